@@ -1,0 +1,1 @@
+"""The backends: one file each, that decides what to train next (floor 3)."""

@@ -1,0 +1,72 @@
+"""The errors of hpo (floor 1). What a user can mend reads as one plain line; nothing here prints.
+
+HpoError                  everything hpo raises on purpose; exit status 1
+├── Mistake               the command, or a file given to it, is wrong; exit status 2
+│   ├── SpaceError        one rule of a search space is broken
+│   ├── SpaceFileError    a space file, with every mistake in it
+│   ├── UnknownName       a name that nothing answers to, with the nearest that one does
+│   └── StudyError        a study that exists, is missing, is locked, or was made for another space
+├── ReplayError           a replayed search departs from its record
+├── TooManyCrashes        trials crash one after another; carries the first error
+└── MachineError          the machine is at fault: disk full, no permission, broken storage
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class HpoError(Exception):
+    """Everything hpo raises on purpose."""
+
+    exit_status = 1
+
+
+class Mistake(HpoError):
+    """The command, or a file given to it, is wrong."""
+
+    exit_status = 2
+
+
+class SpaceError(Mistake):
+    """One rule of a search space is broken."""
+
+
+class SpaceFileError(Mistake):
+    """A space file with mistakes in it, all of them, one a line."""
+
+    def __init__(self, mistakes: Iterable[str]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(self.mistakes))
+
+
+class UnknownName(Mistake):
+    """A name that nothing answers to."""
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"unknown {what} {name!r}{nearest(name, known)}")
+
+
+class StudyError(Mistake):
+    """A study that exists, is missing, is locked, or was made for another space."""
+
+
+class ReplayError(HpoError):
+    """A replayed search departs from its record."""
+
+
+class TooManyCrashes(HpoError):
+    """Trials crash one after another; the message carries the first error."""
+
+
+class MachineError(HpoError):
+    """The machine is at fault: disk full, no permission, broken storage."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown `name`: the nearest known one, and all that are allowed."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{hint} (allowed: {', '.join(names) or 'none'})"
