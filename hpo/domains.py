@@ -124,6 +124,7 @@ Domain = Float | Int | Categorical
 
 
 def domain_to_dict(domain: Domain) -> dict[str, Any]:
+    """A domain as it stands in a space file."""
     if isinstance(domain, Categorical):
         content: dict[str, Any] = {"choices": list(domain.choices)}
     else:
@@ -140,6 +141,7 @@ def domain_to_dict(domain: Domain) -> dict[str, Any]:
 
 
 def is_number(value: object) -> bool:
+    """Whether a value is a number; a truth value is none."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -165,6 +167,7 @@ def _check_range(domain: Float | Int) -> None:
 
 
 def check_scalar(value: object, what: str) -> None:
+    """Raise a SpaceError unless `value` is a single finite value."""
     if value is not None and not isinstance(value, bool | int | float | str):
         raise SpaceError(f"{what} must be a single value, but is {value!r}")
     if isinstance(value, float) and not math.isfinite(value):
@@ -178,4 +181,5 @@ def _identity(value: Scalar) -> tuple[str, Scalar]:
 
 
 def holds(value: Scalar, allowed: tuple[Scalar, ...]) -> bool:
+    """Whether a value is one of those allowed; 1 equals 1.0, but not true."""
     return _identity(value) in {_identity(choice) for choice in allowed}
