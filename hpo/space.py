@@ -1,7 +1,7 @@
 """The search space (floor 2): its domains, what is fixed, its task and its fidelity, as frozen values.
 
-Every rule is checked where the value is made, so a space from YAML, from a dictionary and from
-Python code obey the same ones. `hpo/spacefile.py` reads YAML into these types.
+Every rule (`hpo/rules.py`) is checked where the value is made, so a space from YAML, from a dictionary
+and from Python code obey the same ones. `hpo/spacefile.py` reads YAML into these types.
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from hpo.domains import Categorical, Domain, Float, Int, check_scalar, domain_to_dict, holds, is_number
-from hpo.errors import SpaceError, nearest
+from hpo import rules
+from hpo.domains import Categorical, Domain, Float, Int, domain_to_dict, holds
+from hpo.errors import nearest
+from hpo.rules import OBJECTIVES, Problem, demand
 from hpo.trial import Config, Scalar
+from hpo.values import shown
 
-__all__ = ["Categorical", "Domain", "Fidelity", "Float", "Int", "SearchSpace", "Task", "Validation"]
+__all__ = ["OBJECTIVES", "Categorical", "Domain", "Fidelity", "Float", "Int", "SearchSpace", "Task", "Validation"]
 
-OBJECTIVES = ("val_loss", "val_error")
 TASK_DOMAINS = ("regime", "model")
 """The keys of a task whose list of names becomes a hyperparameter."""
 
@@ -35,14 +36,7 @@ class Fidelity:
     unit: str = "epoch"
 
     def __post_init__(self) -> None:
-        for name, least in (("low", 1), ("high", 1), ("eta", 2)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise SpaceError(f"`{name}` must be a whole number of at least {least}, but is {value!r}")
-        if self.low > self.high:
-            raise SpaceError(f"`low <= high` must hold, but low={self.low} and high={self.high}")
-        if self.unit != "epoch":
-            raise SpaceError(f"`unit` must be 'epoch', but is {self.unit!r}")
+        demand(rules.fidelity_problems(vars(self)))
 
     def rungs(self) -> tuple[int, ...]:
         """The epochs at which trials are compared, rising by `eta`; the last is `high`.
@@ -65,10 +59,7 @@ class Validation:
     seed: int = 42
 
     def __post_init__(self) -> None:
-        if not is_number(self.fraction) or not 0 < self.fraction < 1:
-            raise SpaceError(f"`fraction` must lie between 0 and 1, but is {self.fraction!r}")
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            raise SpaceError(f"`seed` must be a whole number of at least 0, but is {self.seed!r}")
+        demand(rules.validation_problems(vars(self)))
 
 
 @dataclass(frozen=True)
@@ -86,15 +77,12 @@ class Task:
     validation: Validation = field(default_factory=Validation)
 
     def __post_init__(self) -> None:
-        for key in ("regime", "model", "weights", "dataset"):
-            value = getattr(self, key)
-            if value is not None and not isinstance(value, str):
-                raise SpaceError(f"`{key}` must be a name, but is {value!r}")
+        demand(rules.task_problems(vars(self)))
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Everything that says what a study searches. Two equal spaces have the same digest."""
+    """Everything that says what a study searches. `digest` says whether two are the same."""
 
     name: str
     domains: Mapping[str, Domain]
@@ -106,16 +94,14 @@ class SearchSpace:
     """val_loss, or val_error = 1 - val_accuracy; always minimised."""
 
     def __post_init__(self) -> None:
-        if self.objective not in OBJECTIVES:
-            raise SpaceError(f"`objective` {self.objective!r} is unknown{nearest(str(self.objective), OBJECTIVES)}")
-        for name in self.domains:
-            if name in self.fixed:
-                raise SpaceError(f"{name!r} stands in `space` and in `fixed`")
-        for name, value in self.fixed.items():
-            check_scalar(value, f"the fixed {name!r}")
-        for name, domain in self.domains.items():
-            _check_when(name, domain, self.domains)
+        demand(rules.space_problems(self.domains, self.fixed, self.objective))
+        constants = {**self.fixed, **{key: name for key in TASK_DOMAINS if (name := getattr(self.task, key))}}
+        conditions = {name: domain.when for name, domain in self.domains.items()}
+        choices = {name: getattr(domain, "choices", None) for name, domain in self.domains.items()}
+        demand(rules.condition_problems(conditions, choices, constants))
+        demand(_task_domain_problems(self))
         object.__setattr__(self, "domains", _ordered(self.domains))
+        object.__setattr__(self, "fixed", dict(self.fixed))
 
     def active(self, name: str, config: Config) -> bool:
         """Whether a hyperparameter takes part, given the values of those before it in `domains`."""
@@ -142,7 +128,7 @@ class SearchSpace:
             elif name not in config:
                 return f"{name!r} is missing"
             elif not domain.contains(config[name]):
-                return f"{name!r} is {config[name]!r}, outside {domain}"
+                return f"{name!r} is {shown(config[name])}, outside {shown(domain_to_dict(domain))}"
         return None
 
     def to_dict(self) -> dict[str, Any]:
@@ -174,33 +160,24 @@ class SearchSpace:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _check_when(name: str, domain: Domain, domains: Mapping[str, Domain]) -> None:
-    for parent, allowed in domain.when.items():
-        if parent not in domains:
-            raise SpaceError(f"`when` of {name!r} names {parent!r}, which is not searched{nearest(parent, domains)}")
-        choices = domains[parent]
-        if not isinstance(choices, Categorical):
-            raise SpaceError(f"`when` of {name!r} names {parent!r}, which is a range; only `choices` can be named")
-        if not allowed:
-            raise SpaceError(f"`when` of {name!r} allows no value of {parent!r}")
-        for value in allowed:
-            if not choices.contains(value):
-                raise SpaceError(
-                    f"`when` of {name!r} asks for {parent}={value!r}, which is not among {list(choices.choices)!r}"
-                )
+def _task_domain_problems(space: SearchSpace) -> Iterator[Problem]:
+    """A searched regime or model stands in a space file as a plain list of names under `task`."""
+    for key in TASK_DOMAINS:
+        if key in space.domains:
+            names = getattr(space.domains[key], "choices", ())
+            named = names and all(isinstance(name, str) for name in names)
+            if not named or space.domains[key] != Categorical(names):
+                yield ("space", key), "must be a Categorical of names, without default and without conditions"
+            if getattr(space.task, key) is not None:
+                yield ("task", key), f"is {shown(getattr(space.task, key))}, and searched too"
 
 
 def _ordered(domains: Mapping[str, Domain]) -> dict[str, Domain]:
-    """The domains, parents before children, else in the order given."""
-    graph = TopologicalSorter({name: domain.when.keys() for name, domain in domains.items()})
-    try:
-        graph.prepare()
-    except CycleError as error:
-        raise SpaceError(f"`when` goes round in a circle: {' -> '.join(error.args[1])}") from None
+    """The domains: those of the task first, parents before children, else in the order given."""
+    left = sorted(domains, key=lambda name: name not in TASK_DOMAINS)
     ordered: dict[str, Domain] = {}
-    while len(ordered) < len(domains):
-        for name, domain in domains.items():
-            if name not in ordered and all(parent in ordered for parent in domain.when):
-                ordered[name] = domain
-                break
+    while left:
+        name = next(name for name in left if all(parent in ordered for parent in domains[name].when))
+        ordered[name] = domains[name]
+        left.remove(name)
     return ordered

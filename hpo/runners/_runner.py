@@ -7,9 +7,12 @@ A file of this folder (or a module named by an entry point of the group `hpo.run
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Protocol
 
+from hpo import worker
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 
@@ -48,3 +51,27 @@ class Runner(Protocol):
     def close(self) -> None:
         """End every worker. Whatever runs is left where its last checkpoint is."""
         ...
+
+
+def goes_on(suggestion: Suggestion, event: Report | Crash | None, decision: Decision) -> bool:
+    """Whether a trial trains another epoch after its last event and the decision on it."""
+    if decision is not Decision.CONTINUE or isinstance(event, Crash):
+        return False
+    return event is None or not (event.last or event.fidelity >= suggestion.until)
+
+
+def tidy(checkpoints: Path, high: int, trial: int, event: Report | Crash | None, decision: Decision) -> None:
+    """Delete what a settled trial needs no more; `event` is the one just settled, None if it was paused before.
+
+    Nothing stays of a trial that was stopped or crashed; of one that has ended, its best epoch.
+    """
+    if decision is Decision.STOP or isinstance(event, Crash):
+        worker.discard(checkpoints, trial)
+    elif event is not None and (event.last or event.fidelity >= high):
+        worker.conclude(checkpoints, trial)
+
+
+def crash(trial: int, error: Exception) -> Crash:
+    """An exception of a trial as an event: its text first, then the end of its traceback."""
+    text = "".join(traceback.format_exception(error))
+    return Crash(trial, type(error).__name__, f"{error}\n{text[-4000:]}")

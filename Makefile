@@ -1,0 +1,48 @@
+# Two commands for a newcomer, `make demo` and `make test`; `make lint` and `make bench` for whoever changes the code.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := .demo
+
+.PHONY: demo test lint bench kill constraints clean
+
+# The environment, made anew when a requirement changes: everything pinned by constraints.txt.
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hpo needs Python 3.11 or newer; say which: make PYTHON=python3.11 demo")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch torchvision
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all,dev]'
+	touch $@
+
+# Search by BOHB on real images, the table of the best, the best re-trained and tested on held-out data.
+demo: $(VENV)/installed
+	rm -rf $(DEMO)
+	$(BIN)/hpo search --space digits_cnn --backend bohb --trials 30 --seed 0 --study demo --studies $(DEMO)
+	$(BIN)/hpo test demo --top 1 --seeds 3 --studies $(DEMO)
+	@echo
+	@echo "Every trial, in the browser:  $(BIN)/hpo dashboard demo --studies $(DEMO)"
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/overhead.py
+
+# Kill a search at random moments, 50 times and more, and see that nothing is lost.
+kill: $(VENV)/installed
+	$(BIN)/python benchmarks/kill.py
+
+# Pin the whole tree again, for every platform and Python.
+constraints: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --no-emit-index-url --no-annotate --upgrade --output-file constraints.txt
+
+clean:
+	rm -rf $(VENV) $(DEMO) dist

@@ -1,0 +1,320 @@
+"""The command line (floor 5): one function a verb; what is heavy is imported inside the verb that needs it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from hpo import __version__
+from hpo.errors import HpoError, Mistake
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from hpo.study import Budget
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Verbs(click.Group):
+    """Turns errors into one or a few plain lines and an exit status; lists the verbs in the order of use."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        sys.path.insert(0, os.getcwd())  # the user's own modules, as with `python -m`
+        try:
+            return super().invoke(ctx)
+        except HpoError as error:
+            click.echo(f"hpo: {error}", err=True)
+            ctx.exit(error.exit_status)
+        except OSError as error:
+            click.echo(f"hpo: {error}", err=True)
+            ctx.exit(1)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+class Duration(click.ParamType):
+    """A time such as 90, 90s, 30m, 2h or 1h30m, in seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", str(value))
+        if match is None or not value:
+            self.fail(f"{value!r} is no time; write 90s, 30m, 2h or 1h30m", param, ctx)
+        hours, minutes, seconds = (int(part or 0) for part in match.groups())
+        return float(hours * 3600 + minutes * 60 + seconds)
+
+
+def budget_options(verb: F) -> F:
+    """--trials, --epochs and --time."""
+    verb = click.option("--time", "seconds", type=Duration(), help="Wall time of the study, such as 30m or 2h.")(verb)
+    verb = click.option("--epochs", type=click.IntRange(0), help="Epochs to train, over all trials.")(verb)
+    return click.option("--trials", type=click.IntRange(0), help="Trials to begin; 64 if no budget is given.")(verb)
+
+
+def studies_option(verb: F) -> F:
+    """--studies DIR."""
+    text = "The folder of the studies."
+    return click.option("--studies", type=click.Path(path_type=Path), default="studies", show_default=True, help=text)(
+        verb
+    )
+
+
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__)
+def app() -> None:
+    """Find the best training configuration of an image classifier, and prove it on held-out data."""
+
+
+@app.command()
+def spaces() -> None:
+    """List the bundled spaces, a line each."""
+    from hpo import spacefile
+
+    bundled = spacefile.bundled()
+    width = max(map(len, bundled), default=0)
+    for name, path in bundled.items():
+        click.echo(f"{name:<{width}}  {spacefile.describe(path)}")
+
+
+@app.command()
+@click.option("--space", required=True, help="A space file, or the name of a bundled space.")
+@click.option("--backend", default="optuna", show_default=True, help="optuna, asha, bohb, random, grid, or your own.")
+@click.option("--option", "options", multiple=True, metavar="K=V", help="An option of the backend: sampler=gp.")
+@budget_options
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--study", "name", help="The study's name; <space>-<backend>-<seed> by default.")
+@studies_option
+@click.option("--runner", default="processes", show_default=True, help="processes, inline, or your own.")
+@click.option("--devices", default="auto", show_default=True, help="auto, cpu, or a list such as cuda:0,cuda:1.")
+@click.option("--slots", type=click.IntRange(1), help="Trials at once on each device; on the CPU, one a core.")
+@click.option("--set", "overrides", multiple=True, metavar="K=V", help="Override a key: space.lr.high=0.5.")
+@click.option("--storage", help="The URL of an Optuna storage, such as sqlite:///study.db; a journal by default.")
+@click.option("--data", help="The folder of the data sets; $HPO_DATA or ~/.cache/hpo by default.")
+@quiet_option
+def search(
+    space: str,
+    backend: str,
+    options: tuple[str, ...],
+    trials: int | None,
+    epochs: int | None,
+    seconds: float | None,
+    seed: int,
+    name: str | None,
+    studies: Path,
+    runner: str,
+    devices: str,
+    slots: int | None,
+    overrides: tuple[str, ...],
+    storage: str | None,
+    data: str | None,
+    quiet: bool,
+) -> None:
+    """Search a space, and print the best configurations."""
+    from hpo import spacefile
+    from hpo.search import begin, default_name
+    from hpo.study import Budget, Settings
+
+    made = spacefile.read(spacefile.find(space), overrides)
+    settings = Settings(backend, _options(options), seed, runner, devices, slots, storage, data)
+    folder = studies / _checked_name(name or default_name(made, settings))
+    budget = Budget(trials, epochs, seconds).or_default()
+    with _searching(folder, budget, quiet) as watch:
+        reason = begin(folder, made, settings, budget, watch=watch)
+    _conclude(folder, reason)
+
+
+@app.command()
+@click.argument("name")
+@budget_options
+@studies_option
+@quiet_option
+def resume(
+    name: str, trials: int | None, epochs: int | None, seconds: float | None, studies: Path, quiet: bool
+) -> None:
+    """Go on with a study where it was cut short, or with a larger budget."""
+    from hpo.search import resume
+    from hpo.study import Budget, Study
+
+    folder = studies / name
+    budget = Budget(trials, epochs, seconds)
+    shown = Study.reopen(folder).budget if budget == Budget() else budget
+    with _searching(folder, shown, quiet) as watch:
+        reason = resume(folder, budget, watch=watch)
+    _conclude(folder, reason)
+
+
+@app.command()
+@click.argument("name")
+@studies_option
+def status(name: str, studies: Path) -> None:
+    """Say how far a study is."""
+    from hpo.status import lines
+
+    for line in lines(studies / name):
+        click.echo(line)
+
+
+@app.command()
+@click.argument("name")
+@click.option("--top", type=click.IntRange(1), default=10, show_default=True)
+@click.option("--format", "format", default="table", show_default=True, help="table, csv, md, latex, html or json.")
+@studies_option
+def best(name: str, top: int, format: str, studies: Path) -> None:
+    """Print the best configurations of a study."""
+    from hpo import export
+    from hpo.study import Study
+
+    if format != "table" and format not in export.FORMATS:
+        raise Mistake(f"unknown format {format!r} (allowed: table, {', '.join(export.FORMATS)})")
+    frame = export.table(Study.reopen(studies / name)).dropna(subset=["loss"]).head(top)
+    if format == "table":
+        _print_table(export.short(frame))
+    else:
+        click.echo(export.render(frame, format), nl=False)
+
+
+@app.command()
+@click.argument("name")
+@click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="How many of the best to test.")
+@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Trainings of each of them.")
+@click.option(
+    "--protocol", default="retrain", show_default=True, help="retrain, or checkpoint: the weights of the search."
+)
+@studies_option
+def test(name: str, top: int, seeds: int, protocol: str, studies: Path) -> None:
+    """Re-train the best configurations and test them on held-out data."""
+    from hpo.evaluate import Look
+    from hpo.evaluate import test as run_test
+    from hpo.status import test_lines
+
+    def watch(look: Look) -> None:
+        accuracy = look.held_out["accuracy"]
+        click.echo(f"trial {look.trial}, seed {look.seed}: test accuracy {accuracy:.4f}", err=True)
+
+    content = run_test(studies / name, top=top, seeds=seeds, protocol=protocol, watch=watch)
+    for line in test_lines(content):
+        click.echo(line)
+
+
+@app.command()
+@click.argument("name")
+@click.option("--format", "format", default="csv", show_default=True, help="csv, md, latex, html or json.")
+@click.option("--out", type=click.Path(path_type=Path), help="The file to write; the screen by default.")
+@studies_option
+def export(name: str, format: str, out: Path | None, studies: Path) -> None:
+    """Write all trials of a study as a table, best first."""
+    from hpo import export
+    from hpo.errors import nearest
+    from hpo.study import Study
+
+    if format not in export.FORMATS:
+        raise Mistake(f"unknown format {format!r}{nearest(format, export.FORMATS)}")
+    frame = export.table(Study.reopen(studies / name))
+    if out is None:
+        click.echo(export.render(frame, format), nl=False)
+    else:
+        export.write(frame, format, out)
+        click.echo(f"{out}: {len(frame)} trials", err=True)
+
+
+@app.command()
+@click.argument("name")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@studies_option
+def dashboard(name: str, port: int, studies: Path) -> None:
+    """Show a study's trials, live, in the browser of this machine."""
+    from hpo.study import Study
+
+    study = Study.reopen(studies / name)
+    study.ledger(write=False).close()
+    try:
+        from optuna_dashboard import run_server
+    except ImportError:
+        raise Mistake("the dashboard is not installed: pip install 'hpo[dashboard]'") from None
+    click.echo(f"http://127.0.0.1:{port}/ shows {study.name}; Ctrl-C ends it", err=True)
+    run_server(study.settings.storage or str(study.folder / "ledger.log"), host="127.0.0.1", port=port)
+
+
+@contextlib.contextmanager
+def _searching(folder: Path, budget: Budget, quiet: bool) -> Iterator[Any]:
+    """Show the progress of a search; make Ctrl-C end it with the command that resumes it, a second one at once."""
+    from rich.console import Console
+
+    from hpo.progress import Lines, Screen
+
+    def interrupt(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
+    console = Console(stderr=True)
+    screen: Any = contextlib.nullcontext() if quiet else Screen(console, budget)
+    if not quiet and not console.is_terminal:
+        screen = Lines(console)
+    try:
+        with screen as watch:
+            yield watch
+    except KeyboardInterrupt:
+        where = "" if folder.parent == Path("studies") else f" --studies {folder.parent}"
+        click.echo(f"interrupted; nothing is lost. Go on with:  hpo resume {folder.name}{where}", err=True)
+        sys.stderr.flush()
+        os._exit(130)
+
+
+def _conclude(folder: Path, reason: str) -> None:
+    """Print why a search ended, its best trials, and the next command to type."""
+    from hpo import export
+    from hpo.study import Study
+
+    frame = export.table(Study.reopen(folder)).dropna(subset=["loss"])
+    where = "" if folder.parent == Path("studies") else f" --studies {folder.parent}"
+    click.echo(f"{folder.name}: {reason}", err=True)
+    if frame.empty:
+        click.echo("no trial has a finite loss", err=True)
+        return
+    _print_table(export.short(frame.head(5)))
+    click.echo(f"\nTest the best on held-out data:  hpo test {folder.name} --top 1 --seeds 3{where}", err=True)
+    click.echo(f"Look at every trial:             hpo dashboard {folder.name}{where}", err=True)
+
+
+def _print_table(frame: DataFrame) -> None:
+    from hpo.status import table_text
+
+    click.echo(table_text(frame))
+
+
+def _options(texts: tuple[str, ...]) -> dict[str, Any]:
+    import yaml
+
+    options = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise Mistake(f"--option {text}: write it as name=value")
+        options[key] = yaml.safe_load(value)
+    return options
+
+
+def _checked_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise Mistake(f"--study {name}: a name holds letters, digits, '.', '_' and '-', and begins with one of the first")
+    return name
+
+
+if __name__ == "__main__":
+    app()

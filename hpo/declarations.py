@@ -1,0 +1,100 @@
+"""What a module declares to read (floor 2): two literals in its source, which is parsed and never imported.
+
+    HYPERPARAMETERS = {"lr": "the step size of the optimizer", "optimizer": ["sgd", "adam"]}
+    READS_ALSO = ("trainables.optimizers",)
+
+Each hyperparameter has a line that says what it means, or a list of the values it may take. A module
+that reads hyperparameters by way of another names it in READS_ALSO.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any
+
+from hpo.errors import Mistake
+from hpo.trial import Scalar
+from hpo.values import holds, scalar_problem
+
+Declared = dict[str, str | list[Scalar]]
+"""The hyperparameters that are read: what each means, or the values it may take."""
+
+Find = Callable[[str], ModuleSpec | None]
+
+
+def read(module: str, find: Find) -> Declared | None:
+    """What a module and those in its READS_ALSO declare; None where one of them declares nothing.
+
+    A Mistake where a declaration is no literal of the form above, or the source no Python.
+    """
+    seen, left, found = set(), [module], []
+    while left:
+        current = left.pop()
+        if current not in seen:
+            seen.add(current)
+            own, also = _of_source(current, find(current))
+            if own is None and not also:
+                return None
+            found.append(own or {})
+            left += also
+    return merged(found)
+
+
+def merged(declared: Iterable[Declared]) -> Declared:
+    """All declarations as one. What one of them leaves open is open; lists of values are joined."""
+    known: Declared = {}
+    for each in declared:
+        for name, allowed in each.items():
+            before = known.get(name, allowed)
+            if isinstance(before, str) or isinstance(allowed, str):
+                known[name] = before if isinstance(before, str) else allowed
+            else:
+                known[name] = before + [value for value in allowed if not holds(value, before)]
+    return known
+
+
+def _of_source(module: str, spec: ModuleSpec | None) -> tuple[Declared | None, list[str]]:
+    if spec is None:
+        raise Mistake(f"READS_ALSO names {module}, but there is no such module")
+    if not spec.origin or not spec.origin.endswith(".py"):
+        return None, []
+    try:
+        tree = ast.parse(Path(spec.origin).read_bytes())
+    except SyntaxError as error:
+        raise Mistake(f"{spec.origin}:{error.lineno}: is broken Python: {error.msg}") from None
+    own, also = _literal(tree, "HYPERPARAMETERS", spec.origin), _literal(tree, "READS_ALSO", spec.origin)
+    if own is not None and not _is_declaration(own):
+        raise Mistake(f"{spec.origin}: HYPERPARAMETERS must map names to a line of text or a list of values")
+    if also is not None and not (isinstance(also, list | tuple) and all(isinstance(each, str) for each in also)):
+        raise Mistake(f"{spec.origin}: READS_ALSO must be a tuple of module names")
+    return own, list(also or ())
+
+
+def _literal(tree: ast.Module, name: str, source: str) -> Any:
+    """The value of a module's own literal; None where it has none of that name."""
+    for statement in tree.body:
+        match statement:
+            case (
+                ast.Assign(targets=[ast.Name(id=found)], value=value)
+                | ast.AnnAssign(target=ast.Name(id=found), value=ast.expr() as value)
+            ) if found == name:
+                try:
+                    return ast.literal_eval(value)
+                except ValueError:
+                    message = f"{source}:{statement.lineno}: {name} must be a literal: it is read without being run"
+                    raise Mistake(message) from None
+    return None
+
+
+def _is_declaration(own: Any) -> bool:
+    return isinstance(own, dict) and all(
+        isinstance(name, str)
+        and (
+            isinstance(allowed, str)
+            or (isinstance(allowed, list) and all(scalar_problem(value) is None for value in allowed))
+        )
+        for name, allowed in own.items()
+    )

@@ -1,0 +1,132 @@
+"""The ledger as tables (floor 4): every trial of a study, best first, in the formats that papers and tools read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo.errors import Mistake, StudyError, nearest
+from hpo.history import State, Trial
+from hpo.study import Study, write_text
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+FORMATS = ("csv", "md", "latex", "html", "json")
+METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+N_BEST = 10
+"""The rows of best.csv."""
+
+
+def table(study: Study) -> DataFrame:
+    """All trials of a study, the lowest loss first, then those without one.
+
+    Columns: trial, state; the hyperparameters, empty where not active; the metrics at the stopping
+    epoch; `loss` (the objective); `stopping_epoch` (the best) and `epochs` (trained); bracket;
+    seconds; and where the trial was tested, `test_accuracy`, `test_accuracy_std` and `test_seeds`.
+    """
+    import pandas as pd
+
+    ledger = study.ledger(write=False)
+    try:
+        history, finished = ledger.history, ledger.finished
+    finally:
+        ledger.close()
+    tested = tests(study)
+    ranked = history.ranked()
+    numbers = {trial.number for trial in ranked}
+    rest = [trial for trial in history.trials.values() if trial.number not in numbers]
+    rows = [_row(study, trial, closed=finished is not None) | tested.get(trial.number, {}) for trial in ranked + rest]
+    names = [*study.space.domains, *(name for name in METRICS if any(name in row for row in rows))]
+    first, last = ["trial", "state"], ["loss", "stopping_epoch", "epochs", "bracket", "seconds"]
+    looked = ["test_accuracy", "test_accuracy_std", "test_loss", "test_seeds"] if tested else []
+    frame = pd.DataFrame(rows, columns=[*first, *names, *last, *looked])
+    counts = {"stopping_epoch": "Int64", "test_seeds": "Int64"}
+    return frame.astype({name: kind for name, kind in counts.items() if name in frame})
+
+
+def tests(study: Study) -> dict[int, dict[str, Any]]:
+    """What `test.json` says of each tested trial, under the names of the table's columns."""
+    path = study.folder / "test.json"
+    if not path.exists():
+        return {}
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))["results"]
+        return {
+            result["trial"]: {
+                "test_accuracy": result["test_accuracy"]["mean"],
+                "test_accuracy_std": result["test_accuracy"]["std"],
+                "test_loss": result["test_loss"]["mean"],
+                "test_seeds": len(result["seeds"]),
+            }
+            for result in results
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise StudyError(f"{path}: is damaged, or was written by another version: {error}") from None
+
+
+def render(frame: DataFrame, format: str) -> str:
+    """A table as text: csv, md, latex, html or json (a list of objects)."""
+    if format == "csv":
+        return str(frame.to_csv(index=False))
+    if format == "json":
+        return str(frame.to_json(orient="records", indent=2)) + "\n"
+    shown = frame.map(cell)
+    if format == "md":
+        return str(shown.to_markdown(index=False, disable_numparse=True)) + "\n"
+    if format == "latex":
+        return str(shown.style.hide(axis="index").to_latex(hrules=True, convert_css=False)).replace("_", r"\_")
+    if format == "html":
+        return str(shown.to_html(index=False, border=0)) + "\n"
+    raise Mistake(f"unknown format {format!r}{nearest(format, FORMATS)}")
+
+
+def write_tables(study: Study) -> None:
+    """Write trials.csv, all trials, and best.csv, the best of them, into the study's folder."""
+    frame = table(study)
+    write_text(study.folder / "trials.csv", render(frame, "csv"))
+    write_text(study.folder / "best.csv", render(frame.dropna(subset=["stopping_epoch"]).head(N_BEST), "csv"))
+
+
+def write(frame: DataFrame, format: str, out: Path) -> None:
+    """Write a table into a file of the user's."""
+    if not out.parent.is_dir():
+        raise Mistake(f"--out {out}: there is no folder {out.parent}")
+    if out.is_dir():
+        raise Mistake(f"--out {out}: is a folder; a file is needed")
+    write_text(out, render(frame, format))
+
+
+def short(frame: DataFrame) -> DataFrame:
+    """The columns that fit a terminal: those that differ between trials, and the results."""
+    drop = [name for name in ("bracket", "seconds", "train_loss", "test_loss", "test_seeds") if name in frame]
+    shown = frame.drop(columns=drop)
+    if "val_loss" in shown and (shown["val_loss"].fillna(-1) == shown["loss"].fillna(-1)).all():
+        shown = shown.drop(columns="loss")
+    return shown
+
+
+def _row(study: Study, trial: Trial, *, closed: bool) -> dict[str, Any]:
+    best = trial.best if trial.crash is None and trial.loss < float("inf") else None
+    state = trial.state
+    if closed and state in (State.PAUSED, State.RUNNING):
+        state = State.STOPPED
+    row: dict[str, Any] = {"trial": trial.number, "state": state.value, **trial.config}
+    row |= {"epochs": trial.epoch, "bracket": trial.bracket}
+    row |= {"seconds": round(sum(report.seconds for report in trial.reports), 3)}
+    if best is not None:
+        row |= {name: best.metrics[name] for name in METRICS if name in best.metrics}
+        row |= {"loss": best.loss, "stopping_epoch": best.fidelity}
+    return row
+
+
+def cell(value: Any) -> str:
+    """A value as a person reads it: four significant digits, nothing for what is missing."""
+    import pandas as pd
+
+    if value is None or value is pd.NA or value != value:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)

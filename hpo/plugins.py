@@ -1,0 +1,167 @@
+"""Plug-ins by name (floor 2): which there are, where they lie, and what they read, all without importing one.
+
+A plug-in is a module of one of five packages (hpo.backends, hpo.runners, trainables.regimes,
+trainables.models, trainables.datasets): a file in its folder whose name begins with no underscore, a
+module that an installed package offers by an entry point of the group of the same name, or any
+module of the user's own, named `package.module`. Only `load` imports.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.machinery import ModuleSpec
+from importlib.metadata import entry_points
+from types import ModuleType
+
+from hpo.declarations import Declared, merged, read
+from hpo.errors import Mistake, UnknownName, nearest
+from hpo.rules import Problem
+from hpo.space import SearchSpace
+from hpo.trial import Scalar
+from hpo.values import holds, shown
+
+TASK_PACKAGES = {"regime": "trainables.regimes", "model": "trainables.models", "dataset": "trainables.datasets"}
+"""The keys of a task that name a plug-in, and the package in which it is looked up."""
+
+NOUNS = {"hpo.backends": "backend", "hpo.runners": "runner"} | {name: key for key, name in TASK_PACKAGES.items()}
+
+WORKER = "hpo.worker"
+"""The module that declares which hyperparameters the epoch loop itself reads."""
+
+
+def names(package: str) -> dict[str, str]:
+    """The names of a package's plug-ins and the module of each, sorted; a bundled one precedes an installed one."""
+    installed = {point.name: point.module for point in entry_points(group=package)}
+    bundled = {name: f"{package}.{name}" for name in _modules_in(package) if not name.startswith("_")}
+    return dict(sorted((installed | bundled).items()))
+
+
+def module_name(package: str, name: str) -> str:
+    """The module of a plug-in; UnknownName, with the nearest known one, where there is none."""
+    known = names(package)
+    if name in known:
+        return known[name]
+    noun = NOUNS.get(package, "plug-in")
+    if "." in name:
+        if find(name) is not None:
+            return name
+        parent = name.rpartition(".")[0]
+        raise UnknownName(f"{noun} module", name, [f"{parent}.{each}" for each in _modules_in(parent)])
+    error = UnknownName(noun, name, known)
+    error.args = (f"{error}; a module of your own is named package.module",)
+    raise error
+
+
+def load(package: str, name: str) -> ModuleType:
+    """Import a plug-in; a Mistake where a package that it needs is missing, or where it has no `build`."""
+    module = module_name(package, name)
+    noun = NOUNS.get(package, "plug-in")
+    try:
+        plugin = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or find(error.name) is not None:
+            raise
+        raise Mistake(f"{noun} {name!r} needs {error.name}, which is not installed{_remedy(package, name)}") from error
+    if not callable(getattr(plugin, "build", None)):
+        raise Mistake(f"{noun} {name!r}: {plugin.__file__} has no function `build`")
+    return plugin
+
+
+def _remedy(package: str, name: str) -> str:
+    """How to install what a bundled plug-in needs: all trainables share an extra, a backend's bears its name."""
+    if name not in _modules_in(package):
+        return ""
+    extra = "train" if package.startswith("trainables.") else name
+    return f"; install it by: pip install 'hpo[{extra}]'"
+
+
+def find(module: str) -> ModuleSpec | None:
+    """Where a module lies, found without importing it or the packages around it; None if it is nowhere."""
+    top, *rest = module.split(".")
+    if not all((top, *rest)):
+        return None
+    try:
+        spec = importlib.util.find_spec(top)
+    except ValueError:  # a module made by hand, such as __main__
+        return None
+    for part in rest:
+        locations = (spec.submodule_search_locations if spec else None) or ()
+        finders = [finder for location in locations if (finder := pkgutil.get_importer(location)) is not None]
+        specs = [found for finder in finders if (found := finder.find_spec(part)) is not None]
+        spec = next((found for found in specs if found.loader), specs[0] if specs else None)
+    return spec
+
+
+def _modules_in(package: str) -> list[str]:
+    spec = find(package)
+    locations = (spec.submodule_search_locations if spec else None) or []
+    return [module.name for module in pkgutil.iter_modules(locations)]
+
+
+def hyperparameters(module: str) -> Declared | None:
+    """What a module declares to read, with what it reads also; None where it declares nothing.
+
+    Each hyperparameter has a line that says what it means, or a list of the values it may take.
+    """
+    return read(module, find)
+
+
+def unread(space: SearchSpace) -> list[str]:
+    """What is wrong between a space and the plug-ins it names, one a line; see `problems`."""
+    domains = space.domains
+    chosen = {
+        key: getattr(domains[key], "choices", ()) if key in domains else (getattr(space.task, key),)
+        for key in TASK_PACKAGES
+    }
+    given: dict[tuple[str, str], Sequence[Scalar] | None] = {
+        ("space", name): getattr(domain, "choices", None) for name, domain in domains.items() if name not in chosen
+    }
+    given |= {("fixed", name): (value,) for name, value in space.fixed.items()}
+    return [f"{'.'.join(keys)}: {text}" for keys, text in problems(chosen, given)]
+
+
+def problems(
+    chosen: Mapping[str, Sequence[str | None]], given: Mapping[tuple[str, str], Sequence[Scalar] | None]
+) -> Iterator[Problem]:
+    """What is wrong between the plug-ins that a task names and the hyperparameters it is given.
+
+    `chosen` holds the names of `regime`, `model` and `dataset`, None for one that is given in Python;
+    `given` the values of each hyperparameter, None for a range, under `space` or `fixed` and its name.
+    A regime or model that declares nothing may read anything.
+    """
+    declared: list[Declared | None] = [hyperparameters(WORKER) or {}] if find(WORKER) else []
+    if not any(chosen.get("regime", ())):
+        declared.append(None)
+    for key, package in TASK_PACKAGES.items():
+        for name in chosen.get(key, ()):
+            if name is None:
+                continue
+            try:
+                module = module_name(package, name)
+            except UnknownName as error:
+                yield ("task", key), str(error)
+                declared.append(None)
+            else:
+                declared += [] if key == "dataset" else [hyperparameters(module)]
+    known = merged([each for each in declared if each is not None])
+    for keys, values in given.items():
+        if keys[-1] in known:
+            yield from _value_problems(keys, values, known[keys[-1]])
+        elif None not in declared:
+            yield keys, f"nothing that this task names reads it{nearest(keys[-1], known)}"
+
+
+def _value_problems(
+    keys: tuple[str, str], values: Sequence[Scalar] | None, allowed: str | list[Scalar]
+) -> Iterator[Problem]:
+    if isinstance(allowed, str):
+        return
+    if values is None:
+        yield keys, f"must be choices out of {shown(allowed)}, but is a range"
+        return
+    for value in values:
+        if not holds(value, allowed):
+            yield keys, f"{shown(value)} is unknown{nearest(str(value), map(str, allowed))}"

@@ -1,0 +1,150 @@
+"""The progress of a search on a screen (floor 5): a live table in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from hpo.history import Event, History, Settled, State, Trial
+from hpo.ledger import Ledger
+from hpo.study import Budget
+from hpo.trial import Crash, Report, Scalar
+
+REDRAW_SECONDS = 0.25
+
+
+class Lines:
+    """One plain line for each trial that ends, pauses or crashes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        return None
+
+    def __call__(self, event: Event, ledger: Ledger) -> None:
+        if not isinstance(event, Report | Crash):
+            return
+        history = ledger.history
+        trial = history.trials[event.trial]
+        if trial.state is State.RUNNING:
+            return
+        what = f"trial {trial.number:>3}  {trial.state.value:<8}  epoch {trial.epoch:>3}/{history.high}"
+        result = event.kind if isinstance(event, Crash) else f"loss {event.loss:.4f}"
+        best = history.incumbent
+        incumbent = f"  best {best.loss:.4f} (trial {best.number})" if best else ""
+        line = f"{what}  {result}{incumbent}  {history.n_epochs} epochs  {duration(ledger.elapsed)}"
+        self._console.print(line, highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """What is on the screen, as values that no event changes."""
+
+    running: list[tuple[str, ...]]
+    lines: list[str]
+
+
+class Screen:
+    """A table of the running trials, the best so far, what is spent, what was saved, and the time left."""
+
+    def __init__(self, console: Console, budget: Budget) -> None:
+        self._budget = budget
+        self._scene = _Scene([], ["starting the workers"])
+        self._drawn = 0.0
+        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> Screen:
+        self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._live.stop()
+
+    def __call__(self, event: Event, ledger: Ledger) -> None:
+        now = time.monotonic()
+        if now - self._drawn >= REDRAW_SECONDS and not isinstance(event, Settled):
+            self._drawn = now
+            self._scene = _Scene(_running(ledger.history), _summary(ledger, self._budget))
+
+    def _render(self) -> Group:
+        scene = self._scene
+        table = Table(box=None, pad_edge=False)
+        for name in ("trial", "epoch", "last loss", "best", "configuration"):
+            table.add_column(name, justify="left" if name == "configuration" else "right", no_wrap=True)
+        for row in scene.running:
+            table.add_row(*row)
+        return Group(table, *(Text(line, no_wrap=True, overflow="ellipsis") for line in scene.lines))
+
+
+def _running(history: History) -> list[tuple[str, ...]]:
+    rows = []
+    for number in sorted(history.running):
+        trial = history.trials[number]
+        last, best = _last(trial), f"{trial.loss:.4f}" if trial.reports else ""
+        rows.append((str(number), f"{trial.epoch}/{trial.until}", last, best, configuration(trial.config)))
+    return rows
+
+
+def _last(trial: Trial) -> str:
+    """The raw loss of the last epoch."""
+    if not trial.reports:
+        return ""
+    report = trial.reports[-1]
+    return f"{report.metrics.get('val_loss', report.loss):.4f}"
+
+
+def _summary(ledger: Ledger, budget: Budget) -> list[str]:
+    history = ledger.history
+    lines = []
+    best = history.incumbent
+    if best is not None and best.best is not None:
+        accuracy = best.best.metrics.get("val_accuracy")
+        shown = "" if accuracy is None else f", accuracy {accuracy:.4f}"
+        lines.append(f"best     {best.loss:.4f}{shown}, trial {best.number}: {configuration(best.config)}")
+    trials = f"{len(history.trials)}" + (f" of {budget.trials}" if budget.trials is not None else "")
+    epochs = f"{history.n_epochs}" + (f" of {budget.epochs}" if budget.epochs is not None else "")
+    crashed = f", {history.n_crashes} crashed" if history.n_crashes else ""
+    lines.append(f"spent    {trials} trials{crashed}, {epochs} epochs ({history.n_saved} saved by stopping)")
+    left = time_left(ledger, budget)
+    lines.append(f"time     {duration(ledger.elapsed)}" + (f", about {duration(left)} left" if left is not None else ""))
+    return lines
+
+
+def time_left(ledger: Ledger, budget: Budget) -> float | None:
+    """Seconds until the first budget is spent, at the pace so far; None while nothing can be said."""
+    history, elapsed = ledger.history, ledger.elapsed
+    estimates = []
+    if budget.seconds is not None:
+        estimates.append(budget.seconds - elapsed)
+    if budget.epochs is not None and history.n_epochs:
+        estimates.append(elapsed * (budget.epochs / history.n_epochs - 1))
+    ended = len(history.trials) - len(history.running)
+    if budget.trials is not None and ended:
+        estimates.append(elapsed * (budget.trials / ended - 1))
+    return max(0.0, min(estimates)) if estimates else None
+
+
+def configuration(config: Mapping[str, Scalar]) -> str:
+    """A configuration in one line."""
+    return ", ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in config.items())
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person reads them: 42s, 3m07s, 2h05m."""
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02}m"

@@ -1,0 +1,58 @@
+"""The inline runner (floor 3): one slot, in this process. The simplest, and exact to the event on resume."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from hpo.errors import HpoError
+from hpo.runners import _slots
+from hpo.runners._runner import crash, goes_on, tidy
+from hpo.trial import Crash, Decision, Report, Suggestion
+from hpo.worker import Job, Worker
+
+
+def build(job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | None = None) -> Inline:
+    """A runner with one slot, whatever `slots` says, on the first of `devices`."""
+    del slots
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    return Inline(Worker(job, checkpoints, _slots.here(devices)), checkpoints, job.space.fidelity.high)
+
+
+class Inline:
+    """Trains in the process that searches, one epoch for each call of `events`."""
+
+    def __init__(self, worker: Worker, checkpoints: Path, high: int) -> None:
+        self._worker = worker
+        self._checkpoints = checkpoints
+        self._high = high
+        self._suggestion: Suggestion | None = None
+        self._epochs: Iterator[Report] = iter(())
+        self._event: Report | Crash | None = None
+
+    def free(self) -> int:
+        return int(self._suggestion is None)
+
+    def start(self, suggestion: Suggestion, *, after: int) -> None:
+        self._suggestion = suggestion
+        self._epochs = self._worker.train(suggestion, after=after)
+
+    def events(self) -> Iterable[Report | Crash]:
+        if self._suggestion is None:
+            raise HpoError("no trial is running, so nothing can happen")
+        try:
+            self._event = next(self._epochs)
+        except Exception as error:
+            self._event = crash(self._suggestion.trial, error)
+        return [self._event]
+
+    def settle(self, trial: int, decision: Decision) -> None:
+        running = self._suggestion
+        if running is None or running.trial != trial:
+            tidy(self._checkpoints, self._high, trial, None, decision)
+        elif not goes_on(running, self._event, decision):
+            tidy(self._checkpoints, self._high, trial, self._event, decision)
+            self._suggestion, self._event, self._epochs = None, None, iter(())
+
+    def close(self) -> None:
+        self._suggestion, self._event, self._epochs = None, None, iter(())

@@ -1,0 +1,212 @@
+"""The processes runner (floor 3): one long-lived worker process a slot.
+
+A worker imports torch and reads the data set once, then trains trial after trial. After each report it
+waits for the decision, so that no epoch is trained that nobody wants. A worker that dies is replaced and
+its trial goes on from its checkpoint; one that dies twice without a new epoch crashes its trial.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from multiprocessing import connection
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+
+from hpo.errors import HpoError
+from hpo.runners import _slots
+from hpo.runners._runner import crash, goes_on, tidy
+from hpo.runners._slots import Slot
+from hpo.trial import Crash, Decision, Report, Suggestion
+from hpo.worker import Job, Worker
+
+MAX_DEATHS = 2
+"""Deaths of a trial's workers, without a new epoch between them, that make it a crash."""
+
+
+def build(job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | None = None) -> Processes:
+    """A runner with a worker for each slot of `devices`; the workers start at once."""
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    return Processes(job, checkpoints, _slots.plan(devices, slots))
+
+
+@dataclass
+class _Seat:
+    """A slot, the process that works on it, and the trial that it trains."""
+
+    slot: Slot
+    process: SpawnProcess
+    pipe: connection.Connection
+    suggestion: Suggestion | None = None
+    event: Report | Crash | None = None
+    """The last event of the trial."""
+    after: int = 0
+    """The last epoch of the trial that was handed on."""
+    deaths: int = 0
+
+
+@dataclass
+class Processes:
+    """Trains on several slots at once."""
+
+    job: Job
+    checkpoints: Path
+    slots: list[Slot]
+    _seats: list[_Seat] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._seats = [_Seat(slot, *self._spawn(slot)) for slot in self.slots]
+
+    def free(self) -> int:
+        return sum(seat.suggestion is None for seat in self._seats)
+
+    def start(self, suggestion: Suggestion, *, after: int) -> None:
+        seat = next(seat for seat in self._seats if seat.suggestion is None)
+        seat.suggestion, seat.event, seat.after, seat.deaths = suggestion, None, after, 0
+        self._send(seat, (suggestion, after))
+
+    def events(self) -> Iterable[Report | Crash]:
+        busy = {seat.pipe: seat for seat in self._seats if seat.suggestion is not None}
+        if not busy:
+            raise HpoError("no trial is running, so nothing can happen")
+        events: list[Report | Crash] = []
+        while not events:
+            for pipe in connection.wait(busy):
+                seat = busy[pipe]  # type: ignore[index]
+                event = self._receive(seat)
+                if event is not None:
+                    events.append(event)
+            busy = {seat.pipe: seat for seat in self._seats if seat.suggestion is not None}
+        return events
+
+    def settle(self, trial: int, decision: Decision) -> None:
+        seat = next((seat for seat in self._seats if seat.suggestion and seat.suggestion.trial == trial), None)
+        if seat is None or seat.suggestion is None:
+            tidy(self.checkpoints, self.job.space.fidelity.high, trial, None, decision)
+            return
+        on = goes_on(seat.suggestion, seat.event, decision)
+        if not on:
+            tidy(self.checkpoints, self.job.space.fidelity.high, trial, seat.event, decision)
+            seat.suggestion = None
+        if isinstance(seat.event, Report):
+            self._send(seat, on)
+
+    def close(self) -> None:
+        for seat in self._seats:
+            seat.process.kill()
+        for seat in self._seats:
+            seat.process.join()
+            seat.pipe.close()
+        self._seats = []
+
+    def _spawn(self, slot: Slot) -> tuple[SpawnProcess, connection.Connection]:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=serve, args=(theirs, self.job, self.checkpoints, slot), daemon=True)
+        with _inherited(slot.environment):
+            process.start()
+        theirs.close()
+        return process, ours
+
+    def _send(self, seat: _Seat, message: object) -> None:
+        try:
+            seat.pipe.send(message)
+        except (BrokenPipeError, ConnectionResetError):
+            if seat.suggestion is None:
+                self._replace(seat)
+            # else the death of the worker is found by `events`, which starts the trial again
+
+    def _receive(self, seat: _Seat) -> Report | Crash | None:
+        """The next event of a seat; None if its worker died and its trial was started again."""
+        assert seat.suggestion is not None
+        try:
+            event: Report | Crash = seat.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            seat.deaths += 1
+            status = self._replace(seat)
+            if seat.deaths < MAX_DEATHS:
+                self._send(seat, (seat.suggestion, seat.after))
+                return None
+            error = f"its worker died {seat.deaths} times after epoch {seat.after}, at last with exit status {status}"
+            event = Crash(seat.suggestion.trial, "WorkerDied", error)
+        if isinstance(event, Report):
+            seat.after, seat.deaths = event.fidelity, 0
+        elif event.kind != "WorkerDied" and "CUDA error" in event.error:
+            self._replace(seat)  # the device context of that process is lost
+        seat.event = event
+        return event
+
+    def _replace(self, seat: _Seat) -> int | None:
+        seat.process.kill()
+        seat.process.join()
+        status = seat.process.exitcode
+        seat.pipe.close()
+        seat.process, seat.pipe = self._spawn(seat.slot)
+        return status
+
+
+def serve(pipe: connection.Connection, job: Job, checkpoints: Path, slot: Slot) -> None:
+    """The life of a worker: warm up, then train what comes until the searching process ends."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    worker = Worker(job, checkpoints, slot.device)
+    _warm_up(worker)
+    try:
+        while True:
+            suggestion, after = pipe.recv()
+            _train(pipe, worker, suggestion, after)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        sys.exit(0)
+
+
+def _train(pipe: connection.Connection, worker: Worker, suggestion: Suggestion, after: int) -> None:
+    try:
+        for report in worker.train(suggestion, after=after):
+            pipe.send(report)
+            if not pipe.recv():
+                return
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        raise
+    except Exception as error:
+        pipe.send(crash(suggestion.trial, error))
+
+
+def _warm_up(worker: Worker) -> None:
+    """Spend the time until the first trial on imports and on the data set."""
+    with contextlib.suppress(Exception):  # a fault comes again in `train`, with the number of its trial
+        from trainables import checkpoints  # noqa: F401
+
+        worker.data()
+
+
+@contextlib.contextmanager
+def _inherited(environment: dict[str, str]) -> Iterator[None]:
+    """What a process started inside inherits: variables, and a blocked SIGINT.
+
+    Ctrl-C reaches every process of a terminal, but is the affair of the one that searches.
+    """
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if hasattr(signal, "pthread_sigmask") else None
+    try:
+        yield
+    finally:
+        if blocked is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)

@@ -1,0 +1,237 @@
+"""The search (floor 4): ask -> start -> events -> record -> tell -> settle, and the replay that resumes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpo import export, plugins, spacefile
+from hpo.backends._backend import Answer, Backend
+from hpo.errors import HpoError, Mistake, ReplayError, TooManyCrashes
+from hpo.history import Event, History, Settled, State
+from hpo.ledger import Ledger
+from hpo.runners._runner import Runner
+from hpo.space import SearchSpace
+from hpo.study import Budget, Settings, Study, check_absent, lock
+from hpo.trial import Crash, Decision, Report, Suggestion
+from hpo.worker import Build, Job
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+MAX_CRASHES = 5
+"""Crashes in a row that stop a study."""
+MAX_FIRST_CRASHES = 3
+"""Crashes that stop a study in which no epoch was ever trained."""
+
+Watch = Callable[[Event, Ledger], None]
+"""Called after each event is on record; shows the progress."""
+
+
+def search(
+    space: SearchSpace | Mapping[str, object] | str | Path,
+    *,
+    trainable: Build | None = None,
+    study: str | None = None,
+    studies: str | Path = "studies",
+    trials: int | None = None,
+    epochs: int | None = None,
+    time: float | None = None,
+    watch: Watch | None = None,
+    **settings: object,
+) -> DataFrame:
+    """Search a space and return its table, best first.
+
+    Args:
+        space: a SearchSpace, a dictionary in the form of a space file, a path, or a bundled name.
+        trainable: `build(config, model, data, device) -> Trainable`, in place of the space's regime.
+        study: the name of the study; `<space>-<backend>-<seed>` by default.
+        studies: the folder of the studies.
+        trials, epochs, time: the budget: trials begun, epochs trained, seconds of search.
+        watch: called after each event with the event and the ledger.
+        settings: the fields of `hpo.study.Settings`: backend, options, seed, runner, devices, slots, ...
+
+    Raises Mistake (and its kinds) where an argument is wrong, TooManyCrashes, MachineError.
+    """
+    made = _space(space, trainable)
+    chosen = Settings(**{"runner": "inline", **settings})  # type: ignore[arg-type]
+    folder = Path(studies) / (study or default_name(made, chosen))
+    begin(folder, made, chosen, Budget(trials, epochs, time), trainable=trainable, watch=watch)
+    return export.table(Study.reopen(folder))
+
+
+def begin(
+    folder: Path,
+    space: SearchSpace,
+    settings: Settings,
+    budget: Budget,
+    *,
+    trainable: Build | None = None,
+    watch: Watch | None = None,
+) -> str:
+    """Create a study and search it; say why it ended. Nothing is written before all of it is known to be right."""
+    check_absent(folder, space, settings)
+    backend = build_backend(space, settings)
+    plugins.module_name("hpo.runners", settings.runner)
+    with lock(folder):
+        study = Study.create(folder, space, settings, budget.or_default())
+        return _drive(study, backend, trainable, watch)
+
+
+def resume(
+    folder: Path, budget: Budget | None = None, *, trainable: Build | None = None, watch: Watch | None = None
+) -> str:
+    """Go on with a study where its record ends, with a new budget if one is given; say why it ended."""
+    Study.reopen(folder)
+    with lock(folder):
+        study = Study.reopen(folder)
+        backend = build_backend(study.space, study.settings)
+        if budget is not None and budget != Budget():
+            study.budget = budget
+            study.save()
+        return _drive(study, backend, trainable, watch)
+
+
+def default_name(space: SearchSpace, settings: Settings) -> str:
+    """`<space>-<backend>-<seed>`."""
+    return f"{space.name}-{settings.backend}-{settings.seed}"
+
+
+def build_backend(space: SearchSpace, settings: Settings) -> Backend:
+    """The backend of a study, as it is before its first `ask`."""
+    module = plugins.load("hpo.backends", settings.backend)
+    backend: Backend = module.build(space, seed=settings.seed, **settings.options)
+    return backend
+
+
+def _space(given: SearchSpace | Mapping[str, object] | str | Path, trainable: Build | None) -> SearchSpace:
+    if isinstance(given, SearchSpace):
+        space = given
+    elif isinstance(given, Mapping):
+        space = spacefile.parse(given, name=str(given.get("name", "space")))
+    else:
+        space = spacefile.read(spacefile.find(str(given)))
+    if trainable is None and space.task.regime is None and "regime" not in space.domains:
+        raise Mistake("nothing says what to train: give the space a `task` with a `regime`, or `trainable=`")
+    return space
+
+
+def _drive(study: Study, backend: Backend, trainable: Build | None, watch: Watch | None) -> str:
+    """Replay what is on record, search on from there, and write the tables. Needs the study's lock."""
+    settings = study.settings
+    ledger = study.ledger(write=True)
+    try:
+        ledger.reopen()
+        replay(backend, ledger)
+        job = Job(study.space, settings.seed, study.data, trainable)
+        build = plugins.load("hpo.runners", settings.runner).build
+        runner: Runner = build(job, study.checkpoints, devices=settings.devices, slots=settings.slots)
+        try:
+            reason = run(backend, runner, ledger, study.budget, watch)
+        finally:
+            runner.close()
+        ledger.close_unfinished(reason)
+    finally:
+        ledger.close()
+    export.write_tables(study)
+    return reason
+
+
+def replay(backend: Backend, ledger: Ledger) -> None:
+    """Bring a fresh backend to where the record ends, by asking and telling what was asked and told.
+
+    Where the process was killed between an event and the record of its decisions, they are recorded
+    now. Raises ReplayError where an answer departs from the record.
+    """
+    events = tuple(ledger.history.events)
+    for position, event in enumerate(events):
+        if isinstance(event, Suggestion):
+            answer = backend.ask()
+            if answer != event:
+                raise ReplayError(f"the record has {event}, but the backend now answers {answer}{_CHANGED}")
+        elif isinstance(event, Report | Crash):
+            decisions = backend.tell(event)
+            following = events[position + 1] if position + 1 < len(events) else None
+            recorded = following.decisions if isinstance(following, Settled) else {}
+            ended = {trial: fate for trial, fate in decisions.items() if fate is not Decision.CONTINUE}
+            if following is None:
+                ledger.settle(event, decisions)
+            elif ended != recorded:
+                raise ReplayError(f"after {event} the record has {recorded}, but the backend decides {ended}{_CHANGED}")
+
+
+_CHANGED = "; was a package or a plug-in changed since the study was begun? Its study.yaml lists the versions"
+
+
+def run(backend: Backend, runner: Runner, ledger: Ledger, budget: Budget, watch: Watch | None = None) -> str:
+    """The search loop, from where backend and ledger stand until the budget is spent; says why it ended."""
+    history = ledger.history
+    cut_short = [_unfinished(history, trial) for trial in sorted(history.running)]
+    history.crashes_in_a_row, full = 0, False
+    while True:
+        if spent := _spent(budget, ledger):
+            return spent
+        answer: Answer = "wait"
+        while runner.free():
+            if cut_short:
+                suggestion = cut_short.pop(0)
+            else:
+                full = budget.trials is not None and len(history.trials) >= budget.trials
+                answer = backend.ask(new=not full)
+                if not isinstance(answer, Suggestion):
+                    break
+                suggestion = answer
+                ledger.suggest(suggestion)
+                _show(watch, suggestion, ledger)
+            runner.start(suggestion, after=history.trials[suggestion.trial].epoch)
+        if not history.running:
+            if answer == "wait":
+                raise HpoError("the backend waits, but no trial is running that it could wait for")
+            return f"the budget of {budget.trials} trials is spent" if full else "every configuration is trained"
+        for event in runner.events():
+            ledger.record(event)
+            decisions = backend.tell(event)
+            ledger.settle(event, decisions)
+            _check_settled(history, event)
+            for trial in {event.trial: None, **decisions}:
+                runner.settle(trial, decisions.get(trial, Decision.CONTINUE))
+            _show(watch, event, ledger)
+            _check_crashes(history)
+            if spent := _spent(budget, ledger):
+                return spent
+
+
+def _show(watch: Watch | None, event: Event, ledger: Ledger) -> None:
+    if watch is not None:
+        watch(event, ledger)
+
+
+def _unfinished(history: History, number: int) -> Suggestion:
+    """What a trial that was cut short was doing."""
+    trial = history.trials[number]
+    return Suggestion(number, trial.config, trial.until, trial.bracket, trial.notes)
+
+
+def _spent(budget: Budget, ledger: Ledger) -> str | None:
+    if budget.epochs is not None and ledger.history.n_epochs >= budget.epochs:
+        return f"the budget of {budget.epochs} epochs is spent"
+    if budget.seconds is not None and ledger.elapsed >= budget.seconds:
+        return f"the budget of {budget.seconds:g} seconds is spent"
+    return None
+
+
+def _check_settled(history: History, event: Report | Crash) -> None:
+    """A backend that leaves a trial waiting at its `until` would leave the search waiting too."""
+    trial = history.trials[event.trial]
+    if trial.state is State.RUNNING and trial.epoch >= trial.until:
+        raise HpoError(f"the backend decided nothing on trial {event.trial}, which waits at epoch {trial.until}")
+
+
+def _check_crashes(history: History) -> None:
+    at_first = history.n_epochs == 0 and history.n_crashes >= MAX_FIRST_CRASHES
+    if not at_first and history.crashes_in_a_row < MAX_CRASHES:
+        return
+    first = next(trial.crash for trial in history.trials.values() if trial.crash is not None)
+    what = f"the first {history.n_crashes} trials" if at_first else f"{history.crashes_in_a_row} trials in a row"
+    raise TooManyCrashes(f"{what} crashed; trial {first.trial} first, with {first.kind}: {first.error}")

@@ -1,0 +1,237 @@
+"""A study is a folder (floor 3): its settings, its lock, its record, its checkpoints and its tables."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock, Timeout
+
+from hpo import spacefile
+from hpo.errors import MachineError, Mistake, StudyError, nearest
+from hpo.ledger import Ledger, open_ledger
+from hpo.space import SearchSpace
+from hpo.trial import Scalar
+
+PACKAGES = ("hpo", "torch", "torchvision", "optuna", "ray", "hpbandster", "ConfigSpace", "numpy", "pandas")
+"""The packages whose versions are kept with a study."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a study may spend, over all its runs; None is no limit."""
+
+    trials: int | None = None
+    epochs: int | None = None
+    """Epochs of training, over all trials."""
+    seconds: float | None = None
+    """Wall time of the search."""
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "epochs", "seconds"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise Mistake(f"a budget of {value} {name}: at least 0 is allowed")
+
+    def or_default(self) -> Budget:
+        """This budget; 64 trials where nothing was said."""
+        return self if self != Budget() else Budget(trials=64)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that says how a study is searched; `study.yaml` holds it."""
+
+    backend: str = "optuna"
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+    """Options of the backend, such as `sampler: gp`."""
+    seed: int = 0
+    """Decides the backend's draws, and with the trial's number the seed of each trial."""
+    runner: str = "processes"
+    devices: str = "auto"
+    """auto, cpu, or a list such as cuda:0,cuda:1."""
+    slots: int | None = None
+    """Trials at once on each device; None is one on a GPU, and one a core on the CPU."""
+    storage: str | None = None
+    """The URL of an Optuna storage; None is the journal in the study's folder."""
+    data: str | None = None
+    """The folder of the data sets; None is $HPO_DATA, else ~/.cache/hpo."""
+
+    def identity(self, space: SearchSpace) -> dict[str, Any]:
+        """What may not change while a study lives."""
+        return {
+            "space": space.digest(),
+            "backend": self.backend,
+            "options": dict(self.options),
+            "seed": self.seed,
+        }
+
+
+class Study:
+    """One study folder. `create` makes it, `reopen` finds it, `locked` keeps other processes out."""
+
+    def __init__(self, folder: Path, space: SearchSpace, settings: Settings, budget: Budget) -> None:
+        self.folder = folder
+        self.space = space
+        self.settings = settings
+        self.budget = budget
+
+    @property
+    def name(self) -> str:
+        """The name of the study and of its folder."""
+        return self.folder.name
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the runner keeps the checkpoints."""
+        return self.folder / "checkpoints"
+
+    @property
+    def data(self) -> Path:
+        """The folder of the data sets."""
+        return Path(self.settings.data or os.environ.get("HPO_DATA") or "~/.cache/hpo").expanduser()
+
+    @classmethod
+    def create(cls, folder: Path, space: SearchSpace, settings: Settings, budget: Budget) -> Study:
+        """Make the folder and write `study.yaml`; StudyError where that study exists. Needs the lock."""
+        check_absent(folder, space, settings)
+        study = cls(folder, space, settings, budget)
+        study.save()
+        return study
+
+    @classmethod
+    def reopen(cls, folder: Path) -> Study:
+        """Read `study.yaml` of a study that exists."""
+        path = folder / "study.yaml"
+        if not path.exists():
+            siblings = [p.parent.name for p in folder.parent.glob("*/study.yaml")] if folder.parent.is_dir() else []
+            raise StudyError(f"no study {folder.name!r} in {folder.parent}{nearest(folder.name, siblings)}")
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+            settings = Settings(**content["settings"])
+            budget = Budget(**content["budget"])
+            space = spacefile.parse(content["space"], name=content["space"]["name"], source=str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise MachineError(f"{path}: cannot be read: {error}") from None
+        except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+            raise StudyError(f"{path}: is damaged, or was written by another version: {error}") from None
+        return cls(folder, space, settings, budget)
+
+    def save(self) -> None:
+        """Write `study.yaml`: the resolved space, the settings, and where and when it was made."""
+        content = {
+            "study": self.name,
+            "space": self.space.to_dict(),
+            "digest": self.space.digest(),
+            "settings": {**asdict(self.settings), "options": dict(self.settings.options)},
+            "budget": asdict(self.budget),
+            "made": _made(),
+        }
+        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+        write_text(self.folder / "study.yaml", text)
+
+    def ledger(self, *, write: bool) -> Ledger:
+        """Open the record; refuse one that was begun with another space, backend or seed."""
+        where = self.settings.storage or self.folder / "ledger.log"
+        identity = self.settings.identity(self.space)
+        ledger = open_ledger(where, self.name, self.space, write=write, origin=identity)
+        changed = [key for key, value in identity.items() if ledger.origin.get(key) != value]
+        if changed:
+            ledger.close()
+            raise StudyError(
+                f"study {self.name!r}: its {', '.join(changed)} changed since it was begun; "
+                "give the changed one a name of its own with --study"
+            )
+        return ledger
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the study; see `lock`."""
+        with lock(self.folder):
+            yield
+
+
+@contextlib.contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold a study's folder, made if need be, against every other process; a killed process lets go of it."""
+    fresh = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = FileLock(folder / "lock", timeout=0)
+        held.acquire()
+    except Timeout:
+        raise StudyError(
+            f"study {folder.name!r} is being searched by another process; "
+            f"`hpo status {folder.name}` shows how far it is"
+        ) from None
+    except OSError as error:
+        raise MachineError(f"{folder}: the study's folder cannot be made or written: {error}") from None
+    try:
+        yield
+    finally:
+        held.release()
+        if fresh and not (folder / "study.yaml").exists():
+            with contextlib.suppress(OSError):
+                (folder / "lock").unlink(missing_ok=True)
+                folder.rmdir()
+
+
+def check_absent(folder: Path, space: SearchSpace, settings: Settings) -> None:
+    """Raise a StudyError if a study has this folder already, saying whether it is the same search."""
+    if not (folder / "study.yaml").exists():
+        return
+    name = folder.name
+    old = Study.reopen(folder)
+    before, after = old.settings.identity(old.space), settings.identity(space)
+    changed = [key for key in after if before[key] != after[key]]
+    if changed:
+        raise StudyError(
+            f"study {name!r} exists in {folder.parent}, with another {', '.join(changed)}: "
+            "choose another name with --study"
+        )
+    raise StudyError(
+        f"study {name!r} exists in {folder.parent}: `hpo resume {name}` goes on with it, --study NAME begins another"
+    )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise MachineError(f"{path}: cannot be written: {error}") from None
+
+
+def _made() -> dict[str, Any]:
+    versions = {}
+    for package in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    made: dict[str, Any] = {"at": datetime.now(tz=UTC).isoformat(timespec="seconds"), "commit": _commit()}
+    made |= {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
+    made |= {"cores": os.cpu_count(), "versions": versions}
+    return made
+
+
+def _commit() -> str | None:
+    """The commit of the git checkout that the command was typed in."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None

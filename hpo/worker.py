@@ -1,0 +1,197 @@
+"""The door between the two houses (floor 2): names in, a trainable out; the epoch loop; the checkpoints.
+
+Only here does `hpo` import `trainables` for training, and only inside functions: importing this module
+imports no torch. A worker lives as long as its slot and keeps its data set warm from trial to trial.
+
+A checkpoint holds the reports of the trial so far beside its state. So a trial whose last epochs were
+trained but not recorded (the process was killed in between) reports them again without training them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo import plugins
+from hpo.errors import HpoError
+from hpo.space import SearchSpace
+from hpo.trial import Config, Report, Scalar, Suggestion
+
+if TYPE_CHECKING:
+    from trainables.splits import SearchData
+    from trainables.trainable import Trainable
+
+HYPERPARAMETERS = {
+    "patience": "epochs without improvement after which a trial ends itself, a whole number of at least 1",
+    "threshold": "least drop of the objective that counts as an improvement for patience, at least 0",
+}
+
+Build = Callable[..., "Trainable"]
+"""A regime's `build(config, model, data, device)`."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all trials of a study share."""
+
+    space: SearchSpace
+    seed: int
+    data: Path
+    """The folder of the data sets."""
+    trainable: Build | None = None
+    """Builds the trainable in place of the space's regime."""
+
+
+@dataclass
+class _Progress:
+    """What the epoch loop must know to go on; it stands in the checkpoint."""
+
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    reference: float = math.inf
+    """The loss that the next improvement is measured against."""
+    stale: int = 0
+    """Epochs since the last improvement."""
+
+    @property
+    def epoch(self) -> int:
+        return len(self.reports)
+
+    @property
+    def loss(self) -> float:
+        return float(self.reports[-1]["loss"]) if self.reports else math.inf
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.reports and self.reports[-1]["last"])
+
+
+class Worker:
+    """Trains the trials of one slot, one after another."""
+
+    def __init__(self, job: Job, checkpoints: Path, device: str) -> None:
+        self._job = job
+        self._checkpoints = checkpoints
+        self._device = device
+        self._data: SearchData | None = None
+
+    def train(self, suggestion: Suggestion, *, after: int) -> Iterator[Report]:
+        """Train a trial up to `until`; yield the report of each epoch after `after`, its checkpoint written.
+
+        The generator may be closed after any report: the trial goes on from there another time.
+        """
+        from trainables import checkpoints
+
+        path = checkpoint(self._checkpoints, suggestion.trial)
+        settings = {**self._job.space.fixed, **suggestion.config}
+        trainable = self.build(settings, trial_seed(self._job.seed, suggestion.trial))
+        progress = _Progress()
+        try:
+            saved = checkpoints.read(path)
+        except checkpoints.DamagedCheckpoint:
+            saved = None  # as if lost: the epochs on record are trained once more, and not reported
+        if saved is not None:
+            trainable.load_state_dict(saved.pop("state"))
+            progress = _Progress(**saved)
+        for content in progress.reports[after:]:
+            yield Report(trial=suggestion.trial, **content)
+        while progress.epoch < suggestion.until and not progress.ended:
+            improved = self._epoch(trainable, progress, settings)
+            checkpoints.write(path, {**vars(progress), "state": trainable.state_dict()})
+            if improved:
+                checkpoints.keep_best(path, best_checkpoint(self._checkpoints, suggestion.trial))
+            if progress.epoch > after:
+                yield Report(trial=suggestion.trial, **progress.reports[-1])
+
+    def build(self, settings: Config, seed: int) -> Trainable:
+        """A fresh trainable, everything random in it drawn from `seed`."""
+        from trainables import seeding
+
+        task = self._job.space.task
+        seeding.seed_everything(seed)
+        data, model = self.data(), None
+        name = settings.get("model", task.model)
+        if name is not None:
+            if data is None:
+                raise HpoError(f"the model {name!r} needs a data set: `task.dataset` names none")
+            shape, n_classes = tuple(data.train.images.shape[1:]), len(data.classes)
+            build_model = plugins.load("trainables.models", str(name)).build
+            model = build_model(settings, shape=shape, n_classes=n_classes, weights=task.weights)
+        build: Build
+        if self._job.trainable is not None:
+            build = self._job.trainable
+        else:
+            build = plugins.load("trainables.regimes", str(settings.get("regime", task.regime))).build
+        return build(settings, model, data, self._device)
+
+    def data(self) -> SearchData | None:
+        """The training and validation parts, read once; None where the task names no data set."""
+        task = self._job.space.task
+        if self._data is None and task.dataset is not None:
+            from trainables import splits
+
+            dataset = plugins.load("trainables.datasets", task.dataset).build(self._job.data)
+            self._data = splits.split(dataset, fraction=task.validation.fraction, seed=task.validation.seed)
+        return self._data
+
+    def _epoch(self, trainable: Trainable, progress: _Progress, settings: Mapping[str, Scalar]) -> bool:
+        """Train one epoch, add its report to the progress, and say whether it is the best so far."""
+        started = time.perf_counter()
+        metrics = {key: float(value) for key, value in trainable.step().items()}
+        loss = objective(self._job.space.objective, metrics)
+        best, patience = progress.loss, settings.get("patience")
+        improved = loss < best
+        if loss < progress.reference - float(settings.get("threshold") or 0):
+            progress.reference, progress.stale = loss, 0
+        else:
+            progress.stale += 1
+        impatient = patience is not None and progress.stale >= int(patience)
+        report = {
+            "fidelity": progress.epoch + 1,
+            "loss": loss if improved else best,
+            "metrics": metrics,
+            "seconds": time.perf_counter() - started,
+            "last": impatient or not math.isfinite(loss),
+        }
+        progress.reports.append(report)
+        return improved
+
+
+def objective(name: str, metrics: dict[str, float]) -> float:
+    """The value to minimise; val_error is added to the metrics. HpoError where the trainable lacks it."""
+    if name == "val_error" and "val_accuracy" in metrics:
+        metrics["val_error"] = 1 - metrics["val_accuracy"]
+    if name not in metrics:
+        needed = "val_accuracy" if name == "val_error" else name
+        raise HpoError(f"step() of the trainable returned no {needed!r}, but {', '.join(metrics) or 'nothing'}")
+    return metrics[name]
+
+
+def trial_seed(seed: int, trial: int) -> int:
+    """The seed of one trial: 32 bits that depend on the study's seed and the trial's number alone."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{trial}".encode()).digest()[:4], "big")
+
+
+def checkpoint(folder: Path, trial: int) -> Path:
+    """Where the state of a trial's last epoch stands."""
+    return folder / f"{trial}.pt"
+
+
+def best_checkpoint(folder: Path, trial: int) -> Path:
+    """Where the state of a trial's best epoch stands."""
+    return folder / f"{trial}.best.pt"
+
+
+def discard(folder: Path, trial: int) -> None:
+    """Delete all checkpoints of a trial that will never be continued."""
+    checkpoint(folder, trial).unlink(missing_ok=True)
+    best_checkpoint(folder, trial).unlink(missing_ok=True)
+
+
+def conclude(folder: Path, trial: int) -> None:
+    """Keep of a trial that has ended only its best epoch."""
+    checkpoint(folder, trial).unlink(missing_ok=True)

@@ -1,0 +1,70 @@
+"""Checkpoints (ground floor of training): a state in a file, written whole or not at all.
+
+A write goes to a temporary name in the same folder and is then renamed, so a process that is killed
+at any moment leaves the old checkpoint or the new one. There is no fsync: a checkpoint outlives its
+process, but need not outlive a power cut, after which the trial starts again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+class DamagedCheckpoint(Exception):
+    """A checkpoint that is there and cannot be read; the message names the file."""
+
+
+def write(path: Path, content: dict[str, Any]) -> None:
+    """Write tensors and plain Python values to `path`, in place of what was there."""
+    _replace(path, lambda temporary: torch.save(content, temporary))
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """The content of a checkpoint, its tensors on the CPU; None where there is no file."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        raise
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise DamagedCheckpoint(f"the checkpoint {path} is damaged: {reason}") from error
+    if not isinstance(content, dict):
+        raise DamagedCheckpoint(f"the checkpoint {path} is damaged: it holds no dictionary")
+    return content
+
+
+def keep_best(path: Path, best_path: Path) -> None:
+    """Make `best_path` a second name of the checkpoint at `path`: no second write, no second copy on disk.
+
+    The next `write` to `path` replaces the name and leaves the content of `best_path` alone. Where
+    the file system knows no hard links, the file is copied.
+    """
+
+    def link_or_copy(temporary: Path) -> None:
+        try:
+            os.link(path, temporary)
+        except FileNotFoundError:
+            raise
+        except OSError:
+            shutil.copyfile(path, temporary)
+
+    _replace(best_path, link_or_copy)
+
+
+def _replace(path: Path, fill: Callable[[Path], object]) -> None:
+    """Let `fill` make a temporary file beside `path`, then give it that name; never leave it behind."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        fill(temporary)
+        os.replace(temporary, path)
+    finally:
+        # Also after success: renaming one of two links to a file onto the other does nothing.
+        temporary.unlink(missing_ok=True)

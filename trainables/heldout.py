@@ -1,0 +1,13 @@
+"""The held-out part (ground floor of training): the one place that asks a data set for it.
+
+`hpo/evaluate.py` alone imports this module, so the sum of its callers is the list of looks at held-out data.
+"""
+
+from __future__ import annotations
+
+from trainables.splits import DataSet, Part
+
+
+def held_out(dataset: DataSet) -> Part:
+    """The part of a data set that no search, no regime and no model has seen."""
+    return dataset.held_out()

@@ -1,0 +1,42 @@
+"""A small convolutional network (ground floor of training): for small images, trained from random weights on a CPU."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from trainables.hyperparameters import FROM_0_BELOW_1, Config, real, whole
+from trainables.trainable import TransferModel
+
+HYPERPARAMETERS = {
+    "width": "channels of the first stage, the second has twice as many; a whole number of at least 1, default 16",
+    "dropout": "share of the features dropped before the head, 0 to below 1; default 0",
+}
+LEAST_SIDE = 4
+"""Pixels: two stages halve each side, and something must be left."""
+
+
+def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel:
+    """Two stages of two convolutions for images of `shape` (channels, height, width), then one linear layer.
+
+    Both sides of an image must be at least 4 pixels. A ValueError names a wrong value and its key,
+    or says that there are no pretrained weights.
+    """
+    if weights != "none":
+        raise ValueError(f"small_cnn has no pretrained weights: `weights` must be none, but is {weights!r}")
+    channels, *sides = shape
+    if min(sides) < LEAST_SIDE:
+        raise ValueError(f"small_cnn needs images of at least {LEAST_SIDE} pixels a side, but has {sides}")
+    width = whole(config, "width", 16)
+    dropout = real(config, "dropout", 0.0, FROM_0_BELOW_1)
+    stages = {"stage1": _stage(channels, width), "stage2": _stage(width, 2 * width)}
+    n_features = 2 * width * (sides[0] // 4) * (sides[1] // 4)
+    return TransferModel(stages, nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(n_features, n_classes)))
+
+
+def _stage(n_in: int, n_out: int) -> nn.Sequential:
+    """Two 3x3 convolutions, each normalised and rectified; then each side is halved by the maximum of 2x2."""
+    return nn.Sequential(*_convolution(n_in, n_out), *_convolution(n_out, n_out), nn.MaxPool2d(2))
+
+
+def _convolution(n_in: int, n_out: int) -> list[nn.Module]:
+    return [nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(inplace=True)]

@@ -1,0 +1,8 @@
+"""The regimes (ground floor of training): which part of a model trains, and how; one file a regime.
+
+A file of this folder (or a module named by an entry point of the group `trainables.regimes`) offers
+
+    build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable
+
+and the literals `HYPERPARAMETERS` and, where it hands its configuration on, `READS_ALSO`.
+"""

@@ -1,0 +1,35 @@
+"""Random states (ground floor of training): set all of them from one seed; take and restore those of torch."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python's, NumPy's and torch's global generators (CPU and every CUDA device); `seed` is at least 0."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def random_state(device: str | torch.device) -> dict[str, Tensor]:
+    """The state of torch's generator on the CPU, under `cpu`, and on a CUDA `device`, under `cuda`."""
+    state = {"cpu": torch.get_rng_state()}
+    if torch.device(device).type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def set_random_state(state: dict[str, Tensor], device: str | torch.device) -> None:
+    """Restore a `random_state` on a device, which may be another than the one it was taken on.
+
+    A training that moves between CPU and CUDA goes on, but not bit for bit: what the state does not
+    hold for the device stays as it is.
+    """
+    torch.set_rng_state(state["cpu"])
+    if torch.device(device).type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)
