@@ -42,7 +42,7 @@ class Verbs(click.Group):
         return list(self.commands)
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """A time such as 90, 90s, 30m, 2h or 1h30m, in seconds."""
 
     name = "time"

@@ -47,12 +47,16 @@ class Document:
     def note(self, keys: Keys, text: str, place: Place | None = None) -> None:
         """Note a mistake at a key: at its place, else at that of the nearest key above it."""
         known = next(keys[:n] for n in range(len(keys), -1, -1) if keys[:n] in self._places)
-        beside = {self._places[other].text for other in self._overrides if other[:-1] == keys[:-1] and other != keys}
-        if place is None and beside and known not in self._overrides:
-            text += f" (with {', '.join(sorted(beside))})"
+        if place is None and known not in self._overrides:
+            text += self._overridden_beside(keys, text)
         place = place or self._places[known]
         parts = (place.text, ".".join(keys), text)
         self._mistakes.append((place, ": ".join(part for part in parts if part)))
+
+    def _overridden_beside(self, keys: Keys, text: str) -> str:
+        """The overrides of keys in the same section whose value the text tells, as `high=0.5`."""
+        beside = [other for other in self._overrides if other[:-1] == keys[:-1] and f"{other[-1]}=" in text]
+        return f" (by {', '.join(sorted(self._places[other].text for other in beside))})" if beside else ""
 
     def note_all(self, keys: Keys, problems: Iterable[Problem]) -> bool:
         """Note all problems under `keys`; whether there were none."""
@@ -103,7 +107,9 @@ class Document:
                 self.note(keys[:n], f"is {shown(target)}, and holds no key {key!r}", place)
                 return
             if n < len(keys) - 1:
-                target[key] = {} if target.get(key) is None else target[key]
+                if target.get(key) is None:
+                    target[key] = {}
+                    self._places.setdefault(keys[: n + 1], place)
                 target = target[key]
         parsed = yamltext.parse(written)
         for _, within, mistake in parsed.mistakes:

@@ -15,13 +15,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
 from types import ModuleType
+from typing import Any
 
 from hpo.declarations import Declared, merged, read
+from hpo.domains import Domain
 from hpo.errors import Mistake, UnknownName, nearest
 from hpo.rules import Problem
-from hpo.space import SearchSpace
+from hpo.space import TASK_DOMAINS, SearchSpace
 from hpo.trial import Scalar
-from hpo.values import holds, shown
+from hpo.values import holds, scalar_problem, shown
 
 TASK_PACKAGES = {"regime": "trainables.regimes", "model": "trainables.models", "dataset": "trainables.datasets"}
 """The keys of a task that name a plug-in, and the package in which it is looked up."""
@@ -62,7 +64,7 @@ def load(package: str, name: str) -> ModuleType:
     try:
         plugin = importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name is None or find(error.name) is not None:
+        if error.name is None or find(error.name.partition(".")[0]) is not None:
             raise
         raise Mistake(f"{noun} {name!r} needs {error.name}, which is not installed{_remedy(package, name)}") from error
     if not callable(getattr(plugin, "build", None)):
@@ -110,48 +112,53 @@ def hyperparameters(module: str) -> Declared | None:
 
 
 def unread(space: SearchSpace) -> list[str]:
-    """What is wrong between a space and the plug-ins it names, one a line; see `problems`."""
-    domains = space.domains
-    chosen = {
-        key: getattr(domains[key], "choices", ()) if key in domains else (getattr(space.task, key),)
-        for key in TASK_PACKAGES
-    }
-    given: dict[tuple[str, str], Sequence[Scalar] | None] = {
-        ("space", name): getattr(domain, "choices", None) for name, domain in domains.items() if name not in chosen
-    }
-    given |= {("fixed", name): (value,) for name, value in space.fixed.items()}
-    return [f"{'.'.join(keys)}: {text}" for keys, text in problems(chosen, given)]
+    """What is wrong between a space and the plug-ins that its task names, one a line; see `problems`."""
+    found = problems(vars(space.task), space.domains, space.fixed)
+    return [f"{'.'.join(keys)}: {text}" for keys, text in found]
 
 
 def problems(
-    chosen: Mapping[str, Sequence[str | None]], given: Mapping[tuple[str, str], Sequence[Scalar] | None]
+    task: Mapping[str, Any], domains: Mapping[str, Domain | None], fixed: Mapping[str, Scalar]
 ) -> Iterator[Problem]:
-    """What is wrong between the plug-ins that a task names and the hyperparameters it is given.
+    """Each name of a plug-in that is unknown, each hyperparameter that nothing reads, each value it cannot take.
 
-    `chosen` holds the names of `regime`, `model` and `dataset`, None for one that is given in Python;
-    `given` the values of each hyperparameter, None for a range, under `space` or `fixed` and its name.
-    A regime or model that declares nothing may read anything.
+    A regime or model that declares nothing may read anything, and so may one that is given in Python.
+    A domain that is None is broken elsewhere, and so is a value that is none.
     """
-    declared: list[Declared | None] = [hyperparameters(WORKER) or {}] if find(WORKER) else []
-    if not any(chosen.get("regime", ())):
-        declared.append(None)
+    declared, unsure = [hyperparameters(WORKER) or {}], False
     for key, package in TASK_PACKAGES.items():
-        for name in chosen.get(key, ()):
-            if name is None:
+        searched = key in TASK_DOMAINS and key in domains
+        for name in getattr(domains[key], "choices", (None,)) if searched else (task.get(key),):
+            if not isinstance(name, str):
+                unsure |= key == "regime"
                 continue
             try:
                 module = module_name(package, name)
             except UnknownName as error:
                 yield ("task", key), str(error)
-                declared.append(None)
-            else:
-                declared += [] if key == "dataset" else [hyperparameters(module)]
-    known = merged([each for each in declared if each is not None])
-    for keys, values in given.items():
+                unsure = True
+                continue
+            if key in TASK_DOMAINS:
+                found = hyperparameters(module)
+                unsure |= found is None
+                declared.append(found or {})
+    known = merged(declared)
+    for keys, values in _given(domains, fixed):
         if keys[-1] in known:
             yield from _value_problems(keys, values, known[keys[-1]])
-        elif None not in declared:
+        elif not unsure:
             yield keys, f"nothing that this task names reads it{nearest(keys[-1], known)}"
+
+
+def _given(
+    domains: Mapping[str, Domain | None], fixed: Mapping[str, Scalar]
+) -> Iterator[tuple[tuple[str, str], Sequence[Scalar] | None]]:
+    """The values of each hyperparameter, None for a range."""
+    for name, domain in domains.items():
+        if name not in TASK_DOMAINS:
+            yield ("space", name), () if domain is None else getattr(domain, "choices", None)
+    for name, value in fixed.items():
+        yield ("fixed", name), (value,) if scalar_problem(value) is None else ()
 
 
 def _value_problems(

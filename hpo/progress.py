@@ -88,7 +88,7 @@ class Screen:
 
 
 def _running(history: History) -> list[tuple[str, ...]]:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for number in sorted(history.running):
         trial = history.trials[number]
         last, best = _last(trial), f"{trial.loss:.4f}" if trial.reports else ""

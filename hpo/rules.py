@@ -46,7 +46,7 @@ def range_problems(fields: Mapping[str, Any], *, whole: bool) -> Iterator[Proble
     if not isinstance(log, bool):
         yield ("log",), f"must be true or false, but is {shown(log)}"
     elif log and "low" in sound and sound["low"] <= 0:
-        yield ("low",), f"is {shown(sound['low'])}; low > 0 must hold for log: true"
+        yield ("low",), f"is {shown(sound['low'])}; low > 0 must hold with log=true"
     if points is not None and (text := count_problem(points, 1)) is not None:
         yield ("points",), text
     yield from _order_problems(sound)
@@ -60,7 +60,7 @@ def _order_problems(sound: Mapping[str, Any]) -> Iterator[Problem]:
     if low > high:
         yield ("low",), f"{shown(low)} is above high={shown(high)}; low <= high must hold"
     elif "default" in sound and not low <= sound["default"] <= high:
-        yield ("default",), f"{shown(sound['default'])} lies outside the range; from {low} to {high} is allowed"
+        yield ("default",), f"{shown(sound['default'])} lies outside the range from low={low} to high={high}"
 
 
 def choices_problems(fields: Mapping[str, Any]) -> Iterator[Problem]:

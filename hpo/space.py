@@ -174,7 +174,8 @@ def _task_domain_problems(space: SearchSpace) -> Iterator[Problem]:
 
 def _ordered(domains: Mapping[str, Domain]) -> dict[str, Domain]:
     """The domains: those of the task first, parents before children, else in the order given."""
-    left = sorted(domains, key=lambda name: name not in TASK_DOMAINS)
+    left = [name for name in TASK_DOMAINS if name in domains]
+    left += [name for name in domains if name not in TASK_DOMAINS]
     ordered: dict[str, Domain] = {}
     while left:
         name = next(name for name in left if all(parent in ordered for parent in domains[name].when))

@@ -8,7 +8,7 @@ of one name.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from hpo.domains import Categorical, Domain, Float, Int
 from hpo.errors import Mistake, nearest
 from hpo.rules import OBJECTIVES, Problem
 from hpo.space import TASK_DOMAINS, Fidelity, SearchSpace, Task, Validation
-from hpo.trial import Scalar
 from hpo.values import shown
 from hpo.yamltext import Keys
 
@@ -95,9 +94,11 @@ def _parse(document: Document, name: str, *, installed: bool) -> SearchSpace:
     document.note_all((), rules.space_problems(domains, fixed, objective))
     document.note_all((), _condition_problems(content.get("space"), domains, fixed | task))
     if installed:
-        document.note_all((), _plugin_problems(domains, fixed, task))
+        document.note_all((), plugins.problems(task, domains, fixed))
+        document.note_all((), _weights_problems(task.get("weights", WEIGHTS[0])))
     document.settle()
-    assert fidelity and validation, "settle() has raised what is wrong with them"
+    assert fidelity is not None, "settle() has raised what is wrong with it"
+    assert validation is not None, "settle() has raised what is wrong with it"
     sound = {name: domain for name, domain in domains.items() if domain}
     return SearchSpace(name, sound, fidelity, Task(**task, validation=validation), fixed, objective)
 
@@ -144,7 +145,9 @@ def _domains(document: Document, content: Any) -> Domains:
 
 def _domain(document: Document, keys: Keys, content: Any) -> Domain | None:
     if not isinstance(content, Mapping):
-        document.note(keys, f"must be {{low: ..., high: ...}} or {{choices: [...]}}, but is {shown(content)}")
+        document.note(
+            keys, f"must be {{low: .., high: ..}} or {{choices: [..]}}, or stand in fixed; is {shown(content)}"
+        )
         return None
     before = document.n_mistakes
     has_choices, has_range = "choices" in content, "low" in content or "high" in content
@@ -180,14 +183,6 @@ def _condition_problems(content: Any, domains: Domains, constants: Mapping[str, 
     return rules.condition_problems(conditions, choices, constants, unsure)
 
 
-def _plugin_problems(domains: Domains, fixed: Mapping[str, Any], task: Mapping[str, Any]) -> Iterator[Problem]:
-    """What the plug-ins of the task have to say; a broken domain gives no values."""
-    chosen = {key: getattr(domains.get(key), "choices", (task.get(key),)) for key in plugins.TASK_PACKAGES}
-    given: dict[tuple[str, str], Sequence[Scalar] | None] = {("fixed", name): (value,) for name, value in fixed.items()}
-    for name, domain in domains.items():
-        if name not in TASK_DOMAINS:
-            given["space", name] = () if domain is None else getattr(domain, "choices", None)
-    yield from plugins.problems(chosen, given)
-    weights = task.get("weights", WEIGHTS[0])
-    if weights not in WEIGHTS and not Path(weights).is_file():
+def _weights_problems(weights: object) -> Iterator[Problem]:
+    if isinstance(weights, str) and weights not in WEIGHTS and not Path(weights).is_file():
         yield ("task", "weights"), f"there is no file {weights!r}{nearest(weights, WEIGHTS)}"

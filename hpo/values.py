@@ -42,7 +42,7 @@ def number_problem(value: object, *, whole: bool) -> str | None:
     if value is None:
         return "is missing"
     if whole and (isinstance(value, bool) or not isinstance(value, int)):
-        return f"must be a whole number for type: int, but is {shown(value)}"
+        return f"must be a whole number with type=int, but is {shown(value)}"
     if not is_number(value):
         return f"must be a number, but is {shown(value)}"
     if isinstance(value, int) and abs(value) > LARGEST:

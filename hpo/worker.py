@@ -128,6 +128,12 @@ class Worker:
             build = plugins.load("trainables.regimes", str(settings.get("regime", task.regime))).build
         return build(settings, model, data, self._device)
 
+    def warm_up(self) -> None:
+        """Spend the time until the first trial on imports and on the data set."""
+        from trainables import checkpoints  # noqa: F401
+
+        self.data()
+
     def data(self) -> SearchData | None:
         """The training and validation parts, read once; None where the task names no data set."""
         task = self._job.space.task

@@ -47,6 +47,7 @@ def parse(text: str) -> Parsed:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         why = ", ".join(part for part in (error.context, error.problem) if part)
+        why = "a tab stands where only spaces may" if r"'\t'" in why else why
         parsed.mistakes.append((line, (), f"is broken YAML at column {column}: {why}"))
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,16 +27,24 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """The content of a checkpoint, its tensors on the CPU; None where there is no file."""
+    """The content of a checkpoint, its tensors on the CPU; None where there is no file.
+
+    A file that cannot be opened is an OSError; one that is cut short, altered or no checkpoint is damaged.
+    """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        file = path.open("rb")
     except FileNotFoundError:
         return None
-    except OSError:
-        raise
-    except Exception as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise DamagedCheckpoint(f"the checkpoint {path} is damaged: {reason}") from error
+    with file:
+        try:
+            # torch writes checksums into its archives, but does not look at them when it reads.
+            altered = zipfile.ZipFile(file).testzip()
+            file.seek(0)
+            content = torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise DamagedCheckpoint(f"the checkpoint {path} is damaged: {error}") from error
+    if altered is not None:
+        raise DamagedCheckpoint(f"the checkpoint {path} is damaged: the checksum of {altered} is wrong")
     if not isinstance(content, dict):
         raise DamagedCheckpoint(f"the checkpoint {path} is damaged: it holds no dictionary")
     return content
@@ -51,8 +60,6 @@ def keep_best(path: Path, best_path: Path) -> None:
     def link_or_copy(temporary: Path) -> None:
         try:
             os.link(path, temporary)
-        except FileNotFoundError:
-            raise
         except OSError:
             shutil.copyfile(path, temporary)
 

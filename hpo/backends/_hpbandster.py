@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,9 @@ from hpo.values import holds
 Native = Mapping[str, Any]
 """A configuration in HpBandSter's terms."""
 
+Key = tuple[int, int, int]
+"""A trial in HpBandSter's terms: bracket, rung at which it began, position there."""
+
 
 class Model:
     """BOHB's model of the space: one pair of densities a rung, of good and of bad configurations."""
@@ -46,21 +50,32 @@ class Model:
     def __init__(self, space: SearchSpace, seed: int, options: Mapping[str, object]) -> None:
         self._space = space
         self._numpy = OwnNumpyState(seed)
-        self._generator = _Generator(configspace=_configspace(space, seed), **options)
+        with self._quiet():
+            self._generator = _Generator(configspace=_configspace(space, seed), **options)
+
+    def halving(self, index: int, sizes: Sequence[int], rungs: Sequence[int]) -> Halving:
+        """Bracket number `index`, of so many trials at these rungs, filled by this model."""
+        return Halving(index, sizes, rungs, config_sampler=self.suggest)
 
     def suggest(self, rung: int) -> tuple[Native, dict[str, Scalar]]:
         """A configuration for a trial that starts at `rung`, and whether the model picked it."""
-        with self._numpy, warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
+        with self._numpy, self._quiet():
             native, info = self._generator.get_config(rung)
         return native, {"model_based_pick": bool(info["model_based_pick"])}
 
     def learn(self, job: Job) -> None:
         """Take in the loss of a configuration at a rung."""
-        with self._numpy, warnings.catch_warnings():
+        with self._numpy, self._quiet():
+            self._generator.new_result(job)
+
+    @staticmethod
+    @contextmanager
+    def _quiet() -> Iterator[None]:
+        """HpBandSter calls ConfigSpace and statsmodels by ways that they are about to give up."""
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             warnings.simplefilter("ignore", FutureWarning)
-            self._generator.new_result(job)
+            yield
 
     def config(self, native: Native) -> Config:
         """A configuration in our terms."""
@@ -68,29 +83,46 @@ class Model:
 
 
 class Halving(SuccessiveHalving):  # type: ignore[misc]
-    """One bracket, with what our backend must know of it before it asks."""
+    """One bracket. What it says of itself changes nothing in it, as HpBandSter's own questions would."""
 
     @property
-    def queued(self) -> bool:
-        """Whether a promotion waits to be handed out."""
-        return any(datum.status == "QUEUED" for datum in self.data.values())
+    def queued(self) -> list[Key]:
+        """The trials whose promotion waits to be handed out."""
+        return [key for key, datum in self.data.items() if datum.status == "QUEUED"]
 
     @property
     def vacant(self) -> bool:
-        """Whether the current rung still takes new configurations."""
+        """Whether the current rung takes new configurations: the first does, and one that crashes left short."""
         return bool(not self.is_finished and self.actual_num_configs[self.stage] < self.num_configs[self.stage])
 
     @property
     def complete(self) -> bool:
-        """Whether the current rung waits for nothing any more."""
-        return bool(not self.is_finished and self.num_running == 0 and not self.queued and not self.vacant)
+        """Whether nothing more is to come at the current rung."""
+        return not (self.is_finished or self.num_running or self.queued or self.vacant)
 
     @property
     def promising(self) -> bool:
-        """Whether trials that are running can bring a promotion, without new ones."""
+        """Whether the trials that run may bring a promotion, without new ones."""
         return bool(self.num_running and not self.vacant and self.stage + 1 < len(self.num_configs))
 
-    def _advance_to_next_stage(self, config_ids: Sequence[object], losses: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def is_out(self, key: Key) -> bool:
+        """Whether a trial will never run again."""
+        return self.data[key].status not in ("QUEUED", "RUNNING", "REVIEW")
+
+    def begin(self, key: Key) -> None:
+        """Let a queued trial count as running."""
+        self.data[key].status = "RUNNING"
+        self.num_running += 1
+
+    def enter(self, key: Key, loss: float) -> Job:
+        """Enter the loss of a running trial at its rung; return what the model learns from."""
+        datum = self.data[key]
+        job = Job(key, config=datum.config, budget=datum.budget)
+        job.result = {"loss": loss}
+        self.register_result(job)
+        return job
+
+    def _advance_to_next_stage(self, config_ids: Sequence[Key], losses: NDArray[np.float64]) -> NDArray[np.bool_]:
         ranks = np.argsort(np.argsort(losses, kind="stable"), kind="stable")
         return np.asarray(ranks < self.num_configs[self.stage])
 

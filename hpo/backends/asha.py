@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     from ray.tune.schedulers import AsyncHyperBandScheduler
 
 
-def build(
-    space: SearchSpace, *, seed: int, searcher: str = "random", brackets: int = 1, **unknown: object
-) -> Backend:
+def build(space: SearchSpace, *, seed: int, searcher: str = "random", brackets: int = 1, **unknown: object) -> Backend:
     """ASHA over `space`.
 
     Args:
@@ -54,7 +52,9 @@ def build(
         for s in range(brackets)
     ]
     draws: Searcher = _Draws(space, random.Random(seed)) if chosen == "random" else optuna.tpe(space, seed=seed)
-    return Stopping(space, rung_times(space.fidelity), draws, _Schedulers(schedulers, random.Random(f"brackets {seed}")))
+    return Stopping(
+        space, rung_times(space.fidelity), draws, _Schedulers(schedulers, random.Random(f"brackets {seed}"))
+    )
 
 
 class _Draws:

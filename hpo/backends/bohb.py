@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpo.backends._backend import Answer, Backend
 from hpo.backends._options import needs, no_others, number, seed32, whole
@@ -18,7 +18,7 @@ from hpo.space import SearchSpace
 from hpo.trial import Config, Crash, Decision, Report, Scalar, Suggestion
 
 if TYPE_CHECKING:
-    from hpo.backends._hpbandster import Halving, Model, Native
+    from hpo.backends._hpbandster import Halving, Key, Model
 
 OPTIONS = (
     "min_points_in_model",
@@ -72,7 +72,7 @@ def build(
     return Bohb(space, Model(space, seed, options))
 
 
-def bracket_size(index: int, n_rungs: int, eta: int) -> tuple[int, ...]:
+def bracket_sizes(index: int, n_rungs: int, eta: int) -> tuple[int, ...]:
     """How many trials bracket number `index` trains at each of its rungs, the last of which is the top one."""
     s = n_rungs - 1 - index % n_rungs
     n_first = n_rungs // (s + 1) * eta**s
@@ -83,25 +83,24 @@ def bracket_size(index: int, n_rungs: int, eta: int) -> tuple[int, ...]:
 class _Trial:
     number: int
     config: Config
-    native: Native
     notes: Mapping[str, Scalar]
-    key: tuple[int, int, int]
+    key: Key
     """What HpBandSter calls it."""
     until: int
     ended: float | None = None
-    """The last loss of a trial that ended by itself."""
-    settled: bool = False
+    """The last loss of a trial that ended by itself: inf after a crash."""
+    stopped: bool = False
 
 
 @dataclass
 class _Bracket:
     index: int
     halving: Halving
-    trials: dict[tuple[int, int, int], _Trial] = field(default_factory=dict)
+    trials: dict[Key, _Trial] = field(default_factory=dict)
 
 
 class Bohb:
-    """Several brackets may be open at once: a slot never waits for a slow trial while another may start."""
+    """Several brackets may be open at once: no slot waits for a slow trial while another may start."""
 
     def __init__(self, space: SearchSpace, model: Model) -> None:
         self._rungs = space.fidelity.rungs()
@@ -128,23 +127,12 @@ class Bohb:
         loss = math.inf if isinstance(event, Crash) or math.isnan(event.loss) else event.loss
         if isinstance(event, Crash) or event.last or trial.until == self._rungs[-1]:
             trial.ended = loss
-        self._register(trial, bracket, loss)
+        self._model.learn(bracket.halving.enter(trial.key, loss))
         self._advance(bracket)
-        decisions = {number: Decision.STOP for number in _losers(bracket)}
+        decisions = dict.fromkeys(_ruled_out(bracket), Decision.STOP)
         if trial.ended is None:
             decisions.setdefault(trial.number, Decision.PAUSE)
         return decisions
-
-    def _open_bracket(self) -> _Bracket:
-        from hpo.backends._hpbandster import Halving
-
-        sizes = bracket_size(self._n_brackets, len(self._rungs), self._eta)
-        rungs = self._rungs[-len(sizes) :]
-        halving = Halving(self._n_brackets, sizes, rungs, config_sampler=self._model.suggest)
-        bracket = _Bracket(self._n_brackets, halving)
-        self._open.append(bracket)
-        self._n_brackets += 1
-        return bracket
 
     def _next_run(self, bracket: _Bracket) -> Suggestion:
         """What HpBandSter runs next in a bracket that has a promotion or a vacancy."""
@@ -152,21 +140,36 @@ class Bohb:
         trial = bracket.trials.get(key)
         if trial is None:
             notes = bracket.halving.data[key].config_info
-            trial = _Trial(len(self._trials), self._model.config(native), native, notes, key, until)
+            trial = _Trial(len(self._trials), self._model.config(native), notes, key, until)
             bracket.trials[key] = trial
             self._trials.append((trial, bracket))
         trial.until = until
         return Suggestion(trial.number, trial.config, until, bracket.index, trial.notes)
 
-    def _register(self, trial: _Trial, bracket: _Bracket, loss: float) -> None:
-        """Enter the loss of a trial at its rung, in the order in which HpBandSter's master does."""
-        job = self._model.job(trial.key, trial.native, trial.until, loss)
-        bracket.halving.register_result(job)
-        self._model.learn(job)
+    def _open_bracket(self) -> _Bracket:
+        sizes = bracket_sizes(self._n_brackets, len(self._rungs), self._eta)
+        bracket = _Bracket(self._n_brackets, self._model.halving(self._n_brackets, sizes, self._rungs[-len(sizes) :]))
+        self._open.append(bracket)
+        self._n_brackets += 1
+        return bracket
 
     def _advance(self, bracket: _Bracket) -> None:
-        """Close the rungs that are complete. A trial that has ended by itself meets the next with its last loss."""
-        while bracket.halving.complete:
-            bracket.halving.process_results()
-            for trial in _ended_but_promoted(bracket):
-                ...
+        """Close the rungs that are complete; a promoted trial that has ended meets the next with its last loss."""
+        halving = bracket.halving
+        while halving.complete:
+            halving.process_results()
+            for key in halving.queued:
+                loss = bracket.trials[key].ended
+                if loss is not None:
+                    halving.begin(key)
+                    self._model.learn(halving.enter(key, loss))
+        if halving.is_finished:
+            self._open.remove(bracket)
+
+
+def _ruled_out(bracket: _Bracket) -> Iterator[int]:
+    """The trials of a bracket that wait and will never be promoted, each once."""
+    for key, trial in bracket.trials.items():
+        if trial.ended is None and not trial.stopped and bracket.halving.is_out(key):
+            trial.stopped = True
+            yield trial.number

@@ -22,9 +22,7 @@ def build(space: SearchSpace, *, seed: int, **unknown: object) -> Backend:
     """
     no_others(unknown, ())
     ranges = [
-        name
-        for name, domain in space.domains.items()
-        if not isinstance(domain, Categorical) and domain.points is None
+        name for name, domain in space.domains.items() if not isinstance(domain, Categorical) and domain.points is None
     ]
     if ranges:
         mend = " ".join(f"--set space.{name}.points=5" for name in ranges)

@@ -155,7 +155,8 @@ def serve(pipe: connection.Connection, job: Job, checkpoints: Path, slot: Slot) 
     """The life of a worker: warm up, then train what comes until the searching process ends."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     worker = Worker(job, checkpoints, slot.device)
-    _warm_up(worker)
+    with contextlib.suppress(Exception):  # a fault comes again in `_train`, with the number of its trial
+        worker.warm_up()
     try:
         while True:
             suggestion, after = pipe.recv()
@@ -174,14 +175,6 @@ def _train(pipe: connection.Connection, worker: Worker, suggestion: Suggestion, 
         raise
     except Exception as error:
         pipe.send(crash(suggestion.trial, error))
-
-
-def _warm_up(worker: Worker) -> None:
-    """Spend the time until the first trial on imports and on the data set."""
-    with contextlib.suppress(Exception):  # a fault comes again in `train`, with the number of its trial
-        from trainables import checkpoints  # noqa: F401
-
-        worker.data()
 
 
 @contextlib.contextmanager

@@ -1,0 +1,90 @@
+"""Strategies that draw any sound search space, for tests that state what holds for all of them."""
+
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace, Task, Validation
+from hpo.trial import Scalar
+
+FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For a shared machine: enough examples to find a fault, and none fails for being slow."""
+
+TEXTS = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), min_size=1, max_size=8)
+NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,6}", fullmatch=True).filter(lambda name: name not in ("regime", "model"))
+FINITE = st.floats(-1e6, 1e6, allow_subnormal=False)
+SCALARS: st.SearchStrategy[Scalar] = st.one_of(st.none(), st.booleans(), st.integers(-99, 99), FINITE, TEXTS)
+POINTS = st.none() | st.integers(1, 9)
+
+
+def wrong(value: Any) -> Any:
+    """A value of a type that mypy would not let pass."""
+    return value
+
+
+@st.composite
+def floats(draw: st.DrawFn) -> Float:
+    log = draw(st.booleans())
+    ends = st.floats(1e-9, 1e6) if log else FINITE
+    low, high = sorted(draw(st.tuples(ends, ends)))
+    return Float(low, high, log, draw(st.none() | st.floats(low, high)), draw(POINTS))
+
+
+@st.composite
+def ints(draw: st.DrawFn) -> Int:
+    log = draw(st.booleans())
+    ends = st.integers(1 if log else -(10**6), 10**6)
+    low, high = sorted(draw(st.tuples(ends, ends)))
+    return Int(low, high, log, draw(st.none() | st.integers(low, high)), draw(POINTS))
+
+
+def _what_it_is(value: Scalar) -> tuple[bool, Scalar]:
+    return isinstance(value, bool), value
+
+
+@st.composite
+def categoricals(draw: st.DrawFn) -> Categorical:
+    choices = draw(st.lists(SCALARS, min_size=1, max_size=5, unique_by=_what_it_is))
+    return Categorical(tuple(choices), draw(st.sampled_from([None, *choices])))
+
+
+DOMAINS: st.SearchStrategy[Domain] = st.one_of(floats(), ints(), categoricals())
+
+
+@st.composite
+def fidelities(draw: st.DrawFn) -> Fidelity:
+    low, high = sorted(draw(st.tuples(st.integers(1, 3000), st.integers(1, 3000))))
+    return Fidelity(high, low, draw(st.integers(2, 6)))
+
+
+@st.composite
+def spaces(draw: st.DrawFn) -> SearchSpace:
+    """A space of up to six hyperparameters, some of which depend on others, in any order."""
+    domains: dict[str, Domain] = {}
+    task: dict[str, Any] = {"dataset": draw(st.none() | TEXTS), "weights": draw(TEXTS)}
+    for key in ("regime", "model"):
+        if draw(st.booleans()):
+            choices: list[str] = draw(st.lists(TEXTS, min_size=1, max_size=3, unique=True))
+            domains[key] = Categorical(tuple(choices))
+        else:
+            task[key] = draw(st.none() | TEXTS)
+    names = draw(st.lists(NAMES, min_size=1, max_size=6, unique=True))
+    for name in names:
+        domain = draw(DOMAINS)
+        parents = [parent for parent, each in domains.items() if isinstance(each, Categorical)]
+        if parents and draw(st.booleans()):
+            parent = draw(st.sampled_from(parents))
+            allowed = draw(st.lists(st.sampled_from(domains[parent].choices), min_size=1, max_size=2))  # type: ignore[union-attr]
+            domain = type(domain)(**vars(domain) | {"when": {parent: allowed}})
+        domains[name] = domain
+    shuffled: list[str] = draw(st.permutations(list(domains)))
+    validation = Validation(draw(st.floats(0.01, 0.99)), draw(st.integers(0, 99)))
+    return SearchSpace(
+        name=draw(TEXTS),
+        domains={name: domains[name] for name in shuffled},
+        fidelity=draw(fidelities()),
+        task=Task(**task, validation=validation),
+        fixed=draw(st.dictionaries(NAMES.filter(lambda name: name not in domains), SCALARS, max_size=3)),
+        objective=draw(st.sampled_from(["val_loss", "val_error"])),
+    )

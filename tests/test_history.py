@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from hpo.history import History, Settled, State
+from hpo.trial import Crash, Decision, Report, Suggestion
+
+
+def report(trial: int, fidelity: int, loss: float, *, last: bool = False, **metrics: float) -> Report:
+    return Report(trial, fidelity, loss, {"val_loss": loss, **metrics}, 0.1, last)
+
+
+@pytest.fixture
+def history() -> History:
+    history = History(high=9)
+    for trial in range(3):
+        history.append(Suggestion(trial, {"x": trial}, until=3))
+    return history
+
+
+def test_a_suggested_trial_runs_from_epoch_zero(history: History) -> None:
+    assert history.running == {0, 1, 2}
+    assert history.trials[0].epoch == 0
+    assert history.trials[0].loss == math.inf
+    assert history.trials[0].best is None
+
+
+def test_a_trial_at_the_top_rung_is_complete(history: History) -> None:
+    history.append(report(0, 9, 1.0))
+    assert history.trials[0].state is State.COMPLETE
+    assert 0 not in history.running
+
+
+def test_a_trial_that_ends_itself_is_complete(history: History) -> None:
+    history.append(report(0, 2, 1.0, last=True))
+    assert history.trials[0].state is State.COMPLETE
+
+
+def test_a_paused_trial_runs_again_when_it_is_promoted(history: History) -> None:
+    history.append(report(0, 3, 1.0))
+    history.append(Settled(0, 3, {0: Decision.PAUSE}))
+    assert history.trials[0].state is State.PAUSED
+    history.append(Suggestion(0, {"x": 0}, until=9))
+    assert history.trials[0].state is State.RUNNING
+    assert history.trials[0].until == 9
+
+
+def test_one_event_can_settle_several_trials(history: History) -> None:
+    history.append(Settled(2, 3, {0: Decision.STOP, 1: Decision.STOP, 2: Decision.PAUSE}))
+    states = [history.trials[number].state for number in range(3)]
+    assert states == [State.STOPPED, State.STOPPED, State.PAUSED]
+
+
+def test_a_complete_trial_stays_complete_when_it_is_settled(history: History) -> None:
+    history.append(report(0, 9, 1.0))
+    history.append(Settled(0, 9, {0: Decision.STOP}))
+    assert history.trials[0].state is State.COMPLETE
+
+
+def test_the_best_epoch_is_the_first_that_reached_the_lowest_loss(history: History) -> None:
+    for epoch, loss in enumerate([3.0, 1.0, 1.0], start=1):
+        history.append(report(0, epoch, loss))
+    best = history.trials[0].best
+    assert best is not None
+    assert best.fidelity == 2
+
+
+def test_a_crashed_incumbent_gives_way_to_the_next_best(history: History) -> None:
+    history.append(report(0, 1, 1.0))
+    history.append(report(1, 1, 2.0))
+    assert history.incumbent is history.trials[0]
+    history.append(Crash(0, "ValueError", "no"))
+    assert history.incumbent is history.trials[1]
+    assert [trial.number for trial in history.ranked()] == [1]
+
+
+def test_trials_without_a_finite_loss_are_not_ranked(history: History) -> None:
+    history.append(report(0, 1, math.inf, last=True))
+    history.append(report(1, 1, 2.0))
+    assert [trial.number for trial in history.ranked()] == [1]
+    assert history.incumbent is history.trials[1]
+
+
+def test_equal_losses_rank_the_earlier_trial_first(history: History) -> None:
+    for trial in (2, 0, 1):
+        history.append(report(trial, 1, 1.0))
+    assert [trial.number for trial in history.ranked()] == [0, 1, 2]
+
+
+def test_a_report_ends_a_row_of_crashes(history: History) -> None:
+    history.append(Crash(0, "E", ""))
+    history.append(Crash(1, "E", ""))
+    assert history.crashes_in_a_row == 2
+    history.append(report(2, 1, 1.0))
+    assert (history.crashes_in_a_row, history.n_crashes) == (0, 2)
+
+
+def test_stopping_saves_the_epochs_up_to_the_top_rung(history: History) -> None:
+    history.append(report(0, 3, 1.0))
+    history.append(Settled(0, 3, {0: Decision.STOP}))
+    history.append(report(1, 9, 1.0))
+    assert history.n_saved == 6

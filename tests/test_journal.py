@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpo.errors import MachineError
+from hpo.journal import Journal
+
+LOGS = st.lists(st.fixed_dictionaries({"op_code": st.integers(0, 9), "text": st.text()}), max_size=20)
+
+
+@given(logs=LOGS, torn=st.binary(max_size=30).filter(lambda data: b"\n" not in data))
+@settings(deadline=None, max_examples=50)
+def test_a_torn_last_line_is_cut_off_and_the_rest_is_read(
+    tmp_path_factory: pytest.TempPathFactory, logs: list[dict[str, Any]], torn: bytes
+) -> None:
+    path = tmp_path_factory.mktemp("journal") / "ledger.log"
+    journal = Journal(path, write=True)
+    journal.append_logs(logs)
+    journal.close()
+    with path.open("ab") as file:
+        file.write(torn)
+    reopened = Journal(path, write=True)
+    assert list(reopened.read_logs(0)) == logs
+    reopened.append_logs([{"op_code": 1}])
+    assert list(reopened.read_logs(len(logs))) == [{"op_code": 1}]
+    reopened.close()
+
+
+def test_a_reader_leaves_the_torn_line_of_a_living_writer_alone(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.log"
+    path.write_bytes(b'{"op_code":1}\n{"op_co')
+    reader = Journal(path, write=False)
+    assert list(reader.read_logs(0)) == [{"op_code": 1}]
+    with path.open("ab") as file:
+        file.write(b'de":2}\n')
+    assert list(reader.read_logs(1)) == [{"op_code": 2}]
+    assert path.read_bytes().endswith(b"\n")
+    reader.close()
+
+
+def test_lines_of_another_writer_are_read_between_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.log"
+    journal = Journal(path, write=True)
+    journal.append_logs([{"op_code": 1}])
+    with path.open("ab") as file:
+        file.write(b'{"op_code":2}\n')
+    journal.append_logs([{"op_code": 3}])
+    assert [log["op_code"] for log in journal.read_logs(0)] == [1, 2, 3]
+    journal.close()
+
+
+def test_a_line_damaged_in_the_middle_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.log"
+    path.write_bytes(b'{"op_code":1}\n{"op_c\x00\x00\n{"op_code":2}\n')
+    with pytest.raises(MachineError, match=r"ledger\.log:2: .* damaged"):
+        Journal(path, write=True).read_logs(0)
+
+
+def test_a_full_disk_leaves_no_part_of_a_line(tmp_path: Path) -> None:
+    """/dev/full takes nothing; a limit on the file's size stops a write half-way, as a full disk does."""
+    resource = pytest.importorskip("resource")
+    signal = pytest.importorskip("signal")
+    path = tmp_path / "ledger.log"
+    journal = Journal(path, write=True)
+    journal.append_logs([{"op_code": 1, "text": "x" * 100}])
+    size = path.stat().st_size
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50, before[1]))
+    try:
+        with pytest.raises(OSError, match="large|space"):
+            journal.append_logs([{"op_code": 2, "text": "y" * 100}])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert path.stat().st_size == size
+    journal.append_logs([{"op_code": 3}])
+    assert [log["op_code"] for log in journal.read_logs(0)] == [1, 3]
+    journal.close()
+
+
+def test_optunas_own_reader_sees_the_same_study(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.log"
+    journal = Journal(path, write=True)
+    storage = optuna.storages.JournalStorage(journal)
+    study = optuna.create_study(storage=storage, study_name="s")
+    trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
+    trial.report(0.5, 1)
+    study.tell(trial, 0.25)
+    theirs = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(os.fspath(path)))
+    seen = optuna.load_study(storage=theirs, study_name="s").trials
+    assert seen == study.trials
+    journal.close()

@@ -1,0 +1,233 @@
+"""Every kind of mistake in a space file, with how it is named.
+
+A case is a line of the sound file that reads otherwise, by its number, and under it how the one
+mistake begins after file and line: its keys, then words that it must hold.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.spacefiles import mistakes, write
+
+TABLE = """
+# unknown keys, at each level
+15|objectve: val_loss
+ objectve: unknown key; did you mean 'objective'? (allowed: fidelity,
+6|  datset: digits
+ task.datset: unknown key; did you mean 'dataset'?
+7|  validation: {fracton: 0.2}
+ task.validation.fracton: unknown key; did you mean 'fraction'?
+12|  step_size: {low: 5, high: 30, typ: int}
+ space.step_size.typ: did you mean 'type'?
+9|  optimizer: {choices: [sgd, nag], log: true}
+ space.optimizer.log: unknown key (allowed: choices
+14|fidelity: {high: 27, etta: 3}
+ fidelity.etta: unknown key; did you mean 'eta'?
+
+# the wrong type
+13|fixed: [patience]
+ fixed: must hold keys and their values, but is ['patience']
+14|fidelity: 27
+ fidelity: must hold keys and their values, but is 27
+7|  validation: 0.2
+ task.validation: must hold keys and their values, but is 0.2
+4|  regime: 3
+ task.regime: must be a name, but is 3
+12|  step_size: 5
+ space.step_size: must be {low: .., high: ..} or {choices: [..]}, or stand in fixed
+12|  step_size: {low: x, high: 9}
+ space.step_size.low: must be a number, but is 'x'
+12|  step_size: {low: true, high: 9}
+ space.step_size.low: must be a number, but is true
+12|  step_size: {low: 1, high: 9, log: yes}
+ space.step_size.log: true or false, but is 'yes'
+12|  step_size: {choices: 5}
+ space.step_size.choices: must be a list of at least one value, but is 5
+12|  step_size: {choices: []}
+ space.step_size.choices: must be a list of at least one value
+12|  step_size: {choices: [[1], 2]}
+ space.step_size.choices: must be a single value, but is [1]
+13|fixed: {patience: [8]}
+ fixed.patience: must be a single value, but is [8]
+14|fidelity: {high: 2.5}
+ fidelity.high: must be a whole number of at least 1, but is 2.5
+14|fidelity: {high: true}
+ fidelity.high: must be a whole number of at least 1, but is true
+
+# ranges
+12|  step_size: {low: 9, high: 5}
+ space.step_size.low: 9 is above high=5; low <= high must hold
+12|  step_size: {low: 0, high: 5, log: true}
+ space.step_size.low: low > 0 must hold with log=true
+12|  step_size: {low: 1, high: 5, default: 6}
+ space.step_size.default: 6 lies outside the range
+12|  step_size: {low: 1}
+ space.step_size.high: is missing
+12|  step_size: {low: 1, high: .inf}
+ space.step_size.high: must be finite, but is inf
+12|  step_size: {low: 1, high: 1e999}
+ space.step_size.high: must be finite, but is inf
+12|  step_size: {low: 1, high: 9.5, type: int}
+ space.step_size.high: whole number with type=int
+12|  step_size: {low: 1, high: 9, type: integer}
+ space.step_size.type: (allowed: float, int)
+12|  step_size: {low: 1, high: 9, points: 0}
+ space.step_size.points: at least 1, but is 0
+14|fidelity: {low: 9, high: 3}
+ fidelity.low: 9 is above high=3; low <= high must hold
+
+# choices
+9|  optimizer: {choices: [sgd, nag, sgd]}
+ space.optimizer.choices: 'sgd' stands in it twice
+9|  optimizer: {choices: [sgd, nag], default: adam}
+ space.optimizer.default: 'adam' is no choice
+12|  step_size: {choices: [1, .nan]}
+ space.step_size.choices: must be finite, but is nan
+12|  step_size: {low: 1, high: 9, choices: [1]}
+ space.step_size: but has both
+12|  step_size: {type: int}
+ space.step_size: needs either `low` and `high` or `choices`, but has neither
+
+# conditions
+11|  momentum: {low: 0, high: 1, when: {optimzer: [sgd]}}
+ space.momentum.when.optimzer: did you mean 'optimizer'? (allowed: optimizer)
+11|  momentum: {low: 0, high: 1, when: {lr: [0.1]}}
+ space.momentum.when.lr: lr is a range
+11|  momentum: {low: 0, high: 1, when: {optimizer: [sdg]}}
+ space.momentum.when.optimizer: 'sdg' is no choice of optimizer; did you mean 'sgd'?
+11|  momentum: {low: 0, high: 1, when: {optimizer: sgd}}
+ space.momentum.when.optimizer: must be a list
+11|  momentum: {low: 0, high: 1, when: sgd}
+ space.momentum.when: must name parents and their values
+11|  momentum: {low: 0, high: 1, when: {model: [alexnet]}}
+ space.momentum.when.model: model is not searched, but always 'small_cnn'
+11|  momentum: {low: 0, high: 1, when: {patience: [8]}}
+ space.momentum.when.patience: patience is not searched, but always 8
+9|  optimizer: {choices: [sgd, nag], when: {optimizer: [sgd]}}
+ space.optimizer.when: goes round in a circle: optimizer -> optimizer
+
+# between the sections
+13|fixed: {lr: 0.1}
+ fixed.lr: is searched too
+15|objective: val_los
+ objective: 'val_los' is unknown; did you mean 'val_loss'? (allowed: val_error, val_loss)
+12|  model: {choices: [small_cnn]}
+ space.model: must stand under task.model, as a list of names
+5|  model: [small_cnn, small_cnn]
+ task.model: 'small_cnn' stands in it twice
+5|  model: [small_cnn, 3]
+ task.model: must hold names, but holds 3
+5|  model: []
+ task.model: must be a list of at least one value
+
+# plug-ins, and what they read
+4|  regime: from_scrach
+ task.regime: unknown regime 'from_scrach'; did you mean 'from_scratch'?
+5|  model: [small_cn]
+ task.model: unknown model 'small_cn'; did you mean 'small_cnn'?
+6|  dataset: digit
+ task.dataset: unknown dataset 'digit'; did you mean 'digits'?
+6|  weights: imagnet
+ task.weights: there is no file 'imagnet'; did you mean 'imagenet'?
+12|  stepsize: {low: 5, high: 30}
+ space.stepsize: nothing that this task names reads it; did you mean 'step_size'?
+13|fixed: {patence: 8}
+ fixed.patence: nothing that this task names reads it; did you mean 'patience'?
+13|fixed: {seed: 8}
+ fixed.seed: nothing that this task names reads it
+9|  optimizer: {choices: [sgd, nag, adm]}
+ space.optimizer: 'adm' is unknown; did you mean 'adam'?
+
+# the form of YAML
+12|  lr: {low: 1, high: 2}
+ space.lr: stands in line 10 already; a key may stand only once
+13|fixed: {patience: 8, 1: 2}
+ fixed: the key 1 must be a name
+13|fixed: {patience: !!python/name:os.system x}
+ fixed.patience: the tag !!python/name:os.system is not known
+13|fixed: {patience: !!int x}
+ fixed.patience: 'x' is no !!int
+"""
+CASES = [case for case in TABLE.splitlines() if case and not case.startswith("#")]
+
+
+@pytest.mark.parametrize(("changed", "expected"), list(zip(CASES[::2], CASES[1::2], strict=True)))
+def test_a_mistake_is_one_line_with_file_line_keys_and_what_is_allowed(
+    tmp_path: Path, changed: str, expected: str
+) -> None:
+    number, text = changed.split("|")
+    keys, words = expected.strip().split(": ", 1)
+    path = write(tmp_path, {int(number): text})
+    (mistake,) = mistakes(path)
+    assert mistake.startswith(f"{path}:{number}: {keys}: ")
+    assert words in mistake
+    assert mistake.isprintable()
+    assert len(mistake) - len(str(path)) < 300
+
+
+def test_a_number_too_long_for_python_is_a_mistake(tmp_path: Path) -> None:
+    path = write(tmp_path, {12: f"  step_size: {{low: 1, high: {'9' * 5000}}}"})
+    assert mistakes(path) == [f"{path}:12: space.step_size.high: must be finite, but is inf"]
+
+
+def test_all_mistakes_are_named_at_once_in_the_order_of_their_lines(tmp_path: Path) -> None:
+    path = write(tmp_path, {
+        4: "  regime: from_scrach",
+        5: "  modl: small_cnn",
+        9: "  optimizer: {choices: [sgd, sgd]}",
+        10: "  lr: {low: 1, high: 0.1, log: maybe, default: x}",
+        11: "  momentum: {low: 0.5, hgh: 0.99, when: {optimizr: [sgd]}}",
+        12: "  lr: {low: 5, high: 30}",
+        13: "fixed: {patience: .nan}",
+        15: "objective: accuracy",
+    })  # fmt: skip
+    assert [mistake.removeprefix(f"{path}:").split(": ")[:2] for mistake in mistakes(path)] == [
+        ["4", "task.regime"],
+        ["5", "task.modl"],
+        ["9", "space.optimizer.choices"],
+        ["10", "space.lr.default"],
+        ["10", "space.lr.log"],
+        ["10", "space.lr.low"],
+        ["11", "space.momentum.hgh"],
+        ["11", "space.momentum.high"],
+        ["11", "space.momentum.when.optimizr"],
+        ["12", "space.lr"],
+        ["13", "fixed.patience"],
+        ["15", "objective"],
+    ]
+
+
+def test_a_condition_of_a_broken_domain_is_checked_too_and_one_on_a_broken_domain_is_not(tmp_path: Path) -> None:
+    path = write(tmp_path, {
+        9: "  optimizer: {choices: [sgd, sgd]}",
+        12: "  step_size: {low: 9, high: 5, when: {optimzer: [sgd]}}",
+    })  # fmt: skip
+    assert [mistake.removeprefix(str(path)).split(":")[1:3] for mistake in mistakes(path)] == [
+        ["9", " space.optimizer.choices"],
+        ["12", " space.step_size.low"],
+        ["12", " space.step_size.when.optimzer"],
+    ]
+
+
+def test_conditions_that_go_round_in_a_circle_are_named_with_the_circle(tmp_path: Path) -> None:
+    path = write(tmp_path, {
+        9: "  optimizer: {choices: [sgd, nag], when: {schedule: [step]}}",
+        12: "  schedule: {choices: [step], when: {optimizer: [sgd]}}",
+    })  # fmt: skip
+    (mistake,) = mistakes(path)
+    assert "goes round in a circle: " in mistake
+    assert "optimizer -> schedule -> optimizer" in mistake or "schedule -> optimizer -> schedule" in mistake
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ({14: ""}, "fidelity: is missing; it says how long a trial trains"),
+        ({8: "", 9: "", 10: "", 11: "", 12: ""}, "space: is empty; a search needs at least one hyperparameter"),
+    ],
+)
+def test_a_missing_section_is_named_with_the_file(tmp_path: Path, lines: dict[int, str], words: str) -> None:
+    path = write(tmp_path, lines)
+    (mistake,) = mistakes(path)
+    assert mistake.startswith(f"{path}: {words}")

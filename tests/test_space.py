@@ -1,0 +1,183 @@
+import dataclasses
+import json
+import random
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo import spacefile, yamltext
+from hpo.errors import SpaceError
+from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace, Task, Validation
+from tests.spaces import FEW, fidelities, spaces, wrong
+
+SPACE = SearchSpace(
+    "small",
+    {
+        "momentum": Float(0.5, 0.9, when={"optimizer": ("sgd", "nag")}),
+        "optimizer": Categorical(("sgd", "nag", "adam")),
+        "lr": Float(1e-4, 1e-1, log=True),
+    },
+    Fidelity(9),
+    Task(regime="from_scratch", model="small_cnn", dataset="digits"),
+    {"patience": 5},
+)
+
+
+@FEW
+@given(spaces(), st.integers(0, 2**32))
+def test_a_sample_lies_in_the_space(space: SearchSpace, seed: int) -> None:
+    assert space.problem(space.sample(random.Random(seed))) is None
+
+
+@FEW
+@given(spaces())
+def test_a_space_reads_back_from_its_dictionary_exactly(space: SearchSpace) -> None:
+    again = spacefile.parse(space.to_dict(), installed=False)
+    assert again == space
+    assert again.digest() == space.digest()
+    assert list(again.domains) == list(space.domains)
+
+
+@FEW
+@given(spaces())
+def test_a_space_reads_back_from_text_exactly(space: SearchSpace) -> None:
+    parsed = yamltext.parse(json.dumps(space.to_dict(), ensure_ascii=False))
+    assert parsed.mistakes == []
+    assert spacefile.parse(parsed.value, installed=False).digest() == space.digest()
+
+
+@FEW
+@given(spaces(), st.randoms(use_true_random=False))
+def test_the_digest_ignores_the_order_of_keys(space: SearchSpace, rng: random.Random) -> None:
+    names = list(space.domains)
+    rng.shuffle(names)
+    fixed = dict(reversed(list(space.fixed.items())))
+    other = dataclasses.replace(space, domains={name: space.domains[name] for name in names}, fixed=fixed)
+    assert other.digest() == space.digest()
+
+
+def test_the_digest_ignores_the_name() -> None:
+    assert dataclasses.replace(SPACE, name="other").digest() == SPACE.digest()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"objective": "val_error"},
+        {"fixed": {"patience": 6}},
+        {"fixed": {}},
+        {"fidelity": Fidelity(27)},
+        {"fidelity": Fidelity(9, eta=2)},
+        {"task": Task(regime="from_scratch", model="small_cnn", dataset="digits", weights="imagenet")},
+        {"task": Task(regime="from_scratch", model="small_cnn", dataset="digits", validation=Validation(seed=1))},
+        {"domains": {**SPACE.domains, "lr": Float(1e-4, 1e-1)}},
+        {"domains": {**SPACE.domains, "lr": Float(1e-4, 1e-1, log=True, default=1e-3)}},
+        {"domains": {**SPACE.domains, "momentum": Float(0.5, 0.9)}},
+        {"domains": {**SPACE.domains, "gamma": Int(0, 1)}},
+    ],
+    ids=str,
+)
+def test_the_digest_changes_with_the_content(change: dict[str, Any]) -> None:
+    assert dataclasses.replace(SPACE, **change).digest() != SPACE.digest()
+
+
+@FEW
+@given(fidelities())
+def test_rungs_rise_by_eta_up_to_the_top(fidelity: Fidelity) -> None:
+    rungs, low, high, eta = fidelity.rungs(), fidelity.low, fidelity.high, fidelity.eta
+    assert all(isinstance(rung, int) for rung in rungs)
+    assert rungs[-1] == high
+    assert rungs[0] >= low
+    for lower, upper in pairwise(rungs):
+        assert lower < upper
+        assert abs(upper - eta * lower) <= (1 + eta) / 2
+    n_rungs = len(rungs)
+    assert low * eta ** (n_rungs - 1) <= high < low * eta**n_rungs
+
+
+def test_rungs_of_exact_powers_lose_none_to_rounding() -> None:
+    assert Fidelity(243).rungs() == (1, 3, 9, 27, 81, 243)
+    assert Fidelity(1000, eta=10).rungs() == (1, 10, 100, 1000)
+    assert Fidelity(5, low=5).rungs() == (5,)
+
+
+def test_parents_stand_before_their_children_and_the_task_before_all() -> None:
+    domains: dict[str, Domain] = {
+        "c": Float(0, 1, when={"b": ("x",)}),
+        "b": Categorical(("x", "y"), when={"a": (1,)}),
+        "a": Categorical((1, 2)),
+        "model": Categorical(("alexnet", "vgg")),
+    }
+    assert list(SearchSpace("s", domains, Fidelity(9)).domains) == ["model", "a", "b", "c"]
+
+
+def test_a_hyperparameter_is_inactive_where_its_parent_is() -> None:
+    domains: dict[str, Domain] = {
+        "a": Categorical((1, 2)),
+        "b": Categorical(("x",), when={"a": (1,)}),
+        "c": Float(0, 1, when={"b": ("x",)}),
+    }
+    space = SearchSpace("s", domains, Fidelity(9))
+    assert space.problem({"a": 2}) is None
+    assert space.problem({"a": 1, "b": "x", "c": 0.5}) is None
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        (
+            {"optimizer": "adam", "lr": 0.01, "momentm": 0.9},
+            "unknown hyperparameter 'momentm'; did you mean 'momentum'",
+        ),
+        ({"optimizer": "adam", "lr": 0.01, "momentum": 0.9}, "'momentum' is given, but not active here"),
+        ({"optimizer": "sgd", "lr": 0.01}, "'momentum' is missing"),
+        ({"optimizer": "adam", "lr": 1.5}, "'lr' is 1.5, outside {low: 0.0001, high: 0.1"),
+        ({"optimizer": "adamw", "lr": 0.01}, "'optimizer' is 'adamw', outside {choices: ['sgd', 'nag', 'adam']}"),
+    ],
+)
+def test_what_is_wrong_with_a_configuration_is_said_in_words(config: dict[str, Any], words: str) -> None:
+    assert words in (SPACE.problem(config) or "")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"objective": "accuracy"}, "objective: 'accuracy' is unknown"),
+        ({"domains": {}}, "space: is empty"),
+        ({"fixed": {"lr": 0.1}}, "fixed.lr: is searched too"),
+        ({"fixed": {"patience": float("nan")}}, "fixed.patience: must be finite, but is nan"),
+        ({"domains": {"a": Float(0, 1, when={"b": (1,)})}}, "space.a.when.b: no hyperparameter 'b' is searched"),
+        ({"domains": {"a": Categorical((1,), when={"a": (1,)})}}, "space.a.when: goes round in a circle: a -> a"),
+        ({"domains": {"model": Categorical(("alexnet",))}}, "task.model: is 'small_cnn', and searched too"),
+        ({"domains": {"model": Float(0, 1)}}, "space.model: must be a Categorical of names"),
+        ({"domains": {"model": Categorical(("a",), default="a")}}, "space.model: must be a Categorical of names"),
+    ],
+    ids=str,
+)
+def test_a_space_that_breaks_a_rule_cannot_be_made(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(SpaceError) as caught:
+        dataclasses.replace(SPACE, **change)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Fidelity(0), "high: must be a whole number of at least 1, but is 0"),
+        (lambda: Fidelity(wrong(9.0)), "high: must be a whole number of at least 1, but is 9.0"),
+        (lambda: Fidelity(9, low=10), "low: 10 is above high=9; low <= high must hold"),
+        (lambda: Fidelity(9, eta=1), "eta: must be a whole number of at least 2, but is 1"),
+        (lambda: Fidelity(9, unit="step"), "unit: must be epoch, but is 'step'"),
+        (lambda: Validation(fraction=1.0), "fraction: must be a number above 0 and below 1, but is 1.0"),
+        (lambda: Validation(seed=-1), "seed: must be a whole number of at least 0, but is -1"),
+        (lambda: Task(model=wrong(3)), "model: must be a name, but is 3"),
+        (lambda: Task(weights=wrong(None)), "weights: must be a name, but is null"),
+    ],
+)
+def test_a_part_that_breaks_a_rule_cannot_be_made(make: Any, words: str) -> None:
+    with pytest.raises(SpaceError) as caught:
+        make()
+    assert words in str(caught.value)

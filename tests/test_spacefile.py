@@ -1,0 +1,112 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo import spacefile
+from hpo.errors import Mistake, SpaceFileError
+from hpo.space import Categorical, Float, Int
+from tests.spacefiles import mistakes, write
+
+
+def test_a_space_file_is_read_into_a_space_of_its_name(tmp_path: Path) -> None:
+    space = spacefile.read(write(tmp_path))
+    assert space.name == "small"
+    assert space.domains == {
+        "optimizer": Categorical(("sgd", "nag", "adam")),
+        "lr": Float(1e-4, 1e-1, log=True, default=5e-3),
+        "momentum": Float(0.5, 0.99, when={"optimizer": ("sgd", "nag")}),
+        "step_size": Int(5, 30),
+    }
+    assert (space.task.regime, space.task.model, space.task.dataset) == ("from_scratch", "small_cnn", "digits")
+    assert (space.task.weights, space.task.validation.fraction) == ("none", 0.2)
+    assert space.fixed == {"patience": 8}
+    assert space.fidelity.rungs() == (1, 3, 9, 27)
+
+
+def test_a_range_is_of_whole_numbers_only_where_it_says_so(tmp_path: Path) -> None:
+    path = write(tmp_path, {12: "  step_size: {low: 5, high: 30}"})
+    assert spacefile.read(path).domains["step_size"] == Float(5, 30)
+
+
+def test_a_list_of_models_is_a_hyperparameter_placed_first(tmp_path: Path) -> None:
+    text = "  momentum: {low: 0.5, high: 0.99, when: {model: [small_cnn]}}"
+    space = spacefile.read(write(tmp_path, {5: "  model: [small_cnn, softmax_regression]", 11: text}))
+    assert next(iter(space.domains)) == "model"
+    assert space.domains["model"] == Categorical(("small_cnn", "softmax_regression"))
+    assert space.domains["momentum"].when == {"model": ("small_cnn",)}
+    assert space.task.model is None
+
+
+def test_a_list_of_one_model_is_a_hyperparameter_too(tmp_path: Path) -> None:
+    space = spacefile.read(write(tmp_path, {5: "  model: [small_cnn]"}))
+    assert space.domains["model"] == Categorical(("small_cnn",))
+
+
+def test_a_model_both_listed_and_in_the_space_is_named_once(tmp_path: Path) -> None:
+    path = write(tmp_path, {5: "  model: [small_cnn]", 12: "  model: {choices: [small_cnn]}"})
+    (mistake,) = mistakes(path)
+    assert mistake.startswith(f"{path}:12: space.model: must stand under task.model")
+
+
+def test_mistakes_in_a_dictionary_name_the_keys_alone() -> None:
+    content = {"task": {"regime": "from_scratch"}, "space": {"lr": {"low": 2, "high": 1}}, "fidelity": {"high": 9}}
+    with pytest.raises(SpaceFileError) as caught:
+        spacefile.parse(content)
+    assert caught.value.mistakes == ("space.lr.low: 2 is above high=1; low <= high must hold",)
+
+
+def test_mistakes_in_a_dictionary_name_the_source_that_is_given() -> None:
+    with pytest.raises(SpaceFileError) as caught:
+        spacefile.parse({"space": {"lr": {"low": 0, "high": 1}}}, source="study.yaml")
+    assert str(caught.value).startswith("study.yaml: fidelity: is missing")
+
+
+def test_a_dictionary_is_left_as_it_was_and_may_hold_its_name() -> None:
+    content = {"name": "mine", "space": {"lr": {"low": 0, "high": 1}}, "fidelity": {"high": 9}}
+    assert spacefile.parse(content, name="other").name == "mine"
+    assert content == {"name": "mine", "space": {"lr": {"low": 0, "high": 1}}, "fidelity": {"high": 9}}
+
+
+def test_names_are_taken_on_trust_where_plug_ins_need_not_be_installed() -> None:
+    content = {"task": {"regime": "not_here"}, "space": {"x": {"low": 0, "high": 1}}, "fidelity": {"high": 9}}
+    assert spacefile.parse(content, installed=False).task.regime == "not_here"
+    with pytest.raises(SpaceFileError, match="unknown regime 'not_here'"):
+        spacefile.parse(content)
+
+
+def test_keys_and_values_of_a_dictionary_that_no_yaml_could_hold_are_mistakes_too() -> None:
+    content: Any = {"space": {"lr": {"low": object(), "high": 1}, 3: {}}, "fidelity": {"high": 9}, "fixed": {"a": {1}}}
+    with pytest.raises(SpaceFileError) as caught:
+        spacefile.parse(content)
+    assert [mistake.partition(":")[0] for mistake in caught.value.mistakes] == ["space", "space.lr.low", "fixed.a"]
+
+
+@pytest.mark.parametrize("path", spacefile.bundled().values(), ids=lambda path: path.stem)
+def test_every_bundled_space_is_sound_and_describes_itself(path: Path) -> None:
+    assert spacefile.read(path).name == path.stem
+    assert spacefile.describe(path).endswith(".")
+
+
+def test_a_file_without_a_comment_at_its_top_has_no_description(tmp_path: Path) -> None:
+    assert spacefile.describe(write(tmp_path, text="task:\n# not at the top\n")) == ""
+
+
+def test_a_space_is_found_by_path_or_by_bundled_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundled = spacefile.bundled()["digits_cnn"]
+    assert spacefile.find("digits_cnn") == spacefile.find("digits_cnn.yaml") == bundled
+    monkeypatch.chdir(tmp_path)
+    assert spacefile.find(str(write(tmp_path))) == tmp_path / "small.yaml"
+    (tmp_path / "digits_cnn").mkdir()
+    assert spacefile.find("digits_cnn") == bundled
+    (tmp_path / "digits_cnn.yaml").write_text("")
+    assert spacefile.find("digits_cnn.yaml") == Path("digits_cnn.yaml")
+    assert spacefile.find(str(tmp_path)) == tmp_path
+
+
+def test_a_space_that_is_nowhere_names_the_nearest_bundled_one() -> None:
+    with pytest.raises(Mistake) as caught:
+        spacefile.find("digit_cnn.yaml")
+    assert "no file 'digit_cnn.yaml', and no bundled space of that name; did you mean 'digits_cnn'?" in str(
+        caught.value
+    )

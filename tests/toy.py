@@ -1,0 +1,75 @@
+"""A regime for tests of the search: a learning curve that costs nothing, and every way to go wrong.
+
+It is named in a space as `tests.toy`, as a user's own regime would be. Each epoch that is really trained
+is appended to the file named by $HPO_TOY_LOG, so a test can tell training from reporting.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import signal
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from hpo.domains import Categorical, Float
+from hpo.space import Fidelity, SearchSpace, Task
+
+
+class Curve:
+    """Falls with the epochs towards a floor that depends on `x`; `fault` says what goes wrong at epoch 2."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        self.config = config
+        self.epoch = 0
+        self.noise = random.Random(random.random())
+
+    def step(self) -> Mapping[str, float]:
+        self.epoch += 1
+        self._log()
+        fault = (
+            self.config.get("fault", "none") if self.epoch == 2 or self.config.get("fault") == "raise_at_once" else ""
+        )
+        if fault in ("raise", "raise_at_once"):
+            raise ValueError("the toy was told to raise")
+        if fault == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if fault == "die_once" and not os.path.exists(os.environ["HPO_TOY_LOG"] + ".died"):
+            open(os.environ["HPO_TOY_LOG"] + ".died", "w").close()
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(float(self.config.get("sleep", 0)))
+        loss = (float(self.config["x"]) - 0.3) ** 2 + 1 / self.epoch + 0.01 * self.noise.random()
+        loss = {"nan": math.nan, "inf": math.inf, "rise": loss + self.epoch}.get(fault or "", loss)
+        return {"val_loss": loss, "val_accuracy": 1 / (1 + loss), "train_loss": loss / 2, "train_accuracy": 0.5}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "noise": self.noise.getstate()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.epoch = state["epoch"]
+        self.noise.setstate(state["noise"])
+
+    def evaluate(self, part: object) -> Mapping[str, float]:
+        return {"loss": 1 / self.epoch, "accuracy": 1 - 1 / (1 + self.epoch)}
+
+    def _log(self) -> None:
+        log = os.environ.get("HPO_TOY_LOG")
+        if log:
+            with open(log, "a") as file:
+                file.write(f"{self.config['x']!r} {self.epoch}\n")
+
+
+def build(config: Mapping[str, Any], model: object, data: object, device: str) -> Curve:
+    return Curve(config)
+
+
+def space(*, high: int = 9, **fixed: Any) -> SearchSpace:
+    """A small space over the toy, with a choice and a condition in it."""
+    domains = {
+        "kind": Categorical(("a", "b")),
+        "x": Float(0.0, 1.0),
+        "y": Float(1e-3, 1.0, log=True, when={"kind": ("a",)}),
+    }
+    return SearchSpace("toy", domains, Fidelity(high), Task(regime="tests.toy"), fixed)
