@@ -312,7 +312,9 @@ def _options(texts: tuple[str, ...]) -> dict[str, Any]:
 
 def _checked_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise Mistake(f"--study {name}: a name holds letters, digits, '.', '_' and '-', and begins with one of the first")
+        raise Mistake(
+            f"--study {name}: a name holds letters, digits, '.', '_' and '-', and begins with one of the first"
+        )
     return name
 
 

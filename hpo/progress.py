@@ -117,7 +117,9 @@ def _summary(ledger: Ledger, budget: Budget) -> list[str]:
     crashed = f", {history.n_crashes} crashed" if history.n_crashes else ""
     lines.append(f"spent    {trials} trials{crashed}, {epochs} epochs ({history.n_saved} saved by stopping)")
     left = time_left(ledger, budget)
-    lines.append(f"time     {duration(ledger.elapsed)}" + (f", about {duration(left)} left" if left is not None else ""))
+    lines.append(
+        f"time     {duration(ledger.elapsed)}" + (f", about {duration(left)} left" if left is not None else "")
+    )
     return lines
 
 

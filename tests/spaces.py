@@ -71,11 +71,11 @@ def spaces(draw: st.DrawFn) -> SearchSpace:
             task[key] = draw(st.none() | TEXTS)
     names = draw(st.lists(NAMES, min_size=1, max_size=6, unique=True))
     for name in names:
-        domain = draw(DOMAINS)
-        parents = [parent for parent, each in domains.items() if isinstance(each, Categorical)]
-        if parents and draw(st.booleans()):
-            parent = draw(st.sampled_from(parents))
-            allowed = draw(st.lists(st.sampled_from(domains[parent].choices), min_size=1, max_size=2))  # type: ignore[union-attr]
+        domain, depends = draw(DOMAINS), draw(st.booleans())
+        parents = {parent: each.choices for parent, each in domains.items() if isinstance(each, Categorical)}
+        if parents and depends:
+            parent = draw(st.sampled_from(sorted(parents)))
+            allowed = draw(st.lists(st.sampled_from(parents[parent]), min_size=1, max_size=2))
             domain = type(domain)(**vars(domain) | {"when": {parent: allowed}})
         domains[name] = domain
     shuffled: list[str] = draw(st.permutations(list(domains)))

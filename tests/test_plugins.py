@@ -7,7 +7,7 @@ import pytest
 
 from hpo import plugins
 from hpo.errors import Mistake, UnknownName
-from hpo.space import Categorical, Domain, Fidelity, Float, SearchSpace, Task
+from hpo.space import Fidelity, Float, SearchSpace, Task
 
 Write = Callable[[dict[str, str]], None]
 
@@ -33,16 +33,6 @@ def install(folder: Path, group: str, **modules: str) -> None:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: outside\nVersion: 1.0\n")
     points = "".join(f"{name} = {module}\n" for name, module in modules.items())
     (info / "entry_points.txt").write_text(f"[{group}]\n{points}")
-
-
-def space(task: Task, fixed: dict[str, int | str] | None = None, **domains: Domain) -> SearchSpace:
-    return SearchSpace("s", domains or {"lr": Float(0, 1)}, Fidelity(9), task, fixed or {})
-
-
-SMALL = Task(regime="from_scratch", model="small_cnn", dataset="digits")
-
-
-# ---------------------------------------------------------------- names
 
 
 def test_the_files_of_a_package_are_its_plug_ins_but_for_those_with_an_underscore() -> None:
@@ -115,9 +105,6 @@ def test_no_module_but_the_one_loaded_is_imported_and_never_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-# ---------------------------------------------------------------- load
-
-
 def test_a_plug_in_without_build_is_a_mistake(outside: Write) -> None:
     outside({"own_g/empty": "build = 3\n"})
     with pytest.raises(Mistake, match="has no function `build`"):
@@ -163,118 +150,12 @@ def test_a_fault_in_a_plug_in_is_not_taken_for_a_missing_package(
         plugins.load("trainables.models", "own_i.faulty")
 
 
-# ---------------------------------------------------------------- what a module declares
-
-
-def test_what_a_module_hands_on_is_read_from_there_round_circles_too(outside: Write) -> None:
-    outside(
-        {
-            "own_j/a": "HYPERPARAMETERS: dict = {'x': 'a number'}\nREADS_ALSO = ('own_j.b',)\nraise AssertionError\n",
-            "own_j/b": "READS_ALSO = ('own_j.a', 'own_j.c')\n",
-            "own_j/c": "HYPERPARAMETERS = {'y': ['p', 2, True, None]}\n",
-        }
-    )
-    assert plugins.hyperparameters("own_j.a") == {"x": "a number", "y": ["p", 2, True, None]}
-
-
-def test_a_module_that_declares_nothing_or_hands_on_to_one_may_read_anything(outside: Write) -> None:
-    silent = "HYPERPARAMETERS_OF_OLD = {}\n"
-    outside({"own_k/silent": silent, "own_k/a": "HYPERPARAMETERS = {}\nREADS_ALSO = ['own_k.silent']\n"})
-    assert plugins.hyperparameters("own_k.silent") is None
-    assert plugins.hyperparameters("own_k.a") is None
-
-
-def test_values_that_two_modules_allow_are_joined_and_what_one_leaves_open_is_open(outside: Write) -> None:
-    outside(
-        {
-            "own_l/a": "HYPERPARAMETERS = {'x': [1, 2], 'y': [1]}\nREADS_ALSO = ('own_l.b',)\n",
-            "own_l/b": "HYPERPARAMETERS = {'x': [2.0, True], 'y': 'any number'}\n",
-        }
-    )
-    assert plugins.hyperparameters("own_l.a") == {"x": [1, 2, True], "y": "any number"}
-
-
-@pytest.mark.parametrize(
-    ("source", "words"),
-    [
-        ("x = 1\nHYPERPARAMETERS = {'x': max(1, 2)}\n", r"a\.py:2: HYPERPARAMETERS must be a literal"),
-        ("HYPERPARAMETERS = ['x']\n", r"a\.py: HYPERPARAMETERS must map names to a line of text or a list of values"),
-        ("HYPERPARAMETERS = {'x': 3}\n", r"a\.py: HYPERPARAMETERS must map names"),
-        ("HYPERPARAMETERS = {}\nREADS_ALSO = 'own_m.b'\n", r"a\.py: READS_ALSO must be a tuple of module names"),
-        (
-            "HYPERPARAMETERS = {}\nREADS_ALSO = ('own_m.b',)\n",
-            r"READS_ALSO names own_m\.b, but there is no such module",
-        ),
-        ("\n\ndef build(:\n", r"a\.py:3: is broken Python: "),
-    ],
-)
-def test_a_broken_declaration_is_a_mistake_that_names_the_file(outside: Write, source: str, words: str) -> None:
-    outside({"own_m/a": source})
-    with pytest.raises(Mistake, match=words):
-        plugins.hyperparameters("own_m.a")
-
-
-def test_the_epoch_loop_declares_what_it_reads() -> None:
-    assert set(plugins.hyperparameters(plugins.WORKER) or {}) == {"patience", "threshold"}
-
-
-# ---------------------------------------------------------------- what nothing reads
-
-
-def test_what_a_regime_a_model_and_the_epoch_loop_read_is_all_read() -> None:
-    fixed: dict[str, int | str] = {"patience": 5, "width": 8}
-    assert plugins.unread(space(SMALL, fixed, lr=Float(0, 1), optimizer=Categorical(("sgd", "adam")))) == []
-
-
-def test_a_hyperparameter_that_nothing_reads_is_named_with_the_nearest() -> None:
-    searched, fixed = plugins.unread(space(SMALL, {"patince": 5}, momentm=Float(0, 1)))
-    assert searched.startswith("space.momentm: nothing that this task names reads it; did you mean 'momentum'?")
-    assert fixed.startswith("fixed.patince: nothing that this task names reads it; did you mean 'patience'?")
-
-
-def test_a_value_that_is_not_among_those_declared_is_named_with_the_nearest() -> None:
-    found = plugins.unread(space(SMALL, {"schedule": "stp"}, optimizer=Categorical(("sgd", "adm", "agd"))))
-    assert [line.partition(";")[0] for line in found] == [
-        "space.optimizer: 'adm' is unknown",
-        "space.optimizer: 'agd' is unknown",
-        "fixed.schedule: 'stp' is unknown",
-    ]
-    assert "did you mean 'adam'? (allowed: adam, adamw, nag, sgd)" in found[0]
-
-
-def test_a_range_where_one_of_a_few_values_is_read_is_a_mistake() -> None:
-    (found,) = plugins.unread(space(SMALL, optimizer=Float(0, 1)))
-    assert found.startswith("space.optimizer: must be choices out of ['sgd', 'nag', 'adam', 'adamw'], but is a range")
-
-
-def test_a_searched_model_is_checked_name_by_name_and_what_any_of_them_reads_is_read() -> None:
-    task, models = Task(regime="from_scratch"), Categorical(("softmax_regression", "small_cnn"))
-    assert plugins.unread(space(task, model=models, width=Float(0, 1))) == []
-    (found,) = plugins.unread(space(task, model=Categorical(("softmax_regression",)), width=Float(0, 1)))
-    assert found.startswith("space.width: nothing that this task names reads it")
-    (found,) = plugins.unread(space(task, model=Categorical(("small_cnn", "smal_cnn"))))
-    assert found.startswith("task.model: unknown model 'smal_cnn'; did you mean 'small_cnn'?")
-
-
-def test_each_unknown_plug_in_of_the_task_is_named() -> None:
-    found = plugins.unread(space(Task(regime="a", model="b", dataset="c")))
-    assert [line.partition(" (")[0] for line in found] == [
-        "task.regime: unknown regime 'a'",
-        "task.model: unknown model 'b'",
-        "task.dataset: unknown dataset 'c'",
-    ]
-
-
 def test_a_regime_of_ones_own_that_declares_nothing_may_read_anything_but_known_values_still_hold(
     outside: Write,
 ) -> None:
     outside({"own_n/regime": "def build(): ...\n", "own_n/model": "HYPERPARAMETERS = {'act': ['relu']}\n"})
-    task = Task(regime="own_n.regime", model="own_n.model")
-    assert plugins.unread(space(task, {"anything": 1, "act": "relu"})) == []
-    assert plugins.unread(space(task, {"act": "rely"})) == [
+    task, domains = Task(regime="own_n.regime", model="own_n.model"), {"lr": Float(0, 1)}
+    assert plugins.unread(SearchSpace("s", domains, Fidelity(9), task, {"anything": 1, "act": "relu"})) == []
+    assert plugins.unread(SearchSpace("s", domains, Fidelity(9), task, {"act": "rely"})) == [
         "fixed.act: 'rely' is unknown; did you mean 'relu'? (allowed: relu)"
     ]
-
-
-def test_a_trainable_given_in_python_may_read_anything() -> None:
-    assert plugins.unread(space(Task(), {"anything": 1})) == []

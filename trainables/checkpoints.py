@@ -42,7 +42,8 @@ def read(path: Path) -> dict[str, Any] | None:
             file.seek(0)
             content = torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:
-            raise DamagedCheckpoint(f"the checkpoint {path} is damaged: {error}") from error
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            raise DamagedCheckpoint(f"the checkpoint {path} is damaged: {reason}") from error
     if altered is not None:
         raise DamagedCheckpoint(f"the checkpoint {path} is damaged: the checksum of {altered} is wrong")
     if not isinstance(content, dict):

@@ -150,8 +150,9 @@ def _sampler(name: str, seed: int, n_startup_trials: int, *, by_rungs: bool) -> 
     samplers = optuna.samplers
     match name:
         case "tpe":
+            # One hyperparameter at a time: joint TPE (multivariate, group) often settles on the wrong choice early.
             return samplers.TPESampler(
-                seed=seed, n_startup_trials=n_startup_trials, multivariate=True, group=True, constant_liar=True
+                seed=seed, n_startup_trials=n_startup_trials, multivariate=False, constant_liar=True
             )
         case "gp":
             return samplers.GPSampler(seed=seed, n_startup_trials=n_startup_trials, warn_independent_sampling=False)

@@ -1,0 +1,213 @@
+"""The contract of a runner: an implementation's test subclasses it and offers the fixture `start_runner`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo.runners._runner import Runner
+from hpo.space import SearchSpace
+from hpo.trial import Crash, Decision, Report, Suggestion
+from hpo.worker import Job, best_checkpoint, checkpoint
+from tests import toy
+
+Start = Callable[..., Runner]
+
+
+def suggestion(trial: int = 0, until: int = 9, **config: Any) -> Suggestion:
+    return Suggestion(trial, {"kind": "b", "x": 0.5, **config}, until)
+
+
+def train(runner: Runner, what: Suggestion, *, after: int = 0) -> list[Report | Crash]:
+    """Let one trial run until it waits for a promotion or has ended; its events."""
+    runner.start(what, after=after)
+    events: list[Report | Crash] = []
+    while True:
+        events.extend(runner.events())
+        runner.settle(what.trial, Decision.CONTINUE)
+        event = events[-1]
+        if isinstance(event, Crash) or event.last or event.fidelity == what.until:
+            return events
+
+
+def fidelities(events: list[Report | Crash]) -> list[int]:
+    return [event.fidelity for event in events if isinstance(event, Report)]
+
+
+def same(events: list[Report | Crash]) -> list[Report | Crash]:
+    """Events without their times."""
+    return [replace(event, seconds=0.0) if isinstance(event, Report) else event for event in events]
+
+
+class RunnerContract:
+    """What every runner does. `start_runner(space, **changes of the Job)` gives a fresh runner on `checkpoints`."""
+
+    @pytest.fixture
+    def checkpoints(self, tmp_path: Path) -> Path:
+        return tmp_path / "checkpoints"
+
+    @pytest.fixture
+    def log(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """Where the toy writes down each epoch that it really trains."""
+        path = tmp_path / "trained.log"
+        path.touch()
+        monkeypatch.setenv("HPO_TOY_LOG", str(path))
+        return path
+
+    @pytest.fixture
+    def job(self, tmp_path: Path, log: Path) -> Job:
+        return Job(toy.space(), seed=7, data=tmp_path)
+
+    @pytest.fixture
+    def runner(self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path) -> Iterator[Runner]:
+        runner = build(job, checkpoints)
+        yield runner
+        runner.close()
+
+    def faulty(self, job: Job, **fixed: Any) -> Job:
+        space: SearchSpace = replace(job.space, fixed=fixed)
+        return replace(job, space=space)
+
+    def test_a_trial_reports_each_epoch_once_in_order(self, runner: Runner) -> None:
+        assert runner.free() >= 1
+        events = train(runner, suggestion(until=4))
+        assert fidelities(events) == [1, 2, 3, 4]
+
+    def test_a_started_trial_takes_a_slot_until_it_is_over(self, runner: Runner) -> None:
+        free = runner.free()
+        runner.start(suggestion(until=2), after=0)
+        assert runner.free() == free - 1
+        list(runner.events())
+        runner.settle(0, Decision.CONTINUE)
+        assert runner.free() == free - 1
+        list(runner.events())
+        runner.settle(0, Decision.PAUSE)
+        assert runner.free() == free
+
+    def test_a_promoted_trial_goes_on_from_its_checkpoint(self, runner: Runner, log: Path) -> None:
+        events = train(runner, suggestion(until=3)) + train(runner, suggestion(until=9), after=3)
+        assert fidelities(events) == list(range(1, 10))
+        assert len(log.read_text().splitlines()) == 9
+
+    def test_pausing_changes_nothing_of_what_a_trial_reports(self, runner: Runner) -> None:
+        paused = train(runner, suggestion(until=3)) + train(runner, suggestion(until=9), after=3)
+        runner.settle(0, Decision.STOP)
+        assert same(train(runner, suggestion(until=9))) == same(paused)
+
+    def test_an_epoch_that_was_trained_but_not_recorded_is_reported_without_training(
+        self, runner: Runner, log: Path
+    ) -> None:
+        first = train(runner, suggestion(until=3))
+        again = train(runner, suggestion(until=3), after=1)
+        assert same(again) == same(first[1:])
+        assert len(log.read_text().splitlines()) == 3
+
+    def test_a_lost_checkpoint_costs_epochs_but_no_report_comes_twice(self, runner: Runner, checkpoints: Path) -> None:
+        first = train(runner, suggestion(until=4))
+        checkpoint(checkpoints, 0).unlink()
+        again = train(runner, suggestion(until=4), after=2)
+        assert same(again) == same(first[2:])
+
+    def test_a_damaged_checkpoint_is_as_good_as_a_lost_one(self, runner: Runner, checkpoints: Path) -> None:
+        first = train(runner, suggestion(until=4))
+        checkpoint(checkpoints, 0).write_bytes(b"half a checkpo")
+        assert same(train(runner, suggestion(until=4), after=2)) == same(first[2:])
+
+    def test_a_stopped_trial_leaves_no_checkpoint(self, runner: Runner, checkpoints: Path) -> None:
+        runner.start(suggestion(), after=0)
+        list(runner.events())
+        assert checkpoint(checkpoints, 0).exists()
+        runner.settle(0, Decision.STOP)
+        assert list(checkpoints.iterdir()) == []
+
+    def test_a_paused_trial_keeps_its_checkpoint_until_it_is_stopped(self, runner: Runner, checkpoints: Path) -> None:
+        runner.start(suggestion(until=1), after=0)
+        list(runner.events())
+        runner.settle(0, Decision.PAUSE)
+        assert checkpoint(checkpoints, 0).exists()
+        train(runner, suggestion(trial=1, until=1))
+        runner.settle(0, Decision.STOP)
+        assert not checkpoint(checkpoints, 0).exists()
+        assert not best_checkpoint(checkpoints, 0).exists()
+
+    def test_a_complete_trial_keeps_its_best_epoch_alone(self, runner: Runner, checkpoints: Path) -> None:
+        train(runner, suggestion(until=9))
+        assert [path.name for path in checkpoints.iterdir()] == [best_checkpoint(checkpoints, 0).name]
+
+    def test_the_same_trial_reports_the_same_whatever_ran_before(self, runner: Runner) -> None:
+        events = train(runner, suggestion(trial=3, until=9))
+        train(runner, suggestion(trial=4, until=2))
+        runner.settle(3, Decision.STOP)
+        assert same(train(runner, suggestion(trial=3, until=9))) == same(events)
+
+    def test_an_exception_is_a_crash_and_the_slot_goes_on(
+        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path
+    ) -> None:
+        runner = build(self.faulty(job, fault="raise"), checkpoints)
+        try:
+            events = train(runner, suggestion())
+            assert fidelities(events) == [1]
+            crash = events[-1]
+            assert isinstance(crash, Crash)
+            assert crash.kind == "ValueError"
+            assert "the toy was told to raise" in crash.error
+            assert "tests/toy.py" in crash.error
+            assert list(checkpoints.iterdir()) == []
+            assert isinstance(train(runner, suggestion(trial=1))[-1], Crash)
+        finally:
+            runner.close()
+
+    @pytest.mark.parametrize("fault", ["nan", "inf"])
+    def test_a_trial_that_diverges_says_last_and_keeps_its_best_loss(
+        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path, fault: str
+    ) -> None:
+        runner = build(self.faulty(job, fault=fault), checkpoints)
+        try:
+            first, second = train(runner, suggestion())
+            assert isinstance(first, Report)
+            assert isinstance(second, Report)
+            assert second.last
+            assert second.loss == first.loss
+            assert not second.metrics["val_loss"] < float("inf")
+        finally:
+            runner.close()
+
+    def test_patience_ends_a_trial_that_does_not_improve(
+        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path
+    ) -> None:
+        runner = build(self.faulty(job, patience=2, threshold=0.4), checkpoints)
+        try:
+            events = train(runner, suggestion())
+            # losses fall as 1/epoch: 1, 0.5 improves by more than 0.4; 0.33 and 0.25 do not
+            assert fidelities(events) == [1, 2, 3, 4]
+            assert isinstance(events[-1], Report)
+            assert events[-1].last
+        finally:
+            runner.close()
+
+    def test_a_report_carries_the_lowest_loss_and_the_raw_one(
+        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path
+    ) -> None:
+        runner = build(self.faulty(job, fault="rise"), checkpoints)
+        try:
+            reports = [event for event in train(runner, suggestion(until=3)) if isinstance(event, Report)]
+            assert reports[1].metrics["val_loss"] > reports[0].loss
+            assert reports[1].loss == reports[0].loss
+            assert reports[2].loss == reports[2].metrics["val_loss"] < reports[0].loss
+        finally:
+            runner.close()
+
+    def test_val_error_is_one_minus_accuracy(
+        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path
+    ) -> None:
+        runner = build(replace(job, space=replace(job.space, objective="val_error")), checkpoints)
+        try:
+            event = train(runner, suggestion(until=1))[0]
+            assert isinstance(event, Report)
+            assert event.loss == 1 - event.metrics["val_accuracy"]
+        finally:
+            runner.close()

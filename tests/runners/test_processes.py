@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from hpo.runners import processes
+from hpo.runners._runner import Runner
+from hpo.trial import Crash, Decision, Report
+from hpo.worker import Job
+from tests.runners.contract import RunnerContract, fidelities, same, suggestion, train
+
+
+def workers() -> list[psutil.Process]:
+    """The worker processes of this process."""
+    children = psutil.Process().children()
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
+class TestProcesses(RunnerContract):
+    @pytest.fixture
+    def build(self) -> Callable[[Job, Path], Runner]:
+        return lambda job, checkpoints: processes.build(job, checkpoints, devices="cpu", slots=1)
+
+    def test_slots_train_at_the_same_time(self, job: Job, checkpoints: Path) -> None:
+        runner = processes.build(job, checkpoints, devices="cpu", slots=2)
+        try:
+            assert runner.free() == 2
+            for trial in range(2):
+                runner.start(suggestion(trial=trial, until=1), after=0)
+            assert runner.free() == 0
+            seen: set[int] = set()
+            while len(seen) < 2:
+                for event in runner.events():
+                    seen.add(event.trial)
+                    runner.settle(event.trial, Decision.CONTINUE)
+            assert runner.free() == 2
+        finally:
+            runner.close()
+
+    def test_a_trial_whose_worker_dies_once_goes_on_from_its_checkpoint(self, job: Job, checkpoints: Path) -> None:
+        runner = processes.build(self.faulty(job, fault="die_once"), checkpoints, devices="cpu", slots=1)
+        try:
+            events = train(runner, suggestion(until=4))
+            assert fidelities(events) == [1, 2, 3, 4]
+        finally:
+            runner.close()
+
+    def test_a_trial_whose_workers_keep_dying_crashes_and_the_slot_lives(self, job: Job, checkpoints: Path) -> None:
+        runner = processes.build(self.faulty(job, fault="die"), checkpoints, devices="cpu", slots=1)
+        try:
+            events = train(runner, suggestion())
+            crash = events[-1]
+            assert isinstance(crash, Crash)
+            assert crash.kind == "WorkerDied"
+            assert "exit status -9" in crash.error
+            assert runner.free() == 1
+            assert fidelities(train(runner, suggestion(trial=1, until=1))) == [1]
+        finally:
+            runner.close()
+
+    def test_a_worker_killed_while_it_waits_for_a_decision_is_replaced(self, runner: Runner) -> None:
+        runner.start(suggestion(until=3), after=0)
+        first = list(runner.events())
+        for worker in workers():
+            worker.kill()
+            worker.wait()
+        runner.settle(0, Decision.CONTINUE)
+        events = first
+        while not isinstance(events[-1], Report) or events[-1].fidelity < 3:
+            events += runner.events()
+            runner.settle(0, Decision.CONTINUE)
+        assert fidelities(events) == [1, 2, 3]
+
+    def test_an_idle_worker_that_was_killed_is_replaced(self, runner: Runner) -> None:
+        events = train(runner, suggestion(until=1))
+        for worker in workers():
+            worker.kill()
+            worker.wait()
+        assert same(train(runner, suggestion(until=1), after=0)) == same(events)
+
+    def test_each_slot_gets_its_threads_and_no_gpu_on_the_cpu(self, runner: Runner) -> None:
+        train(runner, suggestion(until=1))
+        environment = workers()[0].environ()
+        assert environment["CUDA_VISIBLE_DEVICES"] == ""
+        assert int(environment["OMP_NUM_THREADS"]) >= 1
+
+    def test_closing_ends_the_workers(self, runner: Runner) -> None:
+        before = workers()
+        assert before
+        runner.close()
+        assert workers() == []
+
+    @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+    def test_workers_end_when_the_search_is_killed(self, tmp_path: Path, number: signal.Signals) -> None:
+        script = (
+            "import sys, time; from pathlib import Path\n"
+            "from hpo.runners import processes; from hpo.worker import Job; from tests import toy\n"
+            "from tests.runners.contract import suggestion\n"
+            "runner = processes.build(Job(toy.space(sleep=60), 0, Path('.')), Path(sys.argv[1]), devices='cpu', slots=2)\n"
+            "runner.start(suggestion(), after=0)\n"
+            "print('up', flush=True); time.sleep(60)\n"
+        )
+        driver = subprocess.Popen(
+            [sys.executable, "-c", script, str(tmp_path / "checkpoints")], stdout=subprocess.PIPE, env=os.environ
+        )
+        try:
+            assert driver.stdout is not None
+            assert driver.stdout.readline() == b"up\n"
+            time.sleep(1)
+            children = psutil.Process(driver.pid).children(recursive=True)
+            assert len(children) >= 2
+            driver.send_signal(number)
+            driver.wait()
+            _, alive = psutil.wait_procs(children, timeout=10)
+            assert alive == []
+        finally:
+            driver.kill()
+            driver.wait()
+            driver.stdout.close()

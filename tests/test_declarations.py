@@ -1,0 +1,59 @@
+from importlib.util import find_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+from hpo import declarations
+from hpo.declarations import Declared
+from hpo.errors import Mistake
+
+
+def declared(folder: Path, sources: dict[str, str]) -> Declared | None:
+    """What the first of some modules declares, in a world of no others."""
+    for name, source in sources.items():
+        (folder / f"{name}.py").write_text(source)
+    found = {name: spec_from_file_location(name, folder / f"{name}.py") for name in sources}
+    return declarations.read(next(iter(sources)), found.get)
+
+
+def test_what_a_module_hands_on_is_read_from_there_round_circles_too(tmp_path: Path) -> None:
+    sources = {
+        "a": "HYPERPARAMETERS: dict = {'x': 'a number'}\nREADS_ALSO = ('b',)\nraise AssertionError\n",
+        "b": "READS_ALSO = ('a', 'c')\n",
+        "c": "HYPERPARAMETERS = {'y': ['p', 2, True, None]}\n",
+    }
+    assert declared(tmp_path, sources) == {"x": "a number", "y": ["p", 2, True, None]}
+
+
+def test_a_module_that_declares_nothing_or_hands_on_to_one_may_read_anything(tmp_path: Path) -> None:
+    silent = "HYPERPARAMETERS_OF_OLD = {}\n"
+    assert declared(tmp_path, {"silent": silent}) is None
+    assert declared(tmp_path, {"a": "HYPERPARAMETERS = {}\nREADS_ALSO = ['silent']\n", "silent": silent}) is None
+
+
+def test_values_that_two_modules_allow_are_joined_and_what_one_leaves_open_is_open(tmp_path: Path) -> None:
+    sources = {
+        "a": "HYPERPARAMETERS = {'x': [1, 2], 'y': [1]}\nREADS_ALSO = ('b',)\n",
+        "b": "HYPERPARAMETERS = {'x': [2.0, True], 'y': 'any number'}\n",
+    }
+    assert declared(tmp_path, sources) == {"x": [1, 2, True], "y": "any number"}
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("x = 1\nHYPERPARAMETERS = {'x': max(1, 2)}\n", r"a\.py:2: HYPERPARAMETERS must be a literal"),
+        ("HYPERPARAMETERS = ['x']\n", r"a\.py: HYPERPARAMETERS must map names to a line of text or a list of values"),
+        ("HYPERPARAMETERS = {'x': 3}\n", r"a\.py: HYPERPARAMETERS must map names"),
+        ("HYPERPARAMETERS = {}\nREADS_ALSO = 'b'\n", r"a\.py: READS_ALSO must be a tuple of module names"),
+        ("HYPERPARAMETERS = {}\nREADS_ALSO = ('b',)\n", r"READS_ALSO names b, but there is no such module"),
+        ("\n\ndef build(:\n", r"a\.py:3: is broken Python: "),
+    ],
+)
+def test_a_broken_declaration_is_a_mistake_that_names_the_file(tmp_path: Path, source: str, words: str) -> None:
+    with pytest.raises(Mistake, match=words):
+        declared(tmp_path, {"a": source})
+
+
+def test_a_module_without_source_may_read_anything() -> None:
+    assert declarations.read("math", find_spec) is None

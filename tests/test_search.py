@@ -1,0 +1,363 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import pytest
+
+from hpo.backends import random as random_backend
+from hpo.domains import Categorical
+from hpo.errors import HpoError, Mistake, ReplayError, StudyError, TooManyCrashes
+from hpo.history import Event, History, Settled, State
+from hpo.ledger import Ledger
+from hpo.search import begin, resume, run, search
+from hpo.space import Fidelity, SearchSpace
+from hpo.study import Budget, Settings, Study, lock
+from hpo.trial import Crash, Decision, Report, Suggestion
+from tests import toy
+
+BACKENDS = ["optuna", "asha", "bohb", "random"]
+INLINE = Settings(runner="inline", devices="cpu", seed=3)
+
+
+def history(folder: Path) -> History:
+    ledger = Study.reopen(folder).ledger(write=False)
+    ledger.close()
+    return ledger.history
+
+
+def timeless(events: list[Event]) -> list[Event]:
+    """Events without the seconds that they took."""
+    return [replace(event, seconds=0.0) if isinstance(event, Report) else event for event in events]
+
+
+def check_sound(history: History) -> None:
+    """Every epoch of every trial is on record once, in order, and no trial is left hanging."""
+    for trial in history.trials.values():
+        assert [report.fidelity for report in trial.reports] == list(range(1, trial.epoch + 1))
+
+
+class KillAfter:
+    """Kills this process, as `kill -9` does, when so many events are on record."""
+
+    def __init__(self, n_events: int) -> None:
+        self.left = n_events
+
+    def __call__(self, event: Event, ledger: Ledger) -> None:
+        self.left -= 1
+        if self.left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_search_spends_its_budget_and_leaves_a_study_behind(backend: str, tmp_path: Path) -> None:
+    reason = begin(tmp_path / "s", toy.space(), replace(INLINE, backend=backend), Budget(trials=12))
+    assert reason == "the budget of 12 trials is spent"
+    seen = history(tmp_path / "s")
+    check_sound(seen)
+    assert len(seen.trials) == 12
+    assert State.COMPLETE in {trial.state for trial in seen.trials.values()}
+    assert {path.name for path in (tmp_path / "s").iterdir()} == {
+        *("study.yaml", "trials.csv", "best.csv", "ledger.log", "checkpoints", "lock")
+    }
+    assert len(pd.read_csv(tmp_path / "s" / "trials.csv")) == 12
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_two_searches_with_one_seed_are_equal_event_for_event(backend: str, tmp_path: Path) -> None:
+    for name in "ab":
+        begin(tmp_path / name, toy.space(), replace(INLINE, backend=backend), Budget(trials=10))
+    assert timeless(history(tmp_path / "a").events) == timeless(history(tmp_path / "b").events)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_journal_cut_off_at_any_byte_resumes_to_the_same_record(backend: str, tmp_path: Path) -> None:
+    """Whenever the process dies, the journal is a prefix of the whole one; even with all checkpoints lost."""
+    begin(tmp_path / "whole", toy.space(high=4), replace(INLINE, backend=backend), Budget(trials=8))
+    whole = history(tmp_path / "whole").events
+    journal = (tmp_path / "whole" / "ledger.log").read_bytes()
+    rng = random.Random(0)
+    for round in range(12):
+        folder = tmp_path / f"cut{round}"
+        folder.mkdir()
+        (folder / "study.yaml").write_text((tmp_path / "whole" / "study.yaml").read_text())
+        (folder / "ledger.log").write_bytes(_renamed(journal[: rng.randrange(len(journal))], "whole", folder.name))
+        resume(folder)
+        assert timeless(history(folder).events) == timeless(whole)
+
+
+def _renamed(journal: bytes, old: str, new: str) -> bytes:
+    return journal.replace(f'"study_name":"{old}"'.encode(), f'"study_name":"{new}"'.encode())
+
+
+@pytest.mark.parametrize("backend", ["optuna", "bohb"])
+def test_a_search_killed_again_and_again_equals_one_that_never_was(backend: str, tmp_path: Path) -> None:
+    settings = replace(INLINE, backend=backend)
+    begin(tmp_path / "whole", toy.space(), settings, Budget(trials=9))
+    script = (
+        "import sys; from pathlib import Path; from hpo.search import begin, resume; from hpo.study import *\n"
+        "from tests import toy; from tests.test_search import INLINE, KillAfter; from dataclasses import replace\n"
+        "folder, backend, n = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])\n"
+        "if (folder / 'study.yaml').exists(): resume(folder, watch=KillAfter(n))\n"
+        "else: begin(folder, toy.space(), replace(INLINE, backend=backend), Budget(trials=9), watch=KillAfter(n))\n"
+    )
+    n_kills = 0
+    for n_events in (7, 1, 12, 1000):
+        command = [sys.executable, "-c", script, str(tmp_path / "killed"), backend, str(n_events)]
+        status = subprocess.run(command, timeout=120, check=False).returncode
+        n_kills += status == -signal.SIGKILL
+    assert (n_kills, status) == (3, 0)
+    assert timeless(history(tmp_path / "killed").events) == timeless(history(tmp_path / "whole").events)
+
+
+def test_on_processes_no_recorded_epoch_is_lost_or_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = tmp_path / "trained.log"
+    monkeypatch.setenv("HPO_TOY_LOG", str(log))
+    script = (
+        "import sys; from pathlib import Path; from hpo.search import begin, resume; from hpo.study import *\n"
+        "from tests import toy; from tests.test_search import KillAfter\n"
+        "if __name__ == '__main__':\n"
+        "    folder, n = Path(sys.argv[1]), int(sys.argv[2])\n"
+        "    settings = Settings(backend='bohb', devices='cpu', slots=2)\n"
+        "    if (folder / 'study.yaml').exists(): resume(folder, watch=KillAfter(n))\n"
+        "    else: begin(folder, toy.space(sleep=0.01), settings, Budget(trials=14), watch=KillAfter(n))\n"
+    )
+    path = tmp_path / "driver.py"
+    path.write_text(script)
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    for n_events in (9, 23, 1000):
+        subprocess.run([sys.executable, str(path), str(tmp_path / "s"), str(n_events)], timeout=120, env=environment)
+    seen = history(tmp_path / "s")
+    check_sound(seen)
+    assert len(seen.trials) == 14
+    assert not seen.running
+    n_trained = len(log.read_text().splitlines())
+    n_kills, n_slots = 2, 2
+    assert seen.n_epochs <= n_trained <= seen.n_epochs + n_kills * n_slots
+
+
+def test_a_larger_budget_goes_on_as_if_it_had_been_there_from_the_start(tmp_path: Path) -> None:
+    settings = replace(INLINE, backend="bohb")
+    begin(tmp_path / "a", toy.space(), settings, Budget(trials=20))
+    begin(tmp_path / "b", toy.space(), settings, Budget(trials=7))
+    resume(tmp_path / "b", Budget(trials=20))
+    assert timeless(history(tmp_path / "b").events) == timeless(history(tmp_path / "a").events)
+
+
+def test_a_trial_closed_with_its_study_goes_on_where_it_was(tmp_path: Path) -> None:
+    settings = replace(INLINE, backend="random")
+    begin(tmp_path / "s", toy.space(), settings, Budget(epochs=4))
+    assert history(tmp_path / "s").n_epochs == 4
+    assert (pd.read_csv(tmp_path / "s" / "trials.csv")["state"] == "stopped").all()
+    resume(tmp_path / "s", Budget(trials=1))
+    seen = history(tmp_path / "s")
+    assert [report.fidelity for report in seen.trials[0].reports] == list(range(1, 10))
+    assert seen.trials[0].state is State.COMPLETE
+
+
+def test_the_epochs_of_a_study_never_exceed_its_budget(tmp_path: Path) -> None:
+    reason = begin(tmp_path / "s", toy.space(), replace(INLINE, backend="asha"), Budget(epochs=17))
+    assert reason == "the budget of 17 epochs is spent"
+    assert history(tmp_path / "s").n_epochs == 17
+
+
+def test_a_budget_of_no_time_ends_a_study_where_it_is(tmp_path: Path) -> None:
+    begin(tmp_path / "s", toy.space(), replace(INLINE, backend="random"), Budget(epochs=3))
+    assert resume(tmp_path / "s", Budget(seconds=0)) == "the budget of 0 seconds is spent"
+    assert history(tmp_path / "s").n_epochs == 3
+
+
+def test_a_grid_ends_when_every_configuration_is_trained(tmp_path: Path) -> None:
+    space = SearchSpace("g", {"x": Categorical((0.1, 0.5))}, Fidelity(2), toy.space().task)
+    reason = begin(tmp_path / "s", space, replace(INLINE, backend="grid"), Budget(trials=50))
+    assert reason == "every configuration is trained"
+    assert len(history(tmp_path / "s").trials) == 2
+
+
+def test_crashes_count_as_worst_and_the_study_goes_on(tmp_path: Path) -> None:
+    domains = {**toy.space().domains, "fault": Categorical(("none", "raise", "nan"))}
+    space = replace(toy.space(), domains=domains)
+    begin(tmp_path / "s", space, replace(INLINE, backend="bohb"), Budget(trials=15))
+    states = {trial.config["fault"]: trial.state for trial in history(tmp_path / "s").trials.values()}
+    assert states["raise"] is State.CRASHED
+    assert len(history(tmp_path / "s").trials) == 15
+
+
+def test_a_study_whose_first_trials_all_crash_stops_and_shows_the_first_error(tmp_path: Path) -> None:
+    with pytest.raises(TooManyCrashes, match=r"the first 3 trials crashed; trial 0 first, with ValueError: the toy"):
+        begin(tmp_path / "s", toy.space(fault="raise_at_once"), replace(INLINE, backend="random"), Budget(trials=9))
+    assert history(tmp_path / "s").n_crashes == 3
+
+
+def test_five_crashes_in_a_row_stop_a_study(tmp_path: Path) -> None:
+    domains = {**toy.space().domains, "fault": Categorical(("raise_at_once", "none"))}
+    space = replace(toy.space(), domains=domains)
+    seed = next(seed for seed in range(1000) if _first_faults(space, seed, 6) == ["none", *["raise_at_once"] * 5])
+    with pytest.raises(TooManyCrashes, match="5 trials in a row crashed; trial 1 first"):
+        begin(tmp_path / "t", space, replace(INLINE, backend="random", seed=seed), Budget(trials=9))
+
+
+def _first_faults(space: SearchSpace, seed: int, n_trials: int) -> list[Any]:
+    backend = random_backend.build(space, seed=seed)
+    asked = [backend.ask() for _ in range(n_trials)]
+    return [answer.config["fault"] for answer in asked if isinstance(answer, Suggestion)]
+
+
+def test_a_study_that_exists_is_not_overwritten(tmp_path: Path) -> None:
+    begin(tmp_path / "s", toy.space(), replace(INLINE, backend="random"), Budget(trials=1))
+    before = (tmp_path / "s" / "ledger.log").read_bytes()
+    with pytest.raises(StudyError, match="hpo resume s"):
+        begin(tmp_path / "s", toy.space(), replace(INLINE, backend="random"), Budget(trials=1))
+    with pytest.raises(StudyError, match="another seed"):
+        begin(tmp_path / "s", toy.space(), replace(INLINE, backend="random", seed=9), Budget(trials=1))
+    assert (tmp_path / "s" / "ledger.log").read_bytes() == before
+
+
+def test_a_study_whose_space_was_changed_by_hand_is_not_resumed(tmp_path: Path) -> None:
+    begin(tmp_path / "s", toy.space(), replace(INLINE, backend="random"), Budget(trials=1))
+    path = tmp_path / "s" / "study.yaml"
+    path.write_text(path.read_text().replace("high: 9", "high: 8"))
+    with pytest.raises(StudyError, match="its space changed since it was begun"):
+        resume(tmp_path / "s", Budget(trials=2))
+
+
+def test_a_record_that_the_backend_no_longer_follows_is_an_error_that_says_so(tmp_path: Path) -> None:
+    begin(tmp_path / "s", toy.space(), replace(INLINE, backend="random"), Budget(trials=2))
+    path = tmp_path / "s" / "ledger.log"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    created = [line for line in lines if line["op_code"] == 4]
+    created[1]["params"]["x"] = 0.123
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(ReplayError, match=r"the record has .*0\.123.* but the backend now answers"):
+        resume(tmp_path / "s", Budget(trials=3))
+
+
+def test_a_locked_study_is_not_searched_by_a_second_process(tmp_path: Path) -> None:
+    begin(tmp_path / "s", toy.space(), replace(INLINE, backend="random"), Budget(trials=1))
+    with lock(tmp_path / "s"), pytest.raises(StudyError, match="is being searched by another process"):
+        resume(tmp_path / "s")
+
+
+def test_an_unknown_backend_leaves_no_folder_behind(tmp_path: Path) -> None:
+    with pytest.raises(Mistake, match="did you mean 'bohb'"):
+        begin(tmp_path / "s", toy.space(), replace(INLINE, backend="bobh"), Budget(trials=1))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sqlite_storage_holds_the_same_record_and_resumes(tmp_path: Path) -> None:
+    settings = replace(INLINE, backend="bohb")
+    begin(tmp_path / "a", toy.space(high=4), settings, Budget(trials=8))
+    begin(tmp_path / "b", toy.space(high=4), replace(settings, storage=f"sqlite:///{tmp_path}/b.db"), Budget(trials=3))
+    resume(tmp_path / "b", Budget(trials=8))
+    assert timeless(history(tmp_path / "b").events) == timeless(history(tmp_path / "a").events)
+    assert not (tmp_path / "b" / "ledger.log").exists()
+
+
+def test_a_search_from_python_returns_its_table_best_first(tmp_path: Path) -> None:
+    space = {"space": {"x": {"low": 0.0, "high": 1.0}}, "fidelity": {"high": 9}}
+    table = search(space, backend="bohb", trainable=toy.build, epochs=60, studies=tmp_path, devices="cpu")
+    assert isinstance(table, pd.DataFrame)
+    assert table["epochs"].sum() == 60
+    assert list(table["loss"]) == sorted(table["loss"])
+    assert {"trial", "state", "x", "val_loss", "stopping_epoch"} <= set(table.columns)
+
+
+def test_a_search_that_nothing_is_to_train_for_says_so(tmp_path: Path) -> None:
+    space = {"space": {"x": {"low": 0.0, "high": 1.0}}, "fidelity": {"high": 9}}
+    with pytest.raises(Mistake, match="nothing says what to train"):
+        search(space, studies=tmp_path)
+
+
+class Scripted:
+    """A backend that breaks the contract: it leaves a trial waiting at its `until`."""
+
+    def __init__(self, xs: list[float], high: int) -> None:
+        self.xs, self.high, self.asked = xs, high, 0
+
+    def ask(self, *, new: bool = True) -> Suggestion | Literal["wait", "done"]:
+        if self.asked == len(self.xs):
+            return "wait"
+        self.asked += 1
+        return Suggestion(self.asked - 1, {"kind": "b", "x": self.xs[self.asked - 1]}, until=self.high)
+
+    def tell(self, event: Report | Crash) -> Mapping[int, Decision]:
+        return {}
+
+
+class Immediate:
+    """A runner whose trials report without being trained."""
+
+    def __init__(self) -> None:
+        self.running: dict[int, int] = {}
+
+    def free(self) -> int:
+        return 1 - len(self.running)
+
+    def start(self, suggestion: Suggestion, *, after: int) -> None:
+        self.running[suggestion.trial] = after
+
+    def events(self) -> list[Report | Crash]:
+        ((trial, epoch),) = self.running.items()
+        self.running[trial] = epoch + 1
+        return [Report(trial, epoch + 1, 1 / (epoch + 1), {"val_loss": 1 / (epoch + 1)}, 0.0)]
+
+    def settle(self, trial: int, decision: Decision) -> None:
+        if decision is not Decision.CONTINUE or self.running.get(trial) == 9:
+            self.running.pop(trial, None)
+
+    def close(self) -> None:
+        self.running.clear()
+
+
+def test_a_backend_that_leaves_a_trial_undecided_is_an_error_and_not_a_hang(tmp_path: Path) -> None:
+    study = Study(tmp_path, toy.space(), INLINE, Budget())
+    ledger = study.ledger(write=True)
+    with pytest.raises(HpoError, match="decided nothing on trial 0"):
+        run(Scripted([0.5], high=3), Immediate(), ledger, Budget())
+    ledger.close()
+
+
+def test_a_backend_that_waits_for_nothing_is_an_error_and_not_a_hang(tmp_path: Path) -> None:
+    study = Study(tmp_path, toy.space(), INLINE, Budget())
+    ledger = study.ledger(write=True)
+    with pytest.raises(HpoError, match="the backend waits, but no trial is running"):
+        run(Scripted([0.5], high=9), Immediate(), ledger, Budget())
+    ledger.close()
+
+
+def test_events_keep_their_order_and_their_values_through_the_ledger(tmp_path: Path) -> None:
+    study = Study(tmp_path, toy.space(), INLINE, Budget())
+    events: list[Event] = [
+        Suggestion(0, {"kind": "a", "x": 0.1, "y": 1e-3}, 3, 1, {"model_based_pick": True}),
+        Suggestion(1, {"kind": "b", "x": 1 / 3}, 3),
+        Report(1, 1, math.inf, {"val_loss": math.nan, "extra": -math.inf}, 0.25, True),
+        Report(0, 1, 0.1 + 0.2, {"val_loss": 0.1 + 0.2}, 0.25),
+        Settled(0, 1, {0: Decision.STOP}),
+        Suggestion(2, {"kind": "b", "x": 0.0}, 3),
+        Crash(2, "ValueError", "line\nline"),
+    ]
+    ledger = study.ledger(write=True)
+    for event in events:
+        if isinstance(event, Suggestion):
+            ledger.suggest(event)
+        elif isinstance(event, Settled):
+            ledger.settle(events[3], event.decisions)  # type: ignore[arg-type]
+        else:
+            ledger.record(event)
+    ledger.close()
+    again = study.ledger(write=False)
+    assert repr(again.history.events) == repr(events)
+    assert [trial.state for trial in again.history.trials.values()] == [State.STOPPED, State.COMPLETE, State.CRASHED]
+    again.close()
