@@ -246,7 +246,9 @@ def dashboard(name: str, port: int, studies: Path) -> None:
     except ImportError:
         raise Mistake("the dashboard is not installed: pip install 'hpo[dashboard]'") from None
     click.echo(f"http://127.0.0.1:{port}/ shows {study.name}; Ctrl-C ends it", err=True)
-    run_server(study.settings.storage or str(study.folder / "ledger.log"), host="127.0.0.1", port=port)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with contextlib.suppress(KeyboardInterrupt):
+        run_server(study.settings.storage or str(study.folder / "ledger.log"), host="127.0.0.1", port=port)
 
 
 @contextlib.contextmanager
@@ -260,8 +262,7 @@ def _searching(folder: Path, budget: Budget, quiet: bool) -> Iterator[Any]:
         signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
         raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     console = Console(stderr=True)
     screen: Any = contextlib.nullcontext() if quiet else Screen(console, budget)
     if not quiet and not console.is_terminal:
@@ -274,6 +275,9 @@ def _searching(folder: Path, budget: Budget, quiet: bool) -> Iterator[Any]:
         click.echo(f"interrupted; nothing is lost. Go on with:  hpo resume {folder.name}{where}", err=True)
         sys.stderr.flush()
         os._exit(130)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _conclude(folder: Path, reason: str) -> None:

@@ -24,6 +24,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import ArgumentError
 
 from hpo.domains import Categorical, Domain, Int
 from hpo.errors import HpoError, MachineError, Mistake, StudyError
@@ -258,7 +259,7 @@ def _storage(url: str) -> BaseStorage:
         return optuna.storages.get_storage(url)
     except ImportError as error:
         raise Mistake(f"--storage {url}: the driver of this database is not installed: {error}") from None
-    except (ValueError, TypeError) as error:
+    except (ArgumentError, ValueError, TypeError) as error:
         raise Mistake(f"--storage {url}: not a storage URL, such as sqlite:///study.db: {error}") from None
 
 

@@ -11,6 +11,7 @@ from hpo.backends._backend import Answer, Backend
 from hpo.errors import HpoError, Mistake, ReplayError, TooManyCrashes
 from hpo.history import Event, History, Settled, State
 from hpo.ledger import Ledger
+from hpo.runners import _slots
 from hpo.runners._runner import Runner
 from hpo.space import SearchSpace
 from hpo.study import Budget, Settings, Study, check_absent, lock
@@ -74,8 +75,12 @@ def begin(
     check_absent(folder, space, settings)
     backend = build_backend(space, settings)
     plugins.module_name("hpo.runners", settings.runner)
+    _slots.plan(settings.devices, settings.slots)
     with lock(folder):
-        study = Study.create(folder, space, settings, budget.or_default())
+        check_absent(folder, space, settings)
+        study = Study(folder, space, settings, budget.or_default())
+        study.ledger(write=True).close()
+        study.save()
         return _drive(study, backend, trainable, watch)
 
 

@@ -77,7 +77,7 @@ class Settings:
 
 
 class Study:
-    """One study folder. `create` makes it, `reopen` finds it, `locked` keeps other processes out."""
+    """One study folder; `reopen` finds one that exists, `lock` keeps other processes out of it."""
 
     def __init__(self, folder: Path, space: SearchSpace, settings: Settings, budget: Budget) -> None:
         self.folder = folder
@@ -99,14 +99,6 @@ class Study:
     def data(self) -> Path:
         """The folder of the data sets."""
         return Path(self.settings.data or os.environ.get("HPO_DATA") or "~/.cache/hpo").expanduser()
-
-    @classmethod
-    def create(cls, folder: Path, space: SearchSpace, settings: Settings, budget: Budget) -> Study:
-        """Make the folder and write `study.yaml`; StudyError where that study exists. Needs the lock."""
-        check_absent(folder, space, settings)
-        study = cls(folder, space, settings, budget)
-        study.save()
-        return study
 
     @classmethod
     def reopen(cls, folder: Path) -> Study:
@@ -153,17 +145,11 @@ class Study:
             )
         return ledger
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the study; see `lock`."""
-        with lock(self.folder):
-            yield
-
 
 @contextlib.contextmanager
 def lock(folder: Path) -> Iterator[None]:
     """Hold a study's folder, made if need be, against every other process; a killed process lets go of it."""
-    fresh = not folder.exists()
+    fresh = [path for path in (folder, folder.parent) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         held = FileLock(folder / "lock", timeout=0)
@@ -180,9 +166,10 @@ def lock(folder: Path) -> Iterator[None]:
     finally:
         held.release()
         if fresh and not (folder / "study.yaml").exists():
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # what is not empty stays
                 (folder / "lock").unlink(missing_ok=True)
-                folder.rmdir()
+                for path in fresh:
+                    path.rmdir()
 
 
 def check_absent(folder: Path, space: SearchSpace, settings: Settings) -> None:

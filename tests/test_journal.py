@@ -74,7 +74,7 @@ def test_a_full_disk_leaves_no_part_of_a_line(tmp_path: Path) -> None:
     before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50, before[1]))
     try:
-        with pytest.raises(OSError, match="large|space"):
+        with pytest.raises(OSError, match=r"large|space"):
             journal.append_logs([{"op_code": 2, "text": "y" * 100}])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

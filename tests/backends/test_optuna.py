@@ -1,0 +1,168 @@
+"""Optuna's samplers and pruners."""
+
+import math
+import statistics
+
+import optuna as library
+import pytest
+
+from hpo.backends import optuna
+from hpo.errors import Mistake
+from hpo.space import Categorical, Fidelity, Float, Int, SearchSpace
+from hpo.trial import Config, Crash, Report
+from tests.backends.contract import SPACE, BackendContract, Build
+from tests.backends.simulation import MIXED, play, replay
+from tests.backends.test_stopping import begin, line, train
+
+
+class TestTpeHyperband(BackendContract):
+    @pytest.fixture
+    def build(self) -> Build:
+        return lambda space, seed: optuna.build(space, seed=seed, n_startup_trials=4)
+
+
+class TestCmaesSha(BackendContract):
+    @pytest.fixture
+    def build(self) -> Build:
+        return lambda space, seed: optuna.build(space, seed=seed, sampler="cmaes", pruner="sha", n_startup_trials=4)
+
+
+class TestRandomMedian(BackendContract):
+    @pytest.fixture
+    def build(self) -> Build:
+        return lambda space, seed: optuna.build(space, seed=seed, sampler="random", pruner="median")
+
+
+class TestQmcUnpruned(BackendContract):
+    @pytest.fixture
+    def build(self) -> Build:
+        return lambda space, seed: optuna.build(space, seed=seed, sampler="qmc", pruner="none")
+
+
+def test_gp_bears_every_fate_and_replays() -> None:
+    def build() -> optuna.Backend:
+        return optuna.build(SPACE, seed=0, sampler="gp", pruner="none", n_startup_trials=6)
+
+    played = play(build(), SPACE, trials=12, fate=MIXED, slots=2)
+    assert all(SPACE.problem(suggestion.config) is None for suggestion in played.first())
+    replay(build(), played.steps)
+
+
+def valley(config: Config) -> float:
+    """Best for nag at lr 1e-2, width 64, momentum 0.9."""
+    loss = abs(math.log10(float(config["lr"] or 0)) + 2) + abs(math.log2(float(config["width"] or 0)) - 6) / 4
+    return loss + 0.5 * (config["optimizer"] != "nag") + abs(float(config.get("momentum") or 0) - 0.9)
+
+
+VALLEY = SearchSpace(
+    "valley",
+    {
+        "optimizer": Categorical(("adam", "sgd", "nag")),
+        "lr": Float(1e-6, 1e-1, log=True),
+        "width": Int(1, 512, log=True),
+        "momentum": Float(0.0, 0.99, when={"optimizer": ("sgd", "nag")}),
+    },
+    Fidelity(9),
+)
+
+
+def median_of_the_later(sampler: str, trials: int = 60, **options: object) -> float:
+    """The median loss of what is suggested in the later half, over three seeds."""
+    losses: list[float] = []
+    for seed in range(3):
+        backend = optuna.build(VALLEY, seed=seed, sampler=sampler, **options)  # type: ignore[arg-type]
+        played = play(backend, VALLEY, seed=seed, trials=trials, slots=2, loss=lambda config, _: valley(config))
+        losses += [valley(suggestion.config) for suggestion in played.first()[trials // 2 :]]
+    return statistics.median(losses)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "pruner", "share"),
+    [("tpe", "hyperband", 0.7), ("tpe", "none", 0.7), ("cmaes", "none", 0.9), ("cmaes", "hyperband", 0.9)],
+)
+def test_a_sampler_that_learns_beats_random_draws(sampler: str, pruner: str, share: float) -> None:
+    assert median_of_the_later(sampler, pruner=pruner) < share * median_of_the_later("random", pruner="none")
+
+
+def test_tpe_keeps_away_from_what_crashes_or_diverges_although_most_trials_are_pruned() -> None:
+    space = SearchSpace("cliff", {"x": Float(0, 1)}, Fidelity(27))
+    for seed in range(3):
+        backend = optuna.build(space, seed=seed, n_startup_trials=5)
+        bad = []
+        for i in range(80):
+            answer = begin(backend)
+            bad.append(float(answer.config["x"] or 0) > 0.6)
+            if bad[-1] and i % 2:
+                backend.tell(Crash(answer.trial, "ValueError", ""))
+            elif bad[-1]:
+                backend.tell(Report(answer.trial, 1, math.inf, {}, 1.0, last=True))
+            else:
+                for epoch in range(1, 28):
+                    if backend.tell(Report(answer.trial, epoch, 1 + i / 80, {}, 1.0)):
+                        break
+        assert statistics.mean(bad[40:]) < 0.25
+
+
+def test_hyperband_has_as_many_brackets_as_rungs() -> None:
+    space = line(243)
+    backend = optuna.build(space, seed=0, sampler="random")
+    # Each trial is worse than all before it, so it ends where its bracket first decides.
+    ends = [train(backend, space, lambda epoch, loss=float(i): loss) for i in range(400)]  # type: ignore[misc]
+    assert sorted(set(ends)) == [1, 3, 9, 27, 81, 243]
+
+
+def test_the_median_pruner_decides_at_every_epoch_from_the_lowest() -> None:
+    space = line(9, 2)
+    backend = optuna.build(space, seed=0, sampler="random", pruner="median")
+    for _ in range(5):
+        assert train(backend, space, lambda epoch: 1.0) == 9
+    assert train(backend, space, lambda epoch: 2.0) == 2
+    assert train(backend, space, lambda epoch: 0.5 if epoch < 5 else 2.0) == 9, "the best so far is what counts"
+
+
+def test_without_a_pruner_nothing_is_stopped() -> None:
+    space = line(9)
+    backend = optuna.build(space, seed=0, pruner="none")
+    assert {train(backend, space, lambda epoch, loss=float(i): loss) for i in range(20)} == {9}  # type: ignore[misc]
+
+
+def test_choices_that_optuna_takes_for_equal_are_kept_apart() -> None:
+    space = SearchSpace("equal", {"x": Categorical((1, True, 0, False, None, "1"))}, Fidelity(1))
+    seen = {repr(suggestion.config["x"]) for suggestion in play(optuna.build(space, seed=0), space, trials=60).first()}
+    assert seen == {"1", "True", "0", "False", "None", "'1'"}
+
+
+def test_the_seed_moves_the_points_of_qmc() -> None:
+    configs = [
+        repr([begin(backend).config for _ in range(3)])
+        for backend in (optuna.build(SPACE, seed=seed, sampler="qmc") for seed in range(3))
+    ]
+    assert len(set(configs)) == 3
+
+
+def test_optuna_says_nothing_and_its_verbosity_stays_the_users(capfd: pytest.CaptureFixture[str]) -> None:
+    verbosity = library.logging.get_verbosity()
+    for sampler in ("tpe", "cmaes", "qmc"):
+        play(optuna.build(SPACE, seed=0, sampler=sampler, n_startup_trials=2), SPACE, trials=10, fate=MIXED)
+    assert library.logging.get_verbosity() == verbosity
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"samplr": "tpe"}, "did you mean 'sampler'"),
+        ({"sampler": "tpee"}, "unknown sampler 'tpee'; did you mean 'tpe'.*allowed: cmaes, gp, qmc, random, tpe"),
+        ({"pruner": "hyperbnd"}, "unknown pruner 'hyperbnd'; did you mean 'hyperband'"),
+        ({"n_startup_trials": 0}, "`n_startup_trials` must be a whole number of at least 1, but is 0"),
+    ],
+)
+def test_a_wrong_option_is_a_mistake_that_names_what_is_allowed(options: dict[str, object], message: str) -> None:
+    with pytest.raises(Mistake, match=message):
+        optuna.build(SPACE, seed=0, **options)  # type: ignore[arg-type]
+
+
+def test_none_as_yaml_reads_it_is_the_pruner_none() -> None:
+    space = line(9)
+    backend = optuna.build(space, seed=0, pruner=None)  # type: ignore[arg-type]
+    assert {train(backend, space, lambda epoch, loss=float(i): loss) for i in range(9)} == {9}  # type: ignore[misc]
