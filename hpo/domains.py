@@ -32,7 +32,7 @@ class Float:
         demand(range_problems(vars(self), whole=False))
         for name in ("low", "high", "default"):
             value = getattr(self, name)
-            object.__setattr__(self, name, None if value is None else float(value))
+            object.__setattr__(self, name, None if value is None else float(value) + 0.0)  # -0.0 becomes 0.0
         _freeze_when(self)
 
     def sample(self, rng: random.Random) -> float:

@@ -1,9 +1,10 @@
 """The ledger's file (floor 3): a journal that Optuna's JournalStorage, and so its dashboard, can read.
 
 Optuna's own file backend locks, opens, syncs and closes the file for each operation. A study has one
-writer, so this one keeps the file open and syncs once a second and when a trial ends. A killed process
-loses nothing by that: what was written survives it; syncing is for power cuts. A line is written in one
-call; a last line torn by a crash is cut off when the file is next opened for writing.
+writer, so this one keeps the file open and syncs it at most once a second, and when it is closed. A
+killed process loses nothing by that: what was written survives it; syncing is for power cuts. An event
+that comes a second or more after the last is on the disk before the backend hears of it. A line is
+written in one call; a last line torn by a crash is cut off when the file is next opened for writing.
 """
 
 from __future__ import annotations
@@ -20,8 +21,7 @@ from optuna.storages.journal import BaseJournalBackend
 from hpo.errors import MachineError
 
 SYNC_SECONDS = 1.0
-_ENDS_TRIAL = "datetime_complete"
-"""The field that an operation has when it ends a trial."""
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Journal(BaseJournalBackend):
@@ -29,6 +29,7 @@ class Journal(BaseJournalBackend):
 
     def __init__(self, path: Path, *, write: bool) -> None:
         self._path = path
+        self._writes = write
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND if write else os.O_RDONLY
         self._fd = os.open(path, flags, 0o644)
         self._synced = time.monotonic()
@@ -39,14 +40,14 @@ class Journal(BaseJournalBackend):
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Add operations, one line each; all of them are written, or none."""
-        data = b"".join(json.dumps(log, separators=(",", ":")).encode() + b"\n" for log in logs)
+        data = b"".join(_encode(log).encode() + b"\n" for log in logs)
         size = os.fstat(self._fd).st_size
         try:
             written = 0
             while written < len(data):
                 written += os.write(self._fd, data[written:])
             now = time.monotonic()
-            if now - self._synced > SYNC_SECONDS or any(_ENDS_TRIAL in log for log in logs):
+            if now - self._synced > SYNC_SECONDS:
                 os.fsync(self._fd)
                 self._synced = now
         except OSError:
@@ -71,6 +72,8 @@ class Journal(BaseJournalBackend):
     def close(self) -> None:
         """Sync and close the file."""
         if self._fd >= 0:
+            if self._writes:
+                os.fsync(self._fd)
             os.close(self._fd)
             self._fd = -1
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -12,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from hpo.history import Event, History, Settled, State, Trial
+from hpo.history import Event, History, State, Trial
 from hpo.ledger import Ledger
 from hpo.study import Budget
 from hpo.trial import Crash, Report, Scalar
@@ -47,21 +46,19 @@ class Lines:
         self._console.print(line, highlight=False, soft_wrap=True)
 
 
-@dataclass(frozen=True)
-class _Scene:
-    """What is on the screen, as values that no event changes."""
-
-    running: list[tuple[str, ...]]
-    lines: list[str]
-
-
 class Screen:
-    """A table of the running trials, the best so far, what is spent, what was saved, and the time left."""
+    """A table of the running trials, the best so far, what is spent, what was saved, and the time left.
+
+    The screen is redrawn by a thread of its own. It reads only what `__call__` has put together in the
+    thread of the search: whole tuples, replaced and never changed.
+    """
 
     def __init__(self, console: Console, budget: Budget) -> None:
         self._budget = budget
-        self._scene = _Scene([], ["starting the workers"])
-        self._drawn = 0.0
+        self._running: tuple[tuple[str, ...], ...] = ()
+        self._summary: tuple[str, ...] = ("starting the workers",)
+        self._summed = 0.0
+        self._clock: Callable[[], tuple[float, float | None]] = lambda: (0.0, None)
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Screen:
@@ -72,28 +69,32 @@ class Screen:
         self._live.stop()
 
     def __call__(self, event: Event, ledger: Ledger) -> None:
+        self._running = _running(ledger.history)
         now = time.monotonic()
-        if now - self._drawn >= REDRAW_SECONDS and not isinstance(event, Settled):
-            self._drawn = now
-            self._scene = _Scene(_running(ledger.history), _summary(ledger, self._budget))
+        if now - self._summed >= REDRAW_SECONDS:
+            self._summed = now
+            self._summary = _summary(ledger.history, self._budget)
+            left, at = time_left(ledger, self._budget), now
+            self._clock = lambda: (ledger.elapsed, left and max(0.0, left - (time.monotonic() - at)))
 
     def _render(self) -> Group:
-        scene = self._scene
         table = Table(box=None, pad_edge=False)
         for name in ("trial", "epoch", "last loss", "best", "configuration"):
             table.add_column(name, justify="left" if name == "configuration" else "right", no_wrap=True)
-        for row in scene.running:
+        for row in self._running:
             table.add_row(*row)
-        return Group(table, *(Text(line, no_wrap=True, overflow="ellipsis") for line in scene.lines))
+        elapsed, left = self._clock()
+        clock = f"time     {duration(elapsed)}" + (f", about {duration(left)} left" if left is not None else "")
+        return Group(table, *(Text(line, no_wrap=True, overflow="ellipsis") for line in (*self._summary, clock)))
 
 
-def _running(history: History) -> list[tuple[str, ...]]:
+def _running(history: History) -> tuple[tuple[str, ...], ...]:
     rows: list[tuple[str, ...]] = []
     for number in sorted(history.running):
         trial = history.trials[number]
         last, best = _last(trial), f"{trial.loss:.4f}" if trial.reports else ""
         rows.append((str(number), f"{trial.epoch}/{trial.until}", last, best, configuration(trial.config)))
-    return rows
+    return tuple(rows)
 
 
 def _last(trial: Trial) -> str:
@@ -104,8 +105,7 @@ def _last(trial: Trial) -> str:
     return f"{report.metrics.get('val_loss', report.loss):.4f}"
 
 
-def _summary(ledger: Ledger, budget: Budget) -> list[str]:
-    history = ledger.history
+def _summary(history: History, budget: Budget) -> tuple[str, ...]:
     lines = []
     best = history.incumbent
     if best is not None and best.best is not None:
@@ -116,11 +116,7 @@ def _summary(ledger: Ledger, budget: Budget) -> list[str]:
     epochs = f"{history.n_epochs}" + (f" of {budget.epochs}" if budget.epochs is not None else "")
     crashed = f", {history.n_crashes} crashed" if history.n_crashes else ""
     lines.append(f"spent    {trials} trials{crashed}, {epochs} epochs ({history.n_saved} saved by stopping)")
-    left = time_left(ledger, budget)
-    lines.append(
-        f"time     {duration(ledger.elapsed)}" + (f", about {duration(left)} left" if left is not None else "")
-    )
-    return lines
+    return tuple(lines)
 
 
 def time_left(ledger: Ledger, budget: Budget) -> float | None:

@@ -9,6 +9,7 @@ trained but not recorded (the process was killed in between) reports them again 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import time
@@ -78,6 +79,7 @@ class Worker:
         self._checkpoints = checkpoints
         self._device = device
         self._data: SearchData | None = None
+        self._load = functools.cache(plugins.load)
 
     def train(self, suggestion: Suggestion, *, after: int) -> Iterator[Report]:
         """Train a trial up to `until`; yield the report of each epoch after `after`, its checkpoint written.
@@ -119,13 +121,13 @@ class Worker:
             if data is None:
                 raise HpoError(f"the model {name!r} needs a data set: `task.dataset` names none")
             shape, n_classes = tuple(data.train.images.shape[1:]), len(data.classes)
-            build_model = plugins.load("trainables.models", str(name)).build
+            build_model = self._load("trainables.models", str(name)).build
             model = build_model(settings, shape=shape, n_classes=n_classes, weights=task.weights)
         build: Build
         if self._job.trainable is not None:
             build = self._job.trainable
         else:
-            build = plugins.load("trainables.regimes", str(settings.get("regime", task.regime))).build
+            build = self._load("trainables.regimes", str(settings.get("regime", task.regime))).build
         return build(settings, model, data, self._device)
 
     def warm_up(self) -> None:
@@ -140,7 +142,7 @@ class Worker:
         if self._data is None and task.dataset is not None:
             from trainables import splits
 
-            dataset = plugins.load("trainables.datasets", task.dataset).build(self._job.data)
+            dataset = self._load("trainables.datasets", task.dataset).build(self._job.data)
             self._data = splits.split(dataset, fraction=task.validation.fraction, seed=task.validation.seed)
         return self._data
 
@@ -194,10 +196,14 @@ def best_checkpoint(folder: Path, trial: int) -> Path:
 
 def discard(folder: Path, trial: int) -> None:
     """Delete all checkpoints of a trial that will never be continued."""
-    checkpoint(folder, trial).unlink(missing_ok=True)
-    best_checkpoint(folder, trial).unlink(missing_ok=True)
+    from trainables import replacing
+
+    replacing.remove(checkpoint(folder, trial))
+    replacing.remove(best_checkpoint(folder, trial))
 
 
 def conclude(folder: Path, trial: int) -> None:
     """Keep of a trial that has ended only its best epoch."""
-    checkpoint(folder, trial).unlink(missing_ok=True)
+    from trainables import replacing
+
+    replacing.remove(checkpoint(folder, trial))

@@ -13,7 +13,7 @@ FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthChec
 
 TEXTS = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), min_size=1, max_size=8)
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,6}", fullmatch=True).filter(lambda name: name not in ("regime", "model"))
-FINITE = st.floats(-1e6, 1e6, allow_subnormal=False)
+FINITE = st.floats(-1e6, 1e6, allow_subnormal=False).map(lambda value: value + 0.0)  # without -0.0
 SCALARS: st.SearchStrategy[Scalar] = st.one_of(st.none(), st.booleans(), st.integers(-99, 99), FINITE, TEXTS)
 POINTS = st.none() | st.integers(1, 9)
 

@@ -82,6 +82,7 @@ def test_one_is_one_point_zero_but_not_true() -> None:
 
 def test_a_domain_takes_its_values_in_one_form() -> None:
     assert repr(Float(0, 1, default=1).default) == "1.0"
+    assert repr(Float(-0.0, 1).low) == "0.0"
     lists: Any = {"choices": ["a", "b"], "when": {"c": ["d"]}}
     assert Categorical(**lists) == Categorical(("a", "b"), when={"c": ("d",)})
 

@@ -1,8 +1,7 @@
 """Checkpoints (ground floor of training): a state in a file, written whole or not at all.
 
-A write goes to a temporary name in the same folder and is then renamed, so a process that is killed
-at any moment leaves the old checkpoint or the new one. There is no fsync: a checkpoint outlives its
-process, but need not outlive a power cut, after which the trial starts again.
+A process that is killed at any moment leaves the old checkpoint or the new one. There is no fsync: a
+checkpoint outlives its process, but need not outlive a power cut, after which the trial starts again.
 """
 
 from __future__ import annotations
@@ -10,11 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from trainables import replacing
 
 
 class DamagedCheckpoint(Exception):
@@ -23,7 +23,7 @@ class DamagedCheckpoint(Exception):
 
 def write(path: Path, content: dict[str, Any]) -> None:
     """Write tensors and plain Python values to `path`, in place of what was there."""
-    _replace(path, lambda temporary: torch.save(content, temporary))
+    replacing.replace(path, lambda temporary: torch.save(content, temporary))
 
 
 def read(path: Path) -> dict[str, Any] | None:
@@ -32,7 +32,7 @@ def read(path: Path) -> dict[str, Any] | None:
     A file that cannot be opened is an OSError; one that is cut short, altered or no checkpoint is damaged.
     """
     try:
-        file = path.open("rb")
+        file = replacing.newest(path).open("rb")
     except FileNotFoundError:
         return None
     with file:
@@ -58,21 +58,10 @@ def keep_best(path: Path, best_path: Path) -> None:
     the file system knows no hard links, the file is copied.
     """
 
-    def link_or_copy(temporary: Path) -> None:
+    def link_or_copy(temporary: str) -> None:
         try:
             os.link(path, temporary)
         except OSError:
             shutil.copyfile(path, temporary)
 
-    _replace(best_path, link_or_copy)
-
-
-def _replace(path: Path, fill: Callable[[Path], object]) -> None:
-    """Let `fill` make a temporary file beside `path`, then give it that name; never leave it behind."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        fill(temporary)
-        os.replace(temporary, path)
-    finally:
-        # Also after success: renaming one of two links to a file onto the other does nothing.
-        temporary.unlink(missing_ok=True)
+    replacing.replace(best_path, link_or_copy)

@@ -37,8 +37,7 @@ def build(
     """A search by one of Optuna's samplers and one of its pruners.
 
     Args:
-        space: what to search. Only `tpe` models hyperparameters under a condition (and `cmaes` no choices):
-            the other samplers draw them at random.
+        space: what to search. `cmaes` has no model of choices, and draws them at random.
         seed: of the sampler.
         sampler: tpe, gp, cmaes, qmc or random.
         pruner: hyperband; sha (one bracket of it); median (at every epoch); none.
@@ -79,7 +78,11 @@ def _quiet() -> Iterator[None]:
 
 
 class Sampling:
-    """The searcher of an Optuna study: define-by-run, parents first."""
+    """The searcher of an Optuna study: define-by-run, parents first.
+
+    Only TPE can model a space that changes with its parents; where it does, the other samplers give up and
+    draw at random. They are asked for every hyperparameter, and those that are not active are left out.
+    """
 
     @_quiet()
     def __init__(
@@ -87,7 +90,7 @@ class Sampling:
     ) -> None:
         self._space = space
         self.running: dict[int, optuna.Trial] = {}
-        self._constrained = isinstance(sampler, optuna.samplers.TPESampler)
+        self._by_tpe = isinstance(sampler, optuna.samplers.TPESampler)
         # The name is fixed: the Hyperband pruner draws a trial's bracket from a hash of it.
         self._study = optuna.create_study(study_name="hpo", sampler=sampler, pruner=pruner)
 
@@ -97,8 +100,11 @@ class Sampling:
         self.running[trial.number] = trial
         config: dict[str, Scalar] = {}
         for name, domain in self._space.domains.items():
-            if self._space.active(name, config):
-                config[name] = _suggest(trial, name, domain)
+            active = self._space.active(name, config)
+            if active or not self._by_tpe:
+                value = _suggest(trial, name, domain)
+            if active:
+                config[name] = value
         return config
 
     def observe(self, trial: int, time: int, loss: float) -> None:
@@ -107,7 +113,7 @@ class Sampling:
     @_quiet()
     def end(self, trial: int, loss: float, *, stopped: bool) -> None:
         ended = self.running.pop(trial)
-        if self._constrained and loss == math.inf:
+        if self._by_tpe and loss == math.inf:
             # TPE ranks every completed trial above every pruned one, but an infeasible one last.
             ended.set_constraint("finite", 1.0)
         if stopped:

@@ -57,7 +57,7 @@ FIDELITIES = st.sampled_from(
     ]
 )
 FEW = settings(
-    max_examples=10,
+    max_examples=6,
     deadline=None,
     derandomize=True,
     suppress_health_check=[

@@ -108,6 +108,7 @@ def fates(**shares: float) -> Callable[[int, random.Random], Fate]:
     return fate
 
 
+FINE = fates()
 MIXED = fates(infinite=0.1, nan=0.1, crash=0.1, early=0.1, diverge=0.1)
 
 
@@ -119,7 +120,7 @@ def play(
     slots: int = 3,
     trials: int = 25,
     loss: Callable[[Config, int], float] = any_loss,
-    fate: Callable[[int, random.Random], Fate] = fates(),
+    fate: Callable[[int, random.Random], Fate] = FINE,
     pester: int = 0,
 ) -> Play:
     """Search until `trials` are begun and nothing is left to train.

@@ -71,7 +71,7 @@ def test_the_best_of_a_rung_are_promoted_and_the_others_stopped_at_once() -> Non
     for answer in first[:-1]:
         assert backend.tell(report(answer, 1 + answer.trial)) == {answer.trial: Decision.PAUSE}
     fates = backend.tell(report(first[-1], 0.5))
-    assert fates == {8: Decision.PAUSE} | {trial: Decision.STOP for trial in (2, 3, 4, 5, 6, 7)}
+    assert fates == {8: Decision.PAUSE} | dict.fromkeys((2, 3, 4, 5, 6, 7), Decision.STOP)
     promoted = begin(backend, 3)
     assert [(answer.trial, answer.until) for answer in promoted] == [(0, 3), (1, 3), (8, 3)]
     assert [answer.config for answer in promoted] == [first[trial].config for trial in (0, 1, 8)]

@@ -25,5 +25,5 @@ def test_another_seed_searches_elsewhere() -> None:
 
 
 def test_an_option_is_a_mistake() -> None:
-    with pytest.raises(Mistake, match="'n_trials'.*allowed: none"):
+    with pytest.raises(Mistake, match=r"'n_trials'.*allowed: none"):
         random.build(SPACE, seed=0, n_trials=3)
