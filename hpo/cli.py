@@ -197,15 +197,14 @@ def best(name: str, top: int, format: str, studies: Path) -> None:
 @studies_option
 def test(name: str, top: int, seeds: int, protocol: str, studies: Path) -> None:
     """Re-train the best configurations and test them on held-out data."""
-    from hpo.evaluate import Look
-    from hpo.evaluate import test as run_test
+    from hpo.evaluate import Look, evaluate
     from hpo.status import test_lines
 
     def watch(look: Look) -> None:
         accuracy = look.held_out["accuracy"]
         click.echo(f"trial {look.trial}, seed {look.seed}: test accuracy {accuracy:.4f}", err=True)
 
-    content = run_test(studies / name, top=top, seeds=seeds, protocol=protocol, watch=watch)
+    content = evaluate(studies / name, top=top, seeds=seeds, protocol=protocol, watch=watch)
     for line in test_lines(content):
         click.echo(line)
 

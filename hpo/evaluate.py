@@ -42,7 +42,7 @@ class Look:
     """`loss` and `accuracy`."""
 
 
-def test(
+def evaluate(
     folder: Path,
     *,
     top: int = 1,

@@ -49,10 +49,13 @@ def seed32(seed: object) -> int:
 
 @contextmanager
 def needs(extra: str) -> Iterator[None]:
-    """Import the packages of one of hpo's extras in here: what they warn of is not the user's, what lacks is told."""
+    """Import the packages of one of hpo's extras in here: what they warn of on import is no fault of the user's.
+
+    Raises Mistake, with the command that installs them, where they cannot be imported.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     except ImportError as error:
-        raise Mistake(f"{error.name or error} is not installed: pip install 'hpo[{extra}]'") from error
+        raise Mistake(f"{error}; this needs: pip install 'hpo[{extra}]'") from error

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from hpo.backends._backend import Backend
 from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace
-from hpo.trial import Crash, Decision, Scalar, Suggestion
+from hpo.trial import Decision, Scalar, Suggestion
 from tests.backends.simulation import MIXED, Fate, Play, fates, play, replay
 from tests.spaces import spaces
 
@@ -180,14 +180,6 @@ class BackendContract:
         played = play(build(SPACE, 2), SPACE, trials=60, slots=4, fate=lambda n, _: fate if n < 30 else Fate.FINE)
         full = [number for number, trial in played.trials.items() if trial.epoch == SPACE.fidelity.high]
         assert max(full) >= 30
-
-    def test_what_has_ended_by_itself_is_never_suggested_again(self, build: Build) -> None:
-        played = play(build(SPACE, 4), SPACE, trials=60, slots=4, fate=fates(crash=0.3, early=0.3, diverge=0.3))
-        assert any(isinstance(step.event, Crash) for step in played.told())
-        ended = {number for number, trial in played.trials.items() if trial.fate is not Fate.FINE}
-        assert ended
-        for step in played.promotions():
-            assert step.before[step.suggestion.trial].state == "paused"
 
     def test_global_random_states_are_neither_moved_nor_heeded(self, build: Build) -> None:
         played = play(build(SPACE, 5), SPACE, fate=MIXED)

@@ -9,8 +9,8 @@ from hpo.errors import Mistake
 from hpo.space import Fidelity, Float, SearchSpace
 from hpo.trial import Config
 from tests.backends.contract import SPACE, BackendContract, Build
+from tests.backends.driving import begin, line, train
 from tests.backends.simulation import play
-from tests.backends.test_stopping import begin, line, train
 
 
 class TestAsha(BackendContract):

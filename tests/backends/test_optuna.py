@@ -10,10 +10,10 @@ from hpo.backends import optuna
 from hpo.backends._backend import Backend
 from hpo.errors import Mistake
 from hpo.space import Categorical, Fidelity, Float, Int, SearchSpace
-from hpo.trial import Config, Crash, Report
+from hpo.trial import Config, Crash
 from tests.backends.contract import SPACE, BackendContract, Build
+from tests.backends.driving import begin, line, report, train
 from tests.backends.simulation import MIXED, play, replay
-from tests.backends.test_stopping import begin, line, train
 
 
 class TestTpeHyperband(BackendContract):
@@ -44,7 +44,7 @@ def test_gp_bears_every_fate_and_replays() -> None:
     def build() -> Backend:
         return optuna.build(VALLEY, seed=0, sampler="gp", pruner="none", n_startup_trials=6)
 
-    played = play(build(), VALLEY, trials=10, fate=MIXED, slots=2)
+    played = play(build(), VALLEY, trials=8, fate=MIXED, slots=1)
     assert len({trial.fate for trial in played.trials.values()}) > 2
     assert all(VALLEY.problem(suggestion.config) is None for suggestion in played.first())
     replay(build(), played.steps)
@@ -97,10 +97,10 @@ def test_tpe_keeps_away_from_what_crashes_or_diverges_although_most_trials_are_p
             if bad[-1] and i % 2:
                 backend.tell(Crash(answer.trial, "ValueError", ""))
             elif bad[-1]:
-                backend.tell(Report(answer.trial, 1, math.inf, {}, 1.0, last=True))
+                backend.tell(report(answer, math.inf, at=1, last=True))
             else:
                 for epoch in range(1, 28):
-                    if backend.tell(Report(answer.trial, epoch, 1 + i / 80, {}, 1.0)):
+                    if backend.tell(report(answer, 1 + i / 80, at=epoch)):
                         break
         assert statistics.mean(bad[40:]) < 0.25
 

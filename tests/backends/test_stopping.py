@@ -7,8 +7,9 @@ import pytest
 
 from hpo.backends import asha, optuna
 from hpo.backends._backend import Backend
-from hpo.space import Fidelity, Float, SearchSpace
-from hpo.trial import Crash, Decision, Report, Suggestion
+from hpo.space import SearchSpace
+from hpo.trial import Crash
+from tests.backends.driving import begin, line, report, train
 
 Make = Callable[[SearchSpace], Backend]
 
@@ -32,27 +33,6 @@ RANGES = [
 @pytest.fixture(params=MAKES)
 def make(request: pytest.FixtureRequest) -> Make:
     return MAKES[request.param]
-
-
-def line(high: int, low: int = 1, eta: int = 3) -> SearchSpace:
-    return SearchSpace("line", {"x": Float(0, 1)}, Fidelity(high, low, eta))
-
-
-def begin(backend: Backend) -> Suggestion:
-    answer = backend.ask()
-    assert isinstance(answer, Suggestion)
-    return answer
-
-
-def train(backend: Backend, space: SearchSpace, loss: Callable[[int], float]) -> int:
-    """Train one trial until it is stopped or complete; return its last epoch."""
-    trial = begin(backend).trial
-    for epoch in range(1, space.fidelity.high + 1):
-        decisions = backend.tell(Report(trial, epoch, loss(epoch), {}, 1.0))
-        if decisions:
-            assert decisions == {trial: Decision.STOP}
-            return epoch
-    return space.fidelity.high
 
 
 @pytest.mark.parametrize(("high", "low", "eta"), RANGES)
@@ -98,7 +78,7 @@ def test_a_crash_takes_part_in_the_rung_that_it_did_not_reach(make: Make) -> Non
 def test_the_loss_of_a_trial_that_ended_itself_stands_at_higher_rungs(make: Make) -> None:
     space = line(27)
     backend = make(space)
-    assert backend.tell(Report(begin(backend).trial, 2, 0.1, {}, 1.0, last=True)) == {}
+    assert backend.tell(report(begin(backend), 0.1, at=2, last=True)) == {}
     assert train(backend, space, lambda epoch: 0.05 if epoch < 9 else 0.2) == 9
 
 

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo.domains import Categorical
+from hpo.errors import Mistake, StudyError
+from hpo.evaluate import Look, evaluate
+from hpo.search import begin
+from hpo.space import Fidelity, SearchSpace, Task
+from hpo.study import Budget, Settings, Study
+
+SPACE = SearchSpace(
+    "digits",
+    {"lr": Categorical((1e-3, 1e-2, 5e-2))},
+    Fidelity(4),
+    Task("from_scratch", "softmax_regression", dataset="digits"),
+    {"optimizer": "adam", "batch_size": 64},
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A finished search of three trials on real images."""
+    settings = Settings(backend="grid", runner="inline", devices="cpu")
+    assert begin(tmp_path / "s", SPACE, settings, Budget(trials=5)) == "every configuration is trained"
+    return tmp_path / "s"
+
+
+def content(folder: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((folder / "test.json").read_text())
+    return loaded
+
+
+def test_the_best_are_trained_again_over_seeds_and_tested(folder: Path) -> None:
+    looks: list[Look] = []
+    result = evaluate(folder, top=2, seeds=3, watch=looks.append)
+    assert result == content(folder)
+    assert result["looks"] == len(looks) == 6
+    ledger = Study.reopen(folder).ledger(write=False)
+    ledger.close()
+    ranked = ledger.history.ranked()
+    assert [entry["trial"] for entry in result["results"]] == [trial.number for trial in ranked[:2]]
+    for entry in result["results"]:
+        assert len(set(entry["test_loss"]["values"])) == 3
+        assert entry["test_accuracy"]["mean"] == pytest.approx(sum(entry["test_accuracy"]["values"]) / 3)
+        assert entry["test_accuracy"]["std"] > 0 or len(set(entry["test_accuracy"]["values"])) == 1
+        assert 0.8 < entry["test_accuracy"]["mean"] < 1
+        assert abs(entry["test_accuracy"]["mean"] - entry["val_accuracy"]["mean"]) < 0.15
+
+
+def test_a_trial_is_trained_again_to_its_stopping_epoch(folder: Path) -> None:
+    entry = evaluate(folder)["results"][0]
+    ledger = Study.reopen(folder).ledger(write=False)
+    ledger.close()
+    best = ledger.history.ranked()[0].best
+    assert best is not None
+    assert entry["stopping_epoch"] == best.fidelity
+    assert entry["searched_loss"] == best.loss
+
+
+def test_the_weights_of_the_search_give_its_own_validation_loss(folder: Path) -> None:
+    entry = evaluate(folder, protocol="checkpoint")["results"][0]
+    assert entry["val_loss"]["values"] == [entry["searched_loss"]]
+    assert entry["test_accuracy"]["mean"] > 0.8
+
+
+def test_looks_add_up_over_commands_and_a_result_is_replaced(folder: Path) -> None:
+    evaluate(folder, seeds=2)
+    evaluate(folder, seeds=1)
+    assert content(folder)["looks"] == 3
+    assert len(content(folder)["results"]) == 1
+
+
+def test_a_look_is_counted_even_if_the_test_is_killed_while_it_looks(folder: Path) -> None:
+    def stop(look: Look) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(folder, seeds=3, watch=stop)
+    assert content(folder)["looks"] == 1
+    assert content(folder)["results"] == []
+
+
+def test_the_same_seeds_give_the_same_test(folder: Path) -> None:
+    assert evaluate(folder, seeds=2)["results"] == evaluate(folder, seeds=2)["results"]
+
+
+def test_test_results_stand_in_the_tables(folder: Path) -> None:
+    evaluate(folder, seeds=2)
+    header = (folder / "best.csv").read_text().splitlines()[0].split(",")
+    assert header[-4:] == ["test_accuracy", "test_accuracy_std", "test_loss", "test_seeds"]
+
+
+def test_a_stopped_trial_has_no_weights_to_test(tmp_path: Path) -> None:
+    settings = Settings(backend="random", runner="inline", devices="cpu")
+    begin(tmp_path / "s", SPACE, settings, Budget(epochs=2))
+    with pytest.raises(Mistake, match="use --protocol retrain"):
+        evaluate(tmp_path / "s", protocol="checkpoint")
+    assert not (tmp_path / "s" / "test.json").exists()
+
+
+def test_a_study_without_a_finite_loss_has_nothing_to_test(tmp_path: Path) -> None:
+    begin(tmp_path / "s", SPACE, Settings(backend="random", runner="inline", devices="cpu"), Budget(trials=0))
+    with pytest.raises(StudyError, match="nothing to test"):
+        evaluate(tmp_path / "s")
+
+
+def test_a_damaged_count_of_looks_is_an_error_and_no_fresh_start(folder: Path) -> None:
+    (folder / "test.json").write_text('{"looks": "many"}')
+    with pytest.raises(StudyError, match=r"test\.json: is damaged"):
+        evaluate(folder)
+    assert (folder / "test.json").read_text() == '{"looks": "many"}'
+
+
+def test_val_error_is_tested_like_val_loss(tmp_path: Path) -> None:
+    space = replace(SPACE, objective="val_error")
+    begin(tmp_path / "s", space, Settings(backend="grid", runner="inline", devices="cpu"), Budget(trials=1))
+    entry = evaluate(tmp_path / "s", protocol="checkpoint")["results"][0]
+    assert entry["searched_loss"] == pytest.approx(1 - entry["val_accuracy"]["mean"])

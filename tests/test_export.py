@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hpo import export
+from hpo.errors import MachineError, Mistake
+from hpo.ledger import Ledger
+from hpo.study import Budget, Settings, Study, write_text
+from hpo.trial import Crash, Decision, Report, Suggestion
+from tests import toy
+
+
+def report(trial: int, fidelity: int, loss: float, raw: float) -> Report:
+    return Report(trial, fidelity, loss, {"val_loss": raw, "val_accuracy": 0.5, "train_loss": raw / 2}, 1.25)
+
+
+def write_trials(ledger: Ledger) -> None:
+    """A complete trial whose best epoch is its second, a paused one, a crashed one."""
+    ledger.suggest(Suggestion(0, {"kind": "a", "x": 0.25, "y": 0.5}, 9, 2))
+    for epoch, (loss, raw) in enumerate([(3.0, 3.0), (2.0, 2.0), (2.0, 2.5)], start=1):
+        ledger.record(report(0, epoch, loss, raw))
+    ledger.settle(report(0, 3, 2.0, 2.5), {0: Decision.STOP})
+    ledger.suggest(Suggestion(1, {"kind": "b", "x": 0.125}, 1))
+    ledger.record(report(1, 1, 1.0, 1.0))
+    ledger.settle(report(1, 1, 1.0, 1.0), {1: Decision.PAUSE})
+    ledger.suggest(Suggestion(2, {"kind": "b", "x": 0.0}, 9))
+    ledger.record(Crash(2, "ValueError", "no"))
+    ledger.settle(Crash(2, "ValueError", "no"), {})
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    folder = tmp_path / "s"
+    folder.mkdir()
+    study = Study(folder, toy.space(), Settings(runner="inline"), Budget())
+    study.save()
+    ledger = study.ledger(write=True)
+    write_trials(ledger)
+    ledger.close()
+    return study
+
+
+def test_rows_come_best_first_and_failures_last(study: Study) -> None:
+    frame = export.table(study)
+    assert list(frame["trial"]) == [1, 0, 2]
+    assert list(frame["state"]) == ["paused", "stopped", "crashed"]
+
+
+def test_a_row_holds_the_metrics_of_its_stopping_epoch(study: Study) -> None:
+    row = export.table(study).set_index("trial").loc[0]
+    assert row["stopping_epoch"] == 2
+    assert row["epochs"] == 3
+    assert row["val_loss"] == 2.0
+    assert row["train_loss"] == 1.0
+    assert row["seconds"] == 3.75
+    assert row["bracket"] == 2
+
+
+def test_hyperparameters_are_columns_in_the_order_of_the_space(study: Study) -> None:
+    columns = list(export.table(study).columns)
+    assert columns[:5] == ["trial", "state", "kind", "x", "y"]
+    assert columns[5:8] == ["train_loss", "val_loss", "val_accuracy"]
+
+
+def test_a_hyperparameter_that_is_not_active_is_empty(study: Study) -> None:
+    assert pd.isna(export.table(study).set_index("trial").loc[1, "y"])
+
+
+def test_a_finished_study_shows_paused_trials_as_stopped(study: Study) -> None:
+    ledger = study.ledger(write=True)
+    ledger.close_unfinished("enough")
+    ledger.close()
+    assert list(export.table(study)["state"]) == ["stopped", "stopped", "crashed"]
+
+
+def test_csv_and_json_carry_every_digit(study: Study) -> None:
+    frame = export.table(study)
+    assert list(pd.read_csv(io.StringIO(export.render(frame, "csv")))["x"]) == [0.125, 0.25, 0.0]
+    assert [row["x"] for row in json.loads(export.render(frame, "json"))] == [0.125, 0.25, 0.0]
+
+
+def test_each_text_format_is_what_it_says(study: Study) -> None:
+    frame = export.table(study)
+    assert export.render(frame, "md").startswith("| trial ")
+    assert "\\toprule" in export.render(frame, "latex")
+    assert "stopping\\_epoch" in export.render(frame, "latex")
+    assert export.render(frame, "html").startswith("<table")
+
+
+def test_an_unknown_format_names_the_nearest(study: Study) -> None:
+    with pytest.raises(Mistake, match="did you mean 'latex'"):
+        export.render(export.table(study), "latx")
+
+
+def test_the_study_folder_gets_all_trials_and_the_best(study: Study) -> None:
+    export.write_tables(study)
+    assert len(pd.read_csv(study.folder / "trials.csv")) == 3
+    assert list(pd.read_csv(study.folder / "best.csv")["trial"]) == [1, 0]
+
+
+def test_a_file_that_cannot_be_written_is_left_as_it_was(tmp_path: Path) -> None:
+    """A folder takes the place of the file, so the last step, the renaming, fails."""
+    target = tmp_path / "table.csv"
+    target.mkdir()
+    with pytest.raises(MachineError, match=r"table\.csv: cannot be written"):
+        write_text(target, "a,b\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_a_study_without_trials_is_an_empty_table(tmp_path: Path) -> None:
+    folder = tmp_path / "e"
+    folder.mkdir()
+    study = Study(folder, toy.space(), Settings(), Budget())
+    study.save()
+    study.ledger(write=True).close()
+    frame = export.table(study)
+    assert len(frame) == 0
+    export.write_tables(study)
+    assert (folder / "trials.csv").read_text().startswith("trial,state,kind,x,y")

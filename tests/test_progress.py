@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from hpo.ledger import Ledger
+from hpo.progress import Lines, Screen, configuration, duration, time_left
+from hpo.study import Budget, Settings, Study
+from hpo.trial import Crash, Decision, Report, Suggestion
+from tests import toy
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """Two trials: one stopped after three epochs, one that trains."""
+    ledger = Study(tmp_path, toy.space(), Settings(), Budget()).ledger(write=True)
+    for trial in range(2):
+        ledger.suggest(Suggestion(trial, {"kind": "b", "x": 0.25}, 9))
+    for epoch in range(1, 4):
+        report = Report(0, epoch, 1 / epoch, {"val_loss": 1 / epoch, "val_accuracy": 0.75}, 0.1)
+        ledger.record(report)
+    ledger.settle(report, {0: Decision.STOP})
+    return ledger
+
+
+def test_a_screen_shows_what_runs_what_is_best_and_what_was_saved(ledger: Ledger) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
+    event = Report(1, 1, 0.9, {"val_loss": 0.9}, 0.1)
+    ledger.record(event)
+    with Screen(console, Budget(trials=4)) as screen:
+        screen(event, ledger)
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    text = file.getvalue()
+    assert "1/9" in text
+    assert "best     0.3333, accuracy 0.7500, trial 0: kind=b, x=0.25" in text
+    assert "spent    2 of 4 trials, 4 epochs (6 saved by stopping)" in text
+    ledger.close()
+
+
+def test_plain_lines_come_only_when_a_trial_ends_or_waits(ledger: Ledger) -> None:
+    file = io.StringIO()
+    lines = Lines(Console(file=file, width=200))
+    lines(ledger.history.trials[0].reports[-1], ledger)
+    event = Report(1, 1, 0.9, {"val_loss": 0.9}, 0.1)
+    ledger.record(event)
+    lines(event, ledger)
+    crash = Crash(1, "ValueError", "no")
+    ledger.record(crash)
+    lines(crash, ledger)
+    shown = file.getvalue().splitlines()
+    assert len(shown) == 2
+    assert shown[0].startswith("trial   0  stopped   epoch   3/9  loss 0.3333  best 0.3333 (trial 0)")
+    assert "crashed" in shown[1]
+    assert "ValueError" in shown[1]
+    ledger.close()
+
+
+def test_the_time_left_is_that_of_the_budget_which_is_spent_first(ledger: Ledger) -> None:
+    assert time_left(ledger, Budget()) is None
+    assert time_left(ledger, Budget(seconds=100)) == pytest.approx(100 - ledger.elapsed, abs=1)
+    both = time_left(ledger, Budget(seconds=10**6, epochs=6))
+    assert both is not None
+    assert both == pytest.approx(ledger.elapsed, abs=1)
+    ledger.close()
+
+
+def test_times_and_configurations_read_well() -> None:
+    assert [duration(seconds) for seconds in (0.4, 61, 3599, 7325)] == ["0s", "1m01s", "59m59s", "2h02m"]
+    assert configuration({"lr": 0.0012345, "optimizer": "sgd", "batch": 32}) == "lr=0.00123, optimizer=sgd, batch=32"

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hpo.errors import Mistake, StudyError
+from hpo.study import Budget, Settings, Study, lock
+from tests import toy
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    (tmp_path / "s").mkdir()
+    study = Study(tmp_path / "s", toy.space(fault="none"), Settings("bohb", {"top_n_percent": 20}, 7), Budget(trials=9))
+    study.save()
+    return study
+
+
+def test_a_study_reopens_as_it_was_made(study: Study) -> None:
+    again = Study.reopen(study.folder)
+    assert again.space == study.space
+    assert again.settings == study.settings
+    assert again.budget == study.budget
+    assert again.space.digest() == study.space.digest()
+
+
+def test_study_yaml_says_with_what_and_when_it_was_made(study: Study) -> None:
+    content = yaml.safe_load((study.folder / "study.yaml").read_text())
+    assert content["made"]["versions"]["optuna"]
+    assert content["made"]["at"].endswith("+00:00")
+    assert content["digest"] == study.space.digest()
+
+
+def test_a_missing_study_names_its_nearest_neighbour(study: Study) -> None:
+    with pytest.raises(StudyError, match="no study 'ss' in .*did you mean 's'"):
+        Study.reopen(study.folder.parent / "ss")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "settings: 3", "study: s\nsettings: {}\nbudget: {}\n", "a: [", "\x00"])
+def test_a_damaged_study_yaml_is_a_plain_error(study: Study, text: str) -> None:
+    (study.folder / "study.yaml").write_text(text)
+    with pytest.raises(StudyError, match=r"study\.yaml: is damaged"):
+        Study.reopen(study.folder)
+
+
+def test_a_negative_budget_is_refused() -> None:
+    with pytest.raises(Mistake, match="at least 0"):
+        Budget(trials=-1)
+
+
+def test_no_budget_at_all_means_64_trials() -> None:
+    assert Budget().or_default() == Budget(trials=64)
+    assert Budget(epochs=5).or_default() == Budget(epochs=5)
+
+
+def test_a_lock_keeps_a_second_process_out_and_a_killed_one_lets_go(study: Study) -> None:
+    script = (
+        "import sys, time; from pathlib import Path; from hpo.study import lock\n"
+        "with lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)\n"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", script, str(study.folder)], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(StudyError, match="is being searched by another process"), lock(study.folder):
+            pass
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.wait()
+        with lock(study.folder):
+            pass
+    finally:
+        holder.kill()
+        holder.wait()
+        holder.stdout.close()
+
+
+def test_a_lock_that_came_to_nothing_leaves_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="nothing came of it"), lock(tmp_path / "studies" / "s"):
+        raise RuntimeError("nothing came of it")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_of_the_data_is_given_or_named_by_the_environment(
+    study: Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HPO_DATA", "/somewhere")
+    assert study.data == Path("/somewhere")
+    study.settings = Settings(data="/elsewhere")
+    assert study.data == Path("/elsewhere")
+    monkeypatch.delenv("HPO_DATA")
+    study.settings = Settings()
+    assert study.data == Path("~/.cache/hpo").expanduser()

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo.domains import Float
+from hpo.errors import HpoError, UnknownName
+from hpo.space import Fidelity, SearchSpace, Task
+from hpo.trial import Report, Suggestion
+from hpo.worker import Job, Worker, objective, trial_seed
+from tests import toy
+
+DIGITS = SearchSpace(
+    "digits", {"lr": Float(1e-4, 1e-1, log=True)}, Fidelity(9), Task("from_scratch", "small_cnn", dataset="digits")
+)
+
+
+def train(job: Job, folder: Path, trial: int, lr: float, until: int, after: int = 0) -> list[Report]:
+    """Epochs of a real training, without their times."""
+    worker = Worker(job, folder, "cpu")
+    reports = worker.train(Suggestion(trial, {"lr": lr}, until), after=after)
+    return [replace(report, seconds=0.0) for report in reports]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "checkpoints").mkdir()
+    return tmp_path / "checkpoints"
+
+
+def test_a_real_training_that_is_cut_short_goes_on_exactly(folder: Path, tmp_path: Path) -> None:
+    job = Job(DIGITS, seed=0, data=tmp_path)
+    whole = train(job, folder, 0, 2e-3, until=3)
+    first = train(job, folder, 1, 2e-3, until=3)
+    assert [report.loss for report in first] != [report.loss for report in whole]  # a trial has its own seed
+    for path in folder.iterdir():
+        path.unlink()
+    parts = train(job, folder, 0, 2e-3, until=1) + train(job, folder, 0, 2e-3, until=3, after=1)
+    assert parts == whole
+    assert whole[-1].metrics["val_accuracy"] > 0.5
+
+
+def test_importing_the_door_imports_no_torch() -> None:
+    import subprocess
+
+    script = "import sys, hpo.worker, hpo.search, hpo.evaluate, hpo.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_an_unknown_model_is_named(folder: Path, tmp_path: Path) -> None:
+    space = replace(DIGITS, task=replace(DIGITS.task, model="smal_cnn"))
+    with pytest.raises(UnknownName, match="did you mean 'small_cnn'"):
+        train(Job(space, 0, tmp_path), folder, 0, 1e-3, until=1)
+
+
+def test_a_model_without_a_data_set_is_an_error(folder: Path, tmp_path: Path) -> None:
+    space = replace(toy.space(), task=Task("tests.toy", "small_cnn"))
+    worker = Worker(Job(space, 0, tmp_path), folder, "cpu")
+    with pytest.raises(HpoError, match="needs a data set"):
+        worker.build({"x": 0.5}, seed=0)
+
+
+def test_a_searched_regime_and_model_are_built_by_their_names(folder: Path, tmp_path: Path) -> None:
+    space = replace(DIGITS, task=Task(dataset="digits"))
+    worker = Worker(Job(space, 0, tmp_path), folder, "cpu")
+    suggestion = Suggestion(0, {"lr": 1e-2, "regime": "from_scratch", "model": "softmax_regression"}, until=1)
+    (report,) = worker.train(suggestion, after=0)
+    assert report.metrics["val_loss"] < 3
+
+
+def test_a_trainable_without_the_objective_is_an_error_that_lists_what_it_returned() -> None:
+    with pytest.raises(HpoError, match="returned no 'val_loss', but loss"):
+        objective("val_loss", {"loss": 1.0})
+    with pytest.raises(HpoError, match="returned no 'val_accuracy'"):
+        objective("val_error", {"val_loss": 1.0})
+
+
+@given(seed=st.integers(0, 2**31), trial=st.integers(0, 10**6))
+def test_the_seed_of_a_trial_depends_on_study_and_number_and_fits_32_bits(seed: int, trial: int) -> None:
+    assert 0 <= trial_seed(seed, trial) < 2**32
+    assert trial_seed(seed, trial) == trial_seed(seed, trial)
+    assert trial_seed(seed, trial) != trial_seed(seed, trial + 1)
+    assert trial_seed(seed, trial) != trial_seed(seed + 1, trial)
