@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -246,6 +248,9 @@ def open_ledger(where: Path | str, name: str, space: SearchSpace, *, write: bool
             if not write:
                 raise StudyError(f"{where}: holds no study {name!r}")
             storage.create_new_study([StudyDirection.MINIMIZE], name)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                optuna.load_study(study_name=name, storage=storage).set_metric_names([space.objective])
         ledger = Ledger(storage, name, space, journal)
         if write:
             if not ledger.origin:

@@ -181,3 +181,18 @@ def test_a_part_that_breaks_a_rule_cannot_be_made(make: Any, words: str) -> None
     with pytest.raises(SpaceError) as caught:
         make()
     assert words in str(caught.value)
+
+
+def test_a_space_cannot_be_changed_once_it_is_made() -> None:
+    for part, name in ((SPACE, "objective"), (SPACE.fidelity, "high"), (SPACE.task, "model"), (Validation(), "seed")):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(part, name, None)
+
+
+def test_a_space_keeps_its_own_copy_of_what_it_is_made_from() -> None:
+    domains: dict[str, Domain] = {"lr": Float(0, 1)}
+    fixed: dict[str, Any] = {"patience": 5}
+    space = SearchSpace("s", domains, Fidelity(9), fixed=fixed)
+    domains.clear()
+    fixed.clear()
+    assert (list(space.domains), space.fixed) == (["lr"], {"patience": 5})

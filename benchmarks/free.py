@@ -1,0 +1,54 @@
+"""A regime whose training costs nothing, so that what a trial of it takes is overhead.
+
+Every epoch is the best so far, which is the dearest case: each one becomes the best checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hpo.domains import Categorical, Float
+from hpo.space import Fidelity, SearchSpace, Task
+
+EPOCHS = 9
+HYPERPARAMETERS = {"kind": "a choice", "x": "decides the loss", "y": "a number, read where kind is a"}
+
+
+class Free:
+    """A learning curve: four metrics an epoch, and a state of one number."""
+
+    def __init__(self, x: float) -> None:
+        self._x = x
+        self._epoch = 0
+
+    def step(self) -> Mapping[str, float]:
+        self._epoch += 1
+        loss = loss_at(self._x, self._epoch)
+        return {"val_loss": loss, "val_accuracy": 1 / (1 + loss), "train_loss": loss, "train_accuracy": 1 / (1 + loss)}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self._epoch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._epoch = state["epoch"]
+
+
+def loss_at(x: float, epoch: int) -> float:
+    """The validation loss of a configuration after an epoch."""
+    return (x - 0.3) ** 2 + 1 / epoch
+
+
+def build(config: Mapping[str, Any], model: object, data: object, device: str) -> Free:
+    """The free training of a configuration."""
+    return Free(config["x"])
+
+
+def space() -> SearchSpace:
+    """A small space with a condition; its one rung is the top one, so no backend stops or pauses a trial."""
+    domains = {
+        "kind": Categorical(("a", "b")),
+        "x": Float(0.0, 1.0, points=101),
+        "y": Float(1e-3, 1.0, log=True, points=101, when={"kind": ("a",)}),
+    }
+    return SearchSpace("free", domains, Fidelity(EPOCHS, low=EPOCHS), Task(regime="benchmarks.free"))

@@ -1,0 +1,194 @@
+"""What a trial costs beside its training, next to Optuna alone, Ray Tune, and HpBandSter's arithmetic.
+
+    python benchmarks/overhead.py [--trials 200] [--repeats 2] [--quick] [--without ray growth]
+
+Every trial makes nine reports, and its training costs nothing: what is left is overhead.
+
+- Ours: whole searches, each backend on each runner, with the journal as the ledger and a checkpoint an
+  epoch. The space has one rung, the top one, and Optuna's pruner is off, so that no trial is stopped.
+- Ours, backend alone: the same asks and tells, nothing recorded and nothing run. What a search takes
+  beyond it is ours to answer for.
+- Optuna alone: ask, nine reports, tell, with the same samplers, in memory, in a journal file (which it
+  syncs at each operation, ours once a second) and in SQLite; without checkpoints.
+- Ray Tune running the trials on two cores, its start left out; without checkpoints.
+- HpBandSter's model and brackets, driven without its server, told of the last report alone.
+
+Each side runs in a process of its own, and they take turns; the least of the repeats counts, because
+others who load the machine only ever add. `cpu` is CPU time of the searching process alone. On
+processes two trials run at once, so a trial takes the searching process twice what is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import multiprocessing
+import os
+import platform
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from tabulate import tabulate
+
+from benchmarks import others, ours
+from benchmarks.ours import Cost, Growth
+
+BACKENDS = ("optuna", "asha", "bohb", "random", "grid")
+LIMITS = {"inline": 5.0, "processes": 10.0}
+"""Milliseconds a trial beyond the backend alone that each runner may take."""
+GROWTH_LIMIT = 1.5
+RESUME_LIMIT = 60.0
+
+
+@dataclass(frozen=True)
+class Side:
+    """A row of the table, and how it is measured."""
+
+    name: str
+    runner: str
+    storage: str
+    measure: Callable[..., Cost]
+    arguments: tuple[Any, ...]
+    slow: bool = False
+    """Measured once, on fewer trials."""
+
+
+def sides(trials: int, ray_trials: int) -> list[Side]:
+    """The rows, Optuna's journal first."""
+    rows = [
+        Side(f"Optuna alone, {sampler}", "-", storage, others.optuna, (sampler, storage, n_trials), storage == "sqlite")
+        for storage, n_trials in (("journal", trials), ("memory", trials), ("sqlite", min(trials, 30)))
+        for sampler in ("tpe", "random")
+    ]
+    rows += [Side(f"ours, {backend}, backend alone", "-", "-", ours.alone, (backend, trials)) for backend in BACKENDS]
+    rows += [
+        Side(f"ours, {backend}", runner, "journal", ours.search, (backend, runner, trials))
+        for runner in LIMITS
+        for backend in BACKENDS
+    ]
+    rows.append(Side("HpBandSter's arithmetic", "-", "-", others.hpbandster, (trials,)))
+    rows += [
+        Side(f"Ray Tune, {kind}", "actors", "files", others.ray_tune, (kind, ray_trials), slow=True)
+        for kind in ("function", "class")
+        if ray_trials
+    ]
+    return rows
+
+
+def measure(rows: list[Side], repeats: int) -> dict[Side, Cost]:
+    """The least that each side took, over the repeats."""
+    costs: dict[Side, list[Cost]] = {side: [] for side in rows}
+    for repeat in range(repeats):
+        for side in rows:
+            if repeat == 0 or not side.slow:
+                note(f"{repeat + 1} of {repeats}: {side.name}, {side.runner}, {side.storage}")
+                costs[side].append(apart(side.measure, *side.arguments))
+    return {
+        side: Cost(taken[0].trials, min(cost.wall for cost in taken), min(cost.cpu for cost in taken))
+        for side, taken in costs.items()
+    }
+
+
+def apart(function: Callable[..., Any], *arguments: object) -> Any:
+    """What a function returns in a fresh process."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def table(costs: dict[Side, Cost]) -> str:
+    """All rows, each beside Optuna's TPE in a journal file, ours beside their own backend alone."""
+    reference = next(iter(costs.values())).wall
+    header = ("side", "runner", "storage", "trials", "ms/trial", "cpu", "ratio", "beyond sampler", "its cpu")
+    rows = []
+    for side, cost in costs.items():
+        row: list[object] = [side.name, side.runner, side.storage, cost.trials, cost.wall, cost.cpu]
+        extra = beyond(costs, side)
+        rows.append([*row, cost.wall / reference, *((extra.wall, extra.cpu) if extra else ("", ""))])
+    return tabulate(rows, header, floatfmt=".2f")
+
+
+def beyond(costs: dict[Side, Cost], side: Side) -> Cost | None:
+    """What one of our searches takes beyond its backend alone; None for any other row."""
+    alone = next((cost for other, cost in costs.items() if other.name == f"{side.name}, backend alone"), None)
+    if side.measure is not ours.search or alone is None:
+        return None
+    cost = costs[side]
+    return Cost(cost.trials, cost.wall - alone.wall, cost.cpu - alone.cpu)
+
+
+def verdicts(costs: dict[Side, Cost], growth: Growth | None) -> list[str]:
+    """A line for each target, reached or missed."""
+    lines = []
+    for runner, limit in LIMITS.items():
+        worst = max(
+            (found.wall, side.name) for side in costs if side.runner == runner and (found := beyond(costs, side))
+        )
+        what = f"{runner}: {worst[0]:.2f} ms a trial beyond the sampler, at worst ({worst[1]})"
+        lines.append(_verdict(what, worst[0], limit, "ms"))
+    return lines + (growth_verdicts(growth) if growth else [])
+
+
+def growth_verdicts(growth: Growth) -> list[str]:
+    """The lines on a long study."""
+    wall, cpu = (late / early for early, late in zip(growth.early, growth.late, strict=True))
+    early, late = (f"{wall:.2f} ms ({cpu:.2f} cpu)" for wall, cpu in (growth.early, growth.late))
+    n = f"{growth.trials:,} trials"
+    cost = f"growth: a trial takes {early} at first, {late} after {n}: {wall:.2f} times ({cpu:.2f} cpu)"
+    replay = f"resume: opens and replays {n}, {growth.megabytes:.1f} MB, in {growth.resume:.1f} s"
+    return [_verdict(cost, wall, GROWTH_LIMIT, "times"), _verdict(replay, growth.resume, RESUME_LIMIT, "s")]
+
+
+def _verdict(what: str, value: float, limit: float, unit: str) -> str:
+    return f"{'reached' if value < limit and math.isfinite(value) else 'MISSED'}  {what}; target under {limit:g} {unit}"
+
+
+def machine() -> str:
+    """Where and when this was measured."""
+    packages = ("optuna", "ray", "hpbandster", "torch")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    return (
+        f"{datetime.now(tz=UTC):%Y-%m-%d %H:%M} UTC, {platform.system()} {platform.machine()}, {cores} cores{load}, "
+        f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in packages)
+    )
+
+
+def note(text: str) -> None:
+    """Say on stderr what is being measured."""
+    print(f"... {text}", file=sys.stderr, flush=True)
+
+
+def arguments() -> argparse.Namespace:
+    """What was typed."""
+    parser = argparse.ArgumentParser(description="What a trial costs beside its training.")
+    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--growth-trials", type=int, default=10_000)
+    parser.add_argument("--ray-trials", type=int, default=20)
+    parser.add_argument("--without", nargs="*", default=[], choices=("ray", "growth"))
+    parser.add_argument("--quick", action="store_true", help="few trials, once: a smoke test, no measurement")
+    typed = parser.parse_args()
+    if typed.quick:
+        typed.trials, typed.repeats, typed.growth_trials, typed.ray_trials = 15, 1, 120, 4
+    return typed
+
+
+def main() -> None:
+    """Measure, print the table and the verdicts."""
+    typed = arguments()
+    begun = machine()
+    costs = measure(sides(typed.trials, 0 if "ray" in typed.without else typed.ray_trials), typed.repeats)
+    growth = None
+    if "growth" not in typed.without:
+        note(f"growth over {typed.growth_trials} trials")
+        growth = apart(ours.growth, typed.growth_trials)
+    print(begun, table(costs), "\n".join(verdicts(costs, growth)), sep="\n\n")
+
+
+if __name__ == "__main__":
+    main()
