@@ -14,7 +14,7 @@ from hpo.ledger import Ledger
 from hpo.runners import _slots
 from hpo.runners._runner import Runner
 from hpo.space import SearchSpace
-from hpo.study import Budget, Settings, Study, check_absent, lock
+from hpo.study import Budget, Settings, Study, changed, check_absent, lock
 from hpo.trial import Crash, Decision, Report, Suggestion
 from hpo.worker import Build, Job
 
@@ -44,6 +44,9 @@ def search(
 ) -> DataFrame:
     """Search a space and return its table, best first.
 
+    A study that exists, with the same space, backend and seed, goes on where its record ends: a script
+    that is run again trains nothing twice.
+
     Args:
         space: a SearchSpace, a dictionary in the form of a space file, a path, or a bundled name.
         trainable: `build(config, model, data, device) -> Trainable`, in place of the space's regime.
@@ -58,7 +61,11 @@ def search(
     made = _space(space, trainable)
     chosen = Settings(**{"runner": "inline", **settings})  # type: ignore[arg-type]
     folder = Path(studies) / (study or default_name(made, chosen))
-    begin(folder, made, chosen, Budget(trials, epochs, time), trainable=trainable, watch=watch)
+    budget = Budget(trials, epochs, time)
+    if changed(folder, made, chosen) == []:
+        resume(folder, budget, trainable=trainable, watch=watch)
+    else:
+        begin(folder, made, chosen, budget, trainable=trainable, watch=watch)
     return export.table(Study.reopen(folder))
 
 

@@ -172,17 +172,24 @@ def lock(folder: Path) -> Iterator[None]:
                     path.rmdir()
 
 
-def check_absent(folder: Path, space: SearchSpace, settings: Settings) -> None:
-    """Raise a StudyError if a study has this folder already, saying whether it is the same search."""
+def changed(folder: Path, space: SearchSpace, settings: Settings) -> list[str] | None:
+    """What the study in a folder was begun with that is now another; None where there is no study."""
     if not (folder / "study.yaml").exists():
-        return
-    name = folder.name
+        return None
     old = Study.reopen(folder)
     before, after = old.settings.identity(old.space), settings.identity(space)
-    changed = [key for key in after if before[key] != after[key]]
-    if changed:
+    return [key for key in after if before[key] != after[key]]
+
+
+def check_absent(folder: Path, space: SearchSpace, settings: Settings) -> None:
+    """Raise a StudyError if a study has this folder already, saying whether it is the same search."""
+    differing = changed(folder, space, settings)
+    if differing is None:
+        return
+    name = folder.name
+    if differing:
         raise StudyError(
-            f"study {name!r} exists in {folder.parent}, with another {', '.join(changed)}: "
+            f"study {name!r} exists in {folder.parent}, with another {', '.join(differing)}: "
             "choose another name with --study"
         )
     raise StudyError(

@@ -274,6 +274,17 @@ def test_a_search_from_python_returns_its_table_best_first(tmp_path: Path) -> No
     assert {"trial", "state", "x", "val_loss", "stopping_epoch"} <= set(table.columns)
 
 
+def test_a_script_that_is_run_again_trains_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HPO_TOY_LOG", str(tmp_path / "trained.log"))
+    space = {"space": {"x": {"low": 0.0, "high": 1.0}}, "fidelity": {"high": 3}}
+    first = search(space, backend="random", trainable=toy.build, trials=3, studies=tmp_path, devices="cpu")
+    again = search(space, backend="random", trainable=toy.build, trials=3, studies=tmp_path, devices="cpu")
+    pd.testing.assert_frame_equal(first, again)
+    assert len((tmp_path / "trained.log").read_text().splitlines()) == 9
+    with pytest.raises(StudyError, match="another space"):
+        search({**space, "fidelity": {"high": 4}}, backend="random", trainable=toy.build, studies=tmp_path)
+
+
 def test_a_search_that_nothing_is_to_train_for_says_so(tmp_path: Path) -> None:
     space = {"space": {"x": {"low": 0.0, "high": 1.0}}, "fidelity": {"high": 9}}
     with pytest.raises(Mistake, match="nothing says what to train"):
