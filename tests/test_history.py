@@ -41,9 +41,9 @@ def test_a_trial_that_ends_itself_is_complete(history: History) -> None:
 def test_a_paused_trial_runs_again_when_it_is_promoted(history: History) -> None:
     history.append(report(0, 3, 1.0))
     history.append(Settled(0, 3, {0: Decision.PAUSE}))
-    assert history.trials[0].state is State.PAUSED
+    paused = history.trials[0].state
     history.append(Suggestion(0, {"x": 0}, until=9))
-    assert history.trials[0].state is State.RUNNING
+    assert (paused, history.trials[0].state) == (State.PAUSED, State.RUNNING)
     assert history.trials[0].until == 9
 
 

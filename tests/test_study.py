@@ -76,8 +76,7 @@ def test_a_lock_keeps_a_second_process_out_and_a_killed_one_lets_go(study: Study
             pass
     finally:
         holder.kill()
-        holder.wait()
-        holder.stdout.close()
+        holder.communicate()
 
 
 def test_a_lock_that_came_to_nothing_leaves_no_folder(tmp_path: Path) -> None:

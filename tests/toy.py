@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from hpo.domains import Categorical, Float
+from hpo.domains import Categorical, Domain, Float
 from hpo.space import Fidelity, SearchSpace, Task
 
 
@@ -67,7 +67,7 @@ def build(config: Mapping[str, Any], model: object, data: object, device: str) -
 
 def space(*, high: int = 9, **fixed: Any) -> SearchSpace:
     """A small space over the toy, with a choice and a condition in it."""
-    domains = {
+    domains: dict[str, Domain] = {
         "kind": Categorical(("a", "b")),
         "x": Float(0.0, 1.0),
         "y": Float(1e-3, 1.0, log=True, when={"kind": ("a",)}),

@@ -104,7 +104,8 @@ class TestProcesses(RunnerContract):
             "import sys, time; from pathlib import Path\n"
             "from hpo.runners import processes; from hpo.worker import Job; from tests import toy\n"
             "from tests.runners.contract import suggestion\n"
-            "runner = processes.build(Job(toy.space(sleep=60), 0, Path('.')), Path(sys.argv[1]), devices='cpu', slots=2)\n"
+            "job = Job(toy.space(sleep=60), 0, Path('.'))\n"
+            "runner = processes.build(job, Path(sys.argv[1]), devices='cpu', slots=2)\n"
             "runner.start(suggestion(), after=0)\n"
             "print('up', flush=True); time.sleep(60)\n"
         )
@@ -124,4 +125,4 @@ class TestProcesses(RunnerContract):
         finally:
             driver.kill()
             driver.wait()
-            driver.stdout.close()
+            driver.communicate()
