@@ -12,9 +12,13 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks import free
 from benchmarks.ours import Clock, Cost
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
 
 
 def optuna(sampler: str, storage: str, trials: int) -> Cost:
@@ -45,7 +49,7 @@ def optuna(sampler: str, storage: str, trials: int) -> Cost:
     return clock.cost()
 
 
-def _storage(name: str, folder: str) -> optuna.storages.BaseStorage | None:  # type: ignore[name-defined] # noqa: F821
+def _storage(name: str, folder: str) -> BaseStorage | None:
     from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend
 

@@ -11,6 +11,7 @@ import statistics
 import tempfile
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from benchmarks import free
@@ -127,6 +128,6 @@ def growth(trials: int) -> Growth:
 
 def _median(clock: Clock, first: int, width: int) -> tuple[float, float]:
     window = clock.starts[first : first + width + 1]
-    steps = [(after[0] - before[0], after[1] - before[1]) for before, after in zip(window, window[1:], strict=False)]
+    steps = [(after[0] - before[0], after[1] - before[1]) for before, after in pairwise(window)]
     wall, cpu = zip(*steps, strict=True)
     return 1000 * statistics.median(wall), 1000 * statistics.median(cpu)

@@ -245,9 +245,9 @@ def dashboard(name: str, port: int, studies: Path) -> None:
     except ImportError:
         raise Mistake("the dashboard is not installed: pip install 'hpo[dashboard]'") from None
     click.echo(f"http://127.0.0.1:{port}/ shows {study.name}; Ctrl-C ends it", err=True)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    with contextlib.suppress(KeyboardInterrupt):
-        run_server(study.settings.storage or str(study.folder / "ledger.log"), host="127.0.0.1", port=port)
+    # The server swallows a KeyboardInterrupt that meets it while it answers a request.
+    signal.signal(signal.SIGINT, lambda number, frame: os._exit(0))
+    run_server(study.settings.storage or str(study.folder / "ledger.log"), host="127.0.0.1", port=port)
 
 
 @contextlib.contextmanager

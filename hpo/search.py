@@ -58,7 +58,7 @@ def search(
 
     Raises Mistake (and its kinds) where an argument is wrong, TooManyCrashes, MachineError.
     """
-    made = _space(space, trainable)
+    made = _space(space)
     chosen = Settings(**{"runner": "inline", **settings})  # type: ignore[arg-type]
     folder = Path(studies) / (study or default_name(made, chosen))
     budget = Budget(trials, epochs, time)
@@ -80,6 +80,7 @@ def begin(
 ) -> str:
     """Create a study and search it; say why it ended. Nothing is written before all of it is known to be right."""
     check_absent(folder, space, settings)
+    _check_trains(space, trainable)
     backend = build_backend(space, settings)
     plugins.module_name("hpo.runners", settings.runner)
     _slots.plan(settings.devices, settings.slots)
@@ -95,7 +96,9 @@ def resume(
     folder: Path, budget: Budget | None = None, *, trainable: Build | None = None, watch: Watch | None = None
 ) -> str:
     """Go on with a study where its record ends, with a new budget if one is given; say why it ended."""
-    Study.reopen(folder)
+    space = Study.reopen(folder).space
+    spacefile.parse(space.to_dict(), source=str(folder / "study.yaml"))  # are its plug-ins installed here?
+    _check_trains(space, trainable)
     with lock(folder):
         study = Study.reopen(folder)
         backend = build_backend(study.space, study.settings)
@@ -117,16 +120,22 @@ def build_backend(space: SearchSpace, settings: Settings) -> Backend:
     return backend
 
 
-def _space(given: SearchSpace | Mapping[str, object] | str | Path, trainable: Build | None) -> SearchSpace:
+def _space(given: SearchSpace | Mapping[str, object] | str | Path) -> SearchSpace:
     if isinstance(given, SearchSpace):
         space = given
     elif isinstance(given, Mapping):
         space = spacefile.parse(given, name=str(given.get("name", "space")))
     else:
         space = spacefile.read(spacefile.find(str(given)))
-    if trainable is None and space.task.regime is None and "regime" not in space.domains:
-        raise Mistake("nothing says what to train: give the space a `task` with a `regime`, or `trainable=`")
     return space
+
+
+def _check_trains(space: SearchSpace, trainable: Build | None) -> None:
+    if trainable is None and space.task.regime is None and "regime" not in space.domains:
+        raise Mistake(
+            "nothing says what to train: the space needs a `task` with a `regime`, "
+            "or, from Python, `search` needs the `trainable` that the study was begun with"
+        )
 
 
 def _drive(study: Study, backend: Backend, trainable: Build | None, watch: Watch | None) -> str:

@@ -102,7 +102,7 @@ class Study:
 
     @classmethod
     def reopen(cls, folder: Path) -> Study:
-        """Read `study.yaml` of a study that exists."""
+        """Read `study.yaml` of a study that exists; the plug-ins that it names need not be installed here."""
         path = folder / "study.yaml"
         if not path.exists():
             siblings = [p.parent.name for p in folder.parent.glob("*/study.yaml")] if folder.parent.is_dir() else []
@@ -111,7 +111,7 @@ class Study:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
             settings = Settings(**content["settings"])
             budget = Budget(**content["budget"])
-            space = spacefile.parse(content["space"], name=content["space"]["name"], source=str(path))
+            space = spacefile.parse(content["space"], source=str(path), installed=False)
         except (OSError, UnicodeDecodeError) as error:
             raise MachineError(f"{path}: cannot be read: {error}") from None
         except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
@@ -154,6 +154,8 @@ def lock(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         held = FileLock(folder / "lock", timeout=0)
         held.acquire()
+        for left_behind in folder.glob(".*.tmp"):
+            left_behind.unlink()
     except Timeout:
         raise StudyError(
             f"study {folder.name!r} is being searched by another process; "

@@ -67,6 +67,12 @@ class _Progress:
         return float(self.reports[-1]["loss"]) if self.reports else math.inf
 
     @property
+    def at_best(self) -> bool:
+        """Whether the last epoch is the best so far; of equals, the first is."""
+        before = self.reports[-2]["loss"] if len(self.reports) > 1 else math.inf
+        return self.loss < before
+
+    @property
     def ended(self) -> bool:
         return bool(self.reports and self.reports[-1]["last"])
 
@@ -88,7 +94,10 @@ class Worker:
         """
         from trainables import checkpoints
 
-        path = checkpoint(self._checkpoints, suggestion.trial)
+        path, best = (
+            checkpoint(self._checkpoints, suggestion.trial),
+            best_checkpoint(self._checkpoints, suggestion.trial),
+        )
         settings = {**self._job.space.fixed, **suggestion.config}
         trainable = self.build(settings, trial_seed(self._job.seed, suggestion.trial))
         progress = _Progress()
@@ -99,15 +108,24 @@ class Worker:
         if saved is not None:
             trainable.load_state_dict(saved.pop("state"))
             progress = _Progress(**saved)
+            if progress.at_best and self._is_over(progress):
+                checkpoints.keep_best(path, best)  # the process may have been killed before it could
         for content in progress.reports[after:]:
             yield Report(trial=suggestion.trial, **content)
         while progress.epoch < suggestion.until and not progress.ended:
-            improved = self._epoch(trainable, progress, settings)
+            was_best = progress.at_best
+            self._epoch(trainable, progress, settings)
+            if was_best and not progress.at_best:
+                checkpoints.keep_best(path, best)  # the next write takes its place
             checkpoints.write(path, {**vars(progress), "state": trainable.state_dict()})
-            if improved:
-                checkpoints.keep_best(path, best_checkpoint(self._checkpoints, suggestion.trial))
+            if progress.at_best and self._is_over(progress):
+                checkpoints.keep_best(path, best)
             if progress.epoch > after:
                 yield Report(trial=suggestion.trial, **progress.reports[-1])
+
+    def _is_over(self, progress: _Progress) -> bool:
+        """Whether a trial trains no further, so that of its checkpoints only the best will be kept."""
+        return progress.ended or progress.epoch >= self._job.space.fidelity.high
 
     def build(self, settings: Config, seed: int) -> Trainable:
         """A fresh trainable, everything random in it drawn from `seed`."""
@@ -146,13 +164,12 @@ class Worker:
             self._data = splits.split(dataset, fraction=task.validation.fraction, seed=task.validation.seed)
         return self._data
 
-    def _epoch(self, trainable: Trainable, progress: _Progress, settings: Mapping[str, Scalar]) -> bool:
-        """Train one epoch, add its report to the progress, and say whether it is the best so far."""
+    def _epoch(self, trainable: Trainable, progress: _Progress, settings: Mapping[str, Scalar]) -> None:
+        """Train one epoch and add its report to the progress."""
         started = time.perf_counter()
         metrics = {key: float(value) for key, value in trainable.step().items()}
         loss = objective(self._job.space.objective, metrics)
         best, patience = progress.loss, settings.get("patience")
-        improved = loss < best
         if loss < progress.reference - float(settings.get("threshold") or 0):
             progress.reference, progress.stale = loss, 0
         else:
@@ -160,13 +177,12 @@ class Worker:
         impatient = patience is not None and progress.stale >= int(patience)
         report = {
             "fidelity": progress.epoch + 1,
-            "loss": loss if improved else best,
+            "loss": loss if loss < best else best,
             "metrics": metrics,
             "seconds": time.perf_counter() - started,
             "last": impatient or not math.isfinite(loss),
         }
         progress.reports.append(report)
-        return improved
 
 
 def objective(name: str, metrics: dict[str, float]) -> float:

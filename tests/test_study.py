@@ -38,7 +38,7 @@ def test_study_yaml_says_with_what_and_when_it_was_made(study: Study) -> None:
 
 
 def test_a_missing_study_names_its_nearest_neighbour(study: Study) -> None:
-    with pytest.raises(StudyError, match="no study 'ss' in .*did you mean 's'"):
+    with pytest.raises(StudyError, match=r"no study 'ss' in .*did you mean 's'"):
         Study.reopen(study.folder.parent / "ss")
 
 

@@ -58,6 +58,9 @@ def keep_best(path: Path, best_path: Path) -> None:
     the file system knows no hard links, the file is copied.
     """
 
+    if best_path.exists() and best_path.samefile(path):
+        return  # renaming one of two links to a file onto the other would do nothing, and leave both
+
     def link_or_copy(temporary: str) -> None:
         try:
             os.link(path, temporary)

@@ -23,17 +23,18 @@ YOUNG_SECONDS = 1.0
 
 def replace(path: Path, fill: Callable[[str], object]) -> None:
     """Let `fill` make a temporary file beside `path`, then give it that name; never leave it behind."""
-    temporary = f"{path.parent}/.{path.name}.{os.getpid()}.tmp"
-    aside = _aside(path)
+    temporary, aside = f"{path.parent}/.{path.name}.{os.getpid()}.tmp", _aside(path)
     try:
         fill(temporary)
-        if _is_young(path):
+        young = _is_young(path)
+        if young:
             os.replace(path, aside)
         os.replace(temporary, path)
-        _unlink(aside)
-    finally:
-        # Also after success: renaming one of two links to a file onto the other does nothing.
+    except BaseException:
         _unlink(temporary)
+        raise
+    if young:
+        _unlink(aside)
 
 
 def newest(path: Path) -> Path:

@@ -13,7 +13,10 @@ def seed_everything(seed: int) -> None:
     """Seed Python's, NumPy's and torch's global generators (CPU and every CUDA device); `seed` is at least 0."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
+    # Not torch.manual_seed: for each kind of accelerator that is absent it formats a stack trace.
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(seed)
 
 
 def random_state(device: str | torch.device) -> dict[str, Tensor]:

@@ -124,7 +124,7 @@ class Bohb:
         trial, bracket = self._trials[event.trial]
         if isinstance(event, Report) and event.fidelity < trial.until and not event.last:
             return {}
-        loss = math.inf if isinstance(event, Crash) or math.isnan(event.loss) else event.loss
+        loss = math.inf if isinstance(event, Crash) else event.loss  # HpBandSter takes NaN for inf
         if isinstance(event, Crash) or event.last or trial.until == self._rungs[-1]:
             trial.ended = loss
         self._model.learn(bracket.halving.enter(trial.key, loss))

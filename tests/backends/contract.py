@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 from hpo.backends._backend import Backend
 from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace
 from hpo.trial import Decision, Scalar, Suggestion
-from tests.backends.simulation import MIXED, Fate, Play, fates, play, replay
+from tests.backends.fates import MIXED, Fate, fates
+from tests.backends.simulation import Play, play, replay
 from tests.spaces import spaces
 
 Build = Callable[[SearchSpace, int], Backend]

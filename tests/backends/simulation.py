@@ -10,31 +10,16 @@ import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Literal
 
 from hpo.backends._backend import Answer, Backend
 from hpo.space import SearchSpace
 from hpo.trial import Config, Crash, Decision, Report, Suggestion
-
-
-class Fate(Enum):
-    """What is to become of a trial, whatever the backend decides."""
-
-    FINE = "fine"
-    INFINITE = "infinite"
-    """Its loss is inf in every epoch."""
-    NAN = "nan"
-    """Its loss is NaN in every epoch."""
-    CRASH = "crash"
-    """It crashes at an epoch of its own, perhaps before the first."""
-    EARLY = "early"
-    """It ends itself at an epoch of its own, with a finite loss."""
-    DIVERGE = "diverge"
-    """It ends itself at an epoch of its own, with a loss of inf."""
-
+from tests.backends.fates import FINE, Draw, Fate
 
 State = Literal["running", "paused", "stopped", "ended"]
+Loss = Callable[[Config, int], float]
+"""The loss of a configuration at an epoch."""
 
 
 @dataclass
@@ -97,21 +82,6 @@ def any_loss(config: Config, epoch: int) -> float:
     return random.Random(repr(sorted(config.items()))).random() + 1 / epoch
 
 
-def fates(**shares: float) -> Callable[[int, random.Random], Fate]:
-    """A share of the trials for each fate, by its name; the rest is fine."""
-
-    def fate(number: int, rng: random.Random) -> Fate:
-        names = list(shares)
-        weights = [shares[name] for name in names]
-        return Fate(rng.choices([*names, "fine"], [*weights, 1 - sum(weights)])[0])
-
-    return fate
-
-
-FINE = fates()
-MIXED = fates(infinite=0.1, nan=0.1, crash=0.1, early=0.1, diverge=0.1)
-
-
 def play(
     backend: Backend,
     space: SearchSpace,
@@ -119,8 +89,8 @@ def play(
     seed: int = 0,
     slots: int = 3,
     trials: int = 25,
-    loss: Callable[[Config, int], float] = any_loss,
-    fate: Callable[[int, random.Random], Fate] = FINE,
+    loss: Loss = any_loss,
+    fate: Draw = FINE,
     pester: int = 0,
 ) -> Play:
     """Search until `trials` are begun and nothing is left to train.
@@ -166,9 +136,7 @@ def _ask(backend: Backend, new: bool, pester: int) -> Answer:
     return answer
 
 
-def _start(
-    play: Play, answer: Suggestion, space: SearchSpace, rng: random.Random, fate: Callable[[int, random.Random], Fate]
-) -> None:
+def _start(play: Play, answer: Suggestion, space: SearchSpace, rng: random.Random, fate: Draw) -> None:
     play.steps.append(Asked(answer, _snapshot(play)))
     if answer.trial not in play.trials:
         fated = rng.randint(1, space.fidelity.high)

@@ -11,7 +11,8 @@ from hpo.errors import Mistake
 from hpo.trial import Crash, Decision, Suggestion
 from tests.backends.contract import SPACE, BackendContract, Build
 from tests.backends.driving import begin, line, report
-from tests.backends.simulation import Fate, fates, play
+from tests.backends.fates import Fate, fates
+from tests.backends.simulation import play
 
 
 class TestBohb(BackendContract):

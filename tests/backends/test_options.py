@@ -31,7 +31,8 @@ def test_a_seed_that_numpy_would_refuse_is_a_mistake(seed: object) -> None:
 PLAYS = """
 from importlib import import_module
 from tests.backends.contract import SPACE
-from tests.backends.simulation import MIXED, play
+from tests.backends.fates import MIXED
+from tests.backends.simulation import play
 for name, options in [("optuna", {}), ("asha", {"searcher": "tpe", "brackets": 2}), ("bohb", {"num_samples": 4}),
                       ("random", {}), ("grid", {})]:
     backend = import_module("hpo.backends." + name).build(SPACE, seed=7, **options)

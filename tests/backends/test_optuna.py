@@ -13,7 +13,8 @@ from hpo.space import Categorical, Fidelity, Float, Int, SearchSpace
 from hpo.trial import Config, Crash
 from tests.backends.contract import SPACE, BackendContract, Build
 from tests.backends.driving import begin, line, report, train
-from tests.backends.simulation import MIXED, play, replay
+from tests.backends.fates import MIXED
+from tests.backends.simulation import play, replay
 
 
 class TestTpeHyperband(BackendContract):
@@ -111,6 +112,7 @@ def test_hyperband_has_as_many_brackets_as_rungs() -> None:
     # Each trial is worse than all before it, so it ends where its bracket first decides.
     ends = [train(backend, space, lambda epoch, loss=float(i): loss) for i in range(400)]  # type: ignore[misc]
     assert sorted(set(ends)) == [1, 3, 9, 27, 81, 243]
+    assert ends.count(243) > 6, "beside the first of each bracket, all of the last bracket"
 
 
 def test_the_median_pruner_decides_at_every_epoch_from_the_lowest() -> None:
