@@ -1,34 +1,53 @@
 """The test (floor 4): re-train the best of a study, and look at held-out data. No other file looks there.
 
 Two protocols. `retrain`: each of the best configurations is trained anew to its stopping epoch, once for
-each seed, and tested; the spread over seeds says how much of the result is luck. `checkpoint`: the
-weights that the search kept of the best epoch are tested as they are.
+each seed, on the slots of the search, and tested; the spread over seeds says how much of the result is
+luck. `checkpoint`: the weights that the search kept of the best epoch are tested as they are.
 
 Each look at the test set is counted in `test.json` before it is taken, and never forgotten: whoever
-chooses by test results has no test set any more.
+chooses by test results has no test set any more. A test that is cut short goes on from its checkpoints.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import shutil
 import statistics
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import export, plugins
-from hpo.errors import Mistake, StudyError, nearest
+from hpo.errors import HpoError, Mistake, StudyError, nearest
 from hpo.history import State, Trial
 from hpo.runners import _slots
+from hpo.runners._runner import Runner
+from hpo.space import Fidelity
 from hpo.study import Study, lock, write_text
-from hpo.worker import Build, Job, Worker, best_checkpoint, objective, trial_seed
+from hpo.trial import Crash, Decision, Suggestion
+from hpo.worker import Build, Job, Worker, best_checkpoint, checkpoint
 
 if TYPE_CHECKING:
     from trainables.splits import Part
 
 PROTOCOLS = ("retrain", "checkpoint")
+RETRAINED = "retrained"
+"""The folder, in that of the study, for the checkpoints of a test that is under way."""
+MAX_SEEDS = 1000
+RETRAIN_SEED = 2**31
+"""Added to the study's seed, so that no re-training repeats the draws of the search."""
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A trained model, as the checkpoint that holds it."""
+
+    trial: Trial
+    seed: int
+    checkpoint: Path
+    validation: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -57,29 +76,30 @@ def evaluate(
     """
     if protocol not in PROTOCOLS:
         raise Mistake(f"unknown protocol {protocol!r}{nearest(protocol, PROTOCOLS)}")
-    if top < 1 or seeds < 1:
-        raise Mistake(f"--top {top} --seeds {seeds}: each must be at least 1")
+    if top < 1 or not 1 <= seeds <= MAX_SEEDS:
+        raise Mistake(f"--top {top} --seeds {seeds}: each must be at least 1, the seeds at most {MAX_SEEDS}")
     if protocol == "checkpoint" and seeds > 1:
         raise Mistake("--protocol checkpoint tests the weights of the search as they are: it has no seeds")
     Study.reopen(folder)
     with lock(folder):
         study = Study.reopen(folder)
         trials = _best(study, top)
-        worker = Worker(Job(study.space, study.settings.seed, study.data, trainable), study.checkpoints, _device(study))
-        held_out = _held_out(study)
-        content = _content(study)
-        for trial in trials:
-            looks = []
-            for model, seed, validation in _models(study, worker, trial, seeds, protocol):
-                content["looks"] += 1
-                _write(study, content)
-                look = Look(trial.number, seed, validation, dict(model.evaluate(held_out)))
-                looks.append(look)
-                if watch is not None:
-                    watch(look)
-            others = [old for old in content["results"] if old["trial"] != trial.number]
-            content["results"] = [*others, _result(trial, looks, protocol)]
+        job = Job(study.space, study.settings.seed, study.data, trainable)
+        held_out, content = _held_out(study), _content(study)
+        trained = _kept(study, trials) if protocol == "checkpoint" else _retrained(study, job, trials, seeds)
+        looks: dict[int, list[Look]] = {trial.number: [] for trial in trials}
+        for model in trained:
+            content["looks"] += 1
             _write(study, content)
+            look = _look(job, study, model, held_out)
+            looks[look.trial].append(look)
+            if watch is not None:
+                watch(look)
+        for trial in trials:
+            others = [old for old in content["results"] if old["trial"] != trial.number]
+            content["results"] = [*others, _result(trial, looks[trial.number], protocol)]
+        _write(study, content)
+        shutil.rmtree(study.folder / RETRAINED, ignore_errors=True)
         export.write_tables(study)
     return content
 
@@ -101,10 +121,6 @@ def _best(study: Study, top: int) -> list[Trial]:
     return ranked[:top]
 
 
-def _device(study: Study) -> str:
-    return _slots.here(study.settings.devices)
-
-
 def _held_out(study: Study) -> Part:
     from trainables import heldout
 
@@ -114,45 +130,86 @@ def _held_out(study: Study) -> Part:
     return heldout.held_out(plugins.load("trainables.datasets", name).build(study.data))
 
 
-def _models(
-    study: Study, worker: Worker, trial: Trial, seeds: int, protocol: str
-) -> Iterator[tuple[Any, int, dict[str, float]]]:
-    """The trained models of one trial, each with its seed and its metrics on validation."""
-    best = trial.best
-    assert best is not None
-    config = {**study.space.fixed, **trial.config}
-    if protocol == "checkpoint":
-        from trainables import checkpoints
-
+def _kept(study: Study, trials: list[Trial]) -> Iterator[_Trained]:
+    """The weights that the search kept; a Mistake names a trial that has none."""
+    for trial in trials:
         path = best_checkpoint(study.checkpoints, trial.number)
-        saved = checkpoints.read(path) if trial.state is State.COMPLETE else None
-        if saved is None:
+        if trial.state is not State.COMPLETE or not path.exists():
             raise Mistake(
                 f"trial {trial.number} has no checkpoint any more (kept are those of complete trials): "
                 "use --protocol retrain"
             )
-        model = worker.build(config, trial_seed(study.settings.seed, trial.number))
-        model.load_state_dict(saved["state"])
-        yield model, study.settings.seed, dict(best.metrics)
-        return
-    for seed in range(seeds):
-        model = worker.build(config, trial_seed(study.settings.seed + 1 + seed, trial.number))
-        metrics: dict[str, float] = {}
-        for _ in range(best.fidelity):
-            metrics = {key: float(value) for key, value in model.step().items()}
-        objective(study.space.objective, metrics)
-        yield model, seed, metrics
+    for trial in trials:
+        assert trial.best is not None
+        path = best_checkpoint(study.checkpoints, trial.number)
+        yield _Trained(trial, study.settings.seed, path, dict(trial.best.metrics))
+
+
+def _retrained(study: Study, job: Job, trials: list[Trial], seeds: int) -> Iterator[_Trained]:
+    """Train each trial with each seed to its stopping epoch, on as many slots as the search has.
+
+    Each training is a suggestion to a runner of its own, without patience, and below the top rung, so
+    that it ends at its `until` and keeps its checkpoint.
+    """
+    high = 1 + max(_stopping_epoch(trial) for trial in trials)
+    fixed = {key: value for key, value in job.space.fixed.items() if key != "patience"}
+    space = replace(job.space, fixed=fixed, fidelity=Fidelity(high))
+    folder = study.folder / RETRAINED
+    settings = study.settings
+    build = plugins.load("hpo.runners", settings.runner).build
+    waiting = {trial.number * MAX_SEEDS + seed: (trial, seed) for trial in trials for seed in range(seeds)}
+    running: dict[int, tuple[Trial, int]] = {}
+    again = replace(job, space=space, seed=settings.seed + RETRAIN_SEED)
+    runner: Runner = build(again, folder, devices=settings.devices, slots=settings.slots)
+    try:
+        while waiting or running:
+            while waiting and runner.free():
+                number = next(iter(waiting))
+                trial, seed = running[number] = waiting.pop(number)
+                config = {key: value for key, value in trial.config.items() if key != "patience"}
+                runner.start(Suggestion(number, config, until=_stopping_epoch(trial)), after=0)
+            for event in runner.events():
+                trial, seed = running[event.trial]
+                if isinstance(event, Crash):
+                    raise HpoError(
+                        f"trial {trial.number} crashed when it was trained again, seed {seed}: {event.error}"
+                    )
+                over = event.last or event.fidelity == _stopping_epoch(trial)
+                runner.settle(event.trial, Decision.PAUSE if over else Decision.CONTINUE)
+                if over:
+                    del running[event.trial]
+                    name = best_checkpoint if event.last else checkpoint
+                    yield _Trained(trial, seed, name(folder, event.trial), dict(event.metrics))
+    finally:
+        runner.close()
+
+
+def _look(job: Job, study: Study, trained: _Trained, held_out: Part) -> Look:
+    """Load a trained model, and evaluate it on the held-out part."""
+    from trainables import checkpoints
+
+    worker = Worker(job, study.checkpoints, _slots.here(study.settings.devices))
+    model = worker.build({**job.space.fixed, **trained.trial.config}, trained.seed)
+    saved = checkpoints.read(trained.checkpoint)
+    if saved is None:
+        raise HpoError(f"trial {trained.trial.number}, seed {trained.seed}: diverged before its first epoch ended")
+    model.load_state_dict(saved["state"])
+    return Look(trained.trial.number, trained.seed, trained.validation, dict(model.evaluate(held_out)))
+
+
+def _stopping_epoch(trial: Trial) -> int:
+    assert trial.best is not None, "only trials with a finite loss are ranked"
+    return trial.best.fidelity
 
 
 def _result(trial: Trial, looks: list[Look], protocol: str) -> dict[str, Any]:
-    best = trial.best
-    assert best is not None
+    looks = sorted(looks, key=lambda look: look.seed)
     return {
         "trial": trial.number,
         "config": dict(trial.config),
         "protocol": protocol,
-        "stopping_epoch": best.fidelity,
-        "searched_loss": best.loss,
+        "stopping_epoch": _stopping_epoch(trial),
+        "searched_loss": trial.loss,
         "seeds": [look.seed for look in looks],
         "val_loss": _spread([look.validation.get("val_loss", math.nan) for look in looks]),
         "val_accuracy": _spread([look.validation.get("val_accuracy", math.nan) for look in looks]),

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -81,6 +82,10 @@ class Worker:
     """Trains the trials of one slot, one after another."""
 
     def __init__(self, job: Job, checkpoints: Path, device: str) -> None:
+        # Read when torch is imported. Threads that spin while they wait for each other make an epoch several
+        # times as long wherever other work shares the cores.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        checkpoints.mkdir(parents=True, exist_ok=True)
         self._job = job
         self._checkpoints = checkpoints
         self._device = device
@@ -208,6 +213,12 @@ def checkpoint(folder: Path, trial: int) -> Path:
 def best_checkpoint(folder: Path, trial: int) -> Path:
     """Where the state of a trial's best epoch stands."""
     return folder / f"{trial}.best.pt"
+
+
+def clear_temporaries(folder: Path) -> None:
+    """Delete what workers that were killed while they wrote a checkpoint left behind."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def discard(folder: Path, trial: int) -> None:

@@ -24,15 +24,15 @@ from hpo.runners import _slots
 from hpo.runners._runner import crash, goes_on, tidy
 from hpo.runners._slots import Slot
 from hpo.trial import Crash, Decision, Report, Suggestion
-from hpo.worker import Job, Worker
+from hpo.worker import Job, Worker, clear_temporaries
 
 MAX_DEATHS = 2
 """Deaths of a trial's workers, without a new epoch between them, that make it a crash."""
 
 
 def build(job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | None = None) -> Processes:
-    """A runner with a worker for each slot of `devices`; the workers start at once."""
-    checkpoints.mkdir(parents=True, exist_ok=True)
+    """A runner with a slot for each of `devices`; its worker starts with the first trial on it."""
+    clear_temporaries(checkpoints)
     return Processes(job, checkpoints, _slots.plan(devices, slots))
 
 
@@ -58,16 +58,18 @@ class Processes:
     job: Job
     checkpoints: Path
     slots: list[Slot]
-    _seats: list[_Seat] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._seats = [_Seat(slot, *self._spawn(slot)) for slot in self.slots]
+    _seats: list[_Seat] = field(default_factory=list)
+    """The slots that have been used so far, in the order of `slots`."""
 
     def free(self) -> int:
-        return sum(seat.suggestion is None for seat in self._seats)
+        return len(self.slots) - sum(seat.suggestion is not None for seat in self._seats)
 
     def start(self, suggestion: Suggestion, *, after: int) -> None:
-        seat = next(seat for seat in self._seats if seat.suggestion is None)
+        seat = next((seat for seat in self._seats if seat.suggestion is None), None)
+        if seat is None:
+            slot = self.slots[len(self._seats)]
+            seat = _Seat(slot, *self._spawn(slot))
+            self._seats.append(seat)
         seat.suggestion, seat.event, seat.after, seat.deaths = suggestion, None, after, 0
         self._send(seat, (suggestion, after))
 

@@ -58,7 +58,7 @@ FIDELITIES = st.sampled_from(
     ]
 )
 FEW = settings(
-    max_examples=6,
+    max_examples=5,
     deadline=None,
     derandomize=True,
     suppress_health_check=[
@@ -132,7 +132,7 @@ class BackendContract:
     @given(fidelity=FIDELITIES, slots=st.integers(1, 6), seed=st.integers(0, 99))
     def test_the_rules_of_a_trial_are_kept(self, build: Build, fidelity: Fidelity, slots: int, seed: int) -> None:
         space = replace(SPACE, fidelity=fidelity)
-        played = play(build(space, seed), space, seed=seed, slots=slots, fate=MIXED, trials=40)
+        played = play(build(space, seed), space, seed=seed, slots=slots, fate=MIXED, trials=30)
         self.check_suggestions(played, space)
         self.check_decisions(played)
 
@@ -178,9 +178,9 @@ class BackendContract:
 
     @pytest.mark.parametrize("fate", [Fate.CRASH, Fate.INFINITE, Fate.NAN, Fate.DIVERGE, Fate.EARLY])
     def test_a_search_goes_on_when_its_first_trials_all_end_badly(self, build: Build, fate: Fate) -> None:
-        played = play(build(SPACE, 2), SPACE, trials=60, slots=4, fate=lambda n, _: fate if n < 30 else Fate.FINE)
+        played = play(build(SPACE, 2), SPACE, trials=50, slots=4, fate=lambda n, _: fate if n < 25 else Fate.FINE)
         full = [number for number, trial in played.trials.items() if trial.epoch == SPACE.fidelity.high]
-        assert max(full) >= 30
+        assert max(full) >= 25
 
     def test_global_random_states_are_neither_moved_nor_heeded(self, build: Build) -> None:
         played = play(build(SPACE, 5), SPACE, fate=MIXED)

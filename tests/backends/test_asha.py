@@ -55,7 +55,7 @@ def test_tpe_learns_from_the_trials_that_are_stopped() -> None:
     assert distances("tpe")[20] < 0.6 * distances("random")[20]
 
 
-def test_trials_keep_apart_what_a_seed_draws_for_brackets_and_for_configurations() -> None:
+def test_the_draw_of_brackets_leaves_the_draw_of_configurations_alone() -> None:
     backend = asha.build(SPACE, seed=0, brackets=3)
     alone = asha.build(SPACE, seed=0)
     assert [begin(backend).config for _ in range(9)] == [begin(alone).config for _ in range(9)]

@@ -60,7 +60,7 @@ def test_no_configuration_is_modelled_where_all_are_to_be_random() -> None:
 
 def test_picks_of_the_model_are_better_than_random_ones() -> None:
     losses: dict[object, list[float]] = defaultdict(list)
-    for seed in range(3):
+    for seed in range(2):
         for suggestion in search_mixed(90, seed).first()[30:]:
             losses[suggestion.notes["model_based_pick"]].append(mixed_loss(suggestion.config, 9))
     assert statistics.median(losses[True]) < 0.8 * statistics.median(losses[False])
@@ -115,10 +115,10 @@ def best_loss(build: Callable[[int], Backend], space: SearchSpace, seed: int, ep
 
 def test_bohb_beats_random_search_at_the_same_cost() -> None:
     ours = [
-        best_loss(lambda s: bohb.build(MIXED_SPACE, seed=s, num_samples=16), MIXED_SPACE, seed, 350)
-        for seed in range(5)
+        best_loss(lambda s: bohb.build(MIXED_SPACE, seed=s, num_samples=16), MIXED_SPACE, seed, 250)
+        for seed in range(4)
     ]
     theirs = [
-        best_loss(lambda s: random_search.build(MIXED_SPACE, seed=s), MIXED_SPACE, seed, 350) for seed in range(15)
+        best_loss(lambda s: random_search.build(MIXED_SPACE, seed=s), MIXED_SPACE, seed, 250) for seed in range(15)
     ]
     assert statistics.mean(ours) < statistics.mean(theirs)

@@ -36,7 +36,7 @@ from tests.backends.simulation import play
 for name, options in [("optuna", {}), ("asha", {"searcher": "tpe", "brackets": 2}), ("bohb", {"num_samples": 4}),
                       ("random", {}), ("grid", {})]:
     backend = import_module("hpo.backends." + name).build(SPACE, seed=7, **options)
-    print([step.suggestion for step in play(backend, SPACE, trials=20, fate=MIXED).asked()])
+    print([step.suggestion for step in play(backend, SPACE, trials=15, fate=MIXED).asked()])
 """
 
 
@@ -54,4 +54,4 @@ def test_another_process_answers_alike_however_it_hashes_strings() -> None:
         for hash_seed in ("1", "2")
     }
     assert len(outputs) == 1
-    assert outputs.pop().count("Suggestion") > 100
+    assert outputs.pop().count("Suggestion") > 75

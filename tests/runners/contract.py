@@ -117,6 +117,14 @@ class RunnerContract:
         checkpoint(checkpoints, 0).write_bytes(b"half a checkpo")
         assert same(train(runner, suggestion(until=4), after=2)) == same(first[2:])
 
+    def test_half_a_checkpoint_of_a_killed_worker_is_swept_away(
+        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path
+    ) -> None:
+        checkpoints.mkdir()
+        (checkpoints / ".7.pt.1234.tmp").write_bytes(b"half")
+        build(job, checkpoints).close()
+        assert list(checkpoints.iterdir()) == []
+
     def test_a_stopped_trial_leaves_no_checkpoint(self, runner: Runner, checkpoints: Path) -> None:
         runner.start(suggestion(), after=0)
         list(runner.events())

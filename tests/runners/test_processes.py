@@ -92,9 +92,19 @@ class TestProcesses(RunnerContract):
         assert environment["CUDA_VISIBLE_DEVICES"] == ""
         assert int(environment["OMP_NUM_THREADS"]) >= 1
 
+    def test_a_worker_starts_with_the_first_trial_of_its_slot(self, job: Job, checkpoints: Path) -> None:
+        runner = processes.build(job, checkpoints, devices="cpu", slots=8)
+        try:
+            assert (runner.free(), len(workers())) == (8, 0)
+            train(runner, suggestion(until=1))
+            train(runner, suggestion(trial=1, until=1))
+            assert (runner.free(), len(workers())) == (8, 1)
+        finally:
+            runner.close()
+
     def test_closing_ends_the_workers(self, runner: Runner) -> None:
-        before = workers()
-        assert before
+        train(runner, suggestion(until=1))
+        assert workers()
         runner.close()
         assert workers() == []
 
