@@ -18,7 +18,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 # Search by BOHB on real images, the table of the best, the best re-trained and tested on held-out data.
 demo: $(VENV)/installed
 	rm -rf $(DEMO)
-	$(BIN)/hpo search --space digits_cnn --backend bohb --trials 30 --seed 0 --study demo --studies $(DEMO)
+	$(BIN)/hpo search --space digits_cnn --backend bohb --trials 46 --seed 0 --study demo --studies $(DEMO)
 	$(BIN)/hpo test demo --top 1 --seeds 3 --studies $(DEMO)
 	@echo
 	@echo "Every trial, in the browser:  $(BIN)/hpo dashboard demo --studies $(DEMO)"

@@ -306,6 +306,7 @@ def _report_to_dict(report: Report) -> dict[str, Any]:
         "metrics": {key: _to_json(value) for key, value in report.metrics.items()},
         "seconds": round(report.seconds, 6),
         "last": report.last,
+        "device": report.device,
     }
 
 
@@ -321,7 +322,8 @@ def _event(number: int, key: str, value: Any, frozen: FrozenTrial) -> Event | No
         return Suggestion(number, dict(frozen.params), value["until"], value["bracket"], value["notes"])
     if kind == "report":
         metrics = {name: float(metric) for name, metric in value["metrics"].items()}
-        return Report(number, int(fidelity), float(value["loss"]), metrics, value["seconds"], value["last"])
+        loss, seconds, last, device = (value[name] for name in ("loss", "seconds", "last", "device"))
+        return Report(number, int(fidelity), float(loss), metrics, seconds, last, device)
     if kind == "settled":
         decisions = {int(trial): Decision(fate) for trial, fate in value["decisions"].items()}
         return Settled(number, int(fidelity), decisions)

@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from hpo import spacefile
 from hpo.errors import MachineError, Mistake, StudyError, nearest
 from hpo.ledger import Ledger, open_ledger
+from hpo.runners import _slots
 from hpo.space import SearchSpace
 from hpo.trial import Scalar
 
@@ -126,7 +127,7 @@ class Study:
             "digest": self.space.digest(),
             "settings": {**asdict(self.settings), "options": dict(self.settings.options)},
             "budget": asdict(self.budget),
-            "made": _made(),
+            "made": _made(self.settings),
         }
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
         write_text(self.folder / "study.yaml", text)
@@ -211,14 +212,15 @@ def write_text(path: Path, text: str) -> None:
         raise MachineError(f"{path}: cannot be written: {error}") from None
 
 
-def _made() -> dict[str, Any]:
+def _made(settings: Settings) -> dict[str, Any]:
     versions = {}
     for package in PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
             versions[package] = version(package)
     made: dict[str, Any] = {"at": datetime.now(tz=UTC).isoformat(timespec="seconds"), "commit": _commit()}
     made |= {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
-    made |= {"cores": os.cpu_count(), "versions": versions}
+    slots = [slot.name for slot in _slots.plan(settings.devices, settings.slots)]
+    made |= {"cores": _slots.n_cores(), "slots": slots, "versions": versions}
     return made
 
 

@@ -50,9 +50,11 @@ class Report:
     metrics: Mapping[str, float]
     """The raw values of this epoch: val_loss, val_accuracy, train_loss, train_accuracy, ..."""
     seconds: float
-    """Wall time of the epoch, validation and checkpoint included."""
+    """Wall time of training and validation."""
     last: bool = False
     """The trial ended itself here, by patience or because it diverged."""
+    device: str = "cpu"
+    """Where the epoch was trained: cpu, cuda:0, ..."""
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,8 @@ class Worker:
         self._job = job
         self._checkpoints = checkpoints
         self._device = device
+        # A slot sees its own GPU alone, and calls it cuda; on record it goes by the machine's number.
+        self._place = f"cuda:{os.environ['CUDA_VISIBLE_DEVICES']}" if device == "cuda" else device
         self._data: SearchData | None = None
         self._load = functools.cache(plugins.load)
 
@@ -186,6 +188,7 @@ class Worker:
             "metrics": metrics,
             "seconds": time.perf_counter() - started,
             "last": impatient or not math.isfinite(loss),
+            "device": self._place,
         }
         progress.reports.append(report)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -51,11 +52,15 @@ def seed32(seed: object) -> int:
 def needs(extra: str) -> Iterator[None]:
     """Import the packages of one of hpo's extras in here: what they warn of on import is no fault of the user's.
 
-    Raises Mistake, with the command that installs them, where they cannot be imported.
+    Importing Ray draws from Python's global random state, which is put back. Raises Mistake, with the
+    command that installs the packages, where they cannot be imported.
     """
+    state = random.getstate()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     except ImportError as error:
         raise Mistake(f"{error}; this needs: pip install 'hpo[{extra}]'") from error
+    finally:
+        random.setstate(state)

@@ -22,6 +22,11 @@ class Slot:
     environment: dict[str, str] = field(default_factory=dict)
     """Set in the slot's process before torch is imported."""
 
+    @property
+    def name(self) -> str:
+        """What the device is called on this machine: cpu, cuda:1."""
+        return f"cuda:{self.environment['CUDA_VISIBLE_DEVICES']}" if self.device == "cuda" else self.device
+
 
 def plan(devices: str, per_device: int | None) -> list[Slot]:
     """The slots of `devices` (auto, cpu, or cuda:0,cuda:1), each alone with its device and its threads.

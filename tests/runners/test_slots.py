@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from hpo.errors import Mistake
+from hpo.runners._slots import here, n_cores, plan, visible_gpus
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+
+def test_without_a_gpu_there_is_a_slot_a_core_with_one_thread(no_gpu: None) -> None:
+    slots = plan("auto", None)
+    assert len(slots) == n_cores()
+    assert {(slot.device, slot.threads, slot.environment["OMP_NUM_THREADS"]) for slot in slots} == {("cpu", 1, "1")}
+
+
+def test_fewer_slots_share_out_all_cores(no_gpu: None) -> None:
+    (slot,) = plan("auto", 1)
+    assert slot.threads == n_cores()
+
+
+def test_each_gpu_is_a_slot_that_sees_no_other(two_gpus: None) -> None:
+    slots = plan("auto", None)
+    assert [slot.environment["CUDA_VISIBLE_DEVICES"] for slot in slots] == ["2", "5"]
+    assert [slot.device for slot in slots] == ["cuda", "cuda"]
+    assert [slot.name for slot in slots] == ["cuda:2", "cuda:5"]
+
+
+def test_a_gpu_can_have_several_slots(two_gpus: None) -> None:
+    assert [slot.name for slot in plan("auto", 2)] == ["cuda:2", "cuda:2", "cuda:5", "cuda:5"]
+
+
+def test_devices_are_counted_among_those_that_are_visible(two_gpus: None) -> None:
+    assert [slot.name for slot in plan("cuda:1", None)] == ["cuda:5"]
+    assert here("cuda:1") == "cuda:1"
+    with pytest.raises(Mistake, match=r"this machine has 2 CUDA devices, so no 'cuda:2'"):
+        plan("cuda:0,cuda:2", None)
+
+
+def test_the_cpu_can_be_asked_for_beside_a_gpu(two_gpus: None) -> None:
+    assert {slot.device for slot in plan("cpu", None)} == {"cpu"}
+    assert here("cpu") == "cpu"
+
+
+def test_a_slot_on_the_cpu_sees_no_gpu(two_gpus: None) -> None:
+    assert plan("cpu", 1)[0].environment["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_unknown_devices_and_no_slots_are_refused(no_gpu: None) -> None:
+    with pytest.raises(Mistake, match="'gpu0' is no device"):
+        plan("gpu0", None)
+    with pytest.raises(Mistake, match="at least 1"):
+        plan("cpu", 0)
+
+
+def test_gpus_are_found_by_the_drivers_own_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\nprintf '0\\n1\\n2\\n'\n")
+    tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert visible_gpus() == ["0", "1", "2"]
+    tool.write_text("#!/bin/sh\necho 'no driver' >&2; exit 9\n")
+    assert visible_gpus() == []
