@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -270,8 +271,7 @@ def _searching(folder: Path, budget: Budget, quiet: bool) -> Iterator[Any]:
         with screen as watch:
             yield watch
     except KeyboardInterrupt:
-        where = "" if folder.parent == Path("studies") else f" --studies {folder.parent}"
-        click.echo(f"interrupted; nothing is lost. Go on with:  hpo resume {folder.name}{where}", err=True)
+        click.echo(f"interrupted; nothing is lost. Go on with:  {_command('resume', folder)}", err=True)
         sys.stderr.flush()
         os._exit(130)
     finally:
@@ -285,14 +285,21 @@ def _conclude(folder: Path, reason: str) -> None:
     from hpo.study import Study
 
     frame = export.table(Study.reopen(folder)).dropna(subset=["loss"])
-    where = "" if folder.parent == Path("studies") else f" --studies {folder.parent}"
     click.echo(f"{folder.name}: {reason}", err=True)
     if frame.empty:
         click.echo("no trial has a finite loss", err=True)
         return
     _print_table(export.short(frame.head(5)))
-    click.echo(f"\nTest the best on held-out data:  hpo test {folder.name} --top 1 --seeds 3{where}", err=True)
-    click.echo(f"Look at every trial:             hpo dashboard {folder.name}{where}", err=True)
+    click.echo(f"\nTest the best on held-out data:  {_command('test', folder, '--top 1 --seeds 3')}", err=True)
+    click.echo(f"Look at every trial:             {_command('dashboard', folder)}", err=True)
+
+
+def _command(verb: str, folder: Path, *words: str) -> str:
+    """The next command to type, as it works here: with the path of hpo if it is not on PATH."""
+    script = Path(sys.argv[0])
+    hpo = str(script) if script.name == "hpo" and shutil.which("hpo") is None else "hpo"
+    where = [] if folder.parent == Path("studies") else [f"--studies {folder.parent}"]
+    return " ".join([hpo, verb, folder.name, *words, *where])
 
 
 def _print_table(frame: DataFrame) -> None:
