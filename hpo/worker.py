@@ -9,6 +9,7 @@ trained but not recorded (the process was killed in between) reports them again 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import math
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import plugins
-from hpo.errors import HpoError
+from hpo.errors import HpoError, MachineError
 from hpo.space import SearchSpace
 from hpo.trial import Config, Report, Scalar, Suggestion
 
@@ -99,36 +100,46 @@ class Worker:
 
         The generator may be closed after any report: the trial goes on from there another time.
         """
-        from trainables import checkpoints
-
-        path, best = (
-            checkpoint(self._checkpoints, suggestion.trial),
-            best_checkpoint(self._checkpoints, suggestion.trial),
-        )
+        path = checkpoint(self._checkpoints, suggestion.trial)
         settings = {**self._job.space.fixed, **suggestion.config}
         trainable = self.build(settings, trial_seed(self._job.seed, suggestion.trial))
-        progress = _Progress()
-        try:
-            saved = checkpoints.read(path)
-        except checkpoints.DamagedCheckpoint:
-            saved = None  # as if lost: the epochs on record are trained once more, and not reported
-        if saved is not None:
-            trainable.load_state_dict(saved.pop("state"))
-            progress = _Progress(**saved)
-            if progress.at_best and self._is_over(progress):
-                checkpoints.keep_best(path, best)  # the process may have been killed before it could
+        progress = self._load_into(trainable, path)
         for content in progress.reports[after:]:
             yield Report(trial=suggestion.trial, **content)
         while progress.epoch < suggestion.until and not progress.ended:
             was_best = progress.at_best
             self._epoch(trainable, progress, settings)
-            if was_best and not progress.at_best:
-                checkpoints.keep_best(path, best)  # the next write takes its place
-            checkpoints.write(path, {**vars(progress), "state": trainable.state_dict()})
-            if progress.at_best and self._is_over(progress):
-                checkpoints.keep_best(path, best)
+            self._save(trainable, progress, path, was_best=was_best)
             if progress.epoch > after:
                 yield Report(trial=suggestion.trial, **progress.reports[-1])
+
+    def _load_into(self, trainable: Trainable, path: Path) -> _Progress:
+        """Set a trainable to where its checkpoint is; a lost or damaged one is as good as none.
+
+        Without it, the epochs on record are trained once more, and not reported.
+        """
+        from trainables import checkpoints
+
+        with _disk_faults(path), contextlib.suppress(checkpoints.DamagedCheckpoint):
+            saved = checkpoints.read(path)
+            if saved is not None:
+                trainable.load_state_dict(saved.pop("state"))
+                progress = _Progress(**saved)
+                if progress.at_best and self._is_over(progress):
+                    checkpoints.keep_best(path, _best_beside(path))  # a kill may have come in between
+                return progress
+        return _Progress()
+
+    def _save(self, trainable: Trainable, progress: _Progress, path: Path, *, was_best: bool) -> None:
+        """Write the checkpoint; keep that of the best epoch when a worse one takes its place, or none follows."""
+        from trainables import checkpoints
+
+        with _disk_faults(path):
+            if was_best and not progress.at_best:
+                checkpoints.keep_best(path, _best_beside(path))
+            checkpoints.write(path, {**vars(progress), "state": trainable.state_dict()})
+            if progress.at_best and self._is_over(progress):
+                checkpoints.keep_best(path, _best_beside(path))
 
     def _is_over(self, progress: _Progress) -> bool:
         """Whether a trial trains no further, so that of its checkpoints only the best will be kept."""
@@ -215,7 +226,20 @@ def checkpoint(folder: Path, trial: int) -> Path:
 
 def best_checkpoint(folder: Path, trial: int) -> Path:
     """Where the state of a trial's best epoch stands."""
-    return folder / f"{trial}.best.pt"
+    return _best_beside(checkpoint(folder, trial))
+
+
+def _best_beside(path: Path) -> Path:
+    return path.with_suffix(".best.pt")
+
+
+@contextlib.contextmanager
+def _disk_faults(path: Path) -> Iterator[None]:
+    """A disk that fails is no fault of the trial's: it goes on from here when that is mended."""
+    try:
+        yield
+    except OSError as error:
+        raise MachineError(f"{path}: the checkpoint cannot be written or read: {error}") from error
 
 
 def clear_temporaries(folder: Path) -> None:

@@ -35,7 +35,8 @@ class Runner(Protocol):
     def events(self) -> Iterable[Report | Crash]:
         """What happened since the last call; blocks for at least one event.
 
-        A trial that has reported waits for `settle` before it goes on.
+        A trial that has reported waits for `settle` before it goes on. An exception of the training is
+        a Crash; a MachineError, such as a full disk, is raised: it is no fault of the trial.
         """
         ...
 

@@ -19,7 +19,7 @@ from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-from hpo.errors import HpoError
+from hpo.errors import HpoError, MachineError
 from hpo.runners import _slots
 from hpo.runners._runner import crash, goes_on, tidy
 from hpo.runners._slots import Slot
@@ -128,7 +128,7 @@ class Processes:
         """The next event of a seat; None if its worker died and its trial was started again."""
         assert seat.suggestion is not None
         try:
-            event: Report | Crash = seat.pipe.recv()
+            event: Report | Crash | MachineError = seat.pipe.recv()
         except (EOFError, ConnectionResetError):
             seat.deaths += 1
             status = self._replace(seat)
@@ -137,6 +137,8 @@ class Processes:
                 return None
             error = f"its worker died {seat.deaths} times after epoch {seat.after}, at last with exit status {status}"
             event = Crash(seat.suggestion.trial, "WorkerDied", error)
+        if isinstance(event, MachineError):
+            raise event
         if isinstance(event, Report):
             seat.after, seat.deaths = event.fidelity, 0
         elif event.kind != "WorkerDied" and "CUDA error" in event.error:
@@ -175,6 +177,8 @@ def _train(pipe: connection.Connection, worker: Worker, suggestion: Suggestion, 
                 return
     except (EOFError, BrokenPipeError, ConnectionResetError):
         raise
+    except MachineError as error:
+        pipe.send(error)
     except Exception as error:
         pipe.send(crash(suggestion.trial, error))
 

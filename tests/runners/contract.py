@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hpo.errors import MachineError
 from hpo.runners._runner import Runner
 from hpo.space import SearchSpace
 from hpo.trial import Crash, Decision, Report, Suggestion
@@ -168,6 +169,15 @@ class RunnerContract:
             assert isinstance(train(runner, suggestion(trial=1))[-1], Crash)
         finally:
             runner.close()
+
+    def test_a_checkpoint_that_cannot_be_written_is_the_machines_fault_and_no_crash(
+        self, runner: Runner, checkpoints: Path
+    ) -> None:
+        train(runner, suggestion(until=1))
+        checkpoint(checkpoints, 1).mkdir()  # in the way of the file, as nothing else stops a root user
+        runner.start(suggestion(trial=1), after=0)
+        with pytest.raises(MachineError, match=r"1\.pt: the checkpoint cannot be written or read"):
+            list(runner.events())
 
     @pytest.mark.parametrize("fault", ["nan", "inf"])
     def test_a_trial_that_diverges_says_last_and_keeps_its_best_loss(
