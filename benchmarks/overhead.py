@@ -15,7 +15,7 @@ Every trial makes nine reports, and its training costs nothing: what is left is 
 
 Each side runs in a process of its own, and they take turns; the least of the repeats counts, because
 others who load the machine only ever add. `cpu` is CPU time of the searching process alone. On
-processes two trials run at once, so a trial takes the searching process twice what is printed.
+processes two trials run at once: the time printed is that of the search divided by its trials.
 """
 
 from __future__ import annotations

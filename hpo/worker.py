@@ -242,10 +242,12 @@ def _disk_faults(path: Path) -> Iterator[None]:
         raise MachineError(f"{path}: the checkpoint cannot be written or read: {error}") from error
 
 
-def clear_temporaries(folder: Path) -> None:
-    """Delete what workers that were killed while they wrote a checkpoint left behind."""
-    for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
+def recover(folder: Path) -> None:
+    """Mend what workers that were killed while they wrote a checkpoint left behind."""
+    from trainables import replacing
+
+    for temporary in folder.glob(".*.tmp"):
+        replacing.recover(folder / temporary.name[1 : -len(".tmp")])
 
 
 def discard(folder: Path, trial: int) -> None:

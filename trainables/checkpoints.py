@@ -24,7 +24,7 @@ class DamagedCheckpoint(Exception):
 def write(path: Path, content: dict[str, Any]) -> None:
     """Write tensors and plain Python values to `path`, in place of what was there."""
 
-    def save(temporary: str) -> None:
+    def save(temporary: Path) -> None:
         with open(temporary, "wb") as file:  # torch's own way of opening a name takes twice as long on the whole
             torch.save(content, file)
 
@@ -36,8 +36,9 @@ def read(path: Path) -> dict[str, Any] | None:
 
     A file that cannot be opened is an OSError; one that is cut short, altered or no checkpoint is damaged.
     """
+    replacing.recover(path)
     try:
-        file = replacing.newest(path).open("rb")
+        file = path.open("rb")
     except FileNotFoundError:
         return None
     with file:
@@ -62,11 +63,11 @@ def keep_best(path: Path, best_path: Path) -> None:
     The next `write` to `path` replaces the name and leaves the content of `best_path` alone. Where
     the file system knows no hard links, the file is copied.
     """
-
     if best_path.exists() and best_path.samefile(path):
         return  # renaming one of two links to a file onto the other would do nothing, and leave both
 
-    def link_or_copy(temporary: str) -> None:
+    def link_or_copy(temporary: Path) -> None:
+        temporary.unlink(missing_ok=True)  # a link that a killed process left: to copy into it would hit its file
         try:
             os.link(path, temporary)
         except OSError:

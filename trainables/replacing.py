@@ -5,13 +5,14 @@ any moment leaves the old content or the new one.
 
 To rename onto a name that is taken makes file systems such as ext4 write the content to the disk at
 once, for the sake of a power cut, and where epochs take milliseconds that is most of their time. So a
-file younger than a second is first set aside under a name of its own. For the moment until the new one
-has its name, `newest` finds the old one there. A power cut may cost such a young file; a kill does not.
+file younger than a second is unlinked first. A process killed just then leaves the new content, whole,
+under its temporary name, where `recover` finds it. A power cut may cost such a young file; a kill does not.
+
+A path has one writer at a time.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -21,45 +22,40 @@ YOUNG_SECONDS = 1.0
 """The age up to which a file is replaced without being forced to the disk."""
 
 
-def replace(path: Path, fill: Callable[[str], object]) -> None:
-    """Let `fill` make a temporary file beside `path`, then give it that name; never leave it behind."""
-    temporary, aside = f"{path.parent}/.{path.name}.{os.getpid()}.tmp", _aside(path)
+def replace(path: Path, fill: Callable[[Path], object]) -> None:
+    """Let `fill` make a temporary file beside `path`, then give it that name; never leave half a file behind."""
+    temporary = _temporary(path)
     try:
         fill(temporary)
-        young = _is_young(path)
-        if young:
-            os.replace(path, aside)
-        os.replace(temporary, path)
     except BaseException:
-        _unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
-    if young:
-        _unlink(aside)
+    if _is_young(path):
+        path.unlink()
+    os.replace(temporary, path)
 
 
-def newest(path: Path) -> Path:
-    """Where the content of `path` lies: there, or aside if the process was killed as it replaced it."""
-    aside = Path(_aside(path))
-    return aside if not path.exists() and aside.exists() else path
+def recover(path: Path) -> None:
+    """Give `path` the content that a killed process was about to; delete it if the old one is still there."""
+    temporary = _temporary(path)
+    if path.exists():
+        temporary.unlink(missing_ok=True)
+    elif temporary.exists():
+        os.replace(temporary, path)
 
 
 def remove(path: Path) -> None:
-    """Delete the content of `path`, wherever it lies; no error if there is none."""
-    _unlink(path)
-    _unlink(_aside(path))
+    """Delete `path`, and what a killed process was about to put there; no error if there is nothing."""
+    path.unlink(missing_ok=True)
+    _temporary(path).unlink(missing_ok=True)
 
 
-def _aside(path: Path) -> str:
-    return f"{path.parent}/.{path.name}.old"
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp")
 
 
 def _is_young(path: Path) -> bool:
     try:
-        return time.time() - os.stat(path).st_mtime < YOUNG_SECONDS
+        return time.time() - path.stat().st_mtime < YOUNG_SECONDS
     except FileNotFoundError:
         return False
-
-
-def _unlink(path: Path | str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)

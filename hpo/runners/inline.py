@@ -9,13 +9,13 @@ from hpo.errors import HpoError, MachineError
 from hpo.runners import _slots
 from hpo.runners._runner import crash, goes_on, tidy
 from hpo.trial import Crash, Decision, Report, Suggestion
-from hpo.worker import Job, Worker, clear_temporaries
+from hpo.worker import Job, Worker, recover
 
 
 def build(job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | None = None) -> Inline:
     """A runner with one slot, whatever `slots` says, on the first of `devices`."""
     del slots
-    clear_temporaries(checkpoints)
+    recover(checkpoints)
     return Inline(Worker(job, checkpoints, _slots.here(devices)), checkpoints, job.space.fidelity.high)
 
 

@@ -24,7 +24,7 @@ from hpo.runners import _slots
 from hpo.runners._runner import crash, goes_on, tidy
 from hpo.runners._slots import Slot
 from hpo.trial import Crash, Decision, Report, Suggestion
-from hpo.worker import Job, Worker, clear_temporaries
+from hpo.worker import Job, Worker, recover
 
 MAX_DEATHS = 2
 """Deaths of a trial's workers, without a new epoch between them, that make it a crash."""
@@ -32,7 +32,7 @@ MAX_DEATHS = 2
 
 def build(job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | None = None) -> Processes:
     """A runner with a slot for each of `devices`; its worker starts with the first trial on it."""
-    clear_temporaries(checkpoints)
+    recover(checkpoints)
     return Processes(job, checkpoints, _slots.plan(devices, slots))
 
 

@@ -118,13 +118,21 @@ class RunnerContract:
         checkpoint(checkpoints, 0).write_bytes(b"half a checkpo")
         assert same(train(runner, suggestion(until=4), after=2)) == same(first[2:])
 
-    def test_half_a_checkpoint_of_a_killed_worker_is_swept_away(
-        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path
+    def test_a_worker_killed_just_before_it_named_its_checkpoint_has_lost_nothing(
+        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path, log: Path
     ) -> None:
-        checkpoints.mkdir()
-        (checkpoints / ".7.pt.1234.tmp").write_bytes(b"half")
-        build(job, checkpoints).close()
-        assert list(checkpoints.iterdir()) == []
+        runner = build(job, checkpoints)
+        try:
+            first = train(runner, suggestion(until=3))
+        finally:
+            runner.close()
+        checkpoint(checkpoints, 0).rename(checkpoints / ".0.pt.tmp")
+        again = build(job, checkpoints)
+        try:
+            assert same(train(again, suggestion(until=3), after=2)) == same(first[2:])
+        finally:
+            again.close()
+        assert len(log.read_text().splitlines()) == 3
 
     def test_a_stopped_trial_leaves_no_checkpoint(self, runner: Runner, checkpoints: Path) -> None:
         runner.start(suggestion(), after=0)
