@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from hpo import __version__
-from hpo.errors import HpoError, Mistake
+from hpo.errors import HpoError, Mistake, UnknownName
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -179,8 +179,7 @@ def best(name: str, top: int, format: str, studies: Path) -> None:
     from hpo import export
     from hpo.study import Study
 
-    if format != "table" and format not in export.FORMATS:
-        raise Mistake(f"unknown format {format!r} (allowed: table, {', '.join(export.FORMATS)})")
+    _check_format(format, ("table", *export.FORMATS))
     frame = export.table(Study.reopen(studies / name)).dropna(subset=["loss"]).head(top)
     if format == "table":
         _print_table(export.short(frame))
@@ -218,11 +217,9 @@ def test(name: str, top: int, seeds: int, protocol: str, studies: Path) -> None:
 def export(name: str, format: str, out: Path | None, studies: Path) -> None:
     """Write all trials of a study as a table, best first."""
     from hpo import export
-    from hpo.errors import nearest
     from hpo.study import Study
 
-    if format not in export.FORMATS:
-        raise Mistake(f"unknown format {format!r}{nearest(format, export.FORMATS)}")
+    _check_format(format, export.FORMATS)
     frame = export.table(Study.reopen(studies / name))
     if out is None:
         click.echo(export.render(frame, format), nl=False)
@@ -309,15 +306,21 @@ def _print_table(frame: DataFrame) -> None:
 
 
 def _options(texts: tuple[str, ...]) -> dict[str, Any]:
-    import yaml
+    from hpo import yamltext
 
     options = {}
     for text in texts:
         key, equals, value = text.partition("=")
-        if not equals or not key:
+        parsed = yamltext.parse(value)
+        if not equals or not key.isidentifier() or parsed.mistakes or isinstance(parsed.value, list | dict):
             raise Mistake(f"--option {text}: write it as name=value")
-        options[key] = yaml.safe_load(value)
+        options[key] = parsed.value
     return options
+
+
+def _check_format(format: str, known: tuple[str, ...]) -> None:
+    if format not in known:
+        raise UnknownName("format", format, known)
 
 
 def _checked_name(name: str) -> str:

@@ -14,7 +14,7 @@ import json
 import math
 import shutil
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,11 +26,12 @@ from hpo.runners import _slots
 from hpo.runners._runner import Runner
 from hpo.space import Fidelity
 from hpo.study import Study, lock, write_text
-from hpo.trial import Crash, Decision, Suggestion
-from hpo.worker import Build, Job, Worker, best_checkpoint, checkpoint
+from hpo.trial import Crash, Decision, Report, Suggestion
+from hpo.worker import Build, Job, Worker, best_checkpoint, checkpoint, recover
 
 if TYPE_CHECKING:
     from trainables.splits import Part
+    from trainables.trainable import Trainable
 
 PROTOCOLS = ("retrain", "checkpoint")
 RETRAINED = "retrained"
@@ -46,8 +47,9 @@ class _Trained:
 
     trial: Trial
     seed: int
-    checkpoint: Path
-    validation: dict[str, float]
+    checkpoint: Path | None
+    """None where the training diverged before its first epoch ended."""
+    validation: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,9 @@ class Look:
 
     trial: int
     seed: int
-    validation: dict[str, float]
-    held_out: dict[str, float]
-    """`loss` and `accuracy`."""
+    validation: Mapping[str, float]
+    held_out: Mapping[str, float]
+    """`loss` and `accuracy`; NaN where there was no model to test."""
 
 
 def evaluate(
@@ -85,31 +87,64 @@ def evaluate(
         study = Study.reopen(folder)
         trials = _best(study, top)
         job = Job(study.space, study.settings.seed, study.data, trainable)
-        held_out, content = _held_out(study), _content(study)
+        examiner = _Examiner(study, job, trials[0])
         trained = _kept(study, trials) if protocol == "checkpoint" else _retrained(study, job, trials, seeds)
         looks: dict[int, list[Look]] = {trial.number: [] for trial in trials}
         for model in trained:
-            content["looks"] += 1
-            _write(study, content)
-            look = _look(job, study, model, held_out)
+            look = examiner.look(model)
             looks[look.trial].append(look)
             if watch is not None:
                 watch(look)
+        content = examiner.content
         for trial in trials:
             others = [old for old in content["results"] if old["trial"] != trial.number]
             content["results"] = [*others, _result(trial, looks[trial.number], protocol)]
-        _write(study, content)
+        examiner.write()
         shutil.rmtree(study.folder / RETRAINED, ignore_errors=True)
         export.write_tables(study)
     return content
 
 
+class _Examiner:
+    """Looks at the held-out part, and counts each look before it is taken."""
+
+    def __init__(self, study: Study, job: Job, trial: Trial) -> None:
+        """Read the held-out part; a Mistake where there is none, or where `trial`'s trainable has no `evaluate`."""
+        self.content = _content(study)
+        self._study = study
+        self._fixed = job.space.fixed
+        self._worker = Worker(job, study.checkpoints, _slots.here(study.settings.devices))
+        self._held_out = _held_out(study)
+        if not hasattr(self._build(trial, 0), "evaluate"):
+            raise Mistake(
+                f"the trainable of study {study.name!r} has no method `evaluate(part)` that returns its "
+                "loss and accuracy, so it cannot be tested"
+            )
+
+    def look(self, trained: _Trained) -> Look:
+        """Load a trained model, and evaluate it on the held-out part."""
+        from trainables import checkpoints
+
+        saved = checkpoints.read(trained.checkpoint) if trained.checkpoint else None
+        held_out: Mapping[str, float] = {"loss": math.nan, "accuracy": math.nan}
+        if saved is not None:
+            model = self._build(trained.trial, trained.seed)
+            model.load_state_dict(saved["state"])
+            self.content["looks"] += 1
+            self.write()
+            held_out = model.evaluate(self._held_out)
+        return Look(trained.trial.number, trained.seed, trained.validation, held_out)
+
+    def write(self) -> None:
+        """Write `test.json`."""
+        write_text(self._study.folder / "test.json", json.dumps(self.content, indent=2) + "\n")
+
+    def _build(self, trial: Trial, seed: int) -> Trainable:
+        return self._worker.build({**self._fixed, **trial.config}, seed)
+
+
 def _best(study: Study, top: int) -> list[Trial]:
-    ledger = study.ledger(write=False)
-    try:
-        finished, history = ledger.finished, ledger.history
-    finally:
-        ledger.close()
+    history, finished = study.history()
     if finished is None:
         raise StudyError(
             f"study {study.name!r} is not searched to its end, and a look at held-out data would be too early: "
@@ -132,6 +167,7 @@ def _held_out(study: Study) -> Part:
 
 def _kept(study: Study, trials: list[Trial]) -> Iterator[_Trained]:
     """The weights that the search kept; a Mistake names a trial that has none."""
+    recover(study.checkpoints)
     for trial in trials:
         path = best_checkpoint(study.checkpoints, trial.number)
         if trial.state is not State.COMPLETE or not path.exists():
@@ -142,7 +178,7 @@ def _kept(study: Study, trials: list[Trial]) -> Iterator[_Trained]:
     for trial in trials:
         assert trial.best is not None
         path = best_checkpoint(study.checkpoints, trial.number)
-        yield _Trained(trial, study.settings.seed, path, dict(trial.best.metrics))
+        yield _Trained(trial, study.settings.seed, path, trial.best.metrics)
 
 
 def _retrained(study: Study, job: Job, trials: list[Trial], seeds: int) -> Iterator[_Trained]:
@@ -159,6 +195,7 @@ def _retrained(study: Study, job: Job, trials: list[Trial], seeds: int) -> Itera
     build = plugins.load("hpo.runners", settings.runner).build
     waiting = {trial.number * MAX_SEEDS + seed: (trial, seed) for trial in trials for seed in range(seeds)}
     running: dict[int, tuple[Trial, int]] = {}
+    best: dict[int, Report] = {}
     again = replace(job, space=space, seed=settings.seed + RETRAIN_SEED)
     runner: Runner = build(again, folder, devices=settings.devices, slots=settings.slots)
     try:
@@ -169,32 +206,29 @@ def _retrained(study: Study, job: Job, trials: list[Trial], seeds: int) -> Itera
                 config = {key: value for key, value in trial.config.items() if key != "patience"}
                 runner.start(Suggestion(number, config, until=_stopping_epoch(trial)), after=0)
             for event in runner.events():
-                trial, seed = running[event.trial]
+                number, (trial, seed) = event.trial, running[event.trial]
                 if isinstance(event, Crash):
                     raise HpoError(
                         f"trial {trial.number} crashed when it was trained again, seed {seed}: {event.error}"
                     )
+                if event.loss < (best[number].loss if number in best else math.inf):
+                    best[number] = event
                 over = event.last or event.fidelity == _stopping_epoch(trial)
-                runner.settle(event.trial, Decision.PAUSE if over else Decision.CONTINUE)
+                runner.settle(number, Decision.PAUSE if over else Decision.CONTINUE)
                 if over:
-                    del running[event.trial]
-                    name = best_checkpoint if event.last else checkpoint
-                    yield _Trained(trial, seed, name(folder, event.trial), dict(event.metrics))
+                    del running[number]
+                    yield _trained(folder, trial, seed, event, best.get(number))
     finally:
         runner.close()
 
 
-def _look(job: Job, study: Study, trained: _Trained, held_out: Part) -> Look:
-    """Load a trained model, and evaluate it on the held-out part."""
-    from trainables import checkpoints
-
-    worker = Worker(job, study.checkpoints, _slots.here(study.settings.devices))
-    model = worker.build({**job.space.fixed, **trained.trial.config}, trained.seed)
-    saved = checkpoints.read(trained.checkpoint)
-    if saved is None:
-        raise HpoError(f"trial {trained.trial.number}, seed {trained.seed}: diverged before its first epoch ended")
-    model.load_state_dict(saved["state"])
-    return Look(trained.trial.number, trained.seed, trained.validation, dict(model.evaluate(held_out)))
+def _trained(folder: Path, trial: Trial, seed: int, last: Report, best: Report | None) -> _Trained:
+    """The model of the last epoch; of one that diverged, that of its best epoch."""
+    if not last.last:
+        return _Trained(trial, seed, checkpoint(folder, last.trial), last.metrics)
+    if best is None:
+        return _Trained(trial, seed, None, last.metrics)
+    return _Trained(trial, seed, best_checkpoint(folder, last.trial), best.metrics)
 
 
 def _stopping_epoch(trial: Trial) -> int:
@@ -239,7 +273,3 @@ def _content(study: Study) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError) as error:
         raise StudyError(f"{path}: is damaged, or was written by another version: {error}") from None
     return content
-
-
-def _write(study: Study, content: dict[str, Any]) -> None:
-    write_text(study.folder / "test.json", json.dumps(content, indent=2) + "\n")

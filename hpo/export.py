@@ -6,15 +6,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.errors import Mistake, StudyError, nearest
+from hpo.domains import Int
+from hpo.errors import Mistake, StudyError, UnknownName
 from hpo.history import State, Trial
+from hpo.rules import METRICS, TESTS
 from hpo.study import Study, write_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 FORMATS = ("csv", "md", "latex", "html", "json")
-METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 N_BEST = 10
 """The rows of best.csv."""
 
@@ -28,11 +29,7 @@ def table(study: Study) -> DataFrame:
     """
     import pandas as pd
 
-    ledger = study.ledger(write=False)
-    try:
-        history, finished = ledger.history, ledger.finished
-    finally:
-        ledger.close()
+    history, finished = study.history()
     tested = tests(study)
     ranked = history.ranked()
     numbers = {trial.number for trial in ranked}
@@ -40,10 +37,11 @@ def table(study: Study) -> DataFrame:
     rows = [_row(study, trial, closed=finished is not None) | tested.get(trial.number, {}) for trial in ranked + rest]
     names = [*study.space.domains, *(name for name in METRICS if any(name in row for row in rows))]
     first, last = ["trial", "state"], ["loss", "stopping_epoch", "epochs", "bracket", "seconds"]
-    looked = ["test_accuracy", "test_accuracy_std", "test_loss", "test_seeds"] if tested else []
+    looked = TESTS if tested else []
     frame = pd.DataFrame(rows, columns=[*first, *names, *last, *looked])
-    counts = {"stopping_epoch": "Int64", "test_seeds": "Int64"}
-    return frame.astype({name: kind for name, kind in counts.items() if name in frame})
+    whole = {name for name, domain in study.space.domains.items() if isinstance(domain, Int)}
+    whole |= {"stopping_epoch", "test_seeds"} & set(frame)
+    return frame.astype(dict.fromkeys(whole, "Int64"))
 
 
 def tests(study: Study) -> dict[int, dict[str, Any]]:
@@ -71,15 +69,17 @@ def render(frame: DataFrame, format: str) -> str:
     if format == "csv":
         return str(frame.to_csv(index=False))
     if format == "json":
-        return str(frame.to_json(orient="records", indent=2)) + "\n"
+        return _json(frame)
     shown = frame.map(cell)
     if format == "md":
-        return str(shown.to_markdown(index=False, disable_numparse=True)) + "\n"
+        escaped = shown.map(lambda text: text.replace("|", r"\|"))
+        return str(escaped.to_markdown(index=False, disable_numparse=True)) + "\n"
     if format == "latex":
-        return str(shown.style.hide(axis="index").to_latex(hrules=True, convert_css=False)).replace("_", r"\_")
+        style = shown.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
+        return str(style.to_latex(hrules=True))
     if format == "html":
         return str(shown.to_html(index=False, border=0)) + "\n"
-    raise Mistake(f"unknown format {format!r}{nearest(format, FORMATS)}")
+    raise UnknownName("format", format, FORMATS)
 
 
 def write_tables(study: Study) -> None:
@@ -107,12 +107,24 @@ def short(frame: DataFrame) -> DataFrame:
     return shown
 
 
+def state(trial: Trial, *, closed: bool) -> State:
+    """The state of a trial as a table shows it: nothing runs or waits any more in a study that is closed."""
+    return State.STOPPED if closed and trial.state in (State.PAUSED, State.RUNNING) else trial.state
+
+
+def _json(frame: DataFrame) -> str:
+    """A list of objects, every digit kept; what is missing is null."""
+    rows = [
+        {name: None if missing else value for (name, value), missing in zip(row.items(), row.isna(), strict=True)}
+        for _, row in frame.astype(object).iterrows()
+    ]
+    return json.dumps(rows, indent=2, allow_nan=False) + "\n"
+
+
 def _row(study: Study, trial: Trial, *, closed: bool) -> dict[str, Any]:
     best = trial.best if trial.crash is None and trial.loss < float("inf") else None
-    state = trial.state
-    if closed and state in (State.PAUSED, State.RUNNING):
-        state = State.STOPPED
-    row: dict[str, Any] = {"trial": trial.number, "state": state.value, **trial.config}
+    shown = state(trial, closed=closed)
+    row: dict[str, Any] = {"trial": trial.number, "state": shown.value, **trial.config}
     row |= {"epochs": trial.epoch, "bracket": trial.bracket}
     row |= {"seconds": round(sum(report.seconds for report in trial.reports), 3)}
     if best is not None:

@@ -12,7 +12,6 @@ same attribute `trial`, and the newest copy counts.
 
 from __future__ import annotations
 
-import math
 import time
 import warnings
 from collections.abc import Iterator, Mapping
@@ -21,14 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import ArgumentError
 
-from hpo.domains import Categorical, Domain, Int
+from hpo import attributes
 from hpo.errors import HpoError, MachineError, Mistake, StudyError
 from hpo.history import Event, History, Settled, State
 from hpo.journal import Journal
@@ -44,9 +42,9 @@ class Ledger:
     def __init__(self, storage: BaseStorage, name: str, space: SearchSpace, journal: Journal | None = None) -> None:
         self._storage = storage
         self._journal = journal
-        self._space = space
+        self.space = space
         self._study = storage.get_study_id_from_name(name)
-        self._distributions = {key: _distribution(domain) for key, domain in space.domains.items()}
+        self._distributions = {key: attributes.distribution(domain) for key, domain in space.domains.items()}
         self._ids: dict[int, int] = {}
         self._finished: set[int] = set()
         self._sequence = 0
@@ -60,7 +58,7 @@ class Ledger:
     def suggest(self, suggestion: Suggestion) -> None:
         """Record that a trial starts, or goes on."""
         with _faults():
-            key, value = f"suggestion:{suggestion.until}", self._stamp(_suggestion_to_dict(suggestion))
+            key, value = f"suggestion:{suggestion.until}", self._stamp(attributes.of_suggestion(suggestion))
             if suggestion.trial not in self._ids:
                 self._create(suggestion, key, value)
             else:
@@ -71,7 +69,7 @@ class Ledger:
         """Record an epoch or a crash, before the backend is told of it."""
         with _faults():
             if isinstance(event, Report):
-                self._set(event.trial, f"report:{event.fidelity}", self._stamp(_report_to_dict(event)))
+                self._set(event.trial, f"report:{event.fidelity}", self._stamp(attributes.of_report(event)))
                 self._show(event)
             else:
                 self._set(event.trial, "crash", self._stamp({"kind": event.kind, "error": event.error}))
@@ -123,10 +121,6 @@ class Ledger:
         origin: dict[str, Any] = self._storage.get_study_user_attrs(self._study).get("origin", {})
         return origin
 
-    def begin(self, origin: dict[str, Any]) -> None:
-        """Write down what the study is begun with."""
-        self._storage.set_study_user_attr(self._study, "origin", origin)
-
     def close(self) -> None:
         """Release the storage."""
         self._storage.remove_session()
@@ -144,7 +138,7 @@ class Ledger:
             state=TrialState.RUNNING,
             params=dict(suggestion.config),
             distributions={name: self._distributions[name] for name in suggestion.config},
-            user_attrs={"trial": suggestion.trial, "bracket": suggestion.bracket, **suggestion.notes, key: value},
+            user_attrs={**suggestion.notes, "trial": suggestion.trial, "bracket": suggestion.bracket, key: value},
         )
         self._ids[suggestion.trial] = self._storage.create_new_trial(self._study, trial)
 
@@ -167,7 +161,7 @@ class Ledger:
         self._finished.discard(number)
 
     def _show(self, report: Report) -> None:
-        value = report.metrics.get(self._space.objective, report.loss)
+        value = report.metrics.get(self.space.objective, report.loss)
         self._storage.set_trial_intermediate_value(self._ids[report.trial], report.fidelity, value)
 
     def _finish(self, number: int, state: TrialState | None) -> None:
@@ -187,7 +181,7 @@ class Ledger:
         for frozen in self._frozen().values():
             number = frozen.user_attrs["trial"]
             for key, value in frozen.user_attrs.items():
-                event = _event(number, key, value, frozen)
+                event = attributes.event(number, key, value)
                 if event is not None:
                     events.append((value["n"], value["at"], event))
         for sequence, at, event in sorted(events, key=lambda item: item[0]):
@@ -210,6 +204,9 @@ class Ledger:
 
     def mend(self) -> None:
         """Write what a kill between two operations left out: intermediate values and states."""
+        last = self.history.events[-1] if self.history.events else None
+        # The decisions on the last event may not be on record: replay brings them, and ends its trial.
+        undecided = last.trial if isinstance(last, Report | Crash) else None
         with _faults():
             for number, frozen in self._frozen().items():
                 trial = self.history.trials[number]
@@ -218,45 +215,56 @@ class Ledger:
                 for report in trial.reports:
                     if report.fidelity not in frozen.intermediate_values:
                         self._show(report)
-                if number not in self.undecided():
+                if number != undecided:
                     self._finish(number, _STATES.get(trial.state))
 
-    def undecided(self) -> set[int]:
-        """The trial whose event is the last on record: its decisions may not have been written."""
-        last = self.history.events[-1] if self.history.events else None
-        return {last.trial} if isinstance(last, Report | Crash) else set()
 
-
-def open_ledger(where: Path | str, name: str, space: SearchSpace, *, write: bool, origin: dict[str, Any]) -> Ledger:
-    """Open the record of a study; with `write`, create it if there is none.
+def create_ledger(where: Path | str, name: str, space: SearchSpace, origin: dict[str, Any]) -> Ledger:
+    """Begin the record of a study, with what it is begun with.
 
     `where` is the journal file, or the URL of an Optuna storage. Raises Mistake for a URL that names no
-    storage, StudyError where there is no such study, MachineError where the storage does not answer.
+    storage, StudyError where a study of that name is recorded there, MachineError where it fails.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    journal: Journal | None = None
     with _faults():
-        if isinstance(where, Path):
-            if not write and not where.exists():
-                raise StudyError(f"{where}: no such ledger; nothing was searched yet")
-            journal = Journal(where, write=write)
-            storage: BaseStorage = optuna.storages.JournalStorage(journal)
-        else:
-            storage = _storage(where)
-        known = {study.study_name for study in storage.get_all_studies()}
-        if name not in known:
-            if not write:
-                raise StudyError(f"{where}: holds no study {name!r}")
-            storage.create_new_study([StudyDirection.MINIMIZE], name)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ExperimentalWarning)
-                optuna.load_study(study_name=name, storage=storage).set_metric_names([space.objective])
+        storage, journal = _open(where, write=True)
+        if name in {study.study_name for study in storage.get_all_studies()}:
+            ledger = Ledger(storage, name, space, journal)
+            # A journal lies in the study's own folder: a kill may have come before the study had its study.yaml.
+            if ledger.history.events or journal is None:
+                ledger.close()
+                raise StudyError(f"{where}: holds a study {name!r} already: choose another name with --study")
+            storage.delete_study(storage.get_study_id_from_name(name))
+        study = storage.create_new_study([StudyDirection.MINIMIZE], name)
+        storage.set_study_user_attr(study, "origin", origin)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            optuna.load_study(study_name=name, storage=storage).set_metric_names([space.objective])
+        return Ledger(storage, name, space, journal)
+
+
+def open_ledger(where: Path | str, name: str, space: SearchSpace, *, write: bool) -> Ledger:
+    """Open the record of a study that exists; with `write`, mend what a kill left half done.
+
+    Raises as `create_ledger` does, and StudyError where there is no such record.
+    """
+    with _faults():
+        if isinstance(where, Path) and not where.exists():
+            raise StudyError(f"{where}: the record of study {name!r} is not here; without it nothing can be resumed")
+        storage, journal = _open(where, write=write)
+        if name not in {study.study_name for study in storage.get_all_studies()}:
+            raise StudyError(f"{where}: holds no study {name!r}")
         ledger = Ledger(storage, name, space, journal)
         if write:
-            if not ledger.origin:
-                ledger.begin(origin)
             ledger.mend()
         return ledger
+
+
+def _open(where: Path | str, *, write: bool) -> tuple[BaseStorage, Journal | None]:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if isinstance(where, str):
+        return _storage(where), None
+    journal = Journal(where, write=write)
+    return optuna.storages.JournalStorage(journal), journal
 
 
 def _storage(url: str) -> BaseStorage:
@@ -286,45 +294,3 @@ def _faults() -> Iterator[None]:
 
 def _fidelity(event: Report | Crash) -> int:
     return event.fidelity if isinstance(event, Report) else 0
-
-
-def _distribution(domain: Domain) -> BaseDistribution:
-    if isinstance(domain, Categorical):
-        return CategoricalDistribution(domain.choices)
-    kind = IntDistribution if isinstance(domain, Int) else FloatDistribution
-    return kind(domain.low, domain.high, log=domain.log)  # type: ignore[arg-type]
-
-
-def _suggestion_to_dict(suggestion: Suggestion) -> dict[str, Any]:
-    return {"until": suggestion.until, "bracket": suggestion.bracket, "notes": dict(suggestion.notes)}
-
-
-def _report_to_dict(report: Report) -> dict[str, Any]:
-    """A report in JSON, which has no NaN and no inf: those are kept as text."""
-    return {
-        "loss": _to_json(report.loss),
-        "metrics": {key: _to_json(value) for key, value in report.metrics.items()},
-        "seconds": round(report.seconds, 6),
-        "last": report.last,
-        "device": report.device,
-    }
-
-
-def _to_json(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)
-
-
-def _event(number: int, key: str, value: Any, frozen: FrozenTrial) -> Event | None:
-    kind, _, fidelity = key.partition(":")
-    if not isinstance(value, dict) or "n" not in value:
-        return None
-    if kind == "suggestion":
-        return Suggestion(number, dict(frozen.params), value["until"], value["bracket"], value["notes"])
-    if kind == "report":
-        metrics = {name: float(metric) for name, metric in value["metrics"].items()}
-        loss, seconds, last, device = (value[name] for name in ("loss", "seconds", "last", "device"))
-        return Report(number, int(fidelity), float(loss), metrics, seconds, last, device)
-    if kind == "settled":
-        decisions = {int(trial): Decision(fate) for trial, fate in value["decisions"].items()}
-        return Settled(number, int(fidelity), decisions)
-    return Crash(number, value["kind"], value["error"])

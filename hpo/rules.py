@@ -23,6 +23,11 @@ Problem = tuple[tuple[str, ...], str]
 
 OBJECTIVES = ("val_loss", "val_error")
 
+METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+TESTS = ("test_accuracy", "test_accuracy_std", "test_loss", "test_seeds")
+TAKEN = frozenset((*METRICS, *TESTS, "trial", "state", "loss", "stopping_epoch", "epochs", "bracket", "seconds"))
+"""The columns of a study's table: no hyperparameter can have such a name."""
+
 
 def demand(problems: Iterable[Problem]) -> None:
     """Raise a SpaceError that names all problems, one a line; nothing where there are none."""
@@ -129,10 +134,14 @@ def space_problems(domains: Collection[str], fixed: Mapping[str, Any], objective
     """What is wrong between the parts of a space, its conditions left out."""
     if not domains:
         yield ("space",), "is empty; a search needs at least one hyperparameter"
+    for name in sorted(TAKEN & set(domains)):
+        yield ("space", name), "is the name of a column of the result; choose another"
     for name, value in fixed.items():
         if name in domains:
             yield ("fixed", name), "is searched too; a hyperparameter is searched or fixed"
         if (text := scalar_problem(value)) is not None:
+            yield ("fixed", name), text
+        elif name == "patience" and value is not None and (text := count_problem(value, 1)) is not None:
             yield ("fixed", name), text
     if objective not in OBJECTIVES:
         yield ("objective",), f"{shown(objective)} is unknown{nearest(str(objective), OBJECTIVES)}"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo import export, plugins, spacefile
+from hpo import export, plugins, spacefile, worker
 from hpo.backends._backend import Answer, Backend
 from hpo.errors import HpoError, Mistake, ReplayError, TooManyCrashes
 from hpo.history import Event, History, Settled, State
@@ -87,9 +88,7 @@ def begin(
     with lock(folder):
         check_absent(folder, space, settings)
         study = Study(folder, space, settings, budget.or_default())
-        study.ledger(write=True).close()
-        study.save()
-        return _drive(study, backend, trainable, watch)
+        return _drive(study, study.begin(), backend, trainable, watch)
 
 
 def resume(
@@ -101,11 +100,17 @@ def resume(
     _check_trains(space, trainable)
     with lock(folder):
         study = Study.reopen(folder)
-        backend = build_backend(study.space, study.settings)
-        if budget is not None and budget != Budget():
-            study.budget = budget
-            study.save()
-        return _drive(study, backend, trainable, watch)
+        ledger = study.ledger(write=True)
+        try:
+            backend = build_backend(study.space, study.settings)
+            replay(backend, ledger)
+            if budget is not None and budget != Budget():
+                study.budget = budget
+                study.save()
+        except BaseException:
+            ledger.close()
+            raise
+        return _drive(study, ledger, backend, trainable, watch)
 
 
 def default_name(space: SearchSpace, settings: Settings) -> str:
@@ -115,8 +120,14 @@ def default_name(space: SearchSpace, settings: Settings) -> str:
 
 def build_backend(space: SearchSpace, settings: Settings) -> Backend:
     """The backend of a study, as it is before its first `ask`."""
-    module = plugins.load("hpo.backends", settings.backend)
-    backend: Backend = module.build(space, seed=settings.seed, **settings.options)
+    build = plugins.load("hpo.backends", settings.backend).build
+    try:
+        inspect.signature(build).bind(space, **{"seed": settings.seed, **settings.options})
+        if {"space", "seed"} & set(settings.options):
+            raise TypeError("`space` and `seed` are no options")
+    except TypeError as error:
+        raise Mistake(f"--option: backend {settings.backend!r}: {error}") from None
+    backend: Backend = build(space, seed=settings.seed, **settings.options)
     return backend
 
 
@@ -138,13 +149,12 @@ def _check_trains(space: SearchSpace, trainable: Build | None) -> None:
         )
 
 
-def _drive(study: Study, backend: Backend, trainable: Build | None, watch: Watch | None) -> str:
-    """Replay what is on record, search on from there, and write the tables. Needs the study's lock."""
+def _drive(study: Study, ledger: Ledger, backend: Backend, trainable: Build | None, watch: Watch | None) -> str:
+    """Search on from where ledger and backend are, and write the tables. Needs the study's lock."""
     settings = study.settings
-    ledger = study.ledger(write=True)
     try:
         ledger.reopen()
-        replay(backend, ledger)
+        _tidy(ledger.history, study.checkpoints)
         job = Job(study.space, settings.seed, study.data, trainable)
         build = plugins.load("hpo.runners", settings.runner).build
         runner: Runner = build(job, study.checkpoints, devices=settings.devices, slots=settings.slots)
@@ -157,6 +167,15 @@ def _drive(study: Study, backend: Backend, trainable: Build | None, watch: Watch
         ledger.close()
     export.write_tables(study)
     return reason
+
+
+def _tidy(history: History, checkpoints: Path) -> None:
+    """Delete the checkpoints that a killed search was about to."""
+    for trial in history.trials.values():
+        if trial.state in (State.STOPPED, State.CRASHED):
+            worker.discard(checkpoints, trial.number)
+        elif trial.state is State.COMPLETE:
+            worker.conclude(checkpoints, trial.number)
 
 
 def replay(backend: Backend, ledger: Ledger) -> None:
@@ -203,6 +222,7 @@ def run(backend: Backend, runner: Runner, ledger: Ledger, budget: Budget, watch:
                 if not isinstance(answer, Suggestion):
                     break
                 suggestion = answer
+                _check_suggestion(suggestion, ledger)
                 ledger.suggest(suggestion)
                 _show(watch, suggestion, ledger)
             runner.start(suggestion, after=history.trials[suggestion.trial].epoch)
@@ -213,8 +233,8 @@ def run(backend: Backend, runner: Runner, ledger: Ledger, budget: Budget, watch:
         for event in runner.events():
             ledger.record(event)
             decisions = backend.tell(event)
+            _check_decisions(history, event, decisions)
             ledger.settle(event, decisions)
-            _check_settled(history, event)
             for trial in {event.trial: None, **decisions}:
                 runner.settle(trial, decisions.get(trial, Decision.CONTINUE))
             _show(watch, event, ledger)
@@ -242,11 +262,31 @@ def _spent(budget: Budget, ledger: Ledger) -> str | None:
     return None
 
 
-def _check_settled(history: History, event: Report | Crash) -> None:
-    """A backend that leaves a trial waiting at its `until` would leave the search waiting too."""
+def _check_suggestion(suggestion: Suggestion, ledger: Ledger) -> None:
+    """What a backend must keep to: see `hpo/backends/_backend.py`."""
+    trial = ledger.history.trials.get(suggestion.trial)
+    problem = ledger.space.problem(suggestion.config)
+    if trial is None and suggestion.trial != len(ledger.history.trials):
+        problem = f"the next number is {len(ledger.history.trials)}"
+    elif trial is not None and trial.state is not State.PAUSED:
+        problem = f"trial {suggestion.trial} is {trial.state.value}, and only a paused one is promoted"
+    elif suggestion.until <= (trial.epoch if trial else 0):
+        problem = f"`until` must lie above epoch {trial.epoch if trial else 0}"
+    if problem is not None:
+        raise HpoError(f"the backend suggested {suggestion}: {problem}")
+
+
+def _check_decisions(history: History, event: Report | Crash, decisions: Mapping[int, Decision]) -> None:
+    """A trial that nobody decides on would leave the search waiting; one that trains cannot be settled by others."""
     trial = history.trials[event.trial]
-    if trial.state is State.RUNNING and trial.epoch >= trial.until:
+    decided = decisions.get(event.trial, Decision.CONTINUE)
+    if trial.state is State.RUNNING and trial.epoch >= trial.until and decided is Decision.CONTINUE:
         raise HpoError(f"the backend decided nothing on trial {event.trial}, which waits at epoch {trial.until}")
+    for number, decision in decisions.items():
+        if number != event.trial and decision is not Decision.CONTINUE:
+            other = history.trials.get(number)
+            if other is None or other.state is State.RUNNING:
+                raise HpoError(f"the backend settled trial {number} on an event of trial {event.trial}, but it trains")
 
 
 def _check_crashes(history: History) -> None:

@@ -1,6 +1,6 @@
 """Space files (floor 2): read one into a SearchSpace, or name every mistake in it at once, each with its line.
 
-A space file is YAML (`hpo/yamlfile.py` says which scalars are numbers). A range is one of real
+A space file is YAML (`hpo/yamltext.py` says which scalars are numbers). A range is one of real
 numbers, however its ends are written, unless `type: int` stands beside them. A list under
 `task.regime` or `task.model` makes it a hyperparameter of that name, placed first; so does a list
 of one name.

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import export
-from hpo.errors import StudyError
-from hpo.study import Study, lock
+from hpo.study import Study, is_locked
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -22,7 +21,7 @@ def lines(folder: Path) -> list[str]:
         history, finished, elapsed = ledger.history, ledger.finished, ledger.recorded
     finally:
         ledger.close()
-    states = Counter(trial.state.value for trial in history.trials.values())
+    states = Counter(export.state(trial, closed=finished is not None).value for trial in history.trials.values())
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none yet"
     text = [
         f"study    {study.name}: {_phase(folder, finished)}",
@@ -39,11 +38,9 @@ def lines(folder: Path) -> list[str]:
 
 
 def _phase(folder: Path, finished: str | None) -> str:
-    try:
-        with lock(folder):
-            return f"finished, {finished}" if finished else f"cut short; `hpo resume {folder.name}` goes on"
-    except StudyError:
-        return "being searched now"
+    if is_locked(folder):
+        return "being searched or tested now"
+    return f"finished, {finished}" if finished else f"cut short; `hpo resume {folder.name}` goes on"
 
 
 def test_lines(content: dict[str, Any]) -> list[str]:

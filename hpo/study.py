@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -18,7 +19,8 @@ from filelock import FileLock, Timeout
 
 from hpo import spacefile
 from hpo.errors import MachineError, Mistake, StudyError, nearest
-from hpo.ledger import Ledger, open_ledger
+from hpo.history import History
+from hpo.ledger import Ledger, create_ledger, open_ledger
 from hpo.runners import _slots
 from hpo.space import SearchSpace
 from hpo.trial import Scalar
@@ -80,11 +82,20 @@ class Settings:
 class Study:
     """One study folder; `reopen` finds one that exists, `lock` keeps other processes out of it."""
 
-    def __init__(self, folder: Path, space: SearchSpace, settings: Settings, budget: Budget) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        space: SearchSpace,
+        settings: Settings,
+        budget: Budget,
+        made: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder = folder
         self.space = space
         self.settings = settings
         self.budget = budget
+        self.made = _made(settings) if made is None else made
+        """When, where and with which versions the study was begun."""
 
     @property
     def name(self) -> str:
@@ -113,11 +124,12 @@ class Study:
             settings = Settings(**content["settings"])
             budget = Budget(**content["budget"])
             space = spacefile.parse(content["space"], source=str(path), installed=False)
+            made = dict(content["made"])
         except (OSError, UnicodeDecodeError) as error:
             raise MachineError(f"{path}: cannot be read: {error}") from None
-        except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise StudyError(f"{path}: is damaged, or was written by another version: {error}") from None
-        return cls(folder, space, settings, budget)
+        return cls(folder, space, settings, budget, made)
 
     def save(self) -> None:
         """Write `study.yaml`: the resolved space, the settings, and where and when it was made."""
@@ -127,16 +139,22 @@ class Study:
             "digest": self.space.digest(),
             "settings": {**asdict(self.settings), "options": dict(self.settings.options)},
             "budget": asdict(self.budget),
-            "made": _made(self.settings),
+            "made": dict(self.made),
         }
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
         write_text(self.folder / "study.yaml", text)
 
+    def begin(self) -> Ledger:
+        """Begin the record, and write `study.yaml`; what an earlier study left in the folder is swept away."""
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        ledger = create_ledger(self._where, self.name, self.space, self.settings.identity(self.space))
+        self.save()
+        return ledger
+
     def ledger(self, *, write: bool) -> Ledger:
         """Open the record; refuse one that was begun with another space, backend or seed."""
-        where = self.settings.storage or self.folder / "ledger.log"
         identity = self.settings.identity(self.space)
-        ledger = open_ledger(where, self.name, self.space, write=write, origin=identity)
+        ledger = open_ledger(self._where, self.name, self.space, write=write)
         changed = [key for key, value in identity.items() if ledger.origin.get(key) != value]
         if changed:
             ledger.close()
@@ -145,6 +163,18 @@ class Study:
                 "give the changed one a name of its own with --study"
             )
         return ledger
+
+    def history(self) -> tuple[History, str | None]:
+        """What is on record now, and why the study ended; None while it is searched or can be resumed."""
+        ledger = self.ledger(write=False)
+        try:
+            return ledger.history, ledger.finished
+        finally:
+            ledger.close()
+
+    @property
+    def _where(self) -> Path | str:
+        return self.settings.storage or self.folder / "ledger.log"
 
 
 @contextlib.contextmanager
@@ -159,7 +189,7 @@ def lock(folder: Path) -> Iterator[None]:
             left_behind.unlink()
     except Timeout:
         raise StudyError(
-            f"study {folder.name!r} is being searched by another process; "
+            f"study {folder.name!r} is being searched or tested by another process; "
             f"`hpo status {folder.name}` shows how far it is"
         ) from None
     except OSError as error:
@@ -173,6 +203,19 @@ def lock(folder: Path) -> Iterator[None]:
                 (folder / "lock").unlink(missing_ok=True)
                 for path in fresh:
                     path.rmdir()
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the study."""
+    if not (folder / "lock").exists():
+        return False
+    held = FileLock(folder / "lock", timeout=0)
+    try:
+        held.acquire()
+    except Timeout:
+        return True
+    held.release()
+    return False
 
 
 def changed(folder: Path, space: SearchSpace, settings: Settings) -> list[str] | None:

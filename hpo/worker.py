@@ -14,8 +14,9 @@ import functools
 import hashlib
 import math
 import os
+import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from hpo import plugins
 from hpo.errors import HpoError, MachineError
 from hpo.space import SearchSpace
-from hpo.trial import Config, Report, Scalar, Suggestion
+from hpo.trial import Config, Report, Suggestion
 
 if TYPE_CHECKING:
     from trainables.splits import SearchData
@@ -100,18 +101,24 @@ class Worker:
 
         The generator may be closed after any report: the trial goes on from there another time.
         """
+        from trainables import hyperparameters
+
         path = checkpoint(self._checkpoints, suggestion.trial)
         settings = {**self._job.space.fixed, **suggestion.config}
+        patience = hyperparameters.whole(settings, "patience", default=sys.maxsize)
+        threshold = hyperparameters.real(settings, "threshold", 0.0, hyperparameters.AT_LEAST_0)
         trainable = self.build(settings, trial_seed(self._job.seed, suggestion.trial))
         progress = self._load_into(trainable, path)
         for content in progress.reports[after:]:
             yield Report(trial=suggestion.trial, **content)
         while progress.epoch < suggestion.until and not progress.ended:
             was_best = progress.at_best
-            self._epoch(trainable, progress, settings)
+            self._epoch(trainable, progress, patience, threshold)
             self._save(trainable, progress, path, was_best=was_best)
             if progress.epoch > after:
                 yield Report(trial=suggestion.trial, **progress.reports[-1])
+        if progress.epoch <= after:
+            raise HpoError(f"the trial ended after epoch {progress.epoch}, but epoch {after} of it is on record")
 
     def _load_into(self, trainable: Trainable, path: Path) -> _Progress:
         """Set a trainable to where its checkpoint is; a lost or damaged one is as good as none.
@@ -120,24 +127,29 @@ class Worker:
         """
         from trainables import checkpoints
 
-        with _disk_faults(path), contextlib.suppress(checkpoints.DamagedCheckpoint):
-            saved = checkpoints.read(path)
-            if saved is not None:
-                trainable.load_state_dict(saved.pop("state"))
-                progress = _Progress(**saved)
-                if progress.at_best and self._is_over(progress):
-                    checkpoints.keep_best(path, _best_beside(path))  # a kill may have come in between
-                return progress
-        return _Progress()
+        with _disk_faults(path):
+            try:
+                saved = checkpoints.read(path)
+            except checkpoints.DamagedCheckpoint:
+                saved = None
+        if saved is None:
+            return _Progress()
+        trainable.load_state_dict(saved.pop("state"))
+        progress = _Progress(**saved)
+        if progress.at_best and self._is_over(progress):
+            with _disk_faults(path):
+                checkpoints.keep_best(path, _best_beside(path))  # a kill may have come in between
+        return progress
 
     def _save(self, trainable: Trainable, progress: _Progress, path: Path, *, was_best: bool) -> None:
         """Write the checkpoint; keep that of the best epoch when a worse one takes its place, or none follows."""
         from trainables import checkpoints
 
+        content = {**vars(progress), "state": trainable.state_dict()}
         with _disk_faults(path):
             if was_best and not progress.at_best:
                 checkpoints.keep_best(path, _best_beside(path))
-            checkpoints.write(path, {**vars(progress), "state": trainable.state_dict()})
+            checkpoints.write(path, content)
             if progress.at_best and self._is_over(progress):
                 checkpoints.keep_best(path, _best_beside(path))
 
@@ -166,12 +178,6 @@ class Worker:
             build = self._load("trainables.regimes", str(settings.get("regime", task.regime))).build
         return build(settings, model, data, self._device)
 
-    def warm_up(self) -> None:
-        """Spend the time until the first trial on imports and on the data set."""
-        from trainables import checkpoints  # noqa: F401
-
-        self.data()
-
     def data(self) -> SearchData | None:
         """The training and validation parts, read once; None where the task names no data set."""
         task = self._job.space.task
@@ -182,23 +188,22 @@ class Worker:
             self._data = splits.split(dataset, fraction=task.validation.fraction, seed=task.validation.seed)
         return self._data
 
-    def _epoch(self, trainable: Trainable, progress: _Progress, settings: Mapping[str, Scalar]) -> None:
+    def _epoch(self, trainable: Trainable, progress: _Progress, patience: int, threshold: float) -> None:
         """Train one epoch and add its report to the progress."""
         started = time.perf_counter()
         metrics = {key: float(value) for key, value in trainable.step().items()}
         loss = objective(self._job.space.objective, metrics)
-        best, patience = progress.loss, settings.get("patience")
-        if loss < progress.reference - float(settings.get("threshold") or 0):
+        best = progress.loss
+        if loss < progress.reference - threshold:
             progress.reference, progress.stale = loss, 0
         else:
             progress.stale += 1
-        impatient = patience is not None and progress.stale >= int(patience)
         report = {
             "fidelity": progress.epoch + 1,
             "loss": loss if loss < best else best,
             "metrics": metrics,
             "seconds": time.perf_counter() - started,
-            "last": impatient or not math.isfinite(loss),
+            "last": progress.stale >= patience or not math.isfinite(loss),
             "device": self._place,
         }
         progress.reports.append(report)

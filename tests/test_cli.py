@@ -90,6 +90,13 @@ def test_quiet_prints_the_result_alone(hpo: Hpo) -> None:
     assert "trial   0  complete" not in quiet.output
 
 
+def test_an_option_of_the_backend_is_a_number_as_in_a_space_file(hpo: Hpo, tmp_path: Path) -> None:
+    words = ["--space", "toy.yaml", "--backend", "bohb", "--trials", 2, "--runner", "inline", "--study", "s"]
+    assert hpo("search", *words, "--option", "min_bandwidth=1e-2").exit_code == 0
+    content = yaml.safe_load((tmp_path / "studies" / "s" / "study.yaml").read_text())
+    assert content["settings"]["options"] == {"min_bandwidth": 0.01}
+
+
 def test_a_study_is_named_after_its_space_backend_and_seed(hpo: Hpo, tmp_path: Path) -> None:
     hpo("search", "--space", "toy.yaml", "--backend", "random", "--trials", 1, "--runner", "inline", "--seed", 5)
     assert (tmp_path / "studies" / "toy-random-5" / "study.yaml").exists()
@@ -111,12 +118,13 @@ def test_status_says_how_far_a_study_is(searched: Hpo) -> None:
     result = searched("status", "s")
     assert result.exit_code == 0
     assert "finished, the budget of 10 trials is spent" in result.output
+    assert "running" not in result.output
     assert re.search(r"^trials +10: ", result.output, re.MULTILINE)
 
 
 def test_status_of_a_study_in_search_says_so(searched: Hpo, tmp_path: Path) -> None:
     with lock(tmp_path / "studies" / "s"):
-        assert "being searched now" in searched("status", "s").output
+        assert "being searched or tested now" in searched("status", "s").output
 
 
 @pytest.mark.parametrize("format", ["table", "csv", "md", "latex", "html", "json"])
@@ -201,6 +209,10 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "unknown backend": (("search", "--space", "toy.yaml", "--backend", "bobh"), "did you mean 'bohb'"),
     "unknown runner": ((*SEARCH, "--runner", "proceses"), "did you mean 'processes'"),
     "unknown backend option": ((*SEARCH, "--option", "sampler=gp"), "'sampler'"),
+    "a reserved backend option": ((*SEARCH, "--option", "seed=3"), "`space` and `seed` are no options"),
+    "a backend option of broken YAML": ((*SEARCH, "--option", "sampler=[a"), "write it as name=value"),
+    "a hyperparameter named like a column": ((*SEARCH, "--set", "space.loss={choices: [a, b]}"), "space.loss"),
+    "no patience": ((*SEARCH, "--set", "fixed.patience=0"), "fixed.patience"),
     "malformed backend option": ((*SEARCH, "--option", "sampler"), "write it as name=value"),
     "unknown sampler": (("search", "--space", "toy.yaml", "--option", "sampler=tpee"), "did you mean 'tpe'"),
     "unknown device": ((*SEARCH, "--devices", "gpu0"), "'gpu0' is no device"),
@@ -263,7 +275,7 @@ def test_a_locked_study_is_a_plain_error(searched: Hpo, tmp_path: Path) -> None:
         for verb in ("resume", "test"):
             result = searched(verb, "s")
             assert result.exit_code == 2
-            assert "is being searched by another process" in result.output
+            assert "is being searched or tested by another process" in result.output
 
 
 def test_a_study_that_was_cut_short_is_not_tested(hpo: Hpo, tmp_path: Path) -> None:

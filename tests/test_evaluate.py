@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from hpo.evaluate import Look, evaluate
 from hpo.search import begin
 from hpo.space import Fidelity, SearchSpace, Task
 from hpo.study import Budget, Settings, Study
+from tests import toy
+from trainables.regimes import from_scratch
 
 SPACE = SearchSpace(
     "digits",
@@ -77,13 +80,63 @@ def test_looks_add_up_over_commands_and_a_result_is_replaced(folder: Path) -> No
 
 
 def test_a_look_is_counted_even_if_the_test_is_killed_while_it_looks(folder: Path) -> None:
+    class Killed(Exception):
+        pass
+
+    def build(*arguments: Any) -> Any:
+        training = from_scratch.build(*arguments)
+
+        def evaluate(part: object) -> None:
+            raise Killed
+
+        training.evaluate = evaluate  # type: ignore[method-assign, assignment]
+        return training
+
+    with pytest.raises(Killed):
+        evaluate(folder, seeds=3, trainable=build)
+    assert content(folder)["looks"] == 1
+    assert content(folder)["results"] == []
+
+
+def test_a_test_that_was_cut_short_goes_on_from_its_checkpoints(folder: Path) -> None:
     def stop(look: Look) -> None:
         raise KeyboardInterrupt
 
+    whole = evaluate(folder, seeds=2)["results"]
     with pytest.raises(KeyboardInterrupt):
-        evaluate(folder, seeds=3, watch=stop)
-    assert content(folder)["looks"] == 1
-    assert content(folder)["results"] == []
+        evaluate(folder, seeds=2, watch=stop)
+    assert list((folder / "retrained").glob("*.pt"))
+    assert evaluate(folder, seeds=2)["results"] == whole
+    assert not (folder / "retrained").exists()
+
+
+@pytest.mark.parametrize("epoch", [1, 2])
+def test_a_training_that_diverges_with_another_seed_is_a_result_and_no_end(folder: Path, epoch: int) -> None:
+    class Diverging:
+        def __init__(self, *arguments: Any) -> None:
+            self.training, self.epoch = from_scratch.build(*arguments), 0
+
+        def step(self) -> dict[str, float]:
+            self.epoch += 1
+            metrics = dict(self.training.step())
+            return metrics | ({"val_loss": math.nan, "val_accuracy": 0.0} if self.epoch == epoch else {})
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.training, name)
+
+    entry = evaluate(folder, trainable=Diverging)["results"][0]
+    if epoch == 1:
+        assert (entry["test_accuracy"]["mean"], content(folder)["looks"]) == (None, 0)
+    else:
+        assert abs(entry["test_accuracy"]["mean"] - entry["val_accuracy"]["mean"]) < 0.15
+        assert content(folder)["looks"] == 1
+
+
+def test_a_trainable_that_cannot_be_tested_is_named_before_anything_is_trained(folder: Path) -> None:
+    with pytest.raises(Mistake, match=r"has no method `evaluate\(part\)`"):
+        evaluate(folder, trainable=toy.Unexaminable)  # type: ignore[arg-type]
+    assert not (folder / "test.json").exists()
+    assert not (folder / "retrained").exists()
 
 
 def test_the_same_seeds_give_the_same_test(folder: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import io
 import json
 from pathlib import Path
@@ -38,8 +39,7 @@ def study(tmp_path: Path) -> Study:
     folder = tmp_path / "s"
     folder.mkdir()
     study = Study(folder, toy.space(), Settings(runner="inline"), Budget())
-    study.save()
-    ledger = study.ledger(write=True)
+    ledger = study.begin()
     write_trials(ledger)
     ledger.close()
     return study
@@ -79,9 +79,24 @@ def test_a_finished_study_shows_paused_trials_as_stopped(study: Study) -> None:
 
 
 def test_csv_and_json_carry_every_digit(study: Study) -> None:
-    frame = export.table(study)
-    assert list(pd.read_csv(io.StringIO(export.render(frame, "csv")))["x"]) == [0.125, 0.25, 0.0]
-    assert [row["x"] for row in json.loads(export.render(frame, "json"))] == [0.125, 0.25, 0.0]
+    values = [1 / 3, 1.23456789012345e-9, 123456789.123456789]
+    frame = export.table(study).assign(x=values)
+    assert [float(row["x"]) for row in csv.DictReader(io.StringIO(export.render(frame, "csv")))] == values
+    assert [row["x"] for row in json.loads(export.render(frame, "json"))] == values
+
+
+def test_json_has_null_for_what_is_missing_and_whole_numbers_stay_whole(study: Study) -> None:
+    rows = {row["trial"]: row for row in json.loads(export.render(export.table(study), "json"))}
+    assert rows[1]["y"] is None
+    assert rows[2]["loss"] is None
+    assert repr(rows[0]["stopping_epoch"]) == "2"
+
+
+def test_text_that_a_format_reads_as_markup_is_escaped(study: Study) -> None:
+    frame = export.table(study).assign(kind=["a&b%", "c|d", "x_1#"])
+    assert "a\\&b\\%" in export.render(frame, "latex")
+    assert "x\\_1\\#" in export.render(frame, "latex")
+    assert "c\\|d" in export.render(frame, "md")
 
 
 def test_each_text_format_is_what_it_says(study: Study) -> None:
@@ -116,8 +131,7 @@ def test_a_study_without_trials_is_an_empty_table(tmp_path: Path) -> None:
     folder = tmp_path / "e"
     folder.mkdir()
     study = Study(folder, toy.space(), Settings(), Budget())
-    study.save()
-    study.ledger(write=True).close()
+    study.begin().close()
     frame = export.table(study)
     assert len(frame) == 0
     export.write_tables(study)

@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from hpo.ledger import Ledger
 from hpo.search import begin, resume, run, search
 from hpo.space import Fidelity, SearchSpace
 from hpo.study import Budget, Settings, Study, lock
-from hpo.trial import Crash, Decision, Report, Suggestion
+from hpo.trial import Crash, Decision, Report, Scalar, Suggestion
 from tests import toy
 
 BACKENDS = ["optuna", "asha", "bohb", "random"]
@@ -86,12 +87,16 @@ def test_a_journal_cut_off_at_any_byte_resumes_to_the_same_record(backend: str, 
     begin(tmp_path / "whole", toy.space(high=4), replace(INLINE, backend=backend), Budget(trials=8))
     whole = history(tmp_path / "whole").events
     journal = (tmp_path / "whole" / "ledger.log").read_bytes()
+    begun = journal.index(b'"op_code":4')  # before the first trial, the study has no study.yaml yet
+    begun = journal.rindex(b"\n", 0, begun) + 1
     rng = random.Random(0)
     for round in range(12):
         folder = tmp_path / f"cut{round}"
         folder.mkdir()
         (folder / "study.yaml").write_text((tmp_path / "whole" / "study.yaml").read_text())
-        (folder / "ledger.log").write_bytes(_renamed(journal[: rng.randrange(len(journal))], "whole", folder.name))
+        (folder / "ledger.log").write_bytes(
+            _renamed(journal[: rng.randrange(begun, len(journal))], "whole", folder.name)
+        )
         resume(folder)
         assert timeless(history(folder).events) == timeless(whole)
 
@@ -233,20 +238,24 @@ def test_a_study_whose_space_was_changed_by_hand_is_not_resumed(tmp_path: Path) 
         resume(tmp_path / "s", Budget(trials=2))
 
 
+def tamper(journal: Path) -> None:
+    """Put another value into the second suggestion."""
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    created = [line for line in lines if line["op_code"] == 4]
+    created[1]["user_attrs"]["suggestion:9"]["config"]["x"] = 0.123
+    journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
 def test_a_record_that_the_backend_no_longer_follows_is_an_error_that_says_so(tmp_path: Path) -> None:
     begin(tmp_path / "s", toy.space(), replace(INLINE, backend="random"), Budget(trials=2))
-    path = tmp_path / "s" / "ledger.log"
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    created = [line for line in lines if line["op_code"] == 4]
-    created[1]["params"]["x"] = 0.123
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    tamper(tmp_path / "s" / "ledger.log")
     with pytest.raises(ReplayError, match=r"the record has .*0\.123.* but the backend now answers"):
         resume(tmp_path / "s", Budget(trials=3))
 
 
 def test_a_locked_study_is_not_searched_by_a_second_process(tmp_path: Path) -> None:
     begin(tmp_path / "s", toy.space(), replace(INLINE, backend="random"), Budget(trials=1))
-    with lock(tmp_path / "s"), pytest.raises(StudyError, match="is being searched by another process"):
+    with lock(tmp_path / "s"), pytest.raises(StudyError, match="is being searched or tested by another process"):
         resume(tmp_path / "s")
 
 
@@ -254,6 +263,64 @@ def test_an_unknown_backend_leaves_no_folder_behind(tmp_path: Path) -> None:
     with pytest.raises(Mistake, match="did you mean 'bohb'"):
         begin(tmp_path / "s", toy.space(), replace(INLINE, backend="bobh"), Budget(trials=1))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("storage", [None, "sqlite"])
+def test_a_study_whose_record_is_gone_is_not_silently_begun_again(tmp_path: Path, storage: str | None) -> None:
+    """As in a fresh clone, where the tables are, but not the ledger."""
+    url = f"sqlite:///{tmp_path}/b.db" if storage else None
+    begin(tmp_path / "s", toy.space(), replace(INLINE, backend="random", storage=url), Budget(trials=2))
+    (tmp_path / ("b.db" if storage else "s/ledger.log")).unlink()
+    before = (tmp_path / "s" / "trials.csv").read_text()
+    with pytest.raises(StudyError, match=r"the record of study 's' is not here|holds no study 's'"):
+        resume(tmp_path / "s", Budget(trials=3))
+    assert (tmp_path / "s" / "trials.csv").read_text() == before
+
+
+def test_two_studies_of_one_name_do_not_share_a_storage(tmp_path: Path) -> None:
+    settings = replace(INLINE, backend="random", storage=f"sqlite:///{tmp_path}/b.db")
+    begin(tmp_path / "here" / "s", toy.space(), settings, Budget(trials=1))
+    with pytest.raises(StudyError, match="holds a study 's' already"):
+        begin(tmp_path / "there" / "s", toy.space(), settings, Budget(trials=1))
+    assert not (tmp_path / "there").exists()
+
+
+def test_a_kill_between_record_and_deletion_leaves_no_checkpoint_for_good(tmp_path: Path) -> None:
+    begin(tmp_path / "s", toy.space(), replace(INLINE, backend="asha"), Budget(trials=12))
+    trials = history(tmp_path / "s").trials.values()
+    stopped = next(trial.number for trial in trials if trial.state is State.STOPPED)
+    complete = next(trial.number for trial in trials if trial.state is State.COMPLETE)
+    for number in (stopped, complete):
+        (tmp_path / "s" / "checkpoints" / f"{number}.pt").write_bytes(b"left behind")
+    resume(tmp_path / "s")
+    left = {path.name for path in (tmp_path / "s" / "checkpoints").iterdir()}
+    assert not left & {f"{stopped}.pt", f"{complete}.pt"}
+    assert f"{complete}.best.pt" in left
+
+
+def test_choices_that_python_takes_for_equal_are_kept_apart_on_record(tmp_path: Path) -> None:
+    domains = {**toy.space().domains, "flag": Categorical((1, True, None, "1"))}
+    begin(tmp_path / "s", replace(toy.space(high=1), domains=domains), INLINE, Budget(trials=20))
+    seen = {repr(trial.config["flag"]) for trial in history(tmp_path / "s").trials.values()}
+    assert seen == {"1", "True", "None", "'1'"}
+
+
+def test_a_resume_keeps_when_and_with_what_a_study_was_begun(tmp_path: Path) -> None:
+    begin(tmp_path / "s", toy.space(), replace(INLINE, backend="random"), Budget(trials=1))
+    path = tmp_path / "s" / "study.yaml"
+    path.write_text(path.read_text().replace("optuna: ", "optuna: 4.9.9 # "))
+    made = Study.reopen(tmp_path / "s").made
+    resume(tmp_path / "s", Budget(trials=2))
+    assert Study.reopen(tmp_path / "s").made == made
+    assert made["versions"]["optuna"] == "4.9.9"
+
+
+def test_a_resume_that_fails_leaves_the_budget_as_it_was(tmp_path: Path) -> None:
+    begin(tmp_path / "s", toy.space(), replace(INLINE, backend="random"), Budget(trials=2))
+    tamper(tmp_path / "s" / "ledger.log")
+    with pytest.raises(ReplayError):
+        resume(tmp_path / "s", Budget(trials=3))
+    assert Study.reopen(tmp_path / "s").budget == Budget(trials=2)
 
 
 def test_a_sqlite_storage_holds_the_same_record_and_resumes(tmp_path: Path) -> None:
@@ -334,15 +401,53 @@ class Immediate:
 
 def test_a_backend_that_leaves_a_trial_undecided_is_an_error_and_not_a_hang(tmp_path: Path) -> None:
     study = Study(tmp_path, toy.space(), INLINE, Budget())
-    ledger = study.ledger(write=True)
+    ledger = study.begin()
     with pytest.raises(HpoError, match="decided nothing on trial 0"):
         run(Scripted([0.5], high=3), Immediate(), ledger, Budget())
     ledger.close()
 
 
+class Meddling(Scripted):
+    """Gives away trials, numbers, epochs or values that are not to be had."""
+
+    def __init__(self, suggestions: list[Suggestion], decisions: Mapping[int, Decision]) -> None:
+        super().__init__([], 9)
+        self.suggestions, self.decisions = suggestions, decisions
+
+    def ask(self, *, new: bool = True) -> Suggestion | Literal["wait", "done"]:
+        return self.suggestions.pop(0) if self.suggestions else "done"
+
+    def tell(self, event: Report | Crash) -> Mapping[int, Decision]:
+        return self.decisions
+
+
+CONFIG: dict[str, Scalar] = {"kind": "b", "x": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("suggestions", "decisions", "message"),
+    [
+        ([Suggestion(1, CONFIG, 9)], {}, "the next number is 0"),
+        ([Suggestion(0, CONFIG, 0)], {}, "`until` must lie above epoch 0"),
+        ([Suggestion(0, {"kind": "b", "x": 7.0}, 9)], {}, "'x'"),
+        ([Suggestion(0, {"kind": "b"}, 9)], {}, "'x' is missing"),
+        ([Suggestion(0, CONFIG, 9)], {1: Decision.STOP}, "settled trial 1 on an event of trial 0"),
+        ([Suggestion(0, CONFIG, 1), Suggestion(0, CONFIG, 1)], {0: Decision.PAUSE}, "must lie above epoch 1"),
+        ([Suggestion(0, CONFIG, 1), Suggestion(0, CONFIG, 3)], {0: Decision.STOP}, "trial 0 is stopped"),
+    ],
+)
+def test_a_backend_that_breaks_the_contract_is_named(
+    tmp_path: Path, suggestions: list[Suggestion], decisions: Mapping[int, Decision], message: str
+) -> None:
+    ledger = Study(tmp_path, toy.space(), INLINE, Budget()).begin()
+    with pytest.raises(HpoError, match=re.escape(message)):
+        run(Meddling(list(suggestions), decisions), Immediate(), ledger, Budget())
+    ledger.close()
+
+
 def test_a_backend_that_waits_for_nothing_is_an_error_and_not_a_hang(tmp_path: Path) -> None:
     study = Study(tmp_path, toy.space(), INLINE, Budget())
-    ledger = study.ledger(write=True)
+    ledger = study.begin()
     with pytest.raises(HpoError, match="the backend waits, but no trial is running"):
         run(Scripted([0.5], high=9), Immediate(), ledger, Budget())
     ledger.close()
@@ -359,7 +464,7 @@ def test_events_keep_their_order_and_their_values_through_the_ledger(tmp_path: P
         Suggestion(2, {"kind": "b", "x": 0.0}, 3),
         Crash(2, "ValueError", "line\nline"),
     ]
-    ledger = study.ledger(write=True)
+    ledger = study.begin()
     for event in events:
         if isinstance(event, Suggestion):
             ledger.suggest(event)

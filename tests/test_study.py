@@ -68,7 +68,7 @@ def test_a_lock_keeps_a_second_process_out_and_a_killed_one_lets_go(study: Study
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(StudyError, match="is being searched by another process"), lock(study.folder):
+        with pytest.raises(StudyError, match="is being searched or tested by another process"), lock(study.folder):
             pass
         os.kill(holder.pid, signal.SIGKILL)
         holder.wait()

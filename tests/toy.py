@@ -34,6 +34,8 @@ class Curve:
         )
         if fault in ("raise", "raise_at_once"):
             raise ValueError("the toy was told to raise")
+        if fault == "end_of_file":
+            raise EOFError("images.pkl is cut short")
         if fault == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if fault == "die_once" and not os.path.exists(os.environ["HPO_TOY_LOG"] + ".died"):
@@ -59,6 +61,22 @@ class Curve:
         if log:
             with open(log, "a") as file:
                 file.write(f"{self.config['x']!r} {self.epoch}\n")
+
+
+class Unexaminable:
+    """A trainable with the three methods that a search needs, and no `evaluate`."""
+
+    def __init__(self, config: Mapping[str, Any], model: object, data: object, device: str) -> None:
+        self.curve = Curve({"x": 0.5})
+
+    def step(self) -> Mapping[str, float]:
+        return self.curve.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.curve.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.curve.load_state_dict(state)
 
 
 def build(config: Mapping[str, Any], model: object, data: object, device: str) -> Curve:

@@ -49,10 +49,7 @@ def plan(devices: str, per_device: int | None) -> list[Slot]:
 def here(devices: str) -> str:
     """The one device of a runner that trains in this process."""
     gpus = _gpus(devices)
-    if not gpus:
-        return "cpu"
-    visible = visible_gpus()
-    return f"cuda:{visible.index(gpus[0])}" if gpus[0] in visible else "cuda"
+    return f"cuda:{visible_gpus().index(gpus[0])}" if gpus else "cpu"
 
 
 def n_cores() -> int:
@@ -68,15 +65,18 @@ def visible_gpus() -> list[str]:
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
-    answer = subprocess.run(
-        [tool, "--query-gpu=index", "--format=csv,noheader"], capture_output=True, text=True, timeout=30, check=False
-    )
+    query = [tool, "--query-gpu=index", "--format=csv,noheader"]
+    try:
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return []  # a driver that does not answer trains nothing either
     return answer.stdout.split() if answer.returncode == 0 else []
 
 
 def _slot(device: str, threads: int, environment: dict[str, str]) -> Slot:
     counts = {name: str(threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    return Slot(device, threads, {**environment, **counts})
+    # CUDA would number the GPUs by speed, nvidia-smi numbers them by place.
+    return Slot(device, threads, {**environment, **counts, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"})
 
 
 def _gpus(devices: str) -> list[str]:

@@ -70,6 +70,8 @@ class Processes:
             slot = self.slots[len(self._seats)]
             seat = _Seat(slot, *self._spawn(slot))
             self._seats.append(seat)
+        elif not seat.process.is_alive():  # it died idle, which is no fault of this trial's
+            self._replace(seat)
         seat.suggestion, seat.event, seat.after, seat.deaths = suggestion, None, after, 0
         self._send(seat, (suggestion, after))
 
@@ -156,11 +158,9 @@ class Processes:
 
 
 def serve(pipe: connection.Connection, job: Job, checkpoints: Path, slot: Slot) -> None:
-    """The life of a worker: warm up, then train what comes until the searching process ends."""
+    """The life of a worker: train what comes until the searching process ends."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     worker = Worker(job, checkpoints, slot.device)
-    with contextlib.suppress(Exception):  # a fault comes again in `_train`, with the number of its trial
-        worker.warm_up()
     try:
         while True:
             suggestion, after = pipe.recv()
@@ -170,17 +170,19 @@ def serve(pipe: connection.Connection, job: Job, checkpoints: Path, slot: Slot) 
 
 
 def _train(pipe: connection.Connection, worker: Worker, suggestion: Suggestion, after: int) -> None:
-    try:
-        for report in worker.train(suggestion, after=after):
-            pipe.send(report)
-            if not pipe.recv():
-                return
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        raise
-    except MachineError as error:
-        pipe.send(error)
-    except Exception as error:
-        pipe.send(crash(suggestion.trial, error))
+    """Train until the decision is no; an error of the training is an event, one of the pipe ends the worker."""
+    reports = worker.train(suggestion, after=after)
+    goes_on = True
+    while goes_on:
+        event: Report | Crash | MachineError
+        try:
+            event = next(reports)
+        except MachineError as error:
+            event = error
+        except Exception as error:
+            event = crash(suggestion.trial, error)
+        pipe.send(event)
+        goes_on = isinstance(event, Report) and pipe.recv()
 
 
 @contextlib.contextmanager

@@ -178,6 +178,36 @@ class RunnerContract:
         finally:
             runner.close()
 
+    def test_an_error_of_the_training_that_looks_like_one_of_a_pipe_is_a_crash_too(
+        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path
+    ) -> None:
+        runner = build(self.faulty(job, fault="end_of_file"), checkpoints)
+        try:
+            crash = train(runner, suggestion())[-1]
+            assert isinstance(crash, Crash)
+            assert (crash.kind, crash.error.splitlines()[0]) == ("EOFError", "images.pkl is cut short")
+        finally:
+            runner.close()
+
+    def test_a_trial_that_has_nothing_to_report_crashes_and_does_not_hang(self, runner: Runner) -> None:
+        train(runner, suggestion(until=2))
+        crash = train(runner, suggestion(until=2), after=2)[-1]
+        assert isinstance(crash, Crash)
+        assert "epoch 2 of it is on record" in crash.error
+
+    @pytest.mark.parametrize("wrong", [{"patience": 0}, {"patience": 2.5}, {"threshold": -1.0}])
+    def test_a_wrong_patience_or_threshold_is_named_before_anything_is_trained(
+        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path, log: Path, wrong: dict[str, float]
+    ) -> None:
+        runner = build(self.faulty(job, **wrong), checkpoints)
+        try:
+            (crash,) = train(runner, suggestion())
+            assert isinstance(crash, Crash)
+            assert f"`{next(iter(wrong))}` must be" in crash.error
+            assert log.read_text() == ""
+        finally:
+            runner.close()
+
     def test_a_checkpoint_that_cannot_be_written_is_the_machines_fault_and_no_crash(
         self, runner: Runner, checkpoints: Path
     ) -> None:

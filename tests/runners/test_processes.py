@@ -13,6 +13,7 @@ import pytest
 
 from hpo.runners import processes
 from hpo.runners._runner import Runner
+from hpo.runners._slots import n_cores
 from hpo.trial import Crash, Decision, Report
 from hpo.worker import Job
 from tests.runners.contract import RunnerContract, fidelities, same, suggestion, train
@@ -86,11 +87,15 @@ class TestProcesses(RunnerContract):
             worker.wait()
         assert same(train(runner, suggestion(until=1), after=0)) == same(events)
 
-    def test_each_slot_gets_its_threads_and_no_gpu_on_the_cpu(self, runner: Runner) -> None:
+    def test_each_slot_gets_its_threads_and_no_gpu_on_the_cpu(
+        self, runner: Runner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OMP_NUM_THREADS", "77")
         train(runner, suggestion(until=1))
         environment = workers()[0].environ()
         assert environment["CUDA_VISIBLE_DEVICES"] == ""
-        assert int(environment["OMP_NUM_THREADS"]) >= 1
+        assert int(environment["OMP_NUM_THREADS"]) == n_cores()
+        assert os.environ["OMP_NUM_THREADS"] == "77"
 
     def test_a_worker_starts_with_the_first_trial_of_its_slot(self, job: Job, checkpoints: Path) -> None:
         runner = processes.build(job, checkpoints, devices="cpu", slots=8)

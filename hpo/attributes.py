@@ -1,0 +1,61 @@
+"""Events as the user attributes of Optuna trials, and back (floor 3).
+
+JSON has no NaN and no inf: they are kept as text.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from hpo.domains import Categorical, Domain, Int
+from hpo.history import Event, Settled
+from hpo.trial import Crash, Decision, Report, Suggestion
+
+
+def of_suggestion(suggestion: Suggestion) -> dict[str, Any]:
+    """The configuration stands here too: Optuna takes choices such as 1 and true for the same."""
+    content = {"until": suggestion.until, "bracket": suggestion.bracket, "notes": dict(suggestion.notes)}
+    return {**content, "config": dict(suggestion.config)}
+
+
+def of_report(report: Report) -> dict[str, Any]:
+    """The loss and all metrics of an epoch."""
+    return {
+        "loss": _to_json(report.loss),
+        "metrics": {key: _to_json(value) for key, value in report.metrics.items()},
+        "seconds": round(report.seconds, 6),
+        "last": report.last,
+        "device": report.device,
+    }
+
+
+def event(trial: int, key: str, value: Any) -> Event | None:
+    """The event that an attribute of a trial holds; None for an attribute that is none."""
+    kind, _, fidelity = key.partition(":")
+    if not isinstance(value, dict) or "n" not in value:
+        return None
+    if kind == "suggestion":
+        return Suggestion(trial, value["config"], value["until"], value["bracket"], value["notes"])
+    if kind == "report":
+        metrics = {name: float(metric) for name, metric in value["metrics"].items()}
+        loss, seconds, last, device = (value[name] for name in ("loss", "seconds", "last", "device"))
+        return Report(trial, int(fidelity), float(loss), metrics, seconds, last, device)
+    if kind == "settled":
+        decisions = {int(number): Decision(fate) for number, fate in value["decisions"].items()}
+        return Settled(trial, int(fidelity), decisions)
+    return Crash(trial, value["kind"], value["error"])
+
+
+def distribution(domain: Domain) -> BaseDistribution:
+    """A domain as Optuna's distribution."""
+    if isinstance(domain, Categorical):
+        return CategoricalDistribution(domain.choices)
+    kind = IntDistribution if isinstance(domain, Int) else FloatDistribution
+    return kind(domain.low, domain.high, log=domain.log)  # type: ignore[arg-type]
+
+
+def _to_json(value: float) -> float | str:
+    return value if math.isfinite(value) else str(value)
