@@ -20,7 +20,7 @@ from hpo.errors import HpoError, Mistake, UnknownName
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from hpo.study import Budget
+    from hpo.study import Budget, Study
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,6 +38,9 @@ class Verbs(click.Group):
         except OSError as error:
             click.echo(f"hpo: {error}", err=True)
             ctx.exit(1)
+        except KeyboardInterrupt:
+            click.echo("interrupted; the same command goes on where it was", err=True)
+            ctx.exit(130)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -58,9 +61,10 @@ class Duration(click.ParamType[float]):
 
 def budget_options(verb: F) -> F:
     """--trials, --epochs and --time."""
-    verb = click.option("--time", "seconds", type=Duration(), help="Wall time of the study, such as 30m or 2h.")(verb)
-    verb = click.option("--epochs", type=click.IntRange(0), help="Epochs to train, over all trials.")(verb)
-    return click.option("--trials", type=click.IntRange(0), help="Trials to begin; 64 if no budget is given.")(verb)
+    time = click.option("--time", "seconds", type=Duration(), help="Wall time of the study in all: 30m, 2h.")
+    epochs = click.option("--epochs", type=click.IntRange(0), help="Epochs to train, over all trials.")
+    trials = click.option("--trials", type=click.IntRange(0), help="Trials to begin in all; 64 if nothing is said.")
+    return trials(epochs(time(verb)))
 
 
 def studies_option(verb: F) -> F:
@@ -131,7 +135,7 @@ def search(
 
     made = spacefile.read(spacefile.find(space), overrides)
     settings = Settings(backend, _options(options), seed, runner, devices, slots, storage, data)
-    folder = studies / _checked_name(name or default_name(made, settings))
+    folder = studies / _checked_name(default_name(made, settings) if name is None else name)
     budget = Budget(trials, epochs, seconds).or_default()
     with _searching(folder, budget, quiet) as watch:
         reason = begin(folder, made, settings, budget, watch=watch)
@@ -146,7 +150,10 @@ def search(
 def resume(
     name: str, trials: int | None, epochs: int | None, seconds: float | None, studies: Path, quiet: bool
 ) -> None:
-    """Go on with a study where it was cut short, or with a larger budget."""
+    """Go on with a study where it was cut short, or with a larger budget.
+
+    A budget given here takes the place of the old one; `--time 0` ends the study where it is.
+    """
     from hpo.search import resume
     from hpo.study import Budget, Study
 
@@ -180,9 +187,10 @@ def best(name: str, top: int, format: str, studies: Path) -> None:
     from hpo.study import Study
 
     _check_format(format, ("table", *export.FORMATS))
-    frame = export.table(Study.reopen(studies / name)).dropna(subset=["loss"]).head(top)
+    study = Study.reopen(studies / name)
+    frame = export.table(study).dropna(subset=["loss"]).head(top)
     if format == "table":
-        _print_table(export.short(frame))
+        _print_table(frame, study)
     else:
         click.echo(export.render(frame, format), nl=False)
 
@@ -234,18 +242,10 @@ def export(name: str, format: str, out: Path | None, studies: Path) -> None:
 @studies_option
 def dashboard(name: str, port: int, studies: Path) -> None:
     """Show a study's trials, live, in the browser of this machine."""
+    from hpo.dashboard import serve
     from hpo.study import Study
 
-    study = Study.reopen(studies / name)
-    study.ledger(write=False).close()
-    try:
-        from optuna_dashboard import run_server
-    except ImportError:
-        raise Mistake("the dashboard is not installed: pip install 'hpo[dashboard]'") from None
-    click.echo(f"http://127.0.0.1:{port}/ shows {study.name}; Ctrl-C ends it", err=True)
-    # The server swallows a KeyboardInterrupt that meets it while it answers a request.
-    signal.signal(signal.SIGINT, lambda number, frame: os._exit(0))
-    run_server(study.settings.storage or str(study.folder / "ledger.log"), host="127.0.0.1", port=port)
+    serve(Study.reopen(studies / name), port, lambda text: click.echo(text, err=True))
 
 
 @contextlib.contextmanager
@@ -277,17 +277,22 @@ def _searching(folder: Path, budget: Budget, quiet: bool) -> Iterator[Any]:
 
 
 def _conclude(folder: Path, reason: str) -> None:
-    """Print why a search ended, its best trials, and the next command to type."""
+    """Print why a search ended, what failed, its best trials, and the next command to type."""
     from hpo import export
+    from hpo.status import failures
     from hpo.study import Study
 
-    frame = export.table(Study.reopen(folder)).dropna(subset=["loss"])
+    study = Study.reopen(folder)
+    frame = export.table(study).dropna(subset=["loss"])
     click.echo(f"{folder.name}: {reason}", err=True)
+    for line in failures(study.history()[0]):
+        click.echo(line, err=True)
     if frame.empty:
-        click.echo("no trial has a finite loss", err=True)
-        return
-    _print_table(export.short(frame.head(5)))
-    click.echo(f"\nTest the best on held-out data:  {_command('test', folder, '--top 1 --seeds 3')}", err=True)
+        raise HpoError("no trial has a finite loss")
+    _print_table(frame.head(5), study)
+    click.echo("", err=True)
+    if study.space.task.dataset is not None:
+        click.echo(f"Test the best on held-out data:  {_command('test', folder, '--top 1 --seeds 3')}", err=True)
     click.echo(f"Look at every trial:             {_command('dashboard', folder)}", err=True)
 
 
@@ -299,10 +304,11 @@ def _command(verb: str, folder: Path, *words: str) -> str:
     return " ".join([hpo, verb, folder.name, *words, *where])
 
 
-def _print_table(frame: DataFrame) -> None:
+def _print_table(frame: DataFrame, study: Study) -> None:
     from hpo.status import table_text
 
-    click.echo(table_text(frame))
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    click.echo(table_text(frame, list(study.space.domains), width))
 
 
 def _options(texts: tuple[str, ...]) -> dict[str, Any]:

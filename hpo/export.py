@@ -25,7 +25,8 @@ def table(study: Study) -> DataFrame:
 
     Columns: trial, state; the hyperparameters, empty where not active; the metrics at the stopping
     epoch; `loss` (the objective); `stopping_epoch` (the best) and `epochs` (trained); bracket;
-    seconds; and where the trial was tested, `test_accuracy`, `test_accuracy_std` and `test_seeds`.
+    seconds; where a trial was tested, `test_accuracy`, `test_accuracy_std`, `test_loss` and `test_seeds`;
+    where one crashed, `error`.
     """
     import pandas as pd
 
@@ -38,7 +39,8 @@ def table(study: Study) -> DataFrame:
     names = [*study.space.domains, *(name for name in METRICS if any(name in row for row in rows))]
     first, last = ["trial", "state"], ["loss", "stopping_epoch", "epochs", "bracket", "seconds"]
     looked = TESTS if tested else []
-    frame = pd.DataFrame(rows, columns=[*first, *names, *last, *looked])
+    failed = ["error"] if history.n_crashes else []
+    frame = pd.DataFrame(rows, columns=[*first, *names, *last, *looked, *failed])
     whole = {name for name, domain in study.space.domains.items() if isinstance(domain, Int)}
     whole |= {"stopping_epoch", "test_seeds"} & set(frame)
     return frame.astype(dict.fromkeys(whole, "Int64"))
@@ -100,7 +102,7 @@ def write(frame: DataFrame, format: str, out: Path) -> None:
 
 def short(frame: DataFrame) -> DataFrame:
     """The columns that fit a terminal: those that differ between trials, and the results."""
-    drop = [name for name in ("bracket", "seconds", "train_loss", "test_loss", "test_seeds") if name in frame]
+    drop = [name for name in ("bracket", "seconds", "train_loss", "test_loss", "test_seeds", "error") if name in frame]
     shown = frame.drop(columns=drop)
     if "val_loss" in shown and (shown["val_loss"].fillna(-1) == shown["loss"].fillna(-1)).all():
         shown = shown.drop(columns="loss")
@@ -127,6 +129,8 @@ def _row(study: Study, trial: Trial, *, closed: bool) -> dict[str, Any]:
     row: dict[str, Any] = {"trial": trial.number, "state": shown.value, **trial.config}
     row |= {"epochs": trial.epoch, "bracket": trial.bracket}
     row |= {"seconds": round(sum(report.seconds for report in trial.reports), 3)}
+    if trial.crash is not None:
+        row["error"] = f"{trial.crash.kind}: {trial.crash.error.strip().partition(chr(10))[0]}"
     if best is not None:
         row |= {name: best.metrics[name] for name in METRICS if name in best.metrics}
         row |= {"loss": best.loss, "stopping_epoch": best.fidelity}

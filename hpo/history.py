@@ -139,3 +139,8 @@ class History:
         """The trials that have a finite loss, best first; of equals, the earlier."""
         scored = [trial for trial in self.trials.values() if trial.loss < float("inf") and trial.crash is None]
         return sorted(scored, key=lambda trial: (trial.loss, trial.number))
+
+
+def configuration(config: Config) -> str:
+    """A configuration in one line."""
+    return ", ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in config.items())

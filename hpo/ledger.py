@@ -248,7 +248,8 @@ def open_ledger(where: Path | str, name: str, space: SearchSpace, *, write: bool
     Raises as `create_ledger` does, and StudyError where there is no such record.
     """
     with _faults():
-        if isinstance(where, Path) and not where.exists():
+        file = Path(where.removeprefix(SQLITE)) if isinstance(where, str) and where.startswith(SQLITE) else where
+        if isinstance(file, Path) and not file.exists():
             raise StudyError(f"{where}: the record of study {name!r} is not here; without it nothing can be resumed")
         storage, journal = _open(where, write=write)
         if name not in {study.study_name for study in storage.get_all_studies()}:
@@ -257,6 +258,14 @@ def open_ledger(where: Path | str, name: str, space: SearchSpace, *, write: bool
         if write:
             ledger.mend()
         return ledger
+
+
+SQLITE = "sqlite:///"
+
+
+def absolute(url: str | None) -> str | None:
+    """The URL of a storage, that of a SQLite file with its whole path: a study is opened from any folder."""
+    return f"{SQLITE}{Path(url.removeprefix(SQLITE)).absolute()}" if url and url.startswith(SQLITE) else url
 
 
 def _open(where: Path | str, *, write: bool) -> tuple[BaseStorage, Journal | None]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import TracebackType
 
 from rich.console import Console, Group
@@ -11,10 +12,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from hpo.history import Event, History, State, Trial
+from hpo.history import Event, History, State, Trial, configuration
 from hpo.ledger import Ledger
 from hpo.study import Budget
-from hpo.trial import Crash, Report, Scalar
+from hpo.trial import Crash, Report
 
 REDRAW_SECONDS = 0.25
 
@@ -39,7 +40,12 @@ class Lines:
         if trial.state is State.RUNNING:
             return
         what = f"trial {trial.number:>3}  {trial.state.value:<8}  epoch {trial.epoch:>3}/{history.high}"
-        result = event.kind if isinstance(event, Crash) else f"loss {event.loss:.4f}"
+        if isinstance(event, Crash):
+            result = f"{event.kind}: {event.error.strip().partition(chr(10))[0]}"
+        else:
+            result = f"loss {event.loss:.4f}"
+        if isinstance(event, Report) and not math.isfinite(event.metrics.get("val_loss", event.loss)):
+            result += " (diverged)"
         best = history.incumbent
         incumbent = f"  best {best.loss:.4f} (trial {best.number})" if best else ""
         line = f"{what}  {result}{incumbent}  {history.n_epochs} epochs  {duration(ledger.elapsed)}"
@@ -56,7 +62,7 @@ class Screen:
     def __init__(self, console: Console, budget: Budget) -> None:
         self._budget = budget
         self._running: tuple[tuple[str, ...], ...] = ()
-        self._summary: tuple[str, ...] = ("starting the workers",)
+        self._summary: tuple[str, ...] = ("starting",)
         self._summed = 0.0
         self._clock: Callable[[], tuple[float, float | None]] = lambda: (0.0, None)
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
@@ -78,9 +84,10 @@ class Screen:
             self._clock = lambda: (ledger.elapsed, left and max(0.0, left - (time.monotonic() - at)))
 
     def _render(self) -> Group:
-        table = Table(box=None, pad_edge=False)
-        for name in ("trial", "epoch", "last loss", "best", "configuration"):
-            table.add_column(name, justify="left" if name == "configuration" else "right", no_wrap=True)
+        table = Table(box=None, pad_edge=False, expand=True)
+        for name, width in (("trial", 5), ("epoch", 7), ("last loss", 9), ("best", 7)):
+            table.add_column(name, justify="right", no_wrap=True, min_width=width)
+        table.add_column("configuration", ratio=1, no_wrap=True, overflow="ellipsis")
         for row in self._running:
             table.add_row(*row)
         elapsed, left = self._clock()
@@ -131,11 +138,6 @@ def time_left(ledger: Ledger, budget: Budget) -> float | None:
     if budget.trials is not None and ended:
         estimates.append(elapsed * (budget.trials / ended - 1))
     return max(0.0, min(estimates)) if estimates else None
-
-
-def configuration(config: Mapping[str, Scalar]) -> str:
-    """A configuration in one line."""
-    return ", ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in config.items())
 
 
 def duration(seconds: float) -> str:

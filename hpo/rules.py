@@ -25,7 +25,9 @@ OBJECTIVES = ("val_loss", "val_error")
 
 METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
 TESTS = ("test_accuracy", "test_accuracy_std", "test_loss", "test_seeds")
-TAKEN = frozenset((*METRICS, *TESTS, "trial", "state", "loss", "stopping_epoch", "epochs", "bracket", "seconds"))
+TAKEN = frozenset(
+    (*METRICS, *TESTS, "trial", "state", "loss", "stopping_epoch", "epochs", "bracket", "seconds", "error")
+)
 """The columns of a study's table: no hyperparameter can have such a name."""
 
 
@@ -139,9 +141,10 @@ def space_problems(domains: Collection[str], fixed: Mapping[str, Any], objective
     for name, value in fixed.items():
         if name in domains:
             yield ("fixed", name), "is searched too; a hyperparameter is searched or fixed"
-        if (text := scalar_problem(value)) is not None:
-            yield ("fixed", name), text
-        elif name == "patience" and value is not None and (text := count_problem(value, 1)) is not None:
+        text = scalar_problem(value)
+        if name == "patience" and value is not None:
+            text = text or count_problem(value, 1)
+        if text is not None:
             yield ("fixed", name), text
     if objective not in OBJECTIVES:
         yield ("objective",), f"{shown(objective)} is unknown{nearest(str(objective), OBJECTIVES)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from hpo import export, plugins, spacefile, worker
 from hpo.backends._backend import Answer, Backend
 from hpo.errors import HpoError, Mistake, ReplayError, TooManyCrashes
 from hpo.history import Event, History, Settled, State
-from hpo.ledger import Ledger
+from hpo.ledger import Ledger, absolute
 from hpo.runners import _slots
 from hpo.runners._runner import Runner
 from hpo.space import SearchSpace
@@ -80,6 +81,7 @@ def begin(
     watch: Watch | None = None,
 ) -> str:
     """Create a study and search it; say why it ended. Nothing is written before all of it is known to be right."""
+    settings = replace(settings, storage=absolute(settings.storage))
     check_absent(folder, space, settings)
     _check_trains(space, trainable)
     backend = build_backend(space, settings)
@@ -105,12 +107,24 @@ def resume(
             backend = build_backend(study.space, study.settings)
             replay(backend, ledger)
             if budget is not None and budget != Budget():
+                _check_budget(budget, ledger.history)
                 study.budget = budget
                 study.save()
         except BaseException:
             ledger.close()
             raise
         return _drive(study, ledger, backend, trainable, watch)
+
+
+def _check_budget(budget: Budget, history: History) -> None:
+    for name, given, spent in (
+        ("trials", budget.trials, len(history.trials)),
+        ("epochs", budget.epochs, history.n_epochs),
+    ):
+        if given is not None and given < spent:
+            raise Mistake(
+                f"--{name} {given}: the study has spent {spent} {name} already; give what it may spend in all"
+            )
 
 
 def default_name(space: SearchSpace, settings: Settings) -> str:
@@ -128,6 +142,8 @@ def build_backend(space: SearchSpace, settings: Settings) -> Backend:
     except TypeError as error:
         raise Mistake(f"--option: backend {settings.backend!r}: {error}") from None
     backend: Backend = build(space, seed=settings.seed, **settings.options)
+    if missing := [name for name in ("ask", "tell") if not callable(getattr(backend, name, None))]:
+        raise Mistake(f"backend {settings.backend!r}: what its `build` returned has no method `{missing[0]}`")
     return backend
 
 
@@ -219,14 +235,17 @@ def run(backend: Backend, runner: Runner, ledger: Ledger, budget: Budget, watch:
             else:
                 full = budget.trials is not None and len(history.trials) >= budget.trials
                 answer = backend.ask(new=not full)
-                if not isinstance(answer, Suggestion):
+                if answer in ("wait", "done"):
                     break
+                if not isinstance(answer, Suggestion):
+                    raise HpoError(f"the backend answered {answer!r}: neither a Suggestion, nor 'wait', nor 'done'")
                 suggestion = answer
                 _check_suggestion(suggestion, ledger)
                 ledger.suggest(suggestion)
                 _show(watch, suggestion, ledger)
             runner.start(suggestion, after=history.trials[suggestion.trial].epoch)
         if not history.running:
+            _check_crashes(history, at_end=True)
             if answer == "wait":
                 raise HpoError("the backend waits, but no trial is running that it could wait for")
             return f"the budget of {budget.trials} trials is spent" if full else "every configuration is trained"
@@ -289,10 +308,15 @@ def _check_decisions(history: History, event: Report | Crash, decisions: Mapping
                 raise HpoError(f"the backend settled trial {number} on an event of trial {event.trial}, but it trains")
 
 
-def _check_crashes(history: History) -> None:
-    at_first = history.n_epochs == 0 and history.n_crashes >= MAX_FIRST_CRASHES
+def _check_crashes(history: History, *, at_end: bool = False) -> None:
+    at_first = history.n_epochs == 0 and history.n_crashes >= (1 if at_end else MAX_FIRST_CRASHES)
     if not at_first and history.crashes_in_a_row < MAX_CRASHES:
         return
     first = next(trial.crash for trial in history.trials.values() if trial.crash is not None)
-    what = f"the first {history.n_crashes} trials" if at_first else f"{history.crashes_in_a_row} trials in a row"
+    n = history.n_crashes
+    what = (
+        ("the first trial" if n == 1 else f"the first {n} trials")
+        if at_first
+        else f"{history.crashes_in_a_row} trials in a row"
+    )
     raise TooManyCrashes(f"{what} crashed; trial {first.trial} first, with {first.kind}: {first.error}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import export
+from hpo.history import History, configuration
 from hpo.study import Study, is_locked
 
 if TYPE_CHECKING:
@@ -32,8 +34,24 @@ def lines(folder: Path) -> list[str]:
     ]
     best = history.incumbent
     if best is not None:
-        config = ", ".join(f"{key}={value}" for key, value in best.config.items())
-        text.append(f"best     {study.space.objective} {best.loss:.4f}, trial {best.number}: {config}")
+        text.append(
+            f"best     {study.space.objective} {best.loss:.4f}, trial {best.number}: {configuration(best.config)}"
+        )
+    return text + failures(history)
+
+
+def failures(history: History) -> list[str]:
+    """A line on the trials that crashed, with the first error, and one on those that never had a finite loss."""
+    text = []
+    crashes = [trial.crash for trial in history.trials.values() if trial.crash is not None]
+    if crashes:
+        first, n = crashes[0], len(crashes)
+        what = f"{first.kind}: {first.error.strip().partition(chr(10))[0]}"
+        text.append(f"{n} trial{'s' * (n > 1)} crashed, the first (trial {first.trial}) with {what}")
+    diverged = [trial.number for trial in history.trials.values() if trial.reports and trial.loss == float("inf")]
+    if diverged:
+        n = len(diverged)
+        text.append(f"{n} trial{'s' * (n > 1)} diverged: no loss was finite, first of trial {diverged[0]}")
     return text
 
 
@@ -48,7 +66,9 @@ def test_lines(content: dict[str, Any]) -> list[str]:
     text = []
     for result in content["results"]:
         n_seeds = len(result["seeds"])
-        how = f"{n_seeds} seed{'s' * (n_seeds > 1)}, {result['protocol']}, {result['stopping_epoch']} epochs"
+        n_epochs = result["stopping_epoch"]
+        trained = f"{n_epochs} epoch{'s' * (n_epochs > 1)}"
+        how = f"{n_seeds} seed{'s' * (n_seeds > 1)}, {result['protocol']}, {trained}"
         text.append(
             f"trial {result['trial']}: test accuracy {_spread(result['test_accuracy'])}, "
             f"validation accuracy {_spread(result['val_accuracy'])} ({how})"
@@ -58,10 +78,24 @@ def test_lines(content: dict[str, Any]) -> list[str]:
     return text
 
 
-def table_text(frame: DataFrame) -> str:
-    """A table for a terminal, whatever its width."""
-    shown = frame.map(export.cell)
-    return str(shown.to_string(index=False))
+def table_text(frame: DataFrame, hyperparameters: list[str], width: int | None = None) -> str:
+    """A table for a terminal of `width` columns; None is as wide as it gets.
+
+    Where it does not fit, each trial has a line of results and its configuration on lines below.
+    """
+    if frame.empty:
+        return "no trial has a finite loss"
+    shown = export.short(frame).map(export.cell)
+    text = str(shown.to_string(index=False))
+    if width is None or max(map(len, text.splitlines())) <= width:
+        return text
+    results = [name for name in shown if name not in hyperparameters and name not in ("train_accuracy", "epochs")]
+    header, *rows = str(shown[results].to_string(index=False)).splitlines()
+    lines = [header]
+    for row, (_, values) in zip(rows, shown[hyperparameters].iterrows(), strict=True):
+        config = ", ".join(f"{name}={value}" for name, value in values.items() if value)
+        lines += [row, *textwrap.wrap(config, width, initial_indent="      ", subsequent_indent="      ")]
+    return "\n".join(lines)
 
 
 def _spread(spread: dict[str, Any]) -> str:

@@ -94,6 +94,7 @@ class Worker:
         # A slot sees its own GPU alone, and calls it cuda; on record it goes by the machine's number.
         self._place = f"cuda:{os.environ['CUDA_VISIBLE_DEVICES']}" if device == "cuda" else device
         self._data: SearchData | None = None
+        self._proven = False
         self._load = functools.cache(plugins.load)
 
     def train(self, suggestion: Suggestion, *, after: int) -> Iterator[Report]:
@@ -150,8 +151,22 @@ class Worker:
             if was_best and not progress.at_best:
                 checkpoints.keep_best(path, _best_beside(path))
             checkpoints.write(path, content)
+            self._prove(path)
             if progress.at_best and self._is_over(progress):
                 checkpoints.keep_best(path, _best_beside(path))
+
+    def _prove(self, path: Path) -> None:
+        """Read the first checkpoint back: one that cannot be read would cost every epoch when it is needed."""
+        from trainables import checkpoints
+
+        if not self._proven:
+            try:
+                checkpoints.read(path)
+            except checkpoints.DamagedCheckpoint as error:
+                raise HpoError(
+                    f"state_dict() of the trainable may hold only tensors and plain Python values: {error}"
+                ) from error
+            self._proven = True
 
     def _is_over(self, progress: _Progress) -> bool:
         """Whether a trial trains no further, so that of its checkpoints only the best will be kept."""

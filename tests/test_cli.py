@@ -17,8 +17,10 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
+from hpo import export
 from hpo.cli import app
-from hpo.study import lock
+from hpo.status import table_text
+from hpo.study import Study, lock
 
 ROOT = Path(__file__).parents[1]
 
@@ -79,7 +81,8 @@ def test_search_prints_the_best_and_the_next_command(searched: Hpo) -> None:
     result = searched("resume", "s", "--trials", 12)
     assert result.exit_code == 0
     assert "the budget of 12 trials is spent" in result.output
-    assert "hpo test s --top 1 --seeds 3" in result.output
+    assert "hpo dashboard s" in result.output
+    assert "hpo test" not in result.output  # the toy has no held-out data
     assert re.search(r"^trial +state +kind +x +y ", result.output, re.MULTILINE)
 
 
@@ -180,12 +183,21 @@ def _get(url: str, server: subprocess.Popen[bytes]) -> dict[str, list[dict[str, 
     raise AssertionError("the dashboard did not answer")
 
 
+def test_a_port_that_is_taken_is_named(searched: Hpo) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = searched("dashboard", "s", "--port", port)
+    assert result.exit_code == 2
+    assert f"--port {port}: cannot be served on" in result.output
+
+
 def test_digits_are_searched_tested_and_counted(hpo: Hpo, tmp_path: Path) -> None:
     words = ["--space", "digits_cnn", "--backend", "random", "--trials", 1, "--runner", "inline", "--study", "d"]
     lr = "space.lr={low: 1e-2, high: 1e-1, log: true}"
     overrides = ["fidelity.high=3", "task.model=softmax_regression", lr, "space.batch_size.choices=[32]"]
     result = hpo("search", *words, *(word for text in overrides for word in ("--set", text)))
     assert result.exit_code == 0, result.output
+    assert "hpo test d --top 1 --seeds 3" in result.output
     result = hpo("test", "d", "--seeds", 2)
     assert result.exit_code == 0, result.output
     assert "looked at 2 times" in result.output
@@ -226,6 +238,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "a grid over a range": (("search", "--space", "toy.yaml", "--backend", "grid"), "points"),
     "a name with a slash": ((*SEARCH, "--study", "../s"), "a name holds letters"),
     "no storage": ((*SEARCH, "--storage", "nonsense"), "--storage nonsense"),
+    "a backend without ask": (("search", "--space", "toy.yaml", "--backend", "tests.toy"), "--option: backend"),
     "resume of no study": (("resume", "nothing"), "no study 'nothing'"),
     "status of no study": (("status", "nothing"), "no study 'nothing'"),
     "test of no study": (("test", "nothing"), "no study 'nothing'"),
@@ -254,6 +267,7 @@ WRONG_LATER: dict[str, tuple[tuple[str, ...], str]] = {
     "export onto a folder": (("export", "s", "--out", "studies"), "is a folder"),
     "unknown protocol": (("test", "s", "--protocol", "retrian"), "did you mean 'retrain'"),
     "seeds of a checkpoint": (("test", "s", "--protocol", "checkpoint", "--seeds", "2"), "has no seeds"),
+    "less than was spent": (("resume", "s", "--trials", "3"), "has spent 10 trials already"),
     "a test without a data set": (("test", "s"), "no held-out data"),
     "a misspelt study": (("status", "ss"), "did you mean 's'"),
 }
@@ -307,12 +321,50 @@ def test_a_study_folder_that_cannot_be_made_is_the_machines_fault(hpo: Hpo, tmp_
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-def test_a_full_disk_is_the_machines_fault(searched: Hpo, tmp_path: Path) -> None:
-    (tmp_path / "studies" / "s" / "ledger.log").unlink()
+def test_a_full_disk_is_the_machines_fault(hpo: Hpo, tmp_path: Path) -> None:
+    (tmp_path / "studies" / "s").mkdir(parents=True)
     (tmp_path / "studies" / "s" / "ledger.log").symlink_to("/dev/full")
-    result = searched("resume", "s", "--trials", 19)
+    result = hpo(*SEARCH, "--study", "s")
     assert result.exit_code == 1, result.output
     assert "hpo: the ledger cannot be written" in result.output
+    assert not (tmp_path / "studies" / "s" / "study.yaml").exists()
+
+
+@pytest.mark.parametrize("trials", [1, 2, 9])
+def test_a_search_that_only_crashes_shows_the_first_error_and_fails(hpo: Hpo, trials: int) -> None:
+    words = ["--space", "toy.yaml", "--backend", "random", "--runner", "inline", "--trials", trials, "--study", "s"]
+    result = hpo("search", *words, "--set", "fixed.fault=raise_at_once")
+    assert result.exit_code == 1
+    assert "trial 0 first, with ValueError: the toy was told to raise" in result.output
+
+
+def test_some_crashes_are_told_in_the_summary_in_status_and_in_the_table(hpo: Hpo, tmp_path: Path) -> None:
+    words = ["--space", "toy.yaml", "--backend", "random", "--runner", "inline", "--trials", 6, "--study", "s", "-q"]
+    result = hpo("search", *words, "--set", "space.fault={choices: [none, raise]}")
+    assert result.exit_code == 0, result.output
+    line = re.search(r"\d trials? crashed, the first \(trial \d\) with ValueError: the toy was told", result.output)
+    assert line is not None
+    assert line[0] in hpo("status", "s").output
+    table = pd.read_csv(tmp_path / "studies" / "s" / "trials.csv")
+    assert set(table.loc[table["state"] == "crashed", "error"]) == {"ValueError: the toy was told to raise"}
+
+
+def test_a_search_that_only_diverges_says_so_and_fails(hpo: Hpo) -> None:
+    words = ["--space", "toy.yaml", "--backend", "random", "--runner", "inline", "--trials", 2, "--study", "s"]
+    result = hpo("search", *words, "--set", "fixed.fault=nan_at_once")
+    assert result.exit_code == 1
+    assert "2 trials diverged" in result.output
+    assert "no trial has a finite loss" in result.output
+    assert hpo("best", "s").output == "no trial has a finite loss\n"
+
+
+def test_a_table_wider_than_the_terminal_puts_each_configuration_on_lines_of_its_own(searched: Hpo) -> None:
+    study = Study.reopen(Path("studies/s"))
+    frame = export.table(study).dropna(subset=["loss"]).head(3)
+    wide, narrow = (table_text(frame, ["kind", "x", "y"], width) for width in (None, 60))
+    assert len(wide.splitlines()) == 4
+    assert max(map(len, wide.splitlines())) > 60 >= max(map(len, narrow.splitlines()))
+    assert re.search(r"^      kind=\w, x=", narrow, re.MULTILINE)
 
 
 def _start(tmp_path: Path, *words: str) -> subprocess.Popen[str]:

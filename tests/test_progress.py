@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from hpo.history import configuration
 from hpo.ledger import Ledger
-from hpo.progress import Lines, Screen, configuration, duration, time_left
+from hpo.progress import Lines, Screen, duration, time_left
 from hpo.study import Budget, Settings, Study
 from hpo.trial import Crash, Decision, Report, Suggestion
 from tests import toy

@@ -272,7 +272,7 @@ def test_a_study_whose_record_is_gone_is_not_silently_begun_again(tmp_path: Path
     begin(tmp_path / "s", toy.space(), replace(INLINE, backend="random", storage=url), Budget(trials=2))
     (tmp_path / ("b.db" if storage else "s/ledger.log")).unlink()
     before = (tmp_path / "s" / "trials.csv").read_text()
-    with pytest.raises(StudyError, match=r"the record of study 's' is not here|holds no study 's'"):
+    with pytest.raises(StudyError, match=r"the record of study 's' is not here"):
         resume(tmp_path / "s", Budget(trials=3))
     assert (tmp_path / "s" / "trials.csv").read_text() == before
 

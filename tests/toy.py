@@ -19,7 +19,10 @@ from hpo.space import Fidelity, SearchSpace, Task
 
 
 class Curve:
-    """Falls with the epochs towards a floor that depends on `x`; `fault` says what goes wrong at epoch 2."""
+    """Falls with the epochs towards a floor that depends on `x`.
+
+    `fault` says what goes wrong at epoch 2, or, if it ends in `_at_once`, at the first.
+    """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config = config
@@ -29,10 +32,12 @@ class Curve:
     def step(self) -> Mapping[str, float]:
         self.epoch += 1
         self._log()
-        fault = (
-            self.config.get("fault", "none") if self.epoch == 2 or self.config.get("fault") == "raise_at_once" else ""
-        )
-        if fault in ("raise", "raise_at_once"):
+        fault = str(self.config.get("fault", "none"))
+        if fault.endswith("_at_once"):
+            fault = fault.removesuffix("_at_once")
+        elif self.epoch != 2:
+            fault = "none"
+        if fault == "raise":
             raise ValueError("the toy was told to raise")
         if fault == "end_of_file":
             raise EOFError("images.pkl is cut short")
@@ -43,7 +48,7 @@ class Curve:
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(float(self.config.get("sleep", 0)))
         loss = (float(self.config["x"]) - 0.3) ** 2 + 1 / self.epoch + 0.01 * self.noise.random()
-        loss = {"nan": math.nan, "inf": math.inf, "rise": loss + self.epoch}.get(fault or "", loss)
+        loss = {"nan": math.nan, "inf": math.inf, "rise": loss + self.epoch}.get(fault, loss)
         return {"val_loss": loss, "val_accuracy": 1 / (1 + loss), "train_loss": loss / 2, "train_accuracy": 0.5}
 
     def state_dict(self) -> dict[str, Any]:
@@ -77,6 +82,13 @@ class Unexaminable:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.curve.load_state_dict(state)
+
+
+class Unreadable(Unexaminable):
+    """A trainable whose state holds an object that `weights_only` does not read."""
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"curve": self.curve}
 
 
 def build(config: Mapping[str, Any], model: object, data: object, device: str) -> Curve:

@@ -197,14 +197,21 @@ class RunnerContract:
 
     @pytest.mark.parametrize("wrong", [{"patience": 0}, {"patience": 2.5}, {"threshold": -1.0}])
     def test_a_wrong_patience_or_threshold_is_named_before_anything_is_trained(
-        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path, log: Path, wrong: dict[str, float]
+        self, runner: Runner, log: Path, wrong: dict[str, Any]
     ) -> None:
-        runner = build(self.faulty(job, **wrong), checkpoints)
+        (crash,) = train(runner, suggestion(**wrong))
+        assert isinstance(crash, Crash)
+        assert f"`{next(iter(wrong))}` must be" in crash.error
+        assert log.read_text() == ""
+
+    def test_a_state_that_could_not_be_read_again_is_a_crash_at_its_first_epoch(
+        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path
+    ) -> None:
+        runner = build(replace(job, trainable=toy.Unreadable), checkpoints)  # type: ignore[arg-type]
         try:
             (crash,) = train(runner, suggestion())
             assert isinstance(crash, Crash)
-            assert f"`{next(iter(wrong))}` must be" in crash.error
-            assert log.read_text() == ""
+            assert "may hold only tensors and plain Python values" in crash.error
         finally:
             runner.close()
 
