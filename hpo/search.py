@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from hpo import export, plugins, spacefile, worker
 from hpo.backends._backend import Answer, Backend
-from hpo.errors import HpoError, Mistake, ReplayError, TooManyCrashes
+from hpo.errors import HpoError, Mistake, ReplayError, TooManyCrashes, UnknownName
 from hpo.history import Event, History, Settled, State
 from hpo.ledger import Ledger, absolute
 from hpo.runners import _slots
 from hpo.runners._runner import Runner
 from hpo.space import SearchSpace
-from hpo.study import Budget, Settings, Study, changed, check_absent, lock
+from hpo.study import Budget, Settings, Study, changed, check_absent, is_locked, lock, locked
 from hpo.trial import Crash, Decision, Report, Suggestion
 from hpo.worker import Build, Job
 
@@ -56,11 +56,15 @@ def search(
         studies: the folder of the studies.
         trials, epochs, time: the budget: trials begun, epochs trained, seconds of search.
         watch: called after each event with the event and the ledger.
-        settings: the fields of `hpo.study.Settings`: backend, options, seed, runner, devices, slots, ...
+        settings: the fields of `hpo.study.Settings`: backend, options, seed, runner (inline by default),
+            devices, slots, ... A study that goes on keeps those that it was begun with.
 
     Raises Mistake (and its kinds) where an argument is wrong, TooManyCrashes, MachineError.
     """
     made = _space(space)
+    for name in settings:
+        if name not in Settings.__dataclass_fields__:
+            raise UnknownName("setting", name, Settings.__dataclass_fields__)
     chosen = Settings(**{"runner": "inline", **settings})  # type: ignore[arg-type]
     folder = Path(studies) / (study or default_name(made, chosen))
     budget = Budget(trials, epochs, time)
@@ -82,6 +86,8 @@ def begin(
 ) -> str:
     """Create a study and search it; say why it ended. Nothing is written before all of it is known to be right."""
     settings = replace(settings, storage=absolute(settings.storage))
+    if is_locked(folder):
+        raise locked(folder)
     check_absent(folder, space, settings)
     _check_trains(space, trainable)
     backend = build_backend(space, settings)

@@ -188,10 +188,7 @@ def lock(folder: Path) -> Iterator[None]:
         for left_behind in folder.glob(".*.tmp"):
             left_behind.unlink()
     except Timeout:
-        raise StudyError(
-            f"study {folder.name!r} is being searched or tested by another process; "
-            f"`hpo status {folder.name}` shows how far it is"
-        ) from None
+        raise locked(folder) from None
     except OSError as error:
         raise MachineError(f"{folder}: the study's folder cannot be made or written: {error}") from None
     try:
@@ -203,6 +200,14 @@ def lock(folder: Path) -> Iterator[None]:
                 (folder / "lock").unlink(missing_ok=True)
                 for path in fresh:
                     path.rmdir()
+
+
+def locked(folder: Path) -> StudyError:
+    """The error for a study that another process holds."""
+    return StudyError(
+        f"study {folder.name!r} is being searched or tested by another process; "
+        f"`hpo status {folder.name}` shows how far it is"
+    )
 
 
 def is_locked(folder: Path) -> bool:

@@ -286,8 +286,8 @@ def test_wrong_input_about_a_study_leaves_it_as_it_was(searched: Hpo, tmp_path: 
 
 def test_a_locked_study_is_a_plain_error(searched: Hpo, tmp_path: Path) -> None:
     with lock(tmp_path / "studies" / "s"):
-        for verb in ("resume", "test"):
-            result = searched(verb, "s")
+        for words in (("resume", "s"), ("test", "s"), (*SEARCH, "--study", "s")):
+            result = searched(*words)
             assert result.exit_code == 2
             assert "is being searched or tested by another process" in result.output
 

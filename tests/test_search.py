@@ -356,6 +356,8 @@ def test_a_search_that_nothing_is_to_train_for_says_so(tmp_path: Path) -> None:
     space = {"space": {"x": {"low": 0.0, "high": 1.0}}, "fidelity": {"high": 9}}
     with pytest.raises(Mistake, match="nothing says what to train"):
         search(space, studies=tmp_path)
+    with pytest.raises(Mistake, match="unknown setting 'bakend'; did you mean 'backend'"):
+        search(space, trainable=toy.build, studies=tmp_path, bakend="bohb")
 
 
 class Scripted:
