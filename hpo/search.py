@@ -8,25 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo import export, plugins, spacefile, worker
+from hpo import checks, export, plugins, spacefile, worker
 from hpo.backends._backend import Answer, Backend
-from hpo.errors import HpoError, Mistake, ReplayError, TooManyCrashes, UnknownName
-from hpo.history import Event, History, Settled, State
+from hpo.errors import HpoError, Mistake, UnknownName
+from hpo.history import Event, History, State
 from hpo.ledger import Ledger, absolute
+from hpo.replay import replay
 from hpo.runners import _slots
 from hpo.runners._runner import Runner
 from hpo.space import SearchSpace
 from hpo.study import Budget, Settings, Study, changed, check_absent, is_locked, lock, locked
-from hpo.trial import Crash, Decision, Report, Suggestion
+from hpo.trial import Decision, Suggestion
 from hpo.worker import Build, Job
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-MAX_CRASHES = 5
-"""Crashes in a row that stop a study."""
-MAX_FIRST_CRASHES = 3
-"""Crashes that stop a study in which no epoch was ever trained."""
 
 Watch = Callable[[Event, Ledger], None]
 """Called after each event is on record; shows the progress."""
@@ -200,32 +196,6 @@ def _tidy(history: History, checkpoints: Path) -> None:
             worker.conclude(checkpoints, trial.number)
 
 
-def replay(backend: Backend, ledger: Ledger) -> None:
-    """Bring a fresh backend to where the record ends, by asking and telling what was asked and told.
-
-    Where the process was killed between an event and the record of its decisions, they are recorded
-    now. Raises ReplayError where an answer departs from the record.
-    """
-    events = tuple(ledger.history.events)
-    for position, event in enumerate(events):
-        if isinstance(event, Suggestion):
-            answer = backend.ask()
-            if answer != event:
-                raise ReplayError(f"the record has {event}, but the backend now answers {answer}{_CHANGED}")
-        elif isinstance(event, Report | Crash):
-            decisions = backend.tell(event)
-            following = events[position + 1] if position + 1 < len(events) else None
-            recorded = following.decisions if isinstance(following, Settled) else {}
-            ended = {trial: fate for trial, fate in decisions.items() if fate is not Decision.CONTINUE}
-            if following is None:
-                ledger.settle(event, decisions)
-            elif ended != recorded:
-                raise ReplayError(f"after {event} the record has {recorded}, but the backend decides {ended}{_CHANGED}")
-
-
-_CHANGED = "; was a package or a plug-in changed since the study was begun? Its study.yaml lists the versions"
-
-
 def run(backend: Backend, runner: Runner, ledger: Ledger, budget: Budget, watch: Watch | None = None) -> str:
     """The search loop, from where backend and ledger stand until the budget is spent; says why it ended."""
     history = ledger.history
@@ -246,24 +216,24 @@ def run(backend: Backend, runner: Runner, ledger: Ledger, budget: Budget, watch:
                 if not isinstance(answer, Suggestion):
                     raise HpoError(f"the backend answered {answer!r}: neither a Suggestion, nor 'wait', nor 'done'")
                 suggestion = answer
-                _check_suggestion(suggestion, ledger)
+                checks.suggestion(suggestion, ledger)
                 ledger.suggest(suggestion)
                 _show(watch, suggestion, ledger)
             runner.start(suggestion, after=history.trials[suggestion.trial].epoch)
         if not history.running:
-            _check_crashes(history, at_end=True)
+            checks.crashes(history, at_end=True)
             if answer == "wait":
                 raise HpoError("the backend waits, but no trial is running that it could wait for")
             return f"the budget of {budget.trials} trials is spent" if full else "every configuration is trained"
         for event in runner.events():
             ledger.record(event)
             decisions = backend.tell(event)
-            _check_decisions(history, event, decisions)
+            checks.decisions(history, event, decisions)
             ledger.settle(event, decisions)
             for trial in {event.trial: None, **decisions}:
                 runner.settle(trial, decisions.get(trial, Decision.CONTINUE))
             _show(watch, event, ledger)
-            _check_crashes(history)
+            checks.crashes(history)
             if spent := _spent(budget, ledger):
                 return spent
 
@@ -285,44 +255,3 @@ def _spent(budget: Budget, ledger: Ledger) -> str | None:
     if budget.seconds is not None and ledger.elapsed >= budget.seconds:
         return f"the budget of {budget.seconds:g} seconds is spent"
     return None
-
-
-def _check_suggestion(suggestion: Suggestion, ledger: Ledger) -> None:
-    """What a backend must keep to: see `hpo/backends/_backend.py`."""
-    trial = ledger.history.trials.get(suggestion.trial)
-    problem = ledger.space.problem(suggestion.config)
-    if trial is None and suggestion.trial != len(ledger.history.trials):
-        problem = f"the next number is {len(ledger.history.trials)}"
-    elif trial is not None and trial.state is not State.PAUSED:
-        problem = f"trial {suggestion.trial} is {trial.state.value}, and only a paused one is promoted"
-    elif suggestion.until <= (trial.epoch if trial else 0):
-        problem = f"`until` must lie above epoch {trial.epoch if trial else 0}"
-    if problem is not None:
-        raise HpoError(f"the backend suggested {suggestion}: {problem}")
-
-
-def _check_decisions(history: History, event: Report | Crash, decisions: Mapping[int, Decision]) -> None:
-    """A trial that nobody decides on would leave the search waiting; one that trains cannot be settled by others."""
-    trial = history.trials[event.trial]
-    decided = decisions.get(event.trial, Decision.CONTINUE)
-    if trial.state is State.RUNNING and trial.epoch >= trial.until and decided is Decision.CONTINUE:
-        raise HpoError(f"the backend decided nothing on trial {event.trial}, which waits at epoch {trial.until}")
-    for number, decision in decisions.items():
-        if number != event.trial and decision is not Decision.CONTINUE:
-            other = history.trials.get(number)
-            if other is None or other.state is State.RUNNING:
-                raise HpoError(f"the backend settled trial {number} on an event of trial {event.trial}, but it trains")
-
-
-def _check_crashes(history: History, *, at_end: bool = False) -> None:
-    at_first = history.n_epochs == 0 and history.n_crashes >= (1 if at_end else MAX_FIRST_CRASHES)
-    if not at_first and history.crashes_in_a_row < MAX_CRASHES:
-        return
-    first = next(trial.crash for trial in history.trials.values() if trial.crash is not None)
-    n = history.n_crashes
-    what = (
-        ("the first trial" if n == 1 else f"the first {n} trials")
-        if at_first
-        else f"{history.crashes_in_a_row} trials in a row"
-    )
-    raise TooManyCrashes(f"{what} crashed; trial {first.trial} first, with {first.kind}: {first.error}")
