@@ -24,7 +24,7 @@ demo: $(VENV)/installed
 	@echo "Every trial, in the browser:  $(BIN)/hpo dashboard demo --studies $(DEMO)"
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
