@@ -156,9 +156,7 @@ def command(verb: str, folder: Path, *words: str) -> list[str]:
 
 def read(folder: Path) -> History:
     """The record of a study as it is now."""
-    ledger = Study.reopen(folder).ledger(write=False)
-    ledger.close()
-    return ledger.history
+    return Study.reopen(folder).history()[0]
 
 
 def timeless(events: list[Event]) -> list[Event]:
