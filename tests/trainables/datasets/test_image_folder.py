@@ -1,0 +1,123 @@
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from tests.trainables.datasets.contract import FilesContract, counts, samples
+from tests.trainables.datasets.pictures import folders
+from trainables.datasets import image_folder
+from trainables.faults import SetupError
+from trainables.heldout import held_out
+from trainables.splits import Files
+
+COUNTS = {"rose": 15, "daisy": 20}
+
+
+class TestCut(FilesContract):
+    dataset = image_folder
+    options: ClassVar[dict[str, Any]] = {"folder": "flowers"}
+    name = "flowers"
+    folder = "flowers"
+    classes = ("daisy", "rose")
+    n_training = (16, 12)
+    n_held_out = (4, 3)
+
+    def lay_out(self, root: Path) -> None:
+        folders(root / "flowers", COUNTS, suffix=".png")
+
+    def test_the_share_that_is_held_out_can_be_chosen(self, root: Path) -> None:
+        assert counts(image_folder.build(root, folder="flowers", held_out=0.4)) == ((12, 9), (8, 6))
+
+    def test_the_cut_follows_from_its_seed(self, root: Path) -> None:
+        cuts = [samples(image_folder.build(root, folder="flowers", seed=seed)) for seed in (0, 1, 1)]
+        assert cuts[0] != cuts[1] == cuts[2]
+        assert cuts[0] == samples(self.build(root))
+
+    def test_a_folder_elsewhere_is_given_by_its_path(self, root: Path, tmp_path: Path) -> None:
+        elsewhere = (root / "flowers").rename(tmp_path / "garden")
+        for folder_of_all in (root, None):
+            dataset = image_folder.build(folder_of_all, folder=str(elsewhere))
+            assert (dataset.name, counts(dataset)) == ("garden", (self.n_training, self.n_held_out))
+
+    def test_what_is_hidden_or_no_image_is_ignored(self, root: Path) -> None:
+        expected = samples(self.build(root))
+        for name in (".hidden.png", "notes.txt", "no_suffix"):
+            (root / "flowers/rose" / name).write_text("no picture")
+        (root / "flowers/rose/folder.png").mkdir()
+        (root / "flowers/.cache").mkdir()
+        (root / "flowers/list.csv").write_text("")
+        assert samples(self.build(root)) == expected
+
+    def test_a_suffix_may_be_written_in_capitals(self, root: Path) -> None:
+        for path in (root / "flowers/rose").iterdir():
+            path.rename(path.with_suffix(".PNG"))
+        assert counts(self.build(root)) == (self.n_training, self.n_held_out)
+
+    def test_a_class_without_an_image_is_named(self, root: Path) -> None:
+        (root / "flowers/tulip").mkdir()
+        (root / "flowers/tulip/notes.txt").write_text("")
+        with pytest.raises(SetupError, match=r"flowers/tulip: class 'tulip' has no image; put image files"):
+            self.build(root)
+
+    def test_a_class_too_small_to_be_cut_is_named(self, root: Path) -> None:
+        folders(root / "flowers", {"tulip": 1}, first=100)
+        with pytest.raises(SetupError, match=r"data set 'flowers' cannot be cut .*: class 'tulip' has 1 of 36"):
+            self.build(root)
+
+    def test_a_folder_without_classes_is_told(self, root: Path) -> None:
+        (root / "empty").mkdir()
+        with pytest.raises(SetupError, match=r"empty: holds no folder; each class needs one of its own"):
+            image_folder.build(root, folder="empty")
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"folder": None}, "`dataset.folder` must be the name or the path of a folder, but is None"),
+            ({"folder": ""}, "`dataset.folder` must be the name or the path of a folder, but is ''"),
+            ({"folder": "weeds"}, "`dataset.folder`: there is no folder .*weeds"),
+            ({"held_out": 0}, "`dataset.held_out` must be above 0 and below 1, but is 0"),
+            ({"held_out": 1.0}, "`dataset.held_out` must be above 0 and below 1, but is 1.0"),
+            ({"held_out": "0.2"}, "`dataset.held_out` must be a finite number .*, but is '0.2'"),
+            ({"seed": -1}, "`dataset.seed` must be a whole number of at least 0, but is -1"),
+        ],
+    )
+    def test_a_wrong_option_is_named(self, root: Path, options: dict[str, Any], message: str) -> None:
+        with pytest.raises(SetupError, match=message):
+            image_folder.build(root, **{**self.options, **options})
+
+
+class TestParts(FilesContract):
+    dataset = image_folder
+    options: ClassVar[dict[str, Any]] = {"folder": "flowers"}
+    name = "flowers"
+    folder = "flowers"
+    classes = ("daisy", "rose")
+    n_training = (6, 5)
+    n_held_out = (2, 3)
+
+    def lay_out(self, root: Path) -> None:
+        n = folders(root / "flowers/train", {"rose": 5, "daisy": 6})
+        n = folders(root / "flowers/test", {"rose": 3, "daisy": 2}, first=n)
+        folders(root / "flowers/val", {"rose": 1}, first=n)
+
+    def test_the_folders_train_and_test_are_the_parts(self, root: Path) -> None:
+        dataset = self.build(root)
+        for source, name in ((dataset.training(), "train"), (held_out(dataset), "test")):
+            assert isinstance(source, Files)
+            assert {path.parent.parent.name for path in source.paths} == {name}
+
+    @pytest.mark.parametrize("options", [{"held_out": 0.2}, {"seed": 0}])
+    def test_to_ask_for_a_cut_as_well_is_an_error(self, root: Path, options: dict[str, Any]) -> None:
+        with pytest.raises(SetupError, match=rf"`dataset.{next(iter(options))}` must not be given: .* train and test"):
+            image_folder.build(root, folder="flowers", **options)
+
+    @pytest.mark.parametrize(("part", "other"), [("train", "test"), ("test", "train")])
+    def test_a_class_in_one_part_alone_is_named(self, root: Path, part: str, other: str) -> None:
+        folders(root / f"flowers/{other}", {"tulip": 2}, first=100)
+        with pytest.raises(SetupError, match=rf"flowers/{part}: class 'tulip' is missing, which the other part has"):
+            self.build(root)
+
+    def test_one_of_the_folders_alone_is_a_class_without_images(self, root: Path) -> None:
+        (root / "flowers/test").rename(root / "flowers/valid")
+        with pytest.raises(SetupError, match=r"flowers/train: class 'train' has no image"):
+            self.build(root)
