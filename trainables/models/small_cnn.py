@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from torch import nn
 
+from trainables import heads
 from trainables.hyperparameters import FROM_0_BELOW_1, Config, real, whole
 from trainables.trainable import TransferModel
+from trainables.weights import refuse
 
 HYPERPARAMETERS = {
     "width": "channels of the first stage, the second has twice as many; a whole number of at least 1, default 16",
     "dropout": "share of the features dropped before the head, 0 to below 1; default 0",
 }
+READS_ALSO = ("trainables.heads",)
 LEAST_SIDE = 4
 """Pixels: two stages halve each side, and something must be left."""
 
@@ -21,8 +24,7 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
     Both sides of an image must be at least 4 pixels. A ValueError names a wrong value and its key,
     or says that there are no pretrained weights.
     """
-    if weights != "none":
-        raise ValueError(f"small_cnn has no pretrained weights: `weights` must be none, but is {weights!r}")
+    refuse(weights, "small_cnn")
     channels, *sides = shape
     if min(sides) < LEAST_SIDE:
         raise ValueError(f"small_cnn needs images of at least {LEAST_SIDE} pixels a side, but has {sides}")
@@ -30,7 +32,8 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
     dropout = real(config, "dropout", 0.0, FROM_0_BELOW_1)
     stages = {"stage1": _stage(channels, width), "stage2": _stage(width, 2 * width)}
     n_features = 2 * width * (sides[0] // 4) * (sides[1] // 4)
-    return TransferModel(stages, nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(n_features, n_classes)))
+    head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), heads.linear(n_features, n_classes, config))
+    return TransferModel(stages, head)
 
 
 def _stage(n_in: int, n_out: int) -> nn.Sequential:

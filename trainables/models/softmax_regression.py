@@ -6,17 +6,19 @@ from math import prod
 
 from torch import nn
 
+from trainables import heads
 from trainables.hyperparameters import Config
 from trainables.trainable import TransferModel
+from trainables.weights import refuse
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
+READS_ALSO = ("trainables.heads",)
 
 
 def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel:
-    """A linear classifier of images of `shape` (channels, height, width); it reads no hyperparameter.
+    """A linear classifier of images of `shape` (channels, height, width).
 
     A ValueError where `weights` are asked for: there are none.
     """
-    if weights != "none":
-        raise ValueError(f"softmax_regression has no pretrained weights: `weights` must be none, but is {weights!r}")
-    return TransferModel({"flatten": nn.Flatten()}, nn.Linear(prod(shape), n_classes))
+    refuse(weights, "softmax_regression")
+    return TransferModel({"flatten": nn.Flatten()}, heads.linear(prod(shape), n_classes, config))

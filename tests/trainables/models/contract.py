@@ -1,10 +1,11 @@
 """What every model family must keep. A model's test subclasses ModelContract and says what is its own."""
 
 from types import ModuleType
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from tests.trainables.declarations import Recording, declared
@@ -15,20 +16,44 @@ from trainables.trainable import TransferModel
 class ModelContract:
     model: ModuleType
     """The module under test."""
+    variant: str | None = None
+    """The name within a family of many: what is under test is then `model.variant(variant)`."""
     shape: tuple[int, int, int] = (3, 8, 12)
     """(channels, height, width) of the images it is tried on."""
+    stages: ClassVar[tuple[str, ...]]
+    """The names of its stages, in order."""
+    classifier: ClassVar[tuple[str, ...]] = ()
+    """Those of its stages that are no feature extractor."""
+    class_counts: ClassVar[tuple[int, ...]] = (2, 7)
+    """The numbers of classes it is tried on; the last is the one for all other tests."""
     configs: ClassVar[tuple[Config, ...]] = ({},)
     """Configurations that together read every key that the model declares; the first is the one tried."""
     weights: str = "none"
 
-    def build(self, config: Config | None = None, *, n_classes: int = 7) -> TransferModel:
+    @property
+    def family(self) -> Any:
+        """What offers `build` and, where it has pretrained weights, INPUT, WEIGHTS and `fetch`."""
+        return self.model if self.variant is None else self.model.variant(self.variant)
+
+    def build(
+        self, config: Config | None = None, *, n_classes: int | None = None, weights: str | None = None
+    ) -> TransferModel:
         torch.manual_seed(0)
-        chosen = self.configs[0] if config is None else config
-        built: TransferModel = self.model.build(chosen, shape=self.shape, n_classes=n_classes, weights=self.weights)
+        built: TransferModel = self.family.build(
+            self.configs[0] if config is None else config,
+            shape=self.shape,
+            n_classes=n_classes or self.class_counts[-1],
+            weights=weights or self.weights,
+        )
         return built
 
     def images(self, n: int = 5) -> torch.Tensor:
         return torch.rand(n, *self.shape, generator=torch.Generator().manual_seed(1))
+
+    def test_its_stages_have_the_stated_names(self) -> None:
+        model = self.build()
+        assert tuple(model.stages) == self.stages
+        assert model.classifier == self.classifier
 
     def test_stages_and_head_hold_every_parameter_exactly_once(self) -> None:
         model = self.build()
@@ -38,16 +63,27 @@ class ModelContract:
         assert set(held) == {id(parameter) for parameter in model.parameters()}
         assert list(model.head.parameters())
 
-    @pytest.mark.parametrize("n_classes", [2, 7])
-    def test_the_head_gives_one_logit_a_class(self, n_classes: int) -> None:
-        assert self.build(n_classes=n_classes)(self.images()).shape == (5, n_classes)
+    def test_the_head_gives_one_logit_a_class(self) -> None:
+        for n_classes in self.class_counts:
+            assert self.build(n_classes=n_classes)(self.images()).shape == (5, n_classes)
 
     def test_gradients_reach_every_parameter(self) -> None:
         model = self.build()
-        functional.cross_entropy(model(self.images()), torch.arange(5)).backward()  # type: ignore[no-untyped-call]
+        move_vectors(model)
+        labels = torch.arange(5) % self.class_counts[-1]
+        functional.cross_entropy(model(self.images()), labels).backward()  # type: ignore[no-untyped-call]
         for name, parameter in model.named_parameters():
             assert parameter.grad is not None, name
-            assert parameter.grad.abs().sum() > 0, name
+            assert parameter.grad.any(), name
+
+    @torch.no_grad()
+    def test_a_stage_leaves_what_it_is_given_as_it_was(self) -> None:
+        model = self.build()
+        features = model.inputs(self.images(2))
+        for name, part in [*model.stages.items(), ("head", model.head)]:
+            before = features.clone()
+            given, features = features, part(features)
+            assert torch.equal(given, before), name
 
     def test_the_weights_follow_from_the_seed_alone(self) -> None:
         one, other = self.build().state_dict(), self.build().state_dict()
@@ -59,15 +95,27 @@ class ModelContract:
         torch.testing.assert_close(together[:1], alone)
         assert torch.equal(model(self.images()), together)
 
+    def test_a_model_is_built_in_training_mode_with_all_to_train(self) -> None:
+        model = self.build()
+        assert all(module.training for module in model.modules())
+        assert all(parameter.requires_grad for parameter in model.parameters())
+
     def test_a_model_with_all_stages_frozen_trains_its_head_alone(self) -> None:
         model = self.build()
         model.freeze(model.stages)
         training = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
         assert training == {id(parameter) for parameter in model.head.parameters()}
 
+    def test_the_head_is_initialised_as_the_configuration_says(self) -> None:
+        xavier, default = (
+            last_layer(self.build({**self.configs[0], "head_init": name})) for name in ("xavier_normal", "default")
+        )
+        assert not xavier.get_parameter("bias").any()
+        assert default.get_parameter("bias").any()
+
     def test_unknown_weights_are_refused_in_words(self) -> None:
         with pytest.raises(ValueError, match=r"`weights` must be .*, but is 'no-such-weights'"):
-            self.model.build(self.configs[0], shape=self.shape, n_classes=3, weights="no-such-weights")
+            self.build(weights="no-such-weights")
 
     def test_every_key_that_is_read_is_declared_and_every_declared_key_is_read(self) -> None:
         read: set[str] = set()
@@ -76,3 +124,16 @@ class ModelContract:
             self.build(recording)
             read |= recording.read
         assert read == set(declared(self.model.__name__))
+
+
+def last_layer(model: TransferModel) -> nn.Linear | nn.Conv2d:
+    """The layer that has one output a class."""
+    return [layer for layer in model.head.modules() if isinstance(layer, nn.Linear | nn.Conv2d)][-1]
+
+
+@torch.no_grad()
+def move_vectors(model: nn.Module) -> None:
+    """Move biases and scales off the zero that some start at, where a scale lets no gradient through."""
+    for parameter in model.parameters():
+        if parameter.ndim == 1:
+            parameter.add_(0.1 * torch.rand(parameter.shape))

@@ -10,6 +10,7 @@ from trainables.models import small_cnn
 
 class TestSmallCnn(ModelContract):
     model = small_cnn
+    stages: ClassVar = ("stage1", "stage2")
     configs: ClassVar[tuple[Config, ...]] = ({"width": 6, "dropout": 0.5}, {})
 
     def test_the_width_is_that_of_the_first_stage_and_half_that_of_the_second(self) -> None:

@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import torch
 
 from tests.trainables.models.contract import ModelContract
@@ -6,6 +8,7 @@ from trainables.models import softmax_regression
 
 class TestSoftmaxRegression(ModelContract):
     model = softmax_regression
+    stages: ClassVar = ("flatten",)
 
     def test_it_is_linear_in_the_pixels(self) -> None:
         model = self.build().eval()

@@ -1,0 +1,146 @@
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.trainables.models.contract import last_layer
+from tests.trainables.models.pretrained import N_CLASSES, PretrainedContract, assert_alike
+from trainables import vision, weights
+from trainables.faults import SetupError
+from trainables.models import timm
+
+vision.torchvision()  # which timm imports
+library: Any = importlib.import_module("timm") if importlib.util.find_spec("timm") else None
+needs_timm = pytest.mark.skipif(library is None, reason="timm is an extra")
+
+
+class TimmContract(PretrainedContract):
+    model = timm
+
+    def network(self, state: dict[str, Tensor] | None) -> nn.Module:
+        torch.manual_seed(5)
+        network: nn.Module = library.create_model(self.variant, num_classes=N_CLASSES)
+        if state is not None:
+            network.load_state_dict(state)
+        return network
+
+    def test_its_weights_load_from_safetensors_too(self, tmp_path: Path) -> None:
+        path, network = tmp_path / self.family.WEIGHTS, self.network(None)
+        weights.save(network.state_dict(), path)
+        assert path.suffix == ".safetensors"
+        assert_alike(self.build(weights=str(path)), network, dict(network.state_dict()), self.last, self.images(2))
+
+
+@needs_timm
+class TestResidual(TimmContract):
+    variant = "test_resnet"
+    last = "fc."
+    shape = (3, 32, 40)
+    stages: ClassVar = ("stem", "layer1", "layer2", "layer3", "layer4", "last")
+
+
+@needs_timm
+class TestConvnext(TimmContract):
+    variant = "test_convnext"
+    last = "head.fc."
+    shape = (3, 32, 32)
+    stages: ClassVar = ("stem", "stages_0", "stages_1", "stages_2", "stages_3", "last")
+
+
+@needs_timm
+class TestEfficientnet(TimmContract):
+    variant = "test_efficientnet.r160_in1k"
+    last = "classifier."
+    shape = (3, 48, 48)
+    stages: ClassVar = ("stem", *(f"blocks_{i}" for i in range(5)), "last")
+
+
+@needs_timm
+class TestVisionTransformer(TimmContract):
+    variant = "test_vit"
+    last = "head."
+    shape = (3, 160, 160)
+    stages: ClassVar = ("network",)
+
+    def test_another_size_of_images_is_refused_by_the_only_right_one(self) -> None:
+        with pytest.raises(ValueError, match=r"`image_size` must be 160 for timm:test_vit, but images are \[160, 96\]"):
+            self.family.build({}, shape=(3, 160, 96), n_classes=2, weights="none")
+
+
+@needs_timm
+@pytest.mark.parametrize(
+    ("name", "stages"),
+    [
+        ("resnet10t", ["stem", "layer1", "layer2", "layer3", "layer4", "last"]),
+        ("mobilenetv3_small_050", ["stem", *(f"blocks_{i}" for i in range(6)), "last"]),
+        ("efficientnet_b0", ["stem", *(f"blocks_{i}" for i in range(7)), "last"]),
+        ("convnext_atto", ["stem", "stages_0", "stages_1", "stages_2", "stages_3", "last"]),
+        ("vit_tiny_patch16_224", ["network"]),
+    ],
+)
+def test_networks_become_stages_that_compute_what_they_do(name: str, stages: list[str]) -> None:
+    variant = timm.variant(name)
+    torch.manual_seed(3)
+    model = variant.build({}, shape=(3, 224, 224), n_classes=1000, weights="none").eval()
+    assert list(model.stages) == stages
+    torch.manual_seed(3)
+    network = library.create_model(name, num_classes=0).eval()
+    image = torch.rand(1, 3, 224, 224)
+    with torch.no_grad():
+        assert torch.equal(model.features(image), network(image))
+
+
+@needs_timm
+def test_the_input_is_that_of_the_weights_that_timm_offers() -> None:
+    stated = timm.variant("resnet10t").INPUT
+    assert (stated.size, stated.channels, stated.mean, stated.std) == (
+        176,
+        3,
+        (0.485, 0.456, 0.406),
+        (0.229, 0.224, 0.225),
+    )
+
+
+@needs_timm
+@pytest.mark.parametrize("name", ["resnet10tt", "resnet10t.no_such_tag"])
+def test_an_unknown_name_is_refused_with_the_nearest(name: str) -> None:
+    with pytest.raises(ValueError, match=rf"`model`: timm has no network '{name}' \(nearest: resnet10t"):
+        timm.variant(name)
+
+
+@needs_timm
+def test_images_that_a_network_cannot_take_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"`image_size`: timm:inception_v3 cannot take images of \[16, 16\]"):
+        timm.variant("inception_v3").build({}, shape=(3, 16, 16), n_classes=2, weights="none")
+
+
+@needs_timm
+def test_the_arrangement_draws_nothing_at_random() -> None:
+    torch.manual_seed(3)
+    model = timm.variant("test_resnet").build({}, shape=(3, 32, 32), n_classes=2, weights="none")
+    torch.manual_seed(3)
+    library.create_model("test_resnet", num_classes=0)
+    assert torch.equal(last_layer(model).weight, nn.Linear(96, 2).weight)
+
+
+def test_the_family_without_a_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="`model` timm needs the name of a network of timm, as in timm:resnet10t"):
+        timm.build({}, shape=(3, 32, 32), n_classes=2, weights="none")
+
+
+@needs_timm
+def test_a_network_without_weights_cannot_be_downloaded(tmp_path: Path) -> None:
+    path = tmp_path / "some.safetensors"
+    with pytest.raises(SetupError, match=rf"weights of timm:resnet200, save its state dict at {path} by hand: No"):
+        timm.variant("resnet200").fetch(path)
+    assert not path.exists()
+
+
+def test_without_timm_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)  # what Python calls a module that is not there
+    with pytest.raises(SetupError, match=r"need the package timm: pip install 'hpo\[timm\]'"):
+        timm.variant("resnet10t")

@@ -1,0 +1,35 @@
+"""The last layer of a model (ground floor of training): always fresh, one output a class."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from trainables.hyperparameters import Config, choice
+
+HYPERPARAMETERS = {"head_init": ["default", "xavier_normal"]}
+
+
+def linear(n_features: int, n_classes: int, config: Config) -> nn.Linear:
+    """(n, n_features) to (n, n_classes), initialised as `head_init` says; a ValueError where it is unknown.
+
+    `default` is PyTorch's own: weights and bias uniform, within 1 / sqrt(n_features). `xavier_normal`
+    draws the weights from a normal distribution of variance 2 / (n_features + n_classes) (Glorot and
+    Bengio 2010, there as a uniform one) and sets the bias to zero.
+    """
+    layer = nn.Linear(n_features, n_classes)
+    _initialise(layer, config)
+    return layer
+
+
+def convolution(n_features: int, n_classes: int, config: Config) -> nn.Conv2d:
+    """The same layer at each place of a map: (n, n_features, h, w) to (n, n_classes, h, w)."""
+    layer = nn.Conv2d(n_features, n_classes, kernel_size=1)
+    _initialise(layer, config)
+    return layer
+
+
+def _initialise(layer: nn.Linear | nn.Conv2d, config: Config) -> None:
+    if choice(config, "head_init", "default", ("default", "xavier_normal")) == "xavier_normal":
+        nn.init.xavier_normal_(layer.weight)
+        assert layer.bias is not None
+        nn.init.zeros_(layer.bias)

@@ -1,0 +1,44 @@
+"""AlexNet (ground floor of training): five convolutions and three fully connected layers, from torchvision.
+
+Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from trainables import heads
+from trainables.hyperparameters import Config
+from trainables.inputs import IMAGENET
+from trainables.models import _torchvision
+from trainables.trainable import TransferModel
+
+HYPERPARAMETERS: dict[str, str | list[str]] = {}
+READS_ALSO = ("trainables.heads",)
+INPUT = IMAGENET
+WEIGHTS = "alexnet.pth"
+CONVOLUTIONS = {"conv1": (0, 3), "conv2": (3, 6), "conv3": (6, 8), "conv4": (8, 10), "conv5": (10, 13)}
+"""Each with its ReLU, and the pooling that follows it."""
+LEAST_SIDE = 63
+"""Pixels: what the strides and poolings leave one of."""
+
+
+def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel:
+    """For images of `shape` (3, height, width) of at least 63 pixels a side; random weights or those at a path.
+
+    The classifier is fc6 and fc7, each with the dropout before it and the ReLU after it.
+    """
+    network = _torchvision.network("alexnet", shape, weights, head="classifier.6.", least=LEAST_SIDE)
+    stages = {
+        **_torchvision.stages(network.features, CONVOLUTIONS),
+        "pool": nn.Sequential(network.avgpool, nn.Flatten()),
+        **_torchvision.stages(network.classifier, {"fc6": (0, 3), "fc7": (3, 6)}),
+    }
+    return TransferModel(stages, heads.linear(4096, n_classes, config), classifier=("fc6", "fc7"))
+
+
+def fetch(path: Path) -> None:
+    """Download the ImageNet weights and save them at `path`."""
+    _torchvision.fetch("alexnet", path)

@@ -1,0 +1,41 @@
+"""Logistic regression (ground floor of training): one linear unit on the pixels, for two classes."""
+
+from __future__ import annotations
+
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from trainables import heads
+from trainables.hyperparameters import Config
+from trainables.trainable import TransferModel
+from trainables.weights import refuse
+
+HYPERPARAMETERS: dict[str, str | list[str]] = {}
+READS_ALSO = ("trainables.heads",)
+
+
+def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel:
+    """A classifier of images of `shape` (channels, height, width) by one linear unit z.
+
+    The logits are 0 and z, so that their cross-entropy is the binary cross-entropy of z, and the
+    probability of the second class is the logistic function of z. A ValueError where there are not two
+    classes, or where `weights` are asked for: there are none.
+    """
+    refuse(weights, "logistic_regression")
+    if n_classes != 2:
+        raise ValueError(f"`model` logistic_regression needs a data set of 2 classes, but this has {n_classes}")
+    return TransferModel({"flatten": nn.Flatten()}, _ZeroAnd(heads.linear(prod(shape), 1, config)))
+
+
+class _ZeroAnd(nn.Module):
+    """(n, features) to (n, 2): zero, and what a unit gives."""
+
+    def __init__(self, unit: nn.Linear) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def forward(self, features: Tensor) -> Tensor:
+        z = self.unit(features)
+        return torch.cat([torch.zeros_like(z), z], dim=1)

@@ -1,0 +1,33 @@
+"""ResNet-18 (ground floor of training): a residual network of eight blocks of two convolutions, from torchvision.
+
+He et al., "Deep residual learning for image recognition", 2016.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trainables import heads
+from trainables.hyperparameters import Config
+from trainables.inputs import IMAGENET
+from trainables.models import _torchvision
+from trainables.trainable import TransferModel
+
+HYPERPARAMETERS: dict[str, str | list[str]] = {}
+READS_ALSO = ("trainables.heads",)
+INPUT = IMAGENET
+WEIGHTS = "resnet18.pth"
+
+
+def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel:
+    """For images of `shape` (3, height, width); random weights or those at a path.
+
+    The stages are stem, layer1 to layer4 and pool.
+    """
+    stages, n_features = _torchvision.resnet("resnet18", shape, weights)
+    return TransferModel(stages, heads.linear(n_features, n_classes, config))
+
+
+def fetch(path: Path) -> None:
+    """Download the ImageNet weights and save them at `path`."""
+    _torchvision.fetch("resnet18", path)
