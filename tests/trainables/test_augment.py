@@ -1,0 +1,171 @@
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from tests.trainables.declarations import Recording, declared
+from tests.trainables.noises import noise, seeded
+from trainables import augment, vision
+from trainables.augment import Recipe
+from trainables.hyperparameters import Config
+
+NAMES = ["flip_jitter", "flip_rotation", "flip_jitter_rotation", "few_shot"]
+named = pytest.mark.parametrize("name", NAMES)
+TOLERANCE = 1e-4
+"""Of full brightness: sharpening and jitter enlarge what a rotation differs by on noise."""
+
+
+def built(config: Config) -> Recipe:
+    recipe = augment.recipe(config)
+    assert recipe is not None
+    return recipe
+
+
+def test_no_augmentation_is_none() -> None:
+    assert augment.recipe({}) is None
+    assert augment.recipe({"augmentation": "none", "degrees": 10}) is None
+
+
+def jittered_and_rotated(image: Tensor, drawn: list[float]) -> Tensor:
+    """By torchvision: what flip_jitter_rotation does to an image by these numbers of 0 to 1."""
+    reference = vision.transforms().functional
+    flip, brightness, contrast, saturation, hue, angle = drawn
+    if flip < 0.5:
+        image = reference.horizontal_flip(image)
+    image = reference.adjust_brightness(image, 0.6 + 0.8 * brightness)
+    image = reference.adjust_contrast(image, 2.5 * contrast)
+    image = reference.adjust_saturation(image, 0.6 + 0.8 * saturation)
+    image = reference.adjust_hue(image, -0.1 + 0.2 * hue)
+    rotated: Tensor = reference.rotate(image, -30 + 60 * angle, reference.InterpolationMode.BILINEAR)
+    return rotated
+
+
+def few_shot(image: Tensor, drawn: list[float]) -> Tensor:
+    """By torchvision: what few_shot does to an image of 24 by 30 by these numbers; both probabilities are 0.5."""
+    reference = vision.transforms().functional
+    flip, angle, top, left, sharpness, greyscale = drawn
+    if flip < 0.1:
+        image = reference.horizontal_flip(image)
+    image = reference.rotate(image, -10 + 20 * angle, reference.InterpolationMode.BILINEAR)
+    height, width = round(24 * 200 / 227), round(30 * 200 / 227)
+    places = int(top * (24 - height + 1)), int(left * (30 - width + 1))
+    image = reference.resized_crop(image, *places, height, width, [24, 30])
+    if sharpness < 0.5:
+        image = reference.adjust_sharpness(image, 2)
+    return reference.rgb_to_grayscale(image, num_output_channels=3) if greyscale < 0.5 else image
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"augmentation": "flip_jitter_rotation", "contrast": 1.5, "hue": 0.1}, jittered_and_rotated),
+        ({"augmentation": "few_shot", "sharpness_probability": 0.5, "greyscale_probability": 0.5}, few_shot),
+    ],
+    ids=["flip_jitter_rotation", "few_shot"],
+)
+def test_a_recipe_does_to_each_image_what_torchvision_does_by_the_same_numbers(config: Config, expected: Any) -> None:
+    images = noise(24, 3, 24, 30)
+    drawn = torch.rand(24, 6, generator=seeded(5)).tolist()
+    singly = torch.stack([expected(image, numbers) for image, numbers in zip(images, drawn, strict=True)])
+    torch.testing.assert_close(built(config)(images, seeded(5)), singly, atol=TOLERANCE, rtol=0)
+
+
+@named
+def test_the_images_of_a_batch_are_changed_each_in_a_way_of_its_own(name: str) -> None:
+    images = noise(1, 3, 16, 16).repeat(12, 1, 1, 1)
+    augmented = built({"augmentation": name})(images, seeded())
+    assert len({tuple(image.flatten().tolist()) for image in augmented}) == 12
+
+
+@named
+def test_the_same_generator_state_gives_the_same_images_and_the_next_state_others(name: str) -> None:
+    recipe, images, generator = built({"augmentation": name}), noise(8, 3, 16, 16), seeded()
+    first, second = recipe(images, generator), recipe(images, generator)
+    assert torch.equal(recipe(images, seeded()), first)
+    assert not torch.equal(second, first)
+
+
+@named
+def test_the_images_that_go_in_are_not_changed(name: str) -> None:
+    images = noise(8, 3, 16, 16)
+    built({"augmentation": name})(images, seeded())
+    assert torch.equal(images, noise(8, 3, 16, 16))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    name=st.sampled_from(NAMES),
+    shape=st.tuples(st.integers(1, 4), st.sampled_from([1, 3]), st.integers(1, 12), st.integers(1, 12)),
+    strength=st.floats(0, 3),
+    probability=st.floats(0, 1),
+    degrees=st.floats(0, 180),
+    seed=st.integers(0, 2**32),
+)
+def test_values_stay_in_0_to_1_and_the_shape_stays(
+    name: str, shape: tuple[int, ...], strength: float, probability: float, degrees: float, seed: int
+) -> None:
+    config: Config = {
+        "augmentation": name,
+        **dict.fromkeys(("brightness", "contrast", "saturation", "sharpness"), strength),
+        **dict.fromkeys(("flip_probability", "sharpness_probability", "greyscale_probability"), probability),
+        "degrees": degrees,
+        "hue": probability / 2,
+        "crop_share": max(probability, 0.01),
+    }
+    images = noise(*shape, seed=seed)
+    augmented = built(config)(images, seeded(seed))
+    assert augmented.shape == images.shape
+    assert augmented.dtype == torch.float32
+    assert 0 <= augmented.min() <= augmented.max() <= 1
+
+
+@named
+def test_images_of_one_channel_are_augmented_too(name: str) -> None:
+    images = noise(8, 1, 16, 16)
+    assert not torch.equal(built({"augmentation": name})(images, seeded()), images)
+
+
+def test_images_that_are_no_float32_of_0_to_1_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"images must be float32 of 0\.\.1 to be augmented, but are torch.uint8"):
+        built({"augmentation": "flip_jitter"})(torch.zeros(2, 3, 4, 4, dtype=torch.uint8), seeded())
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"augmentation": "flip"}, "`augmentation` must be one of none, flip_jitter, .*, few_shot, but is 'flip'"),
+        ({"augmentation": "flip_jitter", "brightness": -1}, "`brightness` must be of at least 0, but is -1"),
+        ({"augmentation": "flip_jitter", "hue": 0.6}, r"`hue` must be of at least 0 and at most 0\.5, but is 0\.6"),
+        ({"augmentation": "few_shot", "degrees": 181}, "`degrees` must be of at least 0 and at most 180, but is 181"),
+        ({"augmentation": "few_shot", "crop_share": 0}, "`crop_share` must be above 0 and at most 1, but is 0"),
+        ({"augmentation": "few_shot", "sharpness": -2}, "`sharpness` must be of at least 0, but is -2"),
+        *(
+            ({"augmentation": "few_shot", key: 1.5}, f"`{key}` must be of at least 0 and at most 1, but is 1.5")
+            for key in ("flip_probability", "sharpness_probability", "greyscale_probability")
+        ),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_key_and_what_is_allowed(config: Config, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        augment.recipe(config)
+
+
+def test_every_key_that_is_read_is_declared_and_every_declared_choice_builds() -> None:
+    read: set[str] = set()
+    keys = declared("trainables.augment")
+    for name in keys["augmentation"]:
+        recording = Recording({"augmentation": name})
+        assert (augment.recipe(recording) is None) == (name == "none")
+        read |= recording.read
+    assert read == set(keys)
+
+
+@named
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_same_generator_state_gives_the_same_images_on_cuda(name: str) -> None:
+    recipe, images = built({"augmentation": name, "hue": 0.1}), noise(16, 3, 24, 24)
+    on_cuda = recipe(images.to("cuda"), seeded())
+    torch.testing.assert_close(on_cuda.cpu(), recipe(images, seeded()), atol=TOLERANCE, rtol=0)

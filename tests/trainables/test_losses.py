@@ -1,0 +1,126 @@
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tests.trainables import toys
+from tests.trainables.declarations import Recording, declared
+from trainables import losses
+from trainables.hyperparameters import Config
+from trainables.trainable import TransferModel
+
+LOGITS = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
+LABELS = torch.tensor([0, 2, 1, 1, 0])
+
+
+def shares(labels: Tensor) -> Tensor:
+    return functional.one_hot(labels, 3).float()
+
+
+def test_without_keys_the_loss_is_the_mean_cross_entropy_and_nothing_is_added() -> None:
+    loss = losses.build({}, toys.model())
+    by_hand = -LOGITS.log_softmax(dim=1)[range(5), LABELS].mean()
+    torch.testing.assert_close(loss.of(LOGITS, LABELS), by_hand)
+    assert loss.penalty() is None
+
+
+@pytest.mark.parametrize("config", [{}, {"label_smoothing": 0.3}])
+def test_targets_as_shares_of_classes_give_what_labels_give(config: Config) -> None:
+    loss = losses.build(config, toys.model())
+    torch.testing.assert_close(loss.of(LOGITS, shares(LABELS)), loss.of(LOGITS, LABELS))
+
+
+def test_the_loss_of_a_mixed_target_is_the_mix_of_the_losses() -> None:
+    loss = losses.build({}, toys.model())
+    other = LABELS.roll(1)
+    mixed = loss.of(LOGITS, 0.3 * shares(LABELS) + 0.7 * shares(other))
+    torch.testing.assert_close(mixed, 0.3 * loss.of(LOGITS, LABELS) + 0.7 * loss.of(LOGITS, other))
+
+
+def test_label_smoothing_spreads_its_share_evenly_over_all_classes() -> None:
+    loss = losses.build({"label_smoothing": 0.3}, toys.model())
+    expected = losses.Loss().of(LOGITS, 0.7 * shares(LABELS) + 0.1)
+    torch.testing.assert_close(loss.of(LOGITS, LABELS), expected)
+
+
+def test_the_penalty_is_the_factor_times_the_sum_of_squares_of_the_head_s_weights_without_its_bias() -> None:
+    model = toys.model()
+    (linear,) = (layer for layer in model.head.modules() if isinstance(layer, nn.Linear))
+    nn.init.constant_(linear.weight, 2.0)
+    nn.init.constant_(linear.bias, 100.0)
+    penalty = losses.build({"l2": 0.5}, model).penalty()
+    assert penalty is not None
+    assert penalty.item() == 0.5 * linear.weight.numel() * 4
+
+
+def test_the_penalty_on_all_leaves_out_biases_and_what_batchnorm_trains() -> None:
+    model = toys.model()
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
+    squares = sum(layer.weight.square().sum().item() for layer in layers)
+    penalty = losses.build({"l2": 0.1, "l2_on": "all"}, model).penalty()
+    assert penalty is not None
+    assert penalty.item() == pytest.approx(0.1 * squares)
+
+
+def test_the_penalty_on_all_leaves_out_what_is_frozen() -> None:
+    model = toys.model()
+    model.freeze(["first"])
+    weights = losses.build({"l2": 0.1, "l2_on": "all"}, model).weights
+    trained = {name for name, value in model.named_parameters() if any(value is weight for weight in weights)}
+    assert trained == {"stages.second.0.weight", "head.1.weight"}
+
+
+def test_the_penalty_follows_the_weights_as_they_train_and_pulls_them_to_zero() -> None:
+    model = toys.model()
+    loss = losses.build({"l2": 0.25}, model)
+    (weight,) = loss.weights
+    penalty = loss.penalty()
+    assert penalty is not None
+    penalty.backward()  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(weight.grad, 2 * 0.25 * weight)
+    with torch.no_grad():
+        weight.mul_(2)
+    doubled = loss.penalty()
+    assert doubled is not None
+    torch.testing.assert_close(doubled, 4 * penalty)
+
+
+def frozen_head() -> TransferModel:
+    model = toys.model()
+    model.freeze(["head"])
+    return model
+
+
+def test_a_frozen_head_has_no_weights_to_sum_and_that_is_refused() -> None:
+    message = "`l2_on` must name a part with weights that train, where `l2` is above 0, but is 'head'"
+    with pytest.raises(ValueError, match=message):
+        losses.build({"l2": 0.1}, frozen_head())
+    assert losses.build({"l2": 0.1, "l2_on": "all"}, frozen_head()).weights
+
+
+def test_a_frozen_head_is_as_good_as_any_where_no_penalty_is_asked_for() -> None:
+    assert losses.build({"l2": 0}, frozen_head()).penalty() is None
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"label_smoothing": 1.0}, "`label_smoothing` must be of at least 0 and below 1, but is 1.0"),
+        ({"l2": -1e-4}, "`l2` must be of at least 0, but is -0.0001"),
+        ({"l2_on": "body"}, "`l2_on` must be one of head, all, but is 'body'"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_key_and_what_is_allowed(config: Config, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        losses.build(config, toys.model())
+
+
+def test_every_key_that_is_read_is_declared_and_every_declared_key_is_read() -> None:
+    recording = Recording({})
+    losses.build(recording, toys.model())
+    assert recording.read == set(declared("trainables.losses"))
+
+
+def test_the_declared_parts_are_those_that_build() -> None:
+    for name in declared("trainables.losses")["l2_on"]:
+        losses.build({"l2": 0.1, "l2_on": name}, toys.model())
