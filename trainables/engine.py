@@ -6,45 +6,110 @@ epoch ends: nothing waits for the device in between.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
-from trainables.splits import Part
+Forward = Callable[[Tensor], Tensor]
+"""From inputs (n, ...) to logits (n, classes)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """What a network sees, and the answers."""
+
+    inputs: Tensor
+    """(n, ...): images, or what a frozen part made of them."""
+    labels: Tensor
+    """int64, (n,)."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Judged(NamedTuple):
+    """What an objective says of a batch."""
+
+    minimised: Tensor
+    """What is differentiated: the loss with its penalties, a scalar."""
+    loss: Tensor
+    """What is reported: the mean over the samples, a scalar, detached."""
+    n_correct: Tensor
+    """How many samples were answered correctly, a scalar."""
+
+
+Objective = Callable[[Forward, Tensor, Tensor, torch.Generator], Judged]
+"""From the network, and a batch's inputs and labels, to what is minimised; what is random comes from the generator."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """How a training goes about it."""
+
+    optimizer: Optimizer
+    """Over the parameters that train."""
+    schedule: LRScheduler
+    """Stepped once an epoch."""
+    objective: Objective
+    batch_size: int
+    clip_norm: float | None = None
+    """Gradients are scaled down to this total norm where theirs is greater."""
 
 
 def train_epoch(
-    model: nn.Module, part: Part, optimizer: Optimizer, *, batch_size: int, generator: torch.Generator
+    network: nn.Module, forward: Forward, samples: Samples, method: Method, generator: torch.Generator
 ) -> tuple[float, float]:
-    """Train on each sample of `part` once, in an order drawn from `generator` (a CPU one).
+    """Train on each sample once, in an order drawn from `generator` (a CPU one), and step the schedule.
 
-    Returns the mean cross-entropy in nats and the accuracy in 0..1, as they were when each batch was trained.
+    Returns the mean loss and the share of correct answers, as they were when each batch was trained.
     """
-    model.train()
-    sums = _Sums(part.images.device)
-    order = torch.randperm(len(part), generator=generator).to(part.images.device)
-    for batch in batches(order, batch_size):
-        labels = part.labels[batch]
-        logits = model(part.images[batch])
-        loss = functional.cross_entropy(logits, labels)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        sums.add(loss.detach() * len(batch), logits.detach(), labels)
-    return sums.means(len(part))
+    network.train()
+    device = samples.labels.device
+    sums = _Sums(device)
+    order = torch.randperm(len(samples), generator=generator).to(device)
+    trained = [parameter for group in method.optimizer.param_groups for parameter in group["params"]]
+    for batch in batches(order, method.batch_size):
+        judged = method.objective(forward, samples.inputs[batch], samples.labels[batch], generator)
+        method.optimizer.zero_grad(set_to_none=True)
+        judged.minimised.backward()  # type: ignore[no-untyped-call]
+        if method.clip_norm is not None:
+            nn.utils.clip_grad_norm_(trained, method.clip_norm)
+        method.optimizer.step()
+        sums.add(judged.loss * len(batch), judged.n_correct)
+    method.schedule.step()
+    return sums.means(len(samples))
 
 
-def validate(model: nn.Module, part: Part, *, batch_size: int = 1024) -> tuple[float, float]:
-    """The mean cross-entropy in nats and the accuracy in 0..1 on `part`; leaves the model in evaluation mode."""
-    model.eval()
-    sums = _Sums(part.images.device)
+def validate(network: nn.Module, forward: Forward, samples: Samples, *, batch_size: int = 256) -> tuple[float, float]:
+    """The mean cross-entropy in nats and the accuracy in 0..1; leaves the network in evaluation mode."""
+    network.eval()
+    sums = _Sums(samples.labels.device)
     with torch.inference_mode():
-        for start in range(0, len(part), batch_size):
-            labels = part.labels[start : start + batch_size]
-            logits = model(part.images[start : start + batch_size])
-            sums.add(functional.cross_entropy(logits, labels, reduction="sum"), logits, labels)
-    return sums.means(len(part))
+        for start in range(0, len(samples), batch_size):
+            labels = samples.labels[start : start + batch_size]
+            logits = forward(samples.inputs[start : start + batch_size])
+            sums.add(functional.cross_entropy(logits, labels, reduction="sum"), n_correct(logits, labels))
+    return sums.means(len(samples))
+
+
+def predict(network: nn.Module, forward: Forward, samples: Samples, *, batch_size: int = 256) -> Tensor:
+    """The probability of each class for each sample, (n, classes), on the CPU; leaves evaluation mode."""
+    network.eval()
+    with torch.inference_mode():
+        starts = range(0, len(samples), batch_size)
+        logits = [forward(samples.inputs[start : start + batch_size]) for start in starts]
+        return torch.cat(logits).softmax(dim=1).cpu()
+
+
+def n_correct(logits: Tensor, labels: Tensor) -> Tensor:
+    """How many samples have their highest logit at their label, a scalar on the device."""
+    return (logits.argmax(dim=1) == labels).sum()
 
 
 def batches(order: Tensor, batch_size: int) -> list[Tensor]:
@@ -65,9 +130,9 @@ class _Sums:
         self._loss = torch.zeros((), device=device)
         self._correct = torch.zeros((), dtype=torch.int64, device=device)
 
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+    def add(self, loss: Tensor, n_correct: Tensor) -> None:
         self._loss += loss
-        self._correct += (logits.argmax(dim=1) == labels).sum()
+        self._correct += n_correct
 
     def means(self, n: int) -> tuple[float, float]:
         return float(self._loss) / n, int(self._correct) / n

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from trainables.splits import DataSet, Part
+from trainables.splits import DataSet, Source
 
 
-def held_out(dataset: DataSet) -> Part:
+def held_out(dataset: DataSet) -> Source:
     """The part of a data set that no search, no regime and no model has seen."""
     return dataset.held_out()

@@ -57,6 +57,19 @@ def choice(config: Config, key: str, default: str, allowed: Sequence[str]) -> st
     return value
 
 
+def flag(config: Config, key: str, default: bool) -> bool:
+    """The truth value at `key`; a ValueError where it is none."""
+    value = _present(config, key, default)
+    if not isinstance(value, bool):
+        raise ValueError(f"`{key}` must be true or false, but is {value!r}")
+    return value
+
+
+def optional(config: Config, key: str, least: int = 1) -> int | None:
+    """The whole number at `key`, or None where there is none; a ValueError where it is another value."""
+    return None if config.get(key) is None else whole(config, key, least, least=least)
+
+
 def _present(config: Config, key: str, default: Scalar) -> Scalar:
     value = config.get(key)
     return default if value is None else value

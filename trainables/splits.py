@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import torch
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedKFold, train_test_split
 from torch import Tensor
 
 
@@ -20,18 +21,16 @@ class Part:
     """Some images with their labels, in memory; a ValueError where they do not fit each other."""
 
     images: Tensor
-    """float32, (n, channels, height, width)."""
+    """(n, channels, height, width): uint8, where 255 is full brightness, or float32, where 1 is."""
     labels: Tensor
     """int64, (n,): the index of each image's class."""
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
-        if images.ndim != 4 or images.dtype != torch.float32:
-            raise ValueError(f"`images` must be float32 (n, channels, height, width), but are {_described(images)}")
-        if labels.ndim != 1 or labels.dtype != torch.int64:
-            raise ValueError(f"`labels` must be int64 (n,), but are {_described(labels)}")
-        if not len(images) == len(labels) > 0:
-            raise ValueError(f"a part needs a label for each image, but has {len(images)} and {len(labels)} labels")
+        if images.ndim != 4 or images.dtype not in (torch.float32, torch.uint8):
+            expected = "float32 or uint8 (n, channels, height, width)"
+            raise ValueError(f"`images` must be {expected}, but are {_described(images)}")
+        _check_labels(labels, len(images))
         if images.device != labels.device:
             raise ValueError(f"`images` lie on {images.device}, but `labels` on {labels.device}")
 
@@ -45,8 +44,9 @@ class Part:
         return channels, height, width
 
     def to(self, device: str | torch.device) -> Part:
-        """The same part on a device; no copy where it lies there already."""
-        return Part(self.images.to(device), self.labels.to(device))
+        """The same part on a device; this very one where it lies there already."""
+        images, labels = self.images.to(device), self.labels.to(device)
+        return self if images is self.images and labels is self.labels else Part(images, labels)
 
     def take(self, indices: Sequence[int]) -> Part:
         """A copy of the images at `indices`, in that order."""
@@ -54,8 +54,31 @@ class Part:
         return Part(self.images[chosen], self.labels[chosen])
 
 
+@dataclass(frozen=True, eq=False)
+class Files:
+    """Some image files with their labels, not yet read; `trainables/images.py` makes a Part of them."""
+
+    paths: tuple[Path, ...]
+    labels: Tensor
+    """int64, (n,): the index of each image's class."""
+
+    def __post_init__(self) -> None:
+        _check_labels(self.labels, len(self.paths))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: Sequence[int]) -> Files:
+        """The files at `indices`, in that order."""
+        return Files(tuple(self.paths[i] for i in indices), self.labels[torch.as_tensor(indices, dtype=torch.int64)])
+
+
+Source = Part | Files
+"""Images as a data set gives them: in memory, or as files of any size."""
+
+
 class DataSet(Protocol):
-    """A data set whose training and held-out parts are cut for good: no option changes them."""
+    """A data set whose training and held-out parts are cut for good: no seed of a search changes them."""
 
     @property
     def name(self) -> str: ...
@@ -65,13 +88,21 @@ class DataSet(Protocol):
         """The names of the classes, in the order of their labels."""
         ...
 
-    def training(self) -> Part:
+    def training(self) -> Source:
         """What a search may see: training and validation are cut out of it."""
         ...
 
-    def held_out(self) -> Part:
+    def held_out(self) -> Source:
         """What no search sees. `trainables/heldout.py` alone calls this."""
         ...
+
+
+@dataclass(frozen=True, eq=False)
+class Pretraining:
+    """Another data set, for a regime that trains on it first."""
+
+    train: Part
+    classes: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +112,7 @@ class SearchData:
     train: Part
     validation: Part
     classes: tuple[str, ...]
+    pretraining: Pretraining | None = None
 
     def __post_init__(self) -> None:
         if self.train.shape != self.validation.shape:
@@ -90,19 +122,52 @@ class SearchData:
             if low < 0 or high >= len(self.classes):
                 raise ValueError(f"labels must lie in 0..{len(self.classes) - 1}, but reach from {low} to {high}")
 
+    def to(self, device: str | torch.device) -> SearchData:
+        """The same data on a device, but for the pretraining set; these very ones where they lie there already."""
+        train, validation = self.train.to(device), self.validation.to(device)
+        unmoved = train is self.train and validation is self.validation
+        return self if unmoved else replace(self, train=train, validation=validation)
 
-def split(dataset: DataSet, *, fraction: float, seed: int) -> SearchData:
-    """Cut a stratified `fraction` (above 0, below 1, rounded up to a sample) of the training part off as validation.
 
-    The same data set, fraction and seed give the same cut. Each class keeps at least one sample on
+class Cut(NamedTuple):
+    """The training part of a data set, cut in two."""
+
+    train: Source
+    validation: Source
+
+
+def split(source: Source, *, classes: Sequence[str], fraction: float, seed: int) -> Cut:
+    """Cut a stratified `fraction` (above 0, below 1, rounded up to a sample) of a training part off as validation.
+
+    The same source, fraction and seed give the same cut. Each class keeps at least one sample on
     either side; a ValueError names the first that has too few for that.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"`fraction` must lie between 0 and 1, but is {fraction!r}")
-    part = dataset.training()
-    n_validation = math.ceil(fraction * len(part))
-    kept, cut_off = cut(part.labels, n_cut=n_validation, seed=seed, classes=dataset.classes)
-    return SearchData(part.take(kept), part.take(cut_off), dataset.classes)
+    n_validation = math.ceil(fraction * len(source))
+    kept, cut_off = cut(source.labels, n_cut=n_validation, seed=seed, classes=classes)
+    return Cut(source.take(kept), source.take(cut_off))
+
+
+def folds(source: Source, *, classes: Sequence[str], n_folds: int, seed: int) -> tuple[Cut, ...]:
+    """Cut a training part into `n_folds` stratified folds, each of which is the validation part once.
+
+    A ValueError names the first class that has fewer samples than there are folds.
+    """
+    _check_counts(source.labels, classes, n_folds, f"for {n_folds} folds")
+    cutter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    pairs = cutter.split(range(len(source)), source.labels.numpy())
+    return tuple(Cut(source.take(kept.tolist()), source.take(cut_off.tolist())) for kept, cut_off in pairs)
+
+
+def per_class(part: Part, n: int, *, seed: int, classes: Sequence[str], key: str) -> Part:
+    """`n` random images of each class, by seed; a ValueError names `key` and the first class that has fewer."""
+    _check_counts(part.labels, classes, n, f"for `{key}` = {n}")
+    draw = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(part), generator=draw)
+    labels = part.labels.cpu()[order]
+    chosen = torch.cat([order[labels == label][:n] for label in range(len(classes))])
+    return part.take(sorted(chosen.tolist()))
 
 
 def cut(labels: Tensor, *, n_cut: int, seed: int, classes: Sequence[str]) -> tuple[list[int], list[int]]:
@@ -115,14 +180,25 @@ def cut(labels: Tensor, *, n_cut: int, seed: int, classes: Sequence[str]) -> tup
     if not 0 < n_cut < n:
         raise ValueError(f"{n_cut} of {n} samples cannot be cut off: both sides need at least one")
     needed = max(-(-n // n_cut), -(-n // (n - n_cut)))
+    _check_counts(labels, classes, needed, f"to cut {n_cut} off, stratified", "; a cut nearer to one half needs fewer")
+    kept, cut_off = train_test_split(range(n), test_size=n_cut, stratify=labels.cpu().numpy(), random_state=seed)
+    return sorted(kept), sorted(cut_off)
+
+
+def _check_counts(labels: Tensor, classes: Sequence[str], needed: int, purpose: str, remedy: str = "") -> None:
     for name, count in zip(classes, torch.bincount(labels, minlength=len(classes)).tolist(), strict=True):
         if count < needed:
             raise ValueError(
-                f"class {name!r} has {count} of {n} samples: to cut {n_cut} off, stratified, "
-                f"each class needs at least {needed}; a cut nearer to one half needs fewer"
+                f"class {name!r} has {count} of {len(labels)} samples: {purpose}, "
+                f"each class needs at least {needed}{remedy}"
             )
-    kept, cut_off = train_test_split(range(n), test_size=n_cut, stratify=labels.cpu().numpy(), random_state=seed)
-    return sorted(kept), sorted(cut_off)
+
+
+def _check_labels(labels: Tensor, n_images: int) -> None:
+    if labels.ndim != 1 or labels.dtype != torch.int64:
+        raise ValueError(f"`labels` must be int64 (n,), but are {_described(labels)}")
+    if not n_images == len(labels) > 0:
+        raise ValueError(f"a part needs a label for each image, but has {n_images} and {len(labels)} labels")
 
 
 def _described(tensor: Tensor) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from trainables.splits import Part
@@ -39,55 +40,106 @@ class Trainable(Protocol):
         ...
 
 
+HEAD = "head"
+"""The name of the head, beside those of the stages."""
+
+
 class TransferModel(nn.Module):
     """An image classifier as named stages in order, and a head that gives one logit a class.
 
-    Images (n, channels, height, width) go through each stage, then the head: (n, n_classes).
+    Images (n, channels, height, width), uint8 of 0..255 or float of 0..1, are normalised and go
+    through each stage, then the head: (n, n_classes).
     """
 
-    def __init__(self, stages: Mapping[str, nn.Module], head: nn.Module) -> None:
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, stages: Mapping[str, nn.Module], head: nn.Module, *, classifier: Iterable[str] = ()) -> None:
+        """`classifier` names the stages at the end that are no feature extractor: fully connected layers."""
         super().__init__()
+        if HEAD in stages:
+            raise ValueError(f"no stage may have the name {HEAD!r}")
         self.stages = nn.ModuleDict(dict(stages))
         self.head = head
+        self.classifier = tuple(classifier)
+        if list(stages)[len(stages) - len(self.classifier) :] != list(self.classifier):
+            raise ValueError(f"the classifier must be the last of the stages, but is {', '.join(self.classifier)}")
         self._frozen: frozenset[str] = frozenset()
+        # Not in the state: they follow from the data set or the model, never from training.
+        self.register_buffer("mean", torch.zeros(1, 1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.ones(1, 1, 1, 1), persistent=False)
+
+    def normalize(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        """From now on subtract `mean` from an image of 0..1 and divide it by `std`; one value each a channel."""
+        self.mean = torch.tensor(list(mean), device=self.mean.device).reshape(1, -1, 1, 1)
+        self.std = torch.tensor(list(std), device=self.std.device).reshape(1, -1, 1, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        features = images
-        for stage in self.stages.values():
-            features = stage(features)
-        logits: Tensor = self.head(features)
+        logits: Tensor = self.head(self.features(images))
         return logits
+
+    def features(self, images: Tensor) -> Tensor:
+        """What the head sees of images."""
+        return self.between(self.inputs(images), 0, len(self.stages))
+
+    def inputs(self, images: Tensor) -> Tensor:
+        """What the first stage sees of images: float32, normalised."""
+        if images.dtype == torch.uint8:
+            images = images.float().div_(255)
+        return (images - self.mean) / self.std
+
+    def between(self, features: Tensor, first: int, last: int) -> Tensor:
+        """Features that enter stage number `first`, as they leave the stage before number `last`."""
+        for stage in list(self.stages.values())[first:last]:
+            features = stage(features)
+        return features
 
     @property
     def frozen(self) -> frozenset[str]:
-        """The names of the stages that do not train."""
+        """The names of the stages (and `head`) that do not train."""
         return self._frozen
 
-    def freeze(self, names: Iterable[str]) -> None:
-        """Freeze exactly the named stages: all others, and the head, train. A ValueError names an unknown one.
+    @property
+    def n_frozen_first(self) -> int:
+        """How many of the first stages are frozen, up to the first that trains."""
+        names = list(self.stages)
+        return next((i for i, name in enumerate(names) if name not in self._frozen), len(names))
 
-        A frozen stage has no gradients and stays in evaluation mode, so neither its weights nor its
-        running statistics move, and it drops nothing out. Build the optimizer after freezing.
+    def freeze(self, names: Iterable[str]) -> None:
+        """Freeze exactly the named stages (`head` is one of the names): all others train.
+
+        A ValueError names an unknown one, or says that nothing is left to train. A frozen stage has no
+        gradients and stays in evaluation mode, so neither its weights nor its running statistics
+        move, and it drops nothing out. Build the optimizer after freezing.
         """
         frozen = frozenset(names)
-        if unknown := sorted(frozen - set(self.stages)):
-            raise ValueError(f"unknown stage {unknown[0]!r} (allowed: {', '.join(self.stages)})")
+        parts = self._parts()
+        if unknown := sorted(frozen - set(parts)):
+            raise ValueError(f"unknown stage {unknown[0]!r} (allowed: {', '.join(parts)})")
+        if not any(list(part.parameters()) for name, part in parts.items() if name not in frozen):
+            named = ", ".join(name for name in parts if name in frozen)
+            raise ValueError(f"nothing is left to train: {named} would be frozen, and the rest has no weights")
         self._frozen = frozen
-        for name, stage in self.stages.items():
-            stage.requires_grad_(name not in frozen)
+        for name, part in parts.items():
+            part.requires_grad_(name not in frozen)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> TransferModel:
         """Set training or evaluation mode; frozen stages stay in evaluation mode."""
         super().train(mode)
+        parts = self._parts()
         for name in self._frozen:
-            self.stages[name].eval()
+            parts[name].eval()
         return self
 
+    def state_of(self, names: Iterable[str]) -> dict[str, Tensor]:
+        """The weights and running statistics of the named stages (and `head`), live."""
+        prefixes = tuple(f"{HEAD}." if name == HEAD else f"stages.{name}." for name in names)
+        return {key: value for key, value in self.state_dict().items() if key.startswith(prefixes)}
+
     def trained_state(self) -> dict[str, Tensor]:
-        """The weights and running statistics of the head and of each stage that is not frozen, live."""
-        prefixes = tuple(f"stages.{name}." for name in self._frozen)
-        return {key: value for key, value in self.state_dict().items() if not key.startswith(prefixes)}
+        """The weights and running statistics of all that is not frozen, live."""
+        return self.state_of(name for name in self._parts() if name not in self._frozen)
 
     def load_trained_state(self, state: Mapping[str, Tensor]) -> None:
         """Take in a `trained_state`; a ValueError where it is that of another model or freezing."""
@@ -95,3 +147,6 @@ class TransferModel(nn.Module):
         if differing := sorted(own.keys() ^ state.keys()):
             raise ValueError(f"the state does not belong to this model: only one of them has {differing[0]!r}")
         self.load_state_dict(dict(state), strict=False)
+
+    def _parts(self) -> dict[str, nn.Module]:
+        return {**dict(self.stages.items()), HEAD: self.head}

@@ -4,77 +4,174 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
+from functools import cache, partial
 from typing import Any
 
 import torch
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch import Tensor
+from torch.nn import functional
 
-from trainables import engine
+from trainables import augment, engine, features, losses, mixing, optimizers
+from trainables.engine import Forward, Judged, Method, Objective, Samples
+from trainables.hyperparameters import Config, whole
 from trainables.seeding import random_state, set_random_state
 from trainables.splits import Part, SearchData
 from trainables.trainable import TransferModel
 
+HYPERPARAMETERS = {
+    "batch_size": "images a step of the optimizer, a whole number of at least 1; default 64",
+}
+READS_ALSO = ("trainables.optimizers", "trainables.losses", "trainables.augment", "trainables.mixing")
+
+
+def build(config: Config, model: TransferModel, data: SearchData, device: str, *, lr: str = "lr") -> Training:
+    """The training of all that is not frozen in `model`, as `config` says, on `device` (cpu, cuda, cuda:1, ...).
+
+    Freeze before, and seed torch before the model is built: its weights, the order of the samples and
+    dropout all follow from that. `lr` names the key of the learning rate. A ValueError names a wrong
+    value and its key.
+    """
+    objective, varies = classification(config, model, len(data.classes))
+    return Training(model, data, method(config, model, objective, device, lr=lr), device, varies=varies)
+
+
+def classification(
+    config: Config, model: TransferModel, n_classes: int, *, plain: bool = False
+) -> tuple[Objective, bool]:
+    """The objective of a classifier as `config` says, and whether it changes images at random.
+
+    `plain`: on images as they are, whatever `config` says of augmentation and mixing.
+    """
+    recipe, mix = (None, None) if plain else (augment.recipe(config), mixing.mixing(config))
+    objective = Classification(losses.build(config, model), n_classes, recipe, mix)
+    return objective, recipe is not None or mix is not None
+
+
+def method(config: Config, model: TransferModel, objective: Objective, device: str, *, lr: str = "lr") -> Method:
+    """How to train all that is not frozen in `model`, which is moved to `device`; `lr` names the key of its rate."""
+    model.to(device)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = optimizers.build(trained, config, lr=lr)
+    schedule = optimizers.schedule(optimizer, config)
+    return Method(optimizer, schedule, objective, whole(config, "batch_size", 64), optimizers.clip(config))
+
+
+class Classification:
+    """The objective of a classifier: its loss on images that may be changed at random and mixed before."""
+
+    def __init__(
+        self, loss: losses.Loss, n_classes: int, recipe: augment.Recipe | None, mix: mixing.Mixing | None
+    ) -> None:
+        self._loss = loss
+        self._n_classes = n_classes
+        self._recipe = recipe
+        self._mix = mix
+
+    def __call__(self, forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> Judged:
+        targets = labels
+        if (self._recipe or self._mix) and inputs.dtype == torch.uint8:
+            inputs = inputs.float().div_(255)
+        if self._recipe is not None:
+            inputs = self._recipe(inputs, generator)
+        if self._mix is not None:
+            inputs, targets = self._mix(inputs, functional.one_hot(labels, self._n_classes).float(), generator)
+        logits = forward(inputs)
+        loss, penalty = self._loss.of(logits, targets), self._loss.penalty()
+        minimised = loss if penalty is None else loss + penalty
+        return Judged(minimised, loss.detach(), engine.n_correct(logits.detach(), labels))
+
 
 class Training:
-    """Trains what a regime left unfrozen in a model, with the optimizer and schedule it was given.
+    """Trains what a regime left unfrozen in a model, by the method it was given.
 
-    The model lies on the device of the data, and the optimizer holds the parameters that train.
+    Where images are as they are in every epoch, what the first frozen stages make of them is computed
+    once (`trainables/features.py`).
 
     All that is random follows from torch's global generators as they are when the training is built:
-    the order of the samples by a generator of its own, dropout and the like by the global ones, which
-    are set back at each step to where the last one left them. So what else draws random numbers in
-    the process, another training for one, changes nothing here.
+    the order of the samples and what is random in the objective by a generator of its own, dropout and
+    the like by the global ones, which are set back at each step to where the last one left them. So
+    what else draws random numbers in the process, another training for one, changes nothing here.
     """
 
     def __init__(
-        self, model: TransferModel, data: SearchData, optimizer: Optimizer, schedule: LRScheduler, *, batch_size: int
+        self,
+        model: TransferModel,
+        data: SearchData,
+        method: Method,
+        device: str,
+        *,
+        varies: bool = False,
+        judged: TransferModel | None = None,
     ) -> None:
-        self._model = model
-        self._data = data
-        self._optimizer = optimizer
-        self._schedule = schedule
-        self._batch_size = batch_size
-        self._device = data.train.images.device
+        """`varies`: the objective changes images at random. `judged`: the model to validate, if it is another."""
+        self.model = judged or model
+        self._trained = model
+        self._data = data.to(device)
+        self._method = method
+        self._first_stage = 0 if varies else model.n_frozen_first
         self._order = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
-        self._random = random_state(self._device)
+        self._random = random_state(device)
+        self._device = device
         self._epoch = 0
+        # Over all weights of a network it takes longer than an epoch of its head, and frozen ones do not change.
+        self._fingerprint = cache(features.fingerprint)
 
     def step(self) -> Mapping[str, float]:
+        samples = self._samples(self._trained, self._data.train, self._first_stage)
         set_random_state(self._random, self._device)
-        train_loss, train_accuracy = engine.train_epoch(
-            self._model, self._data.train, self._optimizer, batch_size=self._batch_size, generator=self._order
-        )
+        forward = partial(_forward, self._trained, self._first_stage)
+        train_loss, train_accuracy = engine.train_epoch(self._trained, forward, samples, self._method, self._order)
         self._random = random_state(self._device)
-        self._schedule.step()
         self._epoch += 1
-        val_loss, val_accuracy = engine.validate(self._model, self._data.validation)
+        validation = self.evaluate(self._data.validation)
         return {
-            "val_loss": val_loss,
-            "val_accuracy": val_accuracy,
+            "val_loss": validation["loss"],
+            "val_accuracy": validation["accuracy"],
             "train_loss": train_loss,
             "train_accuracy": train_accuracy,
         }
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "weights": self._model.trained_state(),
-            "optimizer": self._optimizer.state_dict(),
-            "schedule": self._schedule.state_dict(),
+            "weights": self._trained.trained_state(),
+            "optimizer": self._method.optimizer.state_dict(),
+            "schedule": self._method.schedule.state_dict(),
             "random": self._random,
             "order": self._order.get_state(),
             "epoch": self._epoch,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._model.load_trained_state(state["weights"])
+        self._trained.load_trained_state(state["weights"])
         # The optimizer would go on in the very tensors it is given.
-        self._optimizer.load_state_dict(deepcopy(state["optimizer"]))
-        self._schedule.load_state_dict(deepcopy(state["schedule"]))
+        self._method.optimizer.load_state_dict(deepcopy(state["optimizer"]))
+        self._method.schedule.load_state_dict(deepcopy(state["schedule"]))
         self._random = self._random | state["random"]
         self._order.set_state(state["order"])
         self._epoch = state["epoch"]
 
     def evaluate(self, part: Part) -> Mapping[str, float]:
-        loss, accuracy = engine.validate(self._model, part.to(self._device))
+        first = self.model.n_frozen_first
+        samples = self._samples(self.model, part.to(self._device), first)
+        loss, accuracy = engine.validate(self.model, partial(_forward, self.model, first), samples)
         return {"loss": loss, "accuracy": accuracy}
+
+    def predict(self, part: Part) -> Tensor:
+        first = self.model.n_frozen_first
+        samples = self._samples(self.model, part.to(self._device), first)
+        return engine.predict(self.model, partial(_forward, self.model, first), samples)
+
+    def _samples(self, model: TransferModel, part: Part, first_stage: int) -> Samples:
+        """What enters stage number `first_stage` of a part, those before it being frozen."""
+        if first_stage == 0:
+            return Samples(part.images, part.labels)
+        fingerprint = self._fingerprint(model, first_stage)
+        return Samples(features.of(model, part, first_stage, fingerprint), part.labels)
+
+
+def _forward(model: TransferModel, first_stage: int, inputs: Tensor) -> Tensor:
+    """The logits of what enters stage number `first_stage`: of images where that is 0."""
+    # A copy of features, as a stage may work in place on what it is given, and they are kept.
+    inputs = model.inputs(inputs) if first_stage == 0 else inputs.clone()
+    logits: Tensor = model.head(model.between(inputs, first_stage, len(model.stages)))
+    return logits

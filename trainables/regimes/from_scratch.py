@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from trainables import optimizers
-from trainables.hyperparameters import Config, whole
+from trainables import training
+from trainables.hyperparameters import Config
 from trainables.splits import SearchData
 from trainables.trainable import Trainable, TransferModel
-from trainables.training import Training
 
-HYPERPARAMETERS = {
-    "batch_size": "images a step of the optimizer, a whole number of at least 1; default 64",
-}
-READS_ALSO = ("trainables.optimizers",)
+HYPERPARAMETERS: dict[str, str | list[str]] = {}
+READS_ALSO = ("trainables.training",)
+PRETRAINED = False
+"""The model comes with random weights, whatever weights the task names for other regimes."""
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
@@ -21,8 +20,4 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
     follow from that.
     """
     model.freeze(())
-    model.to(device)
-    optimizer = optimizers.build(model.parameters(), config)
-    schedule = optimizers.schedule(optimizer, config)
-    on_device = SearchData(data.train.to(device), data.validation.to(device), data.classes)
-    return Training(model, on_device, optimizer, schedule, batch_size=whole(config, "batch_size", 64))
+    return training.build(config, model, data, device)

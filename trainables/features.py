@@ -1,0 +1,84 @@
+"""Features of frozen stages (ground floor of training): computed once for all trials that share them.
+
+Frozen stages in evaluation mode give the same features of the same image in every epoch of every trial.
+So they are computed once and kept in memory, found again by what they depend on: the images, the
+weights and the form of the stages, and the normalisation. The last used are kept, up to a limit, and
+none longer than the part that they belong to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import weakref
+from collections import OrderedDict
+from math import prod
+
+import torch
+from torch import Tensor
+
+from trainables.splits import Part
+from trainables.trainable import TransferModel
+
+LIMIT_BYTES = 6 * 2**30
+"""What is kept at most, over all data sets and models of a process."""
+BATCH_SIZE = 64
+"""Images at a time, so that what is in between needs little memory."""
+
+_kept: OrderedDict[tuple[int, str], Tensor] = OrderedDict()
+"""Features by the id of their part, which is alive as long as that is a key; the last used at the end."""
+
+
+def of(model: TransferModel, part: Part, n_stages: int, fingerprint: str) -> Tensor:
+    """The features of a part after the first `n_stages` stages, which must be frozen; on the part's device.
+
+    `fingerprint` is that of these stages. Shape (n, ...). They are computed in evaluation mode, whatever
+    mode the model is in, and without gradients. They are kept: change nothing in place.
+    """
+    key = (id(part), fingerprint)
+    features = _kept.pop(key, None)
+    if features is None:
+        features = _computed(model, part, n_stages)
+        weakref.finalize(part, _kept.pop, key, None)
+    _kept[key] = features
+    while len(_kept) > 1 and sum(each.nbytes for each in _kept.values()) > LIMIT_BYTES:
+        _kept.popitem(last=False)
+    return features
+
+
+def width(model: TransferModel, part: Part) -> int:
+    """How many numbers the head sees of an image of this part."""
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        shape = model.features(part.images[:1].to(model.mean.device)).shape[1:]
+    model.train(training)
+    return prod(shape)
+
+
+def fingerprint(model: TransferModel, n_stages: int) -> str:
+    """What the features after the first stages depend on beside the images, as a hash."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name in list(model.stages)[:n_stages]:
+        stage = model.stages[name]
+        digest.update(repr(stage).encode())
+        for key, value in stage.state_dict().items():
+            digest.update(key.encode())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    for statistics in (model.mean, model.std):
+        digest.update(statistics.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _computed(model: TransferModel, part: Part, n_stages: int) -> Tensor:
+    training = model.training
+    model.eval()
+    features: Tensor | None = None
+    with torch.no_grad():
+        for start in range(0, len(part), BATCH_SIZE):
+            batch = model.between(model.inputs(part.images[start : start + BATCH_SIZE]), 0, n_stages)
+            if features is None:
+                features = torch.empty((len(part), *batch.shape[1:]), dtype=batch.dtype, device=batch.device)
+            features[start : start + BATCH_SIZE] = batch
+    model.train(training)
+    assert features is not None, "a part holds at least one image"
+    return features

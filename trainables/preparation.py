@@ -1,0 +1,136 @@
+"""From a data set to what a regime receives (ground floor of training): cut, read, brought to a model's form.
+
+A preparation belongs to one task: it cuts validation out of the training part once, and reads the images
+of the last form that was asked for once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from trainables import images, splits
+from trainables.faults import SetupError
+from trainables.hyperparameters import Config, choice, flag, optional
+from trainables.images import Form
+from trainables.inputs import Input
+from trainables.splits import Cut, DataSet, Part, Pretraining, SearchData, Source
+from trainables.trainable import TransferModel
+
+HYPERPARAMETERS = {
+    "image_size": "pixels a side that images are brought to, a whole number of at least 1; default the model's",
+    "resize": ["crop", "squash"],
+    "skip_unreadable": [True, False],
+    "normalization": ["model", "data", "none"],
+}
+
+Groups = Mapping[str, Sequence[str]]
+"""New classes, each with the names of the old ones that it holds."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How validation is cut out of the training part: a stratified fraction, or each of some folds in turn."""
+
+    fraction: float | None = 0.2
+    folds: int | None = None
+    seed: int = 42
+
+
+class Preparation:
+    """The training part of a data set, cut; its images are read when they are asked for."""
+
+    def __init__(
+        self,
+        dataset: DataSet,
+        validation: Validation,
+        *,
+        groups: Groups | None = None,
+        pretraining: DataSet | None = None,
+        device: str = "cpu",
+    ) -> None:
+        """`device`: where regimes receive the images. A SetupError where the data set cannot be cut or grouped so."""
+        self._name = dataset.name
+        self._mapping = _mapping(dataset.classes, groups)
+        self.classes = tuple(groups) if groups else dataset.classes
+        source = self.grouped(dataset.training())
+        try:
+            self._cuts = _cuts(source, self.classes, validation)
+        except ValueError as error:
+            raise SetupError(f"data set {dataset.name!r}: {error}") from None
+        self._pretraining = pretraining
+        self._device = device
+        self._read: tuple[Form, tuple[SearchData, ...]] | None = None
+
+    def folds(self, form: Form) -> tuple[SearchData, ...]:
+        """What a regime receives, once for each fold; one where validation is a fraction. Images are read once."""
+        if self._read is None or self._read[0] != form:
+            self._read = None  # frees the memory before more is taken
+            try:
+                pretraining = self._first(form)
+                self._read = form, tuple(self._fold(cut, form, pretraining).to(self._device) for cut in self._cuts)
+            except ValueError as error:
+                raise SetupError(f"data set {self._name!r}: {error}") from error
+        return self._read[1]
+
+    def grouped(self, source: Source) -> Source:
+        """A source of the data set with the labels of the groups; images of no group are left out."""
+        if self._mapping is None:
+            return source
+        labels = self._mapping[source.labels]
+        chosen = (labels >= 0).nonzero().squeeze(1).tolist()
+        return replace(source.take(chosen), labels=labels[chosen])
+
+    def _first(self, form: Form) -> Pretraining | None:
+        if self._pretraining is None:
+            return None
+        return Pretraining(images.load(self._pretraining.training(), form), self._pretraining.classes)
+
+    def _fold(self, cut: Cut, form: Form, pretraining: Pretraining | None) -> SearchData:
+        train, validation = images.load(cut.train, form), images.load(cut.validation, form)
+        if pretraining is not None and pretraining.train.shape != train.shape:
+            raise SetupError(
+                f"images of the pretraining set are {pretraining.train.shape} (channels, height, width), those of the "
+                f"data set {train.shape}: give both one `image_size`, and number of channels by the model"
+            )
+        return SearchData(train, validation, self.classes, pretraining)
+
+
+def form(config: Config, expected: Input) -> Form:
+    """The form that images are brought to for a model that expects `expected`."""
+    size = optional(config, "image_size") or expected.size
+    resize = choice(config, "resize", "crop", images.RESIZES)
+    return Form(size, expected.channels, resize, flag(config, "skip_unreadable", False))
+
+
+def normalize(model: TransferModel, config: Config, expected: Input, train: Part) -> None:
+    """Let `model` normalise images: by its own statistics (default), by those of the training part, or not at all."""
+    kind = choice(config, "normalization", "model", ("model", "data", "none"))
+    if kind == "data":
+        model.normalize(*images.statistics(train))
+    elif kind == "model" and expected.mean is not None and expected.std is not None:
+        model.normalize(expected.mean, expected.std)
+
+
+def _cuts(source: Source, classes: tuple[str, ...], validation: Validation) -> tuple[Cut, ...]:
+    if validation.folds is not None:
+        return splits.folds(source, classes=classes, n_folds=validation.folds, seed=validation.seed)
+    assert validation.fraction is not None, "validation is a fraction or folds"
+    return (splits.split(source, classes=classes, fraction=validation.fraction, seed=validation.seed),)
+
+
+def _mapping(classes: tuple[str, ...], groups: Groups | None) -> torch.Tensor | None:
+    """For each old label the new one, -1 for none; a SetupError names a class that is unknown or in two groups."""
+    if not groups:
+        return None
+    mapping = torch.full((len(classes),), -1, dtype=torch.int64)
+    for label, (group, names) in enumerate(groups.items()):
+        for name in names:
+            if name not in classes:
+                raise SetupError(f"`groups.{group}`: there is no class {name!r} (allowed: {', '.join(classes)})")
+            if mapping[classes.index(name)] >= 0:
+                raise SetupError(f"`groups.{group}`: class {name!r} stands in two groups")
+            mapping[classes.index(name)] = label
+    return mapping

@@ -1,0 +1,17 @@
+"""Full fine-tuning (ground floor of training): every weight trains, from pretrained ones, all at one learning rate."""
+
+from __future__ import annotations
+
+from trainables import training
+from trainables.hyperparameters import Config
+from trainables.splits import SearchData
+from trainables.trainable import Trainable, TransferModel
+
+HYPERPARAMETERS: dict[str, str | list[str]] = {}
+READS_ALSO = ("trainables.training",)
+
+
+def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
+    """A training of all of `model`, from the weights it comes with; a ValueError names a wrong value and its key."""
+    model.freeze(())
+    return training.build(config, model, data, device)

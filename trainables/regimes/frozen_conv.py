@@ -1,0 +1,20 @@
+"""Frozen convolutions (ground floor of training): all fully connected layers train, the features before them do not."""
+
+from __future__ import annotations
+
+from trainables import training
+from trainables.hyperparameters import Config
+from trainables.splits import SearchData
+from trainables.trainable import Trainable, TransferModel
+
+HYPERPARAMETERS: dict[str, str | list[str]] = {}
+READS_ALSO = ("trainables.training",)
+
+
+def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
+    """A training of the head and of the stages of the classifier; a ValueError names a wrong value and its key.
+
+    Of a model whose head is its one fully connected layer, it is a linear probe.
+    """
+    model.freeze(name for name in model.stages if name not in model.classifier)
+    return training.build(config, model, data, device)

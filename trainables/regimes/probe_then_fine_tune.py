@@ -1,0 +1,46 @@
+"""Probe, then fine-tune (ground floor of training): the head first, then the last stages with it.
+
+A head that is random when the stages begin to train distorts them; one that was probed before does so
+less (A. Kumar et al., Fine-Tuning can Distort Pretrained Features and Underperform
+Out-of-Distribution, ICLR 2022, arXiv 2202.10054).
+"""
+
+from __future__ import annotations
+
+from trainables import training
+from trainables.hyperparameters import Config, optional, whole
+from trainables.phases import Phase, Phases
+from trainables.splits import SearchData
+from trainables.trainable import Trainable, TransferModel
+from trainables.training import Training
+
+HYPERPARAMETERS = {
+    "probe_epochs": "epochs of the probe at most, a whole number of at least 1; default 10",
+    "probe_patience": "epochs without a lower validation loss that end the probe, a whole number of at least 1",
+    "probe_lr": "learning rate of the probe, above 0; default 1e-3",
+    "n_stages": "how many of the last stages with weights are fine-tuned with the head, at least 1; default all",
+}
+READS_ALSO = ("trainables.training",)
+
+
+def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
+    """The probe at `probe_lr`, then the fine-tuning at `lr`; the epochs of both count.
+
+    The optimizer, the schedule and all else are the same in both phases, and begin anew with the second.
+    A ValueError names a wrong value and its key.
+    """
+    weighty = [name for name, stage in model.stages.items() if list(stage.parameters())]
+    n_stages = whole(config, "n_stages", len(weighty))
+    if n_stages > len(weighty):
+        raise ValueError(f"`n_stages` must be at most {len(weighty)}: so many stages have weights; but is {n_stages}")
+
+    def probe() -> Training:
+        model.freeze(model.stages)
+        return training.build(config, model, data, device, lr="probe_lr")
+
+    def fine_tune() -> Training:
+        model.freeze(weighty[: len(weighty) - n_stages])
+        return training.build(config, model, data, device)
+
+    first = Phase(probe, whole(config, "probe_epochs", 10), optional(config, "probe_patience"))
+    return Phases(model, [first, Phase(fine_tune)])
