@@ -75,6 +75,13 @@ def studies_option(verb: F) -> F:
     )
 
 
+def data_option(verb: F) -> F:
+    """--data DIR."""
+    return click.option("--data", "folder", help=DATA_HELP)(verb)
+
+
+DATA_HELP = "The folder of the data sets and weights; $HPO_DATA or ~/.cache/hpo by default."
+
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
 
 
@@ -108,7 +115,7 @@ def spaces() -> None:
 @click.option("--slots", type=click.IntRange(1), help="Trials at once on each device; on the CPU, one a core.")
 @click.option("--set", "overrides", multiple=True, metavar="K=V", help="Override a key: space.lr.high=0.5.")
 @click.option("--storage", help="The URL of an Optuna storage, such as sqlite:///study.db; a journal by default.")
-@click.option("--data", help="The folder of the data sets; $HPO_DATA or ~/.cache/hpo by default.")
+@click.option("--data", help=DATA_HELP)
 @quiet_option
 def search(
     space: str,
@@ -221,19 +228,79 @@ def test(name: str, top: int, seeds: int, protocol: str, studies: Path) -> None:
 @click.argument("name")
 @click.option("--format", "format", default="csv", show_default=True, help="csv, md, latex, html or json.")
 @click.option("--out", type=click.Path(path_type=Path), help="The file to write; the screen by default.")
+@click.option("--published", is_flag=True, help="The published numbers of the space's reference, and ours beside them.")
 @studies_option
-def export(name: str, format: str, out: Path | None, studies: Path) -> None:
+def export(name: str, format: str, out: Path | None, published: bool, studies: Path) -> None:
     """Write all trials of a study as a table, best first."""
     from hpo import export
     from hpo.study import Study
 
     _check_format(format, export.FORMATS)
-    frame = export.table(Study.reopen(studies / name))
+    study = Study.reopen(studies / name)
+    frame = export.comparison(study) if published else export.table(study)
+    if frame is None:
+        raise Mistake(f"--published: the space of study {name!r} names no `reference`")
     if out is None:
         click.echo(export.render(frame, format), nl=False)
     else:
         export.write(frame, format, out)
-        click.echo(f"{out}: {len(frame)} trials", err=True)
+        click.echo(f"{out}: {len(frame)} rows", err=True)
+
+
+@app.command()
+@click.argument("name")
+@click.option("--kind", required=True, help="curves, filters, activations, misclassified, tsne, samples, validation_test.")
+@click.option("--trials", help="The trials to draw, as 3,7; the best by default.")
+@click.option("--top", type=click.IntRange(1), help="How many of the best to draw.")
+@click.option("--stage", help="activations: the stage of the model; the first by default.")
+@click.option("--image", help="activations: a file, or the number of a validation image.")
+@click.option("--out", type=click.Path(path_type=Path), help="The file to write; figures/KIND.png and .svg by default.")
+@studies_option
+def plot(
+    name: str,
+    kind: str,
+    trials: str | None,
+    top: int | None,
+    stage: str | None,
+    image: str | None,
+    out: Path | None,
+    studies: Path,
+) -> None:
+    """Draw a study: learning curves, filters, activations, misclassified images, features, test accuracy."""
+    from hpo.plot import plot
+
+    numbers = _numbers(trials) if trials is not None else None
+    for path in plot(studies / name, kind, trials=numbers, top=top, stage=stage, image=image, out=out):
+        click.echo(str(path))
+
+
+@app.command()
+@click.argument("name")
+@click.option("--option", "options", multiple=True, metavar="K=V", help="An option of the data set: domain=cartoon.")
+@data_option
+def data(name: str, options: tuple[str, ...], folder: str | None) -> None:
+    """Look a data set over: classes, sizes, mean and deviation, and what is broken in it."""
+    from hpo.data import survey
+    from hpo.study import data_folder
+
+    for line in survey(name, _options(options), data_folder(folder)):
+        click.echo(line)
+
+
+@app.command()
+@click.option("--model", help="A model whose ImageNet weights to download.")
+@click.option("--dataset", help="A data set to download.")
+@click.option("--option", "options", multiple=True, metavar="K=V", help="An option of the data set: domain=cartoon.")
+@data_option
+def fetch(model: str | None, dataset: str | None, options: tuple[str, ...], folder: str | None) -> None:
+    """Download weights and data, for a machine that will be offline."""
+    from hpo.data import fetch
+    from hpo.study import data_folder
+
+    if model is None and dataset is None:
+        raise Mistake("say what to download: --model, --dataset or both")
+    for line in fetch(model, dataset, _options(options), data_folder(folder)):
+        click.echo(line)
 
 
 @app.command()
@@ -322,6 +389,13 @@ def _options(texts: tuple[str, ...]) -> dict[str, Any]:
             raise Mistake(f"--option {text}: write it as name=value")
         options[key] = parsed.value
     return options
+
+
+def _numbers(text: str) -> list[int]:
+    numbers = text.split(",")
+    if not all(number.strip().isdecimal() for number in numbers):
+        raise Mistake(f"--trials {text}: write the numbers of trials, as 3,7")
+    return [int(number) for number in numbers]
 
 
 def _check_format(format: str, known: tuple[str, ...]) -> None:

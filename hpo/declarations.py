@@ -43,6 +43,21 @@ def read(module: str, find: Find) -> Declared | None:
     return merged(found)
 
 
+def options(module: str, find: Find) -> Declared | None:
+    """What a module of a data set declares as `OPTIONS`, in the same form; None where it declares none.
+
+    A Mistake where the declaration is no literal of that form, or the source no Python.
+    """
+    spec = find(module)
+    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+        return None
+    found = _literal(_parsed(spec.origin), "OPTIONS", spec.origin)
+    if found is not None and not _is_declaration(found):
+        raise Mistake(f"{spec.origin}: OPTIONS must map names to a line of text or a list of values")
+    declared: Declared | None = found
+    return declared
+
+
 def merged(declared: Iterable[Declared]) -> Declared:
     """All declarations as one. What one of them leaves open is open; lists of values are joined."""
     known: Declared = {}
@@ -61,16 +76,20 @@ def _of_source(module: str, spec: ModuleSpec | None) -> tuple[Declared | None, l
         raise Mistake(f"READS_ALSO names {module}, but there is no such module")
     if not spec.origin or not spec.origin.endswith(".py"):
         return None, []
-    try:
-        tree = ast.parse(Path(spec.origin).read_bytes())
-    except SyntaxError as error:
-        raise Mistake(f"{spec.origin}:{error.lineno}: is broken Python: {error.msg}") from None
+    tree = _parsed(spec.origin)
     own, also = _literal(tree, "HYPERPARAMETERS", spec.origin), _literal(tree, "READS_ALSO", spec.origin)
     if own is not None and not _is_declaration(own):
         raise Mistake(f"{spec.origin}: HYPERPARAMETERS must map names to a line of text or a list of values")
     if also is not None and not (isinstance(also, list | tuple) and all(isinstance(each, str) for each in also)):
         raise Mistake(f"{spec.origin}: READS_ALSO must be a tuple of module names")
     return own, list(also or ())
+
+
+def _parsed(source: str) -> ast.Module:
+    try:
+        return ast.parse(Path(source).read_bytes())
+    except SyntaxError as error:
+        raise Mistake(f"{source}:{error.lineno}: is broken Python: {error.msg}") from None
 
 
 def _literal(tree: ast.Module, name: str, source: str) -> Any:

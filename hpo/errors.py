@@ -5,6 +5,7 @@ HpoError                  everything hpo raises on purpose; exit status 1
 │   ├── SpaceError        one rule of a search space is broken
 │   ├── SpaceFileError    a space file, with every mistake in it
 │   ├── UnknownName       a name that nothing answers to, with the nearest that one does
+│   ├── TaskError         data or weights that a task names are missing, unreadable or do not fit
 │   └── StudyError        a study that exists, is missing, is locked, or was made for another space
 ├── ReplayError           a replayed search departs from its record
 ├── TooManyCrashes        trials crash one after another; carries the first error
@@ -48,6 +49,10 @@ class UnknownName(Mistake):
         super().__init__(f"unknown {what} {name!r}{nearest(name, known)}")
 
 
+class TaskError(Mistake):
+    """Data or weights that a task names are missing, unreadable or do not fit: every trial would fail alike."""
+
+
 class StudyError(Mistake):
     """A study that exists, is missing, is locked, or was made for another space."""
 
@@ -64,9 +69,15 @@ class MachineError(HpoError):
     """The machine is at fault: disk full, no permission, broken storage."""
 
 
+N_NAMES = 16
+"""Of more names than these, a message tells only those that are nearest."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown `name`: the nearest known one, and all that are allowed."""
+    """The end of a message about an unknown `name`: the nearest known one, and all that are allowed, if not too many."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{hint} (allowed: {', '.join(names) or 'none'})"
+    told = sorted(difflib.get_close_matches(name, names, n=N_NAMES, cutoff=0)) if len(names) > N_NAMES else names
+    others = f", and {len(names) - len(told)} others" if len(told) < len(names) else ""
+    return f"{hint} (allowed: {', '.join(told) or 'none'}{others})"

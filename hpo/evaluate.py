@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import export, plugins
-from hpo.errors import HpoError, Mistake, StudyError, nearest
+from hpo.errors import HpoError, MachineError, Mistake, StudyError, nearest
 from hpo.history import State, Trial
 from hpo.runners import _slots
 from hpo.runners._runner import Runner
 from hpo.space import Fidelity
 from hpo.study import Study, lock, write_text
-from hpo.trial import Crash, Decision, Report, Suggestion
-from hpo.worker import Build, Job, Worker, best_checkpoint, checkpoint, recover
+from hpo.trial import Config, Crash, Decision, Report, Suggestion
+from hpo.worker import Build, Job, Worker, best_checkpoint, checkpoint, recover, trial_seed
 
 if TYPE_CHECKING:
     from trainables.splits import Part
@@ -36,7 +36,11 @@ if TYPE_CHECKING:
 PROTOCOLS = ("retrain", "checkpoint")
 RETRAINED = "retrained"
 """The folder, in that of the study, for the checkpoints of a test that is under way."""
+MISCLASSIFIED = "misclassified.npz"
+"""The file, in the study's folder, of what the best trial gets wrong; see `inspection.mistakes` for its arrays."""
 MAX_SEEDS = 1000
+ENDS = ("patience", "window")
+"""What makes a trial end itself; a re-training goes to the stopping epoch."""
 RETRAIN_SEED = 2**31
 """Added to the study's seed, so that no re-training repeats the draws of the search."""
 
@@ -47,9 +51,14 @@ class _Trained:
 
     trial: Trial
     seed: int
+    """Under which it stands in `test.json`."""
+    drawn: int
+    """The seed that its trainable was built with: what is random and frozen is in no checkpoint."""
     checkpoint: Path | None
     """None where the training diverged before its first epoch ended."""
     validation: Mapping[str, float]
+    first: bool
+    """Whether it is the first seed of the best trial, whose mistakes are kept."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +119,14 @@ class _Examiner:
 
     def __init__(self, study: Study, job: Job, trial: Trial) -> None:
         """Read the held-out part; a Mistake where there is none, or where `trial`'s trainable has no `evaluate`."""
-        self.content = _content(study)
+        self.content = tested(study)
         self._study = study
         self._fixed = job.space.fixed
         self._worker = Worker(job, study.checkpoints, _slots.here(study.settings.devices))
-        self._held_out = _held_out(study)
+        if job.space.task.dataset is None:
+            raise Mistake(f"study {study.name!r} has no `task.dataset`, so hpo knows of no held-out data to test on")
+        self._held_out: Part | None = None
+        self._read_for: Config = {}
         if not hasattr(self._build(trial, 0), "evaluate"):
             raise Mistake(
                 f"the trainable of study {study.name!r} has no method `evaluate(part)` that returns its "
@@ -128,16 +140,50 @@ class _Examiner:
         saved = checkpoints.read(trained.checkpoint) if trained.checkpoint else None
         held_out: Mapping[str, float] = {"loss": math.nan, "accuracy": math.nan}
         if saved is not None:
-            model = self._build(trained.trial, trained.seed)
+            model = self._build(trained.trial, trained.drawn)
             model.load_state_dict(saved["state"])
             self.content["looks"] += 1
             self.write()
-            held_out = model.evaluate(self._held_out)
+            held_out = model.evaluate(self._part(trained.trial))
+            if trained.first:
+                self._keep_mistakes(trained, model)
         return Look(trained.trial.number, trained.seed, trained.validation, held_out)
 
     def write(self) -> None:
         """Write `test.json`."""
         write_text(self._study.folder / "test.json", json.dumps(self.content, indent=2) + "\n")
+
+    def _keep_mistakes(self, trained: _Trained, model: Trainable) -> None:
+        """Write `misclassified.npz`, so that a figure needs no look of its own; nothing without `predict(part)`."""
+        import numpy as np
+
+        from trainables import inspection, replacing
+
+        data = self._worker.search_data({**self._fixed, **trained.trial.config})[0]
+        assert data is not None, "a task with held-out data has a data set"
+        found = inspection.mistakes(model, self._part(trained.trial), data.classes)
+        if found is None:
+            return
+        found |= {"trial": np.array(trained.trial.number), "seed": np.array(trained.seed)}
+        path = self._study.folder / MISCLASSIFIED
+
+        def save(temporary: Path) -> None:
+            with temporary.open("wb") as file:
+                np.savez_compressed(file, **found)
+
+        try:
+            replacing.replace(path, save)
+        except OSError as error:
+            raise MachineError(f"{path}: cannot be written: {error}") from None
+
+    def _part(self, trial: Trial) -> Part:
+        """The held-out part in the form of a trial's model; read anew only where the form may be another."""
+        from trainables import heldout
+
+        if self._held_out is None or trial.config != self._read_for:
+            self._held_out = self._worker.held_out(heldout.held_out, {**self._fixed, **trial.config})
+            self._read_for = trial.config
+        return self._held_out
 
     def _build(self, trial: Trial, seed: int) -> Trainable:
         return self._worker.build({**self._fixed, **trial.config}, seed)
@@ -156,15 +202,6 @@ def _best(study: Study, top: int) -> list[Trial]:
     return ranked[:top]
 
 
-def _held_out(study: Study) -> Part:
-    from trainables import heldout
-
-    name = study.space.task.dataset
-    if name is None:
-        raise Mistake(f"study {study.name!r} has no `task.dataset`, so hpo knows of no held-out data to test on")
-    return heldout.held_out(plugins.load("trainables.datasets", name).build(study.data))
-
-
 def _kept(study: Study, trials: list[Trial]) -> Iterator[_Trained]:
     """The weights that the search kept; a Mistake names a trial that has none."""
     recover(study.checkpoints)
@@ -178,7 +215,9 @@ def _kept(study: Study, trials: list[Trial]) -> Iterator[_Trained]:
     for trial in trials:
         assert trial.best is not None
         path = best_checkpoint(study.checkpoints, trial.number)
-        yield _Trained(trial, study.settings.seed, path, trial.best.metrics)
+        seed = study.settings.seed
+        drawn = trial_seed(seed, trial.number)
+        yield _Trained(trial, seed, drawn, path, trial.best.metrics, first=trial is trials[0])
 
 
 def _retrained(study: Study, job: Job, trials: list[Trial], seeds: int) -> Iterator[_Trained]:
@@ -188,7 +227,7 @@ def _retrained(study: Study, job: Job, trials: list[Trial], seeds: int) -> Itera
     that it ends at its `until` and keeps its checkpoint.
     """
     high = 1 + max(_stopping_epoch(trial) for trial in trials)
-    fixed = {key: value for key, value in job.space.fixed.items() if key != "patience"}
+    fixed = {key: value for key, value in job.space.fixed.items() if key not in ENDS}
     space = replace(job.space, fixed=fixed, fidelity=Fidelity(high))
     folder = study.folder / RETRAINED
     settings = study.settings
@@ -203,7 +242,7 @@ def _retrained(study: Study, job: Job, trials: list[Trial], seeds: int) -> Itera
             while waiting and runner.free():
                 number = next(iter(waiting))
                 trial, seed = running[number] = waiting.pop(number)
-                config = {key: value for key, value in trial.config.items() if key != "patience"}
+                config = {key: value for key, value in trial.config.items() if key not in ENDS}
                 runner.start(Suggestion(number, config, until=_stopping_epoch(trial)), after=0)
             for event in runner.events():
                 number, (trial, seed) = event.trial, running[event.trial]
@@ -217,18 +256,20 @@ def _retrained(study: Study, job: Job, trials: list[Trial], seeds: int) -> Itera
                 runner.settle(number, Decision.PAUSE if over else Decision.CONTINUE)
                 if over:
                     del running[number]
-                    yield _trained(folder, trial, seed, event, best.get(number))
+                    path, metrics = _ended(folder, event, best.get(number))
+                    drawn = trial_seed(again.seed, number)
+                    yield _Trained(trial, seed, drawn, path, metrics, first=trial is trials[0] and seed == 0)
     finally:
         runner.close()
 
 
-def _trained(folder: Path, trial: Trial, seed: int, last: Report, best: Report | None) -> _Trained:
-    """The model of the last epoch; of one that diverged, that of its best epoch."""
+def _ended(folder: Path, last: Report, best: Report | None) -> tuple[Path | None, Mapping[str, float]]:
+    """The checkpoint and the metrics of the last epoch; of a training that diverged, those of its best epoch."""
     if not last.last:
-        return _Trained(trial, seed, checkpoint(folder, last.trial), last.metrics)
+        return checkpoint(folder, last.trial), last.metrics
     if best is None:
-        return _Trained(trial, seed, None, last.metrics)
-    return _Trained(trial, seed, best_checkpoint(folder, last.trial), best.metrics)
+        return None, last.metrics
+    return best_checkpoint(folder, last.trial), best.metrics
 
 
 def _stopping_epoch(trial: Trial) -> int:
@@ -262,7 +303,8 @@ def _spread(values: list[float]) -> dict[str, Any]:
     }
 
 
-def _content(study: Study) -> dict[str, Any]:
+def tested(study: Study) -> dict[str, Any]:
+    """What `test.json` says so far: the count of looks, and the results."""
     path = study.folder / "test.json"
     if not path.exists():
         return {"study": study.name, "looks": 0, "results": []}

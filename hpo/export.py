@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hpo import references
 from hpo.domains import Int
 from hpo.errors import Mistake, StudyError, UnknownName
 from hpo.history import State, Trial
 from hpo.rules import METRICS, TESTS
+from hpo.space import SearchSpace
 from hpo.study import Study, write_text
+from hpo.trial import Scalar
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -84,11 +87,39 @@ def render(frame: DataFrame, format: str) -> str:
     raise UnknownName("format", format, FORMATS)
 
 
+def comparison(study: Study) -> DataFrame | None:
+    """The published numbers that the study's space names, beside what the study found; None where it names none.
+
+    The columns are those of `references.side_by_side`. UnknownName where there is no such reference.
+    """
+    return _compared(study, table(study))
+
+
+def comparison_page(study: Study, frame: DataFrame) -> str:
+    """A comparison as a page of Markdown: the table, below it what all its rows share, and the notes by number."""
+    shown, lines = references.condensed(frame)
+    heading = f"# {study.name}: published ({study.space.reference}) and found"
+    return "\n".join([heading, "", render(shown, "md"), *lines]).rstrip() + "\n"
+
+
+def constants(space: SearchSpace) -> dict[str, Scalar]:
+    """What all trials of a space share: its fixed values, and under names as of hyperparameters its task."""
+    task, dataset = space.task, space.task.dataset
+    named = {name: value for name in ("regime", "model") if (value := getattr(task, name)) is not None}
+    return {**space.fixed, **named, **({"dataset": dataset.name, **dataset.options} if dataset else {})}
+
+
 def write_tables(study: Study) -> None:
-    """Write trials.csv, all trials, and best.csv, the best of them, into the study's folder."""
+    """Write trials.csv, all trials, and best.csv, the best of them, into the study's folder.
+
+    Where its space names published numbers, comparison.csv and comparison.md, too.
+    """
     frame = table(study)
     write_text(study.folder / "trials.csv", render(frame, "csv"))
     write_text(study.folder / "best.csv", render(frame.dropna(subset=["stopping_epoch"]).head(N_BEST), "csv"))
+    if (compared := _compared(study, frame)) is not None:
+        write_text(study.folder / "comparison.csv", render(compared, "csv"))
+        write_text(study.folder / "comparison.md", comparison_page(study, compared))
 
 
 def write(frame: DataFrame, format: str, out: Path) -> None:
@@ -112,6 +143,12 @@ def short(frame: DataFrame) -> DataFrame:
 def state(trial: Trial, *, closed: bool) -> State:
     """The state of a trial as a table shows it: nothing runs or waits any more in a study that is closed."""
     return State.STOPPED if closed and trial.state in (State.PAUSED, State.RUNNING) else trial.state
+
+
+def _compared(study: Study, frame: DataFrame) -> DataFrame | None:
+    if study.space.reference is None:
+        return None
+    return references.side_by_side(frame, references.read(study.space.reference), constants(study.space))
 
 
 def _json(frame: DataFrame) -> str:

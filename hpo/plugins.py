@@ -14,21 +14,28 @@ import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
-from types import ModuleType
 from typing import Any
 
-from hpo.declarations import Declared, merged, read
+from hpo.declarations import Declared, merged, options, read
 from hpo.domains import Domain
 from hpo.errors import Mistake, UnknownName, nearest
 from hpo.rules import Problem
-from hpo.space import TASK_DOMAINS, SearchSpace
+from hpo.space import DATA_KEYS, TASK_DOMAINS, Data, SearchSpace
 from hpo.trial import Scalar
 from hpo.values import holds, scalar_problem, shown
 
-TASK_PACKAGES = {"regime": "trainables.regimes", "model": "trainables.models", "dataset": "trainables.datasets"}
-"""The keys of a task that name a plug-in, and the package in which it is looked up."""
+TASK_PACKAGES = {"regime": "trainables.regimes", "model": "trainables.models"}
+"""The keys of a task that name a plug-in which reads hyperparameters, and the package in which it is looked up."""
 
-NOUNS = {"hpo.backends": "backend", "hpo.runners": "runner"} | {name: key for key, name in TASK_PACKAGES.items()}
+DATASETS = "trainables.datasets"
+
+NOUNS = {
+    "hpo.backends": "backend",
+    "hpo.runners": "runner",
+    "trainables.regimes": "regime",
+    "trainables.models": "model",
+    DATASETS: "dataset",
+}
 
 WORKER = "hpo.worker"
 """The module that declares which hyperparameters the epoch loop itself reads."""
@@ -42,8 +49,11 @@ def names(package: str) -> dict[str, str]:
 
 
 def module_name(package: str, name: str) -> str:
-    """The module of a plug-in; UnknownName, with the nearest known one, where there is none."""
-    known = names(package)
+    """The module of a plug-in; UnknownName, with the nearest known one, where there is none.
+
+    Of `family:variant` it is that of the family.
+    """
+    known, name = names(package), name.partition(":")[0]
     if name in known:
         return known[name]
     noun = NOUNS.get(package, "plug-in")
@@ -57,8 +67,11 @@ def module_name(package: str, name: str) -> str:
     raise error
 
 
-def load(package: str, name: str) -> ModuleType:
-    """Import a plug-in; a Mistake where a package that it needs is missing, or where it has no `build`."""
+def load(package: str, name: str) -> Any:
+    """Import a plug-in; a Mistake where a package that it needs is missing, or where it has no `build`.
+
+    Of `family:variant`, what `variant(name)` of the family's module returns.
+    """
     module = module_name(package, name)
     noun = NOUNS.get(package, "plug-in")
     try:
@@ -67,9 +80,12 @@ def load(package: str, name: str) -> ModuleType:
         if error.name is None or find(error.name.partition(".")[0]) is not None:
             raise
         raise Mistake(f"{noun} {name!r} needs {error.name}, which is not installed{_remedy(package, name)}") from error
-    if not callable(getattr(plugin, "build", None)):
-        raise Mistake(f"{noun} {name!r}: {plugin.__file__} has no function `build`")
-    return plugin
+    family, colon, variant = name.partition(":")
+    wanted = "variant" if colon else "build"
+    if not callable(getattr(plugin, wanted, None)):
+        hint = f"; name a variant, as {family}:NAME" if callable(getattr(plugin, "variant", None)) else ""
+        raise Mistake(f"{noun} {name!r}: {plugin.__file__} has no function `{wanted}`{hint}")
+    return plugin.variant(variant) if colon else plugin
 
 
 def _remedy(package: str, name: str) -> str:
@@ -126,6 +142,9 @@ def problems(
     A domain that is None is broken elsewhere, and so is a value that is none.
     """
     declared, unsure = [hyperparameters(WORKER) or {}], False
+    for key in DATA_KEYS:
+        if task.get(key) is not None:
+            yield from data_problems(key, task[key])
     for key, package in TASK_PACKAGES.items():
         searched = key in TASK_DOMAINS and key in domains
         for name in getattr(domains[key], "choices", (None,)) if searched else (task.get(key),):
@@ -138,16 +157,30 @@ def problems(
                 yield ("task", key), str(error)
                 unsure = True
                 continue
-            if key in TASK_DOMAINS:
-                found = hyperparameters(module)
-                unsure |= found is None
-                declared.append(found or {})
+            found = hyperparameters(module)
+            unsure |= found is None
+            declared.append(found or {})
     known = merged(declared)
     for keys, values in _given(domains, fixed):
         if keys[-1] in known:
             yield from _value_problems(keys, values, known[keys[-1]])
         elif not unsure:
             yield keys, f"nothing that this task names reads it{nearest(keys[-1], known)}"
+
+
+def data_problems(key: str, data: Data) -> Iterator[Problem]:
+    """The name of a data set where it is unknown, and each option that its file does not declare or allow."""
+    try:
+        module = module_name(DATASETS, data.name)
+    except UnknownName as error:
+        yield ("task", key), str(error)
+        return
+    known = options(module, find) or {}
+    for name, value in data.options.items():
+        if name not in known:
+            yield ("task", key, name), f"data set {data.name!r} has no such option{nearest(name, known)}"
+        else:
+            yield from _value_problems(("task", key, name), (value,), known[name])
 
 
 def _given(
@@ -162,7 +195,7 @@ def _given(
 
 
 def _value_problems(
-    keys: tuple[str, str], values: Sequence[Scalar] | None, allowed: str | list[Scalar]
+    keys: tuple[str, ...], values: Sequence[Scalar] | None, allowed: str | list[Scalar]
 ) -> Iterator[Problem]:
     if isinstance(allowed, str):
         return

@@ -33,9 +33,11 @@ class Lines:
         return None
 
     def __call__(self, event: Event, ledger: Ledger) -> None:
-        if not isinstance(event, Report | Crash):
-            return
         history = ledger.history
+        if not isinstance(event, Report | Crash):
+            if len(history.trials) == 1 and not history.n_epochs:
+                self._console.print("searching; the first epochs take longer, as images are read", highlight=False)
+            return
         trial = history.trials[event.trial]
         if trial.state is State.RUNNING:
             return

@@ -117,8 +117,13 @@ def fidelity_problems(fields: Mapping[str, Any]) -> Iterator[Problem]:
 
 def validation_problems(fields: Mapping[str, Any]) -> Iterator[Problem]:
     """What is wrong with the fields of a validation split."""
-    fraction = fields.get("fraction")
-    if not is_number(fraction) or not 0 < fraction < 1:
+    fraction, folds = fields.get("fraction"), fields.get("folds")
+    if folds is not None:
+        if (text := count_problem(folds, 2)) is not None:
+            yield ("folds",), text
+        if fraction is not None:
+            yield ("fraction",), "stands beside `folds`; validation is a fraction or folds"
+    elif not is_number(fraction) or not 0 < fraction < 1:
         yield ("fraction",), f"must be a number above 0 and below 1, but is {shown(fraction)}"
     if (text := count_problem(fields.get("seed"), 0)) is not None:
         yield ("seed",), text
@@ -126,10 +131,32 @@ def validation_problems(fields: Mapping[str, Any]) -> Iterator[Problem]:
 
 def task_problems(fields: Mapping[str, Any]) -> Iterator[Problem]:
     """What is wrong with the names of a task; each may be absent, but for the weights."""
-    for key in ("regime", "model", "weights", "dataset"):
+    for key in ("regime", "model", "weights"):
         name = fields.get(key)
         if not (isinstance(name, str) and name) and not (name is None and key != "weights"):
             yield (key,), f"must be a name, but is {shown(name)}"
+
+
+def data_problems(fields: Mapping[str, Any]) -> Iterator[Problem]:
+    """What is wrong with the form of a data set's name, options and groups; its own file knows its options."""
+    name = fields.get("name")
+    if not (isinstance(name, str) and name):
+        yield ("name",), f"must be a name, but is {shown(name)}"
+    for key, value in fields.get("options", {}).items():
+        if (text := scalar_problem(value)) is not None:
+            yield (key,), text
+    groups = fields.get("groups", {})
+    if not isinstance(groups, Mapping) or len(groups) == 1:
+        yield (
+            ("groups",),
+            f"must name two classes or more, as {{small: [cat, dog], large: [horse]}}; is {shown(groups)}",
+        )
+        return
+    for group, names in groups.items():
+        if not isinstance(group, str):
+            yield ("groups",), f"each class must be a name, but {shown(group)} is none"
+        elif not isinstance(names, list | tuple) or not names or not all(isinstance(each, str) for each in names):
+            yield ("groups", str(group)), f"must be a list of names of classes, but is {shown(names)}"
 
 
 def space_problems(domains: Collection[str], fixed: Mapping[str, Any], objective: object) -> Iterator[Problem]:
@@ -142,7 +169,7 @@ def space_problems(domains: Collection[str], fixed: Mapping[str, Any], objective
         if name in domains:
             yield ("fixed", name), "is searched too; a hyperparameter is searched or fixed"
         text = scalar_problem(value)
-        if name == "patience" and value is not None:
+        if name in ("patience", "window") and value is not None:
             text = text or count_problem(value, 1)
         if text is not None:
             yield ("fixed", name), text

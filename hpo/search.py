@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hpo import checks, export, plugins, spacefile, worker
 from hpo.backends._backend import Answer, Backend
-from hpo.errors import HpoError, Mistake, UnknownName
+from hpo.errors import HpoError, Mistake, TaskError, UnknownName
 from hpo.history import Event, History, State
 from hpo.ledger import Ledger, absolute
 from hpo.replay import replay
@@ -92,7 +92,11 @@ def begin(
     with lock(folder):
         check_absent(folder, space, settings)
         study = Study(folder, space, settings, budget.or_default())
-        return _drive(study, study.begin(), backend, trainable, watch)
+        try:
+            return _drive(study, study.begin(), backend, trainable, watch)
+        except TaskError:
+            study.discard_unless_reported()
+            raise
 
 
 def resume(

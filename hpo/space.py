@@ -20,10 +20,24 @@ from hpo.rules import OBJECTIVES, Problem, demand
 from hpo.trial import Config, Scalar
 from hpo.values import shown
 
-__all__ = ["OBJECTIVES", "Categorical", "Domain", "Fidelity", "Float", "Int", "SearchSpace", "Task", "Validation"]
+__all__ = [
+    "OBJECTIVES",
+    "Categorical",
+    "Data",
+    "Domain",
+    "Fidelity",
+    "Float",
+    "Int",
+    "SearchSpace",
+    "Task",
+    "Validation",
+]
 
 TASK_DOMAINS = ("regime", "model")
 """The keys of a task whose list of names becomes a hyperparameter."""
+
+DATA_KEYS = ("dataset", "pretraining")
+"""The keys of a task that name a data set."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +67,44 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class Validation:
-    """How validation is cut out of the training part: a stratified fraction, by seed."""
+    """How validation is cut out of the training part: a stratified fraction, or folds, by seed."""
 
-    fraction: float = 0.2
+    fraction: float | None = None
+    """0.2 where neither is given."""
     seed: int = 42
+    folds: int | None = None
+    """Each of so many folds is the validation part of one training; a trial's metrics are the means over them."""
 
     def __post_init__(self) -> None:
+        if self.fraction is None and self.folds is None:
+            object.__setattr__(self, "fraction", 0.2)
         demand(rules.validation_problems(vars(self)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it stands in a space file."""
+        return {key: value for key in ("fraction", "folds", "seed") if (value := getattr(self, key)) is not None}
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set: the name of a plug-in, or `package.module` of the user's own, and the options of its file."""
+
+    name: str
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """New classes, each with the names of the old ones that it holds; none leaves the classes as they are."""
+
+    def __post_init__(self) -> None:
+        demand(rules.data_problems(vars(self)))
+        object.__setattr__(self, "options", dict(self.options))
+        object.__setattr__(self, "groups", {group: tuple(names) for group, names in self.groups.items()})
+
+    def to_dict(self) -> str | dict[str, Any]:
+        """As it stands in a space file: its name, where that is all."""
+        content: dict[str, Any] = {"name": self.name, **self.options}
+        if self.groups:
+            content["groups"] = {group: list(names) for group, names in self.groups.items()}
+        return content if len(content) > 1 else self.name
 
 
 @dataclass(frozen=True)
@@ -72,12 +117,17 @@ class Task:
     """None where it is searched (a domain `model`), or where the regime needs none."""
     weights: str = "none"
     """none | imagenet | a path to a state dict."""
-    dataset: str | None = None
-    """None where the regime brings its own data."""
+    dataset: Data | None = None
+    """None where the regime brings its own data; a name stands for a data set without options."""
     validation: Validation = field(default_factory=Validation)
+    pretraining: Data | None = None
+    """Another data set, for a regime that trains on it first."""
 
     def __post_init__(self) -> None:
         demand(rules.task_problems(vars(self)))
+        for key in DATA_KEYS:
+            if isinstance(value := getattr(self, key), str):
+                object.__setattr__(self, key, Data(value))
 
 
 @dataclass(frozen=True)
@@ -92,6 +142,8 @@ class SearchSpace:
     fixed: Mapping[str, Scalar] = field(default_factory=dict)
     objective: str = "val_loss"
     """val_loss, or val_error = 1 - val_accuracy; always minimised."""
+    reference: str | None = None
+    """The published table that the results are to stand beside."""
 
     def __post_init__(self) -> None:
         demand(rules.space_problems(self.domains, self.fixed, self.objective))
@@ -134,11 +186,10 @@ class SearchSpace:
     def to_dict(self) -> dict[str, Any]:
         """The space as plain values, in the form of a space file; `spacefile.parse` reads it back."""
         task: dict[str, Any] = {
-            key: value
-            for key in ("regime", "model", "weights", "dataset")
-            if (value := getattr(self.task, key)) is not None
+            key: value for key in ("regime", "model", "weights") if (value := getattr(self.task, key)) is not None
         }
-        task["validation"] = {"fraction": self.task.validation.fraction, "seed": self.task.validation.seed}
+        task |= {key: data.to_dict() for key in DATA_KEYS if (data := getattr(self.task, key)) is not None}
+        task["validation"] = self.task.validation.to_dict()
         domains = {name: domain_to_dict(domain) for name, domain in self.domains.items()}
         for key in TASK_DOMAINS:
             if key in domains:
@@ -146,6 +197,7 @@ class SearchSpace:
         fidelity = {key: getattr(self.fidelity, key) for key in ("unit", "low", "high", "eta")}
         return {
             "name": self.name,
+            **({"reference": self.reference} if self.reference is not None else {}),
             "task": task,
             "space": domains,
             "fixed": dict(self.fixed),
@@ -154,8 +206,8 @@ class SearchSpace:
         }
 
     def digest(self) -> str:
-        """A hash of the resolved space, its name left out: 16 hexadecimal digits of SHA-256."""
-        content = {key: value for key, value in self.to_dict().items() if key != "name"}
+        """A hash of the resolved space, its name and reference left out: 16 hexadecimal digits of SHA-256."""
+        content = {key: value for key, value in self.to_dict().items() if key not in ("name", "reference")}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -13,17 +13,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from hpo import plugins, rules
+from hpo import plugins, references, rules
 from hpo.document import Document, load
 from hpo.domains import Categorical, Domain, Float, Int
 from hpo.errors import Mistake, nearest
 from hpo.rules import OBJECTIVES, Problem
-from hpo.space import TASK_DOMAINS, Fidelity, SearchSpace, Task, Validation
+from hpo.space import DATA_KEYS, TASK_DOMAINS, Data, Fidelity, SearchSpace, Task, Validation
 from hpo.values import shown
 from hpo.yamltext import Keys
 
-SECTIONS = ("name", "task", "space", "fixed", "fidelity", "objective")
-TASK_KEYS = ("regime", "model", "weights", "dataset", "validation")
+SECTIONS = ("name", "reference", "task", "space", "fixed", "fidelity", "objective")
+TASK_KEYS = ("regime", "model", "weights", "dataset", "pretraining", "validation")
 WEIGHTS = ("none", "imagenet")
 RANGE_KEYS = ("low", "high", "log", "default", "points", "type", "when")
 CHOICES_KEYS = ("choices", "default", "when")
@@ -87,20 +87,24 @@ def _parse(document: Document, name: str, *, installed: bool) -> SearchSpace:
         document.note(("name",), f"must be a name, but is {shown(name)}")
     task, searched = _task(document, content.get("task"))
     validation = _validation(document, task.pop("validation", None))
+    task |= {key: _data(document, key, task.pop(key)) for key in DATA_KEYS if key in task}
+    reference = content.get("reference")
     domains = searched | _domains(document, content.get("space"))
     fixed = document.mapping(("fixed",), content.get("fixed"))
     fidelity = _fidelity(document, content.get("fidelity"))
     objective = content.get("objective", OBJECTIVES[0])
     document.note_all((), rules.space_problems(domains, fixed, objective))
-    document.note_all((), _condition_problems(content.get("space"), domains, fixed | task))
+    constants = fixed | {key: value.name if isinstance(value, Data) else value for key, value in task.items()}
+    document.note_all((), _condition_problems(content.get("space"), domains, constants))
     if installed:
         document.note_all((), plugins.problems(task, domains, fixed))
+        document.note_all((), _reference_problems(reference))
         document.note_all((), _weights_problems(task.get("weights", WEIGHTS[0])))
     document.settle()
     assert fidelity is not None, "settle() has raised what is wrong with it"
     assert validation is not None, "settle() has raised what is wrong with it"
     sound = {name: domain for name, domain in domains.items() if domain}
-    return SearchSpace(name, sound, fidelity, Task(**task, validation=validation), fixed, objective)
+    return SearchSpace(name, sound, fidelity, Task(**task, validation=validation), fixed, objective, reference)
 
 
 def _task(document: Document, content: Any) -> tuple[dict[str, Any], Domains]:
@@ -117,9 +121,23 @@ def _task(document: Document, content: Any) -> tuple[dict[str, Any], Domains]:
     return fields, searched
 
 
+def _data(document: Document, key: str, content: Any) -> Data | None:
+    """A data set: its name, or a mapping of `name`, the options of its file, and `groups`; None if it is broken."""
+    if not isinstance(content, str | Mapping):
+        document.note(("task", key), f"must be a name, or hold the key `name` beside options; is {shown(content)}")
+        return None
+    fields = {"name": content} if isinstance(content, str) else document.mapping(("task", key), content)
+    name: Any = fields.pop("name", None)
+    groups: Any = {} if fields.get("groups") is None else fields["groups"]
+    fields.pop("groups", None)
+    problems = rules.data_problems({"name": name, "options": fields, "groups": groups})
+    return Data(name, fields, groups) if document.note_all(("task", key), problems) else None
+
+
 def _validation(document: Document, content: Any) -> Validation | None:
-    fields = document.fields(("task", "validation"), content, ("fraction", "seed"))
-    problems = rules.validation_problems(vars(Validation()) | fields)
+    fields = document.fields(("task", "validation"), content, ("fraction", "folds", "seed"))
+    default = {"seed": Validation().seed} | ({} if "folds" in fields else {"fraction": Validation().fraction})
+    problems = rules.validation_problems(default | fields)
     return Validation(**fields) if document.note_all(("task", "validation"), problems) else None
 
 
@@ -181,6 +199,11 @@ def _condition_problems(content: Any, domains: Domains, constants: Mapping[str, 
             if when is not None and not any(rules.when_problems(when)):
                 conditions[name] = when
     return rules.condition_problems(conditions, choices, constants, unsure)
+
+
+def _reference_problems(reference: object) -> Iterator[Problem]:
+    if reference is not None and reference not in (known := references.names()):
+        yield ("reference",), f"no published table {shown(reference)}{nearest(str(reference), known)}"
 
 
 def _weights_problems(weights: object) -> Iterator[Problem]:

@@ -50,6 +50,11 @@ class Budget:
         return self if self != Budget() else Budget(trials=64)
 
 
+def data_folder(given: str | None = None) -> Path:
+    """The folder of the data sets and weights: as given, else $HPO_DATA, else ~/.cache/hpo."""
+    return Path(given or os.environ.get("HPO_DATA") or "~/.cache/hpo").expanduser()
+
+
 @dataclass(frozen=True)
 class Settings:
     """Everything that says how a study is searched; `study.yaml` holds it."""
@@ -110,7 +115,7 @@ class Study:
     @property
     def data(self) -> Path:
         """The folder of the data sets."""
-        return Path(self.settings.data or os.environ.get("HPO_DATA") or "~/.cache/hpo").expanduser()
+        return data_folder(self.settings.data)
 
     @classmethod
     def reopen(cls, folder: Path) -> Study:
@@ -150,6 +155,13 @@ class Study:
         ledger = create_ledger(self._where, self.name, self.space, self.settings.identity(self.space))
         self.save()
         return ledger
+
+    def discard_unless_reported(self) -> None:
+        """Sweep the study away where nothing was trained yet; one in a storage stays, to be resumed."""
+        if self.settings.storage is None and self.history()[0].n_epochs == 0:
+            shutil.rmtree(self.checkpoints, ignore_errors=True)
+            for name in ("study.yaml", "ledger.log", "trials.csv", "best.csv"):
+                (self.folder / name).unlink(missing_ok=True)
 
     def ledger(self, *, write: bool) -> Ledger:
         """Open the record; refuse one that was begun with another space, backend or seed."""

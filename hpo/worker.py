@@ -16,24 +16,29 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import plugins
-from hpo.errors import HpoError, MachineError
-from hpo.space import SearchSpace
+from hpo.errors import HpoError, MachineError, TaskError
+from hpo.space import Data, SearchSpace
 from hpo.trial import Config, Report, Suggestion
 
 if TYPE_CHECKING:
-    from trainables.splits import SearchData
-    from trainables.trainable import Trainable
+    from trainables.images import Form
+    from trainables.inputs import Input
+    from trainables.preparation import Preparation
+    from trainables.splits import DataSet, Part, SearchData, Source
+    from trainables.trainable import Trainable, TransferModel
 
 HYPERPARAMETERS = {
     "patience": "epochs without improvement after which a trial ends itself, a whole number of at least 1",
     "threshold": "least drop of the objective that counts as an improvement for patience, at least 0",
+    "window": "a trial ends itself when its validation accuracy exceeds none of so many before, at least 1",
 }
+READS_ALSO = ("trainables.preparation",)
 
 Build = Callable[..., "Trainable"]
 """A regime's `build(config, model, data, device)`."""
@@ -93,7 +98,7 @@ class Worker:
         self._device = device
         # A slot sees its own GPU alone, and calls it cuda; on record it goes by the machine's number.
         self._place = f"cuda:{os.environ['CUDA_VISIBLE_DEVICES']}" if device == "cuda" else device
-        self._data: SearchData | None = None
+        self._prepared: Preparation | None = None
         self._proven = False
         self._load = functools.cache(plugins.load)
 
@@ -106,15 +111,18 @@ class Worker:
 
         path = checkpoint(self._checkpoints, suggestion.trial)
         settings = {**self._job.space.fixed, **suggestion.config}
-        patience = hyperparameters.whole(settings, "patience", default=sys.maxsize)
-        threshold = hyperparameters.real(settings, "threshold", 0.0, hyperparameters.AT_LEAST_0)
+        patience = _Patience(
+            hyperparameters.whole(settings, "patience", default=sys.maxsize),
+            hyperparameters.real(settings, "threshold", 0.0, hyperparameters.AT_LEAST_0),
+            hyperparameters.optional(settings, "window"),
+        )
         trainable = self.build(settings, trial_seed(self._job.seed, suggestion.trial))
         progress = self._load_into(trainable, path)
         for content in progress.reports[after:]:
             yield Report(trial=suggestion.trial, **content)
         while progress.epoch < suggestion.until and not progress.ended:
             was_best = progress.at_best
-            self._epoch(trainable, progress, patience, threshold)
+            self._epoch(trainable, progress, patience)
             self._save(trainable, progress, path, was_best=was_best)
             if progress.epoch > after:
                 yield Report(trial=suggestion.trial, **progress.reports[-1])
@@ -173,55 +181,152 @@ class Worker:
         return progress.ended or progress.epoch >= self._job.space.fidelity.high
 
     def build(self, settings: Config, seed: int) -> Trainable:
-        """A fresh trainable, everything random in it drawn from `seed`."""
-        from trainables import seeding
+        """A fresh trainable, everything random in it drawn from `seed`.
 
-        task = self._job.space.task
+        A TaskError where data or weights are not as the task needs them.
+        """
+        from trainables import faults, folds, seeding
+
         seeding.seed_everything(seed)
-        data, model = self.data(), None
+        try:
+            made = [self._trainable(settings, data) for data in self.search_data(settings)]
+        except faults.SetupError as error:
+            raise TaskError(str(error)) from error
+        return made[0] if len(made) == 1 else folds.Folds(made)
+
+    def held_out(self, look: Callable[[DataSet], Source], settings: Config) -> Part:
+        """The part that `look` gets of the data set, in the form that the model of `settings` expects."""
+        from trainables import faults, images
+
+        try:
+            preparation = self._preparation()
+            data = self._job.space.task.dataset
+            assert preparation is not None
+            assert data is not None
+            source = preparation.grouped(look(self._dataset(data)))
+            return images.load(source, self._form(settings))
+        except faults.SetupError as error:
+            raise TaskError(str(error)) from error
+
+    def _trainable(self, settings: Config, data: SearchData | None) -> Trainable:
+        """The regime's trainable on one fold."""
+        task, model = self._job.space.task, None
+        regime = settings.get("regime", task.regime)
+        plugin = None if self._job.trainable else self._load("trainables.regimes", str(regime))
         name = settings.get("model", task.model)
         if name is not None:
             if data is None:
                 raise HpoError(f"the model {name!r} needs a data set: `task.dataset` names none")
-            shape, n_classes = tuple(data.train.images.shape[1:]), len(data.classes)
-            build_model = self._load("trainables.models", str(name)).build
-            model = build_model(settings, shape=shape, n_classes=n_classes, weights=task.weights)
-        build: Build
-        if self._job.trainable is not None:
-            build = self._job.trainable
-        else:
-            build = self._load("trainables.regimes", str(settings.get("regime", task.regime))).build
+            model = self._model(str(name), settings, data, pretrained=getattr(plugin, "PRETRAINED", True))
+        build: Build = self._job.trainable or plugin.build  # type: ignore[union-attr]
         return build(settings, model, data, self._device)
 
-    def data(self) -> SearchData | None:
-        """The training and validation parts, read once; None where the task names no data set."""
+    def _model(self, name: str, settings: Config, data: SearchData, *, pretrained: bool) -> TransferModel:
+        """A fresh model, normalising as `settings` say; with random weights unless `pretrained`."""
+        from trainables import preparation
+
+        family = self._load("trainables.models", name)
+        weights = self._weights(name, family) if pretrained else "none"
+        model: TransferModel = family.build(
+            settings, shape=data.train.shape, n_classes=len(data.classes), weights=weights
+        )
+        preparation.normalize(model, settings, self._expected(settings), data.train)
+        return model
+
+    def _weights(self, name: str, family: Any) -> str:
+        """none, or the path of a state dict: of `imagenet`, in the folder of the weights."""
+        weights = self._job.space.task.weights
+        if weights != "imagenet":
+            return weights
+        from trainables import faults
+        from trainables import weights as stored
+
+        if not hasattr(family, "WEIGHTS"):
+            raise faults.SetupError(f"`task.weights`: there are no ImageNet weights of the model {name!r}")
+        return str(stored.find(family.WEIGHTS, self._job.data / "weights", name))
+
+    def search_data(self, settings: Config) -> Sequence[SearchData | None]:
+        """What the regime receives, once a fold; None where the task names no data set."""
+        preparation = self._preparation()
+        return (None,) if preparation is None else preparation.folds(self._form(settings))
+
+    def _form(self, settings: Config) -> Form:
+        from trainables import preparation
+
+        return preparation.form(settings, self._expected(settings))
+
+    def _expected(self, settings: Config) -> Input:
+        """What the model of `settings` expects of its images."""
+        from trainables.inputs import Input
+
+        name = settings.get("model", self._job.space.task.model)
+        expected: Input = (
+            Input() if name is None else getattr(self._load("trainables.models", str(name)), "INPUT", Input())
+        )
+        return expected
+
+    def _preparation(self) -> Preparation | None:
+        """The data set of the task, cut; its images are read when a form is known. None where there is none."""
         task = self._job.space.task
-        if self._data is None and task.dataset is not None:
-            from trainables import splits
+        if self._prepared is None and task.dataset is not None:
+            from trainables import preparation
 
-            dataset = self._load("trainables.datasets", task.dataset).build(self._job.data)
-            self._data = splits.split(dataset, fraction=task.validation.fraction, seed=task.validation.seed)
-        return self._data
+            validation = preparation.Validation(**vars(task.validation))
+            self._prepared = preparation.Preparation(
+                self._dataset(task.dataset),
+                validation,
+                groups=task.dataset.groups,
+                pretraining=self._dataset(task.pretraining) if task.pretraining else None,
+                device=self._device,
+            )
+        return self._prepared
 
-    def _epoch(self, trainable: Trainable, progress: _Progress, patience: int, threshold: float) -> None:
+    def _dataset(self, data: Data) -> DataSet:
+        built: DataSet = self._load("trainables.datasets", data.name).build(self._job.data, **data.options)
+        return built
+
+    def _epoch(self, trainable: Trainable, progress: _Progress, patience: _Patience) -> None:
         """Train one epoch and add its report to the progress."""
         started = time.perf_counter()
         metrics = {key: float(value) for key, value in trainable.step().items()}
         loss = objective(self._job.space.objective, metrics)
         best = progress.loss
-        if loss < progress.reference - threshold:
+        if loss < progress.reference - patience.threshold:
             progress.reference, progress.stale = loss, 0
-        else:
+        elif not metrics.get("phases_left"):  # a phase that only prepares for the last may take its time
             progress.stale += 1
         report = {
             "fidelity": progress.epoch + 1,
             "loss": loss if loss < best else best,
             "metrics": metrics,
             "seconds": time.perf_counter() - started,
-            "last": progress.stale >= patience or not math.isfinite(loss),
+            "last": patience.is_spent(progress, metrics) or not math.isfinite(loss),
             "device": self._place,
         }
         progress.reports.append(report)
+
+
+@dataclass(frozen=True)
+class _Patience:
+    """When a trial ends itself."""
+
+    epochs: int
+    threshold: float
+    window: int | None
+
+    def is_spent(self, progress: _Progress, metrics: Mapping[str, float]) -> bool:
+        """Whether the epoch with these metrics, the first that is not yet among the reports, is the last.
+
+        By the window: its validation accuracy is no higher than the lowest of the `window` before it.
+        """
+        if progress.stale >= self.epochs:
+            return True
+        if self.window is None or "val_accuracy" not in metrics:
+            return False
+        phase = metrics.get("phases_left")
+        before = [report["metrics"] for report in progress.reports[-self.window :]]
+        before = [each["val_accuracy"] for each in before if each.get("phases_left") == phase]
+        return len(before) == self.window and metrics["val_accuracy"] <= min(before)
 
 
 def objective(name: str, metrics: dict[str, float]) -> float:

@@ -36,7 +36,8 @@ class Runner(Protocol):
         """What happened since the last call; blocks for at least one event.
 
         A trial that has reported waits for `settle` before it goes on. An exception of the training is
-        a Crash; a MachineError, such as a full disk, is raised: it is no fault of the trial.
+        a Crash; a MachineError, such as a full disk, and a TaskError, such as missing data, are
+        raised: they are no fault of the trial.
         """
         ...
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from hpo.errors import HpoError, MachineError
+from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners import _slots
 from hpo.runners._runner import crash, goes_on, tidy
 from hpo.trial import Crash, Decision, Report, Suggestion
@@ -42,7 +42,7 @@ class Inline:
             raise HpoError("no trial is running, so nothing can happen")
         try:
             self._event = next(self._epochs)
-        except MachineError:
+        except (MachineError, TaskError):
             raise
         except Exception as error:
             self._event = crash(self._suggestion.trial, error)

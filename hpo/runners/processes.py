@@ -19,7 +19,7 @@ from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-from hpo.errors import HpoError, MachineError
+from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners import _slots
 from hpo.runners._runner import crash, goes_on, tidy
 from hpo.runners._slots import Slot
@@ -130,7 +130,7 @@ class Processes:
         """The next event of a seat; None if its worker died and its trial was started again."""
         assert seat.suggestion is not None
         try:
-            event: Report | Crash | MachineError = seat.pipe.recv()
+            event: Report | Crash | MachineError | TaskError = seat.pipe.recv()
         except (EOFError, ConnectionResetError):
             seat.deaths += 1
             status = self._replace(seat)
@@ -139,7 +139,7 @@ class Processes:
                 return None
             error = f"its worker died {seat.deaths} times after epoch {seat.after}, at last with exit status {status}"
             event = Crash(seat.suggestion.trial, "WorkerDied", error)
-        if isinstance(event, MachineError):
+        if isinstance(event, MachineError | TaskError):
             raise event
         if isinstance(event, Report):
             seat.after, seat.deaths = event.fidelity, 0
@@ -174,10 +174,10 @@ def _train(pipe: connection.Connection, worker: Worker, suggestion: Suggestion, 
     reports = worker.train(suggestion, after=after)
     goes_on = True
     while goes_on:
-        event: Report | Crash | MachineError
+        event: Report | Crash | MachineError | TaskError
         try:
             event = next(reports)
-        except MachineError as error:
+        except (MachineError, TaskError) as error:
             event = error
         except Exception as error:
             event = crash(suggestion.trial, error)

@@ -1,0 +1,80 @@
+"""Data sets outside a search (floor 4): look one over, and prepare a machine that will be offline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo import plugins
+from hpo.errors import Mistake, TaskError
+from hpo.space import Data
+from hpo.trial import Scalar
+
+if TYPE_CHECKING:
+    from trainables.splits import DataSet
+
+
+def survey(name: str, options: Mapping[str, Scalar], folder: Path) -> list[str]:
+    """What a data set holds and what is broken in it, a line each.
+
+    Reads both parts to find images that stand in both; it trains nothing and judges no model. A
+    TaskError where the data set is not there.
+    """
+    from trainables import heldout
+    from trainables import survey as surveys
+
+    dataset = _built(_plugin(name, options), name, options, folder)
+    return surveys.lines(surveys.survey(dataset.training(), heldout.held_out(dataset), dataset.classes))
+
+
+def fetch(model: str | None, dataset: str | None, options: Mapping[str, Scalar], folder: Path) -> list[str]:
+    """Download a model's ImageNet weights and a data set into `folder`; say where they lie.
+
+    What is there already stays. A Mistake where nothing can be downloaded, a TaskError where the download fails.
+    """
+    done = []
+    if model is not None:
+        family = plugins.load("trainables.models", model)
+        if not hasattr(family, "WEIGHTS"):
+            raise Mistake(f"--model {model}: there are no ImageNet weights of this model")
+        path = folder / "weights" / family.WEIGHTS
+        if not path.exists():
+            _download(f"the weights of {model}", path, lambda: family.fetch(path))
+        done.append(f"{model}: {path}")
+    if dataset is not None:
+        plugin = _plugin(dataset, options)
+        if hasattr(plugin, "fetch"):
+            _download(f"the data set {dataset}", folder, lambda: plugin.fetch(folder, **options))
+        _built(plugin, dataset, options, folder)
+        done.append(f"{dataset}: {folder}")
+    return done
+
+
+def _plugin(name: str, options: Mapping[str, Scalar]) -> Any:
+    """The module of a data set; a Mistake where its name or one of the options is wrong."""
+    problems = [text for _, text in plugins.data_problems("dataset", Data(name, options))]
+    if problems:
+        raise Mistake("\n".join(problems))
+    return plugins.load(plugins.DATASETS, name)
+
+
+def _built(plugin: Any, name: str, options: Mapping[str, Scalar], folder: Path) -> DataSet:
+    from trainables import faults
+
+    try:
+        dataset: DataSet = plugin.build(folder, **options)
+    except (faults.SetupError, ValueError) as error:
+        raise TaskError(f"data set {name!r}: {error}") from error
+    return dataset
+
+
+def _download(what: str, target: Path, run: Callable[[], None]) -> None:
+    """Run a download. Libraries raise whatever their servers and the network make of it."""
+    try:
+        run()
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise TaskError(
+            f"{what} cannot be downloaded: {reason}; fetch it where there is a connection, and copy it to {target}"
+        ) from error

@@ -1,0 +1,244 @@
+"""Figures of a study (floor 4): from its record, its checkpoints and its test to PNG and SVG files.
+
+    curves           learning curves of the best trials
+    filters          the first-layer filters of a trained model
+    activations      what a stage of it makes of one image
+    tsne             what its head sees of the images of the search
+    misclassified    held-out images that the tested model takes for something else
+    samples          test accuracy over samples a class
+    validation_test  validation and test accuracy of the tested trials
+
+No figure looks at held-out data: what the last three show of them, `hpo test` wrote down when it looked.
+These need neither record nor checkpoints, so they can be drawn in a clone.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpo import tested
+from hpo.errors import MachineError, Mistake, StudyError, UnknownName
+from hpo.figures import charts, look, pictures
+from hpo.history import History, Trial, configuration
+from hpo.study import Study
+from hpo.trained import Trained, find
+from hpo.trial import Config, Scalar
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+N_CURVES = 8
+METRICS = ("val_loss", "train_loss", "val_accuracy", "train_accuracy")
+SAMPLES = "samples_per_class"
+SERIES = ("mixing", "augmentation")
+"""Each combination of their values is a line over `samples_per_class`."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What a figure is to show; see `plot`."""
+
+    trials: Sequence[int] = ()
+    top: int | None = None
+    stage: str | None = None
+    image: str | None = None
+
+
+def plot(
+    folder: Path,
+    kind: str,
+    *,
+    trials: Sequence[int] = (),
+    top: int | None = None,
+    stage: str | None = None,
+    image: str | None = None,
+    out: Path | None = None,
+) -> list[Path]:
+    """Draw a figure of a study, and return the files it stands in: KIND.png and KIND.svg in its folder `figures`.
+
+    `trials` are numbers of trials, `top` says how many of the best, `stage` names a stage of the model, `image` is
+    the path of an image, or the number of one of the validation part, from 0. Where `out` is given, it is the one
+    file, in the format of its suffix. A Mistake says what cannot be drawn, and why.
+    """
+    if kind not in KINDS:
+        raise UnknownName("kind", kind, KINDS)
+    draw, options = KINDS[kind]
+    wishes = Wishes(tuple(trials), top, stage, image)
+    _check(kind, wishes, options)
+    paths = _paths(folder, kind, out)
+    if importlib.util.find_spec("matplotlib") is None:
+        raise Mistake("figures need matplotlib, which is not installed; install it by: pip install 'hpo[plot]'")
+    study = Study.reopen(folder)
+    with look.style():
+        figure = draw(study, wishes)
+        for path in paths:
+            try:
+                path.parent.mkdir(exist_ok=True)
+                look.save(figure, path)
+            except OSError as error:
+                raise MachineError(f"{path}: cannot be written: {error}") from None
+    return paths
+
+
+def _check(kind: str, wishes: Wishes, options: Sequence[str]) -> None:
+    for name, value in vars(wishes).items():
+        if value not in (None, ()) and name not in options:
+            able = ", ".join(each for each, (_, takes) in KINDS.items() if name in takes)
+            raise Mistake(f"--{name} says nothing to a figure of kind {kind!r}; it is an option of {able}")
+    if wishes.trials and wishes.top is not None:
+        raise Mistake("--trials and --top both say which trials: give one of them")
+    if wishes.top is not None and wishes.top < 1:
+        raise Mistake(f"--top {wishes.top}: at least 1 is allowed")
+
+
+def _paths(folder: Path, kind: str, out: Path | None) -> list[Path]:
+    if out is None:
+        return [folder / "figures" / f"{kind}{suffix}" for suffix in (".png", ".svg")]
+    if out.suffix not in look.SUFFIXES:
+        raise Mistake(f"--out {out}: the suffix says what is written, and must be one of {', '.join(look.SUFFIXES)}")
+    if not out.parent.is_dir():
+        raise Mistake(f"--out {out}: there is no folder {out.parent}")
+    if out.is_dir():
+        raise Mistake(f"--out {out}: is a folder; a file is needed")
+    return [out]
+
+
+def _curves(study: Study, wishes: Wishes) -> Figure:
+    history = _history(study)
+    ranked = history.ranked()[: wishes.top or N_CURVES]
+    chosen = [find(study, history, number) for number in dict.fromkeys(wishes.trials)] or ranked
+    if not chosen:
+        raise Mistake(f"no trial of study {study.name!r} has a finite loss: there is no curve to draw")
+    for trial in chosen:
+        if not trial.reports:
+            raise Mistake(f"trial {trial.number} of study {study.name!r} has no epoch on record: it has no curve")
+    names = labels({trial.number: trial.config for trial in chosen})
+    drawn = [_curve(trial, label) for trial, label in zip(chosen, names, strict=True)]
+    which = "" if wishes.trials else "the best "
+    return charts.curves(f"{study.name}: {which}{len(chosen)} of {len(history.trials)} trials", drawn)
+
+
+def _curve(trial: Trial, label: str) -> charts.Curve:
+    known = [name for name in METRICS if all(name in report.metrics for report in trial.reports)]
+    metrics = {name: [report.metrics[name] for report in trial.reports] for name in known}
+    return charts.Curve(label, metrics, trial.best.fidelity if trial.best else 0)
+
+
+def _filters(study: Study, wishes: Wishes) -> Figure:
+    trained = Trained(study, _history(study), wishes.trials)
+    return pictures.filters(f"{_named(study, trained)}: filters of the first layer", trained.filters())
+
+
+def _activations(study: Study, wishes: Wishes) -> Figure:
+    trained = Trained(study, _history(study), wishes.trials)
+    stage, image, maps = trained.activations(wishes.stage, wishes.image)
+    return pictures.maps(f"{_named(study, trained)}: activations in {stage}", image, maps)
+
+
+def _tsne(study: Study, wishes: Wishes) -> Figure:
+    trained = Trained(study, _history(study), wishes.trials)
+    points, labels = trained.plane()
+    title = f"{_named(study, trained)}: t-SNE of the features of {len(labels)} training and validation images"
+    return charts.points(title, points, labels, trained.classes)
+
+
+def _misclassified(study: Study, wishes: Wishes) -> Figure:
+    found = tested.mistakes(study)
+    if not found.n_wrong:
+        raise Mistake(f"study {study.name!r}: trial {found.trial} got all {found.n} held-out images right")
+    title = f"{study.name}, trial {found.trial}, seed {found.seed}: {found.n_wrong} of {found.n} held-out images misclassified"
+    if len(found.images) < found.n_wrong:
+        title += f", here the {len(found.images)} of which it is the surest"
+    return pictures.mistakes(title, found.images, found.true, found.top)
+
+
+def _samples(study: Study, wishes: Wishes) -> Figure:
+    if SAMPLES not in study.space.domains:
+        raise Mistake(f"study {study.name!r} does not search {SAMPLES!r}, so there is nothing to draw accuracy over")
+    results = tested.results(study)
+    keys = [key for key in SERIES if key in study.space.domains]
+    series: dict[tuple[Scalar, ...], dict[int, tested.Result]] = {}
+    for result in results:  # of equal settings, the one that the search found best stands for them
+        n = result.config.get(SAMPLES)
+        if isinstance(n, int):
+            series.setdefault(tuple(result.config.get(key) for key in keys), {}).setdefault(n, result)
+    if not series:
+        raise Mistake(f"study {study.name!r}: no tested trial has a number of {SAMPLES!r}")
+    lines = [
+        _line(values, series[values]) for values in sorted(series, key=lambda values: _places(study, keys, values))
+    ]
+    title = f"{study.name}: test accuracy over samples a class"
+    return charts.lines(title, lines, x="samples a class", y="test accuracy", legend=", ".join(keys))
+
+
+def _line(values: Sequence[Scalar], results: Mapping[int, tested.Result]) -> charts.Line:
+    x = sorted(results)
+    tests = [results[n].test for n in x]
+    label = ", ".join(str(value) for value in values)
+    return charts.Line(label, x, [test.mean for test in tests], [test.std for test in tests])
+
+
+def _places(study: Study, keys: Sequence[str], values: Sequence[Scalar]) -> list[int]:
+    """Where some values stand among the choices of the space."""
+    offered = [getattr(study.space.domains[key], "choices", ()) for key in keys]
+    return [
+        list(choices).index(value) if value in choices else -1 for choices, value in zip(offered, values, strict=True)
+    ]
+
+
+def _validation_test(study: Study, wishes: Wishes) -> Figure:
+    results = tested.results(study)
+    known = {result.trial: result for result in results}
+    for number in wishes.trials:
+        if number not in known:
+            have = ", ".join(map(str, sorted(known)))
+            raise Mistake(f"trial {number} of study {study.name!r} was not tested; these were: {have}")
+    shown = [known[number] for number in dict.fromkeys(wishes.trials)] or results[: wishes.top]
+    names = labels({result.trial: result.config for result in shown})
+    pairs = [charts.Pair(name, result.validation, result.test) for name, result in zip(names, shown, strict=True)]
+    return charts.pairs(f"{study.name}: validation and test accuracy of the tested trials", pairs)
+
+
+KINDS: dict[str, tuple[Callable[[Study, Wishes], Figure], tuple[str, ...]]] = {
+    "curves": (_curves, ("trials", "top")),
+    "filters": (_filters, ("trials",)),
+    "activations": (_activations, ("trials", "stage", "image")),
+    "tsne": (_tsne, ("trials",)),
+    "misclassified": (_misclassified, ()),
+    "samples": (_samples, ()),
+    "validation_test": (_validation_test, ("trials", "top")),
+}
+"""Each kind of figure, and the options that say something to it."""
+
+
+def labels(configs: Mapping[int, Config]) -> list[str]:
+    """What sets each of some trials apart from the others: its number, and its hyperparameters that not all share."""
+    first = next(iter(configs.values()))
+    keys = {key: None for config in configs.values() for key in config}
+    differing = [key for key in keys if any(_differ(first, config, key) for config in configs.values())]
+    texts = {
+        n: configuration({key: config[key] for key in differing if key in config}) for n, config in configs.items()
+    }
+    return [f"trial {number}: {text}" if text else f"trial {number}" for number, text in texts.items()]
+
+
+def _differ(one: Config, other: Config, key: str) -> bool:
+    return (key in one, one.get(key)) != (key in other, other.get(key))
+
+
+def _named(study: Study, trained: Trained) -> str:
+    return f"{study.name}, trial {trained.trial.number}"
+
+
+def _history(study: Study) -> History:
+    """The record; a StudyError where it did not come along with the folder."""
+    if study.settings.storage is None and not (study.folder / "ledger.log").exists():
+        raise StudyError(
+            f"the record of study {study.name!r} is not in {study.folder}: like its checkpoints, it stays on the "
+            "machine that searched. Without it there are the kinds misclassified, samples and validation_test"
+        )
+    return study.history()[0]

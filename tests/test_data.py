@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+
+from hpo.cli import app
+
+Hpo = Callable[..., Result]
+
+
+@pytest.fixture
+def hpo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hpo:
+    """Types a command in a folder of its own, whose data sets lie in `data`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HPO_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def flowers(tmp_path: Path) -> Path:
+    """A folder of two classes of ten pictures each."""
+    rng = np.random.default_rng(0)
+    for name in ("rose", "tulip"):
+        folder = tmp_path / "data" / "flowers" / name
+        folder.mkdir(parents=True)
+        for i in range(10):
+            Image.fromarray(rng.integers(0, 256, (12, 16, 3), dtype=np.uint8)).save(folder / f"{i}.png")
+    return tmp_path / "data" / "flowers"
+
+
+def test_a_data_set_is_looked_over(hpo: Hpo, flowers: Path) -> None:
+    result = hpo("data", "image_folder", "--option", "folder=flowers")
+    assert result.exit_code == 0, result.output
+    assert "rose" in result.output
+    assert "tulip" in result.output
+    assert "16" in result.output
+
+
+def test_what_is_broken_in_a_data_set_is_named(hpo: Hpo, flowers: Path) -> None:
+    (flowers / "rose" / "torn.png").write_bytes((flowers / "rose" / "1.png").read_bytes()[:60])
+    result = hpo("data", "image_folder", "--option", "folder=flowers")
+    assert result.exit_code == 0, result.output
+    assert "torn.png" in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("data", "flowers"), "unknown dataset 'flowers'"),
+        (("data", "pacs", "--option", "domian=cartoon"), "no such option; did you mean 'domain'?"),
+        (("data", "pacs", "--option", "domain=cartoons"), "did you mean 'cartoon'?"),
+        (("data", "pacs", "--option", "domain"), "write it as name=value"),
+        (("data", "caltech101"), "hpo fetch --dataset caltech101"),
+        (("data", "image_folder", "--option", "folder=weeds"), "weeds"),
+        (("fetch",), "say what to download"),
+        (("fetch", "--model", "small_cnn"), "there are no ImageNet weights of this model"),
+        (("fetch", "--model", "resnet81"), "did you mean 'resnet18'?"),
+        (("fetch", "--dataset", "cifar"), "did you mean 'cifar10'?"),
+    ],
+)
+def test_a_mistake_is_told_in_plain_words_and_leaves_nothing(
+    hpo: Hpo, tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    result = hpo(*words)
+    assert result.exit_code == 2
+    assert told in result.output
+    assert "Traceback" not in result.output
+    assert not list(tmp_path.iterdir())
+
+
+MODEL = '''
+WEIGHTS = "own.pth"
+
+def fetch(path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("the weights")
+
+def build(config, *, shape, n_classes, weights):
+    raise NotImplementedError
+'''
+
+
+def test_weights_are_fetched_once_to_the_folder_of_the_weights(hpo: Hpo, tmp_path: Path) -> None:
+    (tmp_path / "own_model_of_fetch").mkdir()
+    (tmp_path / "own_model_of_fetch" / "model.py").write_text(MODEL)
+    path = tmp_path / "data" / "weights" / "own.pth"
+    result = hpo("fetch", "--model", "own_model_of_fetch.model")
+    assert (result.exit_code, result.output) == (0, f"own_model_of_fetch.model: {path}\n")
+    assert path.read_text() == "the weights"
+    path.write_text("kept")
+    assert hpo("fetch", "--model", "own_model_of_fetch.model").exit_code == 0
+    assert path.read_text() == "kept"
+
+
+def test_a_download_that_fails_says_what_to_put_where(hpo: Hpo, tmp_path: Path) -> None:
+    (tmp_path / "own_offline").mkdir()
+    lost = MODEL.replace('path.write_text("the weights")', 'raise OSError("no route to host")')
+    (tmp_path / "own_offline" / "model.py").write_text(lost)
+    result = hpo("fetch", "--model", "own_offline.model")
+    assert result.exit_code == 2
+    assert "the weights of own_offline.model cannot be downloaded: no route to host" in result.output
+    assert str(tmp_path / "data" / "weights" / "own.pth") in result.output
+
+
+SPACE = """
+task:
+  regime: linear_probe
+  model: resnet18
+  weights: imagenet
+  dataset: {name: image_folder, folder: flowers}
+space: {lr: {low: 1e-3, high: 1e-1, log: true}}
+fixed: {image_size: 32}
+fidelity: {high: 3}
+"""
+
+
+def test_a_search_whose_weights_are_missing_says_so_and_leaves_no_study(
+    hpo: Hpo, flowers: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "space.yaml").write_text(SPACE)
+    result = hpo("search", "--space", "space.yaml", "--backend", "random", "--runner", "inline", "--study", "s", "-q")
+    assert result.exit_code == 2
+    assert "hpo fetch --model resnet18" in result.output
+    assert not (tmp_path / "studies").exists()
+
+
+def test_a_search_whose_data_are_missing_says_so_and_leaves_no_study(hpo: Hpo, tmp_path: Path) -> None:
+    (tmp_path / "space.yaml").write_text(SPACE)
+    result = hpo("search", "--space", "space.yaml", "--backend", "random", "--study", "s", "-q", "--slots", "1")
+    assert result.exit_code == 2
+    assert "flowers" in result.output
+    assert not (tmp_path / "studies").exists()
+
+
+def test_an_image_that_cannot_be_read_is_named_and_skipped_only_if_asked(
+    hpo: Hpo, flowers: Path, tmp_path: Path
+) -> None:
+    for path in (flowers / "rose").iterdir():
+        if path.name != "9.png":
+            path.write_bytes(path.read_bytes()[:70])
+    (tmp_path / "space.yaml").write_text(SPACE.replace("weights: imagenet", "weights: none"))
+    words = ("search", "--space", "space.yaml", "--backend", "random", "--runner", "inline", "--trials", "1", "-q")
+    result = hpo(*words, "--study", "s")
+    assert result.exit_code == 2
+    assert "rose" in result.output
+    assert "skip_unreadable" in result.output
