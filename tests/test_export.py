@@ -8,11 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hpo import export
+from hpo import export, references
 from hpo.errors import MachineError, Mistake
 from hpo.ledger import Ledger
+from hpo.space import Categorical, Data, Domain, Fidelity, SearchSpace, Task
 from hpo.study import Budget, Settings, Study, write_text
-from hpo.trial import Crash, Decision, Report, Suggestion
+from hpo.trial import Crash, Decision, Report, Scalar, Suggestion
 from tests import toy
 
 
@@ -136,3 +137,70 @@ def test_a_study_without_trials_is_an_empty_table(tmp_path: Path) -> None:
     assert len(frame) == 0
     export.write_tables(study)
     assert (folder / "trials.csv").read_text().startswith("trial,state,kind,x,y")
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Study:
+    """A study of a space that names published numbers: one trial with their hyperparameters, one without."""
+    domains: dict[str, Domain] = {"lr": Categorical((1e-3, 1e-2))}
+    task = Task(regime="from_scratch", model="alexnet", dataset=Data("caltech101"))
+    fixed: dict[str, Scalar] = {"optimizer": "sgd", "momentum": 0.9, "step_size": 20, "gamma": 0.1}
+    space = SearchSpace("p", domains, Fidelity(9), task, fixed, reference="caltech101_alexnet_scratch_default")
+    (tmp_path / "p").mkdir()
+    study = Study(tmp_path / "p", space, Settings(runner="inline"), Budget())
+    ledger = study.begin()
+    for number, (lr, loss) in enumerate([(1e-3, 4.25), (1e-2, 1 / 3)]):
+        ledger.suggest(Suggestion(number, {"lr": lr}, 9))
+        ledger.record(report(number, 1, loss, loss))
+    ledger.close()
+    return study
+
+
+def test_a_comparison_sets_published_numbers_beside_those_found(published: Study) -> None:
+    frame = export.comparison(published)
+    assert frame is not None
+    assert list(frame["source"]) == ["both", "found"]
+    assert list(frame["trial"]) == [0, 1]
+    assert (frame["val_loss published"][0], frame["val_loss found"][0]) == (4.54, 4.25)
+    assert list(frame["dataset"]) == ["caltech101"] * 2
+
+
+@pytest.mark.parametrize(("variant", "row"), [("full", 2), ("few_shot", 5)])
+def test_what_all_trials_share_tells_published_rows_apart(variant: str, row: int) -> None:
+    data = Data("pacs", {"domain": "cartoon", "variant": variant})
+    task = Task("fine_tune", "resnet18", dataset=data)
+    space = SearchSpace("p", {"lr": Categorical((1e-3, 3e-3))}, Fidelity(9), task, {"augmentation": "none"})
+    found = pd.DataFrame({"trial": [0, 1], "lr": [1e-3, 3e-3], "loss": [0.1, 0.2], "epochs": [9, 9]})
+    frame = references.side_by_side(found, references.read("pacs_cartoon_resnet18"), export.constants(space))
+    assert list(frame.index[frame["source"] == "both"]) == [row]
+
+
+def test_a_study_folder_gets_the_comparison_as_csv_and_as_a_page(published: Study) -> None:
+    export.write_tables(published)
+    assert list(pd.read_csv(published.folder / "comparison.csv")["val_loss found"]) == [4.25, 1 / 3]
+    page = (published.folder / "comparison.md").read_text()
+    assert page.startswith("# p: published (caltech101_alexnet_scratch_default) and found\n\n| source ")
+    assert " 0.3333 " in page
+    assert "nan" not in page.lower()
+    assert "<NA>" not in page
+    assert page.endswith("\n\n1. two digits only\n")
+    shared = (
+        "dataset caltech101, model alexnet, regime from_scratch, optimizer sgd, momentum 0.9, step_size 20, gamma 0.1"
+    )
+    assert f"\n\nIn every row: {shared}.\n\n" in page
+
+
+def test_every_format_renders_a_comparison(published: Study) -> None:
+    frame = export.comparison(published)
+    assert frame is not None
+    for format in export.FORMATS:
+        text = export.render(frame, format)
+        assert "val_loss published" in text.replace("\\_", "_")
+        assert "nan" not in text.lower()
+        assert "<NA>" not in text
+
+
+def test_a_space_without_published_numbers_has_no_comparison(study: Study) -> None:
+    assert export.comparison(study) is None
+    export.write_tables(study)
+    assert not (study.folder / "comparison.csv").exists()
