@@ -375,6 +375,7 @@ def _start(tmp_path: Path, *words: str) -> subprocess.Popen[str]:
         command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     assert driver.stderr is not None
+    assert "searching" in driver.stderr.readline()
     assert "trial " in driver.stderr.readline()
     return driver
 

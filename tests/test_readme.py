@@ -100,9 +100,9 @@ def test_the_data_set_of_the_recipe_is_learned_and_tested(folder: Path) -> None:
     assert float(match[1]) > 0.9
 
 
-def test_the_regime_of_the_recipe_trains_only_the_head(folder: Path) -> None:
-    (folder / "readme_package" / "head_only.py").write_text(block("**A regime**"))
-    task = {"regime": "readme_package.head_only", "model": "small_cnn", "dataset": "digits"}
+def test_the_regime_of_the_recipe_trains(folder: Path) -> None:
+    (folder / "readme_package" / "last_stage.py").write_text(block("**A regime**"))
+    task = {"regime": "readme_package.last_stage", "model": "small_cnn", "dataset": "digits"}
     table = search(folder, task, "--backend", "asha", lr={"low": 1e-2, "high": 1e-1})
     assert table["val_accuracy"].max() > 0.3
 
