@@ -269,7 +269,7 @@ def plot(
     """Draw a study: learning curves, filters, activations, misclassified images, features, test accuracy."""
     from hpo.plot import plot
 
-    numbers = _numbers(trials) if trials is not None else None
+    numbers = [] if trials is None else _numbers(trials)
     for path in plot(studies / name, kind, trials=numbers, top=top, stage=stage, image=image, out=out):
         click.echo(str(path))
 

@@ -74,7 +74,7 @@ N_NAMES = 16
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown `name`: the nearest known one, and all that are allowed, if not too many."""
+    """The end of a message about an unknown `name`: the nearest known one, and those allowed; of many, the nearest."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     hint = f"; did you mean {close[0]!r}?" if close else ""

@@ -169,7 +169,7 @@ class _Examiner:
 
         def save(temporary: Path) -> None:
             with temporary.open("wb") as file:
-                np.savez_compressed(file, **found)
+                np.savez_compressed(file, allow_pickle=False, **found)
 
         try:
             replacing.replace(path, save)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 N_CURVES = 8
 METRICS = ("val_loss", "train_loss", "val_accuracy", "train_accuracy")
+ROW = 60
+"""Characters beside a row at most; where one has more, the rows bear the numbers of their trials alone."""
 SAMPLES = "samples_per_class"
 SERIES = ("mixing", "augmentation")
 """Each combination of their values is a line over `samples_per_class`."""
@@ -119,7 +121,9 @@ def _curves(study: Study, wishes: Wishes) -> Figure:
     names = labels({trial.number: trial.config for trial in chosen})
     drawn = [_curve(trial, label) for trial, label in zip(chosen, names, strict=True)]
     which = "" if wishes.trials else "the best "
-    return charts.curves(f"{study.name}: {which}{len(chosen)} of {len(history.trials)} trials", drawn)
+    return charts.curves(
+        f"{study.name}: learning curves of {which}{len(chosen)} of {len(history.trials)} trials", drawn
+    )
 
 
 def _curve(trial: Trial, label: str) -> charts.Curve:
@@ -150,7 +154,8 @@ def _misclassified(study: Study, wishes: Wishes) -> Figure:
     found = tested.mistakes(study)
     if not found.n_wrong:
         raise Mistake(f"study {study.name!r}: trial {found.trial} got all {found.n} held-out images right")
-    title = f"{study.name}, trial {found.trial}, seed {found.seed}: {found.n_wrong} of {found.n} held-out images misclassified"
+    which = f"{study.name}, trial {found.trial}, seed {found.seed}"
+    title = f"{which}: {found.n_wrong} of {found.n} held-out images misclassified"
     if len(found.images) < found.n_wrong:
         title += f", here the {len(found.images)} of which it is the surest"
     return pictures.mistakes(title, found.images, found.true, found.top)
@@ -199,6 +204,8 @@ def _validation_test(study: Study, wishes: Wishes) -> Figure:
             raise Mistake(f"trial {number} of study {study.name!r} was not tested; these were: {have}")
     shown = [known[number] for number in dict.fromkeys(wishes.trials)] or results[: wishes.top]
     names = labels({result.trial: result.config for result in shown})
+    if max(map(len, names)) > ROW:
+        names = labels({result.trial: {} for result in shown})
     pairs = [charts.Pair(name, result.validation, result.test) for name, result in zip(names, shown, strict=True)]
     return charts.pairs(f"{study.name}: validation and test accuracy of the tested trials", pairs)
 

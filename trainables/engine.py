@@ -60,6 +60,8 @@ class Method:
     batch_size: int
     clip_norm: float | None = None
     """Gradients are scaled down to this total norm where theirs is greater."""
+    bf16: bool = False
+    """Whether convolutions and matrix products are computed in bfloat16; weights and losses stay float32."""
 
 
 def train_epoch(

@@ -24,25 +24,35 @@ LIMIT_BYTES = 6 * 2**30
 BATCH_SIZE = 64
 """Images at a time, so that what is in between needs little memory."""
 
-_kept: OrderedDict[tuple[int, str], Tensor] = OrderedDict()
-"""Features by the id of their part, which is alive as long as that is a key; the last used at the end."""
+
+class Store:
+    """Keeps features, the last used ones, up to a limit."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._kept: OrderedDict[tuple[int, str, bool], Tensor] = OrderedDict()
+        """By the id of their part, which is alive as long as that is a key; the last used at the end."""
+
+    def of(self, model: TransferModel, part: Part, n_stages: int, fingerprint: str, *, bf16: bool = False) -> Tensor:
+        """The features of a part after the first `n_stages` stages, which must be frozen; on the part's device.
+
+        `fingerprint` is that of these stages. float32, (n, ...). They are computed in evaluation mode,
+        whatever mode the model is in, without gradients, and in bfloat16 if asked to. They are kept:
+        change nothing in place.
+        """
+        key = (id(part), fingerprint, bf16)
+        features = self._kept.pop(key, None)
+        if features is None:
+            features = _computed(model, part, n_stages, bf16)
+            weakref.finalize(part, self._kept.pop, key, None)
+        self._kept[key] = features
+        while len(self._kept) > 1 and sum(each.nbytes for each in self._kept.values()) > self._limit_bytes:
+            self._kept.popitem(last=False)
+        return features
 
 
-def of(model: TransferModel, part: Part, n_stages: int, fingerprint: str) -> Tensor:
-    """The features of a part after the first `n_stages` stages, which must be frozen; on the part's device.
-
-    `fingerprint` is that of these stages. Shape (n, ...). They are computed in evaluation mode, whatever
-    mode the model is in, and without gradients. They are kept: change nothing in place.
-    """
-    key = (id(part), fingerprint)
-    features = _kept.pop(key, None)
-    if features is None:
-        features = _computed(model, part, n_stages)
-        weakref.finalize(part, _kept.pop, key, None)
-    _kept[key] = features
-    while len(_kept) > 1 and sum(each.nbytes for each in _kept.values()) > LIMIT_BYTES:
-        _kept.popitem(last=False)
-    return features
+SHARED = Store(LIMIT_BYTES)
+"""The store of this process."""
 
 
 def width(model: TransferModel, part: Part) -> int:
@@ -69,15 +79,15 @@ def fingerprint(model: TransferModel, n_stages: int) -> str:
     return digest.hexdigest()
 
 
-def _computed(model: TransferModel, part: Part, n_stages: int) -> Tensor:
+def _computed(model: TransferModel, part: Part, n_stages: int, bf16: bool) -> Tensor:
     training = model.training
     model.eval()
     features: Tensor | None = None
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast(part.images.device.type, dtype=torch.bfloat16, enabled=bf16):
         for start in range(0, len(part), BATCH_SIZE):
             batch = model.between(model.inputs(part.images[start : start + BATCH_SIZE]), 0, n_stages)
             if features is None:
-                features = torch.empty((len(part), *batch.shape[1:]), dtype=batch.dtype, device=batch.device)
+                features = torch.empty((len(part), *batch.shape[1:]), device=batch.device)
             features[start : start + BATCH_SIZE] = batch
     model.train(training)
     assert features is not None, "a part holds at least one image"

@@ -6,7 +6,7 @@ transparent shows the colour that is stored there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,7 +100,7 @@ def read(path: Path) -> Image.Image:
         raise OSError(getattr(fault, "strerror", None) or f"{type(fault).__name__}: {fault}") from fault
 
 
-def in_threads(read: Callable[[int], Result], n: int) -> Iterator[Result]:
+def in_threads(read: Callable[[int], Result], n: int) -> Generator[Result, None, None]:
     """What `read` makes of 0..n-1, in order, by as many threads as torch may use; its first error ends them all."""
     blocks = [range(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
     pool = ThreadPoolExecutor(torch.get_num_threads())

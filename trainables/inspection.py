@@ -34,6 +34,8 @@ TOP = 3
 BATCH_SIZE = 64
 GREY = (0.299, 0.587, 0.114)
 """The weights of red, green and blue in a grey value (ITU-R BT.601)."""
+LEAST = 4
+"""Images that t-SNE needs."""
 N_COMPONENTS = 30
 """Features are brought to so many principal components before t-SNE, as its paper does."""
 
@@ -141,8 +143,10 @@ def embedding(features: Array) -> Array:
     from sklearn.manifold import TSNE
 
     n, n_features = features.shape
-    if n < 4 or n_features < 2 or not (features.std(axis=0) > 0).any():
-        raise ValueError(f"{n} images of {n_features} features, perhaps all alike, have no plane to lie in")
+    if n < LEAST or n_features < 2:
+        raise ValueError(f"{n} images of {n_features} features are too few for t-SNE, which needs {LEAST} of 2")
+    if not (features.std(axis=0) > 0).any():
+        raise ValueError(f"the features of all {n} images are alike")
     if n_features > N_COMPONENTS:
         features = PCA(min(N_COMPONENTS, n), random_state=0).fit_transform(features)
     perplexity = min(30.0, (n - 1) / 3)
@@ -180,7 +184,7 @@ def mistakes(trainable: Trainable, part: Part, classes: Sequence[str]) -> dict[s
     probabilities  of those, as top, float32
     n_wrong, n     how many images of the part are wrong, of how many
     """
-    if not all(hasattr(each, "predict") for each in getattr(trainable, "trainings", (trainable,))):
+    if not all(callable(getattr(each, "predict", None)) for each in getattr(trainable, "trainings", (trainable,))):
         return None
     probabilities: Tensor = trainable.predict(part).cpu()  # type: ignore[attr-defined]
     labels = part.labels.cpu()

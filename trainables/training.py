@@ -13,13 +13,14 @@ from torch.nn import functional
 
 from trainables import augment, engine, features, losses, mixing, optimizers
 from trainables.engine import Forward, Judged, Method, Objective, Samples
-from trainables.hyperparameters import Config, whole
+from trainables.hyperparameters import Config, choice, whole
 from trainables.seeding import random_state, set_random_state
 from trainables.splits import Part, SearchData
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS = {
     "batch_size": "images a step of the optimizer, a whole number of at least 1; default 64",
+    "precision": ["fp32", "bf16"],
 }
 READS_ALSO = ("trainables.optimizers", "trainables.losses", "trainables.augment", "trainables.mixing")
 
@@ -53,7 +54,9 @@ def method(config: Config, model: TransferModel, objective: Objective, device: s
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = optimizers.build(trained, config, lr=lr)
     schedule = optimizers.schedule(optimizer, config)
-    return Method(optimizer, schedule, objective, whole(config, "batch_size", 64), optimizers.clip(config))
+    batch_size, clip_norm = whole(config, "batch_size", 64), optimizers.clip(config)
+    bf16 = choice(config, "precision", "fp32", ("fp32", "bf16")) == "bf16"
+    return Method(optimizer, schedule, objective, batch_size, clip_norm, bf16)
 
 
 class Classification:
@@ -119,7 +122,7 @@ class Training:
     def step(self) -> Mapping[str, float]:
         samples = self._samples(self._trained, self._data.train, self._first_stage)
         set_random_state(self._random, self._device)
-        forward = partial(_forward, self._trained, self._first_stage)
+        forward = partial(_forward, self._trained, self._first_stage, self._method.bf16)
         train_loss, train_accuracy = engine.train_epoch(self._trained, forward, samples, self._method, self._order)
         self._random = random_state(self._device)
         self._epoch += 1
@@ -151,27 +154,31 @@ class Training:
         self._epoch = state["epoch"]
 
     def evaluate(self, part: Part) -> Mapping[str, float]:
-        first = self.model.n_frozen_first
-        samples = self._samples(self.model, part.to(self._device), first)
-        loss, accuracy = engine.validate(self.model, partial(_forward, self.model, first), samples)
+        loss, accuracy = engine.validate(self.model, *self._judged(part))
         return {"loss": loss, "accuracy": accuracy}
 
     def predict(self, part: Part) -> Tensor:
+        return engine.predict(self.model, *self._judged(part))
+
+    def _judged(self, part: Part) -> tuple[Forward, Samples]:
+        """The model to validate, from the first stage that trains on, and what enters that stage of a part."""
         first = self.model.n_frozen_first
-        samples = self._samples(self.model, part.to(self._device), first)
-        return engine.predict(self.model, partial(_forward, self.model, first), samples)
+        forward = partial(_forward, self.model, first, self._method.bf16)
+        return forward, self._samples(self.model, part.to(self._device), first)
 
     def _samples(self, model: TransferModel, part: Part, first_stage: int) -> Samples:
         """What enters stage number `first_stage` of a part, those before it being frozen."""
         if first_stage == 0:
             return Samples(part.images, part.labels)
         fingerprint = self._fingerprint(model, first_stage)
-        return Samples(features.of(model, part, first_stage, fingerprint), part.labels)
+        bf16 = self._method.bf16
+        return Samples(features.SHARED.of(model, part, first_stage, fingerprint, bf16=bf16), part.labels)
 
 
-def _forward(model: TransferModel, first_stage: int, inputs: Tensor) -> Tensor:
-    """The logits of what enters stage number `first_stage`: of images where that is 0."""
+def _forward(model: TransferModel, first_stage: int, bf16: bool, inputs: Tensor) -> Tensor:
+    """The logits, float32, of what enters stage number `first_stage`: of images where that is 0."""
     # A copy of features, as a stage may work in place on what it is given, and they are kept.
     inputs = model.inputs(inputs) if first_stage == 0 else inputs.clone()
-    logits: Tensor = model.head(model.between(inputs, first_stage, len(model.stages)))
-    return logits
+    with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=bf16):
+        logits: Tensor = model.head(model.between(inputs, first_stage, len(model.stages)))
+    return logits.float()

@@ -20,7 +20,7 @@ SPAN = 30
 """Where the greatest loss is more than so many times the least, losses are shown on a log scale."""
 N_LEGEND = 20
 """Classes that a legend names at most."""
-WIDTH = 125
+WIDTH = 155
 """Characters of a line in the legend below a figure."""
 
 
@@ -75,8 +75,8 @@ def curves(title: str, curves: Sequence[Curve]) -> Figure:
         ]
         plane.set(xlabel="epoch", ylabel=kind)
         plane.xaxis.get_major_locator().set_params(integer=True)
-        if kind == "loss" and _spans_decades(curves):
-            plane.set_yscale("log")
+        if kind == "loss" and (span := _span(curves)) > SPAN:
+            _log_scale(plane, fine=span < 1000)
     figure.legend(handles, labels, loc="outside lower left", ncols=columns, fontsize=8)
     for name, dash in (("validation", "-"), ("training", "--")):
         planes[0].plot([], [], dash, color="#404040", label=name)
@@ -95,11 +95,22 @@ def _curve(plane: Axes, curve: Curve, kind: str, colour: str) -> Line2D:
     return line
 
 
-def _spans_decades(curves: Sequence[Curve]) -> bool:
+def _span(curves: Sequence[Curve]) -> float:
+    """How many times the least loss the greatest is; 0 where that says nothing."""
     names = ("val_loss", "train_loss")
     values = [value for curve in curves for name in names for value in curve.metrics.get(name, ())]
     positive = [value for value in values if 0 < value < math.inf]
-    return bool(positive) and not any(value < 0 for value in values) and max(positive) > SPAN * min(positive)
+    return 0 if not positive or any(value < 0 for value in values) else max(positive) / min(positive)
+
+
+def _log_scale(plane: Axes, *, fine: bool) -> None:
+    """A log scale of plain numbers; `fine` names 2 and 5 in each decade, too."""
+    from matplotlib.ticker import FuncFormatter, LogLocator
+
+    plane.set_yscale("log")
+    plane.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if fine else (1,)))
+    plane.yaxis.set_major_formatter(FuncFormatter(lambda value, place: f"{value:g}"))
+    plane.minorticks_off()
 
 
 def points(title: str, points: Array, labels: Array, classes: Sequence[str]) -> Figure:
@@ -108,15 +119,16 @@ def points(title: str, points: Array, labels: Array, classes: Sequence[str]) -> 
     figure = look.figure(8 if named else 7, 6.6, title)
     plane = figure.subplots()
     colours = COLOURS if named else look.rainbow(len(classes))
+    size = min(40, max(12, 12000 / len(points)))
     for label, name in enumerate(classes):
         x, y = points[labels == label].T
         marker = "o" if label < len(COLOURS) or not named else "^"
         colour = colours[label % len(colours)]
-        plane.scatter(x, y, s=14, marker=marker, color=colour, linewidths=0, alpha=0.85, label=look.short(name, 24))
+        plane.scatter(x, y, s=size, marker=marker, color=colour, linewidths=0, alpha=0.85, label=look.short(name, 24))
     plane.set(xticks=[], yticks=[], aspect="equal")
     plane.spines[:].set_visible(False)
     if named:
-        figure.legend(loc="outside right upper", markerscale=2)
+        figure.legend(loc="outside right upper", markerscale=1.5)
     return figure
 
 
@@ -152,7 +164,7 @@ def pairs(title: str, pairs: Sequence[Pair]) -> Figure:
         at = [row + aside * any(spreads) for row in rows]
         bars = [each or math.nan for each in spreads]
         plane.errorbar(means, at, xerr=bars, fmt=marker, color=colour, capsize=2, markersize=5.5, label=name)
-    plane.set_yticks(rows, [look.short(pair.label, 70) for pair in pairs], fontsize=8)
+    plane.set_yticks(rows, [pair.label for pair in pairs], fontsize=8)
     plane.set_ylim(len(pairs) - 0.4, -0.6)
     plane.set(xlabel="accuracy")
     plane.grid(axis="y", visible=False)

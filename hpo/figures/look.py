@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 SUFFIXES = (".png", ".svg", ".pdf")
 """What a figure can be written as."""
-COLOURS = tuple("#3f90da #ffa90e #bd1f01 #94a4a2 #832db6 #a96b59 #e76300 #b9ac70 #717581 #92dadd".split())
+COLOURS = (
+    *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
+    *("#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"),
+)
 """Told apart with any kind of colour vision: M. A. Petroff, Accessible Color Sequences (2021, arXiv 2107.02270)."""
 STYLE: dict[Any, Any] = {
     "figure.constrained_layout.use": True,

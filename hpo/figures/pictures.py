@@ -65,13 +65,13 @@ def mistakes(title: str, images: Array, true: Sequence[str], top: Sequence[Seque
     """Images (n, channels, height, width) of 0..255: above each its class, below it the likeliest with their shares."""
     columns = min(8, len(images))
     rows = -(-len(images) // columns)
-    figure = look.figure(max(5.0, 1.5 * columns), 0.4 + 2.1 * rows, title)
+    figure = look.figure(max(5.0, 1.65 * columns), 0.4 + 2.2 * rows, title)
     planes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for plane, image, name, likeliest in zip(planes, images, true, top, strict=False):
         _picture(plane, image.transpose(1, 2, 0) / 255)
-        plane.set_title(look.short(name, 20), fontsize=9, fontweight="bold")
-        lines = [f"{look.short(other, 16)}  {share:.2f}" for other, share in likeliest]
-        plane.set_xlabel("\n".join(lines), fontsize=8, labelpad=3)
+        plane.set_title(look.short(name, 18), fontsize=8.5, fontweight="bold")
+        lines = [f"{look.short(other, 15)}  {share:.2f}" for other, share in likeliest]
+        plane.set_xlabel("\n".join(lines), fontsize=7.5, labelpad=3)
     for plane in planes[len(images) :]:
         plane.set_axis_off()
     return figure
@@ -100,7 +100,7 @@ def _mosaic(tiles: Array, rows: int, columns: int) -> Array:
 
 
 def _picture(plane: Axes, pixels: Array, *, cmap: str = "gray", limits: tuple[float, float] = (0, 1)) -> Any:
-    """Show pixels (height, width, channels), colours of 0..1 or grey within `limits`, without a frame; grey NaN is white."""
+    """Show pixels (height, width, channels) without a frame: colours of 0..1, or grey within `limits`, NaN as white."""
     plane.set(xticks=[], yticks=[])
     plane.spines[:].set_visible(False)
     plane.grid(visible=False)

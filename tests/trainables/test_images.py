@@ -87,7 +87,9 @@ def test_a_part_is_resized_as_files_are(tmp_path: Path, sides: tuple[int, int], 
     of_file = load(saved(tmp_path, image), form).images
     resized = load(part, form).images
     assert resized.dtype == torch.uint8
-    assert (resized.int() - of_file.int()).abs().max() <= 1
+    difference = (resized.int() - of_file.int()).float()
+    assert difference.abs().max() <= 1
+    assert difference.mean().abs() < 0.25
     real = load(Part(part.images.float() / 255, part.labels), form).images
     assert real.dtype == torch.float32
     assert_close(real * 255, of_file.float(), rtol=0, atol=1.001)
@@ -155,8 +157,8 @@ def test_an_image_of_any_mode_is_read_as_colour(tmp_path: Path, mode: str) -> No
 
 def test_what_is_transparent_shows_its_colour(tmp_path: Path) -> None:
     image = Image.new("P", (4, 4))
-    image.putpalette([10, 20, 30])
-    image.save(tmp_path / "image.png", transparency=bytes([0]))
+    image.putpalette([10, 20, 30, 40, 50, 60])
+    image.save(tmp_path / "image.png", transparency=bytes([0, 128]))
     assert read(tmp_path / "image.png").getpixel((0, 0)) == (10, 20, 30)
 
 
@@ -173,7 +175,7 @@ def test_statistics_are_those_of_all_pixels_as_0_to_1(kind: torch.dtype) -> None
     assert std == pytest.approx(scaled.std((0, 2, 3), correction=0).tolist(), rel=1e-7)
 
 
-@pytest.mark.parametrize("value", [0.1, 1 / 3, 0.7])
+@pytest.mark.parametrize("value", [0.11, 0.22, 0.44, 0.87, 0.99])
 def test_a_channel_of_one_brightness_has_no_deviation(value: float) -> None:
     mean, std = statistics(Part(torch.full((7, 1, 9, 11), value), torch.zeros(7, dtype=torch.int64)))
     assert mean == pytest.approx((value,), rel=1e-7)

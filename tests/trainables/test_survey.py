@@ -43,8 +43,10 @@ def test_it_tells_the_sizes_of_the_images_to_search_with(tmp_path: Path, unseen:
 
 def test_an_image_is_grey_where_its_colours_are_alike_however_it_is_stored(tmp_path: Path, unseen: Files) -> None:
     grey = picture(0).convert("L")
-    other = picture(1).convert("L").convert("RGB")
-    found = survey(saved(tmp_path / "seen", grey, other, picture(2), labels=[0, 1, 1]), unseen, CLASSES)
+    red, green, blue = picture(1).split()
+    pictures = [grey, Image.merge("RGB", (red, red, red)), picture(2)]
+    pictures += [Image.merge("RGB", bands) for bands in ((red, red, blue), (red, green, red), (green, red, red))]
+    found = survey(saved(tmp_path / "seen", *pictures, labels=[0, 1, 1, 1, 1, 1]), unseen, CLASSES)
     assert found.n_grey == 2
 
 
@@ -118,9 +120,11 @@ def test_images_in_memory_are_surveyed_as_files_are() -> None:
 
 
 def test_an_image_in_memory_with_all_channels_alike_is_grey() -> None:
-    colours = torch.rand(3, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    colours = torch.rand(4, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     colours[1] = colours[1, :1]
-    training = Part(colours, torch.tensor([0, 1, 1]))
+    colours[2, 1] = colours[2, 0]
+    colours[3, 2] = colours[3, 0]
+    training = Part(colours, torch.tensor([0, 1, 1, 1]))
     assert survey(training, part(1, 2, labels=[0, 1]), CLASSES).n_grey == 1
 
 

@@ -47,7 +47,7 @@ class Downloaded:
             read = getattr(vision.datasets(), self._kind)(self._folder, train=train)
             pixels = torch.as_tensor(read.data)
             # Grey images come without a channel, colour with the channels last.
-            images = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2).contiguous()
+            images = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
             part = Part(images, torch.as_tensor(read.targets, dtype=torch.int64))
         except Exception as fault:
             # torchvision reads what it finds: damaged files make it fail in any way.

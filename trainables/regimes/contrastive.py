@@ -57,6 +57,7 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
 class Triplets:
     """The objective of the encoder: the triplet margin loss, Euclidean, over the anchors that have a triplet.
 
+    Distances are taken of float32 vectors, whatever `precision` says of the classifier.
     Reported as accuracy: the share of anchors that lie nearer to their positive than to their negative.
     """
 

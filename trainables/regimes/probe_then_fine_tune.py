@@ -29,17 +29,18 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
     The optimizer, the schedule and all else are the same in both phases, and begin anew with the second.
     A ValueError names a wrong value and its key.
     """
-    weighty = [name for name, stage in model.stages.items() if list(stage.parameters())]
+    names = list(model.stages)
+    weighty = [name for name in names if list(model.stages[name].parameters())]
     n_stages = whole(config, "n_stages", len(weighty))
     if n_stages > len(weighty):
         raise ValueError(f"`n_stages` must be at most {len(weighty)}: so many stages have weights; but is {n_stages}")
 
     def probe() -> Training:
-        model.freeze(model.stages)
+        model.freeze(names)
         return training.build(config, model, data, device, lr="probe_lr")
 
     def fine_tune() -> Training:
-        model.freeze(weighty[: len(weighty) - n_stages])
+        model.freeze(names[: names.index(weighty[-n_stages])])
         return training.build(config, model, data, device)
 
     first = Phase(probe, whole(config, "probe_epochs", 10), optional(config, "probe_patience"))

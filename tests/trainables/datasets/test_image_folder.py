@@ -39,6 +39,10 @@ class TestCut(FilesContract):
             dataset = image_folder.build(folder_of_all, folder=str(elsewhere))
             assert (dataset.name, counts(dataset)) == ("garden", (self.n_training, self.n_held_out))
 
+    def test_the_path_may_begin_with_the_home_folder(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HOME", str(root))
+        assert samples(image_folder.build(None, folder="~/flowers")) == samples(self.build(root))
+
     def test_what_is_hidden_or_no_image_is_ignored(self, root: Path) -> None:
         expected = samples(self.build(root))
         for name in (".hidden.png", "notes.txt", "no_suffix"):

@@ -1,0 +1,72 @@
+from dataclasses import replace
+
+import pytest
+
+from trainables.survey import Class, Extent, Survey, Twins, Unreadable, lines
+
+SOUND = Survey(
+    classes=(Class("rose", 12, 3), Class("daisy", 1234, 56)),
+    width=Extent(80, 250.5, 300),
+    height=Extent(90, 200, 3000),
+    n_grey=17,
+    mean=(0.5, 0.25, 0.125),
+    std=(0.1, 0.2, 0.3),
+    unreadable=(),
+    empty=(),
+    in_both=(),
+    in_two_classes=(),
+)
+
+
+def test_a_sound_data_set_is_told_in_so_many_lines() -> None:
+    assert lines(SOUND) == [
+        "2 classes: 1246 images to search with, 59 held out",
+        "",
+        "class  search  held out   class  search  held out",
+        "rose       12         3   daisy    1234        56",
+        "",
+        "Of the images to search with:",
+        "  width   80 to 300 pixels, median 250.5",
+        "  height  90 to 3000 pixels, median 200",
+        "  grey    17",
+        "  mean    0.5000  0.2500  0.1250",
+        "  std     0.1000  0.2000  0.3000",
+        "",
+        "All can be read, none is held out as well, and none stands in two classes.",
+    ]
+
+
+def test_what_is_broken_is_told_by_kind_and_number() -> None:
+    found = replace(
+        SOUND,
+        unreadable=(Unreadable("rose/1.jpg", "truncated"),),
+        empty=("rose", "daisy"),
+        in_both=(Twins("rose/2.jpg", "rose/3.jpg"),),
+        in_two_classes=(Twins("rose/4.jpg", "daisy/5.jpg"), Twins("rose/6.jpg", "daisy/7.jpg")),
+    )
+    assert lines(found)[12:] == [
+        "Classes that lack images in one of the parts: rose, daisy",
+        "Images that are unreadable: 1",
+        "  rose/1.jpg: truncated",
+        "Images that are held out, and also to be trained on: 1",
+        "  rose/2.jpg = rose/3.jpg",
+        "Images that are the same, but in two classes: 2",
+        "  rose/4.jpg = daisy/5.jpg",
+        "  rose/6.jpg = daisy/7.jpg",
+    ]
+
+
+def test_of_many_faults_the_first_are_shown_and_the_rest_counted() -> None:
+    found = replace(SOUND, unreadable=tuple(Unreadable(f"{i}.jpg", "empty") for i in range(25)))
+    assert lines(found)[-3:] == ["  8.jpg: empty", "  9.jpg: empty", "  and 15 more"]
+    assert "Images that are unreadable: 25" in lines(found)
+
+
+@pytest.mark.parametrize("longest", [1, 12, 30, 60])
+@pytest.mark.parametrize("n", [1, 2, 7, 101])
+def test_a_line_has_at_most_80_characters_and_no_class_is_left_out(n: int, longest: int) -> None:
+    classes = tuple(Class(f"{i:03}{'x' * longest}"[: max(longest, 3)], 100 + i, 900 + i) for i in range(n))
+    found = lines(replace(SOUND, classes=classes))
+    assert max(map(len, found)) <= 80
+    table = " ".join(found[3:])
+    assert all(f"{each.n_training:8}{each.n_held_out:10}" in table for each in classes)
