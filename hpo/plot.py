@@ -14,7 +14,7 @@ These need neither record nor checkpoints, so they can be drawn in a clone.
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,8 +72,10 @@ def plot(
     wishes = Wishes(tuple(trials), top, stage, image)
     _check(kind, wishes, options)
     paths = _paths(folder, kind, out)
-    if importlib.util.find_spec("matplotlib") is None:
-        raise Mistake("figures need matplotlib, which is not installed; install it by: pip install 'hpo[plot]'")
+    try:
+        importlib.import_module("matplotlib")
+    except ImportError:
+        raise Mistake("figures need matplotlib, which is not installed: pip install 'hpo[plot]'") from None
     study = Study.reopen(folder)
     with look.style():
         figure = draw(study, wishes)

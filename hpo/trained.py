@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,6 @@ from hpo.errors import Mistake, StudyError
 from hpo.history import History, State, Trial
 from hpo.study import Study
 from hpo.worker import Job, Worker, best_checkpoint, trial_seed
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Array = NDArray[Any]
 N_POINTS = 2000
@@ -85,8 +82,8 @@ class Trained:
         with self._mistakes():
             return inspection.embedding(inspection.features(self._model, part)), part.labels.numpy()
 
-    def _image(self, image: str) -> Tensor:
-        """The image at a path, or that of a number in the validation part, (1, channels, height, width)."""
+    def _image(self, image: str) -> Any:
+        """The image at a path, or that of a number in the validation part, a tensor (1, channels, height, width)."""
         from trainables import inspection
 
         images = self._data.validation.images

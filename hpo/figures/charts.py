@@ -1,4 +1,4 @@
-"""Figures of numbers (floor 1): learning curves, accuracies with their spread, points of many classes."""
+"""Figures of numbers (floor 3): learning curves, accuracies with their spread, points of many classes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SPAN = 30
 """Where the greatest loss is more than so many times the least, losses are shown on a log scale."""
 N_LEGEND = 20
 """Classes that a legend names at most."""
-WIDTH = 155
+WIDTH = 140
 """Characters of a line in the legend below a figure."""
 
 
