@@ -240,10 +240,11 @@ def export(name: str, format: str, out: Path | None, published: bool, studies: P
     frame = export.comparison(study) if published else export.table(study)
     if frame is None:
         raise Mistake(f"--published: the space of study {name!r} names no `reference`")
+    text = export.comparison_page(study, frame) if published and format == "md" else export.render(frame, format)
     if out is None:
-        click.echo(export.render(frame, format), nl=False)
+        click.echo(text, nl=False)
     else:
-        export.write(frame, format, out)
+        export.write(text, out)
         click.echo(f"{out}: {len(frame)} rows", err=True)
 
 

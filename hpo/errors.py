@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from itertools import accumulate
 
 
 class HpoError(Exception):
@@ -69,8 +70,8 @@ class MachineError(HpoError):
     """The machine is at fault: disk full, no permission, broken storage."""
 
 
-N_NAMES = 16
-"""Of more names than these, a message tells only those that are nearest."""
+WIDTH = 160
+"""Characters of a message in which it tells names; of more, those that are nearest."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -78,6 +79,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    told = sorted(difflib.get_close_matches(name, names, n=N_NAMES, cutoff=0)) if len(names) > N_NAMES else names
+    told = names if len(", ".join(names)) <= WIDTH else _nearest_few(name, names)
     others = f", and {len(names) - len(told)} others" if len(told) < len(names) else ""
     return f"{hint} (allowed: {', '.join(told) or 'none'}{others})"
+
+
+def _nearest_few(name: str, names: list[str]) -> list[str]:
+    """As many of `names` as fit, the nearest ones, sorted."""
+    ordered = difflib.get_close_matches(name, names, n=len(names), cutoff=0)
+    ends = accumulate(len(each) + len(", ") for each in ordered)
+    return sorted(each for each, end in zip(ordered, ends, strict=True) if end <= WIDTH)

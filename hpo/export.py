@@ -122,13 +122,13 @@ def write_tables(study: Study) -> None:
         write_text(study.folder / "comparison.md", comparison_page(study, compared))
 
 
-def write(frame: DataFrame, format: str, out: Path) -> None:
-    """Write a table into a file of the user's."""
+def write(text: str, out: Path) -> None:
+    """Write a table, rendered, into a file of the user's."""
     if not out.parent.is_dir():
         raise Mistake(f"--out {out}: there is no folder {out.parent}")
     if out.is_dir():
         raise Mistake(f"--out {out}: is a folder; a file is needed")
-    write_text(out, render(frame, format))
+    write_text(out, text)
 
 
 def short(frame: DataFrame) -> DataFrame:

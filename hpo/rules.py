@@ -154,7 +154,7 @@ def data_problems(fields: Mapping[str, Any]) -> Iterator[Problem]:
         return
     for group, names in groups.items():
         if not isinstance(group, str):
-            yield ("groups",), f"each class must be a name, but {shown(group)} is none"
+            yield ("groups",), f"the key {shown(group)} must be a name"
         elif not isinstance(names, list | tuple) or not names or not all(isinstance(each, str) for each in names):
             yield ("groups", str(group)), f"must be a list of names of classes, but is {shown(names)}"
 
