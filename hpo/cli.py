@@ -250,7 +250,9 @@ def export(name: str, format: str, out: Path | None, published: bool, studies: P
 
 @app.command()
 @click.argument("name")
-@click.option("--kind", required=True, help="curves, filters, activations, misclassified, tsne, samples, validation_test.")
+@click.option(
+    "--kind", required=True, help="curves, filters, activations, misclassified, tsne, samples, validation_test."
+)
 @click.option("--trials", help="The trials to draw, as 3,7; the best by default.")
 @click.option("--top", type=click.IntRange(1), help="How many of the best to draw.")
 @click.option("--stage", help="activations: the stage of the model; the first by default.")

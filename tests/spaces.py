@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace, Task, Validation
+from hpo.space import Categorical, Data, Domain, Fidelity, Float, Int, SearchSpace, Task, Validation
 from hpo.trial import Scalar
 
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -59,10 +59,27 @@ def fidelities(draw: st.DrawFn) -> Fidelity:
 
 
 @st.composite
+def datas(draw: st.DrawFn) -> Data:
+    """A data set, with or without options and groups of classes."""
+    options = draw(st.dictionaries(NAMES.filter(lambda name: name not in ("name", "groups")), SCALARS, max_size=2))
+    names = st.lists(TEXTS, min_size=1, max_size=3)
+    groups = draw(st.just({}) | st.dictionaries(TEXTS, names, min_size=2, max_size=3))
+    return Data(draw(TEXTS), options, {group: tuple(classes) for group, classes in groups.items()})
+
+
+@st.composite
+def validations(draw: st.DrawFn) -> Validation:
+    seed = draw(st.integers(0, 99))
+    if draw(st.booleans()):
+        return Validation(folds=draw(st.integers(2, 9)), seed=seed)
+    return Validation(draw(st.floats(0.01, 0.99)), seed)
+
+
+@st.composite
 def spaces(draw: st.DrawFn) -> SearchSpace:
     """A space of up to six hyperparameters, some of which depend on others, in any order."""
     domains: dict[str, Domain] = {}
-    task: dict[str, Any] = {"dataset": draw(st.none() | TEXTS), "weights": draw(TEXTS)}
+    task: dict[str, Any] = {key: draw(st.none() | datas()) for key in ("dataset", "pretraining")}
     for key in ("regime", "model"):
         if draw(st.booleans()):
             choices: list[str] = draw(st.lists(TEXTS, min_size=1, max_size=3, unique=True))
@@ -79,12 +96,12 @@ def spaces(draw: st.DrawFn) -> SearchSpace:
             domain = type(domain)(**vars(domain) | {"when": {parent: allowed}})
         domains[name] = domain
     shuffled: list[str] = draw(st.permutations(list(domains)))
-    validation = Validation(draw(st.floats(0.01, 0.99)), draw(st.integers(0, 99)))
     return SearchSpace(
         name=draw(TEXTS),
         domains={name: domains[name] for name in shuffled},
         fidelity=draw(fidelities()),
-        task=Task(**task, validation=validation),
+        task=Task(**task, weights=draw(TEXTS), validation=draw(validations())),
         fixed=draw(st.dictionaries(NAMES.filter(lambda name: name not in domains), SCALARS, max_size=3)),
         objective=draw(st.sampled_from(["val_loss", "val_error"])),
+        reference=draw(st.none() | TEXTS),
     )

@@ -75,7 +75,7 @@ def test_a_mistake_is_told_in_plain_words_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-MODEL = '''
+MODEL = """
 WEIGHTS = "own.pth"
 
 def fetch(path):
@@ -84,7 +84,7 @@ def fetch(path):
 
 def build(config, *, shape, n_classes, weights):
     raise NotImplementedError
-'''
+"""
 
 
 def test_weights_are_fetched_once_to_the_folder_of_the_weights(hpo: Hpo, tmp_path: Path) -> None:

@@ -55,5 +55,38 @@ def test_a_broken_declaration_is_a_mistake_that_names_the_file(tmp_path: Path, s
         declared(tmp_path, {"a": source})
 
 
+def options(folder: Path, source: str) -> Declared | None:
+    """What a data set with this source declares."""
+    (folder / "data.py").write_text(source)
+    return declarations.options("data", lambda name: spec_from_file_location(name, folder / f"{name}.py"))
+
+
+def test_the_options_of_a_data_set_are_read_without_running_its_file(tmp_path: Path) -> None:
+    assert options(tmp_path, "OPTIONS = {'folder': 'a path', 'size': [8, 16]}\nraise AssertionError\n") == {
+        "folder": "a path",
+        "size": [8, 16],
+    }
+
+
+def test_a_data_set_that_declares_no_options_has_none(tmp_path: Path) -> None:
+    assert options(tmp_path, "HYPERPARAMETERS = {'lr': 'a number'}\n") is None
+    assert declarations.options("math", find_spec) is None
+    assert declarations.options("nowhere", lambda name: None) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("OPTIONS = ['folder']\n", r"data\.py: OPTIONS must map names to a line of text or a list of values"),
+        ("OPTIONS = {'size': 8}\n", r"data\.py: OPTIONS must map names"),
+        ("OPTIONS = {'size': range(8)}\n", r"data\.py:1: OPTIONS must be a literal"),
+        ("OPTIONS = {\n", r"data\.py:1: is broken Python"),
+    ],
+)
+def test_broken_options_are_a_mistake_that_names_the_file(tmp_path: Path, source: str, words: str) -> None:
+    with pytest.raises(Mistake, match=words):
+        options(tmp_path, source)
+
+
 def test_a_module_without_source_may_read_anything() -> None:
     assert declarations.read("math", find_spec) is None

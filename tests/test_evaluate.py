@@ -4,7 +4,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -12,7 +12,7 @@ from hpo.domains import Categorical
 from hpo.errors import Mistake, StudyError
 from hpo.evaluate import Look, evaluate
 from hpo.search import begin
-from hpo.space import Fidelity, SearchSpace, Task
+from hpo.space import Data, Fidelity, SearchSpace, Task, Validation
 from hpo.study import Budget, Settings, Study
 from tests import toy
 from trainables.regimes import from_scratch
@@ -21,7 +21,7 @@ SPACE = SearchSpace(
     "digits",
     {"lr": Categorical((1e-3, 1e-2, 5e-2))},
     Fidelity(4),
-    Task("from_scratch", "softmax_regression", dataset="digits"),
+    Task("from_scratch", "softmax_regression", dataset=Data("digits")),
     {"optimizer": "adam", "batch_size": 64},
 )
 
@@ -83,17 +83,18 @@ def test_a_look_is_counted_even_if_the_test_is_killed_while_it_looks(folder: Pat
     class Killed(Exception):
         pass
 
-    def build(*arguments: Any) -> Any:
-        training = from_scratch.build(*arguments)
+    class Looking:
+        def __init__(self, *arguments: Any) -> None:
+            self.training = from_scratch.build(*arguments)
 
-        def evaluate(part: object) -> None:
+        def evaluate(self, part: object) -> None:
             raise Killed
 
-        training.evaluate = evaluate  # type: ignore[method-assign, assignment]
-        return training
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.training, name)
 
     with pytest.raises(Killed):
-        evaluate(folder, seeds=3, trainable=build)
+        evaluate(folder, seeds=3, trainable=Looking)  # type: ignore[arg-type]
     assert content(folder)["looks"] == 1
     assert content(folder)["results"] == []
 
@@ -168,6 +169,73 @@ def test_a_damaged_count_of_looks_is_an_error_and_no_fresh_start(folder: Path) -
     with pytest.raises(StudyError, match=r"test\.json: is damaged"):
         evaluate(folder)
     assert (folder / "test.json").read_text() == '{"looks": "many"}'
+
+
+def test_a_part_that_stays_random_is_drawn_again_as_it_was_when_the_head_learned(tmp_path: Path) -> None:
+    space = replace(SPACE, task=replace(SPACE.task, regime="linear_probe", model="small_cnn"), fidelity=Fidelity(6))
+    begin(tmp_path / "s", space, Settings(backend="grid", runner="inline", devices="cpu"), Budget(trials=3))
+    for protocol in ("checkpoint", "retrain"):
+        entry = evaluate(tmp_path / "s", protocol=protocol)["results"][0]
+        assert entry["val_accuracy"]["mean"] > 0.6
+        assert abs(entry["test_accuracy"]["mean"] - entry["val_accuracy"]["mean"]) < 0.15
+
+
+def test_held_out_images_have_the_form_and_the_classes_of_the_trial_that_is_tested(tmp_path: Path) -> None:
+    halves = {"low": tuple("01234"), "high": tuple("56789")}
+    task = replace(SPACE.task, model="logistic_regression", dataset=Data("digits", groups=halves))
+    space = replace(SPACE, task=task, domains={"image_size": Categorical((4, 8))}, fixed={"lr": 0.05})
+    begin(tmp_path / "s", space, Settings(backend="grid", runner="inline", devices="cpu"), Budget(trials=2))
+    results = evaluate(tmp_path / "s", top=2)["results"]
+    assert {entry["config"]["image_size"] for entry in results} == {4, 8}
+    for entry in results:
+        assert entry["test_accuracy"]["mean"] > 0.7
+        assert abs(entry["test_accuracy"]["mean"] - entry["val_accuracy"]["mean"]) < 0.1
+
+
+def test_of_folds_the_mean_over_their_models_is_tested(tmp_path: Path) -> None:
+    space = replace(SPACE, task=replace(SPACE.task, validation=Validation(folds=3)))
+    begin(tmp_path / "s", space, Settings(backend="grid", runner="inline", devices="cpu"), Budget(trials=1))
+    for protocol in ("checkpoint", "retrain"):
+        entry = evaluate(tmp_path / "s", protocol=protocol)["results"][0]
+        assert abs(entry["test_accuracy"]["mean"] - entry["val_accuracy"]["mean"]) < 0.1
+    assert content(tmp_path / "s")["looks"] == 2
+
+
+@pytest.mark.parametrize("rule", ["window", "patience"])
+def test_a_training_that_is_repeated_goes_to_the_stopping_epoch_whatever_would_end_it(
+    tmp_path: Path, rule: str
+) -> None:
+    class Curve:
+        """Improves up to the last epoch, but when it is trained again, it only gets worse."""
+
+        again = False
+        trained: ClassVar[list[int]] = []
+
+        def __init__(self, *arguments: Any) -> None:
+            self.epoch = 0
+
+        def step(self) -> dict[str, float]:
+            self.epoch += 1
+            self.trained.append(self.epoch)
+            loss = self.epoch if self.again else 1 / self.epoch
+            return {"val_loss": loss, "val_accuracy": 1 / (1 + loss)}
+
+        def state_dict(self) -> dict[str, Any]:
+            return {"epoch": self.epoch}
+
+        def load_state_dict(self, state: dict[str, Any]) -> None:
+            self.epoch = state["epoch"]
+
+        def evaluate(self, part: object) -> dict[str, float]:
+            return {"loss": float(self.epoch), "accuracy": 0.5}
+
+    settings = Settings(backend="grid", runner="inline", devices="cpu")
+    begin(tmp_path / "s", replace(SPACE, fixed={rule: 1}), settings, Budget(trials=1), trainable=Curve)
+    assert Curve.trained == [1, 2, 3, 4]
+    Curve.again = True
+    entry = evaluate(tmp_path / "s", trainable=Curve)["results"][0]
+    assert Curve.trained == [1, 2, 3, 4, 1, 2, 3, 4]
+    assert (entry["stopping_epoch"], entry["test_loss"]["mean"]) == (4, 4.0)
 
 
 def test_val_error_is_tested_like_val_loss(tmp_path: Path) -> None:

@@ -25,6 +25,50 @@ TABLE = """
 14|fidelity: {high: 27, etta: 3}
  fidelity.etta: unknown key; did you mean 'eta'?
 
+# data sets and validation
+6|  dataset: 3
+ task.dataset: must be a name, or hold the key `name` beside options; is 3
+6|  dataset: {domain: cartoon}
+ task.dataset.name: must be a name, but is null
+6|  dataset: {name: [pacs]}
+ task.dataset.name: must be a name, but is ['pacs']
+6|  dataset: {name: pacs, domian: cartoon}
+ task.dataset.domian: data set 'pacs' has no such option; did you mean 'domain'? (allowed: domain, variant)
+6|  dataset: {name: pacs, domain: carton}
+ task.dataset.domain: 'carton' is unknown; did you mean 'cartoon'?
+6|  dataset: {name: pacs, domain: [cartoon]}
+ task.dataset.domain: must be a single value, but is ['cartoon']
+6|  dataset: {name: digits, 3: 4}
+ task.dataset: the key 3 must be a name
+6|  dataset: {name: digits, groups: [low, high]}
+ task.dataset.groups: must name two classes or more, as {small: [cat, dog], large: [horse]}; is ['low', 'high']
+6|  dataset: {name: digits, groups: false}
+ task.dataset.groups: must name two classes or more
+6|  dataset: {name: digits, groups: {low: ['1']}}
+ task.dataset.groups: must name two classes or more
+6|  dataset: {name: digits, groups: {low: ['1'], high: '9'}}
+ task.dataset.groups.high: must be a list of names of classes, but is '9'
+6|  dataset: {name: digits, groups: {low: ['1'], high: []}}
+ task.dataset.groups.high: must be a list of names of classes, but is []
+6|  dataset: {name: digits, groups: {low: [1], high: ['9']}}
+ task.dataset.groups.low: must be a list of names of classes, but is [1]
+6|  dataset: {name: digits, groups: {1: ['1'], low: ['0'], high: ['9']}}
+ task.dataset.groups: the key 1 must be a name
+6|  pretraining: digit
+ task.pretraining: unknown dataset 'digit'; did you mean 'digits'?
+6|  pretraining: {name: digits, size: 8}
+ task.pretraining.size: data set 'digits' has no such option (allowed: none)
+7|  validation: {fraction: 0.2, folds: 3}
+ task.validation.fraction: stands beside `folds`; validation is a fraction or folds
+7|  validation: {folds: 1}
+ task.validation.folds: must be a whole number of at least 2, but is 1
+7|  validation: {folds: 2.5}
+ task.validation.folds: must be a whole number of at least 2, but is 2.5
+11|  momentum: {low: 0, high: 1, when: {dataset: [digits]}}
+ space.momentum.when.dataset: dataset is not searched, but always 'digits'
+1|reference: caltech101_alexnet_finetune
+ reference: no published table 'caltech101_alexnet_finetune'; did you mean 'caltech101_alexnet_fine_tune'?
+
 # the wrong type
 13|fixed: [patience]
  fixed: must hold keys and their values, but is ['patience']
@@ -48,6 +92,8 @@ TABLE = """
  space.step_size.choices: must be a list of at least one value
 12|  step_size: {choices: [[1], 2]}
  space.step_size.choices: must be a single value, but is [1]
+13|fixed: {window: 0}
+ fixed.window: must be a whole number of at least 1, but is 0
 13|fixed: {patience: [8]}
  fixed.patience: must be a single value, but is [8]
 14|fidelity: {high: 2.5}

@@ -111,6 +111,29 @@ def test_a_plug_in_without_build_is_a_mistake(outside: Write) -> None:
         plugins.load("trainables.models", "own_g.empty")
 
 
+def test_a_variant_of_a_family_is_what_the_family_makes_of_its_name(outside: Write) -> None:
+    outside(
+        {"own_v/family": "class variant:\n    def __init__(self, name): self.name = name\n    def build(self): ...\n"}
+    )
+    assert plugins.module_name("trainables.models", "own_v.family:large") == "own_v.family"
+    loaded = plugins.load("trainables.models", "own_v.family:large")
+    assert (loaded.name, callable(loaded.build)) == ("large", True)
+
+
+def test_a_family_without_a_variant_and_a_variant_of_no_family_are_mistakes(outside: Write) -> None:
+    outside({"own_w/family": "def variant(name): ...\n", "own_w/model": "def build(): ...\n"})
+    with pytest.raises(Mistake, match=r"has no function `build`; name a variant, as own_w\.family:NAME$"):
+        plugins.load("trainables.models", "own_w.family")
+    with pytest.raises(Mistake, match=r"has no function `variant`$"):
+        plugins.load("trainables.models", "own_w.model:large")
+
+
+def test_what_a_family_declares_its_variants_read(outside: Write) -> None:
+    outside({"own_x/family": "HYPERPARAMETERS = {'depth': 'a number'}\n"})
+    task = Task(regime="from_scratch", model="own_x.family:large")
+    assert plugins.unread(SearchSpace("s", {"depth": Float(0, 1)}, Fidelity(9), task)) == []
+
+
 def test_a_package_that_is_missing_is_named(outside: Write) -> None:
     outside({"own_h/needy": "import not_installed_anywhere.deep\n"})
     with pytest.raises(Mistake) as caught:

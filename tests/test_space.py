@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hpo import spacefile, yamltext
 from hpo.errors import SpaceError
-from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace, Task, Validation
+from hpo.space import Categorical, Data, Domain, Fidelity, Float, Int, SearchSpace, Task, Validation
 from tests.spaces import FEW, fidelities, spaces, wrong
 
 SPACE = SearchSpace(
@@ -21,7 +21,7 @@ SPACE = SearchSpace(
         "lr": Float(1e-4, 1e-1, log=True),
     },
     Fidelity(9),
-    Task(regime="from_scratch", model="small_cnn", dataset="digits"),
+    Task(regime="from_scratch", model="small_cnn", dataset=Data("digits")),
     {"patience": 5},
 )
 
@@ -59,8 +59,33 @@ def test_the_digest_ignores_the_order_of_keys(space: SearchSpace, rng: random.Ra
     assert other.digest() == space.digest()
 
 
-def test_the_digest_ignores_the_name() -> None:
-    assert dataclasses.replace(SPACE, name="other").digest() == SPACE.digest()
+def test_the_digest_ignores_the_name_and_the_reference() -> None:
+    assert dataclasses.replace(SPACE, name="other", reference="table").digest() == SPACE.digest()
+
+
+def test_a_space_of_a_study_that_was_begun_long_ago_still_has_its_digest() -> None:
+    assert spacefile.read(spacefile.bundled()["digits_cnn"]).digest() == "abe9e6d9108456f1"
+
+
+def test_a_data_set_without_options_or_groups_is_its_name() -> None:
+    assert Task(dataset=wrong("digits")) == Task(dataset=Data("digits"))
+    assert SPACE.to_dict()["task"]["dataset"] == "digits"
+    data = Data("pacs", {"domain": "photo"}, {"a": ("dog",), "b": ("horse", "person")})
+    task = dataclasses.replace(SPACE.task, dataset=data, pretraining=Data("digits"))
+    assert dataclasses.replace(SPACE, task=task).to_dict()["task"] | {"validation": None} == {
+        "regime": "from_scratch",
+        "model": "small_cnn",
+        "weights": "none",
+        "dataset": {"name": "pacs", "domain": "photo", "groups": {"a": ["dog"], "b": ["horse", "person"]}},
+        "pretraining": "digits",
+        "validation": None,
+    }
+
+
+def test_validation_is_a_fifth_unless_a_fraction_or_folds_are_given() -> None:
+    assert Validation().to_dict() == {"fraction": 0.2, "seed": 42}
+    assert Validation(0.5, seed=1).to_dict() == {"fraction": 0.5, "seed": 1}
+    assert Validation(folds=5).to_dict() == {"folds": 5, "seed": 42}
 
 
 @pytest.mark.parametrize(
@@ -71,8 +96,12 @@ def test_the_digest_ignores_the_name() -> None:
         {"fixed": {}},
         {"fidelity": Fidelity(27)},
         {"fidelity": Fidelity(9, eta=2)},
-        {"task": Task(regime="from_scratch", model="small_cnn", dataset="digits", weights="imagenet")},
-        {"task": Task(regime="from_scratch", model="small_cnn", dataset="digits", validation=Validation(seed=1))},
+        {"task": Task(regime="from_scratch", model="small_cnn", dataset=Data("digits"), weights="imagenet")},
+        {"task": Task(regime="from_scratch", model="small_cnn", dataset=Data("digits"), validation=Validation(seed=1))},
+        {"task": dataclasses.replace(SPACE.task, validation=Validation(folds=5))},
+        {"task": dataclasses.replace(SPACE.task, dataset=Data("digits", {"size": 8}))},
+        {"task": dataclasses.replace(SPACE.task, dataset=Data("digits", groups={"a": ("1",), "b": ("2",)}))},
+        {"task": dataclasses.replace(SPACE.task, pretraining=Data("digits"))},
         {"domains": {**SPACE.domains, "lr": Float(1e-4, 1e-1)}},
         {"domains": {**SPACE.domains, "lr": Float(1e-4, 1e-1, log=True, default=1e-3)}},
         {"domains": {**SPACE.domains, "momentum": Float(0.5, 0.9)}},
@@ -149,6 +178,7 @@ def test_what_is_wrong_with_a_configuration_is_said_in_words(config: dict[str, A
         ({"domains": {}}, "space: is empty"),
         ({"fixed": {"lr": 0.1}}, "fixed.lr: is searched too"),
         ({"fixed": {"patience": float("nan")}}, "fixed.patience: must be finite, but is nan"),
+        ({"fixed": {"window": 2.5}}, "fixed.window: must be a whole number of at least 1, but is 2.5"),
         ({"domains": {"a": Float(0, 1, when={"b": (1,)})}}, "space.a.when.b: no hyperparameter 'b' is searched"),
         ({"domains": {"a": Categorical((1,), when={"a": (1,)})}}, "space.a.when: goes round in a circle: a -> a"),
         ({"domains": {"model": Categorical(("alexnet",))}}, "task.model: is 'small_cnn', and searched too"),
@@ -173,6 +203,13 @@ def test_a_space_that_breaks_a_rule_cannot_be_made(change: dict[str, Any], words
         (lambda: Fidelity(9, unit="step"), "unit: must be epoch, but is 'step'"),
         (lambda: Validation(fraction=1.0), "fraction: must be a number above 0 and below 1, but is 1.0"),
         (lambda: Validation(seed=-1), "seed: must be a whole number of at least 0, but is -1"),
+        (lambda: Validation(0.2, folds=3), "fraction: stands beside `folds`; validation is a fraction or folds"),
+        (lambda: Validation(folds=1), "folds: must be a whole number of at least 2, but is 1"),
+        (lambda: Data(""), "name: must be a name, but is ''"),
+        (lambda: Data("digits", {"size": wrong([8])}), "size: must be a single value, but is [8]"),
+        (lambda: Data("digits", groups={"a": ("1",)}), "groups: must name two classes or more"),
+        (lambda: Data("digits", groups={"a": ("1",), "b": wrong("2")}), "groups.b: must be a list of names of classes"),
+        (lambda: Data("digits", groups={wrong(1): ("1",), "b": ("2",)}), "groups: the key 1 must be a name"),
         (lambda: Task(model=wrong(3)), "model: must be a name, but is 3"),
         (lambda: Task(weights=wrong(None)), "weights: must be a name, but is null"),
     ],
@@ -196,3 +233,9 @@ def test_a_space_keeps_its_own_copy_of_what_it_is_made_from() -> None:
     domains.clear()
     fixed.clear()
     assert (list(space.domains), space.fixed) == (["lr"], {"patience": 5})
+    options: dict[str, Any] = {"domain": "photo"}
+    groups: dict[str, Any] = {"a": ["1"], "b": ["2"]}
+    data = Data("pacs", options, groups)
+    options.clear()
+    groups["a"].clear()
+    assert data == Data("pacs", {"domain": "photo"}, {"a": ("1",), "b": ("2",)})

@@ -1,7 +1,10 @@
-from hpo import plugins
-from hpo.space import Categorical, Domain, Fidelity, Float, SearchSpace, Task
+import re
+from dataclasses import replace
 
-SMALL = Task(regime="from_scratch", model="small_cnn", dataset="digits")
+from hpo import plugins
+from hpo.space import Categorical, Data, Domain, Fidelity, Float, Int, SearchSpace, Task
+
+SMALL = Task(regime="from_scratch", model="small_cnn", dataset=Data("digits"))
 
 
 def space(task: Task, fixed: dict[str, int | str] | None = None, **domains: Domain) -> SearchSpace:
@@ -9,7 +12,8 @@ def space(task: Task, fixed: dict[str, int | str] | None = None, **domains: Doma
 
 
 def test_the_epoch_loop_declares_what_it_reads() -> None:
-    assert set(plugins.hyperparameters(plugins.WORKER) or {}) == {"patience", "threshold"}
+    read = set(plugins.hyperparameters(plugins.WORKER) or {})
+    assert read == {"patience", "threshold", "window", "image_size", "resize", "skip_unreadable", "normalization"}
 
 
 def test_what_a_regime_a_model_and_the_epoch_loop_read_is_all_read() -> None:
@@ -48,12 +52,50 @@ def test_a_searched_model_is_checked_name_by_name_and_what_any_of_them_reads_is_
 
 
 def test_each_unknown_plug_in_of_the_task_is_named() -> None:
-    found = plugins.unread(space(Task(regime="a", model="b", dataset="c")))
-    assert [line.partition(" (")[0] for line in found] == [
+    found = plugins.unread(space(Task(regime="a", model="b", dataset=Data("c"), pretraining=Data("d"))))
+    assert {line.partition(" (")[0] for line in found} == {
         "task.regime: unknown regime 'a'",
         "task.model: unknown model 'b'",
         "task.dataset: unknown dataset 'c'",
-    ]
+        "task.pretraining: unknown dataset 'd'",
+    }
+
+
+def test_what_only_one_of_the_searched_regimes_reads_is_read() -> None:
+    regimes = Categorical(("from_scratch", "probe_then_fine_tune"))
+    task = Task(model="small_cnn", dataset=Data("digits"))
+    assert plugins.unread(space(task, regime=regimes, probe_epochs=Int(1, 3))) == []
+    (found,) = plugins.unread(space(replace(task, regime="from_scratch"), probe_epochs=Int(1, 3)))
+    assert found.startswith("space.probe_epochs: nothing that this task names reads it")
+
+
+def test_of_many_hyperparameters_only_the_nearest_are_told() -> None:
+    (found,) = plugins.unread(space(SMALL, momentm=Float(0, 1)))
+    told = found.partition("(allowed: ")[2].rstrip(")").split(", ")
+    assert "momentum" in told
+    assert told[:-1] == sorted(told[:-1])
+    assert 5 < len(told) < 20
+    assert re.fullmatch(r"and [0-9]+ others", told[-1])
+
+
+def test_an_option_that_a_data_set_does_not_declare_or_allow_is_named_with_the_nearest() -> None:
+    data = Data("pacs", {"domian": "cartoon", "variant": "ful"})
+    first, second = plugins.unread(space(replace(SMALL, dataset=data, pretraining=data)))[:2]
+    assert first == (
+        "task.dataset.domian: data set 'pacs' has no such option; did you mean 'domain'? (allowed: domain, variant)"
+    )
+    assert second.startswith("task.dataset.variant: 'ful' is unknown; did you mean 'full'? (allowed: ")
+    assert len(plugins.unread(space(replace(SMALL, dataset=data, pretraining=data)))) == 4
+
+
+def test_an_option_of_a_data_set_without_options_is_named() -> None:
+    (found,) = plugins.unread(space(replace(SMALL, dataset=Data("digits", {"size": 8}))))
+    assert found == "task.dataset.size: data set 'digits' has no such option (allowed: none)"
+
+
+def test_an_option_that_may_be_anything_is_taken_as_it_is() -> None:
+    data = Data("image_folder", {"folder": "flowers", "held_out": 0.3, "seed": 4})
+    assert plugins.unread(space(replace(SMALL, dataset=data))) == []
 
 
 def test_a_trainable_given_in_python_may_read_anything() -> None:

@@ -10,13 +10,16 @@ from hypothesis import strategies as st
 
 from hpo.domains import Float
 from hpo.errors import HpoError, UnknownName
-from hpo.space import Fidelity, SearchSpace, Task
+from hpo.space import Data, Fidelity, SearchSpace, Task
 from hpo.trial import Report, Suggestion
 from hpo.worker import Job, Worker, objective, trial_seed
 from tests import toy
 
 DIGITS = SearchSpace(
-    "digits", {"lr": Float(1e-4, 1e-1, log=True)}, Fidelity(9), Task("from_scratch", "small_cnn", dataset="digits")
+    "digits",
+    {"lr": Float(1e-4, 1e-1, log=True)},
+    Fidelity(9),
+    Task("from_scratch", "small_cnn", dataset=Data("digits")),
 )
 
 
@@ -66,7 +69,7 @@ def test_a_model_without_a_data_set_is_an_error(folder: Path, tmp_path: Path) ->
 
 
 def test_a_searched_regime_and_model_are_built_by_their_names(folder: Path, tmp_path: Path) -> None:
-    space = replace(DIGITS, task=Task(dataset="digits"))
+    space = replace(DIGITS, task=Task(dataset=Data("digits")))
     worker = Worker(Job(space, 0, tmp_path), folder, "cpu")
     suggestion = Suggestion(0, {"lr": 1e-2, "regime": "from_scratch", "model": "softmax_regression"}, until=1)
     (report,) = worker.train(suggestion, after=0)

@@ -11,12 +11,12 @@ ROOT = Path(__file__).parents[2]
 
 
 def literals(path: Path) -> dict[str, Any]:
-    """HYPERPARAMETERS and READS_ALSO of a file, those that it has."""
+    """HYPERPARAMETERS, READS_ALSO and, of a data set, OPTIONS of a file, those that it has."""
     found = {}
     for statement in ast.parse(path.read_text()).body:
         targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
         for target in targets:
-            if isinstance(target, ast.Name) and target.id in ("HYPERPARAMETERS", "READS_ALSO"):
+            if isinstance(target, ast.Name) and target.id in ("HYPERPARAMETERS", "READS_ALSO", "OPTIONS"):
                 assert isinstance(statement, ast.Assign | ast.AnnAssign)
                 assert statement.value is not None
                 found[target.id] = ast.literal_eval(statement.value)

@@ -1,3 +1,5 @@
+import inspect
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,16 @@ PLUGINS = [
     for path in sorted((TRAINABLES / folder).glob("*.py"))
     if path.stem[0] != "_"
 ]
+DATASETS = [path for path in sorted((TRAINABLES / "datasets").glob("*.py")) if path.stem[0] != "_"]
+
+
+@pytest.mark.parametrize("path", DATASETS, ids=lambda path: path.stem)
+def test_a_data_set_is_built_and_fetched_with_the_options_that_it_declares(path: Path) -> None:
+    module, options = import_module(f"trainables.datasets.{path.stem}"), list(literals(path).get("OPTIONS", {}))
+    for function in (module.build, getattr(module, "fetch", None)):
+        if function is not None:
+            first, *others = inspect.signature(function).parameters
+            assert (first, others) == ("root", options)
 
 
 @pytest.mark.parametrize("path", PLUGINS, ids=lambda path: path.stem)
@@ -21,7 +33,8 @@ def test_every_regime_and_model_declares_its_hyperparameters(path: Path) -> None
 
 @pytest.mark.parametrize("path", DECLARING, ids=lambda path: path.stem)
 def test_a_declaration_is_a_list_of_values_or_says_what_the_value_is(path: Path) -> None:
-    for key, allowed in literals(path).get("HYPERPARAMETERS", {}).items():
+    found = literals(path)
+    for key, allowed in [*found.get("HYPERPARAMETERS", {}).items(), *found.get("OPTIONS", {}).items()]:
         assert key.isidentifier()
         assert isinstance(allowed, str | list), key
         assert allowed, key

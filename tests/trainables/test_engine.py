@@ -1,11 +1,13 @@
+from dataclasses import replace
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.lr_scheduler import LambdaLR
 
 from tests.trainables import toys
-from trainables.engine import batches, train_epoch, validate
-from trainables.splits import Part
+from trainables.engine import Forward, Judged, Method, Samples, batches, n_correct, predict, train_epoch, validate
 
 
 class Recorder(nn.Module):
@@ -14,41 +16,65 @@ class Recorder(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.linear = nn.Linear(64, 3)
-        self.seen: list[torch.Tensor] = []
+        self.seen: list[Tensor] = []
         self.modes: set[bool] = set()
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         self.seen.append(images)
         self.modes.add(self.training)
-        logits: torch.Tensor = self.linear(images.flatten(1))
+        logits: Tensor = self.linear(images.flatten(1))
         return logits
 
 
-def epoch(model: nn.Module, part: Part, *, batch_size: int, lr: float = 0.0, seed: int = 0) -> tuple[float, float]:
+def samples(n: int) -> Samples:
+    part = toys.part(n, seed=0)
+    return Samples(part.images, part.labels)
+
+
+def cross_entropy(forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> Judged:
+    logits = forward(inputs)
+    loss = functional.cross_entropy(logits, labels)
+    return Judged(2 * loss, loss.detach(), n_correct(logits, labels))
+
+
+def method(model: nn.Module, batch_size: int, lr: float = 0.0, clip_norm: float | None = None) -> Method:
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
-    generator = torch.Generator().manual_seed(seed)
-    return train_epoch(model, part, optimizer, batch_size=batch_size, generator=generator)
+    return Method(optimizer, LambdaLR(optimizer, lambda epoch: 0.5**epoch), cross_entropy, batch_size, clip_norm)
 
 
-def exact(model: Recorder, part: Part) -> tuple[float, float]:
+def epoch(
+    model: nn.Module, trained: Samples, *, batch_size: int, lr: float = 0.0, seed: int = 0
+) -> tuple[float, float]:
+    return train_epoch(model, model, trained, method(model, batch_size, lr), torch.Generator().manual_seed(seed))
+
+
+def exact(model: Recorder, judged: Samples) -> tuple[float, float]:
     with torch.no_grad():
-        logits = model.linear(part.images.flatten(1))
-    accuracy = (logits.argmax(1) == part.labels).float().mean()
-    return float(functional.cross_entropy(logits, part.labels)), float(accuracy)
+        logits = model.linear(judged.inputs.flatten(1))
+    accuracy = (logits.argmax(1) == judged.labels).float().mean()
+    return float(functional.cross_entropy(logits, judged.labels)), float(accuracy)
+
+
+def gradient(model: Recorder, part: Samples) -> Tensor:
+    """Of what is minimised, with respect to the weights."""
+    weight = model.linear.weight.detach().clone().requires_grad_()
+    logits = functional.linear(part.inputs.flatten(1), weight, model.linear.bias.detach())
+    (found,) = torch.autograd.grad(2 * functional.cross_entropy(logits, part.labels), weight)
+    return found
 
 
 def test_an_epoch_trains_on_each_sample_once_in_batches_of_the_asked_size() -> None:
-    model, part = Recorder(), toys.part(22, seed=0)
+    model, part = Recorder(), samples(22)
     epoch(model, part, batch_size=6)
     assert [len(images) for images in model.seen] == [6, 6, 6, 4]
     order = torch.cat(model.seen).flatten(1)
-    assert not torch.equal(order, part.images.flatten(1))
-    assert sorted(order.tolist()) == sorted(part.images.flatten(1).tolist())
+    assert not torch.equal(order, part.inputs.flatten(1))
+    assert sorted(order.tolist()) == sorted(part.inputs.flatten(1).tolist())
     assert model.modes == {True}
 
 
 def test_the_order_follows_from_the_generator_and_differs_from_epoch_to_epoch() -> None:
-    model, part = Recorder(), toys.part(22, seed=0)
+    model, part = Recorder(), samples(22)
     for seed in (0, 0, 1):
         epoch(model, part, batch_size=22, seed=seed)
     first, second, third = model.seen
@@ -57,25 +83,62 @@ def test_the_order_follows_from_the_generator_and_differs_from_epoch_to_epoch() 
 
 
 def test_means_are_over_samples_so_that_a_short_last_batch_counts_less() -> None:
-    model, part = Recorder(), toys.part(23, seed=0)
+    model, part = Recorder(), samples(23)
     expected = pytest.approx(exact(model, part), rel=1e-5)
     assert epoch(model, part, batch_size=10) == expected
-    assert validate(model, part, batch_size=10) == expected
-    assert validate(model, part) == expected
+    assert validate(model, model, part, batch_size=10) == expected
+    assert validate(model, model, part) == expected
 
 
-def test_training_follows_the_gradient() -> None:
-    model, part = Recorder(), toys.part(24, seed=0)
-    weight = model.linear.weight.detach().clone().requires_grad_()
-    logits = functional.linear(part.images.flatten(1), weight, model.linear.bias.detach())
-    (gradient,) = torch.autograd.grad(functional.cross_entropy(logits, part.labels), weight)
+def test_training_follows_the_gradient_of_what_is_minimised() -> None:
+    model, part = Recorder(), samples(24)
+    before, downhill = model.linear.weight.detach().clone(), gradient(model, part)
     epoch(model, part, batch_size=24, lr=0.5)
-    torch.testing.assert_close(model.linear.weight.detach(), weight.detach() - 0.5 * gradient)
+    torch.testing.assert_close(model.linear.weight.detach(), before - 0.5 * downhill)
+
+
+def test_gradients_of_too_great_a_norm_over_all_parameters_are_scaled_down() -> None:
+    model, part = Recorder(), samples(24)
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    train_epoch(model, model, part, method(model, 24, lr=1.0, clip_norm=1e-3), torch.Generator())
+    steps = [parameter.detach() - start for parameter, start in zip(model.parameters(), before, strict=True)]
+    assert float(torch.cat([step.flatten() for step in steps]).norm()) == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_gradients_within_the_norm_are_left_as_they_are() -> None:
+    model, part = Recorder(), samples(24)
+    before, downhill = model.linear.weight.detach().clone(), gradient(model, part)
+    train_epoch(model, model, part, method(model, 24, lr=1.0, clip_norm=1e3), torch.Generator())
+    torch.testing.assert_close(model.linear.weight.detach(), before - downhill)
+
+
+def test_the_schedule_takes_a_step_an_epoch_and_none_a_batch() -> None:
+    model = Recorder()
+    chosen = method(model, batch_size=6, lr=1.0)
+    rates = []
+    for _ in range(3):
+        rates.append(chosen.optimizer.param_groups[0]["lr"])
+        train_epoch(model, model, samples(22), chosen, torch.Generator())
+    assert rates == [1.0, 0.5, 0.25]
+
+
+def test_what_is_random_in_an_objective_follows_from_the_generator_of_the_epoch() -> None:
+    drawn: list[float] = []
+
+    def noisy(forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> Judged:
+        drawn.append(float(torch.rand((), generator=generator)))
+        return cross_entropy(forward, inputs, labels, generator)
+
+    model = Recorder()
+    for seed in (1, 1, 2):
+        chosen = replace(method(model, batch_size=24), objective=noisy)
+        train_epoch(model, model, samples(24), chosen, torch.Generator().manual_seed(seed))
+    assert drawn[0] == drawn[1] != drawn[2]
 
 
 def test_validation_runs_in_evaluation_mode_and_records_no_gradient() -> None:
     model = Recorder()
-    validate(model, toys.part(6, seed=0))
+    validate(model, model, samples(6))
     assert model.modes == {False}
     assert model.linear.weight.grad is None
 
@@ -83,8 +146,16 @@ def test_validation_runs_in_evaluation_mode_and_records_no_gradient() -> None:
 def test_validation_changes_no_running_statistics() -> None:
     model = toys.model()
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    validate(model, toys.part(6, seed=0))
+    validate(model, model, samples(6))
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_predictions_are_probabilities_in_the_order_of_the_samples() -> None:
+    model, part = Recorder(), samples(23)
+    probabilities = predict(model, model, part, batch_size=10)
+    expected = model.linear(part.inputs.flatten(1)).softmax(dim=1).detach()
+    torch.testing.assert_close(probabilities, expected)
+    assert model.modes == {False}
 
 
 @pytest.mark.parametrize(

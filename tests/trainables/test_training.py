@@ -1,22 +1,33 @@
 from copy import deepcopy
+from dataclasses import replace
+from typing import Any
 
+import pytest
 import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
 from tests.trainables import toys
 from tests.trainables.states import identical
-from trainables import optimizers
+from trainables import training
+from trainables.engine import Judged
+from trainables.hyperparameters import Config
 from trainables.seeding import seed_everything
-from trainables.splits import SearchData
+from trainables.splits import Part, SearchData
+from trainables.trainable import TransferModel
 from trainables.training import Training
 
+BATCH = {"batch_size": 16}
+PLAIN: Config = {}
 
-def build(*, frozen: tuple[str, ...] = (), seed: int = 0, data: SearchData | None = None) -> Training:
+
+def build(
+    config: Config | None = None, *, frozen: tuple[str, ...] = (), seed: int = 0, data: SearchData | None = None
+) -> Training:
     seed_everything(seed)
     model = toys.model()
     model.freeze(frozen)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = optimizers.build(trained, {"lr": 0.01})
-    return Training(model, data or toys.data(), optimizer, optimizers.schedule(optimizer, {}), batch_size=16)
+    return training.build({"lr": 0.01, **BATCH, **(config or {})}, model, data or toys.data(), "cpu")
 
 
 def test_a_frozen_stage_is_left_out_of_the_state_and_training_still_goes_on_exactly() -> None:
@@ -32,11 +43,11 @@ def test_a_frozen_stage_is_left_out_of_the_state_and_training_still_goes_on_exac
 
 
 def test_each_epoch_sees_the_samples_in_a_new_order() -> None:
-    training = build()
+    made = build()
     orders = []
     for _ in range(2):
-        orders.append(training.state_dict()["order"].clone())
-        training.step()
+        orders.append(made.state_dict()["order"].clone())
+        made.step()
     assert not torch.equal(*orders)
 
 
@@ -53,7 +64,152 @@ def test_two_trainings_that_take_turns_do_not_disturb_each_other() -> None:
 
 
 def test_the_state_counts_the_epochs() -> None:
-    training = build()
+    made = build()
     for _ in range(3):
-        training.step()
-    assert training.state_dict()["epoch"] == 3
+        made.step()
+    assert made.state_dict()["epoch"] == 3
+
+
+def test_the_learning_rate_stands_under_the_key_that_is_named() -> None:
+    model = toys.model()
+    made = training.build({"lr": 0.1, "first_lr": 0.2}, model, toys.data(), "cpu", lr="first_lr")
+    assert made.state_dict()["optimizer"]["param_groups"][0]["lr"] == 0.2
+    with pytest.raises(ValueError, match="`first_lr` must be above 0, but is -1"):
+        training.build({"first_lr": -1}, model, toys.data(), "cpu", lr="first_lr")
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"optimizer": "lion"}, "`optimizer` must be one of sgd, nag, adam, adamw, but is 'lion'"),
+        ({"batch_size": 0}, "`batch_size` must be a whole number of at least 1, but is 0"),
+        ({"clip_norm": 0}, "`clip_norm` must be above 0, but is 0"),
+        ({"label_smoothing": 1}, "`label_smoothing` must be of at least 0 and below 1, but is 1"),
+        ({"augmentation": "blur"}, "`augmentation` must be one of none, flip_jitter"),
+        ({"mixing": "cutmix"}, "`mixing` must be one of none, mixup, collage, but is 'cutmix'"),
+        ({"precision": "fp16"}, "`precision` must be one of fp32, bf16, but is 'fp16'"),
+    ],
+    ids=str,
+)
+def test_a_wrong_value_is_refused_by_name_before_anything_is_trained(config: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        build(config)
+
+
+def test_penalty_and_smoothing_shape_the_training_and_validation_is_by_the_plain_cross_entropy() -> None:
+    plain, shaped = build(), build({"l2": 0.5, "label_smoothing": 0.3})
+    plain.step()
+    metrics = shaped.step()
+    assert not identical(plain.state_dict()["weights"], shaped.state_dict()["weights"])
+    validation = toys.data().validation
+    shaped.model.eval()
+    with torch.no_grad():
+        logits = shaped.model(validation.images)
+    assert metrics["val_loss"] == pytest.approx(float(functional.cross_entropy(logits, validation.labels)), rel=1e-5)
+
+
+def test_the_reported_training_loss_is_without_the_penalty() -> None:
+    config: Config = {"optimizer": "sgd", "lr": 1e-30}
+    assert build({**config, "l2": 50.0}).step()["train_loss"] == build(config).step()["train_loss"]
+
+
+def judged(
+    config: Config, part: Part, *, plain: bool = False, model: nn.Module | None = None
+) -> tuple[list[Tensor], Judged]:
+    """The inputs that the network is given of a part, and what the objective says of them."""
+    seen: list[Tensor] = []
+    network = model or nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+
+    def forward(inputs: Tensor) -> Tensor:
+        seen.append(inputs)
+        logits: Tensor = network(inputs)
+        return logits
+
+    objective, varies = training.classification(config, toys.model(), 3, plain=plain)
+    assert varies == (not plain and config != {})
+    return seen, objective(forward, part.images, part.labels, torch.Generator().manual_seed(0))
+
+
+def test_images_of_bytes_are_augmented_and_mixed_like_the_same_images_as_fractions() -> None:
+    images = torch.randint(256, (12, 1, 8, 8), dtype=torch.uint8)
+    part = Part(images, torch.arange(12) % 3)
+    for config in ({"augmentation": "flip_rotation"}, {"mixing": "mixup"}, {"mixing": "collage"}):
+        (found,), _ = judged(config, part)
+        (expected,), _ = judged(config, replace(part, images=images.float() / 255))
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found, expected)
+        assert not torch.equal(found, images.float() / 255)
+
+
+class Bytes(nn.Module):
+    """Takes bytes, as a model of stages does."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.flatten(1).float() / 255
+
+
+def test_images_that_nothing_changes_go_to_the_network_as_they_are() -> None:
+    part = Part(torch.randint(256, (12, 1, 8, 8), dtype=torch.uint8), torch.arange(12) % 3)
+    for config, plain in ((PLAIN, False), ({"augmentation": "flip_rotation", "mixing": "mixup"}, True)):
+        (found,), _ = judged(config, part, plain=plain, model=nn.Sequential(Bytes(), nn.Linear(64, 3)))
+        assert found is part.images
+
+
+def test_targets_are_mixed_like_the_images_and_answers_are_judged_by_the_labels() -> None:
+    part, model = toys.part(12, seed=0), nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
+    (mixed,), found = judged({"mixing": "mixup"}, part, model=model)
+    with torch.no_grad():
+        logits = model(mixed)
+    assert int(found.n_correct) == int((logits.argmax(1) == part.labels).sum())
+    assert float(found.loss) != pytest.approx(float(functional.cross_entropy(logits, part.labels)), rel=1e-3)
+    assert float(found.minimised.detach()) == float(found.loss)
+
+
+def test_another_model_may_be_validated_than_the_one_that_trains() -> None:
+    seed_everything(0)
+    model, data = toys.model(), toys.data()
+    other = TransferModel(dict(model.stages.items()), nn.Sequential(nn.Flatten(), nn.Linear(32, 5)))
+    objective, _ = training.classification({}, other, 5)
+    method = training.method({"lr": 0.01}, other, objective, "cpu")
+    made = Training(other, data, method, "cpu", judged=model)
+    head = deepcopy(model.head.state_dict())
+    metrics = made.step()
+    assert made.model is model
+    assert metrics["val_loss"] == made.evaluate(data.validation)["loss"]
+    assert made.predict(data.validation).shape == (48, 3)
+    assert identical(model.head.state_dict(), head)
+
+
+def test_what_comes_first_and_is_frozen_is_hashed_once_a_training() -> None:
+    class Told(nn.Linear):
+        n_asked = 0
+
+        def state_dict(self, *arguments: Any, **named: Any) -> Any:
+            Told.n_asked += 1
+            return super().state_dict(*arguments, **named)
+
+    model = TransferModel({"flatten": nn.Flatten(), "told": Told(64, 8)}, nn.Linear(8, 3))
+    model.freeze(["flatten", "told"])
+    made = training.build({}, model, toys.data(), "cpu")
+    for _ in range(3):
+        made.step()
+    assert Told.n_asked == 1
+
+
+@pytest.mark.parametrize("frozen", [(), ("first",)])
+def test_half_the_precision_gives_nearly_the_same_figures(frozen: tuple[str, ...]) -> None:
+    data = toys.data()
+    full, half = (build({"precision": precision}, frozen=frozen, data=data).step() for precision in ("fp32", "bf16"))
+    assert full != half
+    assert half["train_loss"] == pytest.approx(full["train_loss"], rel=0.05)
+    assert half["val_loss"] == pytest.approx(full["val_loss"], rel=0.05)
+
+
+def test_a_training_in_half_the_precision_keeps_whole_weights_and_goes_on_exactly() -> None:
+    unbroken = build({"precision": "bf16"}, frozen=("first",))
+    unbroken.step()
+    state = deepcopy(unbroken.state_dict())
+    assert all(value.dtype in (torch.float32, torch.int64) for value in state["weights"].values())
+    resumed = build({"precision": "bf16"}, frozen=("first",))
+    resumed.load_state_dict(state)
+    assert resumed.step() == unbroken.step()

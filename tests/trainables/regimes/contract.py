@@ -1,7 +1,7 @@
 """What every regime must keep. A regime's test subclasses RegimeContract and says what is its own."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from abc import ABC
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from io import BytesIO
 from types import ModuleType
@@ -9,134 +9,252 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from torch import Tensor
 
 from tests.trainables import toys
 from tests.trainables.declarations import Recording, declared
 from tests.trainables.states import identical
+from tests.trainables.watching import counted, modes
 from trainables.hyperparameters import Config
 from trainables.seeding import seed_everything
-from trainables.trainable import Trainable, TransferModel
+from trainables.splits import SearchData
+from trainables.trainable import HEAD, Trainable, TransferModel
+
+LEARNS: Config = {"optimizer": "nag", "lr": 0.02, "momentum": 0.9, "batch_size": 16}
+"""A configuration that learns the toy within a few epochs."""
+EVERY: tuple[Config, ...] = (
+    {"schedule": "step", "step_size": 2, "gamma": 0.5, "momentum": 0.5, "optimizer": "sgd", "clip_norm": 1.0},
+    {"schedule": "cosine", "period": 3, "l2": 0.01, "l2_on": "all", "augmentation": "few_shot"},
+    {"augmentation": "flip_jitter_rotation", "mixing": "mixup"},
+)
+"""What, on top of a configuration, reads every key of a classifier's training."""
 
 
 class RegimeContract(ABC):
     regime: ModuleType
     """The module under test."""
-    config: ClassVar[Config]
+    config: ClassVar[Config] = LEARNS
     """A configuration that learns the toy within a few epochs."""
-    configs: ClassVar[tuple[Config, ...]]
-    """Configurations that together read every key that the regime declares."""
+    configs: ClassVar[tuple[Config, ...]] = EVERY
+    """What, on top of `config`, reads every key that the regime declares."""
+    trains: ClassVar[tuple[tuple[str, ...], ...]]
+    """The stages (and `head`) that the regime says it trains, in each of its phases."""
+    epochs: ClassVar[tuple[int, ...]] = ()
+    """The epochs of each phase but the last, with `config`."""
+    n_last: ClassVar[int] = 5
+    """The epochs of the last phase in which the losses fall well."""
+    accuracy: ClassVar[float] = 0.9
+    """What the validation accuracy exceeds then."""
+    augments: ClassVar[bool] = True
+    """Whether the last phase trains on images that are changed at random, where the configuration says so."""
+    n_trained_on: ClassVar[int] = len(toys.data().train)
+    """The images of an epoch of the last phase."""
+    other_seed: ClassVar[int] = 2
+    """Of the trainable that goes on where another stopped; the first has seed 1."""
 
-    @abstractmethod
-    def trained(self, model: TransferModel) -> set[str]:
-        """The names of the parameters that the regime says it trains."""
+    def model(self) -> TransferModel:
+        return toys.pretrained()
 
-    def build(self, *, seed: int = 0, model: TransferModel | None = None, config: Config | None = None) -> Trainable:
+    def data(self) -> SearchData:
+        return toys.data()
+
+    def build(
+        self,
+        *,
+        seed: int = 1,
+        model: TransferModel | None = None,
+        config: Config | None = None,
+        data: SearchData | None = None,
+        device: str = "cpu",
+    ) -> Trainable:
         seed_everything(seed)
-        trainable: Trainable = self.regime.build(
-            self.config if config is None else config, model or toys.model(), toys.data(), "cpu"
-        )
+        chosen = self.config if config is None else config
+        trainable: Trainable = self.regime.build(chosen, model or self.model(), data or self.data(), device)
+        return trainable
+
+    def in_last_phase(self, **changes: Any) -> Trainable:
+        """A trainable whose next step is the first of its last phase."""
+        trainable = self.build(**changes)
+        for _ in range(sum(self.epochs)):
+            trainable.step()
         return trainable
 
     def test_a_few_epochs_lower_both_losses(self) -> None:
-        trainable = self.build()
-        epochs = [trainable.step() for _ in range(5)]
+        trainable = self.in_last_phase()
+        epochs = [trainable.step() for _ in range(self.n_last)]
         assert epochs[-1]["train_loss"] < 0.7 * epochs[0]["train_loss"]
         assert epochs[-1]["val_loss"] < 0.7 * epochs[0]["val_loss"]
-        assert epochs[-1]["val_accuracy"] > 0.9
+        assert epochs[-1]["val_accuracy"] > self.accuracy
 
     def test_a_step_reports_losses_and_accuracies_as_plain_numbers(self) -> None:
-        metrics = self.build().step()
-        assert {"val_loss", "val_accuracy", "train_loss", "train_accuracy"} <= metrics.keys()
-        assert all(type(value) is float for value in metrics.values())
-        assert all(0 <= metrics[key] <= 1 for key in ("val_accuracy", "train_accuracy"))
+        trainable = self.build()
+        for _ in range(sum(self.epochs) + 1):
+            metrics = trainable.step()
+            assert {"val_loss", "val_accuracy", "train_loss", "train_accuracy"} <= metrics.keys()
+            assert all(type(value) is float for value in metrics.values())
+            assert all(0 <= metrics[key] <= 1 for key in ("val_accuracy", "train_accuracy"))
 
-    def test_exactly_the_stated_parameters_change(self) -> None:
-        seed_everything(0)
-        model = toys.model()
-        before = deepcopy(dict(model.named_parameters()))
+    def test_exactly_what_a_phase_trains_changes_bit_for_bit_weights_and_running_statistics(self) -> None:
+        model = self.model()
         trainable = self.build(model=model)
-        trainable.step()
-        changed = {name for name, value in model.named_parameters() if not torch.equal(value, before[name])}
-        assert changed == self.trained(model)
+        for phase, trains in enumerate(self.trains):
+            before = deepcopy(model.state_dict())
+            trainable.step()
+            after = model.state_dict()
+            changed = {key for key, value in after.items() if not identical(value, before[key])}
+            assert changed == {key for key in after if _part(key) in trains}
+            for _ in range(self.epochs[phase] - 1 if phase < len(self.epochs) else 0):
+                trainable.step()
 
-    def test_training_that_stops_and_goes_on_is_exactly_training_that_never_stopped(self) -> None:
-        unbroken = self.build(seed=1)
-        before = [unbroken.step() for _ in range(2)]
-        file = _saved(unbroken)
-        after = [unbroken.step() for _ in range(3)]
+    def test_only_what_trains_is_ever_in_training_mode_so_that_the_rest_drops_nothing_out(self) -> None:
+        model = self.model()
+        trainable = self.build(model=model)
+        for phase, trains in enumerate(self.trains):
+            with modes(model) as in_training:
+                for _ in range(self.epochs[phase] if phase < len(self.epochs) else 2):
+                    trainable.step()
+            assert {part for part in in_training if part != HEAD} == {part for part in trains if part != HEAD}
 
-        resumed = self.build(seed=2)
-        resumed.step()
-        torch.rand(100)
-        resumed.load_state_dict(_loaded(file))
-        assert [resumed.step() for _ in range(3)] == after
-        assert identical(resumed.state_dict(), unbroken.state_dict())
-        assert before[0] != after[0]
+    def test_training_that_stops_anywhere_and_goes_on_is_exactly_training_that_never_stopped(self) -> None:
+        unbroken = self.build()
+        epochs, files = [], []
+        for _ in range(sum(self.epochs) + 3):
+            epochs.append(unbroken.step())
+            files.append(_saved(unbroken))
+        for done, file in enumerate(files[:-1], start=1):
+            resumed = self.build(seed=self.other_seed)
+            torch.rand(100)
+            resumed.load_state_dict(_loaded(file))
+            assert [resumed.step() for _ in epochs[done:]] == epochs[done:], f"stopped after {done} epochs"
+            assert identical(resumed.state_dict(), unbroken.state_dict())
+        assert epochs[0] != epochs[1]
+
+    def test_a_trainable_that_has_trained_already_goes_on_from_a_state_too(self) -> None:
+        first = self.build()
+        first.step()
+        file = _saved(first)
+        expected = first.step()
+        second = self.build(seed=self.other_seed)
+        second.step()
+        second.load_state_dict(_loaded(file))
+        assert second.step() == expected
 
     def test_going_on_leaves_the_loaded_state_as_it_was(self) -> None:
-        first = self.build(seed=1)
+        first = self.in_last_phase()
         first.step()
         state = _loaded(_saved(first))
         kept = deepcopy(state)
-        second = self.build(seed=2)
+        second = self.build(seed=self.other_seed)
         second.load_state_dict(state)
         second.step()
         assert identical(state, kept)
 
     def test_the_state_survives_a_file_that_is_read_with_weights_only(self) -> None:
         trainable = self.build()
-        trainable.step()
-        assert identical(_loaded(_saved(trainable)), trainable.state_dict())
+        for _ in range(sum(self.epochs) + 1):
+            trainable.step()
+            assert identical(_loaded(_saved(trainable)), trainable.state_dict())
 
     def test_the_same_seed_gives_the_same_training_and_another_seed_another(self) -> None:
         runs = []
         for seed in (3, 3, 4):
-            trainable = self.build(seed=seed)
+            trainable = self.in_last_phase(seed=seed)
             runs.append([trainable.step() for _ in range(2)])
         assert runs[0] == runs[1] != runs[2]
 
     def test_random_numbers_drawn_between_steps_change_nothing(self) -> None:
         quiet, disturbed = self.build(seed=5), self.build(seed=5)
-        expected = [quiet.step() for _ in range(2)]
-        first = disturbed.step()
-        seed_everything(99)
-        assert [first, disturbed.step()] == expected
+        expected = [quiet.step() for _ in range(sum(self.epochs) + 2)]
+        for number, metrics in enumerate(expected):
+            seed_everything(99 + number)
+            assert disturbed.step() == metrics
 
-    def test_evaluating_changes_nothing(self) -> None:
+    def test_evaluating_and_predicting_change_nothing(self) -> None:
         plain, evaluated = self.build(seed=6), self.build(seed=6)
-        plain.step()
-        evaluated.step()
-        before = deepcopy(evaluated.state_dict())
-        evaluated.evaluate(toys.part(30, seed=7))
-        assert identical(evaluated.state_dict(), before)
-        assert evaluated.step() == plain.step()
+        for _ in range(sum(self.epochs) + 2):
+            assert evaluated.step() == plain.step()
+            before = deepcopy(evaluated.state_dict())
+            evaluated.evaluate(toys.part(30, seed=7))
+            _predict(evaluated)(toys.part(30, seed=7))
+            assert identical(evaluated.state_dict(), before)
 
     def test_evaluating_the_validation_part_gives_the_figures_of_the_last_step(self) -> None:
         trainable = self.build()
-        metrics = trainable.step()
-        result = trainable.evaluate(toys.data().validation)
-        assert result == {"loss": metrics["val_loss"], "accuracy": metrics["val_accuracy"]}
+        for _ in range(sum(self.epochs) + 1):
+            metrics = trainable.step()
+            result = trainable.evaluate(self.data().validation)
+            assert result == {"loss": metrics["val_loss"], "accuracy": metrics["val_accuracy"]}
+
+    def test_the_predicted_probabilities_are_those_that_the_evaluation_judges(self) -> None:
+        trainable = self.in_last_phase()
+        trainable.step()
+        part = toys.part(30, seed=7)
+        probabilities, result = _predict(trainable)(part), trainable.evaluate(part)
+        assert probabilities.shape == (30, len(toys.CLASSES))
+        torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(30))
+        assert float((probabilities.argmax(dim=1) == part.labels).double().mean()) == result["accuracy"]
+        loss = -probabilities[torch.arange(30), part.labels].log().mean()
+        assert float(loss) == pytest.approx(result["loss"], rel=1e-4)
+
+    def test_a_frozen_first_stage_sees_each_image_once_and_one_that_trains_in_every_epoch(self) -> None:
+        data, model = self.data(), self.model()
+        trainable = self.in_last_phase(model=model, data=data)
+        with counted(model) as counts:
+            for _ in range(3):
+                trainable.step()
+        once = self.n_trained_on + len(data.validation)
+        assert counts["first"] == (3 * once if "first" in self.trains[-1] else once)
+
+    def test_features_that_another_training_kept_change_no_figure(self) -> None:
+        shared = self.data()
+        runs = []
+        for data in (shared, shared, self.data()):
+            trainable = self.build(seed=3, data=data)
+            runs.append([trainable.step() for _ in range(sum(self.epochs) + 2)])
+        assert runs[0] == runs[1] == runs[2]
+
+    def test_images_that_change_at_random_are_seen_anew_in_every_epoch_and_validation_is_not_changed(self) -> None:
+        data, model = self.data(), self.model()
+        trainable = self.in_last_phase(model=model, data=data, config={**self.config, "augmentation": "flip_jitter"})
+        with counted(model) as counts:
+            for _ in range(3):
+                metrics = trainable.step()
+        n_train, n_validation = self.n_trained_on, len(data.validation)
+        n_train *= 3 if self.augments or "first" in self.trains[-1] else 1
+        n_validation *= 3 if "first" in self.trains[-1] else 1
+        assert counts["first"] == n_train + n_validation
+        assert trainable.evaluate(data.validation)["loss"] == metrics["val_loss"]
 
     def test_every_key_that_is_read_is_declared_and_every_declared_key_is_read(self) -> None:
         read: set[str] = set()
         for config in self.configs:
-            recording = Recording(config)
-            self.build(config=recording).step()
+            recording = Recording({**self.config, **config})
+            self.in_last_phase(config=recording).step()
             read |= recording.read
-        assert read == set(declared(self.regime.__name__))
+        assert sorted(read) == sorted(declared(self.regime.__name__))
 
     @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-    def test_a_training_on_cuda_goes_on_there_and_its_state_loads_on_the_cpu(self) -> None:
-        seed_everything(0)
-        on_cuda: Trainable = self.regime.build(self.config, toys.model(), toys.data(), "cuda")
-        on_cuda.step()
-        file = _saved(on_cuda)
-        expected = on_cuda.evaluate(toys.data().validation)
-        on_cuda.load_state_dict(_loaded(file))
-        assert on_cuda.step()["train_loss"] < 10
+    def test_a_training_on_cuda_goes_on_there_exactly_and_its_state_loads_on_the_cpu(self) -> None:
+        on_cuda = self.build(device="cuda")
+        for _ in range(sum(self.epochs) + 1):
+            file = _saved(on_cuda)
+            resumed = self.build(seed=self.other_seed, device="cuda")
+            resumed.load_state_dict(_loaded(file))
+            assert on_cuda.step()["train_loss"] == pytest.approx(resumed.step()["train_loss"], rel=1e-3)
         on_cpu = self.build()
-        on_cpu.load_state_dict(_loaded(file))
-        assert on_cpu.evaluate(toys.data().validation) == pytest.approx(expected, rel=1e-3)
+        on_cpu.load_state_dict(_loaded(_saved(on_cuda)))
+        expected = on_cuda.evaluate(self.data().validation)
+        assert on_cpu.evaluate(self.data().validation) == pytest.approx(expected, rel=1e-3)
+
+
+def _part(key: str) -> str:
+    """The stage (or `head`) to which an entry of a model's state belongs."""
+    return key.split(".")[1] if key.startswith("stages.") else HEAD
+
+
+def _predict(trainable: Trainable) -> Callable[[Any], Tensor]:
+    predict: Callable[[Any], Tensor] = trainable.predict  # type: ignore[attr-defined]
+    return predict
 
 
 def _saved(trainable: Trainable) -> bytes:

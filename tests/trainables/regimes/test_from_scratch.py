@@ -5,31 +5,26 @@ import pytest
 import torch
 
 from tests.trainables import toys
-from tests.trainables.regimes.contract import RegimeContract
+from tests.trainables.regimes.contract import LEARNS, RegimeContract
 from trainables.datasets import digits
 from trainables.heldout import held_out
 from trainables.hyperparameters import Config
 from trainables.models import small_cnn
 from trainables.regimes import from_scratch
 from trainables.seeding import seed_everything
-from trainables.splits import split
+from trainables.splits import Part, SearchData, split
 from trainables.trainable import TransferModel
 
 
 class TestFromScratch(RegimeContract):
     regime = from_scratch
-    config: ClassVar[Config] = {
-        "optimizer": "nag",
-        "lr": 0.05,
-        "momentum": 0.9,
-        "batch_size": 16,
-        "step_size": 3,
-        "gamma": 0.5,
-    }
-    configs: ClassVar[tuple[Config, ...]] = (config, {**config, "schedule": "exponential"}, {})
+    config: ClassVar[Config] = {**LEARNS, "lr": 0.05, "step_size": 3, "gamma": 0.5}
+    trains: ClassVar = (("first", "second", "head"),)
 
-    def trained(self, model: TransferModel) -> set[str]:
-        return {name for name, _ in model.named_parameters()}
+    def model(self) -> TransferModel:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return toys.model()
 
     @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
     def test_every_optimizer_goes_on_exactly(self, optimizer: str) -> None:
@@ -72,10 +67,15 @@ class TestFromScratch(RegimeContract):
 def test_a_small_cnn_reads_digits_that_it_never_saw() -> None:
     config: Config = {"optimizer": "adamw", "lr": 2e-3, "batch_size": 32}
     dataset = digits.build(None)
-    data = split(dataset, fraction=0.2, seed=42)
+    train, validation = split(dataset.training(), classes=dataset.classes, fraction=0.2, seed=42)
+    assert isinstance(train, Part)
+    assert isinstance(validation, Part)
+    data = SearchData(train, validation, dataset.classes)
     seed_everything(0)
     model = small_cnn.build(config, shape=data.train.shape, n_classes=10, weights="none")
     trainable = from_scratch.build(config, model, data, "cpu")
     for _ in range(12):
         trainable.step()
-    assert trainable.evaluate(held_out(dataset))["accuracy"] >= 0.97
+    unseen = held_out(dataset)
+    assert isinstance(unseen, Part)
+    assert trainable.evaluate(unseen)["accuracy"] >= 0.97

@@ -1,0 +1,232 @@
+"""What a task names, from its data sets to its weights, through a worker and a whole search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from hpo.cli import app
+from hpo.domains import Categorical, Float
+from hpo.errors import TaskError
+from hpo.space import Data, Fidelity, SearchSpace, Task, Validation
+from hpo.study import Study
+from hpo.trial import Report, Suggestion
+from hpo.worker import Job, Worker, best_checkpoint
+from tests.trainables.datasets import pictures
+from trainables import checkpoints, weights
+from trainables.datasets import digits
+
+TASK = Task("from_scratch", "softmax_regression", dataset=Data("digits"))
+HALVES = {"low": tuple("01234"), "high": tuple("56789")}
+
+TINY = """
+from torch import nn
+from trainables import weights as stored
+from trainables.trainable import TransferModel
+HYPERPARAMETERS = {}
+WEIGHTS = "tiny.pth"
+def build(config, *, shape, n_classes, weights):
+    stage = nn.Sequential(nn.Flatten(), nn.Linear(64, 8))
+    model = TransferModel({"stage": stage}, nn.Linear(8, n_classes))
+    if weights != "none":
+        stored.load_into(model, weights, head="head.", model="tiny")
+    return model
+"""
+
+
+def job(task: Task, data: Path = Path(), **fixed: Any) -> Job:
+    space = SearchSpace("tasks", {"lr": Float(1e-4, 1.0, log=True)}, Fidelity(9), task, {"batch_size": 64, **fixed})
+    return Job(space, seed=0, data=data)
+
+
+def train(job: Job, folder: Path, until: int = 2, after: int = 0, **config: Any) -> list[Report]:
+    reports = Worker(job, folder, "cpu").train(Suggestion(0, {"lr": 0.01, **config}, until), after=after)
+    return [replace(report, seconds=0.0) for report in reports]
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a model that has ImageNet weights."""
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = tmp_path / f"tiny_{tmp_path.name}"
+    folder.mkdir()
+    (folder / "tiny.py").write_text(TINY)
+    return f"{folder.name}.tiny"
+
+
+def first_layer(job: Job, folder: Path, **config: Any) -> torch.Tensor:
+    """The first weights of a model before it is trained."""
+    trainable: Any = Worker(job, folder, "cpu").build({"lr": 0.01, **config}, seed=3)
+    found: torch.Tensor = trainable.model.get_parameter("stages.stage.1.weight").detach()
+    return found
+
+
+class TestFolds:
+    def test_metrics_are_the_means_over_the_folds(self, tmp_path: Path) -> None:
+        source = digits.build(None).training()
+        worker = Worker(job(replace(TASK, validation=Validation(folds=3))), tmp_path, "cpu")
+        folds = worker.search_data({})
+        assert sum(len(data.validation) for data in folds if data) == len(source)
+        trainable: Any = worker.build({"lr": 0.01}, seed=1)
+        metrics = trainable.step()
+        alone = [each.evaluate(data.validation) for each, data in zip(trainable.trainings, folds, strict=True) if data]
+        assert metrics["val_loss"] == pytest.approx(fmean(each["loss"] for each in alone))
+        assert len({each["loss"] for each in alone}) == 3
+
+    def test_a_trial_over_folds_that_is_cut_short_goes_on_exactly(self, tmp_path: Path) -> None:
+        over = job(replace(TASK, validation=Validation(folds=3, seed=1)))
+        whole = train(over, tmp_path / "whole", until=3)
+        parts = train(over, tmp_path / "parts", until=1) + train(over, tmp_path / "parts", until=3, after=1)
+        assert parts == whole
+        assert whole[-1].metrics["val_accuracy"] > 0.8
+
+    def test_the_seed_of_the_validation_cuts_the_folds(self, tmp_path: Path) -> None:
+        losses = [
+            train(job(replace(TASK, validation=Validation(folds=2, seed=seed))), tmp_path / name, until=1)[0].loss
+            for name, seed in (("a", 1), ("b", 1), ("c", 2))
+        ]
+        assert losses[0] == losses[1] != losses[2]
+
+    def test_more_folds_than_a_class_has_samples_are_an_error_of_the_task(self, tmp_path: Path) -> None:
+        with pytest.raises(TaskError, match=r"data set 'digits': class '\d' has 1\d\d of 1437 samples: for 999 folds"):
+            train(job(replace(TASK, validation=Validation(folds=999))), tmp_path)
+
+
+class TestGroups:
+    def test_two_groups_of_classes_are_told_apart_by_one_linear_unit(self, tmp_path: Path) -> None:
+        task = replace(TASK, model="logistic_regression", dataset=Data("digits", groups=HALVES))
+        reports = train(job(task), tmp_path, until=6, lr=0.05)
+        assert reports[-1].metrics["val_accuracy"] > 0.8
+
+    def test_a_group_of_unknown_classes_is_an_error_of_the_task(self, tmp_path: Path) -> None:
+        task = replace(TASK, dataset=Data("digits", groups={"even": ("0", "2"), "odd": ("1", "11")}))
+        with pytest.raises(TaskError, match=r"`groups\.odd`: there is no class '11' \(allowed: 0, 1, 2"):
+            train(job(task), tmp_path)
+
+
+class TestWeights:
+    def test_imagenet_weights_are_those_in_the_folder_of_the_weights(self, tmp_path: Path, tiny: str) -> None:
+        stage = {"stages.stage.1.weight": torch.full((8, 64), 0.5), "stages.stage.1.bias": torch.zeros(8)}
+        weights.save(stage, tmp_path / "weights" / "tiny.pth")
+        task = replace(TASK, model=tiny, weights="imagenet", regime="fine_tune")
+        assert first_layer(job(task, tmp_path), tmp_path / "c").eq(0.5).all()
+
+    def test_weights_may_be_those_at_a_path(self, tmp_path: Path, tiny: str) -> None:
+        stage = {"stages.stage.1.weight": torch.full((8, 64), 0.25), "stages.stage.1.bias": torch.zeros(8)}
+        weights.save(stage, tmp_path / "mine.safetensors")
+        task = replace(TASK, model=tiny, weights=str(tmp_path / "mine.safetensors"), regime="linear_probe")
+        assert first_layer(job(task), tmp_path / "c").eq(0.25).all()
+
+    def test_a_training_from_scratch_ignores_the_weights_that_other_regimes_begin_with(
+        self, tmp_path: Path, tiny: str
+    ) -> None:
+        task = Task(model=tiny, weights="imagenet", dataset=TASK.dataset)
+        space = SearchSpace("s", {"regime": Categorical(("from_scratch", "fine_tune"))}, Fidelity(9), task)
+        both = Job(space, 0, tmp_path)
+        scratch = first_layer(both, tmp_path / "c", regime="from_scratch")
+        assert scratch.std() > 0
+        with pytest.raises(TaskError, match=r"put the state dict at .*weights/tiny\.pth, or download it by: hpo fetch"):
+            first_layer(both, tmp_path / "c", regime="fine_tune")
+
+    def test_a_model_without_imagenet_weights_is_an_error_of_the_task(self, tmp_path: Path) -> None:
+        with pytest.raises(TaskError, match="there are no ImageNet weights of the model 'softmax_regression'"):
+            train(job(replace(TASK, regime="fine_tune", weights="imagenet")), tmp_path)
+
+    def test_a_checkpoint_of_a_linear_probe_holds_no_frozen_weights(self, tmp_path: Path, tiny: str) -> None:
+        task = replace(TASK, model=tiny, regime="linear_probe")
+        train(job(task), tmp_path / "c", until=9)
+        saved = checkpoints.read(best_checkpoint(tmp_path / "c", 0))
+        assert saved is not None
+        assert set(saved["state"]["weights"]) == {"head.weight", "head.bias"}
+
+
+def test_a_task_may_name_a_data_set_to_train_on_first(tmp_path: Path) -> None:
+    task = Task("pretrain_then_head", "small_cnn", dataset=Data("digits", groups=HALVES), pretraining=Data("digits"))
+    reports = train(job(task, pretrain_epochs=2, pretrain_lr=0.01, head_samples=50), tmp_path, until=4)
+    assert [report.metrics["phases_left"] for report in reports] == [1, 1, 0, 0]
+    assert reports[-1].metrics["val_accuracy"] > 0.7
+
+
+def test_a_worker_reads_a_data_set_once_for_all_its_trials(tmp_path: Path) -> None:
+    pictures.folders(tmp_path / "data" / "zoo", {"cat": 8, "dog": 8})
+    task = replace(TASK, dataset=Data("image_folder", {"folder": "zoo", "held_out": 0.25}))
+    worker = Worker(job(task, tmp_path / "data", image_size=4), tmp_path / "c", "cpu")
+    list(worker.train(Suggestion(0, {"lr": 0.01}, 1), after=0))
+    for path in (tmp_path / "data").rglob("*.jpg"):
+        path.unlink()
+    assert len(list(worker.train(Suggestion(1, {"lr": 0.02}, 1), after=0))) == 1
+
+
+Hpo = Callable[..., Result]
+ZOO = """
+task:
+  regime: from_scratch
+  model: softmax_regression
+  dataset: {name: image_folder, folder: zoo, held_out: 0.25}
+space:
+  lr: {low: 1e-4, high: 1e-1, log: true}
+fixed: {image_size: 4, batch_size: 4}
+fidelity: {low: 1, high: 1}
+"""
+
+
+@pytest.fixture
+def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hpo:
+    """Searches the pictures of a zoo, which is not there yet."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "zoo.yaml").write_text(ZOO)
+    common = ["--space", "zoo.yaml", "--backend", "random", "--trials", "2", "--devices", "cpu", "--slots", "1"]
+    options = [*common, "--data", str(tmp_path / "data"), "--study", "s"]
+    return lambda *words: CliRunner().invoke(app, ["search", *options, *words])
+
+
+@pytest.mark.parametrize("runner", ["inline", "processes"])
+def test_a_search_without_its_data_ends_with_that_error_and_leaves_no_study(
+    search: Hpo, tmp_path: Path, runner: str
+) -> None:
+    result = search("--runner", runner)
+    assert result.exit_code == 2, result.output
+    assert "there is no folder" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "studies" / "s").exists()
+
+
+def test_the_same_command_searches_when_the_data_are_there(search: Hpo, tmp_path: Path) -> None:
+    assert search("--runner", "inline").exit_code == 2
+    pictures.folders(tmp_path / "data" / "zoo", {"cat": 8, "dog": 8})
+    result = search("--runner", "inline")
+    assert result.exit_code == 0, result.output
+    history, _ = Study.reopen(tmp_path / "studies" / "s").history()
+    assert len(history.trials) == 2
+
+
+def test_a_study_whose_data_get_lost_goes_on_when_they_are_back(search: Hpo, tmp_path: Path) -> None:
+    pictures.folders(tmp_path / "data" / "zoo", {"cat": 8, "dog": 8})
+    assert search("--runner", "inline").exit_code == 0
+    (tmp_path / "data" / "zoo").rename(tmp_path / "data" / "lost")
+    words = ["resume", "s", "--trials", "4"]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2, result.output
+    assert "there is no folder" in result.stderr
+    (tmp_path / "data" / "lost").rename(tmp_path / "data" / "zoo")
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    history, _ = Study.reopen(tmp_path / "studies" / "s").history()
+    assert [len(trial.reports) for trial in history.trials.values()] == [1] * 4
+
+
+def test_a_file_that_is_no_image_ends_a_search_with_its_name_and_what_to_do(search: Hpo, tmp_path: Path) -> None:
+    pictures.folders(tmp_path / "data" / "zoo", {"cat": 8, "dog": 8})
+    for path in (tmp_path / "data" / "zoo" / "cat").iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    result = search("--runner", "inline")
+    assert result.exit_code == 2, result.output
+    assert "cannot be read as an image" in result.stderr
+    assert "`skip_unreadable: true`" in result.stderr

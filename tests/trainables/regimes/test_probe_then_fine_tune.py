@@ -1,0 +1,67 @@
+from typing import ClassVar
+
+import pytest
+
+from tests.trainables import toys
+from tests.trainables.regimes.contract import LEARNS, RegimeContract
+from trainables.hyperparameters import Config
+from trainables.regimes import probe_then_fine_tune
+
+
+class TestProbeThenFineTune(RegimeContract):
+    regime = probe_then_fine_tune
+    config: ClassVar[Config] = {**LEARNS, "probe_epochs": 3, "probe_lr": 0.001}
+    trains: ClassVar = (("head",), ("first", "second", "fc", "head"))
+    epochs: ClassVar = (3,)
+
+    def test_the_probe_ends_early_where_it_does_not_improve(self) -> None:
+        trainable = self.build(config={**self.config, "probe_epochs": 9, "probe_lr": 1e-30, "probe_patience": 2})
+        left = [trainable.step()["phases_left"] for _ in range(5)]
+        assert left == [1, 1, 1, 0, 0]
+
+    def test_each_phase_has_its_own_learning_rate_and_a_schedule_from_its_beginning(self) -> None:
+        config: Config = {
+            "probe_lr": 0.4,
+            "lr": 0.2,
+            "probe_epochs": 2,
+            "step_size": 1,
+            "gamma": 0.5,
+            "optimizer": "sgd",
+        }
+        trainable = self.build(config=config)
+        rates = []
+        for _ in range(4):
+            trainable.step()
+            rates.append(trainable.state_dict()["current"]["optimizer"]["param_groups"][0]["lr"])
+        assert rates == [0.2, 0.1, 0.1, 0.05]
+
+    @pytest.mark.parametrize("n_stages", [4, 100])
+    def test_more_stages_than_the_model_has_are_refused_with_their_number(self, n_stages: int) -> None:
+        with pytest.raises(ValueError, match=f"`n_stages` must be at most 3: .* but is {n_stages}"):
+            self.build(config={"n_stages": n_stages})
+
+    @pytest.mark.parametrize("key", ["probe_epochs", "probe_patience", "n_stages"])
+    @pytest.mark.parametrize("value", [0, 1.5, "2", True])
+    def test_a_wrong_number_is_refused_by_name(self, key: str, value: float | str) -> None:
+        with pytest.raises(ValueError, match=f"`{key}` must be a whole number of at least 1, but is {value!r}"):
+            self.build(config={key: value})
+
+    def test_a_wrong_learning_rate_of_the_probe_is_refused_by_its_own_name(self) -> None:
+        with pytest.raises(ValueError, match="`probe_lr` must be above 0, but is -1"):
+            self.build(config={"probe_lr": -1})
+
+
+class TestProbeThenTheLastStages(RegimeContract):
+    regime = probe_then_fine_tune
+    config: ClassVar[Config] = {**LEARNS, "probe_epochs": 2, "probe_lr": 0.001, "n_stages": 2}
+    trains: ClassVar = (("head",), ("second", "fc", "head"))
+    epochs: ClassVar = (2,)
+
+    def test_a_model_goes_through_the_phases_one_after_another(self) -> None:
+        model = toys.pretrained()
+        trainable = self.build(model=model)
+        frozen = []
+        for _ in range(4):
+            trainable.step()
+            frozen.append(sorted(model.frozen))
+        assert frozen == [["fc", "first", "second"]] * 2 + [["first"]] * 2

@@ -1,0 +1,118 @@
+import gc
+
+import torch
+from torch import nn
+
+from tests.trainables import toys
+from tests.trainables.watching import counted
+from trainables import features
+from trainables.splits import Part
+from trainables.trainable import TransferModel
+
+PLENTY = 2**30
+
+
+def of(store: features.Store, model: TransferModel, part: Part, n_stages: int = 2) -> torch.Tensor:
+    return store.of(model, part, n_stages, features.fingerprint(model, n_stages))
+
+
+def times_seen(model: TransferModel, part: Part, store: features.Store, n_stages: int = 2) -> float:
+    """How often each image of a part goes through the first stage when its features are asked for."""
+    with counted(model) as counts:
+        of(store, model, part, n_stages)
+    return counts["first"] / len(part)
+
+
+def test_features_are_what_the_stages_make_of_normalised_images_in_evaluation_mode() -> None:
+    model, part = toys.pretrained(), toys.part(150, seed=0)
+    model.normalize([0.4], [0.2])
+    model.train()
+    found = of(features.Store(PLENTY), model, part)
+    assert model.training
+    assert model.stages["second"].training
+    model.eval()
+    expected = model.between((part.images - 0.4) / 0.2, 0, 2)
+    torch.testing.assert_close(found, expected)
+    assert not found.requires_grad
+
+
+def test_computing_features_moves_no_running_statistics() -> None:
+    model = toys.pretrained()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    of(features.Store(PLENTY), model.train(), toys.part(9, seed=0))
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_features_of_a_part_are_computed_once_for_all_models_that_share_its_stages() -> None:
+    store, part = features.Store(PLENTY), toys.part(9, seed=0)
+    assert times_seen(toys.pretrained(), part, store) == 1
+    other = toys.pretrained()
+    torch.nn.init.zeros_(other.get_parameter("head.weight"))
+    torch.nn.init.zeros_(other.get_parameter("stages.fc.1.weight"))
+    assert times_seen(other, part, store) == 0
+
+
+def test_other_weights_statistics_normalisation_stages_or_images_have_features_of_their_own() -> None:
+    store, part = features.Store(PLENTY), toys.part(9, seed=0)
+    of(store, toys.pretrained(), part)
+    weights, statistics, normalised = toys.pretrained(), toys.pretrained(), toys.pretrained()
+    with torch.no_grad():
+        weights.get_parameter("stages.second.0.weight")[0, 0, 0, 0] += 1e-3
+        statistics.get_buffer("stages.first.1.running_mean")[0] += 1e-3
+    normalised.normalize([0.0], [0.99])
+    for changed in (weights, statistics, normalised):
+        assert times_seen(changed, part, store) == 1
+    assert times_seen(toys.pretrained(), part, store, n_stages=1) == 1
+    assert times_seen(toys.pretrained(), toys.part(9, seed=0), store) == 1
+    assert times_seen(toys.pretrained(), part, store) == 0
+
+
+def test_stages_of_another_form_with_the_same_weights_have_features_of_their_own() -> None:
+    store, part = features.Store(PLENTY), toys.part(9, seed=0)
+    found = [
+        of(store, TransferModel({"first": nn.MaxPool2d(size)}, nn.Identity()), part, n_stages=1) for size in (2, 4)
+    ]
+    assert [each.shape for each in found] == [(9, 1, 4, 4), (9, 1, 2, 2)]
+
+
+def test_features_in_half_the_precision_are_kept_apart() -> None:
+    store, model, part = features.Store(PLENTY), toys.pretrained(), toys.part(9, seed=0)
+    fingerprint = features.fingerprint(model, 2)
+    full, half = (store.of(model, part, 2, fingerprint, bf16=bf16) for bf16 in (False, True))
+    assert full.dtype == half.dtype == torch.float32
+    assert not torch.equal(full, half)
+    torch.testing.assert_close(full, half, rtol=0.05, atol=0.05)
+
+
+def test_the_last_used_are_kept_up_to_the_limit() -> None:
+    model, parts = toys.pretrained(), [toys.part(9, seed=seed) for seed in range(3)]
+    size = of(features.Store(PLENTY), model, parts[0]).nbytes
+    store = features.Store(2 * size)
+    for part in (parts[0], parts[1], parts[0], parts[2]):
+        of(store, model, part)
+    assert [times_seen(model, part, store) for part in (parts[0], parts[2], parts[1])] == [0, 0, 1]
+
+
+def test_features_larger_than_the_limit_are_kept_while_nothing_else_is() -> None:
+    model, part, store = toys.pretrained(), toys.part(9, seed=0), features.Store(1)
+    assert [times_seen(model, part, store) for _ in range(2)] == [1, 0]
+
+
+def test_no_features_outlive_the_images_that_they_belong_to() -> None:
+    model, store = toys.pretrained(), features.Store(PLENTY)
+    for seed in range(5):  # each part may lie where the one before it lay
+        part = toys.part(9, seed=seed)
+        expected = of(features.Store(PLENTY), model, part)
+        assert torch.equal(of(store, model, part), expected)
+        del part
+    gc.collect()
+    kept = [value for value in vars(store).values() if isinstance(value, dict)]
+    assert kept == [{}]
+
+
+def test_the_width_is_that_of_what_the_head_sees_and_the_mode_stays() -> None:
+    model = toys.model().train()
+    before = model.get_buffer("stages.first.1.running_mean").clone()
+    assert features.width(model, toys.part(9, seed=0)) == 8 * 2 * 2
+    assert model.training
+    assert torch.equal(model.get_buffer("stages.first.1.running_mean"), before)

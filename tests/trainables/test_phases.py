@@ -1,0 +1,80 @@
+"""The rules of phases themselves; `regimes/contract.py` tries them in regimes."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+
+from tests.trainables import toys
+from trainables import training
+from trainables.phases import Phase, Phases
+from trainables.seeding import seed_everything
+from trainables.training import Training
+
+
+def phases(*ends: tuple[int, int | None], lr: float = 0.01, seed: int = 0) -> Phases:
+    """Phases that end after so many epochs, or epochs without improvement, and a last one; each trains the head."""
+    seed_everything(seed)
+    model, data = toys.pretrained(), toys.data()
+
+    def begin() -> Training:
+        model.freeze(model.stages)
+        return training.build({"lr": lr, "batch_size": 32}, model, data, "cpu")
+
+    return Phases(model, [*(Phase(begin, *end) for end in ends), Phase(begin)])
+
+
+def left(trainable: Phases, n: int) -> list[float]:
+    return [trainable.step()["phases_left"] for _ in range(n)]
+
+
+def test_the_metrics_say_how_many_phases_are_left() -> None:
+    assert left(phases((2, None), (1, None)), 6) == [2, 2, 1, 0, 0, 0]
+
+
+def test_one_phase_alone_never_ends() -> None:
+    assert left(phases(), 3) == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("patience", "expected"), [(1, [1, 1, 0]), (2, [1, 1, 1, 0]), (None, [1] * 5 + [0])])
+def test_a_phase_ends_when_its_validation_loss_does_not_fall_for_its_patience(
+    patience: int | None, expected: list[float]
+) -> None:
+    assert left(phases((5, patience), lr=1e-30), len(expected)) == expected
+
+
+def test_a_phase_whose_loss_falls_lasts_to_its_last_epoch() -> None:
+    assert left(phases((4, 1), lr=0.01), 5) == [1, 1, 1, 1, 0]
+
+
+def test_patience_counts_anew_in_each_phase() -> None:
+    assert left(phases((9, 2), (9, 2), lr=1e-30), 7) == [2, 2, 2, 1, 1, 1, 0]
+
+
+def test_the_count_of_epochs_without_improvement_goes_on_from_a_state() -> None:
+    first = phases((9, 2), lr=1e-30)
+    left(first, 2)
+    state = deepcopy(first.state_dict())
+    resumed = phases((9, 2), lr=1e-30, seed=5)
+    resumed.load_state_dict(state)
+    assert left(resumed, 2) == left(first, 2) == [1, 0]
+
+
+def test_a_phase_begins_alike_whatever_was_drawn_before_it() -> None:
+    runs = []
+    for disturbance in (0, 7):
+        trainable = phases((1, None))
+        trainable.step()
+        torch.rand(disturbance)
+        runs.append([trainable.step() for _ in range(2)])
+    assert runs[0] == runs[1]
+
+
+def test_the_seeds_of_the_phases_are_in_the_state_and_differ() -> None:
+    trainable = phases((1, None), (1, None))
+    seeds = trainable.state_dict()["seeds"]
+    assert len(set(seeds)) == 3
+    other = phases((1, None), (1, None), seed=1)
+    assert other.state_dict()["seeds"] != seeds
+    other.load_state_dict(deepcopy(trainable.state_dict()))
+    assert other.state_dict()["seeds"] == seeds
