@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import plugins
-from hpo.errors import Mistake, TaskError
+from hpo.errors import MachineError, Mistake, TaskError
 from hpo.space import Data
 from hpo.trial import Scalar
 
@@ -31,11 +31,11 @@ def survey(name: str, options: Mapping[str, Scalar], folder: Path) -> list[str]:
 def fetch(model: str | None, dataset: str | None, options: Mapping[str, Scalar], folder: Path) -> list[str]:
     """Download a model's ImageNet weights and a data set into `folder`; say where they lie.
 
-    What is there already stays. A Mistake where nothing can be downloaded, a TaskError where the download fails.
+    What is there already stays. A Mistake where nothing can be downloaded, a MachineError where the download fails.
     """
     done = []
     if model is not None:
-        family = plugins.load("trainables.models", model)
+        family = _loaded("trainables.models", model)
         if not hasattr(family, "WEIGHTS"):
             raise Mistake(f"--model {model}: there are no ImageNet weights of this model")
         path = folder / "weights" / family.WEIGHTS
@@ -56,7 +56,17 @@ def _plugin(name: str, options: Mapping[str, Scalar]) -> Any:
     problems = [text for _, text in plugins.data_problems("dataset", Data(name, options))]
     if problems:
         raise Mistake("\n".join(problems))
-    return plugins.load(plugins.DATASETS, name)
+    return _loaded(plugins.DATASETS, name)
+
+
+def _loaded(package: str, name: str) -> Any:
+    """A plug-in; a Mistake where it has no such variant, or where a package that it needs is missing."""
+    from trainables import faults
+
+    try:
+        return plugins.load(package, name)
+    except faults.SetupError as error:
+        raise Mistake(str(error)) from error
 
 
 def _built(plugin: Any, name: str, options: Mapping[str, Scalar], folder: Path) -> DataSet:
@@ -71,10 +81,14 @@ def _built(plugin: Any, name: str, options: Mapping[str, Scalar], folder: Path) 
 
 def _download(what: str, target: Path, run: Callable[[], None]) -> None:
     """Run a download. Libraries raise whatever their servers and the network make of it."""
+    from trainables import faults
+
     try:
         run()
+    except faults.SetupError as error:  # says what and where to by itself
+        raise MachineError(str(error)) from error
     except Exception as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise TaskError(
-            f"{what} cannot be downloaded: {reason}; fetch it where there is a connection, and copy it to {target}"
+        raise MachineError(
+            f"{what} cannot be downloaded: {faults.reason(error)}; "
+            f"fetch it where there is a connection, and copy it to {target}"
         ) from error

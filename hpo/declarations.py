@@ -48,14 +48,24 @@ def options(module: str, find: Find) -> Declared | None:
 
     A Mistake where the declaration is no literal of that form, or the source no Python.
     """
-    spec = find(module)
-    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
-        return None
-    found = _literal(_parsed(spec.origin), "OPTIONS", spec.origin)
+    source = _source(find(module))
+    found = None if source is None else _literal(_parsed(source), "OPTIONS", source)
     if found is not None and not _is_declaration(found):
-        raise Mistake(f"{spec.origin}: OPTIONS must map names to a line of text or a list of values")
+        raise Mistake(f"{source}: OPTIONS must map names to a line of text or a list of values")
     declared: Declared | None = found
     return declared
+
+
+def pretrains(module: str, find: Find) -> bool:
+    """Whether a module of a regime declares `PRETRAINING = True`: it trains on the task's other data set first.
+
+    A Mistake where the declaration is neither True nor False, or the source no Python.
+    """
+    source = _source(find(module))
+    found = None if source is None else _literal(_parsed(source), "PRETRAINING", source)
+    if found is not None and not isinstance(found, bool):
+        raise Mistake(f"{source}: PRETRAINING must be True or False")
+    return bool(found)
 
 
 def merged(declared: Iterable[Declared]) -> Declared:
@@ -74,15 +84,22 @@ def merged(declared: Iterable[Declared]) -> Declared:
 def _of_source(module: str, spec: ModuleSpec | None) -> tuple[Declared | None, list[str]]:
     if spec is None:
         raise Mistake(f"READS_ALSO names {module}, but there is no such module")
-    if not spec.origin or not spec.origin.endswith(".py"):
+    source = _source(spec)
+    if source is None:
         return None, []
-    tree = _parsed(spec.origin)
-    own, also = _literal(tree, "HYPERPARAMETERS", spec.origin), _literal(tree, "READS_ALSO", spec.origin)
+    tree = _parsed(source)
+    own, also = _literal(tree, "HYPERPARAMETERS", source), _literal(tree, "READS_ALSO", source)
     if own is not None and not _is_declaration(own):
-        raise Mistake(f"{spec.origin}: HYPERPARAMETERS must map names to a line of text or a list of values")
+        raise Mistake(f"{source}: HYPERPARAMETERS must map names to a line of text or a list of values")
     if also is not None and not (isinstance(also, list | tuple) and all(isinstance(each, str) for each in also)):
-        raise Mistake(f"{spec.origin}: READS_ALSO must be a tuple of module names")
+        raise Mistake(f"{source}: READS_ALSO must be a tuple of module names")
     return own, list(also or ())
+
+
+def _source(spec: ModuleSpec | None) -> str | None:
+    """The file of a module's source; None where it has none."""
+    origin = spec.origin if spec else None
+    return origin if origin and origin.endswith(".py") else None
 
 
 def _parsed(source: str) -> ast.Module:

@@ -119,7 +119,7 @@ class _Examiner:
 
     def __init__(self, study: Study, job: Job, trial: Trial) -> None:
         """Read the held-out part; a Mistake where there is none, or where `trial`'s trainable has no `evaluate`."""
-        self.content = tested(study)
+        self.content = export.tested(study)
         self._study = study
         self._fixed = job.space.fixed
         self._worker = Worker(job, study.checkpoints, _slots.here(study.settings.devices))
@@ -250,7 +250,8 @@ def _retrained(study: Study, job: Job, trials: list[Trial], seeds: int) -> Itera
                     raise HpoError(
                         f"trial {trial.number} crashed when it was trained again, seed {seed}: {event.error}"
                     )
-                if event.loss < (best[number].loss if number in best else math.inf):
+                known = best.get(number)
+                if known is None or event.loss < known.loss or _phase(event) != _phase(known):
                     best[number] = event
                 over = event.last or event.fidelity == _stopping_epoch(trial)
                 runner.settle(number, Decision.PAUSE if over else Decision.CONTINUE)
@@ -261,6 +262,10 @@ def _retrained(study: Study, job: Job, trials: list[Trial], seeds: int) -> Itera
                     yield _Trained(trial, seed, drawn, path, metrics, first=trial is trials[0] and seed == 0)
     finally:
         runner.close()
+
+
+def _phase(report: Report) -> float | None:
+    return report.metrics.get("phases_left")
 
 
 def _ended(folder: Path, last: Report, best: Report | None) -> tuple[Path | None, Mapping[str, float]]:
@@ -301,17 +306,3 @@ def _spread(values: list[float]) -> dict[str, Any]:
         "std": statistics.stdev(values) if finite and len(values) > 1 else None,
         "values": [value if math.isfinite(value) else None for value in values],
     }
-
-
-def tested(study: Study) -> dict[str, Any]:
-    """What `test.json` says so far: the count of looks, and the results."""
-    path = study.folder / "test.json"
-    if not path.exists():
-        return {"study": study.name, "looks": 0, "results": []}
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content["looks"], int) or not isinstance(content["results"], list):
-            raise TypeError("looks or results")
-    except (ValueError, KeyError, TypeError) as error:
-        raise StudyError(f"{path}: is damaged, or was written by another version: {error}") from None
-    return content

@@ -51,11 +51,7 @@ def table(study: Study) -> DataFrame:
 
 def tests(study: Study) -> dict[int, dict[str, Any]]:
     """What `test.json` says of each tested trial, under the names of the table's columns."""
-    path = study.folder / "test.json"
-    if not path.exists():
-        return {}
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))["results"]
         return {
             result["trial"]: {
                 "test_accuracy": result["test_accuracy"]["mean"],
@@ -63,10 +59,26 @@ def tests(study: Study) -> dict[int, dict[str, Any]]:
                 "test_loss": result["test_loss"]["mean"],
                 "test_seeds": len(result["seeds"]),
             }
-            for result in results
+            for result in tested(study)["results"]
         }
+    except (KeyError, TypeError) as error:
+        raise StudyError(
+            f"{study.folder / 'test.json'}: is damaged, or was written by another version: {error}"
+        ) from None
+
+
+def tested(study: Study) -> dict[str, Any]:
+    """What `test.json` says so far: the count of looks, and the results."""
+    path = study.folder / "test.json"
+    if not path.exists():
+        return {"study": study.name, "looks": 0, "results": []}
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content["looks"], int) or not isinstance(content["results"], list):
+            raise TypeError("looks or results")
     except (ValueError, KeyError, TypeError) as error:
         raise StudyError(f"{path}: is damaged, or was written by another version: {error}") from None
+    return content
 
 
 def render(frame: DataFrame, format: str) -> str:
@@ -99,7 +111,16 @@ def comparison_page(study: Study, frame: DataFrame) -> str:
     """A comparison as a page of Markdown: the table, below it what all its rows share, and the notes by number."""
     shown, lines = references.condensed(frame)
     heading = f"# {study.name}: published ({study.space.reference}) and found"
-    return "\n".join([heading, "", render(shown, "md"), *lines]).rstrip() + "\n"
+    return "\n".join([heading, "", render(shown, "md"), _ours(study, frame), "", *lines]).rstrip() + "\n"
+
+
+def _ours(study: Study, frame: DataFrame) -> str:
+    """How our rows were made, as far as the columns do not say it."""
+    hidden = [f"{name} {value}" for name, value in constants(study.space).items() if name not in frame]
+    parts = [*hidden, f"at most {study.space.fidelity.high} epochs"]
+    protocols = sorted({result["protocol"] for result in tested(study)["results"]})
+    how = f", tested by the protocol {' or '.join(protocols)}" if protocols else ", none of them tested"
+    return f"Ours: {', '.join(parts)}{how}."
 
 
 def constants(space: SearchSpace) -> dict[str, Scalar]:

@@ -53,13 +53,18 @@ class Trial:
 
     @property
     def loss(self) -> float:
-        """The lowest objective so far; inf before the first report."""
+        """The lowest objective so far, of the phase of training that it is in; inf before the first report."""
         return self.reports[-1].loss if self.reports else float("inf")
 
     @property
     def best(self) -> Report | None:
         """The report of the stopping epoch: the first that reached the lowest objective."""
-        return next((report for report in self.reports if report.loss == self.loss), None)
+        if not self.reports:
+            return None
+        phase = self.reports[-1].metrics.get("phases_left")
+        return next(
+            report for report in self.reports if report.loss == self.loss and report.metrics.get("phases_left") == phase
+        )
 
 
 class History:
@@ -116,8 +121,10 @@ class History:
         trial.reports.append(report)
         self.n_epochs += 1
         self.crashes_in_a_row = 0
-        best = self.incumbent.loss if self.incumbent else float("inf")
-        if report.loss < best:
+        if self.incumbent is trial and len(trial.reports) > 1 and report.loss > trial.reports[-2].loss:
+            # Another phase of its training begins.
+            self.incumbent = min(self.trials.values(), key=lambda each: (each.loss, each.number))
+        elif report.loss < (self.incumbent.loss if self.incumbent else float("inf")):
             self.incumbent = trial
         if report.last or report.fidelity >= self.high:
             self._move(report.trial, State.COMPLETE)

@@ -248,6 +248,6 @@ def _history(study: Study) -> History:
     if study.settings.storage is None and not (study.folder / "ledger.log").exists():
         raise StudyError(
             f"the record of study {study.name!r} is not in {study.folder}: like its checkpoints, it stays on the "
-            "machine that searched. Without it there are the kinds misclassified, samples and validation_test"
+            "machine that searched. Without it there are the kinds samples and validation_test"
         )
     return study.history()[0]

@@ -16,7 +16,7 @@ from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
 from typing import Any
 
-from hpo.declarations import Declared, merged, options, read
+from hpo.declarations import Declared, merged, options, pretrains, read
 from hpo.domains import Domain
 from hpo.errors import Mistake, UnknownName, nearest
 from hpo.rules import Problem
@@ -142,6 +142,7 @@ def problems(
     A domain that is None is broken elsewhere, and so is a value that is none.
     """
     declared, unsure = [hyperparameters(WORKER) or {}], False
+    regimes: dict[str, bool] = {}
     for key in DATA_KEYS:
         if task.get(key) is not None:
             yield from data_problems(key, task[key])
@@ -160,12 +161,24 @@ def problems(
             found = hyperparameters(module)
             unsure |= found is None
             declared.append(found or {})
+            if key == "regime":
+                regimes[name] = found is None or pretrains(module, find)
+    if task.get("pretraining") is not None and regimes and not any(regimes.values()):
+        yield ("task", "pretraining"), _unused_pretraining(list(regimes))
     known = merged(declared)
     for keys, values in _given(domains, fixed):
         if keys[-1] in known:
             yield from _value_problems(keys, values, known[keys[-1]])
         elif not unsure:
             yield keys, f"nothing that this task names reads it{nearest(keys[-1], known)}"
+
+
+def _unused_pretraining(regimes: Sequence[str]) -> str:
+    """Words for a data set that none of the regimes of a task trains on."""
+    named = f"the regime {regimes[0]}" if len(regimes) == 1 else f"none of the regimes {', '.join(regimes)}"
+    trains = "trains on no other data set first" if len(regimes) == 1 else "trains on another data set first"
+    others = [name for name, module in names("trainables.regimes").items() if pretrains(module, find)]
+    return f"{named} {trains} (one that does: {', '.join(others)})"
 
 
 def data_problems(key: str, data: Data) -> Iterator[Problem]:

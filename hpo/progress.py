@@ -36,7 +36,7 @@ class Lines:
         history = ledger.history
         if not isinstance(event, Report | Crash):
             if len(history.trials) == 1 and not history.n_epochs:
-                self._console.print("searching; the first epochs take longer, as images are read", highlight=False)
+                self._console.print("searching; the first epochs take longer, until the data are read", highlight=False)
             return
         trial = history.trials[event.trial]
         if trial.state is State.RUNNING:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.errors import StudyError
-from hpo.evaluate import MISCLASSIFIED, tested
+from hpo.evaluate import MISCLASSIFIED
+from hpo.export import tested
 from hpo.figures.charts import Spread
 from hpo.study import Study
 from hpo.trial import Config

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import plugins
-from hpo.errors import HpoError, MachineError, TaskError
+from hpo.errors import HpoError, MachineError, Mistake, TaskError
 from hpo.space import Data, SearchSpace
 from hpo.trial import Config, Report, Suggestion
 
@@ -75,9 +75,15 @@ class _Progress:
         return float(self.reports[-1]["loss"]) if self.reports else math.inf
 
     @property
+    def phase(self) -> float | None:
+        """How many phases of the training are left after the last epoch; None where it has none."""
+        return self.reports[-1]["metrics"].get("phases_left") if self.reports else None
+
+    @property
     def at_best(self) -> bool:
-        """Whether the last epoch is the best so far; of equals, the first is."""
-        before = self.reports[-2]["loss"] if len(self.reports) > 1 else math.inf
+        """Whether the last epoch is the best so far of its phase; of equals, the first is."""
+        of_phase = [report for report in self.reports[-2:] if report["metrics"].get("phases_left") == self.phase]
+        before = of_phase[0]["loss"] if len(of_phase) > 1 else math.inf
         return self.loss < before
 
     @property
@@ -183,14 +189,23 @@ class Worker:
     def build(self, settings: Config, seed: int) -> Trainable:
         """A fresh trainable, everything random in it drawn from `seed`.
 
-        A TaskError where data or weights are not as the task needs them.
+        A TaskError where what the task names is not there or does not go together. Where that hangs on a
+        hyperparameter that is searched, it is a SetupError: other values may do.
         """
         from trainables import faults, folds, seeding
 
         seeding.seed_everything(seed)
+        task, named = self._job.space.task, ""
         try:
-            made = [self._trainable(settings, data) for data in self.search_data(settings)]
+            data = self.search_data(settings)
+            parts = {key: settings.get(key, getattr(task, key)) for key in ("regime", "model")}
+            named = ", ".join(f"{key} {part}" for key, part in parts.items() if part is not None)
+            made = [self._trainable(settings, each) for each in data]
         except faults.SetupError as error:
+            if any(key in self._job.space.domains for key in error.keys):
+                raise
+            raise TaskError(f"{named}: {error}" if named else str(error)) from error
+        except Mistake as error:
             raise TaskError(str(error)) from error
         return made[0] if len(made) == 1 else folds.Folds(made)
 
@@ -222,8 +237,11 @@ class Worker:
         return build(settings, model, data, self._device)
 
     def _model(self, name: str, settings: Config, data: SearchData, *, pretrained: bool) -> TransferModel:
-        """A fresh model, normalising as `settings` say; with random weights unless `pretrained`."""
-        from trainables import preparation
+        """A fresh model, normalising as `settings` say; with random weights unless `pretrained`.
+
+        A SetupError where it does not fit the data set.
+        """
+        from trainables import fitting, preparation
 
         family = self._load("trainables.models", name)
         weights = self._weights(name, family) if pretrained else "none"
@@ -231,6 +249,7 @@ class Worker:
             settings, shape=data.train.shape, n_classes=len(data.classes), weights=weights
         )
         preparation.normalize(model, settings, self._expected(settings), data.train)
+        fitting.check(name, model, data, keys=("image_size", *getattr(family, "HYPERPARAMETERS", ())))
         return model
 
     def _weights(self, name: str, family: Any) -> str:
@@ -272,11 +291,14 @@ class Worker:
             from trainables import preparation
 
             validation = preparation.Validation(**vars(task.validation))
+            first = None
+            if task.pretraining is not None and task.pretraining != task.dataset:  # else it is the training part
+                first = preparation.First(self._dataset(task.pretraining), task.pretraining.groups)
             self._prepared = preparation.Preparation(
                 self._dataset(task.dataset),
                 validation,
                 groups=task.dataset.groups,
-                pretraining=self._dataset(task.pretraining) if task.pretraining else None,
+                first=first,
                 device=self._device,
             )
         return self._prepared
@@ -289,8 +311,10 @@ class Worker:
         """Train one epoch and add its report to the progress."""
         started = time.perf_counter()
         metrics = {key: float(value) for key, value in trainable.step().items()}
-        loss = objective(self._job.space.objective, metrics)
-        best = progress.loss
+        loss, best = objective(self._job.space.objective, metrics), progress.loss
+        if metrics.get("phases_left") != progress.phase:
+            # What an earlier phase reached is no result of this one.
+            best, progress.reference, progress.stale = math.inf, math.inf, 0
         if loss < progress.reference - patience.threshold:
             progress.reference, progress.stale = loss, 0
         elif not metrics.get("phases_left"):  # a phase that only prepares for the last may take its time

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +11,10 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from hpo.cli import app
+from trainables import vision
 
 Hpo = Callable[..., Result]
+needs_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="timm is an extra")
 
 
 @pytest.fixture
@@ -63,6 +66,16 @@ def test_what_is_broken_in_a_data_set_is_named(hpo: Hpo, flowers: Path) -> None:
         (("fetch", "--model", "small_cnn"), "there are no ImageNet weights of this model"),
         (("fetch", "--model", "resnet81"), "did you mean 'resnet18'?"),
         (("fetch", "--dataset", "cifar"), "did you mean 'cifar10'?"),
+        (("fetch", "--model", "small_cnn:wide"), "has no function `variant`"),
+        (("fetch", "--model", "timm"), "name a variant, as timm:NAME"),
+        pytest.param(
+            ("fetch", "--model", "timm:resnet10x"),
+            "timm has no network 'resnet10x' (nearest: resnet10t",
+            marks=needs_timm,
+        ),
+        pytest.param(
+            ("fetch", "--model", "timm:resnet200"), "there are no ImageNet weights of this model", marks=needs_timm
+        ),
     ],
 )
 def test_a_mistake_is_told_in_plain_words_and_leaves_nothing(
@@ -99,14 +112,41 @@ def test_weights_are_fetched_once_to_the_folder_of_the_weights(hpo: Hpo, tmp_pat
     assert path.read_text() == "kept"
 
 
-def test_a_download_that_fails_says_what_to_put_where(hpo: Hpo, tmp_path: Path) -> None:
+def test_a_download_that_fails_is_a_fault_of_the_machine_and_says_why_and_what_to_put_where(
+    hpo: Hpo, tmp_path: Path
+) -> None:
     (tmp_path / "own_offline").mkdir()
-    lost = MODEL.replace('path.write_text("the weights")', 'raise OSError("no route to host")')
+    lost = MODEL.replace('path.write_text("the weights")', r'raise OSError("\nno route to host\nand so on")')
     (tmp_path / "own_offline" / "model.py").write_text(lost)
     result = hpo("fetch", "--model", "own_offline.model")
-    assert result.exit_code == 2
-    assert "the weights of own_offline.model cannot be downloaded: no route to host" in result.output
+    assert result.exit_code == 1
+    assert "the weights of own_offline.model cannot be downloaded: no route to host; fetch it" in result.output
     assert str(tmp_path / "data" / "weights" / "own.pth") in result.output
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(("name", "module"), [("mnist", "mnist"), ("caltech101", "caltech")])
+def test_a_data_set_that_cannot_be_downloaded_says_so_once_and_leaves_no_folder(
+    hpo: Hpo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, module: str
+) -> None:
+    def fail(*args: object, **others: object) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setattr(getattr(vision.datasets(), module), "download_and_extract_archive", fail)
+    result = hpo("fetch", "--dataset", name)
+    assert result.exit_code == 1
+    assert result.output.count("cannot be downloaded") == 1
+    assert f"{name} cannot be downloaded: " in result.output
+    assert f"copy it to {tmp_path / 'data' / name}" in result.output
+    assert not list((tmp_path / "data").iterdir())
+
+
+def test_a_missing_package_of_a_model_is_named_by_its_extra(hpo: Hpo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "timm", None)  # what Python calls a module that is not there
+    result = hpo("fetch", "--model", "timm:resnet10t")
+    assert result.exit_code == 2
+    assert "pip install 'hpo[timm]'" in result.output
+    assert "Traceback" not in result.output
 
 
 SPACE = """

@@ -88,5 +88,18 @@ def test_broken_options_are_a_mistake_that_names_the_file(tmp_path: Path, source
         options(tmp_path, source)
 
 
+def pretrains(folder: Path, source: str) -> bool:
+    (folder / "regime.py").write_text(source)
+    return declarations.pretrains("regime", lambda name: spec_from_file_location(name, folder / f"{name}.py"))
+
+
+def test_a_regime_trains_on_another_data_set_first_only_if_it_says_so(tmp_path: Path) -> None:
+    assert pretrains(tmp_path, "PRETRAINING = True\nraise AssertionError\n")
+    assert not pretrains(tmp_path, "PRETRAINING = False\n")
+    assert not pretrains(tmp_path, "HYPERPARAMETERS = {}\n")
+    with pytest.raises(Mistake, match=r"regime\.py: PRETRAINING must be True or False$"):
+        pretrains(tmp_path, "PRETRAINING = 'yes'\n")
+
+
 def test_a_module_without_source_may_read_anything() -> None:
     assert declarations.read("math", find_spec) is None

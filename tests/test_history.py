@@ -102,3 +102,25 @@ def test_stopping_saves_the_epochs_up_to_the_top_rung(history: History) -> None:
     history.append(Settled(0, 3, {0: Decision.STOP}))
     history.append(report(1, 9, 1.0))
     assert history.n_saved == 6
+
+
+def test_a_trial_stands_for_the_phase_of_training_that_it_is_in() -> None:
+    history = History(high=9)
+    history.append(Suggestion(0, {"x": 0.5}, until=9))
+    history.append(Suggestion(1, {"x": 0.6}, until=9))
+    history.append(Report(1, 1, 0.3, {"val_loss": 0.3}, 1.0, last=False))
+    for epoch, (loss, left) in enumerate([(0.2, 1.0), (0.1, 1.0), (0.5, 0.0), (0.4, 0.0)], start=1):
+        history.append(Report(0, epoch, loss, {"val_loss": loss, "phases_left": left}, 1.0, last=False))
+        assert history.incumbent is history.trials[0 if epoch < 3 else 1]
+    best = history.trials[0].best
+    assert (history.trials[0].loss, best and best.fidelity) == (0.4, 4)
+
+
+def test_an_earlier_phase_that_reached_the_same_loss_is_not_the_stopping_epoch() -> None:
+    history = History(high=9)
+    history.append(Suggestion(0, {"x": 0.5}, until=9))
+    for epoch, left in enumerate([1.0, 1.0, 0.0, 0.0], start=1):
+        history.append(Report(0, epoch, 0.1, {"val_loss": 0.1, "phases_left": left}, 1.0, last=False))
+    best = history.trials[0].best
+    assert best is not None
+    assert best.fidelity == 3

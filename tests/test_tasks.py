@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib.util
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner, Result
+from torch import nn
 
 from hpo.cli import app
 from hpo.domains import Categorical, Float
@@ -20,9 +22,12 @@ from hpo.study import Study
 from hpo.trial import Report, Suggestion
 from hpo.worker import Job, Worker, best_checkpoint
 from tests.trainables.datasets import pictures
-from trainables import checkpoints, weights
+from trainables import checkpoints, fitting, images, weights
 from trainables.datasets import digits
+from trainables.splits import SearchData
+from trainables.trainable import TransferModel
 
+needs_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="timm is an extra")
 TASK = Task("from_scratch", "softmax_regression", dataset=Data("digits"))
 HALVES = {"low": tuple("01234"), "high": tuple("56789")}
 
@@ -230,3 +235,110 @@ def test_a_file_that_is_no_image_ends_a_search_with_its_name_and_what_to_do(sear
     assert result.exit_code == 2, result.output
     assert "cannot be read as an image" in result.stderr
     assert "`skip_unreadable: true`" in result.stderr
+
+
+ODD = """
+from torch import nn
+from trainables.trainable import TransferModel
+HYPERPARAMETERS = {"size": "of the head"}
+def build(config, *, shape, n_classes, weights):
+    body = nn.Sequential(nn.Flatten(), nn.LazyLinear(8)) if config["size"] else nn.Linear(3, 3)
+    return TransferModel({"stage": body}, nn.Linear(8, config["size"] or n_classes))
+"""
+
+
+@pytest.fixture
+def digits_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hpo:
+    """Searches the digits by a space that the words of --set change; `own.odd` is a model with a head of any size."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    package = f"odd_{tmp_path.name}"
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "model.py").write_text(ODD)
+    common = ["--space", "digits_softmax", "--backend", "random", "--trials", "4", "--devices", "cpu", "--study", "s"]
+    options = [*common, "--runner", "inline", "--set", "fidelity.high=1"]
+
+    def typed(*words: str, more: Sequence[str] = ()) -> Result:
+        sets = [part for word in words for part in ("--set", word.replace("own.odd", f"{package}.model"))]
+        return CliRunner().invoke(app, ["search", *options, *sets, *more])
+
+    return typed
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        pytest.param(["task.model=timm:resnet10x"], "timm has no network 'resnet10x' (nearest: ", marks=needs_timm),
+        (["task.model=timm"], "name a variant, as timm:NAME"),
+        (["task.model=softmax_regression:foo"], "has no function `variant`"),
+        (["task.model=[softmax_regression, 'softmax_regression:foo']"], "has no function `variant`"),
+        (["task.model=small_cnn", "task.regime=frozen_fc", "fixed.train_head=true"], "this model has none: name the"),
+        (
+            ["task.regime=contrastive"],
+            "regime contrastive, model softmax_regression: nothing is left to train: head would be frozen",
+        ),
+        (["task.regime=[contrastive]"], "regime contrastive, model softmax_regression: nothing is left to train"),
+        (["task.model=logistic_regression"], "needs a data set of 2 classes, but this has 10"),
+        (["task.model=conv4", "fixed.image_size=3"], "conv4 needs images of at least 4 pixels a side (`image_size`)"),
+        (["task.model=own.odd", "fixed.size=7"], "gives 7 numbers an image, but the data set has 10 classes"),
+        (["task.model=own.odd", "fixed.size=0"], "model cannot take images of (1, 8, 8) (channels, height, width): "),
+        (["task.pretraining=digits"], "the regime from_scratch trains on no other data set first"),
+    ],
+)
+def test_what_does_not_go_together_ends_a_search_in_plain_words_and_leaves_no_study(
+    digits_search: Hpo, tmp_path: Path, words: list[str], told: str
+) -> None:
+    result = digits_search(*words)
+    assert result.exit_code == 2, result.output
+    assert told in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "studies" / "s").exists()
+
+
+def test_workers_of_their_own_tell_a_wrong_task_in_the_same_words(digits_search: Hpo, tmp_path: Path) -> None:
+    result = digits_search("task.model=softmax_regression:foo", more=["--runner", "processes", "--slots", "1"])
+    assert result.exit_code == 2, result.output
+    assert "has no function `variant`" in result.stderr
+    assert not (tmp_path / "studies" / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["task.model=conv4", "space.image_size={choices: [3, 8]}"], "conv4 needs images of at least 4 pixels"),
+        (["task.model=own.odd", "space.size={choices: [7, 10]}"], "gives 7 numbers an image"),
+        (
+            ["task.model=small_cnn", "task.regime=frozen_fc", "space.train_head={choices: [true, false]}"],
+            "frozen_fc with `train_head`",
+        ),
+    ],
+)
+def test_a_searched_value_that_does_not_go_with_the_task_costs_its_trials_alone(
+    digits_search: Hpo, tmp_path: Path, words: list[str], told: str
+) -> None:
+    result = digits_search(*words, more=["--seed", "1"])
+    assert result.exit_code == 0, result.output
+    history, _ = Study.reopen(tmp_path / "studies" / "s").history()
+    crashes = [trial.crash for trial in history.trials.values() if trial.crash is not None]
+    assert 0 < len(crashes) < 4
+    assert all(told in crash.error for crash in crashes)
+
+
+def test_the_look_at_what_a_model_gives_changes_neither_it_nor_what_is_random() -> None:
+    source = images.load(digits.build(None).training(), images.Form())
+    data = SearchData(source, source, tuple("0123456789"))
+    norm = nn.BatchNorm2d(1)
+    model = TransferModel({"norm": norm, "random": Noisy()}, nn.Sequential(nn.Flatten(), nn.Linear(64, 10)))
+    model.stages["random"].eval()
+    before = torch.get_rng_state()
+    fitting.check("any", model, data)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert (model.training, norm.training, model.stages["random"].training) == (True, True, False)
+    assert norm.num_batches_tracked == 0
+
+
+class Noisy(nn.Module):
+    """Adds noise, in evaluation mode too."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images + torch.rand_like(images)

@@ -80,12 +80,29 @@ def test_of_many_hyperparameters_only_the_nearest_are_told() -> None:
 
 def test_an_option_that_a_data_set_does_not_declare_or_allow_is_named_with_the_nearest() -> None:
     data = Data("pacs", {"domian": "cartoon", "variant": "ful"})
-    first, second = plugins.unread(space(replace(SMALL, dataset=data, pretraining=data)))[:2]
+    task = replace(SMALL, regime="pretrain_then_head", dataset=data, pretraining=data)
+    first, second = plugins.unread(space(task))[:2]
     assert first == (
         "task.dataset.domian: data set 'pacs' has no such option; did you mean 'domain'? (allowed: domain, variant)"
     )
     assert second.startswith("task.dataset.variant: 'ful' is unknown; did you mean 'full'? (allowed: ")
-    assert len(plugins.unread(space(replace(SMALL, dataset=data, pretraining=data)))) == 4
+    assert len(plugins.unread(space(task))) == 4
+
+
+def test_a_data_set_to_train_on_first_that_no_regime_trains_on_is_a_mistake() -> None:
+    task = replace(SMALL, pretraining=Data("digits"))
+    (found,) = plugins.unread(space(task))
+    assert found.startswith("task.pretraining: the regime from_scratch trains on no other data set first")
+    assert found.endswith(" (one that does: pretrain_then_head)")
+    (found,) = plugins.unread(space(replace(task, regime=None), regime=Categorical(("fine_tune", "linear_probe"))))
+    assert "none of the regimes fine_tune, linear_probe trains on another data set first" in found
+
+
+def test_a_data_set_to_train_on_first_may_be_named_where_one_regime_trains_on_it_or_nobody_knows() -> None:
+    task = replace(SMALL, regime=None, pretraining=Data("digits"))
+    assert plugins.unread(space(task, regime=Categorical(("fine_tune", "pretrain_then_head")))) == []
+    assert plugins.unread(space(task)) == []  # a trainable given in Python
+    assert plugins.unread(space(replace(task, regime="tests.toy"))) == []  # which declares nothing
 
 
 def test_an_option_of_a_data_set_without_options_is_named() -> None:

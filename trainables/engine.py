@@ -42,6 +42,8 @@ class Judged(NamedTuple):
     """What is reported: the mean over the samples, a scalar, detached."""
     n_correct: Tensor
     """How many samples were answered correctly, a scalar."""
+    n: int
+    """How many samples the loss is a mean over."""
 
 
 Objective = Callable[[Forward, Tensor, Tensor, torch.Generator], Judged]
@@ -83,9 +85,9 @@ def train_epoch(
         if method.clip_norm is not None:
             nn.utils.clip_grad_norm_(trained, method.clip_norm)
         method.optimizer.step()
-        sums.add(judged.loss * len(batch), judged.n_correct)
+        sums.add(judged.loss, judged.n_correct, judged.n)
     method.schedule.step()
-    return sums.means(len(samples))
+    return sums.means()
 
 
 def validate(network: nn.Module, forward: Forward, samples: Samples, *, batch_size: int = 256) -> tuple[float, float]:
@@ -96,8 +98,8 @@ def validate(network: nn.Module, forward: Forward, samples: Samples, *, batch_si
         for start in range(0, len(samples), batch_size):
             labels = samples.labels[start : start + batch_size]
             logits = forward(samples.inputs[start : start + batch_size])
-            sums.add(functional.cross_entropy(logits, labels, reduction="sum"), n_correct(logits, labels))
-    return sums.means(len(samples))
+            sums.add(functional.cross_entropy(logits, labels), n_correct(logits, labels), len(labels))
+    return sums.means()
 
 
 def predict(network: nn.Module, forward: Forward, samples: Samples, *, batch_size: int = 256) -> Tensor:
@@ -132,9 +134,14 @@ class _Sums:
         self._loss = torch.zeros((), device=device)
         self._correct = torch.zeros((), dtype=torch.int64, device=device)
 
-    def add(self, loss: Tensor, n_correct: Tensor) -> None:
-        self._loss += loss
-        self._correct += n_correct
+        self._n = 0
 
-    def means(self, n: int) -> tuple[float, float]:
+    def add(self, loss: Tensor, n_correct: Tensor, n: int) -> None:
+        """Take in a batch of `n` samples and their mean loss."""
+        self._loss += loss * n
+        self._correct += n_correct
+        self._n += n
+
+    def means(self) -> tuple[float, float]:
+        n = max(self._n, 1)  # no triplet in any batch
         return float(self._loss) / n, int(self._correct) / n

@@ -12,6 +12,7 @@ import hashlib
 import weakref
 from collections import OrderedDict
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -50,6 +51,10 @@ class Store:
             self._kept.popitem(last=False)
         return features
 
+    def fits(self, model: TransferModel, part: Part, n_stages: int) -> bool:
+        """Whether there is room for the features of a part beside those of another as large."""
+        return 2 * len(part) * _size(model, part, n_stages) * torch.float32.itemsize <= self._limit_bytes
+
 
 SHARED = Store(LIMIT_BYTES)
 """The store of this process."""
@@ -57,12 +62,17 @@ SHARED = Store(LIMIT_BYTES)
 
 def width(model: TransferModel, part: Part) -> int:
     """How many numbers the head sees of an image of this part."""
+    return _size(model, part, len(model.stages))
+
+
+def _size(model: TransferModel, part: Part, n_stages: int) -> int:
+    """How many numbers the first stages make of an image of this part."""
     training = model.training
     model.eval()
     with torch.no_grad():
-        shape = model.features(part.images[:1].to(model.mean.device)).shape[1:]
+        features = model.between(model.inputs(part.images[:1].to(model.mean.device)), 0, n_stages)
     model.train(training)
-    return prod(shape)
+    return prod(features.shape[1:])
 
 
 def fingerprint(model: TransferModel, n_stages: int) -> str:
@@ -71,7 +81,12 @@ def fingerprint(model: TransferModel, n_stages: int) -> str:
     for name in list(model.stages)[:n_stages]:
         stage = model.stages[name]
         digest.update(repr(stage).encode())
-        for key, value in stage.state_dict().items():
+        for module in stage.modules():  # what is neither weight nor buffer may count in its forward pass, too
+            plain = {key: value for key, value in vars(module).items() if isinstance(value, bool | int | float | str)}
+            plain.pop("training", None)  # features are computed in evaluation mode, whatever it is
+            digest.update(repr(sorted(plain.items())).encode())
+        tensors: list[tuple[str, Any]] = [*stage.named_parameters(), *stage.named_buffers()]
+        for key, value in tensors:
             digest.update(key.encode())
             digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     for statistics in (model.mean, model.std):

@@ -1,6 +1,7 @@
 """The held-out part (ground floor of training): the one place that asks a data set for it.
 
-`hpo/evaluate.py` alone imports this module, so the sum of its callers is the list of looks at held-out data.
+`hpo/evaluate.py` imports this module to test the best of a study, `hpo/data.py` to find broken files and images
+that stand in both parts. Nobody else does, so the sum of its callers is the list of looks at held-out data.
 """
 
 from __future__ import annotations

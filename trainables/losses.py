@@ -9,12 +9,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.hyperparameters import AT_LEAST_0, FROM_0_BELOW_1, Config, choice, real
-from trainables.trainable import TransferModel
+from trainables.trainable import HEAD, TransferModel
 
 HYPERPARAMETERS = {
     "label_smoothing": "share of each target that is spread evenly over all classes, 0 to below 1; default 0",
     "l2": "factor on the sum of the squares of weights, which is added to the training loss, at least 0; default 0",
-    "l2_on": ["head", "all"],
+    "l2_on": "the part whose weights are summed: head (default), all, or the name of a stage",
 }
 
 
@@ -44,16 +44,16 @@ class Loss:
 def build(config: Config, model: TransferModel) -> Loss:
     """The loss that `config` describes for what trains in `model`: call it after freezing, and again after the next.
 
-    The L2 term is over the head, or over all with `l2_on`: all; of these, the weights that train and
+    The L2 term is over the head, or over what `l2_on` names; of that, the weights that train and
     have more than one dimension, which leaves out biases and the factors of BatchNorm. A ValueError
     names a wrong value and its key, or says that `l2_on` leaves nothing to sum.
     """
     label_smoothing = real(config, "label_smoothing", 0.0, FROM_0_BELOW_1)
     l2 = real(config, "l2", 0.0, AT_LEAST_0)
-    on = choice(config, "l2_on", "head", ("head", "all"))
+    on = choice(config, "l2_on", "head", (HEAD, "all", *model.stages))
     if not l2:
         return Loss(label_smoothing)
-    part = model.head if on == "head" else model
+    part = {HEAD: model.head, "all": model, **dict(model.stages.items())}[on]
     weights = tuple(weight for weight in part.parameters() if weight.requires_grad and weight.ndim > 1)
     if not weights:
         raise ValueError(f"`l2_on` must name a part with weights that train, where `l2` is above 0, but is {on!r}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 
@@ -16,7 +17,7 @@ from trainables.faults import SetupError
 from trainables.hyperparameters import Config, choice, flag, optional
 from trainables.images import Form
 from trainables.inputs import Input
-from trainables.splits import Cut, DataSet, Part, Pretraining, SearchData, Source
+from trainables.splits import Cut, DataSet, Files, Part, Pretraining, SearchData, Source
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS = {
@@ -39,6 +40,13 @@ class Validation:
     seed: int = 42
 
 
+class First(NamedTuple):
+    """Another data set, to train on first."""
+
+    dataset: DataSet
+    groups: Groups | None = None
+
+
 class Preparation:
     """The training part of a data set, cut; its images are read when they are asked for."""
 
@@ -48,28 +56,37 @@ class Preparation:
         validation: Validation,
         *,
         groups: Groups | None = None,
-        pretraining: DataSet | None = None,
+        first: First | None = None,
         device: str = "cpu",
     ) -> None:
-        """`device`: where regimes receive the images. A SetupError where the data set cannot be cut or grouped so."""
+        """`device`: where regimes receive the images. A SetupError where the data set cannot be cut or grouped so.
+
+        It refuses a data set to train on first whose images may stand in the validation or held-out
+        part of the other.
+        """
         self._name = dataset.name
         self._mapping = _mapping(dataset.classes, groups)
         self.classes = tuple(groups) if groups else dataset.classes
         source = self.grouped(dataset.training())
+        if first is not None and first.dataset.name == dataset.name:
+            _check_apart(first.dataset, source)
         try:
             self._cuts = _cuts(source, self.classes, validation)
         except ValueError as error:
             raise SetupError(f"data set {dataset.name!r}: {error}") from None
-        self._pretraining = pretraining
+        self._first_set = first
         self._device = device
         self._read: tuple[Form, tuple[SearchData, ...]] | None = None
 
     def folds(self, form: Form) -> tuple[SearchData, ...]:
-        """What a regime receives, once for each fold; one where validation is a fraction. Images are read once."""
+        """What a regime receives, once for each fold; one where validation is a fraction.
+
+        What was read is kept until another form is asked for. Each fold holds its images itself.
+        """
         if self._read is None or self._read[0] != form:
             self._read = None  # frees the memory before more is taken
+            pretraining = self._first(form)
             try:
-                pretraining = self._first(form)
                 self._read = form, tuple(self._fold(cut, form, pretraining).to(self._device) for cut in self._cuts)
             except ValueError as error:
                 raise SetupError(f"data set {self._name!r}: {error}") from error
@@ -77,16 +94,17 @@ class Preparation:
 
     def grouped(self, source: Source) -> Source:
         """A source of the data set with the labels of the groups; images of no group are left out."""
-        if self._mapping is None:
-            return source
-        labels = self._mapping[source.labels]
-        chosen = (labels >= 0).nonzero().squeeze(1).tolist()
-        return replace(source.take(chosen), labels=labels[chosen])
+        return _grouped(source, self._mapping)
 
     def _first(self, form: Form) -> Pretraining | None:
-        if self._pretraining is None:
+        if self._first_set is None:
             return None
-        return Pretraining(images.load(self._pretraining.training(), form), self._pretraining.classes)
+        dataset, groups = self._first_set
+        try:
+            part = images.load(_grouped(dataset.training(), _mapping(dataset.classes, groups)), form)
+        except ValueError as error:
+            raise SetupError(f"data set {dataset.name!r}, to train on first: {error}") from error
+        return Pretraining(part, tuple(groups) if groups else dataset.classes)
 
     def _fold(self, cut: Cut, form: Form, pretraining: Pretraining | None) -> SearchData:
         train, validation = images.load(cut.train, form), images.load(cut.validation, form)
@@ -119,6 +137,26 @@ def _cuts(source: Source, classes: tuple[str, ...], validation: Validation) -> t
         return splits.folds(source, classes=classes, n_folds=validation.folds, seed=validation.seed)
     assert validation.fraction is not None, "validation is a fraction or folds"
     return (splits.split(source, classes=classes, fraction=validation.fraction, seed=validation.seed),)
+
+
+def _grouped(source: Source, mapping: torch.Tensor | None) -> Source:
+    if mapping is None:
+        return source
+    labels = mapping[source.labels]
+    chosen = (labels >= 0).nonzero().squeeze(1).tolist()
+    return replace(source.take(chosen), labels=labels[chosen])
+
+
+def _check_apart(first: DataSet, source: Source) -> None:
+    """Refuse the same data set under other options: its parts may overlap, unless all its folders are others."""
+    other = first.training()
+    folders = [{path.parent for path in each.paths} for each in (other, source) if isinstance(each, Files)]
+    if len(folders) == 2 and not folders[0] & folders[1]:
+        return
+    raise SetupError(
+        f"`task.pretraining` is {first.name!r} as `task.dataset` is, with other options: images to validate or test on "
+        "would be trained on first. Name another data set, or none: then the training part itself is trained on first"
+    )
 
 
 def _mapping(classes: tuple[str, ...], groups: Groups | None) -> torch.Tensor | None:

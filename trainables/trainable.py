@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from trainables.faults import SetupError
 from trainables.splits import Part
 
 
@@ -70,9 +71,12 @@ class TransferModel(nn.Module):
         self.register_buffer("std", torch.ones(1, 1, 1, 1), persistent=False)
 
     def normalize(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        """From now on subtract `mean` from an image of 0..1 and divide it by `std`; one value each a channel."""
+        """From now on subtract `mean` from an image of 0..1 and divide it by `std`; one value each a channel.
+
+        A channel that never varies, of deviation 0, is not divided.
+        """
         self.mean = torch.tensor(list(mean), device=self.mean.device).reshape(1, -1, 1, 1)
-        self.std = torch.tensor(list(std), device=self.std.device).reshape(1, -1, 1, 1)
+        self.std = torch.tensor([each or 1.0 for each in std], device=self.std.device).reshape(1, -1, 1, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(self.features(images))
@@ -108,7 +112,7 @@ class TransferModel(nn.Module):
     def freeze(self, names: Iterable[str]) -> None:
         """Freeze exactly the named stages (`head` is one of the names): all others train.
 
-        A ValueError names an unknown one, or says that nothing is left to train. A frozen stage has no
+        A ValueError names an unknown one; a SetupError says that nothing is left to train. A frozen stage has no
         gradients and stays in evaluation mode, so neither its weights nor its running statistics
         move, and it drops nothing out. Build the optimizer after freezing.
         """
@@ -118,7 +122,7 @@ class TransferModel(nn.Module):
             raise ValueError(f"unknown stage {unknown[0]!r} (allowed: {', '.join(parts)})")
         if not any(list(part.parameters()) for name, part in parts.items() if name not in frozen):
             named = ", ".join(name for name in parts if name in frozen)
-            raise ValueError(f"nothing is left to train: {named} would be frozen, and the rest has no weights")
+            raise SetupError(f"nothing is left to train: {named} would be frozen, and the rest has no weights")
         self._frozen = frozen
         for name, part in parts.items():
             part.requires_grad_(name not in frozen)

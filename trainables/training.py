@@ -81,7 +81,8 @@ class Classification:
         logits = forward(inputs)
         loss, penalty = self._loss.of(logits, targets), self._loss.penalty()
         minimised = loss if penalty is None else loss + penalty
-        return Judged(minimised, loss.detach(), engine.n_correct(logits.detach(), labels))
+        answers = targets if self._mix is None else targets.argmax(dim=1)  # of a mixed image, the larger share
+        return Judged(minimised, loss.detach(), engine.n_correct(logits.detach(), answers), len(labels))
 
 
 class Training:
@@ -111,18 +112,19 @@ class Training:
         self._trained = model
         self._data = data.to(device)
         self._method = method
-        self._first_stage = 0 if varies else model.n_frozen_first
+        self._varies = varies
         self._order = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         self._random = random_state(device)
         self._device = device
         self._epoch = 0
         # Over all weights of a network it takes longer than an epoch of its head, and frozen ones do not change.
-        self._fingerprint = cache(features.fingerprint)
+        self._fingerprint, self._fits = cache(features.fingerprint), cache(features.SHARED.fits)
 
     def step(self) -> Mapping[str, float]:
-        samples = self._samples(self._trained, self._data.train, self._first_stage)
+        first = 0 if self._varies else self._first_stage(self._trained, self._data.train)
+        samples = self._samples(self._trained, self._data.train, first)
         set_random_state(self._random, self._device)
-        forward = partial(_forward, self._trained, self._first_stage, self._method.bf16)
+        forward = partial(_forward, self._trained, first, self._method.bf16)
         train_loss, train_accuracy = engine.train_epoch(self._trained, forward, samples, self._method, self._order)
         self._random = random_state(self._device)
         self._epoch += 1
@@ -162,9 +164,15 @@ class Training:
 
     def _judged(self, part: Part) -> tuple[Forward, Samples]:
         """The model to validate, from the first stage that trains on, and what enters that stage of a part."""
-        first = self.model.n_frozen_first
+        part = part.to(self._device)
+        first = self._first_stage(self.model, part)
         forward = partial(_forward, self.model, first, self._method.bf16)
-        return forward, self._samples(self.model, part.to(self._device), first)
+        return forward, self._samples(self.model, part, first)
+
+    def _first_stage(self, model: TransferModel, part: Part) -> int:
+        """The stage from which on a part goes through the model anew each time: the first one, 0, without room."""
+        n_frozen = model.n_frozen_first
+        return n_frozen if n_frozen and self._fits(model, part, n_frozen) else 0
 
     def _samples(self, model: TransferModel, part: Part, first_stage: int) -> Samples:
         """What enters stage number `first_stage` of a part, those before it being frozen."""

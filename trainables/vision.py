@@ -15,6 +15,8 @@ from types import ModuleType
 
 import torch
 
+from trainables.faults import SetupError
+
 _OPERATORS = ("nms", "qnms")
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
 _declared: list[torch.library.Library] = []
@@ -22,9 +24,16 @@ _declared: list[torch.library.Library] = []
 
 
 def torchvision() -> ModuleType:
-    """The package itself; whatever imports it on its own (timm does) may do so from now on."""
+    """The package itself; whatever imports it on its own (timm does) may do so from now on.
+
+    A SetupError where it is not installed.
+    """
     try:
         return importlib.import_module("torchvision")
+    except ModuleNotFoundError as error:
+        if error.name != "torchvision":
+            raise
+        raise SetupError("the package torchvision is not installed: pip install 'hpo[train]'") from error
     except RuntimeError as error:
         if "torchvision::" not in str(error):
             raise

@@ -15,15 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from trainables import replacing
-from trainables.faults import SetupError
+from trainables.faults import SetupError, reason
 
 SAFETENSORS = ".safetensors"
 
 
 def refuse(weights: str, model: str) -> None:
-    """A ValueError unless `weights` are "none": the model has no pretrained ones."""
+    """A SetupError unless `weights` are "none": the model has no pretrained ones."""
     if weights != "none":
-        raise ValueError(f"{model} has no pretrained weights: `weights` must be none, but is {weights!r}")
+        raise SetupError(f"{model} has no pretrained weights: `weights` must be none, but is {weights!r}")
 
 
 def find(file_name: str, folder: Path, model: str) -> Path:
@@ -57,8 +57,7 @@ def read(path: str | Path) -> dict[str, Tensor]:
         words = f"`weights`: {path} is damaged, or holds more than tensors: save the state dict of the model alone"
         raise SetupError(words) from error
     except Exception as error:  # a damaged file makes its reader fail in any way
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise SetupError(f"`weights`: {path} cannot be read, get the file again: {reason}") from error
+        raise SetupError(f"`weights`: {path} cannot be read, get the file again: {reason(error)}") from error
     state = _checked(content, path)
     prefix = "module." if all(key.startswith("module.") for key in state) else ""
     return {key.removeprefix(prefix): _plain(value) for key, value in state.items()}

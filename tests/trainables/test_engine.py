@@ -34,7 +34,7 @@ def samples(n: int) -> Samples:
 def cross_entropy(forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> Judged:
     logits = forward(inputs)
     loss = functional.cross_entropy(logits, labels)
-    return Judged(2 * loss, loss.detach(), n_correct(logits, labels))
+    return Judged(2 * loss, loss.detach(), n_correct(logits, labels), len(labels))
 
 
 def method(model: nn.Module, batch_size: int, lr: float = 0.0, clip_norm: float | None = None) -> Method:
@@ -97,6 +97,17 @@ def test_training_follows_the_gradient_of_what_is_minimised() -> None:
     torch.testing.assert_close(model.linear.weight.detach(), before - 0.5 * downhill)
 
 
+def test_each_step_follows_the_gradient_of_its_own_batch_alone() -> None:
+    model, other = Recorder(), Recorder()
+    other.load_state_dict(model.state_dict())
+    one = samples(1)
+    alike = Samples(one.inputs.repeat(4, 1, 1, 1), one.labels.repeat(4))  # so that the order is of no matter
+    epoch(model, alike, batch_size=2, lr=0.1)
+    for _ in range(2):
+        epoch(other, Samples(alike.inputs[:2], alike.labels[:2]), batch_size=2, lr=0.1)
+    torch.testing.assert_close(model.linear.weight, other.linear.weight)
+
+
 def test_gradients_of_too_great_a_norm_over_all_parameters_are_scaled_down() -> None:
     model, part = Recorder(), samples(24)
     before = [parameter.detach().clone() for parameter in model.parameters()]
@@ -120,6 +131,27 @@ def test_the_schedule_takes_a_step_an_epoch_and_none_a_batch() -> None:
         rates.append(chosen.optimizer.param_groups[0]["lr"])
         train_epoch(model, model, samples(22), chosen, torch.Generator())
     assert rates == [1.0, 0.5, 0.25]
+
+
+def test_a_mean_over_some_samples_of_a_batch_counts_as_much_as_they_are() -> None:
+    judged = iter([(1.0, 2, 3), (4.0, 0, 1), (9.0, 0, 0)])
+
+    def some(forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> Judged:
+        loss, correct, n = next(judged)
+        return Judged(forward(inputs).sum(), torch.tensor(loss), torch.tensor(correct), n)
+
+    model = Recorder()
+    chosen = replace(method(model, batch_size=8), objective=some)
+    assert train_epoch(model, model, samples(24), chosen, torch.Generator()) == (7 / 4, 2 / 4)
+
+
+def test_an_epoch_in_which_no_sample_counts_has_a_loss_of_zero() -> None:
+    def none(forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> Judged:
+        return Judged(0 * forward(inputs).sum(), torch.zeros(()), torch.tensor(0), 0)
+
+    model = Recorder()
+    chosen = replace(method(model, batch_size=8), objective=none)
+    assert train_epoch(model, model, samples(24), chosen, torch.Generator()) == (0.0, 0.0)
 
 
 def test_what_is_random_in_an_objective_follows_from_the_generator_of_the_epoch() -> None:

@@ -84,6 +84,33 @@ def test_features_in_half_the_precision_are_kept_apart() -> None:
     torch.testing.assert_close(full, half, rtol=0.05, atol=0.05)
 
 
+def test_stages_that_count_otherwise_with_the_same_weights_have_features_of_their_own() -> None:
+    class Times(nn.Module):
+        def __init__(self, factor: float) -> None:
+            super().__init__()
+            self.factor = factor
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images * self.factor
+
+    store, part = features.Store(PLENTY), toys.part(9, seed=0)
+    found = [of(store, TransferModel({"first": Times(factor)}, nn.Identity()), part, n_stages=1) for factor in (2, 3)]
+    torch.testing.assert_close(found[0] / 2, found[1] / 3)
+    assert not torch.equal(*found)
+
+
+def test_the_mode_of_a_model_changes_nothing_of_its_fingerprint() -> None:
+    model = toys.pretrained()
+    assert features.fingerprint(model.train(), 2) == features.fingerprint(model.eval(), 2)
+
+
+def test_features_fit_where_there_is_room_for_twice_as_many() -> None:
+    model, part = toys.pretrained(), toys.part(9, seed=0)
+    size = of(features.Store(PLENTY), model, part, n_stages=1).nbytes
+    assert features.Store(2 * size).fits(model, part, 1)
+    assert not features.Store(2 * size - 1).fits(model, part, 1)
+
+
 def test_the_last_used_are_kept_up_to_the_limit() -> None:
     model, parts = toys.pretrained(), [toys.part(9, seed=seed) for seed in range(3)]
     size = of(features.Store(PLENTY), model, parts[0]).nbytes
@@ -116,3 +143,32 @@ def test_the_width_is_that_of_what_the_head_sees_and_the_mode_stays() -> None:
     assert features.width(model, toys.part(9, seed=0)) == 8 * 2 * 2
     assert model.training
     assert torch.equal(model.get_buffer("stages.first.1.running_mean"), before)
+
+
+class Pool(nn.Module):
+    """A stage whose form stands in a plain attribute and in a buffer that no state holds."""
+
+    scale: torch.Tensor
+
+    def __init__(self, kind: str, scale: float = 1.0) -> None:
+        super().__init__()
+        self.kind = kind
+        self.register_buffer("scale", torch.tensor(scale), persistent=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.scale * (images.amax((2, 3)) if self.kind == "max" else images.mean((2, 3)))
+
+
+def test_stages_that_differ_in_an_attribute_or_an_unsaved_buffer_have_features_of_their_own() -> None:
+    store, part = features.Store(PLENTY), toys.part(9, seed=0)
+    pools = (Pool("max"), Pool("mean"), Pool("max", 2.0))
+    one, other, scaled = (of(store, TransferModel({"pool": p}, nn.Linear(1, 3)), part, 1) for p in pools)
+    assert not torch.equal(one, other)
+    assert torch.equal(scaled, 2 * one)
+
+
+def test_there_is_room_for_features_where_those_of_two_such_parts_lie_below_the_limit() -> None:
+    model, part = TransferModel({"flat": nn.Flatten()}, nn.Linear(64, 3)), toys.part(10, seed=0)
+    n_bytes = 2 * 10 * 64 * 4
+    assert features.Store(n_bytes).fits(model, part, 1)
+    assert not features.Store(n_bytes - 1).fits(model, part, 1)

@@ -107,7 +107,7 @@ def test_a_frozen_head_is_as_good_as_any_where_no_penalty_is_asked_for() -> None
     [
         ({"label_smoothing": 1.0}, "`label_smoothing` must be of at least 0 and below 1, but is 1.0"),
         ({"l2": -1e-4}, "`l2` must be of at least 0, but is -0.0001"),
-        ({"l2_on": "body"}, "`l2_on` must be one of head, all, but is 'body'"),
+        ({"l2_on": "body"}, "`l2_on` must be one of head, all, first, second, but is 'body'"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_key_and_what_is_allowed(config: Config, message: str) -> None:
@@ -121,6 +121,8 @@ def test_every_key_that_is_read_is_declared_and_every_declared_key_is_read() -> 
     assert recording.read == set(declared("trainables.losses"))
 
 
-def test_the_declared_parts_are_those_that_build() -> None:
-    for name in declared("trainables.losses")["l2_on"]:
-        losses.build({"l2": 0.1, "l2_on": name}, toys.model())
+def test_the_weights_of_one_stage_may_be_summed() -> None:
+    model = toys.model()
+    loss = losses.build({"l2": 0.5, "l2_on": "second"}, model)
+    expected = 0.5 * model.get_parameter("stages.second.0.weight").square().sum()
+    assert torch.equal(loss.penalty() or torch.tensor(0.0), expected)

@@ -15,7 +15,7 @@ from trainables.faults import SetupError
 from trainables.hyperparameters import Config
 from trainables.images import Form
 from trainables.inputs import IMAGENET, Input
-from trainables.preparation import Preparation, Validation
+from trainables.preparation import First, Preparation, Validation
 from trainables.splits import Files, Part, Source
 from trainables.trainable import TransferModel
 
@@ -168,7 +168,7 @@ def test_a_file_that_is_no_image_is_named_and_may_be_left_out(tmp_path: Path) ->
 
 def test_another_data_set_to_train_on_first_comes_whole_and_in_the_same_form() -> None:
     other = Fake(numbered(9, side=6), classes=("a", "b", "c"), name="other")
-    (data,) = Preparation(Fake(numbered()), Validation(), pretraining=other).folds(Form(size=5, channels=3))
+    (data,) = Preparation(Fake(numbered()), Validation(), first=First(other)).folds(Form(size=5, channels=3))
     assert data.pretraining is not None
     assert data.pretraining.classes == ("a", "b", "c")
     assert sorted(numbers(data.pretraining.train)) == list(range(9))
@@ -178,7 +178,31 @@ def test_another_data_set_to_train_on_first_comes_whole_and_in_the_same_form() -
 def test_a_first_data_set_of_another_shape_is_refused_with_what_to_do() -> None:
     other = Fake(numbered(9, side=6), name="other")
     with pytest.raises(SetupError, match=r"\(1, 6, 6\) .* data set \(1, 4, 4\): give both one `image_size`"):
-        Preparation(Fake(numbered()), Validation(), pretraining=other).folds(Form())
+        Preparation(Fake(numbered()), Validation(), first=First(other)).folds(Form())
+
+
+def test_classes_of_the_first_data_set_are_grouped_by_groups_of_its_own() -> None:
+    other = Fake(numbered(9, side=4), classes=("a", "b", "c"), name="other")
+    groups = {"ab": ["a", "b"], "c": ["c"]}
+    (data,) = Preparation(Fake(numbered()), Validation(), first=First(other, groups)).folds(Form())
+    assert data.pretraining is not None
+    assert data.pretraining.classes == ("ab", "c")
+    assert set(data.pretraining.train.labels.tolist()) == {0, 1}
+
+
+def test_the_same_data_set_under_other_options_is_not_trained_on_first_as_its_parts_may_overlap() -> None:
+    with pytest.raises(SetupError, match="images to validate or test on would be trained on first"):
+        Preparation(Fake(numbered()), Validation(), first=First(Fake(numbered())))
+
+
+def test_another_folder_of_the_same_kind_of_data_set_may_be_trained_on_first(tmp_path: Path) -> None:
+    def files(folder: str) -> Files:
+        return Files(tuple(tmp_path / folder / f"{i}.png" for i in range(10)), torch.arange(10) % 2)
+
+    here, there = Fake(files("here"), ("a", "b"), "folder"), Fake(files("there"), ("a", "b"), "folder")
+    Preparation(here, Validation(), first=First(there))
+    with pytest.raises(SetupError, match="Name another data set"):
+        Preparation(here, Validation(), first=First(Fake(files("here"), ("a", "b"), "folder")))
 
 
 def test_the_images_lie_on_the_device_of_the_preparation() -> None:

@@ -54,6 +54,12 @@ def test_images_are_normalised_channel_by_channel_and_stay_as_they_were() -> Non
     assert images.eq(0.5).all()
 
 
+def test_a_channel_that_never_varies_is_not_divided() -> None:
+    model = TransferModel({}, nn.Identity())
+    model.normalize([0.5, 0.5], [0.0, 0.5])
+    assert model(torch.full((1, 2, 1, 1), 0.75)).flatten().tolist() == [0.25, 0.5]
+
+
 def test_the_normalisation_is_no_part_of_the_state() -> None:
     model = toys.model()
     model.normalize([0.4], [0.2])

@@ -36,11 +36,11 @@ def modes(model: TransferModel) -> Iterator[set[str]]:
 
 @contextmanager
 def counted(model: TransferModel) -> Iterator[dict[str, int]]:
-    """How many images each stage (and `head`) was given."""
+    """How many images each stage (and `head`) was given; an image alone, which shows a shape, is not counted."""
     counts = dict.fromkeys((*model.stages, HEAD), 0)
 
     def see(name: str, module: nn.Module, inputs: Tensor) -> None:
-        counts[name] += len(inputs)
+        counts[name] += len(inputs) if len(inputs) > 1 else 0
 
     with _hooked(model, see):
         yield counts

@@ -12,8 +12,10 @@ from pathlib import Path
 import torch
 
 from trainables import vision
-from trainables.faults import SetupError
+from trainables.faults import SetupError, reason
 from trainables.splits import Part
+
+BY_HAND = "fetch it where there is a connection, and copy it to"
 
 
 class Downloaded:
@@ -64,12 +66,13 @@ def fetch(name: str, kind: str, root: Path) -> None:
     A folder that is there already stays as it is; a SetupError says if it cannot be read.
     """
     if not (root / name).is_dir():
+        download = getattr(vision.datasets(), kind)
         root.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".download-", dir=root) as temporary:
             folder = Path(temporary) / name
             try:
-                getattr(vision.datasets(), kind)(folder, download=True)
+                download(folder, download=True)
             except Exception as fault:
-                raise SetupError(f"{name} cannot be downloaded: {fault}") from fault
+                raise SetupError(f"{name} cannot be downloaded: {reason(fault)}; {BY_HAND} {root / name}") from fault
             folder.rename(root / name)
     Downloaded(name, kind, (), root)

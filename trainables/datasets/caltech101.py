@@ -13,6 +13,7 @@ the images is held out (2,893 of 8,677), stratified, by a seed that is fixed for
 
 from __future__ import annotations
 
+import contextlib
 import math
 import tempfile
 from pathlib import Path, PurePosixPath
@@ -21,7 +22,8 @@ import torch
 
 from trainables import vision
 from trainables.datasets._folders import FileSet, cut_off, inside, listed
-from trainables.faults import SetupError
+from trainables.datasets._torchvision import BY_HAND
+from trainables.faults import SetupError, reason
 from trainables.splits import DataSet, Files
 
 IMAGES = "101_ObjectCategories"
@@ -53,13 +55,19 @@ def fetch(root: Path) -> None:
     target = root / NAME / IMAGES
     if target.is_dir():
         return
+    download = vision.datasets().Caltech101
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent) as temporary:
-        try:
-            vision.datasets().Caltech101(temporary, download=True)
-        except Exception as fault:
-            raise SetupError(f"{NAME} cannot be downloaded: {fault}") from fault
-        (Path(temporary) / NAME / IMAGES).rename(target)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent) as temporary:
+            try:
+                download(temporary, download=True)
+            except Exception as fault:
+                words = f"{NAME} cannot be downloaded: {reason(fault)}"
+                raise SetupError(f"{words}; {BY_HAND} {target.parent}") from fault
+            (Path(temporary) / NAME / IMAGES).rename(target)
+    finally:
+        with contextlib.suppress(OSError):
+            target.parent.rmdir()  # only where nothing is in it
 
 
 def _given(folder: Path) -> FileSet:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from trainables import vision, weights
-from trainables.faults import SetupError
+from trainables.faults import SetupError, reason
 
 
 def network(name: str, shape: tuple[int, int, int], weights_path: str, *, head: str, least: int) -> Any:
@@ -18,14 +18,15 @@ def network(name: str, shape: tuple[int, int, int], weights_path: str, *, head: 
 
     It has random weights, initialised by torchvision, where `weights_path` is "none", else those of the file, which
     are in torchvision's naming. Keys that begin with `head` belong to the last layer: it is not loaded,
-    and is there to be replaced. A ValueError where the images have not 3 channels or fewer than `least`
-    pixels a side; a SetupError where the file does not fit.
+    and is there to be replaced. A SetupError where the images have not 3 channels or fewer than `least`
+    pixels a side, and where the file does not fit.
     """
     channels, *sides = shape
     if channels != 3:
-        raise ValueError(f"{name} needs images of 3 channels, but has {channels}")
+        raise SetupError(f"{name} needs images of 3 channels, but has {channels}")
     if min(sides) < least:
-        raise ValueError(f"{name} needs images of at least {least} pixels a side (`image_size`), but has {sides}")
+        words = f"{name} needs images of at least {least} pixels a side (`image_size`), but has {sides}"
+        raise SetupError(words, keys=("image_size",))
     get_model = vision.models().get_model
     if weights_path == "none":
         return get_model(name, num_classes=1)
@@ -59,5 +60,5 @@ def fetch(name: str, path: Path) -> None:
     try:
         state = chosen.get_state_dict(progress=True, check_hash=True, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError) as error:
-        raise SetupError(f"cannot download {chosen.url}, save that file at {path} by hand: {error}") from error
+        raise SetupError(f"cannot download {chosen.url}, save that file at {path} by hand: {reason(error)}") from error
     weights.save(state, path)

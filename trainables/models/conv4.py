@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from trainables import heads
+from trainables.faults import SetupError
 from trainables.hyperparameters import FROM_0_BELOW_1, Config, real, whole
 from trainables.trainable import TransferModel
 from trainables.weights import refuse
@@ -24,13 +25,14 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
 
     Four 3x3 convolutions of 64, 64, 128 and 128 channels, each with BatchNorm and ReLU; after the second
     and the fourth the maximum of 2x2 halves each side; a hidden layer with ReLU and dropout; the
-    embedding, linear. A ValueError names a wrong value and its key, or says that there are no
-    pretrained weights.
+    embedding, linear. A ValueError names a wrong value and its key; a SetupError says that the images are
+    too small, or that there are no pretrained weights.
     """
     refuse(weights, "conv4")
     channels, *sides = shape
     if min(sides) < LEAST_SIDE:
-        raise ValueError(f"conv4 needs images of at least {LEAST_SIDE} pixels a side (`image_size`), but has {sides}")
+        words = f"conv4 needs images of at least {LEAST_SIDE} pixels a side (`image_size`), but has {sides}"
+        raise SetupError(words, keys=("image_size",))
     n_hidden = whole(config, "hidden", 4096)
     n_embedding = whole(config, "embedding", 64)
     dropout = nn.Dropout(real(config, "dropout", 0.1, FROM_0_BELOW_1))

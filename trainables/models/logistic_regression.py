@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables import heads
+from trainables.faults import SetupError
 from trainables.hyperparameters import Config
 from trainables.trainable import TransferModel
 from trainables.weights import refuse
@@ -20,12 +21,12 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
     """A classifier of images of `shape` (channels, height, width) by one linear unit z.
 
     The logits are 0 and z, so that their cross-entropy is the binary cross-entropy of z, and the
-    probability of the second class is the logistic function of z. A ValueError where there are not two
+    probability of the second class is the logistic function of z. A SetupError where there are not two
     classes, or where `weights` are asked for: there are none.
     """
     refuse(weights, "logistic_regression")
     if n_classes != 2:
-        raise ValueError(f"`model` logistic_regression needs a data set of 2 classes, but this has {n_classes}")
+        raise SetupError(f"`model` logistic_regression needs a data set of 2 classes, but this has {n_classes}")
     return TransferModel({"flatten": nn.Flatten()}, _ZeroAnd(heads.linear(prod(shape), 1, config)))
 
 

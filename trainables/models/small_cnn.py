@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from trainables import heads
+from trainables.faults import SetupError
 from trainables.hyperparameters import FROM_0_BELOW_1, Config, real, whole
 from trainables.trainable import TransferModel
 from trainables.weights import refuse
@@ -21,13 +22,14 @@ LEAST_SIDE = 4
 def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel:
     """Two stages of two convolutions for images of `shape` (channels, height, width), then one linear layer.
 
-    Both sides of an image must be at least 4 pixels. A ValueError names a wrong value and its key,
-    or says that there are no pretrained weights.
+    Both sides of an image must be at least 4 pixels. A ValueError names a wrong value and its key;
+    a SetupError says that they are not, or that there are no pretrained weights.
     """
     refuse(weights, "small_cnn")
     channels, *sides = shape
     if min(sides) < LEAST_SIDE:
-        raise ValueError(f"small_cnn needs images of at least {LEAST_SIDE} pixels a side, but has {sides}")
+        words = f"small_cnn needs images of at least {LEAST_SIDE} pixels a side (`image_size`), but has {sides}"
+        raise SetupError(words, keys=("image_size",))
     width = whole(config, "width", 16)
     dropout = real(config, "dropout", 0.0, FROM_0_BELOW_1)
     stages = {"stage1": _stage(channels, width), "stage2": _stage(width, 2 * width)}

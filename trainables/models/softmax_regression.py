@@ -18,7 +18,7 @@ READS_ALSO = ("trainables.heads",)
 def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel:
     """A linear classifier of images of `shape` (channels, height, width).
 
-    A ValueError where `weights` are asked for: there are none.
+    A SetupError where `weights` are asked for: there are none.
     """
     refuse(weights, "softmax_regression")
     return TransferModel({"flatten": nn.Flatten()}, heads.linear(prod(shape), n_classes, config))

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables import heads, vision
-from trainables.faults import SetupError
+from trainables.faults import SetupError, reason
 from trainables.hyperparameters import Config
 from trainables.inputs import Input
 from trainables.trainable import TransferModel
@@ -32,15 +32,10 @@ HYPERPARAMETERS: dict[str, str | list[str]] = {}
 READS_ALSO = ("trainables.heads",)
 
 
-def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel:
-    """Nothing without a name: a ValueError that says so."""
-    raise ValueError("`model` timm needs the name of a network of timm, as in timm:resnet10t")
-
-
 def variant(name: str) -> Variant:
     """The network that timm calls `name`, which may end in one of its tags of weights ("resnet10t.c3_in1k").
 
-    A ValueError names the nearest known ones where it is unknown; a SetupError says how to install timm.
+    A SetupError names the nearest known ones where it is unknown, or says how to install timm.
     """
     timm = _timm()
     try:
@@ -50,16 +45,14 @@ def variant(name: str) -> Variant:
     if found is None:
         near = difflib.get_close_matches(name, [*timm.list_models(), *timm.list_pretrained()])
         nearest = f" (nearest: {', '.join(near)})" if near else ""
-        raise ValueError(f"`model`: timm has no network {name!r}{nearest}")
+        raise SetupError(f"`model`: timm has no network {name!r}{nearest}")
     channels, size, _ = found.input_size
     classifier = (found.classifier,) if isinstance(found.classifier, str) else found.classifier or ()
-    return Variant(
-        name=name,
-        INPUT=Input(size=size, channels=channels, mean=tuple(found.mean), std=tuple(found.std)),
-        WEIGHTS=f"timm-{name}.safetensors",
-        fixed_size=found.fixed_input_size,
-        last_layers=tuple(f"{layer}." for layer in classifier),
-    )
+    expected = Input(size=size, channels=channels, mean=tuple(found.mean), std=tuple(found.std))
+    last_layers = tuple(f"{layer}." for layer in classifier)
+    if not found.has_weights:
+        return Variant(name, expected, found.fixed_input_size, last_layers)
+    return Pretrained(name, expected, found.fixed_input_size, last_layers, f"timm-{name}.safetensors")
 
 
 @dataclass(frozen=True)
@@ -68,7 +61,6 @@ class Variant:
 
     name: str
     INPUT: Input
-    WEIGHTS: str
     fixed_size: bool
     """Whether it takes images of INPUT.size alone."""
     last_layers: tuple[str, ...]
@@ -77,7 +69,7 @@ class Variant:
     def build(self, config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel:
         """For images of `shape` (channels, height, width); random weights, or those at a path, in timm's naming.
 
-        A ValueError where the network cannot take such images; a SetupError where the file does not fit.
+        A SetupError where the network cannot take such images, and where the file does not fit.
         """
         self._check(shape)
         network = _timm().create_model(self.name, num_classes=0)
@@ -87,22 +79,29 @@ class Variant:
         stages, features = _arranged(network, image, self.name)
         return TransferModel(stages, heads.linear(features.shape[1], n_classes, config))
 
-    def fetch(self, path: Path) -> None:
-        """Download the weights and save the state dict at `path`. A SetupError where it cannot be had."""
-        try:
-            network = _timm().create_model(self.name, pretrained=True)
-        except Exception as error:  # the network, timm and the hub of its weights fail in ways of their own
-            reason = str(error).partition("\n")[0] or type(error).__name__
-            words = f"cannot download the weights of timm:{self.name}, save its state dict at {path} by hand: {reason}"
-            raise SetupError(words) from error
-        save(network.state_dict(), path)
-
     def _check(self, shape: tuple[int, int, int]) -> None:
         channels, *sides = shape
         if channels != self.INPUT.channels:
-            raise ValueError(f"timm:{self.name} needs images of {self.INPUT.channels} channels, but has {channels}")
+            raise SetupError(f"timm:{self.name} needs images of {self.INPUT.channels} channels, but has {channels}")
         if self.fixed_size and sides != [self.INPUT.size] * 2:
-            raise ValueError(f"`image_size` must be {self.INPUT.size} for timm:{self.name}, but images are {sides}")
+            words = f"`image_size` must be {self.INPUT.size} for timm:{self.name}, but images are {sides}"
+            raise SetupError(words, keys=("image_size",))
+
+
+@dataclass(frozen=True)
+class Pretrained(Variant):
+    """A network of timm with weights to download."""
+
+    WEIGHTS: str
+
+    def fetch(self, path: Path) -> None:
+        """Download the weights and save the state dict at `path`. A SetupError where the download fails."""
+        try:
+            network = _timm().create_model(self.name, pretrained=True)
+        except Exception as error:  # the network, timm and the hub of its weights fail in ways of their own
+            words = f"cannot download the weights of timm:{self.name}, save its state dict at {path} by hand"
+            raise SetupError(f"{words}: {reason(error)}") from error
+        save(network.state_dict(), path)
 
 
 def _timm() -> Any:
@@ -123,9 +122,10 @@ def _arranged(network: nn.Module, image: Tensor, name: str) -> tuple[dict[str, n
         features: Tensor = network(image)
     except (RuntimeError, AssertionError) as error:
         sides = list(image.shape[2:])
-        raise ValueError(f"`image_size`: timm:{name} cannot take images of {sides}: {error}") from error
+        words = f"`image_size`: timm:{name} cannot take images of {sides}: {reason(error)}"
+        raise SetupError(words, keys=("image_size",)) from error
     if features.ndim != 2:
-        raise ValueError(f"`model`: timm:{name} gives no vector for an image, but {tuple(features.shape[1:])}")
+        raise SetupError(f"`model`: timm:{name} gives no vector for an image, but {tuple(features.shape[1:])}")
     stages = _stages(network)
     if not _do_the_same(stages, image, features):
         stages = {"network": network}

@@ -34,7 +34,8 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
     """The encoder (all stages) on triplets, then the classifier on its vectors; the epochs of both count.
 
     The classifier is the head of the model (`softmax`) or a network with one hidden layer; the encoder
-    is `frozen` under it (the default), or trains with it. A ValueError names a wrong value and its key.
+    is `frozen` under it (the default), or trains with it. Augmentation and mixing are for the classifier:
+    triplets are of images as they are. A ValueError names a wrong value and its key.
     """
     if choice(config, "classifier", "softmax", ("softmax", "network")) == "network":
         n_features, width = features.width(model, data.train), whole(config, "classifier_width", 256)
@@ -72,8 +73,7 @@ class Triplets:
         far = functional.pairwise_distance(vectors[anchors], vectors[negatives])
         # A batch without a triplet has no loss, and no gradient.
         loss = functional.relu(near - far + self._margin).sum() / max(len(anchors), 1)
-        n_right = (near < far).sum() + (len(labels) - len(anchors))
-        return Judged(loss, loss.detach(), n_right)
+        return Judged(loss, loss.detach(), (near < far).sum(), len(anchors))
 
 
 def draw_triplets(labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

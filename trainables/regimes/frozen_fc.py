@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trainables import training
+from trainables.faults import SetupError
 from trainables.hyperparameters import Config, flag
 from trainables.splits import SearchData
 from trainables.trainable import HEAD, Trainable, TransferModel
@@ -16,14 +17,15 @@ READS_ALSO = ("trainables.training",)
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
     """A training of the stages before the classifier, and of the new head if `train_head` (default true).
 
-    Without it, the head stays as random as it began. A ValueError names a wrong value and its key,
-    or says that nothing would be frozen.
+    Without it, the head stays as random as it began. A ValueError names a wrong value and its key;
+    a SetupError says that nothing would be frozen, or all.
     """
     train_head = flag(config, "train_head", True)
     if train_head and not model.classifier:
-        raise ValueError(
+        raise SetupError(
             "frozen_fc with `train_head` freezes the fully connected layers before the head, and this model has none: "
-            "name the regime fine_tune, or set `train_head` to false"
+            "name the regime fine_tune, or set `train_head` to false",
+            keys=("train_head",),
         )
     model.freeze((*model.classifier, *(() if train_head else (HEAD,))))
     return training.build(config, model, data, device)

@@ -7,7 +7,8 @@ model learns the second data set as it is.
 
 from __future__ import annotations
 
-import torch
+from dataclasses import replace
+
 from torch import nn
 
 from trainables import features, training
@@ -22,8 +23,11 @@ HYPERPARAMETERS = {
     "pretrain_lr": "learning rate of the pretraining, above 0; default 1e-3",
     "samples_per_class": "images of each class to pretrain on, a whole number of at least 1; default all",
     "head_samples": "images of each class to train the head on, a whole number of at least 1; default all",
+    "samples_seed": "says which images are drawn, those of a lower number among those of a higher; default 0",
 }
 READS_ALSO = ("trainables.training",)
+PRETRAINING = True
+"""It trains first on the data set that the task names as `pretraining`."""
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
@@ -33,10 +37,8 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
     the class that has too few images.
     """
     first = data.pretraining or Pretraining(data.train, data.classes)
-    pretrained_on = _few(first.train, optional(config, "samples_per_class"), first.classes, "samples_per_class")
-    head_data = SearchData(
-        _few(data.train, optional(config, "head_samples"), data.classes, "head_samples"), data.validation, data.classes
-    )
+    pretrained_on = _few(config, "samples_per_class", first.train, first.classes)
+    head_data = replace(data, train=_few(config, "head_samples", data.train, data.classes))
 
     def pretrain() -> Training:
         model.freeze(())
@@ -57,7 +59,7 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
     return Phases(model, [Phase(pretrain, whole(config, "pretrain_epochs", 10)), Phase(head)])
 
 
-def _few(part: Part, n: int | None, classes: tuple[str, ...], key: str) -> Part:
-    """`n` random images of each class; all where `n` is None. Drawn from torch's global generator."""
-    seed = int(torch.randint(2**31, ()))
+def _few(config: Config, key: str, part: Part, classes: tuple[str, ...]) -> Part:
+    """As many random images of each class as `key` says, the same ones in every trial; all where it says nothing."""
+    n, seed = optional(config, key), whole(config, "samples_seed", 0, least=0)
     return part if n is None else per_class(part, n, seed=seed, classes=classes, key=key)

@@ -125,14 +125,16 @@ def test_a_download_is_what_is_built_afterwards(tmp_path: Path, monkeypatch: pyt
     assert [path.name for path in (tmp_path / "root/caltech101").iterdir()] == ["101_ObjectCategories"]
 
 
-def test_a_download_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_that_fails_says_why_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*args: str, **others: str) -> None:
         raise URLError("no connection")
 
     monkeypatch.setattr(vision.datasets().caltech, "download_and_extract_archive", fail)
     with pytest.raises(SetupError, match=r"caltech101 cannot be downloaded: .*no connection"):
         caltech101.fetch(tmp_path)
-    assert not list((tmp_path / "caltech101").iterdir())
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_real_data_have_the_known_sizes_and_no_image_in_both_parts() -> None:

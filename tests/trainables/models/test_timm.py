@@ -11,6 +11,7 @@ from tests.trainables.models.contract import last_layer
 from tests.trainables.models.pretrained import N_CLASSES, PretrainedContract, assert_alike
 from trainables import vision, weights
 from trainables.faults import SetupError
+from trainables.inputs import Input
 from trainables.models import timm
 
 vision.torchvision()  # which timm imports
@@ -127,16 +128,23 @@ def test_the_arrangement_draws_nothing_at_random() -> None:
     assert torch.equal(last_layer(model).weight, nn.Linear(96, 2).weight)
 
 
-def test_the_family_without_a_name_is_refused() -> None:
-    with pytest.raises(ValueError, match="`model` timm needs the name of a network of timm, as in timm:resnet10t"):
-        timm.build({}, shape=(3, 32, 32), n_classes=2, weights="none")
+@needs_timm
+def test_a_network_without_weights_names_none() -> None:
+    assert hasattr(timm.variant("resnet10t"), "WEIGHTS")
+    assert not hasattr(timm.variant("resnet200"), "WEIGHTS")
 
 
 @needs_timm
-def test_a_network_without_weights_cannot_be_downloaded(tmp_path: Path) -> None:
+def test_a_download_that_fails_says_where_to_put_the_weights_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*args: object, **others: object) -> None:
+        raise OSError("\nno connection\nmore")
+
+    monkeypatch.setattr(library, "create_model", fail)
     path = tmp_path / "some.safetensors"
-    with pytest.raises(SetupError, match=rf"weights of timm:resnet200, save its state dict at {path} by hand: No"):
-        timm.variant("resnet200").fetch(path)
+    with pytest.raises(SetupError, match=rf"timm:resnet10t, save its state dict at {path} by hand: no connection$"):
+        timm.Pretrained("resnet10t", Input(), False, (), "some").fetch(path)
     assert not path.exists()
 
 

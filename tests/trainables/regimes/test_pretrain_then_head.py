@@ -6,6 +6,7 @@ import torch
 
 from tests.trainables import toys
 from tests.trainables.regimes.contract import LEARNS, RegimeContract
+from tests.trainables.watching import counted
 from trainables.hyperparameters import Config
 from trainables.regimes import pretrain_then_head
 from trainables.splits import Part, Pretraining, SearchData
@@ -28,6 +29,8 @@ class TestPretrainThenHead(RegimeContract):
         for key in ("pretrain_epochs", "samples_per_class", "head_samples"):
             with pytest.raises(ValueError, match=f"`{key}` must be a whole number of at least 1, but is 0"):
                 self.build(config={key: 0})
+        with pytest.raises(ValueError, match="`samples_seed` must be a whole number of at least 0, but is -1"):
+            self.build(config={"samples_seed": -1})
         with pytest.raises(ValueError, match="`pretrain_lr` must be above 0, but is 0"):
             self.build(config={"pretrain_lr": 0})
 
@@ -36,13 +39,21 @@ class TestPretrainThenHead(RegimeContract):
         with pytest.raises(ValueError, match=f"class 'columns' has 32 of 97 .* for `{key}` = 33, each class needs at"):
             self.build(config={key: 33})
 
-    def test_few_images_of_each_class_are_drawn_by_the_seed(self) -> None:
-        losses = []
-        for n, seed in ((5, 1), (5, 1), (5, 2), (None, 1)):
-            trainable = self.build(seed=seed, config={**self.config, "samples_per_class": n, "pretrain_epochs": 1})
-            losses.append(trainable.step()["train_loss"])
-        assert losses[0] == losses[1]
-        assert len(set(losses)) == 3
+    def test_few_images_of_each_class_are_drawn_by_a_seed_of_their_own(self) -> None:
+        def drawn(seed: int, **few: int) -> set[float]:
+            """The brightness of each image that the first phase trains on."""
+            model, seen = toys.pretrained(), set()
+            model.stages["first"].register_forward_hook(
+                lambda module, inputs, output: seen.update(inputs[0].sum(dim=(1, 2, 3)).tolist() * module.training)
+            )
+            self.build(seed=seed, model=model, config={"pretrain_epochs": 1, **few}).step()
+            return seen
+
+        few = drawn(1, samples_per_class=5)
+        assert len(few) == 15
+        assert drawn(2, samples_per_class=5) == few
+        assert drawn(1, samples_per_class=5, samples_seed=1) != few
+        assert drawn(1, samples_per_class=7) > few
 
     def test_an_epoch_trains_on_as_many_images_of_each_class_as_are_asked_for(self) -> None:
         model = toys.pretrained()
@@ -82,7 +93,7 @@ class TestPretrainThenHead(RegimeContract):
 
 
 class TestPretrainOnAnotherDataSet(RegimeContract):
-    """Of other classes, and few images; which are drawn follows from the seed of the trial alone."""
+    """Of other classes, and few images."""
 
     regime = pretrain_then_head
     config: ClassVar[Config] = {
@@ -96,7 +107,14 @@ class TestPretrainOnAnotherDataSet(RegimeContract):
     epochs: ClassVar = (2,)
     augments = False
     n_trained_on = 16 * len(toys.CLASSES)
-    other_seed = 1
 
     def data(self) -> SearchData:
         return replace(toys.data(), pretraining=stripes())
+
+    def test_the_first_phase_learns_the_classes_of_the_other_data_set_from_its_images(self) -> None:
+        model = toys.model()
+        trainable = self.build(model=model, config={"pretrain_lr": 0.01, "batch_size": 8})
+        with counted(model) as counts:
+            metrics = [trainable.step() for _ in range(4)]
+        assert counts["first"] == 4 * (60 + len(self.data().validation))
+        assert metrics[-1]["train_accuracy"] > 0.9
