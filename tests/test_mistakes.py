@@ -54,10 +54,8 @@ TABLE = """
  task.dataset.groups.low: must be a list of names of classes, but is [1]
 6|  dataset: {name: digits, groups: {1: ['1'], low: ['0'], high: ['9']}}
  task.dataset.groups: the key 1 must be a name
-6|  pretraining: digit
- task.pretraining: unknown dataset 'digit'; did you mean 'digits'?
-6|  pretraining: {name: digits, size: 8}
- task.pretraining.size: data set 'digits' has no such option (allowed: none)
+6|  pretraining: digits
+ task.pretraining: the regime from_scratch trains on no other data set first (one that does: pretrain_then_head)
 7|  validation: {fraction: 0.2, folds: 3}
  task.validation.fraction: stands beside `folds`; validation is a fraction or folds
 7|  validation: {folds: 1}

@@ -153,10 +153,17 @@ class TestWeights:
 
 
 def test_a_task_may_name_a_data_set_to_train_on_first(tmp_path: Path) -> None:
-    task = Task("pretrain_then_head", "small_cnn", dataset=Data("digits", groups=HALVES), pretraining=Data("digits"))
-    reports = train(job(task, pretrain_epochs=2, pretrain_lr=0.01, head_samples=50), tmp_path, until=4)
+    number = pictures.folders(tmp_path / "first", {"cat": 9, "dog": 9, "horse": 9})
+    pictures.folders(tmp_path / "zoo", {"cat": 8, "dog": 8}, first=number)
+    zoo, first = (Data("image_folder", {"folder": name, "held_out": 0.25}) for name in ("zoo", "first"))
+    task = Task("pretrain_then_head", "small_cnn", dataset=zoo, pretraining=first)
+    begun = job(task, tmp_path, image_size=4, pretrain_epochs=2, samples_per_class=6)
+    reports = train(begun, tmp_path / "c", until=4)
     assert [report.metrics["phases_left"] for report in reports] == [1, 1, 0, 0]
-    assert reports[-1].metrics["val_accuracy"] > 0.7
+    data = Worker(begun, tmp_path / "c", "cpu").search_data(begun.space.fixed)[0]
+    assert data is not None
+    assert data.pretraining is not None
+    assert (data.classes, data.pretraining.classes) == (("cat", "dog"), ("cat", "dog", "horse"))
 
 
 def test_a_worker_reads_a_data_set_once_for_all_its_trials(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo.domains import Float
-from hpo.errors import HpoError, UnknownName
+from hpo.errors import HpoError, TaskError
 from hpo.space import Data, Fidelity, SearchSpace, Task
 from hpo.trial import Report, Suggestion
 from hpo.worker import Job, Worker, objective, trial_seed
@@ -57,7 +57,7 @@ def test_importing_the_door_imports_no_torch() -> None:
 
 def test_an_unknown_model_is_named(folder: Path, tmp_path: Path) -> None:
     space = replace(DIGITS, task=replace(DIGITS.task, model="smal_cnn"))
-    with pytest.raises(UnknownName, match="did you mean 'small_cnn'"):
+    with pytest.raises(TaskError, match="did you mean 'small_cnn'"):
         train(Job(space, 0, tmp_path), folder, 0, 1e-3, until=1)
 
 
