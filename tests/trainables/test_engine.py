@@ -104,6 +104,7 @@ def test_each_step_follows_the_gradient_of_its_own_batch_alone() -> None:
     alike = Samples(one.inputs.repeat(4, 1, 1, 1), one.labels.repeat(4))  # so that the order is of no matter
     epoch(model, alike, batch_size=2, lr=0.1)
     for _ in range(2):
+        other.zero_grad()
         epoch(other, Samples(alike.inputs[:2], alike.labels[:2]), batch_size=2, lr=0.1)
     torch.testing.assert_close(model.linear.weight, other.linear.weight)
 
