@@ -61,10 +61,22 @@ def pretrains(module: str, find: Find) -> bool:
 
     A Mistake where the declaration is neither True nor False, or the source no Python.
     """
+    return _flag(module, "PRETRAINING", find)
+
+
+def needs_weights(module: str, find: Find) -> bool:
+    """Whether a module of a regime declares `PRETRAINED = True`: it begins with pretrained weights.
+
+    A Mistake where the declaration is neither True nor False, or the source no Python.
+    """
+    return _flag(module, "PRETRAINED", find)
+
+
+def _flag(module: str, name: str, find: Find) -> bool:
     source = _source(find(module))
-    found = None if source is None else _literal(_parsed(source), "PRETRAINING", source)
+    found = None if source is None else _literal(_parsed(source), name, source)
     if found is not None and not isinstance(found, bool):
-        raise Mistake(f"{source}: PRETRAINING must be True or False")
+        raise Mistake(f"{source}: {name} must be True or False")
     return bool(found)
 
 

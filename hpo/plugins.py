@@ -16,7 +16,7 @@ from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
 from typing import Any
 
-from hpo.declarations import Declared, merged, options, pretrains, read
+from hpo.declarations import Declared, merged, needs_weights, options, pretrains, read
 from hpo.domains import Domain
 from hpo.errors import Mistake, UnknownName, nearest
 from hpo.rules import Problem
@@ -163,6 +163,12 @@ def problems(
             declared.append(found or {})
             if key == "regime":
                 regimes[name] = found is None or pretrains(module, find)
+                if "weights" not in task and "model" in {*task, *domains} and needs_weights(module, find):
+                    yield (
+                        ("task", "weights"),
+                        f"is missing, and {name} begins with pretrained ones: imagenet or the path of a state dict "
+                        "(none for random ones)",
+                    )
     if task.get("pretraining") is not None and regimes and not any(regimes.values()):
         yield ("task", "pretraining"), _unused_pretraining(list(regimes))
     known = merged(declared)

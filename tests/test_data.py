@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -191,3 +192,21 @@ def test_an_image_that_cannot_be_read_is_named_and_skipped_only_if_asked(
     assert result.exit_code == 2
     assert "rose" in result.output
     assert "skip_unreadable" in result.output
+
+
+def test_a_folder_of_one_class_is_refused(hpo: Hpo, flowers: Path) -> None:
+    shutil.rmtree(flowers / "tulip")
+    result = hpo("data", "image_folder", "--option", "folder=flowers")
+    assert result.exit_code == 2
+    assert "holds one folder, rose" in result.output
+
+
+@pytest.mark.parametrize("regime", ["linear_probe", "fine_tune", "[from_scratch, probe_then_fine_tune]"])
+def test_a_space_whose_regime_begins_with_pretrained_weights_must_say_which(
+    hpo: Hpo, tmp_path: Path, regime: str
+) -> None:
+    text = SPACE.replace("regime: linear_probe", f"regime: {regime}").replace("  weights: imagenet\n", "")
+    (tmp_path / "space.yaml").write_text(text)
+    result = hpo("search", "--space", "space.yaml", "--study", "s", "-q")
+    assert result.exit_code == 2
+    assert "space.yaml:2: task.weights: is missing" in result.output

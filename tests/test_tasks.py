@@ -279,7 +279,10 @@ def digits_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hpo:
         (["task.model=timm"], "name a variant, as timm:NAME"),
         (["task.model=softmax_regression:foo"], "has no function `variant`"),
         (["task.model=[softmax_regression, 'softmax_regression:foo']"], "has no function `variant`"),
-        (["task.model=small_cnn", "task.regime=frozen_fc", "fixed.train_head=true"], "this model has none: name the"),
+        (
+            ["task.model=small_cnn", "task.regime=frozen_fc", "task.weights=none", "fixed.train_head=true"],
+            "this model has none: name the",
+        ),
         (
             ["task.regime=contrastive"],
             "regime contrastive, model softmax_regression: nothing is left to train: head would be frozen",
@@ -315,7 +318,12 @@ def test_workers_of_their_own_tell_a_wrong_task_in_the_same_words(digits_search:
         (["task.model=conv4", "space.image_size={choices: [3, 8]}"], "conv4 needs images of at least 4 pixels"),
         (["task.model=own.odd", "space.size={choices: [7, 10]}"], "gives 7 numbers an image"),
         (
-            ["task.model=small_cnn", "task.regime=frozen_fc", "space.train_head={choices: [true, false]}"],
+            [
+                "task.model=small_cnn",
+                "task.regime=frozen_fc",
+                "task.weights=none",
+                "space.train_head={choices: [true, false]}",
+            ],
             "frozen_fc with `train_head`",
         ),
     ],

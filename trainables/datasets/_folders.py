@@ -53,11 +53,13 @@ def subfolders(folder: Path) -> list[Path]:
 def listed(folder: Path, *, without: Collection[str] = ()) -> tuple[tuple[str, ...], Files]:
     """The classes in a folder, but for those `without`, and their files.
 
-    A SetupError where there is no class, or where one holds no image.
+    A SetupError where there are not two classes, or where one holds no image.
     """
     classes = [path for path in subfolders(folder) if path.name not in without]
     if not classes:
         raise SetupError(f"{folder}: holds no folder; each class needs one of its own, with its images in it")
+    if len(classes) == 1:
+        raise SetupError(f"{folder}: holds one folder, {classes[0].name}: a class each is needed, and two at least")
     paths: list[Path] = []
     labels: list[int] = []
     for label, path in enumerate(classes):

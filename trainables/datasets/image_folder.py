@@ -51,7 +51,8 @@ def build(root: Path | None, *, folder: Scalar = None, held_out: Scalar = None, 
 
 def _folder(root: Path | None, folder: Scalar) -> Path:
     if not isinstance(folder, str) or not folder:
-        raise SetupError(f"`dataset.folder` must be the name or the path of a folder, but is {folder!r}")
+        given = "is missing" if folder is None else f"is {folder!r}"
+        raise SetupError(f"`dataset.folder` {given}: give the name or the path of a folder that holds a folder a class")
     path = Path(folder).expanduser()
     if not path.is_absolute():
         if root is None:
@@ -60,7 +61,10 @@ def _folder(root: Path | None, folder: Scalar) -> Path:
             )
         path = root / path
     if not path.is_dir():
-        raise SetupError(f"`dataset.folder`: there is no folder {path}; it must hold a folder a class")
+        raise SetupError(
+            f"`dataset.folder`: there is no folder {path}; it must hold a folder a class. A name is looked up in the "
+            f"folder of all data sets ({root}); one elsewhere needs its whole path"
+        )
     return path
 
 

@@ -5,6 +5,7 @@ A file of this folder (or a module named by an entry point of the group `trainab
     build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable
 
 and the literals `HYPERPARAMETERS` and, where it hands its configuration on, `READS_ALSO`. Two more say what it begins
-with: `PRETRAINED = False` where models come with random weights whatever the task says, and `PRETRAINING = True` where
-it trains on the task's `pretraining`, which `data.pretraining` holds; without it, a task that names one is a mistake.
+with: `PRETRAINED = False` where models come with random weights whatever the task says, `PRETRAINED = True` where a
+space must say which weights they come with, and `PRETRAINING = True` where it trains on the task's `pretraining`, which
+`data.pretraining` holds; without it, a task that names one is a mistake.
 """

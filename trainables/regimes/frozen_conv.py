@@ -9,6 +9,8 @@ from trainables.trainable import Trainable, TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
 READS_ALSO = ("trainables.training",)
+PRETRAINED = True
+"""A space must say which weights it begins with."""
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:

@@ -12,6 +12,8 @@ HYPERPARAMETERS = {
     "train_head": [True, False],
 }
 READS_ALSO = ("trainables.training",)
+PRETRAINED = True
+"""A space must say which weights it begins with."""
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:

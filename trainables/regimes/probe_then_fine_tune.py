@@ -21,6 +21,8 @@ HYPERPARAMETERS = {
     "n_stages": "how many of the last stages with weights are fine-tuned with the head, at least 1; default all",
 }
 READS_ALSO = ("trainables.training",)
+PRETRAINED = True
+"""A space must say which weights it begins with."""
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
