@@ -9,7 +9,7 @@
     validation_test  validation and test accuracy of the tested trials
 
 No figure looks at held-out data: what the last three show of them, `hpo test` wrote down when it looked.
-These need neither record nor checkpoints, so they can be drawn in a clone.
+The last two need neither record nor checkpoints nor images, so they can be drawn in a clone.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ def test_wishes_that_cannot_be_met_are_refused(folder: Path, kind: str, wishes: 
 def test_a_clone_is_told_what_it_lacks_and_what_can_be_drawn(clone: Path, kind: str) -> None:
     message = refused(clone, kind, StudyError)
     assert "stays on the machine that searched" in message
-    assert all(each in message for each in OF_A_CLONE)
+    assert "Without it there are the kinds samples and validation_test" in message
 
 
 @pytest.mark.parametrize("kind", OF_A_CLONE)
