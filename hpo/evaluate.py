@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import export, plugins
+from hpo.builder import Build, Builder, Job, trial_seed
+from hpo.checkpoints import best_checkpoint, checkpoint, recover
 from hpo.errors import HpoError, MachineError, Mistake, StudyError, nearest
 from hpo.history import State, Trial
 from hpo.runners import _slots
@@ -27,7 +29,6 @@ from hpo.runners._runner import Runner
 from hpo.space import Fidelity
 from hpo.study import Study, lock, write_text
 from hpo.trial import Config, Crash, Decision, Report, Suggestion
-from hpo.worker import Build, Job, Worker, best_checkpoint, checkpoint, recover, trial_seed
 
 if TYPE_CHECKING:
     from trainables.splits import Part
@@ -122,7 +123,7 @@ class _Examiner:
         self.content = export.tested(study)
         self._study = study
         self._fixed = job.space.fixed
-        self._worker = Worker(job, study.checkpoints, _slots.here(study.settings.devices))
+        self._builder = Builder(job, _slots.here(study.settings.devices))
         if job.space.task.dataset is None:
             raise Mistake(f"study {study.name!r} has no `task.dataset`, so hpo knows of no held-out data to test on")
         self._held_out: Part | None = None
@@ -159,7 +160,7 @@ class _Examiner:
 
         from trainables import inspection, replacing
 
-        data = self._worker.search_data({**self._fixed, **trained.trial.config})[0]
+        data = self._builder.search_data({**self._fixed, **trained.trial.config})[0]
         assert data is not None, "a task with held-out data has a data set"
         found = inspection.mistakes(model, self._part(trained.trial), data.classes)
         if found is None:
@@ -181,12 +182,12 @@ class _Examiner:
         from trainables import heldout
 
         if self._held_out is None or trial.config != self._read_for:
-            self._held_out = self._worker.held_out(heldout.held_out, {**self._fixed, **trial.config})
+            self._held_out = self._builder.held_out(heldout.held_out, {**self._fixed, **trial.config})
             self._read_for = trial.config
         return self._held_out
 
     def _build(self, trial: Trial, seed: int) -> Trainable:
-        return self._worker.build({**self._fixed, **trial.config}, seed)
+        return self._builder.build({**self._fixed, **trial.config}, seed)
 
 
 def _best(study: Study, top: int) -> list[Trial]:

@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo import checks, export, plugins, spacefile, worker
+from hpo import checkpoints as kept
+from hpo import checks, export, plugins, spacefile
 from hpo.backends._backend import Answer, Backend
+from hpo.builder import Build, Job
 from hpo.errors import HpoError, Mistake, TaskError, UnknownName
 from hpo.history import Event, History, State
 from hpo.ledger import Ledger, absolute
@@ -19,7 +21,6 @@ from hpo.runners._runner import Runner
 from hpo.space import SearchSpace
 from hpo.study import Budget, Settings, Study, changed, check_absent, is_locked, lock, locked
 from hpo.trial import Decision, Suggestion
-from hpo.worker import Build, Job
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -195,9 +196,9 @@ def _tidy(history: History, checkpoints: Path) -> None:
     """Delete the checkpoints that a killed search was about to."""
     for trial in history.trials.values():
         if trial.state in (State.STOPPED, State.CRASHED):
-            worker.discard(checkpoints, trial.number)
+            kept.discard(checkpoints, trial.number)
         elif trial.state is State.COMPLETE:
-            worker.conclude(checkpoints, trial.number)
+            kept.conclude(checkpoints, trial.number)
 
 
 def run(backend: Backend, runner: Runner, ledger: Ledger, budget: Budget, watch: Watch | None = None) -> str:

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.builder import Builder, Job, trial_seed
+from hpo.checkpoints import best_checkpoint
 from hpo.errors import Mistake, StudyError
 from hpo.history import History, State, Trial
 from hpo.study import Study
-from hpo.worker import Job, Worker, best_checkpoint, trial_seed
 
 Array = NDArray[Any]
 N_POINTS = 2000
@@ -43,12 +44,12 @@ class Trained:
         except checkpoints.DamagedCheckpoint as error:
             raise StudyError(str(error)) from None
         assert saved is not None, "the checkpoint was there when the trial was chosen"
-        worker = Worker(Job(study.space, study.settings.seed, study.data), study.checkpoints, "cpu")
-        trainable = worker.build(self._config, trial_seed(study.settings.seed, self.trial.number))
+        builder = Builder(Job(study.space, study.settings.seed, study.data), "cpu")
+        trainable = builder.build(self._config, trial_seed(study.settings.seed, self.trial.number))
         trainable.load_state_dict(saved["state"])
         with self._mistakes():
             self._model = inspection.model(trainable)
-        data = worker.search_data(self._config)[0]
+        data = builder.search_data(self._config)[0]
         assert data is not None, "a model of named stages is built for a data set"
         self._data = data
         self.classes = data.classes

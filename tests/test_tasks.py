@@ -14,13 +14,15 @@ import torch
 from click.testing import CliRunner, Result
 from torch import nn
 
+from hpo.builder import Builder, Job
+from hpo.checkpoints import best_checkpoint
 from hpo.cli import app
 from hpo.domains import Categorical, Float
 from hpo.errors import TaskError
 from hpo.space import Data, Fidelity, SearchSpace, Task, Validation
 from hpo.study import Study
 from hpo.trial import Report, Suggestion
-from hpo.worker import Job, Worker, best_checkpoint
+from hpo.worker import Worker
 from tests.trainables.datasets import pictures
 from trainables import checkpoints, fitting, images, weights
 from trainables.datasets import digits
@@ -68,7 +70,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def first_layer(job: Job, folder: Path, **config: Any) -> torch.Tensor:
     """The first weights of a model before it is trained."""
-    trainable: Any = Worker(job, folder, "cpu").build({"lr": 0.01, **config}, seed=3)
+    trainable: Any = Builder(job, "cpu").build({"lr": 0.01, **config}, seed=3)
     found: torch.Tensor = trainable.model.get_parameter("stages.stage.1.weight").detach()
     return found
 
@@ -76,10 +78,10 @@ def first_layer(job: Job, folder: Path, **config: Any) -> torch.Tensor:
 class TestFolds:
     def test_metrics_are_the_means_over_the_folds(self, tmp_path: Path) -> None:
         source = digits.build(None).training()
-        worker = Worker(job(replace(TASK, validation=Validation(folds=3))), tmp_path, "cpu")
-        folds = worker.search_data({})
+        builder = Builder(job(replace(TASK, validation=Validation(folds=3))), "cpu")
+        folds = builder.search_data({})
         assert sum(len(data.validation) for data in folds if data) == len(source)
-        trainable: Any = worker.build({"lr": 0.01}, seed=1)
+        trainable: Any = builder.build({"lr": 0.01}, seed=1)
         metrics = trainable.step()
         alone = [each.evaluate(data.validation) for each, data in zip(trainable.trainings, folds, strict=True) if data]
         assert metrics["val_loss"] == pytest.approx(fmean(each["loss"] for each in alone))
@@ -160,7 +162,7 @@ def test_a_task_may_name_a_data_set_to_train_on_first(tmp_path: Path) -> None:
     begun = job(task, tmp_path, image_size=4, pretrain_epochs=2, samples_per_class=6)
     reports = train(begun, tmp_path / "c", until=4)
     assert [report.metrics["phases_left"] for report in reports] == [1, 1, 0, 0]
-    data = Worker(begun, tmp_path / "c", "cpu").search_data(begun.space.fixed)[0]
+    data = Builder(begun, "cpu").search_data(begun.space.fixed)[0]
     assert data is not None
     assert data.pretraining is not None
     assert (data.classes, data.pretraining.classes) == (("cat", "dog"), ("cat", "dog", "horse"))

@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpo.builder import Builder, Job, trial_seed
+from hpo.course import objective
 from hpo.domains import Float
 from hpo.errors import HpoError, TaskError
 from hpo.space import Data, Fidelity, SearchSpace, Task
 from hpo.trial import Report, Suggestion
-from hpo.worker import Job, Worker, objective, trial_seed
+from hpo.worker import Worker
 from tests import toy
 
 DIGITS = SearchSpace(
@@ -61,11 +63,10 @@ def test_an_unknown_model_is_named(folder: Path, tmp_path: Path) -> None:
         train(Job(space, 0, tmp_path), folder, 0, 1e-3, until=1)
 
 
-def test_a_model_without_a_data_set_is_an_error(folder: Path, tmp_path: Path) -> None:
+def test_a_model_without_a_data_set_is_an_error(tmp_path: Path) -> None:
     space = replace(toy.space(), task=Task("tests.toy", "small_cnn"))
-    worker = Worker(Job(space, 0, tmp_path), folder, "cpu")
     with pytest.raises(HpoError, match="needs a data set"):
-        worker.build({"x": 0.5}, seed=0)
+        Builder(Job(space, 0, tmp_path), "cpu").build({"x": 0.5}, seed=0)
 
 
 def test_a_searched_regime_and_model_are_built_by_their_names(folder: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from hpo import worker
+from hpo.checkpoints import conclude, discard
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 
@@ -68,9 +68,9 @@ def tidy(checkpoints: Path, high: int, trial: int, event: Report | Crash | None,
     Nothing stays of a trial that was stopped or crashed; of one that has ended, its best epoch.
     """
     if decision is Decision.STOP or isinstance(event, Crash):
-        worker.discard(checkpoints, trial)
+        discard(checkpoints, trial)
     elif event is not None and (event.last or event.fidelity >= high):
-        worker.conclude(checkpoints, trial)
+        conclude(checkpoints, trial)
 
 
 def crash(trial: int, error: Exception) -> Crash:

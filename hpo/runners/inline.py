@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from hpo.builder import Job
+from hpo.checkpoints import recover
 from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners import _slots
 from hpo.runners._runner import crash, goes_on, tidy
 from hpo.trial import Crash, Decision, Report, Suggestion
-from hpo.worker import Job, Worker, recover
+from hpo.worker import Worker
 
 
 def build(job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | None = None) -> Inline:

@@ -19,12 +19,14 @@ from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
+from hpo.builder import Job
+from hpo.checkpoints import recover
 from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners import _slots
 from hpo.runners._runner import crash, goes_on, tidy
 from hpo.runners._slots import Slot
 from hpo.trial import Crash, Decision, Report, Suggestion
-from hpo.worker import Job, Worker, recover
+from hpo.worker import Worker
 
 MAX_DEATHS = 2
 """Deaths of a trial's workers, without a new epoch between them, that make it a crash."""

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from hpo.builder import Job
+from hpo.checkpoints import best_checkpoint, checkpoint
 from hpo.errors import MachineError
 from hpo.runners._runner import Runner
 from hpo.space import SearchSpace
 from hpo.trial import Crash, Decision, Report, Suggestion
-from hpo.worker import Job, best_checkpoint, checkpoint
 from tests import toy
 
 Start = Callable[..., Runner]

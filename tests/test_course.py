@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpo.builder import Build, Job
 from hpo.domains import Float
 from hpo.space import Fidelity, SearchSpace
 from hpo.trial import Config, Report, Suggestion
-from hpo.worker import Build, Job, Worker
+from hpo.worker import Worker
 from tests.spaces import FEW
 
 
