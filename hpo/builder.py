@@ -112,6 +112,8 @@ class Builder:
         model: TransferModel = family.build(
             settings, shape=data.train.shape, n_classes=len(data.classes), weights=weights
         )
+        if weights != "none":
+            model.settle()
         preparation.normalize(model, settings, self._expected(settings), data.train)
         fitting.check(name, model, data, keys=("image_size", *getattr(family, "HYPERPARAMETERS", ())))
         return model

@@ -28,9 +28,15 @@ class Samples:
     """(n, ...): images, or what a frozen part made of them."""
     labels: Tensor
     """int64, (n,)."""
+    rows: Tensor | None = None
+    """int64, (n,): which of `inputs`, that are more; all in order where None."""
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def batch(self, index: Tensor | slice) -> Tensor:
+        """The inputs at `index`, (k, ...)."""
+        return self.inputs[index] if self.rows is None else self.inputs[self.rows[index]]
 
 
 class Judged(NamedTuple):
@@ -79,7 +85,7 @@ def train_epoch(
     order = torch.randperm(len(samples), generator=generator).to(device)
     trained = [parameter for group in method.optimizer.param_groups for parameter in group["params"]]
     for batch in batches(order, method.batch_size):
-        judged = method.objective(forward, samples.inputs[batch], samples.labels[batch], generator)
+        judged = method.objective(forward, samples.batch(batch), samples.labels[batch], generator)
         method.optimizer.zero_grad(set_to_none=True)
         judged.minimised.backward()  # type: ignore[no-untyped-call]
         if method.clip_norm is not None:
@@ -97,7 +103,7 @@ def validate(network: nn.Module, forward: Forward, samples: Samples, *, batch_si
     with torch.inference_mode():
         for start in range(0, len(samples), batch_size):
             labels = samples.labels[start : start + batch_size]
-            logits = forward(samples.inputs[start : start + batch_size])
+            logits = forward(samples.batch(slice(start, start + batch_size)))
             sums.add(functional.cross_entropy(logits, labels), n_correct(logits, labels), len(labels))
     return sums.means()
 
@@ -107,7 +113,7 @@ def predict(network: nn.Module, forward: Forward, samples: Samples, *, batch_siz
     network.eval()
     with torch.inference_mode():
         starts = range(0, len(samples), batch_size)
-        logits = [forward(samples.inputs[start : start + batch_size]) for start in starts]
+        logits = [forward(samples.batch(slice(start, start + batch_size))) for start in starts]
         return torch.cat(logits).softmax(dim=1).cpu()
 
 

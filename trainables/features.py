@@ -1,9 +1,10 @@
 """Features of frozen stages (ground floor of training): computed once for all trials that share them.
 
 Frozen stages in evaluation mode give the same features of the same image in every epoch of every trial.
-So they are computed once and kept in memory, found again by what they depend on: the images, the
-weights and the form of the stages, and the normalisation. The last used are kept, up to a limit, and
-none longer than the part that they belong to.
+So they are computed once, found again by what they depend on: the images, the weights and the form of the
+stages, and the normalisation. Those of stages that no trial has changed since they came from a file are
+kept on disk (`trainables/store.py`), for every study; others in memory, the last used ones, up to a limit,
+and none longer than the part that they belong to.
 """
 
 from __future__ import annotations
@@ -11,49 +12,105 @@ from __future__ import annotations
 import hashlib
 import weakref
 from collections import OrderedDict
+from collections.abc import Callable
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from trainables import store
 from trainables.splits import Part
+from trainables.threads import all_cores
 from trainables.trainable import TransferModel
 
 LIMIT_BYTES = 6 * 2**30
-"""What is kept at most, over all data sets and models of a process."""
+"""What is kept in memory at most, over all data sets and models of a process."""
 BATCH_SIZE = 64
 """Images at a time, so that what is in between needs little memory."""
 
+Advance = Callable[[float], None]
+
+
+class Features(NamedTuple):
+    """What frozen stages make of the images of a part; change nothing of it in place."""
+
+    values: Tensor
+    """float32, (m, ...), on the part's device."""
+    rows: Tensor | None
+    """int64, (n,): which of them are those of the part; all in order where None."""
+
 
 class Store:
-    """Keeps features, the last used ones, up to a limit."""
+    """Keeps features: in memory the last used ones, up to a limit; on disk where they last."""
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
-        self._kept: OrderedDict[tuple[int, str, bool], Tensor] = OrderedDict()
+        self._kept: OrderedDict[tuple[int, str, bool], Features] = OrderedDict()
         """By the id of their part, which is alive as long as that is a key; the last used at the end."""
+        self._mapped: weakref.WeakValueDictionary[tuple[str, str, bool], Tensor] = weakref.WeakValueDictionary()
+        """Those on disk that are open, by the key of the images."""
 
-    def of(self, model: TransferModel, part: Part, n_stages: int, fingerprint: str, *, bf16: bool = False) -> Tensor:
-        """The features of a part after the first `n_stages` stages, which must be frozen; on the part's device.
+    def of(self, model: TransferModel, part: Part, n_stages: int, fingerprint: str, *, bf16: bool = False) -> Features:
+        """The features of a part after the first `n_stages` stages, which must be frozen.
 
-        `fingerprint` is that of these stages. float32, (n, ...). They are computed in evaluation mode,
-        whatever mode the model is in, without gradients, and in bfloat16 if asked to. They are kept:
-        change nothing in place.
+        `fingerprint` is that of these stages. They are computed in evaluation mode, whatever mode the model
+        is in, without gradients, and in bfloat16 if asked to.
         """
         key = (id(part), fingerprint, bf16)
         features = self._kept.pop(key, None)
         if features is None:
-            features = _computed(model, part, n_stages, bf16)
+            features = self._on_disk(model, part, n_stages, fingerprint, bf16) or self._in_memory(
+                model, part, n_stages, bf16
+            )
             weakref.finalize(part, self._kept.pop, key, None)
         self._kept[key] = features
-        while len(self._kept) > 1 and sum(each.nbytes for each in self._kept.values()) > self._limit_bytes:
+        while len(self._kept) > 1 and sum(map(self._n_bytes, self._kept.values())) > self._limit_bytes:
             self._kept.popitem(last=False)
         return features
 
     def fits(self, model: TransferModel, part: Part, n_stages: int) -> bool:
-        """Whether there is room for the features of a part beside those of another as large."""
-        return 2 * len(part) * _size(model, part, n_stages) * torch.float32.itemsize <= self._limit_bytes
+        """Whether there is room for the features of a part: on disk, or in memory beside those of another as large."""
+        n_bytes = _size(model, part, n_stages) * torch.float32.itemsize
+        disk = _disk(model, n_stages)
+        if disk is not None and part.labels.device.type == "cpu":
+            return disk.has_room(len(part.pool) * n_bytes)
+        return 2 * len(part) * n_bytes <= self._limit_bytes
+
+    def _in_memory(self, model: TransferModel, part: Part, n_stages: int, bf16: bool) -> Features:
+        values = torch.empty((len(part), *_shape(model, part, n_stages)), device=part.labels.device)
+        _compute(model, part.batch, values, n_stages, bf16)
+        return Features(values, None)
+
+    def _on_disk(
+        self, model: TransferModel, part: Part, n_stages: int, fingerprint: str, bf16: bool
+    ) -> Features | None:
+        """The features of all images of the part's pool; None where they do not last, or cannot be kept."""
+        disk = _disk(model, n_stages)
+        if disk is None:
+            return None
+        key = (part.key, fingerprint, bf16)
+        values = self._mapped.get(key)
+        if values is None:
+            shape = (len(part.pool), *_shape(model, part, n_stages))
+
+            def fill(content: store.Bytes, advance: Advance) -> None:
+                with all_cores():  # other workers wait for these features, or for none
+                    made = torch.from_numpy(content).view(torch.float32).reshape(shape)
+                    _compute(model, lambda index: part.pool[index], made, n_stages, bf16, advance)
+
+            words = f"features of {shape[0]} images, {' x '.join(map(str, shape[1:]))} numbers each"
+            found = disk.get("features", key, prod(shape) * torch.float32.itemsize, words, fill)
+            if found is None:
+                return None
+            values = torch.from_numpy(found.content).view(torch.float32).reshape(shape).to(part.labels.device)
+            self._mapped[key] = values
+        return Features(values, part.rows)
+
+    def _n_bytes(self, features: Features) -> int:
+        """What features take of this process's memory: nothing where they are mapped."""
+        mapped = features.values.device.type == "cpu" and any(features.values is each for each in self._mapped.values())
+        return 0 if mapped else features.values.nbytes
 
 
 SHARED = Store(LIMIT_BYTES)
@@ -65,14 +122,24 @@ def width(model: TransferModel, part: Part) -> int:
     return _size(model, part, len(model.stages))
 
 
+def _disk(model: TransferModel, n_stages: int) -> store.Store | None:
+    """The store on disk, where features of the first stages last longer than a trial."""
+    return store.shared() if model.settled.issuperset(list(model.stages)[:n_stages]) else None
+
+
 def _size(model: TransferModel, part: Part, n_stages: int) -> int:
     """How many numbers the first stages make of an image of this part."""
+    return prod(_shape(model, part, n_stages))
+
+
+def _shape(model: TransferModel, part: Part, n_stages: int) -> tuple[int, ...]:
+    """The form of what the first stages make of an image of this part."""
     training = model.training
     model.eval()
     with torch.no_grad():
-        features = model.between(model.inputs(part.images[:1].to(model.mean.device)), 0, n_stages)
+        features = model.between(model.inputs(part.batch(slice(1)).to(model.mean.device)), 0, n_stages)
     model.train(training)
-    return prod(features.shape[1:])
+    return tuple(features.shape[1:])
 
 
 def fingerprint(model: TransferModel, n_stages: int) -> str:
@@ -94,16 +161,22 @@ def fingerprint(model: TransferModel, n_stages: int) -> str:
     return digest.hexdigest()
 
 
-def _computed(model: TransferModel, part: Part, n_stages: int, bf16: bool) -> Tensor:
+def _compute(
+    model: TransferModel,
+    images: Callable[[slice], Tensor],
+    values: Tensor,
+    n_stages: int,
+    bf16: bool,
+    advance: Advance = lambda done: None,
+) -> None:
+    """Put into `values`, (n, ...), what the first stages make of the n images."""
     training = model.training
     model.eval()
-    features: Tensor | None = None
-    with torch.no_grad(), torch.autocast(part.images.device.type, dtype=torch.bfloat16, enabled=bf16):
-        for start in range(0, len(part), BATCH_SIZE):
-            batch = model.between(model.inputs(part.images[start : start + BATCH_SIZE]), 0, n_stages)
-            if features is None:
-                features = torch.empty((len(part), *batch.shape[1:]), device=batch.device)
-            features[start : start + BATCH_SIZE] = batch
+    device = model.mean.device
+    with torch.no_grad(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+        for start in range(0, len(values), BATCH_SIZE):
+            batch = slice(start, min(start + BATCH_SIZE, len(values)))
+            inputs = model.inputs(images(batch).to(device)).contiguous(memory_format=torch.channels_last)
+            values[batch] = model.between(inputs, 0, n_stages)
+            advance(batch.stop / len(values))
     model.train(training)
-    assert features is not None, "a part holds at least one image"
-    return features

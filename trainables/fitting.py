@@ -18,7 +18,7 @@ def check(name: str, model: TransferModel, data: SearchData, *, keys: Iterable[s
     `keys` name the hyperparameters that the model's form hangs on.
     """
     modes = {module: module.training for module in model.modules()}
-    image = data.train.images[:1].to(model.mean.device)
+    image = data.train.batch(slice(1)).to(model.mean.device)
     # Most models draw nothing in evaluation mode, but one's own may.
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         model.eval()

@@ -1,33 +1,34 @@
 """Images brought to one form (ground floor of training): files read, sizes and channels made alike, statistics.
 
-A file is taken as its pixels lie in it: a camera's note on how to turn it is not followed, and what is
-transparent shows the colour that is stored there.
+Files that are decoded, and images that are resized, are kept in the store (`trainables/store.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
+import PIL
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 from torch.nn import functional
 
+from trainables import decoding, store
 from trainables.faults import SetupError
 from trainables.splits import Files, Part, Source
+from trainables.threads import all_cores
 
 RESIZES = ("crop", "squash")
 BATCH = 2**18
 """Values of a part that are resized or summed up at a time: few enough to stay in a processor's cache."""
-BLOCK = 32
-"""Files that a thread reads at a time."""
-
-Result = TypeVar("Result")
+LEAST_BYTES = 2**24
+"""Images that were in memory already are kept in the store where, resized, they take so much."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,11 @@ def load(source: Source, form: Form) -> Part:
         _check_channels(3, form)
         return _read(source, form)
     _check_channels(source.shape[0], form)
-    images = _resized(source.images, form)
+    images, key = _resized(source, form)
     if form.channels is not None and images.shape[1] != form.channels:
         # A view: grey thrice over takes no more memory than once.
-        images = images.expand(-1, form.channels, -1, -1)
-    return source if images is source.images else Part(images, source.labels)
+        images, key = images.expand(-1, form.channels, -1, -1), f"{key or source.key}/{form.channels}"
+    return source if images is source.pool else Part(images, source.labels, rows=source.rows, key=key)
 
 
 def statistics(part: Part) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -75,40 +76,15 @@ def statistics(part: Part) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """
     channels = part.shape[0]
     sums, squares = torch.zeros(2, channels, dtype=torch.float64)
-    for batch in _batches(part.images):
-        values = part.images[batch].to("cpu", torch.float64).flatten(2)
+    for batch in _batches(len(part), prod(part.shape)):
+        values = part.batch(batch).to("cpu", torch.float64).flatten(2)
         sums += values.sum(2).sum(0)
         squares += values.square().sum(2).sum(0)
-    n = part.images.numel() / channels
-    brightest = 255 if part.images.dtype == torch.uint8 else 1
+    n = len(part) * prod(part.shape[1:])
+    brightest = 255 if part.pool.dtype == torch.uint8 else 1
     mean = sums / n
     std = (squares / n - mean.square()).clamp(min=0).sqrt()
     return tuple((mean / brightest).tolist()), tuple((std / brightest).tolist())
-
-
-def read(path: Path) -> Image.Image:
-    """The image in a file, in red, green and blue of 0..255; an OSError says why there is none."""
-    try:
-        with Image.open(path) as image:
-            return _rgb(image)
-    except MemoryError:
-        raise
-    except UnidentifiedImageError as fault:
-        raise OSError("it is no image of a known format") from fault
-    except Exception as fault:
-        # Pillow's decoders raise whatever the broken bytes lead them to.
-        raise OSError(getattr(fault, "strerror", None) or f"{type(fault).__name__}: {fault}") from fault
-
-
-def in_threads(read: Callable[[int], Result], n: int) -> Generator[Result, None, None]:
-    """What `read` makes of 0..n-1, in order, by as many threads as torch may use; its first error ends them all."""
-    blocks = [range(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
-    pool = ThreadPoolExecutor(torch.get_num_threads())
-    try:
-        for results in pool.map(lambda block: [read(i) for i in block], blocks):
-            yield from results
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _check_channels(present: int, form: Form) -> None:
@@ -117,29 +93,92 @@ def _check_channels(present: int, form: Form) -> None:
 
 
 def _read(files: Files, form: Form) -> Part:
+    """The images of files: mapped from the store, with all that are read together with them, or in memory."""
     if form.size is None:
         raise ValueError("`image_size` must be given for a data set of files, whose images may differ in size")
-    size, n = form.size, len(files)
-    pixels = np.empty((n, 3, size, size), dtype=np.uint8)
+    whole = files.whole or files.paths
+    stored = _stored(whole, form, form.size)
+    if stored is None:
+        pixels = np.empty((len(files), 3, form.size, form.size), dtype=np.uint8)
+        unreadable = _fill(files.paths, form, pixels)
+        rows = [i for i in range(len(files)) if i not in unreadable]
+        _check_classes(files, rows)
+        # Closed up in place: a second copy may not fit in memory.
+        for place, i in enumerate(rows if unreadable else ()):
+            pixels[place] = pixels[i]
+        return Part(torch.from_numpy(pixels[: len(rows)]), files.labels[rows])
+    images, unreadable, key = stored
+    place_of = {path: i for i, path in enumerate(whole)}
+    places = [place_of[path] for path in files.paths]
+    kept = [i for i, place in enumerate(places) if place not in unreadable]
+    _check_classes(files, kept)
+    rows = [places[i] for i in kept]
+    is_all = rows == list(range(len(whole)))
+    return Part(images, files.labels[kept], rows=None if is_all else torch.tensor(rows), key=key)
+
+
+def _stored(paths: Sequence[Path], form: Form, size: int) -> tuple[Tensor, frozenset[int], str] | None:
+    """The images of files from the store, which of them are unreadable, and their key; None without a store.
+
+    They are found again by the names, sizes and times of the files, and the form.
+    """
+    disk = store.shared()
+    if disk is None:
+        return None
+    shape = (len(paths), 3, size, size)
+
+    def fill(content: store.Bytes, advance: Callable[[float], None]) -> dict[str, list[int]]:
+        return {"unreadable": sorted(_fill(paths, form, content.reshape(shape), advance, store.n_cores()))}
+
+    key = (_signature(paths), repr(form), PIL.__version__)
+    found = disk.get("pixels", key, prod(shape), f"{len(paths)} images of {size} pixels a side", fill)
+    if found is None:
+        return None
+    pixels = torch.from_numpy(found.content).reshape(shape)
+    return pixels, frozenset(found.notes["unreadable"]), fingerprint_of(key)
+
+
+def _fill(
+    paths: Sequence[Path],
+    form: Form,
+    pixels: np.ndarray[Any, np.dtype[np.uint8]],
+    advance: Callable[[float], None] = lambda done: None,
+    n_threads: int | None = None,
+) -> frozenset[int]:
+    """Read files into `pixels` (n, 3, size, size); which of them cannot be read."""
+    size = pixels.shape[-1]
 
     def fill(i: int) -> bool:
         try:
-            image = read(files.paths[i])
+            image = decoding.read(paths[i])
         except OSError as fault:
             if form.skip_unreadable:
                 return False
             remedy = "mend or remove it, or set `skip_unreadable: true` to leave such files out"
-            raise SetupError(f"{files.paths[i]}: cannot be read as an image ({fault}); {remedy}") from fault
-        pixels[i] = np.asarray(_fitted(image, size, form.resize)).transpose(2, 0, 1)
+            raise SetupError(f"{paths[i]}: cannot be read as an image ({fault}); {remedy}") from fault
+        pixels[i] = np.asarray(decoding.fitted(image, size, form.resize)).transpose(2, 0, 1)
         return True
 
-    kept = [i for i, filled in enumerate(in_threads(fill, n)) if filled]
-    _check_classes(files, kept)
-    if len(kept) < n:
-        # Closed up in place: a second copy may not fit in memory.
-        for place, i in enumerate(kept):
-            pixels[place] = pixels[i]
-    return Part(torch.from_numpy(pixels[: len(kept)]), files.labels[kept])
+    unreadable = []
+    for i, filled in enumerate(decoding.in_threads(fill, len(paths), n_threads)):
+        advance((i + 1) / len(paths))
+        if not filled:
+            unreadable.append(i)
+    return frozenset(unreadable)
+
+
+def _signature(paths: Sequence[Path]) -> str:
+    """What identifies files without reading them: their names from their common folder on, sizes and times."""
+    folder = os.path.commonpath([path.parent.absolute() for path in paths])
+    digest = hashlib.blake2b(digest_size=16)
+    for path in paths:
+        try:
+            status = path.stat()
+            found = f"{status.st_size} {status.st_mtime_ns}"
+        except OSError:
+            found = "missing"
+        digest.update(f"{os.path.relpath(path.absolute(), folder)}\0{found}\0".encode())
+    return digest.hexdigest()
 
 
 def _check_classes(files: Files, kept: Sequence[int]) -> None:
@@ -150,50 +189,52 @@ def _check_classes(files: Files, kept: Sequence[int]) -> None:
             raise SetupError(f"{path}: neither this file nor any other of its class can be read as an image")
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode in ("I", "F"):
-        raise OSError(f"mode {image.mode} has no fixed range of values, so it is no picture")
-    if image.mode.startswith("I;16"):
-        # Pillow would clip 16 bits to 8, which leaves a white image.
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    return image.convert("RGB")
+def _resized(part: Part, form: Form) -> tuple[Tensor, str]:
+    """The images of a part's pool with both sides as `form` says, and their key; the same where they are so already.
 
-
-def _fitted(image: Image.Image, size: int, resize: str) -> Image.Image:
-    """An image with both sides of `size` pixels."""
-    if resize == "squash":
-        return image.resize((size, size), Image.Resampling.BILINEAR)
-    width, height, left, top = _middle(image.width, image.height, size)
-    # Only what will be kept is computed: the box is the middle as it lies in the image before scaling.
-    x, y = image.width / width, image.height / height
-    box = (left * x, top * y, (left + size) * x, (top + size) * y)
-    return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
-
-
-def _resized(images: Tensor, form: Form) -> Tensor:
-    """Images (n, c, h, w) with both sides as `form` says; the same tensor where they are so already."""
-    n, channels, height, width = images.shape
+    From the store where they are many.
+    """
+    channels, height, width = part.shape
     size = form.size
     if size is None or (height, width) == (size, size):
-        return images
-    across, down, left, top = _middle(width, height, size) if form.resize == "crop" else (size, size, 0, 0)
-    result = images.new_empty(n, channels, size, size)
-    for batch in _batches(images):
+        return part.pool, ""
+    shape, dtype = (len(part.pool), channels, size, size), part.pool.dtype
+    n_bytes = prod(shape) * dtype.itemsize
+    disk = store.shared() if n_bytes >= LEAST_BYTES else None
+    key = (part.key, size, form.resize, torch.__version__)
+
+    def fill(content: store.Bytes, advance: Callable[[float], None]) -> None:
+        with all_cores():
+            _resize(part.pool, form, torch.from_numpy(content).view(dtype).reshape(shape), advance)
+
+    found = None
+    if disk is not None:
+        found = disk.get("pixels", key, n_bytes, f"{shape[0]} images of {size} pixels a side", fill)
+    if found is not None:
+        return torch.from_numpy(found.content).view(dtype).reshape(shape), fingerprint_of(key)
+    result = part.pool.new_empty(shape)
+    _resize(part.pool, form, result)
+    return result, fingerprint_of(key)
+
+
+def _resize(images: Tensor, form: Form, result: Tensor, advance: Callable[[float], None] = lambda done: None) -> None:
+    """Put images (n, c, h, w) into `result`, (n, c, size, size)."""
+    height, width = images.shape[2:]
+    size = result.shape[-1]
+    across, down, left, top = decoding.middle(width, height, size) if form.resize == "crop" else (size, size, 0, 0)
+    for batch in _batches(len(images), images[0].numel()):
         scaled = functional.interpolate(images[batch].float(), (down, across), mode="bilinear", antialias=True)
         middle = scaled[:, :, top : top + size, left : left + size]
         result[batch] = middle if images.is_floating_point() else middle.round()
-    return result
+        advance(batch.stop / len(images))
 
 
-def _batches(images: Tensor) -> Iterator[slice]:
-    n = max(1, BATCH // images[0].numel())
-    return (slice(start, start + n) for start in range(0, len(images), n))
+def fingerprint_of(key: Sequence[object]) -> str:
+    """A hash of what images depend on."""
+    return hashlib.blake2b(repr(key).encode(), digest_size=16).hexdigest()
 
 
-def _middle(width: int, height: int, size: int) -> tuple[int, int, int, int]:
-    """Width and height when the shorter of them is `size`; left and top of the middle `size` pixels a side of that."""
-    shorter = min(width, height)
-    width, height = size * width // shorter, size * height // shorter
-    return width, height, round((width - size) / 2), round((height - size) / 2)
+def _batches(n: int, n_values: int) -> Iterator[slice]:
+    """Slices of n images of so many values each."""
+    step = max(1, BATCH // n_values)
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables import images, preparation
+from trainables import decoding, images, preparation
 from trainables.hyperparameters import Config
 from trainables.inputs import Input
 from trainables.splits import Part, SearchData
@@ -114,7 +114,7 @@ def features(model: TransferModel, part: Part) -> Array:
     model.eval()
     with torch.inference_mode():
         starts = range(0, len(part), BATCH_SIZE)
-        batches = [model.features(part.images[start : start + BATCH_SIZE]).flatten(1) for start in starts]
+        batches = [model.features(part.batch(slice(start, start + BATCH_SIZE))).flatten(1) for start in starts]
     return _array(torch.cat(batches)).astype(np.float32)
 
 
@@ -159,7 +159,7 @@ def read(path: Path, shape: tuple[int, int, int], config: Config) -> Tensor:
     Brought to its size as `resize` says. A ValueError where it cannot be read, or the size is no square.
     """
     try:
-        pixels = np.asarray(images.read(path)).transpose(2, 0, 1).copy()
+        pixels = np.asarray(decoding.read(path)).transpose(2, 0, 1).copy()
     except OSError as fault:
         raise ValueError(f"cannot be read as an image: {fault}") from fault
     channels, height, width = shape
@@ -194,7 +194,7 @@ def mistakes(trainable: Trainable, part: Part, classes: Sequence[str]) -> dict[s
     top = probabilities[shown].topk(min(TOP, len(classes)), dim=1)
     names = np.array(classes)
     return {
-        "images": _thumbnails(part.images[shown.to(part.images.device)].cpu()),
+        "images": _thumbnails(part.batch(shown.to(part.labels.device)).cpu()),
         "true": names[labels[shown].numpy()],
         "top": names[top.indices.numpy()],
         "probabilities": top.values.numpy().astype(np.float32),

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables import images
+from trainables import decoding
 from trainables.splits import Part, Source
 
 
@@ -32,12 +32,12 @@ def looks(source: Source) -> Iterator[Look | str]:
     """A look at each image, in order; the reason in words where a file cannot be read."""
     if isinstance(source, Part):
         return (_of_pixels(image.numpy()) for image in source.images.cpu())
-    return images.in_threads(lambda i: _of_file(source.paths[i]), len(source))
+    return decoding.in_threads(lambda i: _of_file(source.paths[i]), len(source))
 
 
 def _of_file(path: Path) -> Look | str:
     try:
-        image = images.read(path)
+        image = decoding.read(path)
     except OSError as fault:
         return str(fault)
     red, green, blue = (band.tobytes() for band in image.split())

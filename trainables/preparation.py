@@ -7,7 +7,7 @@ of the last form that was asked for once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -67,7 +67,7 @@ class Preparation:
         self._name = dataset.name
         self._mapping = _mapping(dataset.classes, groups)
         self.classes = tuple(groups) if groups else dataset.classes
-        source = self.grouped(dataset.training())
+        source = self.grouped(dataset.training()).as_whole()
         if first is not None and first.dataset.name == dataset.name:
             _check_apart(first.dataset, source)
         try:
@@ -144,7 +144,7 @@ def _grouped(source: Source, mapping: torch.Tensor | None) -> Source:
         return source
     labels = mapping[source.labels]
     chosen = (labels >= 0).nonzero().squeeze(1).tolist()
-    return replace(source.take(chosen), labels=labels[chosen])
+    return source.take(chosen).relabelled(labels[chosen])
 
 
 def _check_apart(first: DataSet, source: Source) -> None:

@@ -5,34 +5,43 @@ The cut is stratified and takes validation out of the training part; it never as
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from sklearn.model_selection import StratifiedKFold, train_test_split
 from torch import Tensor
 
 
-@dataclass(frozen=True, eq=False)
 class Part:
-    """Some images with their labels, in memory; a ValueError where they do not fit each other."""
+    """Some images with their labels: in memory, or some rows of what lies in a store on disk.
 
-    images: Tensor
-    """(n, channels, height, width): uint8, where 255 is full brightness, or float32, where 1 is."""
-    labels: Tensor
-    """int64, (n,): the index of each image's class."""
+    Go through the images by `batch`: `images` brings all of them into memory.
+    """
 
-    def __post_init__(self) -> None:
-        images, labels = self.images, self.labels
+    def __init__(self, images: Tensor, labels: Tensor, *, rows: Tensor | None = None, key: str = "") -> None:
+        """Of `images` (m, channels, height, width) those at `rows`, int64 (n,), or all in order, where m is n.
+
+        Images are uint8, where 255 is full brightness, or float32, where 1 is. `labels`, int64 (n,), are the
+        indices of their classes. `key` identifies the m images among all there are; without one, their
+        content does. A ValueError where these do not fit each other.
+        """
         if images.ndim != 4 or images.dtype not in (torch.float32, torch.uint8):
             expected = "float32 or uint8 (n, channels, height, width)"
             raise ValueError(f"`images` must be {expected}, but are {_described(images)}")
-        _check_labels(labels, len(images))
+        _check_labels(labels, len(images if rows is None else rows))
         if images.device != labels.device:
             raise ValueError(f"`images` lie on {images.device}, but `labels` on {labels.device}")
+        self.pool = images
+        """(m, channels, height, width): the images of which these are some, or all."""
+        self.labels = labels
+        self.rows = rows
+        self._key = key
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -40,18 +49,45 @@ class Part:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of one image."""
-        channels, height, width = self.images.shape[1:]
+        channels, height, width = self.pool.shape[1:]
         return channels, height, width
+
+    @cached_property
+    def images(self) -> Tensor:
+        """(n, channels, height, width): all images, in memory."""
+        return self.pool if self.rows is None else self.pool[self.rows]
+
+    @cached_property
+    def key(self) -> str:
+        """What identifies the images of `pool` among all there are."""
+        return self._key or fingerprint(self.pool)
+
+    def batch(self, index: Tensor | slice) -> Tensor:
+        """The images at `index`, (k, channels, height, width)."""
+        return self.pool[index] if self.rows is None else self.pool[self.rows[index]]
 
     def to(self, device: str | torch.device) -> Part:
         """The same part on a device; this very one where it lies there already."""
-        images, labels = self.images.to(device), self.labels.to(device)
-        return self if images is self.images and labels is self.labels else Part(images, labels)
+        device = torch.empty(0, device=device).device  # cuda becomes cuda:0
+        if self.pool.device == device:
+            return self
+        key = self.key if self.rows is None else f"{self.key}/{fingerprint(self.rows)}"
+        return Part(self.images.to(device), self.labels.to(device), key=key)
 
     def take(self, indices: Sequence[int]) -> Part:
-        """A copy of the images at `indices`, in that order."""
+        """The images at `indices`, in that order; a copy of them, but for those in a store."""
         chosen = torch.as_tensor(indices, dtype=torch.int64)
-        return Part(self.images[chosen], self.labels[chosen])
+        if self.rows is None:
+            return Part(self.pool[chosen], self.labels[chosen])
+        return Part(self.pool, self.labels[chosen], rows=self.rows[chosen], key=self._key)
+
+    def relabelled(self, labels: Tensor) -> Part:
+        """The same images with other labels, (n,)."""
+        return Part(self.pool, labels, rows=self.rows, key=self._key)
+
+    def as_whole(self) -> Part:
+        """This part, which is in memory already."""
+        return self
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +97,8 @@ class Files:
     paths: tuple[Path, ...]
     labels: Tensor
     """int64, (n,): the index of each image's class."""
+    whole: tuple[Path, ...] = ()
+    """The files of which these are some, and which may be read with them, once for all parts; none where empty."""
 
     def __post_init__(self) -> None:
         _check_labels(self.labels, len(self.paths))
@@ -70,7 +108,16 @@ class Files:
 
     def take(self, indices: Sequence[int]) -> Files:
         """The files at `indices`, in that order."""
-        return Files(tuple(self.paths[i] for i in indices), self.labels[torch.as_tensor(indices, dtype=torch.int64)])
+        chosen = tuple(self.paths[i] for i in indices)
+        return Files(chosen, self.labels[torch.as_tensor(indices, dtype=torch.int64)], self.whole)
+
+    def relabelled(self, labels: Tensor) -> Files:
+        """The same files with other labels, (n,)."""
+        return Files(self.paths, labels, self.whole)
+
+    def as_whole(self) -> Files:
+        """The same files, to be read together whichever of them are taken."""
+        return Files(self.paths, self.labels, self.paths)
 
 
 Source = Part | Files
@@ -183,6 +230,14 @@ def cut(labels: Tensor, *, n_cut: int, seed: int, classes: Sequence[str]) -> tup
     _check_counts(labels, classes, needed, f"to cut {n_cut} off, stratified", "; a cut nearer to one half needs fewer")
     kept, cut_off = train_test_split(range(n), test_size=n_cut, stratify=labels.cpu().numpy(), random_state=seed)
     return sorted(kept), sorted(cut_off)
+
+
+def fingerprint(tensor: Tensor) -> str:
+    """What identifies a tensor by its content, as a hash."""
+    digest = hashlib.blake2b(f"{tensor.dtype} {tuple(tensor.shape)}".encode(), digest_size=16)
+    content: Any = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    digest.update(content)
+    return digest.hexdigest()
 
 
 def _check_counts(labels: Tensor, classes: Sequence[str], needed: int, purpose: str, remedy: str = "") -> None:

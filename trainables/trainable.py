@@ -66,6 +66,7 @@ class TransferModel(nn.Module):
         if list(stages)[len(stages) - len(self.classifier) :] != list(self.classifier):
             raise ValueError(f"the classifier must be the last of the stages, but is {', '.join(self.classifier)}")
         self._frozen: frozenset[str] = frozenset()
+        self._settled: frozenset[str] = frozenset()
         # Not in the state: they follow from the data set or the model, never from training.
         self.register_buffer("mean", torch.zeros(1, 1, 1, 1), persistent=False)
         self.register_buffer("std", torch.ones(1, 1, 1, 1), persistent=False)
@@ -109,6 +110,15 @@ class TransferModel(nn.Module):
         names = list(self.stages)
         return next((i for i, name in enumerate(names) if name not in self._frozen), len(names))
 
+    @property
+    def settled(self) -> frozenset[str]:
+        """The names of the stages whose weights are alike in every trial: of a file, and never trained since."""
+        return self._settled
+
+    def settle(self) -> None:
+        """Say that the weights of all stages, as they are now, are those of a file."""
+        self._settled = frozenset(self.stages)
+
     def freeze(self, names: Iterable[str]) -> None:
         """Freeze exactly the named stages (`head` is one of the names): all others train.
 
@@ -124,6 +134,7 @@ class TransferModel(nn.Module):
             named = ", ".join(name for name in parts if name in frozen)
             raise SetupError(f"nothing is left to train: {named} would be frozen, and the rest has no weights")
         self._frozen = frozen
+        self._settled &= frozen
         for name, part in parts.items():
             part.requires_grad_(name not in frozen)
         self.train(self.training)

@@ -177,10 +177,10 @@ class Training:
     def _samples(self, model: TransferModel, part: Part, first_stage: int) -> Samples:
         """What enters stage number `first_stage` of a part, those before it being frozen."""
         if first_stage == 0:
-            return Samples(part.images, part.labels)
+            return Samples(part.pool, part.labels, part.rows)
         fingerprint = self._fingerprint(model, first_stage)
-        bf16 = self._method.bf16
-        return Samples(features.SHARED.of(model, part, first_stage, fingerprint, bf16=bf16), part.labels)
+        values, rows = features.SHARED.of(model, part, first_stage, fingerprint, bf16=self._method.bf16)
+        return Samples(values, part.labels, rows)
 
 
 def _forward(model: TransferModel, first_stage: int, bf16: bool, inputs: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ PLENTY = 2**30
 
 
 def of(store: features.Store, model: TransferModel, part: Part, n_stages: int = 2) -> torch.Tensor:
-    return store.of(model, part, n_stages, features.fingerprint(model, n_stages))
+    return store.of(model, part, n_stages, features.fingerprint(model, n_stages)).values
 
 
 def times_seen(model: TransferModel, part: Part, store: features.Store, n_stages: int = 2) -> float:
@@ -78,7 +78,7 @@ def test_stages_of_another_form_with_the_same_weights_have_features_of_their_own
 def test_features_in_half_the_precision_are_kept_apart() -> None:
     store, model, part = features.Store(PLENTY), toys.pretrained(), toys.part(9, seed=0)
     fingerprint = features.fingerprint(model, 2)
-    full, half = (store.of(model, part, 2, fingerprint, bf16=bf16) for bf16 in (False, True))
+    full, half = (store.of(model, part, 2, fingerprint, bf16=bf16).values for bf16 in (False, True))
     assert full.dtype == half.dtype == torch.float32
     assert not torch.equal(full, half)
     torch.testing.assert_close(full, half, rtol=0.05, atol=0.05)

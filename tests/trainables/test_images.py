@@ -9,7 +9,8 @@ from torch.testing import assert_close
 
 from tests.trainables.datasets.pictures import files, picture, saved
 from trainables import vision
-from trainables.images import BATCH, Form, load, read, statistics
+from trainables.decoding import read
+from trainables.images import BATCH, Form, load, statistics
 from trainables.splits import Files, Part
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)

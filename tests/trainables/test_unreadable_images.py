@@ -6,8 +6,9 @@ import torch
 from PIL import Image
 
 from tests.trainables.datasets.pictures import broken, files, picture, saved
+from trainables.decoding import in_threads
 from trainables.faults import SetupError
-from trainables.images import Form, in_threads, load
+from trainables.images import Form, load
 from trainables.splits import Files
 
 

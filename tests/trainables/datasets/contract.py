@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from trainables import images
+from trainables import decoding, images
 from trainables.faults import SetupError
 from trainables.heldout import held_out
 from trainables.splits import DataSet, Files, Source, split
@@ -151,7 +151,7 @@ def contents(source: Source) -> set[str]:
 def digests(source: Source) -> list[str]:
     """For each image, a hash of its decoded pixels."""
     if isinstance(source, Files):
-        return [_digest(image.tobytes(), image.size) for image in map(images.read, source.paths)]
+        return [_digest(image.tobytes(), image.size) for image in map(decoding.read, source.paths)]
     return [_digest(image.numpy().tobytes(), image.shape) for image in source.images]
 
 
