@@ -307,6 +307,23 @@ def fetch(model: str | None, dataset: str | None, options: tuple[str, ...], fold
 
 
 @app.command()
+@click.option("--clear", is_flag=True, help="Delete all of it.")
+@click.option("--remove", metavar="ENTRY", help="Delete one entry, by its name.")
+def cache(clear: bool, remove: str | None) -> None:
+    """List the decoded images and features that are kept on disk ($HPO_CACHE), or delete them.
+
+    What is deleted is computed again when it is needed. $HPO_CACHE_GB limits the size, HPO_CACHE=off turns it off.
+    """
+    from hpo import cache
+
+    if clear or remove is not None:
+        click.echo(cache.clear(remove))
+        return
+    for line in cache.lines():
+        click.echo(line)
+
+
+@app.command()
 @click.argument("name")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
 @studies_option
@@ -323,7 +340,10 @@ def _searching(folder: Path, budget: Budget, quiet: bool) -> Iterator[Any]:
     """Show the progress of a search; make Ctrl-C end it with the command that resumes it, a second one at once."""
     from rich.console import Console
 
+    from hpo import cache
     from hpo.progress import Lines, Screen
+
+    cache.check()
 
     def interrupt(number: int, frame: object) -> None:
         signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))

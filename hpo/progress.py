@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from hpo import cache
 from hpo.history import Event, History, State, Trial, configuration
 from hpo.ledger import Ledger
 from hpo.study import Budget
@@ -93,8 +94,11 @@ class Screen:
         for row in self._running:
             table.add_row(*row)
         elapsed, left = self._clock()
+        preparing = cache.under_way()
         clock = f"time     {duration(elapsed)}" + (f", about {duration(left)} left" if left is not None else "")
-        return Group(table, *(Text(line, no_wrap=True, overflow="ellipsis") for line in (*self._summary, clock)))
+        return Group(
+            table, *(Text(line, no_wrap=True, overflow="ellipsis") for line in (*self._summary, *preparing, clock))
+        )
 
 
 def _running(history: History) -> tuple[tuple[str, ...], ...]:

@@ -73,7 +73,7 @@ class Store:
 
     def __init__(self, folder: Path, limit_bytes: float) -> None:
         self.folder = folder
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
 
     def get(self, kind: str, key: Sequence[object], n_bytes: int, words: str, fill: Fill) -> Found | None:
         """The entry of `kind` for `key`, of `n_bytes`; computed by `fill` where it is not there.
@@ -100,7 +100,7 @@ class Store:
         with contextlib.suppress(OSError):
             folder = next(path for path in (self.folder, *self.folder.parents) if path.exists())
             reusable = sum(entry.n_bytes for entry in self.entries())
-            return n_bytes <= min(self._limit_bytes, shutil.disk_usage(folder).free + reusable - SPARE_BYTES)
+            return n_bytes <= min(self.limit_bytes, shutil.disk_usage(folder).free + reusable - SPARE_BYTES)
         return False
 
     def entries(self) -> list[Entry]:
@@ -134,7 +134,7 @@ class Store:
         if not about_path.exists():
             return None
         about = _read(about_path)
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, KeyError):
             if about["version"] == VERSION and path.stat().st_size == max(n_bytes, 1):
                 content = np.memmap(path, dtype=np.uint8, mode="c", shape=(n_bytes,)) if n_bytes else _nothing()
                 if _sums(content) == about["sums"]:
@@ -171,7 +171,7 @@ class Store:
         entries = self.entries()
         free = shutil.disk_usage(self.folder).free - SPARE_BYTES
         total = sum(entry.n_bytes for entry in entries)
-        while entries and (total + n_bytes > self._limit_bytes or n_bytes > free):
+        while entries and (total + n_bytes > self.limit_bytes or n_bytes > free):
             entry = entries.pop()
             self.remove(entry.name)
             total, free = total - entry.n_bytes, free + entry.n_bytes

@@ -1,0 +1,186 @@
+"""Images and features from the store: computed once, by the files and weights that they depend on, and the same."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.trainables.datasets.pictures import picture, saved
+from tests.trainables.watching import counted
+from trainables import decoding, features, images, training
+from trainables.faults import SetupError
+from trainables.images import Form
+from trainables.splits import Files, Part, SearchData
+from trainables.trainable import TransferModel
+
+N = 24
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HPO_CACHE", str(tmp_path / "store"))
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Files:
+    (tmp_path / "pictures").mkdir()
+    files = saved(tmp_path / "pictures", *(picture(i, (20, 16)) for i in range(N)))
+    return Files(files.paths, torch.arange(N) % 3)
+
+
+@contextmanager
+def without_files(source: Files) -> Iterator[None]:
+    """While inside, none of the files can be decoded, but each is as old and as long as it was."""
+    contents = [(path, path.read_bytes(), path.stat()) for path in source.paths]
+    for path, content, status in contents:
+        path.write_bytes(bytes(len(content)))
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    yield
+    for path, content, status in contents:
+        path.write_bytes(content)
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize("form", [Form(8), Form(8, resize="squash")])
+def test_files_are_decoded_once_whatever_is_taken_of_them_later(source: Files, form: Form) -> None:
+    expected = torch.stack([images.load(Files((path,), torch.tensor([0])), form).images[0] for path in source.paths])
+    assert torch.equal(images.load(source, form).images, expected)
+    with without_files(source):
+        whole = source.as_whole()
+        assert torch.equal(images.load(whole, form).images, expected)
+        for indices in ([5, 2, 11], [0], list(range(1, N))):
+            part = images.load(whole.take(indices), form)
+            assert torch.equal(part.images, expected[indices])
+            assert torch.equal(part.batch(torch.tensor([0])), expected[indices[:1]])
+            assert torch.equal(part.labels, source.labels[indices])
+            again = part.take([0])
+            assert torch.equal(again.images, expected[indices[:1]])
+
+
+def test_parts_of_one_source_share_its_images(source: Files) -> None:
+    one, other = (images.load(source.as_whole().take(rows), Form(8)) for rows in ([1, 2], [0, 3]))
+    assert one.key == other.key
+    assert (len(one.pool), len(one)) == (N, 2)
+
+
+def test_a_changed_file_another_size_or_another_file_is_decoded_anew(source: Files) -> None:
+    first = images.load(source, Form(8)).images.clone()
+    picture(99, (20, 16)).save(source.paths[3])
+    changed = images.load(source, Form(8)).images
+    assert [i for i in range(N) if not torch.equal(first[i], changed[i])] == [3]
+    assert images.load(source, Form(9)).shape == (3, 9, 9)
+    assert len(images.load(Files(source.paths[1:], source.labels[1:]), Form(8))) == N - 1
+
+
+def test_unreadable_files_are_left_out_of_each_part_or_refused_again_and_again(source: Files) -> None:
+    source.paths[3].write_bytes(b"no image")
+    for _ in range(2):
+        with pytest.raises(SetupError, match=source.paths[3].name):
+            images.load(source.as_whole().take([0, 1]), Form(8))
+        part = images.load(source.as_whole().take([1, 3, 5, 6]), Form(8, skip_unreadable=True))
+        assert torch.equal(part.labels, source.labels[[1, 5, 6]])
+        assert torch.equal(part.images[1], images.load(Files(source.paths[5:6], torch.tensor([0])), Form(8)).images[0])
+
+
+def test_many_images_that_are_resized_are_resized_once(monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
+    monkeypatch.setattr(images, "LEAST_BYTES", 0)
+    part = Part(torch.randint(256, (5, 1, 8, 8), dtype=torch.uint8), torch.zeros(5, dtype=torch.int64))
+    resized = images.load(part, Form(16, channels=3))
+    assert len(list(store.glob("*.bin"))) == 1
+    again = images.load(Part(part.images.clone(), part.labels), Form(16, channels=3))
+    assert len(list(store.glob("*.bin"))) == 1
+    assert torch.equal(resized.images, again.images)
+    assert resized.key == again.key != images.load(part, Form(16)).key
+    images.load(Part(part.images + 1, part.labels), Form(16, channels=3))
+    assert len(list(store.glob("*.bin"))) == 2
+
+
+def model(seed: int = 0) -> TransferModel:
+    torch.manual_seed(seed)
+    first = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+    second = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten())
+    made = TransferModel({"first": first, "second": second}, nn.Linear(16, 3))
+    made.settle()
+    return made
+
+
+def computed(made: TransferModel, part: Part) -> tuple[Tensor, float]:
+    """The features of a part, and how many batches went through the first stage for them."""
+    store = features.Store(2**20)
+    with counted(made) as counts:
+        values, rows = store.of(made, part, 2, features.fingerprint(made, 2))
+    return (values if rows is None else values[rows]), counts["first"]
+
+
+def test_features_of_weights_from_a_file_are_computed_once_for_all_parts_and_processes(source: Files) -> None:
+    parts = [images.load(source.as_whole().take(rows), Form(8)) for rows in ([1, 2, 9], [0, 3])]
+    (first, n_first), (second, n_second) = (computed(model(), part) for part in parts)
+    assert (n_first, n_second) == (N, 0)
+    with torch.no_grad():
+        for part, found in zip(parts, (first, second), strict=True):
+            torch.testing.assert_close(found, model().eval().features(part.images))
+    assert computed(model(1), parts[0])[1] == N
+
+
+def test_features_of_stages_that_a_trial_trained_are_kept_in_memory_alone(source: Files, store: Path) -> None:
+    part = images.load(source.as_whole(), Form(8))
+    trained = model()
+    trained.freeze(["second"])  # the first stage may train
+    trained.freeze(["first", "second"])
+    n_entries = len(list(store.glob("*.bin")))
+    values, rows = features.Store(2**20).of(trained, part, 2, features.fingerprint(trained, 2))
+    assert (len(values), rows) == (N, None)
+    assert len(list(store.glob("*.bin"))) == n_entries
+
+
+def test_a_full_disk_costs_time_but_no_result(
+    source: Files, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = computed(model(), images.load(source, Form(8)))[0]
+    place = source.paths[0].parent / "a file, no folder"
+    place.touch()
+    monkeypatch.setenv("HPO_CACHE", str(place))
+    found, times = computed(model(), images.load(source, Form(8)))
+    assert torch.equal(found, expected)
+    assert times == N
+    assert "they stay in memory" in capsys.readouterr().err
+
+
+def losses(source: Files, frozen: list[str], config: dict[str, object]) -> list[float]:
+    """What three epochs report."""
+    cut = source.as_whole()
+    train, validation = (images.load(cut.take(rows), Form(8)) for rows in (range(0, N, 2), range(1, N, 2)))
+    made = model()
+    made.freeze(frozen)
+    torch.manual_seed(5)
+    config = {"lr": 0.1, "batch_size": 5, **config}
+    trained = training.build(config, made, SearchData(train, validation, ("a", "b", "c")), "cpu")  # type: ignore[arg-type]
+    return [value for _ in range(3) for value in trained.step().values()]
+
+
+@pytest.mark.parametrize("frozen", [["first", "second"], ["first"], []])
+@pytest.mark.parametrize("config", [{}, {"precision": "bf16"}, {"augmentation": "flip_rotation"}])
+def test_with_the_store_and_without_it_a_training_reports_the_same(
+    source: Files, monkeypatch: pytest.MonkeyPatch, frozen: list[str], config: dict[str, object]
+) -> None:
+    with_store = [losses(source, frozen, config) for _ in range(2)]
+    monkeypatch.setenv("HPO_CACHE", "off")
+    monkeypatch.setattr(features.SHARED, "fits", lambda *arguments: False)  # nor in memory: every image each time
+    without = losses(source, frozen, config)
+    for found in with_store:
+        assert found == pytest.approx(without, abs=1e-5 if "precision" not in config else 1e-2)
+
+
+def test_the_files_that_are_read_together_are_never_those_of_the_held_out_part(source: Files) -> None:
+    taken = source.take([1, 2])
+    with without_files(Files(source.paths[3:], source.labels[3:])):
+        assert len(images.load(taken, Form(8))) == 2
+        assert len(images.load(taken.as_whole().take([0]), Form(8))) == 1
+    assert decoding.read(source.paths[0]).size == (20, 16)
