@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,9 @@ class Builder:
     """Builds the trainables of one slot, and holds what they share."""
 
     def __init__(self, job: Job, device: str) -> None:
+        # Read when torch is imported. Threads that spin while they wait for each other make an epoch several
+        # times as long wherever other work shares the cores.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         self._job = job
         self._device = device
         self._prepared: Preparation | None = None

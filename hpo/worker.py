@@ -23,9 +23,6 @@ class Worker:
     """Trains the trials of one slot, one after another."""
 
     def __init__(self, job: Job, checkpoints: Path, device: str) -> None:
-        # Read when torch is imported. Threads that spin while they wait for each other make an epoch several
-        # times as long wherever other work shares the cores.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         self._job = job
         self._checkpoints = Checkpoints(checkpoints)
         self._builder = Builder(job, device)

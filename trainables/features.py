@@ -176,7 +176,6 @@ def _compute(
     with torch.no_grad(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
         for start in range(0, len(values), BATCH_SIZE):
             batch = slice(start, min(start + BATCH_SIZE, len(values)))
-            inputs = model.inputs(images(batch).to(device)).contiguous(memory_format=torch.channels_last)
-            values[batch] = model.between(inputs, 0, n_stages)
+            values[batch] = model.between(model.inputs(images(batch).to(device)), 0, n_stages)
             advance(batch.stop / len(values))
     model.train(training)

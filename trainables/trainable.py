@@ -88,10 +88,10 @@ class TransferModel(nn.Module):
         return self.between(self.inputs(images), 0, len(self.stages))
 
     def inputs(self, images: Tensor) -> Tensor:
-        """What the first stage sees of images: float32, normalised."""
+        """What the first stage sees of images: float32, normalised, the channels of a pixel together in memory."""
         if images.dtype == torch.uint8:
             images = images.float().div_(255)
-        return (images - self.mean) / self.std
+        return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
     def between(self, features: Tensor, first: int, last: int) -> Tensor:
         """Features that enter stage number `first`, as they leave the stage before number `last`."""

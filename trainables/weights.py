@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import pickle
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 
@@ -46,6 +47,13 @@ def read(path: str | Path) -> dict[str, Tensor]:
     path = Path(path)
     if not path.is_file():
         raise SetupError(f"`weights` must be none, imagenet or the path of a state dict, but is {str(path)!r}: no file")
+    status = path.stat()
+    return {key: value.clone() for key, value in _kept(path, status.st_size, status.st_mtime_ns).items()}
+
+
+@lru_cache(maxsize=2)
+def _kept(path: Path, size: int, mtime_ns: int) -> dict[str, Tensor]:
+    """The state dict of a file of this size and time: what all trials of a process begin with is read once."""
     try:
         if path.suffix == SAFETENSORS:
             content = _safetensors(path).load_file(path)

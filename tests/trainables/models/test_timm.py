@@ -92,7 +92,7 @@ def test_networks_become_stages_that_compute_what_they_do(name: str, stages: lis
     network = library.create_model(name, num_classes=0).eval()
     image = torch.rand(1, 3, 224, 224)
     with torch.no_grad():
-        assert torch.equal(model.features(image), network(image))
+        torch.testing.assert_close(model.features(image), network(image))  # in another memory format
 
 
 @needs_timm

@@ -32,7 +32,7 @@ class TestFrozenFC(RegimeContract):
 
 class TestFrozenFCAndHead(RegimeContract):
     regime = frozen_fc
-    config: ClassVar[Config] = {"optimizer": "adam", "lr": 0.02, "batch_size": 16, "train_head": False}
+    config: ClassVar[Config] = {"optimizer": "adam", "lr": 0.01, "batch_size": 16, "train_head": False}
     n_last = 12
     accuracy = 0.75
     trains: ClassVar[tuple[tuple[str, ...], ...]] = (("first", "second"),)
