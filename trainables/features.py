@@ -74,13 +74,15 @@ class Store:
         n_bytes = _size(model, part, n_stages) * torch.float32.itemsize
         disk = _disk(model, n_stages)
         if disk is not None and part.labels.device.type == "cpu":
-            return disk.has_room(len(part.pool) * n_bytes)
-        return 2 * len(part) * n_bytes <= self._limit_bytes
+            return disk.has_room(part.n_pool * n_bytes)
+        return 2 * (part.n_pool if part.varied else len(part)) * n_bytes <= self._limit_bytes
 
     def _in_memory(self, model: TransferModel, part: Part, n_stages: int, bf16: bool) -> Features:
-        values = torch.empty((len(part), *_shape(model, part, n_stages)), device=part.labels.device)
-        _compute(model, part.batch, values, n_stages, bf16)
-        return Features(values, None)
+        is_some = part.rows is not None and not part.varied
+        n, images = (len(part), part.batch) if is_some else (part.n_pool, part.of_pool)
+        values = torch.empty((n, *_shape(model, part, n_stages)), device=part.labels.device)
+        _compute(model, images, values, n_stages, bf16)
+        return Features(values, None if is_some else part.rows)
 
     def _on_disk(
         self, model: TransferModel, part: Part, n_stages: int, fingerprint: str, bf16: bool
@@ -92,12 +94,12 @@ class Store:
         key = (part.key, fingerprint, bf16)
         values = self._mapped.get(key)
         if values is None:
-            shape = (len(part.pool), *_shape(model, part, n_stages))
+            shape = (part.n_pool, *_shape(model, part, n_stages))
 
             def fill(content: store.Bytes, advance: Advance) -> None:
                 with all_cores():  # other workers wait for these features, or for none
                     made = torch.from_numpy(content).view(torch.float32).reshape(shape)
-                    _compute(model, lambda index: part.pool[index], made, n_stages, bf16, advance)
+                    _compute(model, part.of_pool, made, n_stages, bf16, advance)
 
             words = f"features of {shape[0]} images, {' x '.join(map(str, shape[1:]))} numbers each"
             found = disk.get("features", key, prod(shape) * torch.float32.itemsize, words, fill)

@@ -24,6 +24,9 @@ class Part:
     Go through the images by `batch`: `images` brings all of them into memory.
     """
 
+    varied = False
+    """Whether `of_pool` gives images in several views, and not as they are."""
+
     def __init__(self, images: Tensor, labels: Tensor, *, rows: Tensor | None = None, key: str = "") -> None:
         """Of `images` (m, channels, height, width) those at `rows`, int64 (n,), or all in order, where m is n.
 
@@ -61,6 +64,15 @@ class Part:
     def key(self) -> str:
         """What identifies the images of `pool` among all there are."""
         return self._key or fingerprint(self.pool)
+
+    @property
+    def n_pool(self) -> int:
+        """How many images `of_pool` goes through: m."""
+        return len(self.pool)
+
+    def of_pool(self, index: slice) -> Tensor:
+        """The images at `index` of the m of which these are some."""
+        return self.pool[index]
 
     def batch(self, index: Tensor | slice) -> Tensor:
         """The images at `index`, (k, channels, height, width)."""

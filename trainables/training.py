@@ -11,18 +11,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables import augment, engine, features, losses, mixing, optimizers
+from trainables import augment, engine, features, losses, mixing, optimizers, views
 from trainables.engine import Forward, Judged, Method, Objective, Samples
+from trainables.faults import SetupError
 from trainables.hyperparameters import Config, choice, whole
 from trainables.seeding import random_state, set_random_state
 from trainables.splits import Part, SearchData
 from trainables.trainable import TransferModel
+from trainables.views import Views
 
 HYPERPARAMETERS = {
     "batch_size": "images a step of the optimizer, a whole number of at least 1; default 64",
     "precision": ["fp32", "bf16", "auto"],
 }
-READS_ALSO = ("trainables.optimizers", "trainables.losses", "trainables.augment", "trainables.mixing")
+READS_ALSO = (
+    "trainables.optimizers",
+    "trainables.losses",
+    "trainables.augment",
+    "trainables.mixing",
+    "trainables.views",
+)
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str, *, lr: str = "lr") -> Training:
@@ -32,8 +40,12 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str, *
     dropout all follow from that. `lr` names the key of the learning rate. A ValueError names a wrong
     value and its key.
     """
-    objective, varies = classification(config, model, len(data.classes))
-    return Training(model, data, method(config, model, objective, device, lr=lr), device, varies=varies)
+    kept = views.views(config, data.train.to(device)) if model.n_frozen_first else None
+    if kept is not None and mixing.mixing(config) is not None:
+        raise ValueError("`augmented_views` goes with no `mixing`: what frozen stages make of mixed images is not kept")
+    objective, varies = classification(config, model, len(data.classes), plain=kept is not None)
+    how = method(config, model, objective, device, lr=lr)
+    return Training(model, data, how, device, varies=varies, views=kept)
 
 
 def classification(
@@ -113,23 +125,36 @@ class Training:
         *,
         varies: bool = False,
         judged: TransferModel | None = None,
+        views: Views | None = None,
     ) -> None:
-        """`varies`: the objective changes images at random. `judged`: the model to validate, if it is another."""
+        """`varies`: the objective changes images at random. `judged`: the model to validate, if it is another.
+
+        `views`: what trains in place of the training part's images as they are. A SetupError where there is no
+        room for what the frozen stages make of them.
+        """
         self.model = judged or model
         self._trained = model
         self._data = data.to(device)
         self._method = method
         self._varies = varies
+        self._views = views
         self._order = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         self._random = random_state(device)
         self._device = device
         self._epoch = 0
         # Over all weights of a network it takes longer than an epoch of its head, and frozen ones do not change.
         self._fingerprint, self._fits = cache(features.fingerprint), cache(features.SHARED.fits)
+        if views is not None and not self._fits(model, views, model.n_frozen_first):
+            raise SetupError(
+                "`augmented_views`: there is no room for what the frozen stages make of so many: ask for fewer",
+                keys=("augmented_views",),
+            )
 
     def step(self) -> Mapping[str, float]:
-        first = 0 if self._varies else self._first_stage(self._trained, self._data.train)
-        samples = self._samples(self._trained, self._data.train, first)
+        first = 0 if self._varies else self._first_stage(self._trained, self._views or self._data.train)
+        samples = self._samples(self._trained, self._views or self._data.train, first)
+        if self._views is not None:
+            samples = Samples(samples.inputs, samples.labels, self._views.draw(self._order))
         set_random_state(self._random, self._device)
         forward = partial(_forward, self._trained, first, self._method.bf16)
         train_loss, train_accuracy = engine.train_epoch(self._trained, forward, samples, self._method, self._order)

@@ -86,7 +86,7 @@ def test_the_learning_rate_stands_under_the_key_that_is_named() -> None:
         ({"label_smoothing": 1}, "`label_smoothing` must be of at least 0 and below 1, but is 1"),
         ({"augmentation": "blur"}, "`augmentation` must be one of none, flip_jitter"),
         ({"mixing": "cutmix"}, "`mixing` must be one of none, mixup, collage, but is 'cutmix'"),
-        ({"precision": "fp16"}, "`precision` must be one of fp32, bf16, but is 'fp16'"),
+        ({"precision": "fp16"}, "`precision` must be one of fp32, bf16, auto, but is 'fp16'"),
     ],
     ids=str,
 )
@@ -233,3 +233,9 @@ def test_a_training_in_half_the_precision_keeps_whole_weights_and_goes_on_exactl
     resumed = build({"precision": "bf16"}, frozen=("first",))
     resumed.load_state_dict(state)
     assert resumed.step() == unbroken.step()
+
+
+def test_auto_computes_as_fp32_does_on_the_cpu() -> None:
+    assert not training.is_bf16({"precision": "auto"}, "cpu")
+    assert not training.is_bf16({}, "cpu")
+    assert training.is_bf16({"precision": "bf16"}, "cpu")

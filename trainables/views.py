@@ -1,0 +1,64 @@
+"""Augmented views that are kept (ground floor of training): some of each image, in place of a new one every epoch.
+
+Frozen stages see a new view of an image in every epoch where augmentation is random, so nothing that they
+make of it can be kept. With a stated number of views an image, drawn once for all trials, it can: each
+epoch picks one of them at random. That is no longer the same training, so it is used only where
+`augmented_views` asks for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+from torch import Tensor
+
+from trainables import augment
+from trainables.hyperparameters import Config, optional
+from trainables.splits import Part
+
+HYPERPARAMETERS = {
+    "augmented_views": "views of each image that are drawn once, so that what frozen stages make of them is kept: "
+    "each epoch sees one of them; at least 1; default none, which draws anew every epoch",
+}
+
+
+class Views(Part):
+    """The images of a part, each in `n` views by a recipe: view number v of image number i is row v * m + i."""
+
+    varied = True
+
+    def __init__(self, part: Part, recipe: augment.Recipe, n: int, key: str) -> None:
+        super().__init__(part.pool, part.labels, rows=part.rows, key=f"{part.key}/{key}")
+        self._recipe = recipe
+        self._n = n
+
+    @property
+    def n_pool(self) -> int:
+        return self._n * len(self.pool)
+
+    def of_pool(self, index: slice) -> Tensor:
+        """float32 of 0..1; the same for the same `index`."""
+        rows = torch.arange(index.start, index.stop)
+        images = self.pool[(rows % len(self.pool)).to(self.pool.device)]
+        if images.dtype == torch.uint8:
+            images = images.float().div_(255)
+        return self._recipe(images, torch.Generator().manual_seed(index.start))
+
+    def draw(self, generator: torch.Generator) -> Tensor:
+        """The rows of one view of each image of the part, int64 (n,), at random."""
+        drawn = torch.randint(self._n, (len(self),), generator=generator).to(self.labels.device)
+        rows = torch.arange(len(self), device=drawn.device) if self.rows is None else self.rows
+        return drawn * len(self.pool) + rows
+
+
+def views(config: Config, part: Part) -> Views | None:
+    """The views that `config` asks for; None where it asks for none. A ValueError names a wrong value and its key."""
+    n, recipe = optional(config, "augmented_views"), augment.recipe(config)
+    if n is None:
+        return None
+    if recipe is None:
+        raise ValueError("`augmented_views` needs an `augmentation` that is not none")
+    settings = sorted((key, config[key]) for key in augment.HYPERPARAMETERS if config.get(key) is not None)
+    digest = hashlib.blake2b(repr((n, settings)).encode(), digest_size=16)
+    return Views(part, recipe, n, digest.hexdigest())
