@@ -25,7 +25,10 @@ class Layer(Protocol):
     def forward(self, values: Tensor) -> Tensor: ...
 
     def backward(self, values: Tensor, gradient: Tensor) -> Tensor | None:
-        """From what entered, and the gradient of what left: that of what entered. Writes those of its parameters."""
+        """From what entered, and the gradient of what left: that of what entered, None where nobody wants it.
+
+        Those of its parameters are written to where they belong. `gradient` may be changed.
+        """
         ...
 
 

@@ -109,9 +109,10 @@ class Lockstep:
             loss, is_right = loss.masked_fill(~counts, 0), is_right & counts
         self._sums[0, :n] += loss.sum(dim=1)
         self._sums[1, :n] += is_right.sum(dim=1)
-        gradient.mul_(share)
+        wanted: Tensor | None = gradient.mul_(share)
         for layer, values in zip(reversed(self._layers), reversed(entered), strict=True):
-            gradient = layer.backward(values, gradient)
+            if wanted is not None:
+                wanted = layer.backward(values, wanted)
         if self._l2 is not None:
             self._stack.penalise(self._l2[:n])
         if self._limits is not None:

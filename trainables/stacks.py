@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +59,8 @@ class Stack:
         self._steps = torch.zeros(len(networks), len(self._like), device=device)
         self._handed = [self._take_over(row) for row in range(len(networks))]
         self._rowwise = device.type == "cpu" and shape[1] >= ROWWISE
+        tables = [self._values, self.gradients, *self._states.values(), self._steps[:, 0]]
+        self._lists = [[[table[row]] for table in tables] for row in range(len(networks))]
         self._numbers: dict[str, Tensor] = {}
         self.refresh()
 
@@ -84,7 +87,8 @@ class Stack:
         """Of parameter number i, the values of all networks, (k, *shape), and where their gradients go."""
         like = self._like[i]
         numbers = slice(self._starts[i], self._starts[i] + like.numel())
-        return self._values[:, numbers].unflatten(1, like.shape), self.gradients[:, numbers].unflatten(1, like.shape)
+        values, gradients = (table[:, numbers].view(-1, *like.shape) for table in (self._values, self.gradients))
+        return values, gradients
 
     @property
     def is_current(self) -> bool:
@@ -140,16 +144,15 @@ class Stack:
             self._sgd(k)
 
     def _update_row(self, row: int) -> None:
-        tables = (self._values, self.gradients, *self._states.values())
-        values, gradients, *states = ([table[row]] for table in tables)
-        numbers = self._rows[row]
-        if self._kind in ("adam", "adamw"):
+        values, gradients, *states, steps = self._lists[row]
+        options: dict[str, Any] = {**self._rows[row], "maximize": False}
+        if "exp_avg" in self._states:
             step = torch._fused_adam_ if self._kind == "adam" else torch._fused_adamw_
-            step(values, gradients, *states, [], [self._steps[row, 0]], amsgrad=False, maximize=False, **numbers)
+            step(values, gradients, states[0], states[1], [], steps, amsgrad=False, **options)
         else:
-            options = {"momentum": 0.0, **numbers, "dampening": 0.0, "nesterov": self._kind == "nag"}
-            buffers = states[0] if states else []
-            torch._fused_sgd_(values, gradients, buffers, **options, maximize=False, is_first_step=False)
+            buffers, momentum = (states[0], options.pop("momentum")) if states else ([], 0.0)
+            options |= {"momentum": momentum, "dampening": 0.0, "nesterov": self._kind == "nag"}
+            torch._fused_sgd_(values, gradients, buffers, is_first_step=False, **options)
 
     def _sgd(self, k: int) -> None:
         values, gradients, numbers = self._values[:k], self.gradients[:k], self._float(k)
