@@ -110,9 +110,14 @@ def spaces() -> None:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option("--study", "name", help="The study's name; <space>-<backend>-<seed> by default.")
 @studies_option
-@click.option("--runner", default="processes", show_default=True, help="processes, inline, or your own.")
+@click.option(
+    "--runner",
+    default="auto",
+    show_default=True,
+    help="auto (fused where only heads train, else processes), fused, processes, inline, or your own.",
+)
 @click.option("--devices", default="auto", show_default=True, help="auto, cpu, or a list such as cuda:0,cuda:1.")
-@click.option("--slots", type=click.IntRange(1), help="Trials at once on each device; on the CPU, one a core.")
+@click.option("--slots", type=click.IntRange(1), help="Trials at once on each device.")
 @click.option("--set", "overrides", multiple=True, metavar="K=V", help="Override a key: space.lr.high=0.5.")
 @click.option("--storage", help="The URL of an Optuna storage, such as sqlite:///study.db; a journal by default.")
 @click.option("--data", help=DATA_HELP)

@@ -72,12 +72,35 @@ def needs_weights(module: str, find: Find) -> bool:
     return _flag(module, "PRETRAINED", find)
 
 
-def _flag(module: str, name: str, find: Find) -> bool:
+def trains(module: str, find: Find) -> str | None:
+    """What a module of a regime declares as `TRAINS`: the one part that trains in every epoch, "head" or "all".
+
+    None where it declares none. A Mistake where it is another word, or the source no Python.
+    """
+    source = _source(find(module))
+    found = None if source is None else _literal(_parsed(source), "TRAINS", source)
+    if found not in (None, "head", "all"):
+        raise Mistake(f'{source}: TRAINS must be "head" or "all"')
+    part: str | None = found
+    return part
+
+
+def has_head_alone(module: str, find: Find) -> bool:
+    """Whether a module of a model declares `HEAD_ONLY = True`: nothing before its head has weights."""
+    return _flag(module, "HEAD_ONLY", find)
+
+
+def has_linear_head(module: str, find: Find) -> bool:
+    """Whether the head of a model is made of linear layers: unless its module declares `LINEAR_HEAD = False`."""
+    return _flag(module, "LINEAR_HEAD", find, default=True)
+
+
+def _flag(module: str, name: str, find: Find, *, default: bool = False) -> bool:
     source = _source(find(module))
     found = None if source is None else _literal(_parsed(source), name, source)
     if found is not None and not isinstance(found, bool):
         raise Mistake(f"{source}: {name} must be True or False")
-    return bool(found)
+    return default if found is None else bool(found)
 
 
 def merged(declared: Iterable[Declared]) -> Declared:

@@ -16,7 +16,7 @@ from hpo.errors import HpoError, Mistake, TaskError, UnknownName
 from hpo.history import Event, History, State
 from hpo.ledger import Ledger, absolute
 from hpo.replay import replay
-from hpo.runners import _slots
+from hpo.runners import _choice, _slots
 from hpo.runners._runner import Runner
 from hpo.space import SearchSpace
 from hpo.study import Budget, Settings, Study, changed, check_absent, is_locked, lock, locked
@@ -87,6 +87,8 @@ def begin(
         raise locked(folder)
     check_absent(folder, space, settings)
     _check_trains(space, trainable)
+    if settings.runner == _choice.AUTO:
+        settings = replace(settings, runner="processes" if trainable else _choice.chosen(space))
     backend = build_backend(space, settings)
     plugins.module_name("hpo.runners", settings.runner)
     _slots.plan(settings.devices, settings.slots)

@@ -65,10 +65,14 @@ class Settings:
     seed: int = 0
     """Decides the backend's draws, and with the trial's number the seed of each trial."""
     runner: str = "processes"
+    """A runner by name, or auto for the one that suits the space."""
     devices: str = "auto"
     """auto, cpu, or a list such as cuda:0,cuda:1."""
     slots: int | None = None
-    """Trials at once on each device; None is one on a GPU, and one a core on the CPU."""
+    """Trials at once on each device; None is what the runner holds right.
+
+    processes: one on a GPU, one a core on the CPU. fused: 64 and 16.
+    """
     storage: str | None = None
     """The URL of an Optuna storage; None is the journal in the study's folder."""
     data: str | None = None

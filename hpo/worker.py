@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hpo.builder import Builder, Job, trial_seed
 from hpo.checkpoints import Checkpoints
 from hpo.course import Course
 from hpo.trial import Report, Suggestion
+
+if TYPE_CHECKING:
+    from trainables.fused import Group
 
 READS_ALSO = ("hpo.course", "trainables.preparation")
 """Where the hyperparameters are declared that a trial of any regime has."""
@@ -48,3 +52,15 @@ class Worker:
         settings = {**self._job.space.fixed, **suggestion.config}
         trainable = self._builder.build(settings, trial_seed(self._job.seed, suggestion.trial))
         return Course(self._job.space, suggestion, trainable, self._checkpoints, self._place)
+
+    def key(self, course: Course) -> Hashable | None:
+        """Equal for trials that one group can step; None for one that must be stepped alone."""
+        from trainables import fused
+
+        return fused.key(course.trainable)
+
+    def group(self) -> Group:
+        """For trials of one key: it steps them as one program."""
+        from trainables import fused
+
+        return fused.Group()

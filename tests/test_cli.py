@@ -380,7 +380,7 @@ def _start(tmp_path: Path, *words: str) -> subprocess.Popen[str]:
     return driver
 
 
-@pytest.mark.parametrize("runner", ["inline", "processes"])
+@pytest.mark.parametrize("runner", ["inline", "processes", "fused"])
 def test_ctrl_c_ends_within_seconds_with_the_command_that_resumes(hpo: Hpo, tmp_path: Path, runner: str) -> None:
     words = ("--backend", "random", "--runner", runner, "--devices", "cpu", "--slots", "1", "--trials", "100000")
     driver = _start(tmp_path, *words)

@@ -24,7 +24,7 @@ def hpo(*words: str) -> str:
     return result.output
 
 
-@pytest.mark.parametrize("runner", ["inline", "processes"])
+@pytest.mark.parametrize("runner", ["inline", "processes", "fused"])
 @pytest.mark.parametrize("backend", ["optuna", "asha", "bohb", "random", "grid"])
 def test_a_search_ends_in_a_tested_table(
     backend: str, runner: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -201,7 +201,7 @@ def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hpo:
     return lambda *words: CliRunner().invoke(app, ["search", *options, *words])
 
 
-@pytest.mark.parametrize("runner", ["inline", "processes"])
+@pytest.mark.parametrize("runner", ["inline", "processes", "fused"])
 def test_a_search_without_its_data_ends_with_that_error_and_leaves_no_study(
     search: Hpo, tmp_path: Path, runner: str
 ) -> None:

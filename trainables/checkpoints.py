@@ -23,12 +23,24 @@ class DamagedCheckpoint(Exception):
 
 def write(path: Path, content: dict[str, Any]) -> None:
     """Write tensors and plain Python values to `path`, in place of what was there."""
+    whole = _whole(content)
 
     def save(temporary: Path) -> None:
         with open(temporary, "wb") as file:  # torch's own way of opening a name takes twice as long on the whole
-            torch.save(content, file)
+            torch.save(whole, file)
 
     replacing.replace(path, save)
+
+
+def _whole(value: Any) -> Any:
+    """The same content with a copy of each tensor that is part of a larger one, all of which torch would write."""
+    if isinstance(value, torch.Tensor):
+        return value.clone() if value.untyped_storage().nbytes() > value.nbytes else value
+    if type(value) is dict:
+        return {key: _whole(each) for key, each in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_whole(each) for each in value)
+    return value
 
 
 def read(path: Path) -> dict[str, Any] | None:

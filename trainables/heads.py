@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from trainables.hyperparameters import Config, choice
 
@@ -26,6 +27,13 @@ def convolution(n_features: int, n_classes: int, config: Config) -> nn.Conv2d:
     layer = nn.Conv2d(n_features, n_classes, kernel_size=1)
     _initialise(layer, config)
     return layer
+
+
+class ZeroFirst(nn.Module):
+    """(..., 1) to (..., 2): zero, and what there was."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        return torch.cat([torch.zeros_like(values), values], dim=-1)
 
 
 def _initialise(layer: nn.Linear | nn.Conv2d, config: Config) -> None:

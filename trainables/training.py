@@ -84,7 +84,7 @@ class Classification:
     def __init__(
         self, loss: losses.Loss, n_classes: int, recipe: augment.Recipe | None, mix: mixing.Mixing | None
     ) -> None:
-        self._loss = loss
+        self.loss = loss
         self._n_classes = n_classes
         self._recipe = recipe
         self._mix = mix
@@ -98,7 +98,7 @@ class Classification:
         if self._mix is not None:
             inputs, targets = self._mix(inputs, functional.one_hot(labels, self._n_classes).float(), generator)
         logits = forward(inputs)
-        loss, penalty = self._loss.of(logits, targets), self._loss.penalty()
+        loss, penalty = self.loss.of(logits, targets), self.loss.penalty()
         minimised = loss if penalty is None else loss + penalty
         answers = targets if self._mix is None else targets.argmax(dim=1)  # of a mixed image, the larger share
         return Judged(minimised, loss.detach(), engine.n_correct(logits.detach(), answers), len(labels))
@@ -193,6 +193,46 @@ class Training:
 
     def predict(self, part: Part) -> Tensor:
         return engine.predict(self.model, *self._judged(part))
+
+    @property
+    def method(self) -> Method:
+        """How it goes about it; live, as are the parameters in its optimizer."""
+        return self._method
+
+    @property
+    def data(self) -> SearchData:
+        """What it trains and validates on, on its device."""
+        return self._data
+
+    @property
+    def plain_loss(self) -> losses.Loss | None:
+        """The loss of a classifier that sees images as they are, and is itself validated; None of another training."""
+        objective = self._method.objective
+        is_plain = isinstance(objective, Classification) and not self._varies and self.model is self._trained
+        is_plain = is_plain and self._views is None
+        return objective.loss if is_plain and isinstance(objective, Classification) else None
+
+    def fingerprint(self, stage: int) -> str | None:
+        """What enters stage number `stage` depends on, beside the images; None where there is no room to keep it."""
+        has_room = self._fits(self.model, self._data.train, stage) and self._fits(
+            self.model, self._data.validation, stage
+        )
+        return self._fingerprint(self.model, stage) if has_room else None
+
+    def entering(self, part: Part, stage: int) -> Samples:
+        """What enters stage number `stage`, above 0, of a part; no stage before it may have weights that train."""
+        return self._samples(self.model, part, stage)
+
+    def draw_order(self) -> Tensor:
+        """The order of the samples in the next epoch, (n,), on the CPU: for who trains it on this one's behalf."""
+        return torch.randperm(len(self._data.train), generator=self._order)
+
+    def count_epoch(self) -> None:
+        """Take note of an epoch that was trained on this one's behalf: the schedule goes on."""
+        self._method.optimizer.zero_grad(set_to_none=True)
+        self._method.optimizer.step()  # without gradients it changes nothing; the schedule wants to come after it
+        self._method.schedule.step()
+        self._epoch += 1
 
     def _judged(self, part: Part) -> tuple[Forward, Samples]:
         """The model to validate, from the first stage that trains on, and what enters that stage of a part."""

@@ -7,22 +7,16 @@ its trial goes on from its checkpoint; one that dies twice without a new epoch c
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import os
-import signal
-import sys
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from multiprocessing import connection
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
 from hpo.builder import Job
 from hpo.checkpoints import recover
 from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners import _slots
+from hpo.runners._process import Process
 from hpo.runners._runner import crash, goes_on, tidy
 from hpo.runners._slots import Slot
 from hpo.trial import Crash, Decision, Report, Suggestion
@@ -42,9 +36,7 @@ def build(job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | No
 class _Seat:
     """A slot, the process that works on it, and the trial that it trains."""
 
-    slot: Slot
-    process: SpawnProcess
-    pipe: connection.Connection
+    process: Process
     suggestion: Suggestion | None = None
     event: Report | Crash | None = None
     """The last event of the trial."""
@@ -70,15 +62,15 @@ class Processes:
         seat = next((seat for seat in self._seats if seat.suggestion is None), None)
         if seat is None:
             slot = self.slots[len(self._seats)]
-            seat = _Seat(slot, *self._spawn(slot))
+            seat = _Seat(Process(serve, (self.job, self.checkpoints), slot))
             self._seats.append(seat)
-        elif not seat.process.is_alive():  # it died idle, which is no fault of this trial's
-            self._replace(seat)
+        elif not seat.process.is_alive:  # it died idle, which is no fault of this trial's
+            seat.process.replace()
         seat.suggestion, seat.event, seat.after, seat.deaths = suggestion, None, after, 0
         self._send(seat, (suggestion, after))
 
     def events(self) -> Iterable[Report | Crash]:
-        busy = {seat.pipe: seat for seat in self._seats if seat.suggestion is not None}
+        busy = {seat.process.pipe: seat for seat in self._seats if seat.suggestion is not None}
         if not busy:
             raise HpoError("no trial is running, so nothing can happen")
         events: list[Report | Crash] = []
@@ -88,7 +80,7 @@ class Processes:
                 event = self._receive(seat)
                 if event is not None:
                     events.append(event)
-            busy = {seat.pipe: seat for seat in self._seats if seat.suggestion is not None}
+            busy = {seat.process.pipe: seat for seat in self._seats if seat.suggestion is not None}
         return events
 
     def settle(self, trial: int, decision: Decision) -> None:
@@ -108,34 +100,24 @@ class Processes:
             seat.process.kill()
         for seat in self._seats:
             seat.process.join()
-            seat.pipe.close()
         self._seats = []
-
-    def _spawn(self, slot: Slot) -> tuple[SpawnProcess, connection.Connection]:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(theirs, self.job, self.checkpoints, slot), daemon=True)
-        with _inherited(slot.environment):
-            process.start()
-        theirs.close()
-        return process, ours
 
     def _send(self, seat: _Seat, message: object) -> None:
         try:
-            seat.pipe.send(message)
+            seat.process.pipe.send(message)
         except (BrokenPipeError, ConnectionResetError):
             if seat.suggestion is None:
-                self._replace(seat)
+                seat.process.replace()
             # else the death of the worker is found by `events`, which starts the trial again
 
     def _receive(self, seat: _Seat) -> Report | Crash | None:
         """The next event of a seat; None if its worker died and its trial was started again."""
         assert seat.suggestion is not None
         try:
-            event: Report | Crash | MachineError | TaskError = seat.pipe.recv()
+            event: Report | Crash | MachineError | TaskError = seat.process.pipe.recv()
         except (EOFError, ConnectionResetError):
             seat.deaths += 1
-            status = self._replace(seat)
+            status = seat.process.replace()
             if seat.deaths < MAX_DEATHS:
                 self._send(seat, (seat.suggestion, seat.after))
                 return None
@@ -146,29 +128,17 @@ class Processes:
         if isinstance(event, Report):
             seat.after, seat.deaths = event.fidelity, 0
         elif event.kind != "WorkerDied" and "CUDA error" in event.error:
-            self._replace(seat)  # the device context of that process is lost
+            seat.process.replace()  # the device context of that process is lost
         seat.event = event
         return event
 
-    def _replace(self, seat: _Seat) -> int | None:
-        seat.process.kill()
-        seat.process.join()
-        status = seat.process.exitcode
-        seat.pipe.close()
-        seat.process, seat.pipe = self._spawn(seat.slot)
-        return status
-
 
 def serve(pipe: connection.Connection, job: Job, checkpoints: Path, slot: Slot) -> None:
-    """The life of a worker: train what comes until the searching process ends."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    """What a worker does: it trains one trial after another."""
     worker = Worker(job, checkpoints, slot.device)
-    try:
-        while True:
-            suggestion, after = pipe.recv()
-            _train(pipe, worker, suggestion, after)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        sys.exit(0)
+    while True:
+        suggestion, after = pipe.recv()
+        _train(pipe, worker, suggestion, after)
 
 
 def _train(pipe: connection.Connection, worker: Worker, suggestion: Suggestion, after: int) -> None:
@@ -185,31 +155,3 @@ def _train(pipe: connection.Connection, worker: Worker, suggestion: Suggestion, 
             event = crash(suggestion.trial, error)
         pipe.send(event)
         goes_on = isinstance(event, Report) and pipe.recv()
-
-
-@contextlib.contextmanager
-def _inherited(environment: dict[str, str]) -> Iterator[None]:
-    """What a process started inside inherits: variables, and a blocked SIGINT.
-
-    Ctrl-C reaches every process of a terminal, but is the affair of the one that searches.
-    """
-    before = {name: os.environ.get(name) for name in environment}
-    os.environ.update(environment)
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if hasattr(signal, "pthread_sigmask") else None
-    try:
-        yield
-    finally:
-        if blocked is not None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)

@@ -4,5 +4,7 @@ A file of this folder (or a module named by an entry point of the group `trainab
 
     build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel
 
-for images of `shape` (channels, height, width), and the literal `HYPERPARAMETERS`.
+for images of `shape` (channels, height, width), and the literal `HYPERPARAMETERS`. Two more say
+what heads can be trained side by side: `HEAD_ONLY = True` where no stage has weights, so that all that can train is the
+head, and `LINEAR_HEAD = False` where the head is no chain of linear layers.
 """

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from math import prod
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from trainables import heads
 from trainables.faults import SetupError
@@ -15,6 +15,8 @@ from trainables.weights import refuse
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
 READS_ALSO = ("trainables.heads",)
+HEAD_ONLY = True
+"""No stage has weights."""
 
 
 def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel:
@@ -27,16 +29,5 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
     refuse(weights, "logistic_regression")
     if n_classes != 2:
         raise SetupError(f"`model` logistic_regression needs a data set of 2 classes, but this has {n_classes}")
-    return TransferModel({"flatten": nn.Flatten()}, _ZeroAnd(heads.linear(prod(shape), 1, config)))
-
-
-class _ZeroAnd(nn.Module):
-    """(n, features) to (n, 2): zero, and what a unit gives."""
-
-    def __init__(self, unit: nn.Linear) -> None:
-        super().__init__()
-        self.unit = unit
-
-    def forward(self, features: Tensor) -> Tensor:
-        z = self.unit(features)
-        return torch.cat([torch.zeros_like(z), z], dim=1)
+    layers = {"unit": heads.linear(prod(shape), 1, config), "zero": heads.ZeroFirst()}
+    return TransferModel({"flatten": nn.Flatten()}, nn.Sequential(OrderedDict(layers)))

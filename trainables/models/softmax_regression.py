@@ -13,6 +13,8 @@ from trainables.weights import refuse
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
 READS_ALSO = ("trainables.heads",)
+HEAD_ONLY = True
+"""No stage has weights."""
 
 
 def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel:

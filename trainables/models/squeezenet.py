@@ -18,6 +18,8 @@ from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
 READS_ALSO = ("trainables.heads",)
+LINEAR_HEAD = False
+"""It is a convolution, and drops out."""
 INPUT = IMAGENET
 WEIGHTS = "squeezenet1_0.pth"
 STAGES = {

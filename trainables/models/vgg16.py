@@ -18,6 +18,8 @@ from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
 READS_ALSO = ("trainables.heads",)
+LINEAR_HEAD = False
+"""It drops out."""
 INPUT = IMAGENET
 WEIGHTS = "vgg16.pth"
 BLOCKS = {"block1": (0, 5), "block2": (5, 10), "block3": (10, 17), "block4": (17, 24), "block5": (24, 31)}

@@ -9,6 +9,7 @@ from trainables.trainable import Trainable, TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
 READS_ALSO = ("trainables.training",)
+TRAINS = "all"
 PRETRAINED = True
 """A space must say which weights it begins with."""
 

@@ -9,6 +9,7 @@ from trainables.trainable import Trainable, TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
 READS_ALSO = ("trainables.training",)
+TRAINS = "all"
 PRETRAINED = False
 """The model comes with random weights, whatever weights the task names for other regimes."""
 

@@ -1,0 +1,278 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from tests.trainables import toys
+from tests.trainables.states import identical
+from trainables import checkpoints, fused, heads, stacks, training
+from trainables.phases import Phase, Phases
+from trainables.regimes import linear_probe
+from trainables.splits import Part, SearchData
+from trainables.trainable import TransferModel
+from trainables.training import Training
+
+WIDTH, CLASSES = 12, ("a", "b", "c")
+
+
+def part(n: int, seed: int) -> Part:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % len(CLASSES)
+    images = torch.rand(n, WIDTH, 1, 1, generator=generator) + 0.3 * labels.reshape(-1, 1, 1, 1)
+    return Part(images, labels)
+
+
+DATA = SearchData(part(97, 1), part(300, 2), CLASSES)
+HEADS: dict[str, Callable[[], nn.Module]] = {
+    "linear": lambda: nn.Linear(WIDTH, len(CLASSES)),
+    "without a bias": lambda: nn.Linear(WIDTH, len(CLASSES), bias=False),
+    "mlp": lambda: nn.Sequential(
+        nn.Flatten(), nn.Linear(WIDTH, 8), nn.ReLU(), nn.Dropout(0.0), nn.Linear(8, len(CLASSES)), nn.Identity()
+    ),
+    "wide": lambda: nn.Sequential(nn.Linear(WIDTH, 300), nn.ReLU(inplace=True), nn.Linear(300, len(CLASSES))),
+    "large": lambda: nn.Sequential(nn.Linear(WIDTH, 140_000), nn.Linear(140_000, len(CLASSES))),
+    "zero first": lambda: nn.Sequential(nn.Linear(WIDTH, 2), nn.ReLU(), nn.Linear(2, 1), heads.ZeroFirst()),
+}
+
+
+def model(head: str = "linear") -> TransferModel:
+    return TransferModel({"flatten": nn.Flatten()}, HEADS[head]())
+
+
+def build(seed: int, head: str = "linear", data: SearchData = DATA, **config: Any) -> Training:
+    torch.manual_seed(seed)
+    made = model(head)
+    made.freeze(())
+    return training.build({"lr": 0.05, "batch_size": 16, **config}, made, data, "cpu")
+
+
+BINARY = SearchData(
+    Part(DATA.train.images, DATA.train.labels % 2), Part(DATA.validation.images, DATA.validation.labels % 2), ("a", "b")
+)
+
+
+def check_equal(ours: Mapping[str, float], theirs: Mapping[str, float], tolerance: float = 1e-5) -> None:
+    assert ours.keys() == theirs.keys()
+    for name, value in theirs.items():
+        assert ours[name] == pytest.approx(value, abs=tolerance, nan_ok=True), name
+
+
+def check_alike(members: list[Training], alone: list[Training], n_epochs: int = 4, tolerance: float = 1e-5) -> None:
+    """Each member reports what it would have alone, and is left in the same state."""
+    assert len({fused.key(member) for member in members}) == 1
+    assert fused.key(members[0]) is not None
+    group = fused.Group()
+    for _ in range(n_epochs):
+        for ours, other in zip(group.step(members), alone, strict=True):
+            check_equal(ours, other.step(), tolerance)
+    for member, other in zip(members, alone, strict=True):
+        check_states(member.state_dict(), other.state_dict(), 10 * tolerance)
+
+
+def check_states(ours: Any, theirs: Any, tolerance: float) -> None:
+    assert type(ours) is type(theirs)
+    if isinstance(ours, torch.Tensor):
+        torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
+    elif isinstance(ours, Mapping):
+        assert ours.keys() == theirs.keys()
+        for name in ours:
+            check_states(ours[name], theirs[name], tolerance)
+    elif isinstance(ours, list | tuple):
+        for one, other in zip(ours, theirs, strict=True):
+            check_states(one, other, tolerance)
+    else:
+        assert ours == theirs
+
+
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "sgd": {"optimizer": "sgd"},
+    "sgd with momentum and decay": {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.01},
+    "nag": {"optimizer": "nag", "weight_decay": 0.02},
+    "adam": {"optimizer": "adam", "weight_decay": 0.01},
+    "adamw": {"optimizer": "adamw", "weight_decay": 0.1},
+}
+
+
+@pytest.mark.parametrize("head", ["linear", "wide"])  # rows of which are updated together, and one by one
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_heads_side_by_side_report_what_each_does_alone(optimizer: dict[str, Any], head: str) -> None:
+    configs = [{**optimizer, "lr": lr, "batch_size": size} for lr, size in ((0.05, 16), (0.01, 32), (0.002, 24))]
+    members, alone = ([build(seed, head, **config) for seed, config in enumerate(configs)] for _ in range(2))
+    assert (sum(each.numel() for each in members[0].model.parameters()) >= stacks.ROWWISE) == (head == "wide")
+    check_alike(members, alone)
+
+
+@pytest.mark.parametrize("head", [name for name in HEADS if name != "large"])
+def test_any_chain_of_linear_layers_goes_side_by_side(head: str) -> None:
+    members, alone = (
+        [build(seed, head, BINARY if head == "zero first" else DATA, l2=0.01 * seed) for seed in range(3)]
+        for _ in range(2)
+    )
+    check_alike(members, alone)
+
+
+SETTINGS: dict[str, dict[str, Any]] = {
+    "step": {"step_size": 2, "gamma": 0.3},
+    "exponential": {"schedule": "exponential", "gamma": 0.5},
+    "cosine": {"schedule": "cosine", "period": 3, "lr_min": 1e-4},
+    "warmup": {"warmup": 2, "optimizer": "sgd"},
+    "label smoothing": {"label_smoothing": 0.2},
+    "l2": {"l2": 0.05, "optimizer": "sgd"},
+    "clip": {"clip_norm": 0.05, "optimizer": "sgd"},
+    "single samples": {"batch_size": 1},
+    "all at once": {"batch_size": 1000},
+}
+
+
+@pytest.mark.parametrize("config", SETTINGS.values(), ids=SETTINGS)
+def test_what_one_of_them_is_told_holds_for_it_alone(config: dict[str, Any]) -> None:
+    members, alone = ([build(1, **config), build(2, optimizer="sgd"), build(3, "linear")] for _ in range(2))
+    check_alike(members, alone)
+
+
+def test_bfloat16_rounds_as_it_does_alone() -> None:
+    members, alone = ([build(seed, "mlp", precision="bf16", lr=1e-3) for seed in range(3)] for _ in range(2))
+    check_alike(members, alone, tolerance=5e-3)
+    assert fused.key(members[0]) != fused.key(build(0, "mlp"))
+
+
+configs = st.fixed_dictionaries(
+    {
+        "optimizer": st.sampled_from(["sgd", "nag", "adam", "adamw"]),
+        "lr": st.floats(1e-4, 0.1),
+        "batch_size": st.integers(1, 110),
+        "weight_decay": st.floats(0, 0.1),
+        "label_smoothing": st.sampled_from([0.0, 0.1]),
+        "l2": st.sampled_from([0.0, 0.01]),
+    },
+    optional={"clip_norm": st.floats(0.1, 2)},
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(configs, min_size=1, max_size=6))
+def test_any_mixture_reports_what_each_does_alone(drawn: list[dict[str, Any]]) -> None:
+    members, alone = ([build(seed, **config) for seed, config in enumerate(drawn)] for _ in range(2))
+    check_alike(members, alone, n_epochs=2, tolerance=1e-4)
+
+
+def test_members_come_and_go_between_epochs_and_train_alone_too() -> None:
+    members, alone = ([build(seed, batch_size=8 + 9 * seed) for seed in range(4)] for _ in range(2))
+    group = fused.Group()
+    for now in ([0, 1], [0, 1, 2], [2, 0], [3, 2], [0, 1, 2, 3]):
+        for i, metrics in zip(now, group.step([members[i] for i in now]), strict=True):
+            check_equal(metrics, alone[i].step())
+        check_equal(members[now[0]].step(), alone[now[0]].step())
+    for member, other in zip(members, alone, strict=True):
+        check_states(member.state_dict(), other.state_dict(), 1e-4)
+        check_equal(member.evaluate(DATA.validation), other.evaluate(DATA.validation))
+
+
+@pytest.mark.parametrize("optimizer", ["nag", "adamw"])
+def test_a_state_goes_from_side_by_side_to_alone_and_back(optimizer: str, tmp_path: Any) -> None:
+    members, alone = ([build(seed, optimizer=optimizer) for seed in range(3)] for _ in range(2))
+    group = fused.Group()
+    for each in (alone[0], alone[0]):
+        each.step()
+    group.step(members)
+    checkpoints.write(tmp_path / "0.pt", members[0].state_dict())
+    fresh = build(0, optimizer=optimizer)
+    fresh.load_state_dict(checkpoints.read(tmp_path / "0.pt") or {})
+    fresh.step()
+    check_states(fresh.state_dict(), alone[0].state_dict(), 1e-4)
+    members[1].load_state_dict(alone[0].state_dict())  # amid the group's life
+    check_equal(group.step(members)[1], alone[0].step())
+
+
+def test_a_checkpoint_of_a_member_holds_none_of_the_others(tmp_path: Any) -> None:
+    members, alone = ([build(seed, "wide") for seed in range(8)] for _ in range(2))
+    fused.Group().step(members)
+    alone[0].step()
+    for name, each in (("ours", members[0]), ("alone", alone[0])):
+        checkpoints.write(tmp_path / name, each.state_dict())
+    assert (tmp_path / "ours").stat().st_size == pytest.approx((tmp_path / "alone").stat().st_size, rel=0.05)
+
+
+def test_a_member_that_diverges_touches_no_other() -> None:
+    members, alone = ([build(seed, "mlp", optimizer="sgd", clip_norm=100.0) for seed in range(3)] for _ in range(2))
+    for each in (members[1], alone[1]):
+        for parameter in each.model.head.parameters():
+            parameter.data.fill_(math.nan)
+    check_states(members[0].state_dict(), alone[0].state_dict(), 0)
+    group = fused.Group()
+    for _ in range(3):
+        reports = group.step(members)
+        for i in (0, 2):
+            check_equal(reports[i], alone[i].step())
+        assert math.isnan(reports[1]["val_loss"])
+        assert math.isnan(reports[1]["train_loss"])
+
+
+def test_other_draws_in_the_process_change_nothing() -> None:
+    one, other = build(0), build(0)
+    first = fused.Group().step([one])
+    torch.rand(5)
+    assert fused.Group().step([other]) == first
+    assert identical(one.state_dict(), other.state_dict())
+
+
+def test_threads_change_nothing() -> None:
+    before = torch.get_num_threads()
+    members, alone = ([build(seed) for seed in range(5)] for _ in range(2))
+    torch.set_num_threads(2)
+    try:
+        check_alike(members, alone, n_epochs=2)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_trunks_of_one_fingerprint_lie_in_memory_once() -> None:
+    members, alone = ([_probe(seed) for seed in range(3)] for _ in range(2))
+    check_alike(members, alone, n_epochs=2)
+    assert len({id(member.model.stages) for member in members}) == 1
+    check_equal(members[2].evaluate(toys.part(30, seed=5)), alone[2].evaluate(toys.part(30, seed=5)))
+
+
+TOYS = toys.data()
+
+
+def _probe(seed: int) -> Training:
+    made = toys.pretrained()
+    torch.manual_seed(seed)
+    nn.init.normal_(made.head.weight, std=0.1)  # type: ignore[arg-type]
+    trainable = linear_probe.build({"lr": 0.01}, made, TOYS, "cpu")
+    assert isinstance(trainable, Training)
+    return trainable
+
+
+def test_what_cannot_go_side_by_side_has_no_key() -> None:
+    def made(**config: Any) -> Training:
+        torch.manual_seed(0)
+        return training.build({"batch_size": 16, **config}, toys.model(), TOYS, "cpu")
+
+    assert fused.key(made()) is None  # its stages train
+    assert fused.key(build(0, mixing="mixup")) is None
+    assert fused.key(build(0, augmentation="flip_jitter")) is None
+    images = toys.pretrained()
+    images.freeze(images.stages)
+    images.head = nn.Sequential(nn.Dropout(0.5), images.head)
+    assert fused.key(training.build({}, images, TOYS, "cpu")) is None
+    whole = model()
+    assert fused.key(Phases(whole, [Phase(lambda: training.build({}, whole, DATA, "cpu"))])) is None
+    assert fused.key("no training") is None
+    assert fused.key(build(0, "large")) is None
+
+
+def test_only_what_sees_the_same_and_has_one_form_goes_side_by_side() -> None:
+    other = SearchData(part(97, 1), part(300, 2), CLASSES)
+    keys = [fused.key(each) for each in (build(0), build(1, lr=0.3, l2=0.1), build(0, "mlp"), build(0, data=other))]
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
