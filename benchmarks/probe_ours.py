@@ -66,6 +66,7 @@ def ours(search: Search, runner: str, precision: str, store: Path) -> Spent:
 class Pass(NamedTuple):
     """What one pass over all images took, in seconds."""
 
+    images: int
     reading: float
     features: float
 
@@ -108,4 +109,4 @@ def bare_pass(data: Path, size: int, precision: str, channels_last: bool) -> Pas
             for batch in torch.split(images, 64)
         ]
     assert len(torch.cat(features)) == len(training)
-    return Pass(read_at - started, time.perf_counter() - read_at)
+    return Pass(len(training), read_at - started, time.perf_counter() - read_at)

@@ -84,7 +84,8 @@ def small(data: Path, typed: argparse.Namespace) -> str:
     n = len(search.configurations)
     header = ["side", "epochs", "best loss", "seconds", "ratio", "ratio an epoch"]
     header += ["extrapolated: epochs", "extrapolated: hours"]
-    title = f"Linear probe, {laid.images} images of {laid.classes} classes, {n} configurations of {typed.epochs} epochs"
+    title = f"Linear probe, {laid.images} images of {laid.classes} classes, {typed.image_size} pixels, "
+    title += f"{n} configurations of {typed.epochs} epochs"
     return block(title, begun, header, [_row(row, rows[0], laid.images) for row in rows], _verdicts(rows))
 
 
@@ -133,7 +134,8 @@ def full(data: Path, typed: argparse.Namespace) -> str:
             rows.append([f"ours, {name}", spent.epochs, spent.loss, seconds, seconds / whole])
     ratio = float(str(rows[3][4]))
     lines = [verdict(f"the whole search, cold: {ratio:.2f} times the bare pass", ratio, FULL_LIMIT, "times")]
-    title = f"Linear probe, all of Caltech-101, {configurations} configurations of {epochs} epochs, {typed.precision}"
+    title = f"Linear probe, all {bare.images:,} images of Caltech-101, {typed.image_size} pixels, {typed.precision}, "
+    title += f"{configurations} configurations of {epochs} epochs"
     return block(title, begun, ("what", "epochs", "best loss", "seconds", "ratio"), rows, lines)
 
 

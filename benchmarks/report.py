@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,8 @@ def verdict(what: str, value: float, limit: float, unit: str, *, least: bool = F
 
 def block(title: str, begun: str, header: Sequence[str], rows: Sequence[Sequence[object]], lines: Sequence[str]) -> str:
     """A section of RESULTS.md: the title, where and how it was measured, the table, and a line for each verdict."""
-    command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    words = ["DIR" if before == "--data" else word for before, word in pairwise(sys.argv)]  # whose folder, says nothing
+    command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
     table = tabulate([[_figure(cell) for cell in row] for row in rows], header, "github", disable_numparse=True)
     listed = "\n".join(f"- {line}" for line in lines)
     return "\n\n".join(part for part in (f"### {title}", f"{begun}.", f"`{command}`", table, listed) if part)

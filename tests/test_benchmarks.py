@@ -64,7 +64,7 @@ def test_the_search_of_a_probe_trains_as_many_epochs_on_every_side() -> None:
     """Ray Tune is left out, whose start takes longer than all the rest, and our second run."""
     lines = printed("probe_search", "--without", "ray", "warm")
     ((title, rows),) = tables(lines).items()
-    assert title == "Linear probe, 48 images of 12 classes, 2 configurations of 2 epochs"
+    assert title == "Linear probe, 48 images of 12 classes, 32 pixels, 2 configurations of 2 epochs"
     assert [row["side"] for row in rows] == ["ours, cold", "Optuna", "HpBandSter"]
     assert [row["epochs"] for row in rows] == ["4", "4", "4"]
     assert [row["extrapolated: epochs"] for row in rows] == ["", "1,920", "257"]
