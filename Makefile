@@ -32,7 +32,7 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Measure what stands in benchmarks/RESULTS.md, over an hour on two cores; what needs real images looks in HPO_DATA.
+# Measure what stands in benchmarks/RESULTS.md, some hours on two cores; what needs real images looks in HPO_DATA.
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/promotion.py
