@@ -32,8 +32,15 @@ lint: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Measure what stands in benchmarks/RESULTS.md, some hours on two cores; what needs real images looks in HPO_DATA.
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/promotion.py
+	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/fused_heads.py
+	$(BIN)/python benchmarks/fine_tune_epoch.py
+	$(BIN)/python benchmarks/probe_search.py --full
+	$(BIN)/python benchmarks/probe_search.py
 
 # Kill a search at random moments, 50 times and more, and see that nothing is lost.
 kill: $(VENV)/installed

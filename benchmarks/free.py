@@ -5,6 +5,7 @@ The loss goes up and down as it falls, so that a best checkpoint must be kept mo
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,17 +13,25 @@ from hpo.domains import Categorical, Domain, Float
 from hpo.space import Fidelity, SearchSpace, Task
 
 EPOCHS = 9
-HYPERPARAMETERS = {"kind": "a choice", "x": "decides the loss", "y": "a number, read where kind is a"}
+HYPERPARAMETERS = {
+    "kind": "a choice",
+    "x": "decides the loss",
+    "y": "a number, read where kind is a",
+    "pause": "seconds that an epoch waits; default 0",
+}
 
 
 class Free:
     """A learning curve: four metrics an epoch, and a state of one number."""
 
-    def __init__(self, x: float) -> None:
+    def __init__(self, x: float, pause: float = 0.0) -> None:
         self._x = x
+        self._pause = pause
         self._epoch = 0
 
     def step(self) -> Mapping[str, float]:
+        if self._pause:
+            time.sleep(self._pause)
         self._epoch += 1
         loss = loss_at(self._x, self._epoch)
         return {"val_loss": loss, "val_accuracy": 1 / (1 + loss), "train_loss": loss, "train_accuracy": 1 / (1 + loss)}
@@ -41,14 +50,19 @@ def loss_at(x: float, epoch: int) -> float:
 
 def build(config: Mapping[str, Any], model: object, data: object, device: str) -> Free:
     """The free training of a configuration."""
-    return Free(config["x"])
+    return Free(config["x"], config.get("pause", 0.0))
 
 
-def space() -> SearchSpace:
-    """A small space with a condition; its one rung is the top one, so no backend stops or pauses a trial."""
+def space(fidelity: Fidelity | None = None, *, pause: float = 0.0) -> SearchSpace:
+    """A small space with a condition; its one rung is the top one, so no backend stops or pauses a trial.
+
+    Unless there is another `fidelity`. With `pause`, an epoch takes so many seconds, and no work.
+    """
     domains: dict[str, Domain] = {
         "kind": Categorical(("a", "b")),
         "x": Float(0.0, 1.0, points=101),
         "y": Float(1e-3, 1.0, log=True, points=101, when={"kind": ("a",)}),
     }
-    return SearchSpace("free", domains, Fidelity(EPOCHS, low=EPOCHS), Task(regime="benchmarks.free"))
+    task = Task(regime="benchmarks.free")
+    fixed = {"pause": pause} if pause else {}
+    return SearchSpace("free", domains, fidelity or Fidelity(EPOCHS, low=EPOCHS), task, fixed)

@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from benchmarks import free
+from benchmarks.report import peak_megabytes
 from hpo.history import Event
 from hpo.ledger import Ledger
 from hpo.search import begin, build_backend, resume
@@ -68,17 +69,18 @@ class Clock:
         return time.perf_counter(), time.process_time()
 
 
-def settings(backend: str, runner: str) -> Settings:
+def settings(backend: str, runner: str, slots: int = SLOTS) -> Settings:
     """Settings under which every trial makes all its reports."""
     options = {"pruner": "none"} if backend == "optuna" else {}
-    return Settings(backend=backend, options=options, seed=0, runner=runner, devices="cpu", slots=SLOTS)
+    return Settings(backend=backend, options=options, seed=0, runner=runner, devices="cpu", slots=slots)
 
 
-def search(backend: str, runner: str, trials: int) -> Cost:
-    """A whole search, with the durable ledger and a checkpoint an epoch."""
+def search(backend: str, runner: str, trials: int, slots: int = SLOTS, pause: float = 0.0) -> Cost:
+    """A whole search, with the durable ledger and a checkpoint an epoch; each epoch waits for `pause` seconds."""
     clock = Clock()
+    made, budget = settings(backend, runner, slots), Budget(trials=trials)
     with tempfile.TemporaryDirectory() as folder:
-        begin(Path(folder) / "s", free.space(), settings(backend, runner), Budget(trials=trials), watch=clock)
+        begin(Path(folder) / "s", free.space(pause=pause), made, budget, watch=clock)
     return clock.cost()
 
 
@@ -109,6 +111,10 @@ class Growth:
     """Seconds in which `resume` opens and replays the whole record, finds the budget spent and writes the tables."""
     megabytes: float
     """The size of the journal."""
+    searched: float
+    """Seconds of the search, its tables included."""
+    peaks: tuple[float, float]
+    """The most memory of this process in megabytes, imports included: after the search, and after the resume."""
 
 
 def growth(trials: int) -> Growth:
@@ -116,14 +122,17 @@ def growth(trials: int) -> Growth:
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         study = Path(folder) / "s"
+        begun = time.perf_counter()
         begin(study, free.space(), settings("random", "inline"), Budget(trials=trials), watch=clock)
+        searched, peak = time.perf_counter() - begun, peak_megabytes()
         megabytes = os.path.getsize(study / "ledger.log") / 1e6
         started = time.perf_counter()
         resume(study)
         seconds = time.perf_counter() - started
     width = min(100, trials // 4)
     begins = min(50, trials // 4)
-    return Growth(trials, _median(clock, begins, width), _median(clock, trials - width - 1, width), seconds, megabytes)
+    early, late = (_median(clock, first, width) for first in (begins, trials - width - 1))
+    return Growth(trials, early, late, seconds, megabytes, searched, (peak, peak_megabytes()))
 
 
 def _median(clock: Clock, first: int, width: int) -> tuple[float, float]:

@@ -21,22 +21,16 @@ processes two trials run at once: the time printed is that of the search divided
 from __future__ import annotations
 
 import argparse
-import math
-import multiprocessing
-import os
-import platform
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 from tabulate import tabulate
 
 from benchmarks import others, ours
 from benchmarks.ours import Cost, Growth
+from benchmarks.report import apart, machine, note, verdict
 
 BACKENDS = ("optuna", "asha", "bohb", "random", "grid")
 LIMITS = {"inline": 5.0, "processes": 10.0}
@@ -94,12 +88,6 @@ def measure(rows: list[Side], repeats: int) -> dict[Side, Cost]:
     }
 
 
-def apart(function: Callable[..., Any], *arguments: object) -> Any:
-    """What a function returns in a fresh process."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
-
-
 def table(costs: dict[Side, Cost]) -> str:
     """All rows, each beside Optuna's TPE in a journal file, ours beside their own backend alone."""
     reference = next(iter(costs.values())).wall
@@ -129,7 +117,7 @@ def verdicts(costs: dict[Side, Cost], growth: Growth | None) -> list[str]:
             (found.wall, side.name) for side in costs if side.runner == runner and (found := beyond(costs, side))
         )
         what = f"{runner}: {worst[0]:.2f} ms a trial beyond the sampler, at worst ({worst[1]})"
-        lines.append(_verdict(what, worst[0], limit, "ms"))
+        lines.append(verdict(what, worst[0], limit, "ms"))
     return lines + (growth_verdicts(growth) if growth else [])
 
 
@@ -140,27 +128,7 @@ def growth_verdicts(growth: Growth) -> list[str]:
     n = f"{growth.trials:,} trials"
     cost = f"growth: a trial takes {early} at first, {late} after {n}: {wall:.2f} times ({cpu:.2f} cpu)"
     replay = f"resume: opens and replays {n}, {growth.megabytes:.1f} MB, in {growth.resume:.1f} s"
-    return [_verdict(cost, wall, GROWTH_LIMIT, "times"), _verdict(replay, growth.resume, RESUME_LIMIT, "s")]
-
-
-def _verdict(what: str, value: float, limit: float, unit: str) -> str:
-    return f"{'reached' if value < limit and math.isfinite(value) else 'MISSED'}  {what}; target under {limit:g} {unit}"
-
-
-def machine() -> str:
-    """Where and when this was measured."""
-    packages = ("optuna", "ray", "hpbandster", "torch")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    return (
-        f"{datetime.now(tz=UTC):%Y-%m-%d %H:%M} UTC, {platform.system()} {platform.machine()}, {cores} cores{load}, "
-        f"Python {platform.python_version()}, " + ", ".join(f"{name} {version(name)}" for name in packages)
-    )
-
-
-def note(text: str) -> None:
-    """Say on stderr what is being measured."""
-    print(f"... {text}", file=sys.stderr, flush=True)
+    return [verdict(cost, wall, GROWTH_LIMIT, "times"), verdict(replay, growth.resume, RESUME_LIMIT, "s")]
 
 
 def arguments() -> argparse.Namespace:

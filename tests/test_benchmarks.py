@@ -1,23 +1,105 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
+
+
+def printed(script: str, *arguments: str) -> list[str]:
+    """The lines that a benchmark prints."""
+    command = [sys.executable, f"benchmarks/{script}.py", "--quick", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def tables(lines: list[str]) -> dict[str, list[dict[str, str]]]:
+    """The rows of the Markdown tables below each heading, each by the names of the columns."""
+    found: dict[str, list[dict[str, str]]] = {}
+    header: list[str] = []
+    for line in lines:
+        if line.startswith("### "):
+            heading, header = line[4:], []
+            found[heading] = []
+        elif line.startswith("| "):
+            cells = [cell.strip() for cell in line.strip("|").split("|")]
+            if header:
+                found[heading].append(dict(zip(header, cells, strict=True)))
+            header = header or cells
+    return found
+
+
+def verdicts(lines: list[str]) -> list[str]:
+    """The lines that say whether a target was reached."""
+    return [line for line in lines if line.startswith(("- reached", "- MISSED"))]
+
+
+@pytest.fixture
+def _photos() -> None:
+    folder = Path(os.environ.get("HPO_DATA", "no folder"))
+    if not (folder / "caltech101").is_dir() or not (folder / "weights" / "resnet18.pth").is_file():
+        pytest.skip("HPO_DATA names no folder with caltech101 and weights/resnet18.pth")
 
 
 def test_the_comparison_of_overheads_runs_and_prints_every_row() -> None:
     """A handful of trials: what is printed is no measurement, but all of it is there."""
-    command = [sys.executable, "benchmarks/overhead.py", "--quick", "--trials", "6", "--growth-trials", "40"]
-    command += ["--without", "ray", "--backends", "random"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
-    rows = [line.split("  ")[0] for line in done.stdout.splitlines()]
+    lines = printed("overhead", "--trials", "6", "--growth-trials", "40", "--without", "ray", "--backends", "random")
+    rows = [line.split("  ")[0] for line in lines]
     for sampler in ("tpe", "random"):
         assert rows.count(f"Optuna alone, {sampler}") == 3
     assert rows.count("ours, random, backend alone") == 1
     assert rows.count("ours, random") == 2
     assert "HpBandSter's arithmetic" in rows
-    verdicts = [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("reached", "MISSED"))]
-    assert verdicts == ["inline:", "processes:", "growth:", "resume:"]
+    kinds = [line.split()[1] for line in lines if line.startswith(("reached", "MISSED"))]
+    assert kinds == ["inline:", "processes:", "growth:", "resume:"]
+
+
+@pytest.mark.usefixtures("_photos")
+def test_the_search_of_a_probe_trains_as_many_epochs_on_every_side() -> None:
+    """Ray Tune is left out, whose start takes longer than all the rest, and our second run."""
+    lines = printed("probe_search", "--without", "ray", "warm")
+    ((title, rows),) = tables(lines).items()
+    assert title == "Linear probe, 48 images of 12 classes, 32 pixels, 2 configurations of 2 epochs"
+    assert [row["side"] for row in rows] == ["ours, cold", "Optuna", "HpBandSter"]
+    assert [row["epochs"] for row in rows] == ["4", "4", "4"]
+    assert [row["extrapolated: epochs"] for row in rows] == ["", "1,920", "257"]
+    assert len(verdicts(lines)) == 2
+
+
+def test_without_the_images_a_benchmark_says_what_it_needs(tmp_path: Path) -> None:
+    (line,) = printed("probe_search", "--data", str(tmp_path))
+    assert line.startswith("not measured: caltech101 and weights/resnet18.pth are needed")
+
+
+@pytest.mark.usefixtures("_photos")
+def test_the_epoch_of_fine_tuning_is_timed_on_every_side() -> None:
+    lines = printed("fine_tune_epoch", "--precision", "bf16")
+    ((title, rows),) = tables(lines).items()
+    assert title.startswith("One epoch of all of resnet18: 32 images of 64 pixels, batches of 8, bf16")
+    assert [row["side"] for row in rows] == ["ours", "bare loop", "usual script"]
+    assert rows[1]["ratio to bare"] == "1"
+    assert len(verdicts(lines)) == 2
+
+
+def test_promotion_from_checkpoints_trains_fewer_epochs_than_from_scratch() -> None:
+    """By hand, of 1..4 epochs and eta 2: brackets of 4, 2, 1 trials at 1, 2, 4; of 2, 1 at 2, 4; of 3 at 4."""
+    ((_, rows),) = tables(printed("promotion", "--rungs", "4/2")).items()
+    assert [row["epochs from scratch"] for row in rows] == [str(4 * 1 + 2 * 2 + 1 * 4 + 2 * 2 + 1 * 4 + 3 * 4)]
+    assert [row["epochs here"] for row in rows] == [str(4 * 1 + 2 * 1 + 1 * 2 + 2 * 2 + 1 * 2 + 3 * 4)]
+
+
+def test_growth_is_measured_over_trials_images_and_slots() -> None:
+    lines = printed("growth")
+    found = tables(lines)
+    assert list(found) == ["Growth with trials", "Growth with images", "Growth with slots"]
+    assert [row["trials"] for row in found["Growth with trials"]] == ["40"]
+    assert [row["regime"] for row in found["Growth with images"]] == ["linear_probe", "softmax_regression"]
+    (slots,) = found["Growth with slots"]
+    assert float(slots["ratio to ideal"]) >= 1
+    assert float(slots["a worker MB"].replace(",", "")) > 0
+    assert len(verdicts(lines)) == 1
