@@ -29,6 +29,9 @@ LIMIT_BYTES = 6 * 2**30
 BATCH_SIZE = 64
 """Images at a time, so that what is in between needs little memory."""
 
+MAX_SIZES = 1000
+"""Forms of features that are remembered."""
+
 Advance = Callable[[float], None]
 
 
@@ -48,6 +51,8 @@ class Store:
         self._limit_bytes = limit_bytes
         self._kept: OrderedDict[tuple[int, str, bool], Features] = OrderedDict()
         """By the id of their part, which is alive as long as that is a key; the last used at the end."""
+        self._sizes: dict[tuple[str, tuple[int, int, int]], tuple[int, ...]] = {}
+        """The form of what stages make of an image, by their fingerprint and its own form."""
         self._mapped: weakref.WeakValueDictionary[tuple[str, str, bool], Tensor] = weakref.WeakValueDictionary()
         """Those on disk that are open, by the key of the images."""
 
@@ -61,7 +66,7 @@ class Store:
         features = self._kept.pop(key, None)
         if features is None:
             features = self._on_disk(model, part, n_stages, fingerprint, bf16) or self._in_memory(
-                model, part, n_stages, bf16
+                model, part, n_stages, fingerprint, bf16
             )
             weakref.finalize(part, self._kept.pop, key, None)
         self._kept[key] = features
@@ -69,18 +74,18 @@ class Store:
             self._kept.popitem(last=False)
         return features
 
-    def fits(self, model: TransferModel, part: Part, n_stages: int) -> bool:
+    def fits(self, model: TransferModel, part: Part, n_stages: int, fingerprint: str) -> bool:
         """Whether there is room for the features of a part: on disk, or in memory beside those of another as large."""
-        n_bytes = _size(model, part, n_stages) * torch.float32.itemsize
+        n_bytes = prod(self._shape(model, part, n_stages, fingerprint)) * torch.float32.itemsize
         disk = _disk(model, n_stages)
         if disk is not None and part.labels.device.type == "cpu":
             return disk.has_room(part.n_pool * n_bytes)
         return 2 * (part.n_pool if part.varied else len(part)) * n_bytes <= self._limit_bytes
 
-    def _in_memory(self, model: TransferModel, part: Part, n_stages: int, bf16: bool) -> Features:
+    def _in_memory(self, model: TransferModel, part: Part, n_stages: int, fingerprint: str, bf16: bool) -> Features:
         is_some = part.rows is not None and not part.varied
         n, images = (len(part), part.batch) if is_some else (part.n_pool, part.of_pool)
-        values = torch.empty((n, *_shape(model, part, n_stages)), device=part.labels.device)
+        values = torch.empty((n, *self._shape(model, part, n_stages, fingerprint)), device=part.labels.device)
         _compute(model, images, values, n_stages, bf16)
         return Features(values, None if is_some else part.rows)
 
@@ -94,7 +99,7 @@ class Store:
         key = (part.key, fingerprint, bf16)
         values = self._mapped.get(key)
         if values is None:
-            shape = (part.n_pool, *_shape(model, part, n_stages))
+            shape = (part.n_pool, *self._shape(model, part, n_stages, fingerprint))
 
             def fill(content: store.Bytes, advance: Advance) -> None:
                 with all_cores():  # other workers wait for these features, or for none
@@ -109,6 +114,15 @@ class Store:
             self._mapped[key] = values
         return Features(values, part.rows)
 
+    def _shape(self, model: TransferModel, part: Part, n_stages: int, fingerprint: str) -> tuple[int, ...]:
+        """The form of what the first stages make of an image of this part."""
+        key = (fingerprint, part.shape)
+        if len(self._sizes) > MAX_SIZES:
+            self._sizes.clear()
+        if key not in self._sizes:
+            self._sizes[key] = _shape(model, part, n_stages)
+        return self._sizes[key]
+
     def _n_bytes(self, features: Features) -> int:
         """What features take of this process's memory: nothing where they are mapped."""
         mapped = features.values.device.type == "cpu" and any(features.values is each for each in self._mapped.values())
@@ -121,17 +135,12 @@ SHARED = Store(LIMIT_BYTES)
 
 def width(model: TransferModel, part: Part) -> int:
     """How many numbers the head sees of an image of this part."""
-    return _size(model, part, len(model.stages))
+    return prod(_shape(model, part, len(model.stages)))
 
 
 def _disk(model: TransferModel, n_stages: int) -> store.Store | None:
     """The store on disk, where features of the first stages last longer than a trial."""
     return store.shared() if model.settled.issuperset(list(model.stages)[:n_stages]) else None
-
-
-def _size(model: TransferModel, part: Part, n_stages: int) -> int:
-    """How many numbers the first stages make of an image of this part."""
-    return prod(_shape(model, part, n_stages))
 
 
 def _shape(model: TransferModel, part: Part, n_stages: int) -> tuple[int, ...]:
@@ -146,7 +155,7 @@ def _shape(model: TransferModel, part: Part, n_stages: int) -> tuple[int, ...]:
 
 def fingerprint(model: TransferModel, n_stages: int) -> str:
     """What the features after the first stages depend on beside the images, as a hash."""
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.sha256()  # processors have instructions for it
     for name in list(model.stages)[:n_stages]:
         stage = model.stages[name]
         digest.update(repr(stage).encode())

@@ -141,10 +141,11 @@ class TransferModel(nn.Module):
 
     def train(self, mode: bool = True) -> TransferModel:
         """Set training or evaluation mode; frozen stages stay in evaluation mode."""
-        super().train(mode)
-        parts = self._parts()
-        for name in self._frozen:
-            parts[name].eval()
+        self.training = self.stages.training = mode
+        for name, part in self._parts().items():
+            # To go through all modules of a large frozen network may take longer than an epoch of its head.
+            if name not in self._frozen or part.training:
+                part.train(mode and name not in self._frozen)
         return self
 
     def state_of(self, names: Iterable[str]) -> dict[str, Tensor]:

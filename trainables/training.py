@@ -41,8 +41,6 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str, *
     value and its key.
     """
     kept = views.views(config, data.train.to(device)) if model.n_frozen_first else None
-    if kept is not None and mixing.mixing(config) is not None:
-        raise ValueError("`augmented_views` goes with no `mixing`: what frozen stages make of mixed images is not kept")
     objective, varies = classification(config, model, len(data.classes), plain=kept is not None)
     how = method(config, model, objective, device, lr=lr)
     return Training(model, data, how, device, varies=varies, views=kept)
@@ -55,6 +53,7 @@ def classification(
 
     `plain`: on images as they are, whatever `config` says of augmentation and mixing.
     """
+    views.n_views(config)  # wrong values are refused wherever it stands
     recipe, mix = (None, None) if plain else (augment.recipe(config), mixing.mixing(config))
     objective = Classification(losses.build(config, model), n_classes, recipe, mix)
     return objective, recipe is not None or mix is not None
@@ -143,7 +142,7 @@ class Training:
         self._device = device
         self._epoch = 0
         # Over all weights of a network it takes longer than an epoch of its head, and frozen ones do not change.
-        self._fingerprint, self._fits = cache(features.fingerprint), cache(features.SHARED.fits)
+        self._fingerprint, self._fits = cache(features.fingerprint), cache(self._has_room)
         if views is not None and not self._fits(model, views, model.n_frozen_first):
             raise SetupError(
                 "`augmented_views`: there is no room for what the frozen stages make of so many: ask for fewer",
@@ -240,6 +239,9 @@ class Training:
         first = self._first_stage(self.model, part)
         forward = partial(_forward, self.model, first, self._method.bf16)
         return forward, self._samples(self.model, part, first)
+
+    def _has_room(self, model: TransferModel, part: Part, n_stages: int) -> bool:
+        return features.SHARED.fits(model, part, n_stages, self._fingerprint(model, n_stages))
 
     def _first_stage(self, model: TransferModel, part: Part) -> int:
         """The stage from which on a part goes through the model anew each time: the first one, 0, without room."""

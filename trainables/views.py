@@ -13,7 +13,7 @@ import hashlib
 import torch
 from torch import Tensor
 
-from trainables import augment
+from trainables import augment, mixing
 from trainables.hyperparameters import Config, optional
 from trainables.splits import Part
 
@@ -52,13 +52,21 @@ class Views(Part):
         return drawn * len(self.pool) + rows
 
 
+def n_views(config: Config) -> int | None:
+    """How many views `config` asks for; None where it asks for none. A ValueError names a wrong value and its key."""
+    n = optional(config, "augmented_views")
+    if n is not None and augment.recipe(config) is None:
+        raise ValueError("`augmented_views` needs an `augmentation` that is not none")
+    if n is not None and mixing.mixing(config) is not None:
+        raise ValueError("`augmented_views` goes with no `mixing`: what frozen stages make of mixed images is not kept")
+    return n
+
+
 def views(config: Config, part: Part) -> Views | None:
     """The views that `config` asks for; None where it asks for none. A ValueError names a wrong value and its key."""
-    n, recipe = optional(config, "augmented_views"), augment.recipe(config)
-    if n is None:
+    n, recipe = n_views(config), augment.recipe(config)
+    if n is None or recipe is None:
         return None
-    if recipe is None:
-        raise ValueError("`augmented_views` needs an `augmentation` that is not none")
     settings = sorted((key, config[key]) for key in augment.HYPERPARAMETERS if config.get(key) is not None)
     digest = hashlib.blake2b(repr((n, settings)).encode(), digest_size=16)
     return Views(part, recipe, n, digest.hexdigest())

@@ -107,8 +107,8 @@ def test_the_mode_of_a_model_changes_nothing_of_its_fingerprint() -> None:
 def test_features_fit_where_there_is_room_for_twice_as_many() -> None:
     model, part = toys.pretrained(), toys.part(9, seed=0)
     size = of(features.Store(PLENTY), model, part, n_stages=1).nbytes
-    assert features.Store(2 * size).fits(model, part, 1)
-    assert not features.Store(2 * size - 1).fits(model, part, 1)
+    assert features.Store(2 * size).fits(model, part, 1, "any")
+    assert not features.Store(2 * size - 1).fits(model, part, 1, "any")
 
 
 def test_the_last_used_are_kept_up_to_the_limit() -> None:
@@ -133,8 +133,8 @@ def test_no_features_outlive_the_images_that_they_belong_to() -> None:
         assert torch.equal(of(store, model, part), expected)
         del part
     gc.collect()
-    kept = [value for value in vars(store).values() if isinstance(value, dict)]
-    assert kept == [{}]
+    held = [each for value in vars(store).values() if isinstance(value, dict) for each in value.values()]
+    assert not any(isinstance(each, features.Features) for each in held)
 
 
 def test_the_width_is_that_of_what_the_head_sees_and_the_mode_stays() -> None:
@@ -170,5 +170,5 @@ def test_stages_that_differ_in_an_attribute_or_an_unsaved_buffer_have_features_o
 def test_there_is_room_for_features_where_those_of_two_such_parts_lie_below_the_limit() -> None:
     model, part = TransferModel({"flat": nn.Flatten()}, nn.Linear(64, 3)), toys.part(10, seed=0)
     n_bytes = 2 * 10 * 64 * 4
-    assert features.Store(n_bytes).fits(model, part, 1)
-    assert not features.Store(n_bytes - 1).fits(model, part, 1)
+    assert features.Store(n_bytes).fits(model, part, 1, "any")
+    assert not features.Store(n_bytes - 1).fits(model, part, 1, "any")
