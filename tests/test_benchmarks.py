@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,3 +22,13 @@ def test_the_comparison_of_overheads_runs_and_prints_every_row() -> None:
     assert "HpBandSter's arithmetic" in rows
     verdicts = [line.split()[1] for line in done.stdout.splitlines() if line.startswith(("reached", "MISSED"))]
     assert verdicts == ["inline:", "processes:", "growth:", "resume:"]
+
+
+def test_the_comparison_of_heads_side_by_side_runs_and_finds_no_difference() -> None:
+    command = [sys.executable, "benchmarks/fused_heads.py", "--quick", "--epochs", "1"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines() if line.startswith("quick")]
+    assert [row[1] for row in rows] == ["1", "8"]
+    assert all(float(row[-1]) < 1e-5 for row in rows)
