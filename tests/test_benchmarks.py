@@ -103,3 +103,10 @@ def test_growth_is_measured_over_trials_images_and_slots() -> None:
     assert float(slots["ratio to ideal"]) >= 1
     assert float(slots["a worker MB"].replace(",", "")) > 0
     assert len(verdicts(lines)) == 1
+
+
+def test_the_comparison_of_heads_side_by_side_runs_and_finds_no_difference() -> None:
+    lines = printed("fused_heads", "--epochs", "1")
+    rows = [line.split() for line in lines if line.startswith("quick")]
+    assert [row[1] for row in rows] == ["1", "8"]
+    assert all(float(row[-1]) < 1e-5 for row in rows)

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from importlib.util import find_spec, spec_from_file_location
 from pathlib import Path
 
@@ -103,3 +104,18 @@ def test_a_regime_trains_on_another_data_set_first_only_if_it_says_so(tmp_path: 
 
 def test_a_module_without_source_may_read_anything() -> None:
     assert declarations.read("math", find_spec) is None
+
+
+def test_what_trains_is_read_without_running_the_file(tmp_path: Path) -> None:
+    def said(source: str, read: Callable[..., object]) -> object:
+        (tmp_path / "part.py").write_text(source)
+        return read("part", lambda name: spec_from_file_location(name, tmp_path / f"{name}.py"))
+
+    assert said("TRAINS = 'head'\nraise AssertionError\n", declarations.trains) == "head"
+    assert said("HYPERPARAMETERS = {}\n", declarations.trains) is None
+    with pytest.raises(Mistake, match=r'part\.py: TRAINS must be "head" or "all"$'):
+        said("TRAINS = 'heads'\n", declarations.trains)
+    assert said("HEAD_ONLY = True\n", declarations.has_head_alone) is True
+    assert said("", declarations.has_head_alone) is False
+    assert said("LINEAR_HEAD = False\n", declarations.has_linear_head) is False
+    assert said("", declarations.has_linear_head) is True

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from hpo import spacefile
 from hpo.backends import random as random_backend
 from hpo.domains import Categorical
 from hpo.errors import Mistake, ReplayError, StudyError, TooManyCrashes
@@ -353,3 +354,10 @@ def test_a_search_that_nothing_is_to_train_for_says_so(tmp_path: Path) -> None:
         search(space, studies=tmp_path)
     with pytest.raises(Mistake, match="unknown setting 'bakend'; did you mean 'backend'"):
         search(space, trainable=toy.build, studies=tmp_path, bakend="bohb")
+
+
+def test_the_runner_on_record_is_the_one_that_auto_stood_for(tmp_path: Path) -> None:
+    heads = spacefile.read(spacefile.find("digits_softmax"))
+    for name, space, runner in (("toy", toy.space(), "processes"), ("heads", heads, "fused")):
+        begin(tmp_path / name, space, replace(INLINE, runner="auto"), Budget(epochs=0))
+        assert Study.reopen(tmp_path / name).settings.runner == runner

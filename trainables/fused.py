@@ -86,24 +86,32 @@ class Group:
         train, validation = (members[0].entering(part, stage) for part in (data.train, data.validation))
         for chunk in self._chunks:
             chunk.begin()
-        _at_once([partial(chunk.run, train, validation) for chunk in self._chunks], n_threads(train.labels.device))
+        _at_once([partial(chunk.run, train, validation) for chunk in self._chunks], _n_threads(*_size(members[0])))
         results = {id(member): metrics for chunk in self._chunks for member, metrics in chunk.results()}
         for member in members:
             member.count_epoch()
         return [results[id(member)] for member in members]
 
 
-def n_threads(device: torch.device) -> int:
-    """How many chunks run at once: on the CPU, a thread each, as threads within each product wait for each other."""
-    return torch.get_num_threads() if device.type == "cpu" else 1
+def _n_threads(n_numbers: int, device: torch.device) -> int:
+    """How many chunks run at once, each in a thread of its own: on a CPU, where products take most of the time.
+
+    Threads within each product wait for each other at its end, and small ones are not worth any.
+    """
+    return torch.get_num_threads() if device.type == "cpu" and n_numbers >= stacks.ROWWISE else 1
+
+
+def _size(training: Training) -> tuple[int, torch.device]:
+    """How many numbers train, and where."""
+    parameters = list(training.model.head.parameters())
+    return sum(each.numel() for each in parameters), parameters[0].device
 
 
 def _chunks(members: Sequence[Training]) -> list[list[Training]]:
     """Cut trainings into those that are stepped as one: of one kind of optimizer, and of batches of about one size."""
-    device = next(members[0].model.head.parameters()).device
+    n_numbers, device = _size(members[0])
     limit, most = LIMITS[device.type if device.type in LIMITS else "cuda"]
-    n_numbers = sum(each.numel() for each in members[0].model.head.parameters())
-    most = max(1, min(most, limit // (4 * n_numbers), -(-len(members) // n_threads(device))))
+    most = max(1, min(most, limit // (4 * n_numbers), -(-len(members) // _n_threads(n_numbers, device))))
     chunks: list[list[Training]] = []
     before = None
     for kind, batch_size, _, member in sorted(

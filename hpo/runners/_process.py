@@ -6,9 +6,10 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from typing import Any
 
 from hpo.runners._slots import Slot
@@ -68,6 +69,8 @@ def _inherited(environment: dict[str, str]) -> Iterator[None]:
     """
     before = {name: os.environ.get(name) for name in environment}
     os.environ.update(environment)
+    if sys.platform != "win32":
+        resource_tracker.ensure_running()  # it starts with the first process else, and lets SIGINT through again
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if hasattr(signal, "pthread_sigmask") else None
     try:
         yield

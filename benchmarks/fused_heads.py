@@ -1,0 +1,120 @@
+"""Heads side by side against the same heads one after another.
+
+    python benchmarks/fused_heads.py [--heads 1 8 64 256] [--epochs 3] [--threads 2] [--quick]
+
+Two tasks: a linear probe on kept features of the size that ResNet-18 gives of Caltech-101 (2,892 images to train,
+2,892 to validate, 512 numbers each, 101 classes), and softmax regression on images of the size of scikit-learn's
+digits (1,437 and 360 of 8x8, 10 classes). The numbers themselves are random: what is measured hangs on their
+count alone. All heads have a batch size of 64; half of them are trained by SGD with momentum, half by AdamW.
+
+One after another, each training steps alone, with all threads or with one, whichever is faster. The least of
+the epochs counts on either side, because others who load the machine only ever add. Up to 32 heads are stepped
+alone, the rest is taken to be alike. `difference` is the largest between the two sides in any metric reported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from tabulate import tabulate
+from torch import nn
+
+from trainables import fused, training
+from trainables.splits import Part, SearchData
+from trainables.trainable import TransferModel
+from trainables.training import Training
+
+Metrics = Mapping[str, float]
+
+N_ALONE = 32
+"""Heads at most that are stepped one after another."""
+
+
+class Task(NamedTuple):
+    """What the heads learn."""
+
+    name: str
+    n_train: int
+    n_validation: int
+    width: int
+    n_classes: int
+
+
+TASKS = (Task("probe, 512 features", 2892, 2892, 512, 101), Task("softmax, 8x8 digits", 1437, 360, 64, 10))
+QUICK = (Task("quick", 100, 50, 16, 4),)
+
+
+def main() -> None:
+    """Measure, and print a row a task and number of heads."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--heads", type=int, nargs="+", default=[1, 8, 64, 256])
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--quick", action="store_true", help="a tiny task, to see that it runs")
+    parser.add_argument("--device", default="cpu")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    rows = [
+        measure(task, n_heads, given.epochs, given.device)
+        for task in (QUICK if given.quick else TASKS)
+        for n_heads in ([1, 8] if given.quick else given.heads)
+    ]
+    load = os.getloadavg()[0]
+    print(f"{given.device}, {given.threads} threads, load {load:.1f}, torch {torch.__version__}, {platform.machine()}")
+    headers = ["task", "heads", "side by side, s an epoch", "one after another, s", "ratio", "difference"]
+    print(tabulate(rows, headers, floatfmt=("", "", ".4f", ".4f", ".1f", ".0e")))
+
+
+def measure(task: Task, n_heads: int, n_epochs: int, device: str) -> list[object]:
+    """A row of the table."""
+    data = SearchData(_part(task, task.n_train), _part(task, task.n_validation), tuple(map(str, range(task.n_classes))))
+    data = data.to(device)
+    together = [_head(i, task, data, device) for i in range(n_heads)]
+    alone = [_head(i, task, data, device) for i in range(min(n_heads, N_ALONE))]
+    group, difference = fused.Group(), 0.0
+    ours: list[float] = []
+    theirs: list[float] = []
+    for _ in range(n_epochs + 1):  # the first is to warm up
+        seconds, reports = _timed(lambda: group.step(together), device)
+        ours.append(seconds)
+        threads = torch.get_num_threads()
+        if len(theirs) % 2:
+            torch.set_num_threads(1)
+        seconds, others = _timed(lambda: [each.step() for each in alone], device)
+        torch.set_num_threads(threads)
+        theirs.append(seconds * n_heads / len(alone))
+        pairs = zip(reports, others, strict=False)
+        difference = max([difference, *(abs(one[name] - other[name]) for one, other in pairs for name in one)])
+    fastest, others_fastest = min(ours[1:]), min(theirs[1:])
+    return [task.name, n_heads, fastest, others_fastest, others_fastest / fastest, difference]
+
+
+def _timed(call: Callable[[], Sequence[Metrics]], device: str) -> tuple[float, Sequence[Metrics]]:
+    started = time.perf_counter()
+    result = call()
+    if device != "cpu":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started, result
+
+
+def _part(task: Task, n: int) -> Part:
+    return Part(torch.randn(n, task.width, 1, 1), torch.randint(0, task.n_classes, (n,)))
+
+
+def _head(seed: int, task: Task, data: SearchData, device: str) -> Training:
+    torch.manual_seed(seed)
+    model = TransferModel({"flatten": nn.Flatten()}, nn.Linear(task.width, task.n_classes))
+    model.freeze(model.stages)
+    optimizer: dict[str, Any] = {"optimizer": "sgd", "momentum": 0.9} if seed % 2 else {"optimizer": "adamw"}
+    config = {"lr": 10 ** (-3 + seed % 5 / 4), "batch_size": 64, **optimizer}
+    return training.build(config, model, data, device)
+
+
+if __name__ == "__main__":
+    main()
