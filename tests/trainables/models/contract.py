@@ -1,5 +1,6 @@
 """What every model family must keep. A model's test subclasses ModelContract and says what is its own."""
 
+from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -9,7 +10,9 @@ from torch import nn
 from torch.nn import functional
 
 from tests.trainables.declarations import Recording, declared
+from trainables import features, training
 from trainables.hyperparameters import Config
+from trainables.splits import Part, SearchData
 from trainables.trainable import TransferModel
 
 
@@ -105,6 +108,28 @@ class ModelContract:
         model.freeze(model.stages)
         training = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
         assert training == {id(parameter) for parameter in model.head.parameters()}
+
+    def test_its_head_learns_the_same_from_features_of_the_store_as_from_images(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        labels = torch.arange(6) % self.class_counts[-1]
+        part, classes = Part(self.images(6), labels), tuple(map(str, range(self.class_counts[-1])))
+
+        def reports() -> list[float]:
+            model = self.build()
+            model.settle()
+            model.freeze(model.stages)
+            torch.manual_seed(2)
+            config: Config = {"lr": 0.01, "batch_size": 4}
+            trained = training.build(config, model, SearchData(part, Part(part.images, labels), classes), "cpu")
+            return [value for _ in range(2) for value in trained.step().values()]
+
+        monkeypatch.setenv("HPO_CACHE", str(tmp_path))
+        found = reports()
+        assert len(list(tmp_path.glob("*.bin"))) == 1
+        monkeypatch.setenv("HPO_CACHE", "off")
+        monkeypatch.setattr(features.SHARED, "fits", lambda *arguments: False)
+        assert found == pytest.approx(reports(), rel=1e-5, abs=1e-5)
 
     def test_the_head_is_initialised_as_the_configuration_says(self) -> None:
         xavier, default = (

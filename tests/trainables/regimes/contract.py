@@ -4,6 +4,7 @@ from abc import ABC
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from io import BytesIO
+from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from tests.trainables import toys
 from tests.trainables.declarations import Recording, declared
 from tests.trainables.states import identical
 from tests.trainables.watching import counted, modes
+from trainables import features
 from trainables.hyperparameters import Config
 from trainables.seeding import seed_everything
 from trainables.splits import SearchData
@@ -128,6 +130,25 @@ class RegimeContract(ABC):
             assert [resumed.step() for _ in epochs[done:]] == epochs[done:], f"stopped after {done} epochs"
             assert identical(resumed.state_dict(), unbroken.state_dict())
         assert epochs[0] != epochs[1]
+
+    def test_with_the_store_and_without_it_all_phases_report_the_same(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Without: every image goes through every stage in every epoch."""
+
+        def reports() -> list[Mapping[str, float]]:
+            model = self.model()
+            model.settle()
+            trainable = self.build(model=model)
+            return [trainable.step() for _ in range(sum(self.epochs) + 2)]
+
+        monkeypatch.setenv("HPO_CACHE", str(tmp_path))
+        computed, found = reports(), reports()
+        monkeypatch.setenv("HPO_CACHE", "off")
+        monkeypatch.setattr(features.SHARED, "fits", lambda *arguments: False)
+        for expected, *others in zip(reports(), computed, found, strict=True):
+            for other in others:
+                assert other == pytest.approx(expected, abs=1e-5)
 
     def test_a_trainable_that_has_trained_already_goes_on_from_a_state_too(self) -> None:
         first = self.build()
