@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import PIL
@@ -72,8 +73,19 @@ def load(source: Source, form: Form) -> Part:
 def statistics(part: Part) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The mean and the standard deviation a channel, of images as 0..1, over all pixels of the part.
 
-    In one pass of float64 sums. The deviation is that of these pixels themselves, not an estimate from a sample.
+    In one pass of float64 sums, once for each part. The deviation is that of these pixels themselves, not an
+    estimate from a sample.
     """
+    if part not in _statistics:
+        _statistics[part] = _summed_up(part)
+    return _statistics[part]
+
+
+_statistics: WeakKeyDictionary[Part, tuple[tuple[float, ...], tuple[float, ...]]] = WeakKeyDictionary()
+"""Of the parts that are in use."""
+
+
+def _summed_up(part: Part) -> tuple[tuple[float, ...], tuple[float, ...]]:
     channels = part.shape[0]
     sums, squares = torch.zeros(2, channels, dtype=torch.float64)
     for batch in _batches(len(part), prod(part.shape)):
