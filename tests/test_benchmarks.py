@@ -106,7 +106,14 @@ def test_growth_is_measured_over_trials_images_and_slots() -> None:
 
 
 def test_the_comparison_of_heads_side_by_side_runs_and_finds_no_difference() -> None:
-    lines = printed("fused_heads", "--epochs", "1")
-    rows = [line.split() for line in lines if line.startswith("quick")]
-    assert [row[1] for row in rows] == ["1", "8"]
-    assert all(float(row[-1]) < 1e-5 for row in rows)
+    ((title, rows),) = tables(printed("fused_heads", "--epochs", "1")).items()
+    assert title.startswith("Heads side by side, cpu")
+    assert [row["heads"] for row in rows] == ["1", "8"]
+    assert all(float(row["difference"]) < 1e-5 for row in rows)
+
+
+def test_the_start_is_timed_beside_its_imports() -> None:
+    lines = printed("start")
+    ((_, rows),) = tables(lines).items()
+    assert [row["what"] for row in rows] == ["hpo search, until its first epoch is trained", "the imports alone"]
+    assert len(verdicts(lines)) == 1
