@@ -107,7 +107,8 @@ class Store:
                     _compute(model, part.of_pool, made, n_stages, bf16, advance)
 
             words = f"features of {shape[0]} images, {' x '.join(map(str, shape[1:]))} numbers each"
-            found = disk.get("features", key, prod(shape) * torch.float32.itemsize, words, fill)
+            computed = (*key, torch.__version__, part.labels.device.type)
+            found = disk.get("features", computed, prod(shape) * torch.float32.itemsize, words, fill)
             if found is None:
                 return None
             values = torch.from_numpy(found.content).view(torch.float32).reshape(shape).to(part.labels.device)

@@ -126,7 +126,7 @@ class Store:
             with contextlib.suppress(TimeoutError), lock:
                 for suffix in (".json", ".bin", ".tmp", ".progress"):
                     lock_path.with_suffix(suffix).unlink(missing_ok=True)
-                lock_path.unlink(missing_ok=True)
+                # The lock itself stays: whoever waits for it would wait for a file that is no more.
 
     def _opened(self, name: str, n_bytes: int) -> Found | None:
         """An entry that is whole; None, and a line on stderr, where it is damaged."""
