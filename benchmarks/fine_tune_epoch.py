@@ -20,6 +20,7 @@ printed: of the seconds, and of the ratios turn by turn.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import sys
 import tempfile
@@ -66,13 +67,15 @@ def ours(typed: argparse.Namespace, data: SearchData) -> Epoch:
 def bare(typed: argparse.Namespace, data: SearchData) -> Epoch:
     """An epoch as it is written by hand."""
     network = vision.models().get_model(typed.model, num_classes=len(data.classes))
+    network = network.to(memory_format=torch.channels_last)
     optimizer = SGD(network.parameters(), lr=LR, momentum=usual.MOMENTUM)
     mean, std = (torch.tensor(each).reshape(1, -1, 1, 1) for each in (IMAGENET.mean, IMAGENET.std))
     bf16 = typed.precision == "bf16"
 
     def loss_of(pixels: Any, labels: Any) -> Any:
+        inputs = ((pixels.float().div_(255) - mean) / std).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            logits = network((pixels.float().div_(255) - mean) / std)
+            logits = network(inputs)
         return functional.cross_entropy(logits.float(), labels)
 
     def epoch() -> float:
@@ -180,7 +183,8 @@ def main() -> None:
         return
     begun = machine()
     with tempfile.TemporaryDirectory() as folder:
-        laid = photos.lay_out(data, Path(folder), typed.images)
+        os.environ["HPO_CACHE"] = f"{folder}/store"
+        laid = photos.lay_out(data, Path(folder) / "photos", typed.images)
         kept = in_memory(laid.root, typed.image_size)
         seeding.seed_everything(0)
         epochs = {"ours": ours(typed, kept), "bare loop": bare(typed, kept)}

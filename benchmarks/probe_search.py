@@ -2,7 +2,7 @@
 
     python benchmarks/probe_search.py [--images 400] [--configurations 16] [--epochs 10] [--image-size 224]
                                       [--without ray warm] [--runner inline] [--data DIR] [--quick]
-    python benchmarks/probe_search.py --full [--precision bf16] [--channels-last] [--data DIR]
+    python benchmarks/probe_search.py --full [--precision bf16] [--no-channels-last] [--data DIR]
 
 All train the last layer of ResNet-18 with frozen ImageNet weights by SGD, batches of 64, over the same grid
 of learning rate and weight decay, on the same images of Caltech-101, half of them for validation.
@@ -147,10 +147,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--without", nargs="*", default=[], choices=("warm", "optuna", "ray", "hpbandster"))
-    parser.add_argument("--runner", default="processes", choices=("processes", "inline"))
+    parser.add_argument("--runner", default="auto", choices=("auto", "fused", "processes", "inline"))
     parser.add_argument("--full", action="store_true", help="ours alone, on all images, beside one bare pass")
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"), help="of --full")
-    parser.add_argument("--channels-last", action="store_true", help="the memory format of the bare pass of --full")
+    memory = "the memory format of the bare pass of --full"
+    parser.add_argument("--channels-last", action=argparse.BooleanOptionalAction, default=True, help=memory)
     parser.add_argument("--data", help="the folder of the data sets; $HPO_DATA by default")
     parser.add_argument("--quick", action="store_true", help="a tiny size: a smoke test, no measurement")
     if "--quick" in sys.argv:
