@@ -321,6 +321,8 @@ def cache(clear: bool, remove: str | None) -> None:
     """
     from hpo import cache
 
+    if clear and remove is not None:
+        raise Mistake("--clear deletes all, --remove one entry: give one of them")
     if clear or remove is not None:
         click.echo(cache.clear(remove))
         return
@@ -345,10 +347,7 @@ def _searching(folder: Path, budget: Budget, quiet: bool) -> Iterator[Any]:
     """Show the progress of a search; make Ctrl-C end it with the command that resumes it, a second one at once."""
     from rich.console import Console
 
-    from hpo import cache
     from hpo.progress import Lines, Screen
-
-    cache.check()
 
     def interrupt(number: int, frame: object) -> None:
         signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo import export, plugins
+from hpo import cache, export, plugins
 from hpo.builder import Build, Builder, Job, trial_seed
 from hpo.checkpoints import best_checkpoint, checkpoint, recover
 from hpo.errors import HpoError, MachineError, Mistake, StudyError, nearest
@@ -93,6 +93,7 @@ def evaluate(
     if protocol == "checkpoint" and seeds > 1:
         raise Mistake("--protocol checkpoint tests the weights of the search as they are: it has no seeds")
     Study.reopen(folder)
+    cache.check()
     with lock(folder):
         study = Study.reopen(folder)
         trials = _best(study, top)

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpo import cache, checks, export, plugins, spacefile
 from hpo import checkpoints as kept
-from hpo import checks, export, plugins, spacefile
 from hpo.backends._backend import Answer, Backend
 from hpo.builder import Build, Job
 from hpo.errors import HpoError, Mistake, TaskError, UnknownName
@@ -82,6 +82,7 @@ def begin(
     watch: Watch | None = None,
 ) -> str:
     """Create a study and search it; say why it ended. Nothing is written before all of it is known to be right."""
+    cache.check()
     settings = replace(settings, storage=absolute(settings.storage))
     if is_locked(folder):
         raise locked(folder)
@@ -106,6 +107,7 @@ def resume(
     folder: Path, budget: Budget | None = None, *, trainable: Build | None = None, watch: Watch | None = None
 ) -> str:
     """Go on with a study where its record ends, with a new budget if one is given; say why it ended."""
+    cache.check()
     space = Study.reopen(folder).space
     spacefile.parse(space.to_dict(), source=str(folder / "study.yaml"))  # are its plug-ins installed here?
     _check_trains(space, trainable)

@@ -29,6 +29,8 @@ HYPERPARAMETERS = {
     "sharpness_probability": "few_shot: of changing the sharpness, 0 to 1; default 0.1",
     "greyscale_probability": "few_shot: of taking the colours away, 0 to 1; default 0.1",
 }
+VERSION = 1
+"""Raised where a recipe gives other images than before: kept views of older ones are not used then."""
 FROM_0_TO_HALF = Rule("of at least 0 and at most 0.5", lambda value: 0 <= value <= 0.5)
 FROM_0_TO_1 = Rule("of at least 0 and at most 1", lambda value: 0 <= value <= 1)
 FROM_0_TO_180 = Rule("of at least 0 and at most 180", lambda value: 0 <= value <= 180)

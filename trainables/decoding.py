@@ -15,24 +15,35 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
+VERSION = 1
+"""Raised where the same file gives other pixels than before: what is kept of older ones is not used then."""
 BLOCK = 32
 """Files that a thread reads at a time."""
 
 Result = TypeVar("Result")
 
 
+class NoImage(OSError):
+    """What a file holds is no picture."""
+
+
 def read(path: Path) -> Image.Image:
-    """The image in a file, in red, green and blue of 0..255; an OSError says why there is none."""
+    """The image in a file, in red, green and blue of 0..255; an OSError says why there is none.
+
+    It is NoImage where that lies in what the file holds, not in the disk.
+    """
     try:
         with Image.open(path) as image:
             return _rgb(image)
     except MemoryError:
         raise
     except UnidentifiedImageError as fault:
-        raise OSError("it is no image of a known format") from fault
+        raise NoImage("it is no image of a known format") from fault
     except Exception as fault:
         # Pillow's decoders raise whatever the broken bytes lead them to.
-        raise OSError(getattr(fault, "strerror", None) or f"{type(fault).__name__}: {fault}") from fault
+        if isinstance(fault, OSError) and fault.errno is not None:
+            raise OSError(fault.strerror) from fault
+        raise NoImage(f"{type(fault).__name__}: {fault}") from fault
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from trainables import store
+from trainables import forms, store
 from trainables.splits import Part
 from trainables.threads import all_cores
 from trainables.trainable import TransferModel
@@ -107,7 +107,7 @@ class Store:
                     _compute(model, part.of_pool, made, n_stages, bf16, advance)
 
             words = f"features of {shape[0]} images, {' x '.join(map(str, shape[1:]))} numbers each"
-            computed = (*key, torch.__version__, part.labels.device.type)
+            computed = (*key, torch.__version__, part.labels.device.type, BATCH_SIZE)
             found = disk.get("features", computed, prod(shape) * torch.float32.itemsize, words, fill)
             if found is None:
                 return None
@@ -141,7 +141,9 @@ def width(model: TransferModel, part: Part) -> int:
 
 def _disk(model: TransferModel, n_stages: int) -> store.Store | None:
     """The store on disk, where features of the first stages last longer than a trial."""
-    return store.shared() if model.settled.issuperset(list(model.stages)[:n_stages]) else None
+    names = list(model.stages)[:n_stages]
+    lasts = model.settled.issuperset(names) and all(forms.is_known(model.stages[name]) for name in names)
+    return store.shared() if lasts else None
 
 
 def _shape(model: TransferModel, part: Part, n_stages: int) -> tuple[int, ...]:
@@ -159,11 +161,7 @@ def fingerprint(model: TransferModel, n_stages: int) -> str:
     digest = hashlib.sha256()  # processors have instructions for it
     for name in list(model.stages)[:n_stages]:
         stage = model.stages[name]
-        digest.update(repr(stage).encode())
-        for module in stage.modules():  # what is neither weight nor buffer may count in its forward pass, too
-            plain = {key: value for key, value in vars(module).items() if isinstance(value, bool | int | float | str)}
-            plain.pop("training", None)  # features are computed in evaluation mode, whatever it is
-            digest.update(repr(sorted(plain.items())).encode())
+        digest.update("\n".join(forms.of(stage)).encode())
         tensors: list[tuple[str, Any]] = [*stage.named_parameters(), *stage.named_buffers()]
         for key, value in tensors:
             digest.update(key.encode())

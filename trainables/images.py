@@ -6,7 +6,6 @@ Files that are decoded, and images that are resized, are kept in the store (`tra
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -53,7 +52,9 @@ class Form:
 
 
 def load(source: Source, form: Form) -> Part:
-    """The images of `source`, in order, in one form and in memory: uint8, or float32 where a part has it.
+    """The images of `source`, in order and in one form: uint8, or float32 where a part has it.
+
+    In memory, or mapped from the store.
 
     Sizes change by a bilinear filter that is widened where an image shrinks. A ValueError where a size
     is missing or colour would have to become grey; a SetupError names a file that cannot be read
@@ -132,7 +133,8 @@ def _read(files: Files, form: Form) -> Part:
 def _stored(paths: Sequence[Path], form: Form, size: int) -> tuple[Tensor, frozenset[int], str] | None:
     """The images of files from the store, which of them are unreadable, and their key; None without a store.
 
-    They are found again by the names, sizes and times of the files, and the form.
+    They are found again by the places, sizes and times of the files, and the form. None, too, where a file
+    to be left out could not be opened: another time it may be.
     """
     disk = store.shared()
     if disk is None:
@@ -140,10 +142,22 @@ def _stored(paths: Sequence[Path], form: Form, size: int) -> tuple[Tensor, froze
     shape = (len(paths), 3, size, size)
 
     def fill(content: store.Bytes, advance: Callable[[float], None]) -> dict[str, list[int]]:
-        return {"unreadable": sorted(_fill(paths, form, content.reshape(shape), advance, store.n_cores()))}
+        unreadable = _fill(paths, form, content.reshape(shape), advance, store.n_cores())
+        for i in sorted(unreadable):
+            try:
+                decoding.read(paths[i])
+            except decoding.NoImage:
+                continue
+            except OSError as fault:
+                raise _Unopened from fault
+            raise _Unopened
+        return {"unreadable": sorted(unreadable)}
 
-    key = (_signature(paths), repr(form), PIL.__version__)
-    found = disk.get("pixels", key, prod(shape), f"{len(paths)} images of {size} pixels a side", fill)
+    key = (_signature(paths), repr(form), PIL.__version__, decoding.VERSION)
+    try:
+        found = disk.get("pixels", key, prod(shape), f"{len(paths)} images of {size} pixels a side", fill)
+    except _Unopened:
+        return None
     if found is None:
         return None
     pixels = torch.from_numpy(found.content).reshape(shape)
@@ -179,17 +193,20 @@ def _fill(
     return frozenset(unreadable)
 
 
+class _Unopened(Exception):
+    """A file could not be opened, which says nothing of what is in it."""
+
+
 def _signature(paths: Sequence[Path]) -> str:
-    """What identifies files without reading them: their names from their common folder on, sizes and times."""
-    folder = os.path.commonpath([path.parent.absolute() for path in paths])
-    digest = hashlib.blake2b(digest_size=16)
+    """What identifies files without reading them: where they lie, their sizes, and when they were last changed."""
+    digest = hashlib.sha256()
     for path in paths:
         try:
             status = path.stat()
-            found = f"{status.st_size} {status.st_mtime_ns}"
+            found = f"{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
         except OSError:
             found = "missing"
-        digest.update(f"{os.path.relpath(path.absolute(), folder)}\0{found}\0".encode())
+        digest.update(f"{path.absolute()}\0{found}\0".encode())
     return digest.hexdigest()
 
 
@@ -213,7 +230,7 @@ def _resized(part: Part, form: Form) -> tuple[Tensor, str]:
     shape, dtype = (len(part.pool), channels, size, size), part.pool.dtype
     n_bytes = prod(shape) * dtype.itemsize
     disk = store.shared() if n_bytes >= LEAST_BYTES else None
-    key = (part.key, size, form.resize, torch.__version__)
+    key = (part.key, size, form.resize, torch.__version__, decoding.VERSION)
 
     def fill(content: store.Bytes, advance: Callable[[float], None]) -> None:
         with all_cores():

@@ -81,7 +81,7 @@ class Preparation:
     def folds(self, form: Form) -> tuple[SearchData, ...]:
         """What a regime receives, once for each fold; one where validation is a fraction.
 
-        What was read is kept until another form is asked for. Each fold holds its images itself.
+        What was read is kept until another form is asked for. Without a store each fold holds its images itself.
         """
         if self._read is None or self._read[0] != form:
             self._read = None  # frees the memory before more is taken

@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from filelock import FileLock
@@ -39,6 +40,7 @@ SPARE_BYTES = 2**30
 BLOCK_BYTES = 2**24
 """A checksum is over so many bytes."""
 REPORT_SECONDS = 0.5
+OFF = ("off", "no", "none", "false", "0")
 
 Bytes = NDArray[np.uint8]
 Advance = Callable[[float], None]
@@ -68,6 +70,17 @@ class Found:
     notes: dict[str, Any]
 
 
+class _FillFailed(Exception):
+    """The computation of an entry failed, not the store."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+_open: WeakValueDictionary[tuple[str, int, int, int], Bytes] = WeakValueDictionary()
+"""The contents that this process has open, checked, by the place, inode, size and time of their files."""
+
+
 class Store:
     """The entries in one folder."""
 
@@ -84,21 +97,30 @@ class Store:
         name = f"{kind}-{_hashed((VERSION, *key))}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            found = self._opened(name, n_bytes)
+            if found is not None:
+                return found
             with FileLock(self.folder / f"{name}.lock"):
                 found = self._opened(name, n_bytes)
                 if found is None and self.has_room(n_bytes):
                     self._make_room(n_bytes)
                     self._build(name, n_bytes, words, fill)
                     found = self._opened(name, n_bytes)
-        except OSError as error:
-            _say(f"the store {self.folder} cannot keep {words} ({error.strerror or error}): they stay in memory")
-            return None
+            problem = "there is no room for it" if found is None else ""
+        except _FillFailed as failed:
+            raise failed.error from failed.error.__cause__
+        except (OSError, NotImplementedError) as error:
+            found, problem = None, getattr(error, "strerror", None) or str(error)
+        if problem:
+            _say(f"the store {self.folder} cannot keep {words} ({problem}): they stay in memory")
         return found
 
     def has_room(self, n_bytes: int) -> bool:
         """Whether an entry of `n_bytes` can be kept, be it that others make room."""
         with contextlib.suppress(OSError):
             folder = next(path for path in (self.folder, *self.folder.parents) if path.exists())
+            if not os.access(folder, os.W_OK) or not folder.is_dir():
+                return False
             reusable = sum(entry.n_bytes for entry in self.entries())
             return n_bytes <= min(self.limit_bytes, shutil.disk_usage(folder).free + reusable - SPARE_BYTES)
         return False
@@ -121,12 +143,15 @@ class Store:
         """Delete all entries, and what killed processes left; what is computed at the moment stays."""
         for entry in self.entries():
             self.remove(entry.name)
-        for lock_path in self.folder.glob("*.lock"):
-            lock = FileLock(lock_path, timeout=0)
-            with contextlib.suppress(TimeoutError), lock:
-                for suffix in (".json", ".bin", ".tmp", ".progress"):
-                    lock_path.with_suffix(suffix).unlink(missing_ok=True)
-                # The lock itself stays: whoever waits for it would wait for a file that is no more.
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Delete the files of computations that nobody is at any more. Their locks stay: others may wait for them."""
+        for path in [*self.folder.glob("*.tmp"), *self.folder.glob("*.bin"), *self.folder.glob("*.progress")]:
+            if not path.with_suffix(".json").exists():
+                with contextlib.suppress(TimeoutError), FileLock(path.with_suffix(".lock"), timeout=0):
+                    if not path.with_suffix(".json").exists():
+                        path.unlink(missing_ok=True)
 
     def _opened(self, name: str, n_bytes: int) -> Found | None:
         """An entry that is whole; None, and a line on stderr, where it is damaged."""
@@ -135,11 +160,17 @@ class Store:
             return None
         about = _read(about_path)
         with contextlib.suppress(OSError, ValueError, KeyError):
-            if about["version"] == VERSION and path.stat().st_size == max(n_bytes, 1):
-                content = np.memmap(path, dtype=np.uint8, mode="c", shape=(n_bytes,)) if n_bytes else _nothing()
-                if _sums(content) == about["sums"]:
-                    os.utime(about_path)
-                    return Found(content, about["notes"])
+            status = path.stat()
+            if about["version"] == VERSION and status.st_size == max(n_bytes, 1):
+                key = (str(path), status.st_ino, status.st_size, status.st_mtime_ns)
+                content = _open.get(key)
+                if content is None:
+                    content = np.memmap(path, dtype=np.uint8, mode="c", shape=(n_bytes,)) if n_bytes else _nothing()
+                    if _sums(content) != about["sums"]:
+                        raise ValueError("the checksums differ")
+                    _open[key] = content
+                os.utime(about_path)
+                return Found(content, about["notes"])
         _say(f"{path} is damaged, or of another version: it is computed again")
         self.remove(name)
         return None
@@ -155,7 +186,10 @@ class Store:
                     file.truncate(max(n_bytes, 1))
             content = np.memmap(temporary, dtype=np.uint8, mode="r+", shape=(n_bytes,)) if n_bytes else _nothing()
             progress(0.0)
-            notes = fill(content, progress) or {}
+            try:
+                notes = fill(content, progress) or {}
+            except Exception as error:
+                raise _FillFailed(error) from error
             about = {"version": VERSION, "words": words, "notes": dict(notes), "sums": _sums(content)}
             if isinstance(content, np.memmap):
                 content.flush()
@@ -164,10 +198,13 @@ class Store:
             os.replace(temporary, self.folder / f"{name}.json")
         finally:
             temporary.unlink(missing_ok=True)
+            if not (self.folder / f"{name}.json").exists():
+                (self.folder / f"{name}.bin").unlink(missing_ok=True)
             progress.end()
 
     def _make_room(self, n_bytes: int) -> None:
-        """Delete entries, the least recently used first, until another fits."""
+        """Delete what killed processes left, then entries, the least recently used first, until another fits."""
+        self._sweep()
         entries = self.entries()
         free = shutil.disk_usage(self.folder).free - SPARE_BYTES
         total = sum(entry.n_bytes for entry in entries)
@@ -180,7 +217,7 @@ class Store:
 def shared() -> Store | None:
     """The store that the environment names; None where it is off. A ValueError names a limit that is none."""
     place = os.environ.get("HPO_CACHE", "")
-    if place.lower() == "off":
+    if place.lower() in OFF:
         return None
     text = os.environ.get("HPO_CACHE_GB", "") or str(DEFAULT_GB)
     try:
@@ -189,7 +226,11 @@ def shared() -> Store | None:
         gigabytes = math.nan
     if not gigabytes >= 0:
         raise ValueError(f"HPO_CACHE_GB must be a number of at least 0, but is {text!r}")
-    return Store(Path(place).expanduser() if place else Path.home() / ".cache" / "hpo" / "store", gigabytes * 2**30)
+    try:
+        folder = Path(place or "~/.cache/hpo/store").expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"HPO_CACHE: {place or 'the default, ~/.cache/hpo/store'}: {error}") from None
+    return Store(folder, gigabytes * 2**30)
 
 
 def under_way(store: Store) -> list[tuple[str, float]]:

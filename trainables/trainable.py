@@ -13,7 +13,7 @@ from trainables.splits import Part
 
 
 class Trainable(Protocol):
-    """One model in training. `regimes` build it, `hpo/worker.py` steps it and keeps its state."""
+    """One model in training. `regimes` build it; a search steps it and keeps its state."""
 
     def step(self) -> Mapping[str, float]:
         """Train one epoch, then validate once.

@@ -9,6 +9,7 @@ epoch picks one of them at random. That is no longer the same training, so it is
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -38,12 +39,21 @@ class Views(Part):
         return self._n * len(self.pool)
 
     def of_pool(self, index: slice) -> Tensor:
-        """float32 of 0..1; the same for the same `index`."""
+        """float32 of 0..1; the same for the same `index`, which must begin where it began before."""
         rows = torch.arange(index.start, index.stop)
         images = self.pool[(rows % len(self.pool)).to(self.pool.device)]
         if images.dtype == torch.uint8:
             images = images.float().div_(255)
         return self._recipe(images, torch.Generator().manual_seed(index.start))
+
+    def to(self, device: str | torch.device) -> Part:
+        raise NotImplementedError("views are made of a part that lies where it shall be")
+
+    def take(self, indices: Sequence[int]) -> Part:
+        raise NotImplementedError("views are of a whole part")
+
+    def relabelled(self, labels: Tensor) -> Part:
+        raise NotImplementedError("views keep their labels")
 
     def draw(self, generator: torch.Generator) -> Tensor:
         """The rows of one view of each image of the part, int64 (n,), at random."""
@@ -68,5 +78,5 @@ def views(config: Config, part: Part) -> Views | None:
     if n is None or recipe is None:
         return None
     settings = sorted((key, config[key]) for key in augment.HYPERPARAMETERS if config.get(key) is not None)
-    digest = hashlib.blake2b(repr((n, settings)).encode(), digest_size=16)
+    digest = hashlib.blake2b(repr((n, settings, augment.VERSION)).encode(), digest_size=16)
     return Views(part, recipe, n, digest.hexdigest())

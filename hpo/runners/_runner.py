@@ -2,7 +2,7 @@
 
 A file of this folder (or a module named by an entry point of the group `hpo.runners`) offers
 
-    build(job: Job, checkpoints: Path, *, devices: Sequence[str], slots: int | None) -> Runner
+    build(job: Job, checkpoints: Path, *, devices: str, slots: int | None) -> Runner
 """
 
 from __future__ import annotations

@@ -89,6 +89,7 @@ class Team:
             except (MachineError, TaskError):
                 raise
             except Exception as error:
+                _check_device(error, len(self._members) + 1)
                 events.append(crash(trial, error))
                 return None
             self._members[trial] = _Member(suggestion, after, course, course.reports(after), key)
@@ -131,7 +132,7 @@ class Team:
             begun = self._begun(member.trial, events)
             if begun is not None:
                 begun.reports, begun.key = [], None
-                self._alone(begun, events, 1)
+                self._alone(begun, events, len(members))
 
     def _alone(self, member: _Member, events: list[Report | Crash], n_trials: int) -> None:
         started = time.perf_counter()

@@ -85,7 +85,7 @@ class TestFused(RunnerContract):
 
     def test_one_worker_of_all_cores_holds_many_trials(self, job: Job, checkpoints: Path) -> None:
         with running(fused.build(job, checkpoints, devices="cpu")) as runner:
-            assert (runner.free(), len(workers())) == (16, 0)
+            assert (runner.free(), len(workers())) == (8, 0)
             for trial in range(3):
                 runner.start(suggestion(trial=trial, until=2), after=0)
             assert (runner.free(), len(workers())) == (13, 1)

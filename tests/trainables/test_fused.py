@@ -225,7 +225,8 @@ def test_other_draws_in_the_process_change_nothing() -> None:
 
 def test_threads_change_nothing() -> None:
     before = torch.get_num_threads()
-    members, alone = ([build(seed) for seed in range(5)] for _ in range(2))
+    members, alone = ([build(seed, "wide", momentum=0.5) for seed in range(5)] for _ in range(2))
+    assert sum(each.numel() for each in members[0].model.head.parameters()) >= stacks.ROWWISE
     torch.set_num_threads(2)
     try:
         check_alike(members, alone, n_epochs=2)

@@ -124,8 +124,13 @@ def test_an_error_of_the_computation_is_passed_on_and_leaves_nothing(store: Stor
         advance(0.5)
         raise RuntimeError("no such image")
 
+    def run_out(content: Bytes, advance: Advance) -> None:
+        raise OSError(5, "input/output error")
+
     with pytest.raises(RuntimeError, match="no such image"):
         content(store, fail)
+    with pytest.raises(OSError, match="input/output error"):
+        content(store, run_out)
     assert [path.suffix for path in store.folder.iterdir()] == [".lock"]
     assert content(store, Computation())[1] == 1
 
@@ -235,9 +240,12 @@ def test_a_killed_computation_leaves_nothing_that_counts_and_the_next_begins_ane
     assert store.entries() == []
     first.send_signal(signal.SIGKILL)
     first.wait()
+    assert list(store.folder.glob("*.tmp"))
+    content(store, Computation())  # another entry clears away what is left
+    assert not list(store.folder.glob("*.tmp"))
     assert slow(0.0).communicate(timeout=60)[0].split() == ["computing", "True"]
     assert stores.under_way(store) == []
-    assert len(store.entries()) == 1
+    assert len(store.entries()) == 2
 
 
 def test_to_clear_deletes_all_but_what_is_computed_at_the_moment(
@@ -265,5 +273,10 @@ def test_the_environment_names_the_store(tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.setenv("HPO_CACHE_GB", wrong)
         with pytest.raises(ValueError, match=f"HPO_CACHE_GB must be a number of at least 0, but is '{wrong}'"):
             stores.shared()
-    monkeypatch.setenv("HPO_CACHE", "off")
-    assert stores.shared() is None
+    monkeypatch.setenv("HPO_CACHE_GB", "1")
+    monkeypatch.setenv("HPO_CACHE", "~nobody_of_this_name/store")
+    with pytest.raises(ValueError, match="HPO_CACHE: ~nobody_of_this_name/store"):
+        stores.shared()
+    for off in ("off", "OFF", "0", "no"):
+        monkeypatch.setenv("HPO_CACHE", off)
+        assert stores.shared() is None

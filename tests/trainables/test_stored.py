@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from tests.trainables.datasets.pictures import picture, saved
 from tests.trainables.watching import counted
-from trainables import decoding, features, images, training
+from trainables import features, images, training
 from trainables.faults import SetupError
 from trainables.images import Form
+from trainables.preparation import Preparation, Validation
 from trainables.splits import Files, Part, SearchData
 from trainables.trainable import TransferModel
 
@@ -35,33 +37,19 @@ def source(tmp_path: Path) -> Files:
     return Files(files.paths, torch.arange(N) % 3)
 
 
-@contextmanager
-def without_files(source: Files) -> Iterator[None]:
-    """While inside, none of the files can be decoded, but each is as old and as long as it was."""
-    contents = [(path, path.read_bytes(), path.stat()) for path in source.paths]
-    for path, content, status in contents:
-        path.write_bytes(bytes(len(content)))
-        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    yield
-    for path, content, status in contents:
-        path.write_bytes(content)
-        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-
-
 @pytest.mark.parametrize("form", [Form(8), Form(8, resize="squash")])
-def test_files_are_decoded_once_whatever_is_taken_of_them_later(source: Files, form: Form) -> None:
+def test_files_are_decoded_once_whatever_is_taken_of_them_later(source: Files, form: Form, store: Path) -> None:
     expected = torch.stack([images.load(Files((path,), torch.tensor([0])), form).images[0] for path in source.paths])
+    n_alone = len(list(store.glob("*.bin")))
     assert torch.equal(images.load(source, form).images, expected)
-    with without_files(source):
-        whole = source.as_whole()
-        assert torch.equal(images.load(whole, form).images, expected)
-        for indices in ([5, 2, 11], [0], list(range(1, N))):
-            part = images.load(whole.take(indices), form)
-            assert torch.equal(part.images, expected[indices])
-            assert torch.equal(part.batch(torch.tensor([0])), expected[indices[:1]])
-            assert torch.equal(part.labels, source.labels[indices])
-            again = part.take([0])
-            assert torch.equal(again.images, expected[indices[:1]])
+    whole = source.as_whole()
+    for indices in ([5, 2, 11], [0], list(range(1, N))):
+        part = images.load(whole.take(indices), form)
+        assert torch.equal(part.images, expected[indices])
+        assert torch.equal(part.batch(torch.tensor([0])), expected[indices[:1]])
+        assert torch.equal(part.labels, source.labels[indices])
+        assert torch.equal(part.take([0]).images, expected[indices[:1]])
+    assert len(list(store.glob("*.bin"))) == n_alone + 1
 
 
 def test_parts_of_one_source_share_its_images(source: Files) -> None:
@@ -178,9 +166,77 @@ def test_with_the_store_and_without_it_a_training_reports_the_same(
         assert found == pytest.approx(without, abs=1e-5 if "precision" not in config else 1e-2)
 
 
-def test_the_files_that_are_read_together_are_never_those_of_the_held_out_part(source: Files) -> None:
-    taken = source.take([1, 2])
-    with without_files(Files(source.paths[3:], source.labels[3:])):
-        assert len(images.load(taken, Form(8))) == 2
-        assert len(images.load(taken.as_whole().take([0]), Form(8))) == 1
-    assert decoding.read(source.paths[0]).size == (20, 16)
+@dataclass(frozen=True)
+class Pictures:
+    """A data set of files."""
+
+    taught: Files
+    kept: Files
+    name: str = "pictures"
+    classes: tuple[str, ...] = ("a", "b", "c")
+
+    def training(self) -> Files:
+        return self.taught
+
+    def held_out(self) -> Files:
+        return self.kept
+
+
+def test_no_file_of_the_held_out_part_is_read_with_those_of_the_training_part(source: Files) -> None:
+    """Both are taken of one list of files, as where the held-out part is cut by seed; those held out are broken."""
+    taught, kept = source.take(range(18)), source.take(range(18, N))
+    for path in kept.paths:
+        path.write_bytes(b"no image")
+    validations = (Validation(fraction=0.5), Validation(fraction=None, folds=3))
+    for validation in validations:
+        for data in Preparation(Pictures(taught, kept), validation).folds(Form(8)):
+            assert len(data.train) + len(data.validation) == 18
+            assert len(data.train.pool) == 18
+
+
+def test_files_of_another_folder_with_equal_names_sizes_and_times_are_others(tmp_path: Path) -> None:
+    found = []
+    for folder, colour in (("one", (10, 10, 10)), ("two", (200, 200, 200))):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / "0.bmp"
+        Image.new("RGB", (8, 8), colour).save(path)
+        os.utime(path, (0, 0))
+        found.append(float(images.load(Files((path,), torch.tensor([0])), Form(8)).images.float().mean()))
+    assert found == [10, 200]
+
+
+def test_a_file_that_could_not_be_opened_is_looked_for_again(tmp_path: Path) -> None:
+    """A link to nowhere, until what it points to is there: not its own size or time change then."""
+    source = saved(tmp_path / "some", *(picture(i) for i in range(3)))
+    away = source.paths[1].rename(tmp_path / "away.png")
+    source.paths[1].symlink_to(tmp_path / "back.png")
+    form = Form(8, skip_unreadable=True)
+    source = Files(source.paths, torch.zeros(3, dtype=torch.int64))
+    assert len(images.load(source, form)) == 2
+    away.rename(tmp_path / "back.png")
+    assert len(images.load(source, form)) == 3
+
+
+class Chosen(nn.Module):
+    """A stage whose form stands in a tuple and a function."""
+
+    def __init__(self, columns: tuple[int, int], change: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.columns, self.change = columns, change
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.change(features.flatten(1)[:, slice(*self.columns)])
+
+
+def test_stages_that_differ_in_a_tuple_or_a_function_have_features_of_their_own(source: Files, store: Path) -> None:
+    part = images.load(source, Form(8))
+    kept = features.Store(2**20)
+    found = []
+    for columns, change in (((0, 2), torch.relu), ((4, 6), torch.relu), ((0, 2), torch.neg), ((0, 2), lambda x: 2 * x)):
+        made = TransferModel({"first": Chosen(columns, change)}, nn.Linear(2, 3))
+        made.settle()
+        values, _ = kept.of(made, part, 1, features.fingerprint(made, 1))
+        expected = change(made.inputs(part.images).flatten(1)[:, slice(*columns)])
+        torch.testing.assert_close(values, expected)
+        found.append(values)
+    assert len(list(store.glob("features*.bin"))) == 3  # nobody knows a lambda again

@@ -1,0 +1,77 @@
+"""The form of a module (ground floor of training): in words, all that its forward pass depends on beside its tensors.
+
+Its classes with the versions of the packages, or the sources, that they come from, and whatever its modules
+hold as attributes. Two modules of one form that hold the same tensors compute the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import sys
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+import torch
+from torch import nn
+
+PACKAGES = ("torch", "torchvision", "timm")
+"""Known by their versions; other classes by their sources."""
+OWN = {*vars(nn.Module()), "training"}
+"""What every module holds. Features are computed in evaluation mode, whatever the mode is."""
+PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, slice, range)
+
+
+def of(module: nn.Module) -> list[str]:
+    """The lines of its form; what cannot be put into words stands for itself in this process alone."""
+    return [repr(module), *(line for each in module.modules() for line in _lines(each))]
+
+
+def is_known(module: nn.Module) -> bool:
+    """Whether all of its form can be put into words, so that another process finds the same."""
+    return not any(_UNKNOWN in line for line in of(module))
+
+
+_UNKNOWN = "<unknown at "
+
+
+def _lines(module: nn.Module) -> Iterator[str]:
+    kind: Any = type(module)
+    yield _source(kind)
+    for key, value in sorted(vars(module).items()):
+        if key not in OWN:
+            yield f"{key}={_words(value)}"
+
+
+def _words(value: object) -> str:
+    if isinstance(value, PLAIN):
+        return repr(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        words = [_words(each) for each in value]
+        return f"{type(value).__name__}({', '.join(sorted(words) if isinstance(value, set | frozenset) else words)})"
+    if isinstance(value, Mapping):
+        return f"mapping({', '.join(f'{_words(key)}: {_words(each)}' for key, each in value.items())})"
+    if isinstance(value, type):
+        return _source(value)
+    is_named = isinstance(value, FunctionType | BuiltinFunctionType) and "<" not in value.__qualname__
+    if is_named and not getattr(value, "__closure__", None):
+        return _source(value)
+    return f"{_UNKNOWN}{id(value)}>"
+
+
+@lru_cache(maxsize=1000)
+def _source(named: Any) -> str:
+    """The name of a class or function, and the version of its package, or a hash of the file it stands in."""
+    name, package = f"{named.__module__}.{named.__qualname__}", str(named.__module__).partition(".")[0]
+    if package in PACKAGES:
+        return f"{name} {getattr(sys.modules.get(package), '__version__', '')}"
+    try:
+        path = inspect.getsourcefile(named)
+        if path is not None:
+            return f"{name} {hashlib.sha256(Path(path).read_bytes()).hexdigest()}"
+    except (TypeError, OSError):
+        pass
+    return f"{name} {_UNKNOWN}{id(named)}>"
