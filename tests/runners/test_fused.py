@@ -88,7 +88,7 @@ class TestFused(RunnerContract):
             assert (runner.free(), len(workers())) == (8, 0)
             for trial in range(3):
                 runner.start(suggestion(trial=trial, until=2), after=0)
-            assert (runner.free(), len(workers())) == (13, 1)
+            assert (runner.free(), len(workers())) == (5, 1)
             assert [event.trial for event in runner.events()] == [0, 1, 2]
             assert int(workers()[0].environ()["OMP_NUM_THREADS"]) == n_cores()
 
