@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from sklearn.model_selection import StratifiedKFold, train_test_split
 from torch import Tensor
 
 
@@ -214,6 +213,8 @@ def folds(source: Source, *, classes: Sequence[str], n_folds: int, seed: int) ->
     A ValueError names the first class that has fewer samples than there are folds.
     """
     _check_counts(source.labels, classes, n_folds, f"for {n_folds} folds")
+    from sklearn.model_selection import StratifiedKFold  # it takes a second, which not every worker needs
+
     cutter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
     pairs = cutter.split(range(len(source)), source.labels.numpy())
     return tuple(Cut(source.take(kept.tolist()), source.take(cut_off.tolist())) for kept, cut_off in pairs)
@@ -240,6 +241,8 @@ def cut(labels: Tensor, *, n_cut: int, seed: int, classes: Sequence[str]) -> tup
         raise ValueError(f"{n_cut} of {n} samples cannot be cut off: both sides need at least one")
     needed = max(-(-n // n_cut), -(-n // (n - n_cut)))
     _check_counts(labels, classes, needed, f"to cut {n_cut} off, stratified", "; a cut nearer to one half needs fewer")
+    from sklearn.model_selection import train_test_split  # as above
+
     kept, cut_off = train_test_split(range(n), test_size=n_cut, stratify=labels.cpu().numpy(), random_state=seed)
     return sorted(kept), sorted(cut_off)
 
