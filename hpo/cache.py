@@ -39,12 +39,12 @@ def clear(name: str | None = None) -> str:
 
 def under_way() -> list[str]:
     """What workers compute for the store at the moment, a line each."""
-    from trainables import store as stores
+    from trainables import underway
 
     store = _store()
     if store is None or not store.folder.is_dir():
         return []
-    return [f"preparing {words}: {done:.0%}" for words, done in stores.under_way(store)]
+    return [f"preparing {words}: {done:.0%}" for words, done in underway.found(store.folder)]
 
 
 def check() -> None:

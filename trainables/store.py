@@ -18,7 +18,6 @@ import math
 import os
 import shutil
 import sys
-import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +31,8 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
+from trainables import underway
+
 VERSION = 1
 """Of the files' form. Entries of another version are not read."""
 DEFAULT_GB = 32.0
@@ -39,7 +40,6 @@ SPARE_BYTES = 2**30
 """What the store leaves free on its disk."""
 BLOCK_BYTES = 2**24
 """A checksum is over so many bytes."""
-REPORT_SECONDS = 0.5
 OFF = ("off", "no", "none", "false", "0")
 
 Bytes = NDArray[np.uint8]
@@ -129,7 +129,7 @@ class Store:
         """All entries, the last used first."""
         found = []
         for path in self.folder.glob("*.json"):
-            about, data = _read(path), path.with_suffix(".bin")
+            about, data = underway.read(path), path.with_suffix(".bin")
             with contextlib.suppress(OSError):  # another process may clear it away
                 found.append(Entry(path.stem, about.get("words", "?"), data.stat().st_size, path.stat().st_mtime))
         return sorted(found, key=lambda entry: -entry.used)
@@ -158,7 +158,7 @@ class Store:
         about_path, path = self.folder / f"{name}.json", self.folder / f"{name}.bin"
         if not about_path.exists():
             return None
-        about = _read(about_path)
+        about = underway.read(about_path)
         with contextlib.suppress(OSError, ValueError, KeyError):
             status = path.stat()
             if about["version"] == VERSION and status.st_size == max(n_bytes, 1):
@@ -176,7 +176,7 @@ class Store:
         return None
 
     def _build(self, name: str, n_bytes: int, words: str, fill: Fill) -> None:
-        temporary, progress = self.folder / f"{name}.tmp", _Progress(self.folder / f"{name}.progress", words)
+        temporary, progress = self.folder / f"{name}.tmp", underway.Progress(self.folder / f"{name}.progress", words)
         try:
             with open(temporary, "wb") as file:
                 # Where there is no room, this fails; a write through the map would kill the process.
@@ -231,42 +231,6 @@ def shared() -> Store | None:
     except RuntimeError as error:
         raise ValueError(f"HPO_CACHE: {place or 'the default, ~/.cache/hpo/store'}: {error}") from None
     return Store(folder, gigabytes * 2**30)
-
-
-def under_way(store: Store) -> list[tuple[str, float]]:
-    """What is computed for a store at the moment, in words, and the share of each that is done, 0 to 1."""
-    found = []
-    for path in sorted(store.folder.glob("*.progress")):
-        about = _read(path)
-        with contextlib.suppress(OSError):
-            # A killed process leaves its file; nothing that lives says nothing for so long.
-            if "done" in about and time.time() - path.stat().st_mtime < 600:
-                found.append((str(about["words"]), float(about["done"])))
-    return found
-
-
-class _Progress:
-    """Writes down, for whoever looks, how far a computation is."""
-
-    def __init__(self, path: Path, words: str) -> None:
-        self._path, self._words, self._written = path, words, -math.inf
-
-    def __call__(self, done: float) -> None:
-        if time.monotonic() - self._written >= REPORT_SECONDS:
-            self._written = time.monotonic()
-            self._path.write_text(json.dumps({"words": self._words, "done": done}))
-
-    def end(self) -> None:
-        self._path.unlink(missing_ok=True)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty where there is none."""
-    with contextlib.suppress(OSError, ValueError):
-        content = json.loads(path.read_text())
-        if isinstance(content, dict):
-            return content
-    return {}
 
 
 def _sums(content: Bytes) -> list[int]:

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from trainables import augment, engine, features, losses, mixing, optimizers, views
-from trainables.engine import Forward, Judged, Method, Objective, Samples
+from trainables import classification, engine, features, losses, optimizers, views
+from trainables.classification import Classification
+from trainables.engine import Forward, Method, Objective, Samples
 from trainables.faults import SetupError
 from trainables.hyperparameters import Config, choice, whole
 from trainables.seeding import random_state, set_random_state
@@ -24,13 +24,7 @@ HYPERPARAMETERS = {
     "batch_size": "images a step of the optimizer, a whole number of at least 1; default 64",
     "precision": ["fp32", "bf16", "auto"],
 }
-READS_ALSO = (
-    "trainables.optimizers",
-    "trainables.losses",
-    "trainables.augment",
-    "trainables.mixing",
-    "trainables.views",
-)
+READS_ALSO = ("trainables.optimizers", "trainables.classification")
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str, *, lr: str = "lr") -> Training:
@@ -41,22 +35,9 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str, *
     value and its key.
     """
     kept = views.views(config, data.train.to(device)) if model.n_frozen_first else None
-    objective, varies = classification(config, model, len(data.classes), plain=kept is not None)
+    objective, varies = classification.build(config, model, len(data.classes), plain=kept is not None)
     how = method(config, model, objective, device, lr=lr)
     return Training(model, data, how, device, varies=varies, views=kept)
-
-
-def classification(
-    config: Config, model: TransferModel, n_classes: int, *, plain: bool = False
-) -> tuple[Objective, bool]:
-    """The objective of a classifier as `config` says, and whether it changes images at random.
-
-    `plain`: on images as they are, whatever `config` says of augmentation and mixing.
-    """
-    views.n_views(config)  # wrong values are refused wherever it stands
-    recipe, mix = (None, None) if plain else (augment.recipe(config), mixing.mixing(config))
-    objective = Classification(losses.build(config, model), n_classes, recipe, mix)
-    return objective, recipe is not None or mix is not None
 
 
 def method(config: Config, model: TransferModel, objective: Objective, device: str, *, lr: str = "lr") -> Method:
@@ -75,32 +56,6 @@ def is_bf16(config: Config, device: str) -> bool:
     precision = choice(config, "precision", "fp32", ("fp32", "bf16", "auto"))
     on_gpu = torch.device(device).type == "cuda"
     return precision == "bf16" or (precision == "auto" and on_gpu and torch.cuda.is_bf16_supported())
-
-
-class Classification:
-    """The objective of a classifier: its loss on images that may be changed at random and mixed before."""
-
-    def __init__(
-        self, loss: losses.Loss, n_classes: int, recipe: augment.Recipe | None, mix: mixing.Mixing | None
-    ) -> None:
-        self.loss = loss
-        self._n_classes = n_classes
-        self._recipe = recipe
-        self._mix = mix
-
-    def __call__(self, forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> Judged:
-        targets = labels
-        if (self._recipe or self._mix) and inputs.dtype == torch.uint8:
-            inputs = inputs.float().div_(255)
-        if self._recipe is not None:
-            inputs = self._recipe(inputs, generator)
-        if self._mix is not None:
-            inputs, targets = self._mix(inputs, functional.one_hot(labels, self._n_classes).float(), generator)
-        logits = forward(inputs)
-        loss, penalty = self.loss.of(logits, targets), self.loss.penalty()
-        minimised = loss if penalty is None else loss + penalty
-        answers = targets if self._mix is None else targets.argmax(dim=1)  # of a mixed image, the larger share
-        return Judged(minimised, loss.detach(), engine.n_correct(logits.detach(), answers), len(labels))
 
 
 class Training:
@@ -207,8 +162,8 @@ class Training:
     def plain_loss(self) -> losses.Loss | None:
         """The loss of a classifier that sees images as they are, and is itself validated; None of another training."""
         objective = self._method.objective
-        is_plain = isinstance(objective, Classification) and not self._varies and self.model is self._trained
-        is_plain = is_plain and self._views is None
+        as_they_are = not self._varies and self._views is None
+        is_plain = isinstance(objective, Classification) and as_they_are and self.model is self._trained
         return objective.loss if is_plain and isinstance(objective, Classification) else None
 
     def fingerprint(self, stage: int) -> str | None:

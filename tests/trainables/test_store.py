@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from trainables import store as stores
+from trainables import underway
 from trainables.store import Advance, Bytes, Store
 
 N = 2 * stores.BLOCK_BYTES + 5
@@ -233,9 +234,9 @@ def test_a_killed_computation_leaves_nothing_that_counts_and_the_next_begins_ane
     assert first.stdout is not None
     assert first.stdout.readline() == "computing\n"
     deadline = time.monotonic() + 20
-    while not stores.under_way(store) and time.monotonic() < deadline:
+    while not underway.found(store.folder) and time.monotonic() < deadline:
         time.sleep(0.01)
-    ((words, done),) = stores.under_way(store)
+    ((words, done),) = underway.found(store.folder)
     assert (words, done < 1) == ("slow numbers", True)
     assert store.entries() == []
     first.send_signal(signal.SIGKILL)
@@ -244,7 +245,7 @@ def test_a_killed_computation_leaves_nothing_that_counts_and_the_next_begins_ane
     content(store, Computation())  # another entry clears away what is left
     assert not list(store.folder.glob("*.tmp"))
     assert slow(0.0).communicate(timeout=60)[0].split() == ["computing", "True"]
-    assert stores.under_way(store) == []
+    assert underway.found(store.folder) == []
     assert len(store.entries()) == 2
 
 

@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from tests.trainables import toys
 from tests.trainables.states import identical
-from trainables import training
+from trainables import classification, training
 from trainables.engine import Judged
 from trainables.hyperparameters import Config
 from trainables.seeding import seed_everything
@@ -124,7 +124,7 @@ def judged(
         logits: Tensor = network(inputs)
         return logits
 
-    objective, varies = training.classification(config, toys.model(), 3, plain=plain)
+    objective, varies = classification.build(config, toys.model(), 3, plain=plain)
     assert varies == (not plain and config != {})
     return seen, objective(forward, part.images, part.labels, torch.Generator().manual_seed(0))
 
@@ -189,7 +189,7 @@ def test_another_model_may_be_validated_than_the_one_that_trains() -> None:
     seed_everything(0)
     model, data = toys.model(), toys.data()
     other = TransferModel(dict(model.stages.items()), nn.Sequential(nn.Flatten(), nn.Linear(32, 5)))
-    objective, _ = training.classification({}, other, 5)
+    objective, _ = classification.build({}, other, 5)
     method = training.method({"lr": 0.01}, other, objective, "cpu")
     made = Training(other, data, method, "cpu", judged=model)
     head = deepcopy(model.head.state_dict())

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from torch import nn
 
-from trainables import features, training
+from trainables import classification, features, training
 from trainables.hyperparameters import Config, optional, whole
 from trainables.phases import Phase, Phases
 from trainables.splits import Part, Pretraining, SearchData, per_class
@@ -45,7 +45,7 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
         layer = nn.Linear(features.width(model, data.train), len(first.classes))
         other = TransferModel(dict(model.stages.items()), nn.Sequential(nn.Flatten(), layer))
         other.mean, other.std = model.mean, model.std
-        objective, varies = training.classification(config, other, len(first.classes))
+        objective, varies = classification.build(config, other, len(first.classes))
         method = training.method(config, other, objective, device, lr="pretrain_lr")
         model.to(device)
         both = SearchData(pretrained_on, data.validation, max(first.classes, data.classes, key=len))
@@ -53,7 +53,7 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
 
     def head() -> Training:
         model.freeze(model.stages)
-        objective, _ = training.classification(config, model, len(data.classes), plain=True)
+        objective, _ = classification.build(config, model, len(data.classes), plain=True)
         return Training(model, head_data, training.method(config, model, objective, device), device)
 
     return Phases(model, [Phase(pretrain, whole(config, "pretrain_epochs", 10)), Phase(head)])

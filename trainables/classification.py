@@ -1,0 +1,52 @@
+"""The objective of a classifier (ground floor of training): its loss, on images as they are, or changed and mixed."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainables import augment, engine, losses, mixing, views
+from trainables.engine import Forward, Judged, Objective
+from trainables.hyperparameters import Config
+from trainables.trainable import TransferModel
+
+HYPERPARAMETERS: dict[str, str | list[str]] = {}
+READS_ALSO = ("trainables.losses", "trainables.augment", "trainables.mixing", "trainables.views")
+
+
+def build(config: Config, model: TransferModel, n_classes: int, *, plain: bool = False) -> tuple[Objective, bool]:
+    """The objective of a classifier as `config` says, and whether it changes images at random.
+
+    `plain`: on images as they are, whatever `config` says of augmentation and mixing.
+    """
+    views.n_views(config)  # wrong values are refused wherever it stands
+    recipe, mix = (None, None) if plain else (augment.recipe(config), mixing.mixing(config))
+    objective = Classification(losses.build(config, model), n_classes, recipe, mix)
+    return objective, recipe is not None or mix is not None
+
+
+class Classification:
+    """The objective of a classifier: its loss on images that may be changed at random and mixed before."""
+
+    def __init__(
+        self, loss: losses.Loss, n_classes: int, recipe: augment.Recipe | None, mix: mixing.Mixing | None
+    ) -> None:
+        self.loss = loss
+        self._n_classes = n_classes
+        self._recipe = recipe
+        self._mix = mix
+
+    def __call__(self, forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> Judged:
+        targets = labels
+        if (self._recipe or self._mix) and inputs.dtype == torch.uint8:
+            inputs = inputs.float().div_(255)
+        if self._recipe is not None:
+            inputs = self._recipe(inputs, generator)
+        if self._mix is not None:
+            inputs, targets = self._mix(inputs, functional.one_hot(labels, self._n_classes).float(), generator)
+        logits = forward(inputs)
+        loss, penalty = self.loss.of(logits, targets), self.loss.penalty()
+        minimised = loss if penalty is None else loss + penalty
+        answers = targets if self._mix is None else targets.argmax(dim=1)  # of a mixed image, the larger share
+        return Judged(minimised, loss.detach(), engine.n_correct(logits.detach(), answers), len(labels))

@@ -1,0 +1,56 @@
+"""What is computed for the store at the moment (ground floor of training): written down by who computes, for who looks.
+
+Nothing here needs torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+REPORT_SECONDS = 0.5
+"""So often at most it is written down."""
+FORGOTTEN_SECONDS = 600
+"""A killed process leaves its file; nothing that lives says nothing for so long."""
+
+
+class Progress:
+    """Writes down how far a computation is."""
+
+    def __init__(self, path: Path, words: str) -> None:
+        """`path` ends in .progress; `words` say what is computed."""
+        self._path, self._words, self._written = path, words, -math.inf
+
+    def __call__(self, done: float) -> None:
+        """Take note of the share that is done, 0 to 1."""
+        if time.monotonic() - self._written >= REPORT_SECONDS:
+            self._written = time.monotonic()
+            self._path.write_text(json.dumps({"words": self._words, "done": done}))
+
+    def end(self) -> None:
+        """Forget it."""
+        self._path.unlink(missing_ok=True)
+
+
+def found(folder: Path) -> list[tuple[str, float]]:
+    """What is under way in a folder, in words, and the share of each that is done, 0 to 1."""
+    listed = []
+    for path in sorted(folder.glob("*.progress")):
+        about = read(path)
+        with contextlib.suppress(OSError):
+            if "done" in about and time.time() - path.stat().st_mtime < FORGOTTEN_SECONDS:
+                listed.append((str(about["words"]), float(about["done"])))
+    return listed
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty where there is none."""
+    with contextlib.suppress(OSError, ValueError):
+        content = json.loads(path.read_text())
+        if isinstance(content, dict):
+            return content
+    return {}
