@@ -78,8 +78,8 @@ class Store:
         """Whether there is room for the features of a part: on disk, or in memory beside those of another as large."""
         n_bytes = prod(self._shape(model, part, n_stages, fingerprint)) * torch.float32.itemsize
         disk = _disk(model, n_stages)
-        if disk is not None and part.labels.device.type == "cpu":
-            return disk.has_room(part.n_pool * n_bytes)
+        if disk is not None and part.labels.device.type == "cpu" and disk.has_room(part.n_pool * n_bytes):
+            return True
         return 2 * (part.n_pool if part.varied else len(part)) * n_bytes <= self._limit_bytes
 
     def _in_memory(self, model: TransferModel, part: Part, n_stages: int, fingerprint: str, bf16: bool) -> Features:

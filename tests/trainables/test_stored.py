@@ -141,6 +141,21 @@ def test_a_full_disk_costs_time_but_no_result(
     assert "they stay in memory" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("variable", "value"), [("HPO_CACHE_GB", "0"), ("HPO_CACHE", "/proc/no/store")])
+def test_without_room_on_disk_features_are_still_computed_once(
+    source: Files, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    part = images.load(source, Form(8))
+    made = model()
+    made.freeze(made.stages)
+    trained = training.build({"lr": 0.1}, made, SearchData(part, part.take(range(9)), ("a", "b", "c")), "cpu")
+    with counted(made) as counts:
+        trained.step()
+        trained.step()
+    assert counts["first"] == N + 9
+
+
 def losses(source: Files, frozen: list[str], config: dict[str, object]) -> list[float]:
     """What three epochs report."""
     cut = source.as_whole()
