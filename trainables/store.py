@@ -102,6 +102,8 @@ class Store:
                 return found
             with FileLock(self.folder / f"{name}.lock"):
                 found = self._opened(name, n_bytes)
+                if found is None:
+                    self._discard_damaged(name)
                 if found is None and self.has_room(n_bytes):
                     self._make_room(n_bytes)
                     self._build(name, n_bytes, words, fill)
@@ -154,7 +156,7 @@ class Store:
                         path.unlink(missing_ok=True)
 
     def _opened(self, name: str, n_bytes: int) -> Found | None:
-        """An entry that is whole; None, and a line on stderr, where it is damaged."""
+        """An entry that is whole; None where it is damaged, or not there."""
         about_path, path = self.folder / f"{name}.json", self.folder / f"{name}.bin"
         if not about_path.exists():
             return None
@@ -171,9 +173,13 @@ class Store:
                     _open[key] = content
                 os.utime(about_path)
                 return Found(content, about["notes"])
-        _say(f"{path} is damaged, or of another version: it is computed again")
-        self.remove(name)
         return None
+
+    def _discard_damaged(self, name: str) -> None:
+        """Delete what is left of an entry, with a line on stderr. Only for who holds its lock: another may build it."""
+        if (self.folder / f"{name}.json").exists():
+            _say(f"{self.folder / name}.bin is damaged, or of another version: it is computed again")
+            self.remove(name)
 
     def _build(self, name: str, n_bytes: int, words: str, fill: Fill) -> None:
         temporary, progress = self.folder / f"{name}.tmp", underway.Progress(self.folder / f"{name}.progress", words)

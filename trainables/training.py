@@ -162,9 +162,8 @@ class Training:
     def plain_loss(self) -> losses.Loss | None:
         """The loss of a classifier that sees images as they are, and is itself validated; None of another training."""
         objective = self._method.objective
-        as_they_are = not self._varies and self._views is None
-        is_plain = isinstance(objective, Classification) and as_they_are and self.model is self._trained
-        return objective.loss if is_plain and isinstance(objective, Classification) else None
+        is_other = self._varies or self._views is not None or self.model is not self._trained
+        return None if is_other or not isinstance(objective, Classification) else objective.loss
 
     def fingerprint(self, stage: int) -> str | None:
         """What enters stage number `stage` depends on, beside the images; None where there is no room to keep it."""
