@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import connection, resource_tracker
 from typing import Any
 
@@ -52,6 +52,14 @@ class Process:
         with _inherited(self._slot.environment):
             self._process.start()
         theirs.close()
+
+
+def end(processes: Sequence[Process]) -> None:
+    """End all of them at once, and wait for that."""
+    for process in processes:
+        process.kill()
+    for process in processes:
+        process.join()
 
 
 def _live(serve: Callable[..., None], *arguments: Any) -> None:

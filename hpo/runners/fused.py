@@ -19,7 +19,7 @@ from hpo.builder import Job
 from hpo.checkpoints import recover
 from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners import _slots
-from hpo.runners._process import Process
+from hpo.runners._process import Process, end
 from hpo.runners._runner import goes_on, tidy
 from hpo.runners._slots import Slot
 from hpo.runners._team import DeviceLost, Team
@@ -120,10 +120,7 @@ class Fused:
             seat.dropped.append(trial)
 
     def close(self) -> None:
-        for seat in self._seats:
-            seat.process.kill()
-        for seat in self._seats:
-            seat.process.join()
+        end([seat.process for seat in self._seats])
         self._seats = []
 
     def _begin_round(self, seat: _Seat) -> None:

@@ -16,7 +16,7 @@ from hpo.builder import Job
 from hpo.checkpoints import recover
 from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners import _slots
-from hpo.runners._process import Process
+from hpo.runners._process import Process, end
 from hpo.runners._runner import crash, goes_on, tidy
 from hpo.runners._slots import Slot
 from hpo.trial import Crash, Decision, Report, Suggestion
@@ -96,10 +96,7 @@ class Processes:
             self._send(seat, on)
 
     def close(self) -> None:
-        for seat in self._seats:
-            seat.process.kill()
-        for seat in self._seats:
-            seat.process.join()
+        end([seat.process for seat in self._seats])
         self._seats = []
 
     def _send(self, seat: _Seat, message: object) -> None:
