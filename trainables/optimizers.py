@@ -8,9 +8,10 @@ from functools import partial
 from typing import Any
 
 from torch import nn
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from trainables.eager import SGD, Adam, AdamW
 from trainables.hyperparameters import (
     ABOVE_0,
     ABOVE_0_BELOW_1,

@@ -12,12 +12,13 @@ from typing import NamedTuple
 
 import torch
 
-from trainables import images, splits
+from trainables import cuts, images
+from trainables.cuts import Cut
 from trainables.faults import SetupError
 from trainables.hyperparameters import Config, choice, flag, optional
 from trainables.images import Form
 from trainables.inputs import Input
-from trainables.splits import Cut, DataSet, Files, Part, Pretraining, SearchData, Source
+from trainables.splits import DataSet, Files, Part, Pretraining, SearchData, Source
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS = {
@@ -134,9 +135,9 @@ def normalize(model: TransferModel, config: Config, expected: Input, train: Part
 
 def _cuts(source: Source, classes: tuple[str, ...], validation: Validation) -> tuple[Cut, ...]:
     if validation.folds is not None:
-        return splits.folds(source, classes=classes, n_folds=validation.folds, seed=validation.seed)
+        return cuts.folds(source, classes=classes, n_folds=validation.folds, seed=validation.seed)
     assert validation.fraction is not None, "validation is a fraction or folds"
-    return (splits.split(source, classes=classes, fraction=validation.fraction, seed=validation.seed),)
+    return (cuts.split(source, classes=classes, fraction=validation.fraction, seed=validation.seed),)
 
 
 def _grouped(source: Source, mapping: torch.Tensor | None) -> Source:

@@ -1,17 +1,13 @@
-"""Data in parts (ground floor of training): Part, DataSet, SearchData, and the cut that makes validation.
-
-The cut is stratified and takes validation out of the training part; it never asks for the held-out part.
-"""
+"""Data in parts (ground floor of training): Part, Files, DataSet, SearchData."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -187,81 +183,12 @@ class SearchData:
         return self if unmoved else replace(self, train=train, validation=validation)
 
 
-class Cut(NamedTuple):
-    """The training part of a data set, cut in two."""
-
-    train: Source
-    validation: Source
-
-
-def split(source: Source, *, classes: Sequence[str], fraction: float, seed: int) -> Cut:
-    """Cut a stratified `fraction` (above 0, below 1, rounded up to a sample) of a training part off as validation.
-
-    The same source, fraction and seed give the same cut. Each class keeps at least one sample on
-    either side; a ValueError names the first that has too few for that.
-    """
-    if not 0 < fraction < 1:
-        raise ValueError(f"`fraction` must lie between 0 and 1, but is {fraction!r}")
-    n_validation = math.ceil(fraction * len(source))
-    kept, cut_off = cut(source.labels, n_cut=n_validation, seed=seed, classes=classes)
-    return Cut(source.take(kept), source.take(cut_off))
-
-
-def folds(source: Source, *, classes: Sequence[str], n_folds: int, seed: int) -> tuple[Cut, ...]:
-    """Cut a training part into `n_folds` stratified folds, each of which is the validation part once.
-
-    A ValueError names the first class that has fewer samples than there are folds.
-    """
-    _check_counts(source.labels, classes, n_folds, f"for {n_folds} folds")
-    from sklearn.model_selection import StratifiedKFold  # it takes a second, which not every worker needs
-
-    cutter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
-    pairs = cutter.split(range(len(source)), source.labels.numpy())
-    return tuple(Cut(source.take(kept.tolist()), source.take(cut_off.tolist())) for kept, cut_off in pairs)
-
-
-def per_class(part: Part, n: int, *, seed: int, classes: Sequence[str], key: str) -> Part:
-    """`n` random images of each class, by seed; a ValueError names `key` and the first class that has fewer."""
-    _check_counts(part.labels, classes, n, f"for `{key}` = {n}")
-    draw = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(part), generator=draw)
-    labels = part.labels.cpu()[order]
-    chosen = torch.cat([order[labels == label][:n] for label in range(len(classes))])
-    return part.take(sorted(chosen.tolist()))
-
-
-def cut(labels: Tensor, *, n_cut: int, seed: int, classes: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Cut `n_cut` of the samples off, stratified by `labels`; the indices kept and cut off, both rising.
-
-    A class of c among n samples gets floor(c * n_cut / n) of the places or one more, so it is sure of
-    a sample on either side where that floor is at least 1 on both; else a ValueError names it.
-    """
-    n = len(labels)
-    if not 0 < n_cut < n:
-        raise ValueError(f"{n_cut} of {n} samples cannot be cut off: both sides need at least one")
-    needed = max(-(-n // n_cut), -(-n // (n - n_cut)))
-    _check_counts(labels, classes, needed, f"to cut {n_cut} off, stratified", "; a cut nearer to one half needs fewer")
-    from sklearn.model_selection import train_test_split  # as above
-
-    kept, cut_off = train_test_split(range(n), test_size=n_cut, stratify=labels.cpu().numpy(), random_state=seed)
-    return sorted(kept), sorted(cut_off)
-
-
 def fingerprint(tensor: Tensor) -> str:
     """What identifies a tensor by its content, as a hash."""
     digest = hashlib.blake2b(f"{tensor.dtype} {tuple(tensor.shape)}".encode(), digest_size=16)
     content: Any = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
     digest.update(content)
     return digest.hexdigest()
-
-
-def _check_counts(labels: Tensor, classes: Sequence[str], needed: int, purpose: str, remedy: str = "") -> None:
-    for name, count in zip(classes, torch.bincount(labels, minlength=len(classes)).tolist(), strict=True):
-        if count < needed:
-            raise ValueError(
-                f"class {name!r} has {count} of {len(labels)} samples: {purpose}, "
-                f"each class needs at least {needed}{remedy}"
-            )
 
 
 def _check_labels(labels: Tensor, n_images: int) -> None:

@@ -13,8 +13,10 @@ from itertools import accumulate
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, Optimizer
+from torch import Tensor, nn, optim
+from torch.optim import Optimizer
+
+from trainables import eager
 
 ALIGNED = 16
 """Numbers: each parameter begins at a multiple of it within its row."""
@@ -37,9 +39,11 @@ def kind(optimizer: Optimizer) -> str | None:
     (group,) = optimizer.param_groups
     if group.get("maximize") or group.get("amsgrad") or group.get("dampening"):
         return None
-    if type(optimizer) is SGD:
+    if type(optimizer) in (optim.SGD, eager.SGD):
         return "nag" if group["nesterov"] else "momentum" if group["momentum"] else "sgd"
-    return {Adam: "adam", AdamW: "adamw"}.get(type(optimizer))
+    if type(optimizer) in (optim.Adam, eager.Adam):
+        return "adam"
+    return "adamw" if type(optimizer) in (optim.AdamW, eager.AdamW) else None
 
 
 class Stack:

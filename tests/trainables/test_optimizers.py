@@ -21,7 +21,7 @@ def group(config: Config) -> dict[str, Any]:
 @pytest.mark.parametrize(("name", "kind"), [("sgd", SGD), ("nag", SGD), ("adam", Adam), ("adamw", AdamW)])
 def test_each_name_builds_its_optimizer_with_the_values_given(name: str, kind: type[Optimizer]) -> None:
     optimizer = build({"optimizer": name, "lr": 0.2, "weight_decay": 0.3, "momentum": 0.4})
-    assert type(optimizer) is kind
+    assert isinstance(optimizer, kind)
     values = optimizer.param_groups[0]
     assert (values["lr"], values["weight_decay"]) == (0.2, 0.3)
     assert values.get("nesterov", False) is (name == "nag")

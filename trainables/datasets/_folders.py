@@ -12,8 +12,9 @@ from pathlib import Path
 
 import torch
 
+from trainables.cuts import cut
 from trainables.faults import SetupError
-from trainables.splits import Files, cut
+from trainables.splits import Files
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """In lower case; a file may have them in upper case as well."""

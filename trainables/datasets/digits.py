@@ -6,12 +6,15 @@ Machine Learning Repository), 8x8 pixels, no two images alike. Nothing is downlo
 
 from __future__ import annotations
 
+from importlib.metadata import distribution
 from pathlib import Path
 
+import numpy as np
 import torch
-from sklearn.datasets import load_digits
+from numpy.typing import NDArray
 
-from trainables.splits import DataSet, Part, cut
+from trainables.cuts import cut
+from trainables.splits import DataSet, Part
 
 N_HELD_OUT = 360
 """A fifth of the images."""
@@ -28,9 +31,8 @@ class Digits:
     classes = tuple("0123456789")
 
     def __init__(self) -> None:
-        pixels, labels = load_digits(return_X_y=True)
-        images = torch.from_numpy(pixels / BRIGHTEST).float().reshape(-1, 1, 8, 8)
-        whole = Part(images, torch.from_numpy(labels).long())
+        rows = torch.from_numpy(_rows())
+        whole = Part((rows[:, :-1] / BRIGHTEST).float().reshape(-1, 1, 8, 8), rows[:, -1].long())
         kept, held_out = cut(whole.labels, n_cut=N_HELD_OUT, seed=HELD_OUT_SEED, classes=self.classes)
         self._training, self._held_out = whole.take(kept), whole.take(held_out)
 
@@ -39,6 +41,16 @@ class Digits:
 
     def held_out(self) -> Part:
         return self._held_out
+
+
+def _rows() -> NDArray[np.float64]:
+    """(1797, 65): each image with its class. Read past scikit-learn, whose import takes longer than all else here."""
+    path = Path(str(distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")))
+    if path.is_file():
+        return np.loadtxt(path, delimiter=",")
+    from sklearn.datasets import load_digits  # a release that keeps them elsewhere
+
+    return np.column_stack(load_digits(return_X_y=True))
 
 
 def build(root: Path | None) -> DataSet:

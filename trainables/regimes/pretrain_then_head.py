@@ -12,9 +12,10 @@ from dataclasses import replace
 from torch import nn
 
 from trainables import classification, features, training
+from trainables.cuts import per_class
 from trainables.hyperparameters import Config, optional, whole
 from trainables.phases import Phase, Phases
-from trainables.splits import Part, Pretraining, SearchData, per_class
+from trainables.splits import Part, Pretraining, SearchData
 from trainables.trainable import Trainable, TransferModel
 from trainables.training import Training
 

@@ -15,9 +15,10 @@ import pytest
 import torch
 
 from trainables import decoding, images
+from trainables.cuts import split
 from trainables.faults import SetupError
 from trainables.heldout import held_out
-from trainables.splits import DataSet, Files, Source, split
+from trainables.splits import DataSet, Files, Source
 
 
 class DataSetContract:

@@ -1,0 +1,185 @@
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedKFold, train_test_split
+
+from trainables.cuts import cut, folds, per_class, split
+from trainables.splits import Files, Part, Source
+
+LABELS = torch.tensor([0, 0, 1, 1])
+
+
+def labels_of(*counts: int) -> torch.Tensor:
+    return torch.cat([torch.full((count,), label) for label, count in enumerate(counts)])
+
+
+def pictures(*counts: int) -> Part:
+    """So many images of each class, numbered by their only pixel."""
+    labels = labels_of(*counts)
+    return Part(torch.arange(len(labels)).float().reshape(-1, 1, 1, 1), labels)
+
+
+def files(*counts: int) -> Files:
+    """So many files of each class, numbered by their names."""
+    labels = labels_of(*counts)
+    return Files(tuple(Path(str(number)) for number in range(len(labels))), labels)
+
+
+def numbers(source: Source) -> list[int]:
+    if isinstance(source, Files):
+        return [int(path.name) for path in source.paths]
+    return source.images.flatten().int().tolist()
+
+
+def check_labels(sources: Sequence[Source], whole: Source) -> None:
+    """Each image has the label that it has in the whole."""
+    for source in sources:
+        assert torch.equal(source.labels, whole.labels[numbers(source)])
+
+
+@pytest.mark.parametrize("source", [pictures(30, 50, 20), files(30, 50, 20)], ids=["part", "files"])
+def test_a_split_puts_each_training_sample_on_one_side_with_its_label(source: Source) -> None:
+    both = split(source, classes="abc", fraction=0.2, seed=0)
+    assert type(both.train) is type(both.validation) is type(source)
+    assert sorted(numbers(both.train) + numbers(both.validation)) == list(range(100))
+    check_labels(both, source)
+
+
+def test_a_split_keeps_the_shares_of_the_classes() -> None:
+    both = split(pictures(30, 50, 20), classes="abc", fraction=0.2, seed=0)
+    assert both.train.labels.bincount().tolist() == [24, 40, 16]
+    assert both.validation.labels.bincount().tolist() == [6, 10, 4]
+
+
+def test_a_split_rounds_its_validation_part_up_to_a_sample() -> None:
+    assert len(split(pictures(30, 51), classes="ab", fraction=0.5, seed=0).validation) == 41
+
+
+def test_a_split_follows_from_its_seed_alone() -> None:
+    cuts = [
+        numbers(split(pictures(30, 50, 20), classes="abc", fraction=0.2, seed=seed).validation) for seed in (1, 1, 2)
+    ]
+    assert cuts[0] == cuts[1] != cuts[2]
+
+
+def test_a_class_with_too_few_samples_is_named_with_what_is_needed() -> None:
+    with pytest.raises(ValueError, match=r"class 'b' has 4 of 100 samples: to cut 20 off, .* at least 5; a cut nearer"):
+        split(pictures(96, 4), classes="ab", fraction=0.2, seed=0)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.5, 1.5, float("nan")])
+def test_a_fraction_that_is_none_is_refused(fraction: float) -> None:
+    with pytest.raises(ValueError, match="`fraction` must lie between 0 and 1, but is"):
+        split(pictures(10, 10), classes="ab", fraction=fraction, seed=0)
+
+
+@pytest.mark.parametrize("source", [pictures(9, 16, 5), files(9, 16, 5)], ids=["part", "files"])
+def test_each_sample_is_in_the_validation_part_of_one_fold_and_trains_in_all_others(source: Source) -> None:
+    cuts = folds(source, classes="abc", n_folds=3, seed=0)
+    assert sorted(number for each in cuts for number in numbers(each.validation)) == list(range(30))
+    for each in cuts:
+        assert sorted(numbers(each.train) + numbers(each.validation)) == list(range(30))
+        check_labels(each, source)
+
+
+def test_folds_keep_the_shares_of_the_classes() -> None:
+    for each in folds(pictures(9, 15, 6), classes="abc", n_folds=3, seed=0):
+        assert each.validation.labels.bincount().tolist() == [3, 5, 2]
+
+
+def test_folds_follow_from_their_seed_alone() -> None:
+    cuts = [
+        [numbers(each.validation) for each in folds(pictures(9, 15), classes="ab", n_folds=3, seed=seed)]
+        for seed in (1, 1, 2)
+    ]
+    assert cuts[0] == cuts[1] != cuts[2]
+
+
+def test_a_class_with_fewer_samples_than_folds_is_named() -> None:
+    with pytest.raises(ValueError, match=r"class 'b' has 4 of 24 samples: for 5 folds, each class needs at least 5$"):
+        folds(pictures(20, 4), classes="ab", n_folds=5, seed=0)
+
+
+def test_so_many_of_each_class_are_drawn_by_seed() -> None:
+    part = pictures(9, 15, 6)
+    drawn = [per_class(part, 4, seed=seed, classes="abc", key="n") for seed in (1, 1, 2)]
+    assert drawn[0].labels.bincount().tolist() == [4, 4, 4]
+    assert numbers(drawn[0]) == numbers(drawn[1]) != numbers(drawn[2])
+    assert len(set(numbers(drawn[0]))) == 12
+    check_labels(drawn, part)
+
+
+def test_each_image_of_a_class_is_as_likely_to_be_drawn() -> None:
+    counts = torch.zeros(12)
+    for seed in range(300):
+        counts[numbers(per_class(pictures(8, 4), 2, seed=seed, classes="ab", key="n"))] += 1
+    assert (counts[:8] - 75).abs().max() < 40
+    assert (counts[8:] - 150).abs().max() < 50
+
+
+def test_a_class_with_fewer_images_than_are_to_be_drawn_is_named_with_the_key() -> None:
+    assert len(per_class(pictures(3, 3), 3, seed=0, classes="ab", key="few")) == 6
+    with pytest.raises(ValueError, match=r"class 'a' has 3 of 8 samples: for `few` = 4, each class needs at least 4"):
+        per_class(pictures(3, 5), 4, seed=0, classes="ab", key="few")
+
+
+def test_a_cut_that_leaves_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="4 of 4 samples cannot be cut off"):
+        cut(LABELS, n_cut=4, seed=0, classes="ab")
+
+
+@given(
+    counts=st.lists(st.integers(1, 30), min_size=2, max_size=5),
+    share=st.floats(0.05, 0.95),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_a_cut_leaves_every_class_on_both_sides_or_is_refused(counts: list[int], share: float, seed: int) -> None:
+    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    n_cut = min(max(round(share * len(labels)), 1), len(labels) - 1)
+    classes = "abcde"[: len(counts)]
+    if min(min(counts) * n_cut, min(counts) * (len(labels) - n_cut)) < len(labels):
+        with pytest.raises(ValueError, match="each class needs at least"):
+            cut(labels, n_cut=n_cut, seed=seed, classes=classes)
+        return
+    kept, cut_off = cut(labels, n_cut=n_cut, seed=seed, classes=classes)
+    assert sorted(kept + cut_off) == list(range(len(labels)))
+    assert len(cut_off) == n_cut
+    for side in (kept, cut_off):
+        assert set(labels[side].tolist()) == set(range(len(counts)))
+
+
+@pytest.fixture(params=["kept", "off"])
+def _store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HPO_CACHE", "off" if request.param == "off" else str(tmp_path / "store"))
+
+
+@pytest.mark.usefixtures("_store")
+def test_scikit_learn_draws_them_and_what_is_kept_is_what_it_drew() -> None:
+    labels = labels_of(30, 50, 20)
+    expected = train_test_split(range(100), test_size=20, stratify=labels, random_state=7)
+    for _ in range(2):
+        assert cut(labels, n_cut=20, seed=7, classes="abc") == tuple(map(sorted, expected))
+    cutter = StratifiedKFold(4, shuffle=True, random_state=7)
+    for _ in range(2):
+        found = folds(pictures(30, 50, 20), classes="abc", n_folds=4, seed=7)
+        for each, (kept, cut_off) in zip(found, cutter.split(range(100), labels), strict=True):
+            assert (numbers(each.train), numbers(each.validation)) == (kept.tolist(), cut_off.tolist())
+
+
+def test_what_was_drawn_once_is_found_without_scikit_learn(tmp_path: Path) -> None:
+    script = (
+        "import sys, torch; from trainables.cuts import cut\n"
+        "print(cut(torch.arange(40) % 4, n_cut=8, seed=3, classes='abcd'), 'sklearn' in sys.modules)"
+    )
+    environment = os.environ | {"HPO_CACHE": str(tmp_path)}
+    command = [sys.executable, "-c", script]
+    first, second = (subprocess.check_output(command, env=environment, text=True) for _ in range(2))
+    assert first.endswith("True\n")
+    assert second == first.replace("True", "False")
