@@ -180,7 +180,7 @@ class Patience:
 
 
 def patience(settings: Config) -> Patience:
-    """The patience that `settings` ask for; a ValueError names a wrong value and its key."""
+    """The patience that `settings` ask for; a SetupError names a wrong value and its key."""
     from trainables import hyperparameters
 
     return Patience(

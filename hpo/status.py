@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import export
-from hpo.history import History, configuration
+from hpo.history import History, State, Trial, configuration
 from hpo.study import Study, is_locked
 
 if TYPE_CHECKING:
@@ -23,10 +23,11 @@ def lines(folder: Path) -> list[str]:
         history, finished, elapsed = ledger.history, ledger.finished, ledger.recorded
     finally:
         ledger.close()
-    states = Counter(export.state(trial, closed=finished is not None).value for trial in history.trials.values())
+    searching = is_locked(folder)
+    states = Counter(_state(trial, finished, searching=searching) for trial in history.trials.values())
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none yet"
     text = [
-        f"study    {study.name}: {_phase(folder, finished)}",
+        f"study    {study.name}: {_phase(folder, finished, searching=searching)}",
         f"search   {study.space.name} by {study.settings.backend}, seed {study.settings.seed}",
         f"trials   {len(history.trials)}: {counts}",
         f"epochs   {history.n_epochs} trained, {history.n_saved} saved by stopping",
@@ -55,8 +56,14 @@ def failures(history: History) -> list[str]:
     return text
 
 
-def _phase(folder: Path, finished: str | None) -> str:
-    if is_locked(folder):
+def _state(trial: Trial, finished: str | None, *, searching: bool) -> str:
+    """The state of a trial; one that ran when the process was killed does so no more."""
+    state = export.state(trial, closed=finished is not None)
+    return "cut short" if state is State.RUNNING and not searching else state.value
+
+
+def _phase(folder: Path, finished: str | None, *, searching: bool) -> str:
+    if searching:
         return "being searched or tested now"
     return f"finished, {finished}" if finished else f"cut short; `hpo resume {folder.name}` goes on"
 

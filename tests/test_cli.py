@@ -130,6 +130,17 @@ def test_status_of_a_study_in_search_says_so(searched: Hpo, tmp_path: Path) -> N
         assert "being searched or tested now" in searched("status", "s").output
 
 
+def test_status_of_a_study_whose_process_was_killed_shows_no_trial_as_running(searched: Hpo, tmp_path: Path) -> None:
+    journal = tmp_path / "studies" / "s" / "ledger.log"
+    lines = journal.read_text().splitlines(keepends=True)
+    begun = next(number for number, line in enumerate(lines) if '"op_code":4' in line)  # a trial is created
+    journal.write_text("".join(lines[: begun + 1]))
+    result = searched("status", "s")
+    assert "cut short; `hpo resume s` goes on" in result.output
+    assert "1: 1 cut short" in result.output
+    assert "running" not in result.output
+
+
 @pytest.mark.parametrize("format", ["table", "csv", "md", "latex", "html", "json"])
 def test_best_prints_the_top_in_each_format(searched: Hpo, format: str) -> None:
     result = searched("best", "s", "--top", 2, "--format", format)

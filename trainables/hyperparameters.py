@@ -1,4 +1,4 @@
-"""Reading a configuration (ground floor of training): one value, checked, or a ValueError in plain words.
+"""Reading a configuration (ground floor of training): one value, checked, or a SetupError in plain words.
 
 A key that is missing, or that holds None, takes its default. No value is converted but a whole
 number where a real one is asked for: "0.1" is no number, 3.0 is no whole number, true is neither.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
+
+from trainables.faults import SetupError
 
 Scalar = bool | int | float | str | None
 """A value of a hyperparameter, as it stands in YAML and in JSON."""
@@ -31,43 +33,51 @@ ABOVE_0_BELOW_1 = Rule("above 0 and below 1", lambda value: 0 < value < 1)
 ABOVE_0_TO_1 = Rule("above 0 and at most 1", lambda value: 0 < value <= 1)
 
 
-def real(config: Config, key: str, default: float, rule: Rule) -> float:
-    """The number at `key`; a ValueError where it is none, is not finite, or breaks the rule."""
+def real(config: Config, key: str, default: float, rule: Rule, *, beside: Sequence[str] = ()) -> float:
+    """The number at `key`; a SetupError where it is none, is not finite, or breaks the rule.
+
+    `beside`: the other keys that the rule hangs on.
+    """
     value = _present(config, key, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"`{key}` must be a finite number {rule.words}, but is {value!r}")
+        raise wrong(key, f"must be a finite number {rule.words}, but is {value!r}", beside=beside)
     if not rule.holds(value):
-        raise ValueError(f"`{key}` must be {rule.words}, but is {value!r}")
+        raise wrong(key, f"must be {rule.words}, but is {value!r}", beside=beside)
     return float(value)
 
 
 def whole(config: Config, key: str, default: int, *, least: int = 1) -> int:
-    """The whole number at `key`; a ValueError where it is none or lies below `least`."""
+    """The whole number at `key`; a SetupError where it is none or lies below `least`."""
     value = _present(config, key, default)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"`{key}` must be a whole number of at least {least}, but is {value!r}")
+        raise wrong(key, f"must be a whole number of at least {least}, but is {value!r}")
     return value
 
 
-def choice(config: Config, key: str, default: str, allowed: Sequence[str]) -> str:
-    """The name at `key`; a ValueError where it is not among those allowed."""
+def choice(config: Config, key: str, default: str, allowed: Sequence[str], *, beside: Sequence[str] = ()) -> str:
+    """The name at `key`; a SetupError where it is not among those allowed. `beside` as of `real`."""
     value = _present(config, key, default)
     if not isinstance(value, str) or value not in allowed:
-        raise ValueError(f"`{key}` must be one of {', '.join(allowed)}, but is {value!r}")
+        raise wrong(key, f"must be one of {', '.join(allowed)}, but is {value!r}", beside=beside)
     return value
 
 
 def flag(config: Config, key: str, default: bool) -> bool:
-    """The truth value at `key`; a ValueError where it is none."""
+    """The truth value at `key`; a SetupError where it is none."""
     value = _present(config, key, default)
     if not isinstance(value, bool):
-        raise ValueError(f"`{key}` must be true or false, but is {value!r}")
+        raise wrong(key, f"must be true or false, but is {value!r}")
     return value
 
 
 def optional(config: Config, key: str, least: int = 1) -> int | None:
-    """The whole number at `key`, or None where there is none; a ValueError where it is another value."""
+    """The whole number at `key`, or None where there is none; a SetupError where it is another value."""
     return None if config.get(key) is None else whole(config, key, least, least=least)
+
+
+def wrong(key: str, problem: str, *, beside: Sequence[str] = ()) -> SetupError:
+    """The error of a value at `key`. It is the user's to mend, unless that key or one of `beside` is searched."""
+    return SetupError(f"`{key}` {problem}", keys=(key, *beside))
 
 
 def _present(config: Config, key: str, default: Scalar) -> Scalar:
