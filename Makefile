@@ -39,6 +39,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/growth.py
 	$(BIN)/python benchmarks/fused_heads.py
 	$(BIN)/python benchmarks/start.py
+	$(BIN)/python benchmarks/slots.py
 	$(BIN)/python benchmarks/fine_tune_epoch.py
 	$(BIN)/python benchmarks/probe_search.py --full
 	$(BIN)/python benchmarks/probe_search.py

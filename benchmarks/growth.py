@@ -1,6 +1,6 @@
 """How time and memory grow with the number of trials, of images and of slots.
 
-    python benchmarks/growth.py [--trials 100 1000 10000] [--images 1000 10000 50000] [--slots 1 2] [--quick]
+    python benchmarks/growth.py [--trials 100 1000 10000] [--images 1000 10000 50000] [--slots 1 2 4 8] [--quick]
 
 - Trials: a whole search of so many free trials of nine reports by the backend `random`, inline, then its
   `resume`, which opens and replays the record and writes the tables again (`benchmarks/ours.py`).
@@ -108,7 +108,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="How time and memory grow.")
     parser.add_argument("--trials", type=int, nargs="*", default=[100, 1_000, 10_000])
     parser.add_argument("--images", type=int, nargs="*", default=[1_000, 10_000, 50_000])
-    parser.add_argument("--slots", type=int, nargs="*", default=[1, 2])
+    parser.add_argument("--slots", type=int, nargs="*", default=[1, 2, 4, 8])
     parser.add_argument("--slot-trials", type=int, default=50, help="trials a slot")
     parser.add_argument("--quick", action="store_true", help="a tiny size: a smoke test, no measurement")
     if "--quick" in sys.argv:

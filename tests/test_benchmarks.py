@@ -115,5 +115,12 @@ def test_the_comparison_of_heads_side_by_side_runs_and_finds_no_difference() -> 
 def test_the_start_is_timed_beside_its_imports() -> None:
     lines = printed("start")
     ((_, rows),) = tables(lines).items()
-    assert [row["what"] for row in rows] == ["hpo search, until its first epoch is trained", "the imports alone"]
+    assert [row["what"] for row in rows] == ["hpo search, until its first epoch is trained", "import torch, alone"]
+    assert len(verdicts(lines)) == 1
+
+
+def test_slots_of_many_threads_are_timed_beside_many_slots(tmp_path: Path) -> None:
+    ((_, rows),) = tables(lines := printed("slots", "--data", str(tmp_path))).items()
+    assert rows[0]["slots"] == "1"
+    assert all(float(row["epochs/s"]) > 0 for row in rows)
     assert len(verdicts(lines)) == 1

@@ -14,6 +14,7 @@ from hpo.space import Categorical, SearchSpace
 NO_TRAININGS = {"normalization_statistics", "pacs_cartoon_sizes", "squeezenet_top5"}
 """Tables of other things than trainings."""
 UNPUBLISHED = {
+    "caltech101_resnet18_frozen",
     "caltech101_resnet18_probe",
     "caltech101_squeezenet_probe",
     "collage_mixup",
