@@ -5,7 +5,8 @@ each seed, on the slots of the search, and tested; the spread over seeds says ho
 luck. `checkpoint`: the weights that the search kept of the best epoch are tested as they are.
 
 Each look at the test set is counted in `test.json` before it is taken, and never forgotten: whoever
-chooses by test results has no test set any more. A test that is cut short goes on from its checkpoints.
+chooses by test results has no test set any more. A test that is cut short goes on from its results and
+checkpoints, and what was tested before, with the same protocol and seed, is neither trained nor looked at again.
 """
 
 from __future__ import annotations
@@ -14,52 +15,28 @@ import json
 import math
 import shutil
 import statistics
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo import cache, export, plugins
-from hpo.builder import Build, Builder, Job, trial_seed
-from hpo.checkpoints import best_checkpoint, checkpoint, recover
-from hpo.errors import HpoError, MachineError, Mistake, StudyError, nearest
-from hpo.history import State, Trial
+from hpo import cache, export
+from hpo.builder import Build, Builder, Job
+from hpo.errors import MachineError, Mistake, StudyError, nearest
+from hpo.history import Trial
+from hpo.retraining import MAX_SEEDS, RETRAINED, Trained, kept, retrained, stopping_epoch
 from hpo.runners import _slots
-from hpo.runners._runner import Runner
-from hpo.space import Fidelity
 from hpo.study import Study, lock, write_text
-from hpo.trial import Config, Crash, Decision, Report, Suggestion
+from hpo.trial import Config
 
 if TYPE_CHECKING:
     from trainables.splits import Part
     from trainables.trainable import Trainable
 
 PROTOCOLS = ("retrain", "checkpoint")
-RETRAINED = "retrained"
-"""The folder, in that of the study, for the checkpoints of a test that is under way."""
 MISCLASSIFIED = "misclassified.npz"
 """The file, in the study's folder, of what the best trial gets wrong; see `inspection.mistakes` for its arrays."""
-MAX_SEEDS = 1000
-ENDS = ("patience", "window")
-"""What makes a trial end itself; a re-training goes to the stopping epoch."""
-RETRAIN_SEED = 2**31
-"""Added to the study's seed, so that no re-training repeats the draws of the search."""
-
-
-@dataclass(frozen=True)
-class _Trained:
-    """A trained model, as the checkpoint that holds it."""
-
-    trial: Trial
-    seed: int
-    """Under which it stands in `test.json`."""
-    drawn: int
-    """The seed that its trainable was built with: what is random and frozen is in no checkpoint."""
-    checkpoint: Path | None
-    """None where the training diverged before its first epoch ended."""
-    validation: Mapping[str, float]
-    first: bool
-    """Whether it is the first seed of the best trial, whose mistakes are kept."""
 
 
 @dataclass(frozen=True)
@@ -99,18 +76,20 @@ def evaluate(
         trials = _best(study, top)
         job = Job(study.space, study.settings.seed, study.data, trainable)
         examiner = _Examiner(study, job, trials[0])
-        trained = _kept(study, trials) if protocol == "checkpoint" else _retrained(study, job, trials, seeds)
-        looks: dict[int, list[Look]] = {trial.number: [] for trial in trials}
-        for model in trained:
-            look = examiner.look(model)
-            looks[look.trial].append(look)
+        content, retrain = examiner.content, protocol == "retrain"
+        looks = {trial.number: _known(content, trial, protocol) for trial in trials}
+        asked = range(seeds) if retrain else [study.settings.seed]
+        if not examiner.has_mistakes_of(trials[0]):
+            looks[trials[0].number].pop(asked[0], None)
+        missing = {trial.number: [seed for seed in asked if seed not in looks[trial.number]] for trial in trials}
+        for trained in retrained(study, job, trials, missing) if retrain else kept(study, trials, missing):
+            look = examiner.look(trained)
+            looks[look.trial][look.seed] = look
+            others = [old for old in content["results"] if old["trial"] not in looks]
+            content["results"] = others + [_result(trial, looks, protocol) for trial in trials if looks[trial.number]]
+            examiner.write()
             if watch is not None:
                 watch(look)
-        content = examiner.content
-        for trial in trials:
-            others = [old for old in content["results"] if old["trial"] != trial.number]
-            content["results"] = [*others, _result(trial, looks[trial.number], protocol)]
-        examiner.write()
         shutil.rmtree(study.folder / RETRAINED, ignore_errors=True)
         export.write_tables(study)
     return content
@@ -129,13 +108,15 @@ class _Examiner:
             raise Mistake(f"study {study.name!r} has no `task.dataset`, so hpo knows of no held-out data to test on")
         self._held_out: Part | None = None
         self._read_for: Config = {}
-        if not hasattr(self._build(trial, 0), "evaluate"):
+        trainable = self._build(trial, 0)
+        self._predicts = hasattr(trainable, "predict")
+        if not hasattr(trainable, "evaluate"):
             raise Mistake(
                 f"the trainable of study {study.name!r} has no method `evaluate(part)` that returns its "
                 "loss and accuracy, so it cannot be tested"
             )
 
-    def look(self, trained: _Trained) -> Look:
+    def look(self, trained: Trained) -> Look:
         """Load a trained model, and evaluate it on the held-out part."""
         from trainables import checkpoints
 
@@ -151,11 +132,21 @@ class _Examiner:
                 self._keep_mistakes(trained, model)
         return Look(trained.trial.number, trained.seed, trained.validation, held_out)
 
+    def has_mistakes_of(self, trial: Trial) -> bool:
+        """Whether the mistakes of that trial are there, if its trainable can make any."""
+        import numpy as np
+
+        try:
+            with np.load(self._study.folder / MISCLASSIFIED, allow_pickle=False) as file:
+                return int(file["trial"]) == trial.number
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            return not self._predicts
+
     def write(self) -> None:
         """Write `test.json`."""
         write_text(self._study.folder / "test.json", json.dumps(self.content, indent=2) + "\n")
 
-    def _keep_mistakes(self, trained: _Trained, model: Trainable) -> None:
+    def _keep_mistakes(self, trained: Trained, model: Trainable) -> None:
         """Write `misclassified.npz`, so that a figure needs no look of its own; nothing without `predict(part)`."""
         import numpy as np
 
@@ -204,93 +195,30 @@ def _best(study: Study, top: int) -> list[Trial]:
     return ranked[:top]
 
 
-def _kept(study: Study, trials: list[Trial]) -> Iterator[_Trained]:
-    """The weights that the search kept; a Mistake names a trial that has none."""
-    recover(study.checkpoints)
-    for trial in trials:
-        path = best_checkpoint(study.checkpoints, trial.number)
-        if trial.state is not State.COMPLETE or not path.exists():
-            raise Mistake(
-                f"trial {trial.number} has no checkpoint any more (kept are those of complete trials): "
-                "use --protocol retrain"
-            )
-    for trial in trials:
-        assert trial.best is not None
-        path = best_checkpoint(study.checkpoints, trial.number)
-        seed = study.settings.seed
-        drawn = trial_seed(seed, trial.number)
-        yield _Trained(trial, seed, drawn, path, trial.best.metrics, first=trial is trials[0])
+def _known(content: Mapping[str, Any], trial: Trial, protocol: str) -> dict[int, Look]:
+    """What was seen of a trial before by the same protocol, by its seed."""
+    same = {"trial": trial.number, "protocol": protocol, "stopping_epoch": stopping_epoch(trial)}
+    known = {}
+    for result in content["results"]:
+        if {key: result.get(key) for key in same} == same:
+            for at, seed in enumerate(result["seeds"]):
+                validation = {key: _number(result[key]["values"][at]) for key in ("val_loss", "val_accuracy")}
+                held_out = {key: _number(result[f"test_{key}"]["values"][at]) for key in ("loss", "accuracy")}
+                known[seed] = Look(trial.number, seed, validation, held_out)
+    return known
 
 
-def _retrained(study: Study, job: Job, trials: list[Trial], seeds: int) -> Iterator[_Trained]:
-    """Train each trial with each seed to its stopping epoch, on as many slots as the search has.
-
-    Each training is a suggestion to a runner of its own, without patience, and below the top rung, so
-    that it ends at its `until` and keeps its checkpoint.
-    """
-    high = 1 + max(_stopping_epoch(trial) for trial in trials)
-    fixed = {key: value for key, value in job.space.fixed.items() if key not in ENDS}
-    space = replace(job.space, fixed=fixed, fidelity=Fidelity(high))
-    folder = study.folder / RETRAINED
-    settings = study.settings
-    build = plugins.load("hpo.runners", settings.runner).build
-    waiting = {trial.number * MAX_SEEDS + seed: (trial, seed) for trial in trials for seed in range(seeds)}
-    running: dict[int, tuple[Trial, int]] = {}
-    best: dict[int, Report] = {}
-    again = replace(job, space=space, seed=settings.seed + RETRAIN_SEED)
-    runner: Runner = build(again, folder, devices=settings.devices, slots=settings.slots)
-    try:
-        while waiting or running:
-            while waiting and runner.free():
-                number = next(iter(waiting))
-                trial, seed = running[number] = waiting.pop(number)
-                config = {key: value for key, value in trial.config.items() if key not in ENDS}
-                runner.start(Suggestion(number, config, until=_stopping_epoch(trial)), after=0)
-            for event in runner.events():
-                number, (trial, seed) = event.trial, running[event.trial]
-                if isinstance(event, Crash):
-                    raise HpoError(
-                        f"trial {trial.number} crashed when it was trained again, seed {seed}: {event.error}"
-                    )
-                known = best.get(number)
-                if known is None or event.loss < known.loss or _phase(event) != _phase(known):
-                    best[number] = event
-                over = event.last or event.fidelity == _stopping_epoch(trial)
-                runner.settle(number, Decision.PAUSE if over else Decision.CONTINUE)
-                if over:
-                    del running[number]
-                    path, metrics = _ended(folder, event, best.get(number))
-                    drawn = trial_seed(again.seed, number)
-                    yield _Trained(trial, seed, drawn, path, metrics, first=trial is trials[0] and seed == 0)
-    finally:
-        runner.close()
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
 
 
-def _phase(report: Report) -> float | None:
-    return report.metrics.get("phases_left")
-
-
-def _ended(folder: Path, last: Report, best: Report | None) -> tuple[Path | None, Mapping[str, float]]:
-    """The checkpoint and the metrics of the last epoch; of a training that diverged, those of its best epoch."""
-    if not last.last:
-        return checkpoint(folder, last.trial), last.metrics
-    if best is None:
-        return None, last.metrics
-    return best_checkpoint(folder, last.trial), best.metrics
-
-
-def _stopping_epoch(trial: Trial) -> int:
-    assert trial.best is not None, "only trials with a finite loss are ranked"
-    return trial.best.fidelity
-
-
-def _result(trial: Trial, looks: list[Look], protocol: str) -> dict[str, Any]:
-    looks = sorted(looks, key=lambda look: look.seed)
+def _result(trial: Trial, seen: Mapping[int, Mapping[int, Look]], protocol: str) -> dict[str, Any]:
+    looks = [look for _, look in sorted(seen[trial.number].items())]
     return {
         "trial": trial.number,
         "config": dict(trial.config),
         "protocol": protocol,
-        "stopping_epoch": _stopping_epoch(trial),
+        "stopping_epoch": stopping_epoch(trial),
         "searched_loss": trial.loss,
         "seeds": [look.seed for look in looks],
         "val_loss": _spread([look.validation.get("val_loss", math.nan) for look in looks]),
