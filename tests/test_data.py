@@ -61,6 +61,7 @@ def test_what_is_broken_in_a_data_set_is_named(hpo: Hpo, flowers: Path) -> None:
         (("data", "pacs", "--option", "domian=cartoon"), "no such option; did you mean 'domain'?"),
         (("data", "pacs", "--option", "domain=cartoons"), "did you mean 'cartoon'?"),
         (("data", "pacs", "--option", "domain"), "write it as name=value"),
+        (("data", "pacs"), "but is None; here by --option domain=..."),
         (("data", "caltech101"), "hpo fetch --dataset caltech101"),
         (("data", "image_folder", "--option", "folder=weeds"), "weeds"),
         (("fetch",), "say what to download"),
