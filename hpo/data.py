@@ -75,9 +75,8 @@ def _built(plugin: Any, name: str, options: Mapping[str, Scalar], folder: Path) 
     try:
         dataset: DataSet = plugin.build(folder, **options)
     except (faults.SetupError, ValueError) as error:
-        missing = next(
-            (option for option in getattr(plugin, "OPTIONS", ()) if f"`dataset.{option}`" in str(error)), None
-        )
+        known = getattr(plugin, "OPTIONS", ())
+        missing = next((option for option in known if f"`dataset.{option}`" in str(error)), None)
         remedy = f"; here by --option {missing}=..." if missing else ""
         raise TaskError(f"data set {name!r}: {error}{remedy}") from error
     return dataset
