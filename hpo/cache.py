@@ -9,6 +9,7 @@ from hpo.errors import Mistake, UnknownName
 
 if TYPE_CHECKING:
     from trainables.store import Store
+    from trainables.underway import Underway
 
 
 def lines() -> list[str]:
@@ -37,14 +38,14 @@ def clear(name: str | None = None) -> str:
     return f"{_size(entries[name].n_bytes)} freed in {store.folder}"
 
 
-def under_way() -> list[str]:
-    """What workers compute for the store at the moment, a line each."""
+def under_way() -> list[Underway]:
+    """What workers compute for the store at the moment."""
     from trainables import underway
 
     store = _store()
     if store is None or not store.folder.is_dir():
         return []
-    return [f"preparing {words}: {done:.0%}" for words, done in underway.found(store.folder)]
+    return underway.found(store.folder)
 
 
 def check() -> None:

@@ -6,9 +6,11 @@ import math
 import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -18,7 +20,11 @@ from hpo.ledger import Ledger
 from hpo.study import Budget
 from hpo.trial import Crash, Report
 
+if TYPE_CHECKING:
+    from trainables.underway import Underway
+
 REDRAW_SECONDS = 0.25
+BAR_WIDTH = 24
 
 
 class Lines:
@@ -94,11 +100,18 @@ class Screen:
         for row in self._running:
             table.add_row(*row)
         elapsed, left = self._clock()
-        preparing = cache.under_way()
         clock = f"time     {duration(elapsed)}" + (f", about {duration(left)} left" if left is not None else "")
-        return Group(
-            table, *(Text(line, no_wrap=True, overflow="ellipsis") for line in (*self._summary, *preparing, clock))
-        )
+        lines = (Text(line, no_wrap=True, overflow="ellipsis") for line in (*self._summary, clock))
+        return Group(table, *map(_bar, cache.under_way()), *lines)
+
+
+def _bar(each: Underway) -> Table:
+    """A line on what is prepared: a bar, the share that is done, and the time left."""
+    line = Table.grid(padding=(0, 1))
+    left = "" if each.left is None else f", about {duration(each.left)} left"
+    bar = ProgressBar(total=1.0, completed=each.done, width=BAR_WIDTH)
+    line.add_row(Text("prepare "), bar, Text(f"{each.done:4.0%}{left}", no_wrap=True), Text(each.words, no_wrap=True))
+    return line
 
 
 def _running(history: History) -> tuple[tuple[str, ...], ...]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from rich.console import Console
 
 from hpo.history import configuration
 from hpo.ledger import Ledger
-from hpo.progress import Lines, Screen, duration, time_left
+from hpo.progress import BAR_WIDTH, Lines, Screen, duration, time_left
 from hpo.study import Budget, Settings, Study
 from hpo.trial import Crash, Decision, Report, Suggestion
 from tests import toy
@@ -41,6 +42,23 @@ def test_a_screen_shows_what_runs_what_is_best_and_what_was_saved(ledger: Ledger
     assert "best     0.3333, accuracy 0.7500, trial 0: kind=b, x=0.25" in text
     assert "spent    2 of 4 trials, 4 epochs (6 saved by stopping)" in text
     ledger.close()
+
+
+def test_a_screen_shows_what_is_prepared_as_a_bar_with_the_time_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HPO_CACHE", str(tmp_path))
+    computation = {"words": "images of 64x64", "done": 0.25, "begun": time.time() - 30}
+    (tmp_path / "pixels.progress").write_text(json.dumps(computation))
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
+    with Screen(console, Budget(trials=4)):
+        pass
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    (line, *_) = [line for line in file.getvalue().splitlines() if "prepare" in line]
+    assert "25%, about 1m3" in line
+    assert "images of 64x64" in line
+    assert line.count("━") == BAR_WIDTH // 4
 
 
 def test_plain_lines_come_only_when_a_trial_ends_or_waits(ledger: Ledger) -> None:

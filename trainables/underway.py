@@ -10,7 +10,7 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 REPORT_SECONDS = 0.5
 """So often at most it is written down."""
@@ -23,27 +23,44 @@ class Progress:
 
     def __init__(self, path: Path, words: str) -> None:
         """`path` ends in .progress; `words` say what is computed."""
-        self._path, self._words, self._written = path, words, -math.inf
+        self._path, self._words = path, words
+        self._begun, self._written = time.time(), -math.inf
 
     def __call__(self, done: float) -> None:
         """Take note of the share that is done, 0 to 1."""
         if time.monotonic() - self._written >= REPORT_SECONDS:
             self._written = time.monotonic()
-            self._path.write_text(json.dumps({"words": self._words, "done": done}))
+            self._path.write_text(json.dumps({"words": self._words, "done": done, "begun": self._begun}))
 
     def end(self) -> None:
         """Forget it."""
         self._path.unlink(missing_ok=True)
 
 
-def found(folder: Path) -> list[tuple[str, float]]:
-    """What is under way in a folder, in words, and the share of each that is done, 0 to 1."""
+class Underway(NamedTuple):
+    """A computation under way."""
+
+    words: str
+    done: float
+    """The share, 0 to 1."""
+    seconds: float
+    """What it took so far."""
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until it ends, at its pace so far; None while nothing is done."""
+        return self.seconds * (1 / self.done - 1) if self.done > 0 else None
+
+
+def found(folder: Path) -> list[Underway]:
+    """What is under way in a folder."""
     listed = []
     for path in sorted(folder.glob("*.progress")):
         about = read(path)
         with contextlib.suppress(OSError):
-            if "done" in about and time.time() - path.stat().st_mtime < FORGOTTEN_SECONDS:
-                listed.append((str(about["words"]), float(about["done"])))
+            if "begun" in about and time.time() - path.stat().st_mtime < FORGOTTEN_SECONDS:
+                taken = max(0.0, time.time() - float(about["begun"]))
+                listed.append(Underway(str(about["words"]), float(about["done"]), taken))
     return listed
 
 

@@ -236,8 +236,8 @@ def test_a_killed_computation_leaves_nothing_that_counts_and_the_next_begins_ane
     deadline = time.monotonic() + 20
     while not underway.found(store.folder) and time.monotonic() < deadline:
         time.sleep(0.01)
-    ((words, done),) = underway.found(store.folder)
-    assert (words, done < 1) == ("slow numbers", True)
+    (found,) = underway.found(store.folder)
+    assert (found.words, found.done < 1) == ("slow numbers", True)
     assert store.entries() == []
     first.send_signal(signal.SIGKILL)
     first.wait()
