@@ -27,6 +27,8 @@ from hpo.trial import Scalar
 
 PACKAGES = ("hpo", "torch", "torchvision", "optuna", "ray", "hpbandster", "ConfigSpace", "numpy", "pandas")
 """The packages whose versions are kept with a study."""
+UNVERSIONED = ("lock", "ledger.log", "checkpoints", "retrained", "figures", "misclassified.npz")
+"""What a study's own `.gitignore` names: what belongs to the machine that made it, or holds images of the data set."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +159,7 @@ class Study:
         """Begin the record, and write `study.yaml`; what an earlier study left in the folder is swept away."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         ledger = create_ledger(self._where, self.name, self.space, self.settings.identity(self.space))
+        write_text(self.folder / ".gitignore", "".join(f"/{name}\n" for name in UNVERSIONED))
         self.save()
         return ledger
 
@@ -164,7 +167,7 @@ class Study:
         """Sweep the study away where nothing was trained yet; one in a storage stays, to be resumed."""
         if self.settings.storage is None and self.history()[0].n_epochs == 0:
             shutil.rmtree(self.checkpoints, ignore_errors=True)
-            for name in ("study.yaml", "ledger.log", "trials.csv", "best.csv"):
+            for name in (".gitignore", "study.yaml", "ledger.log", "trials.csv", "best.csv"):
                 (self.folder / name).unlink(missing_ok=True)
 
     def ledger(self, *, write: bool) -> Ledger:

@@ -65,7 +65,7 @@ def test_a_search_spends_its_budget_and_leaves_a_study_behind(backend: str, tmp_
     assert len(seen.trials) == 12
     assert State.COMPLETE in {trial.state for trial in seen.trials.values()}
     assert {path.name for path in (tmp_path / "s").iterdir()} == {
-        *("study.yaml", "trials.csv", "best.csv", "ledger.log", "checkpoints", "lock")
+        *(".gitignore", "study.yaml", "trials.csv", "best.csv", "ledger.log", "checkpoints", "lock")
     }
     assert len(pd.read_csv(tmp_path / "s" / "trials.csv")) == 12
 
