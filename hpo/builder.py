@@ -6,11 +6,10 @@ long as its slot and keeps its data set warm from trial to trial.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,16 +60,21 @@ class Builder:
         A TaskError where what the task names is not there or does not go together. Where that hangs on a
         hyperparameter that is searched, it is a SetupError: other values may do.
         """
-        from trainables import folds, seeding
+        from trainables import faults, folds, seeding
 
         seeding.seed_everything(seed)
-        task = self._job.space.task
-        with task_faults(self._job.space):
+        task, named = self._job.space.task, ""
+        try:
             data = self.search_data(settings)
-        parts = {key: settings.get(key, getattr(task, key)) for key in ("regime", "model")}
-        named = ", ".join(f"{key} {part}" for key, part in parts.items() if part is not None)
-        with task_faults(self._job.space, named):
+            parts = {key: settings.get(key, getattr(task, key)) for key in ("regime", "model")}
+            named = ", ".join(f"{key} {part}" for key, part in parts.items() if part is not None)
             made = [self._trainable(settings, each) for each in data]
+        except faults.SetupError as error:
+            if any(key in self._job.space.domains for key in error.keys):
+                raise
+            raise TaskError(f"{named}: {error}" if named else str(error)) from error
+        except Mistake as error:
+            raise TaskError(str(error)) from error
         return made[0] if len(made) == 1 else folds.Folds(made)
 
     def held_out(self, look: Callable[[DataSet], Source], settings: Config) -> Part:
@@ -172,24 +176,6 @@ class Builder:
     def _dataset(self, data: Data) -> DataSet:
         built: DataSet = self._load("trainables.datasets", data.name).build(self._job.data, **data.options)
         return built
-
-
-@contextlib.contextmanager
-def task_faults(space: SearchSpace, named: str = "") -> Iterator[None]:
-    """Errors that every trial would meet alike become a TaskError, those that hang on what is searched stay.
-
-    `named` is what the message begins with.
-    """
-    from trainables import faults
-
-    try:
-        yield
-    except faults.SetupError as error:
-        if any(key in space.domains for key in error.keys):
-            raise
-        raise TaskError(f"{named}: {error}" if named else str(error)) from error
-    except Mistake as error:
-        raise TaskError(str(error)) from error
 
 
 def trial_seed(seed: int, trial: int) -> int:

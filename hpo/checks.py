@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hpo.errors import HpoError, TooManyCrashes
+from hpo.errors import HpoError, TaskError, TooManyCrashes
 from hpo.history import History, State
 from hpo.ledger import Ledger
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 MAX_CRASHES = 5
 """Crashes in a row that stop a study."""
+WRONG_VALUE = "WrongValue"
+"""The kind of the crash of a trial that has a hyperparameter with a value that cannot be."""
 MAX_FIRST_CRASHES = 3
 """Crashes that stop a study in which no epoch was ever trained."""
 
@@ -47,7 +49,10 @@ def decisions(history: History, event: Report | Crash, made: Mapping[int, Decisi
 
 
 def crashes(history: History, *, at_end: bool = False) -> None:
-    """Raise TooManyCrashes after so many in a row; sooner, or at the end, in a study that never trained an epoch."""
+    """Raise TooManyCrashes after so many in a row; sooner, or at the end, in a study that never trained an epoch.
+
+    There it is a TaskError where each crash is over a wrong value, which is the user's to mend.
+    """
     at_first = history.n_epochs == 0 and history.n_crashes >= (1 if at_end else MAX_FIRST_CRASHES)
     if not at_first and history.crashes_in_a_row < MAX_CRASHES:
         return
@@ -56,4 +61,6 @@ def crashes(history: History, *, at_end: bool = False) -> None:
         what = "the first trial" if history.n_crashes == 1 else f"the first {history.n_crashes} trials"
     else:
         what = f"{history.crashes_in_a_row} trials in a row"
+    if at_first and all(trial.crash is None or trial.crash.kind == WRONG_VALUE for trial in history.trials.values()):
+        raise TaskError(f"{what} cannot be trained; trial {first.trial}: {first.error.partition(chr(10))[0]}")
     raise TooManyCrashes(f"{what} crashed; trial {first.trial} first, with {first.kind}: {first.error}")

@@ -75,8 +75,8 @@ def _built(plugin: Any, name: str, options: Mapping[str, Scalar], folder: Path) 
     try:
         dataset: DataSet = plugin.build(folder, **options)
     except (faults.SetupError, ValueError) as error:
-        known = getattr(plugin, "OPTIONS", ())
-        missing = next((option for option in known if f"`dataset.{option}`" in str(error)), None)
+        absent = [option for option in getattr(plugin, "OPTIONS", ()) if option not in options]
+        missing = next((option for option in absent if f"`dataset.{option}`" in str(error)), None)
         remedy = f"; here by --option {missing}=..." if missing else ""
         raise TaskError(f"data set {name!r}: {error}{remedy}") from error
     return dataset

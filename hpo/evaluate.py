@@ -5,8 +5,7 @@ each seed, on the slots of the search, and tested; the spread over seeds says ho
 luck. `checkpoint`: the weights that the search kept of the best epoch are tested as they are.
 
 Each look at the test set is counted in `test.json` before it is taken, and never forgotten: whoever
-chooses by test results has no test set any more. A test that is cut short goes on from its results and
-checkpoints, and what was tested before, with the same protocol and seed, is neither trained nor looked at again.
+chooses by test results has no test set any more. A test that is cut short goes on from its checkpoints.
 """
 
 from __future__ import annotations
@@ -15,8 +14,7 @@ import json
 import math
 import shutil
 import statistics
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,10 +22,11 @@ from typing import TYPE_CHECKING, Any
 from hpo import cache, export
 from hpo.builder import Build, Builder, Job
 from hpo.errors import MachineError, Mistake, StudyError, nearest
+from hpo.folder import MISCLASSIFIED, RETRAINED, lock, write_text
 from hpo.history import Trial
-from hpo.retraining import MAX_SEEDS, RETRAINED, Trained, kept, retrained, stopping_epoch
+from hpo.retraining import MAX_SEEDS, Trained, kept, retrained, stopping_epoch
 from hpo.runners import _slots
-from hpo.study import Study, lock, write_text
+from hpo.study import Study
 from hpo.trial import Config
 
 if TYPE_CHECKING:
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
     from trainables.trainable import Trainable
 
 PROTOCOLS = ("retrain", "checkpoint")
-MISCLASSIFIED = "misclassified.npz"
-"""The file, in the study's folder, of what the best trial gets wrong; see `inspection.mistakes` for its arrays."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +58,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Test the `top` best trials over `seeds` seeds each; write and return the content of `test.json`.
 
-    Raises StudyError for a study that is still searched, or was left before its budget was spent.
+    The result of a trial takes the place of the one before. Raises StudyError for a study that is still searched, or
+    was left before its budget was spent, and a Mistake where a test of fewer seeds would replace one of more.
     """
     if protocol not in PROTOCOLS:
         raise Mistake(f"unknown protocol {protocol!r}{nearest(protocol, PROTOCOLS)}")
@@ -74,25 +72,35 @@ def evaluate(
     with lock(folder):
         study = Study.reopen(folder)
         trials = _best(study, top)
+        _check_seeds(export.tested(study), trials, seeds, protocol)
         job = Job(study.space, study.settings.seed, study.data, trainable)
         examiner = _Examiner(study, job, trials[0])
-        content, retrain = examiner.content, protocol == "retrain"
-        looks = {trial.number: _known(content, trial, protocol) for trial in trials}
-        asked = range(seeds) if retrain else [study.settings.seed]
-        if not examiner.has_mistakes_of(trials[0]):
-            looks[trials[0].number].pop(asked[0], None)
-        missing = {trial.number: [seed for seed in asked if seed not in looks[trial.number]] for trial in trials}
-        for trained in retrained(study, job, trials, missing) if retrain else kept(study, trials, missing):
-            look = examiner.look(trained)
-            looks[look.trial][look.seed] = look
-            others = [old for old in content["results"] if old["trial"] not in looks]
-            content["results"] = others + [_result(trial, looks, protocol) for trial in trials if looks[trial.number]]
-            examiner.write()
+        trained = kept(study, trials) if protocol == "checkpoint" else retrained(study, job, trials, seeds)
+        looks: dict[int, list[Look]] = {trial.number: [] for trial in trials}
+        for model in trained:
+            look = examiner.look(model)
+            looks[look.trial].append(look)
             if watch is not None:
                 watch(look)
+        content = examiner.content
+        for trial in trials:
+            others = [old for old in content["results"] if old["trial"] != trial.number]
+            content["results"] = [*others, _result(trial, looks[trial.number], protocol)]
+        examiner.write()
         shutil.rmtree(study.folder / RETRAINED, ignore_errors=True)
         export.write_tables(study)
     return content
+
+
+def _check_seeds(content: Mapping[str, Any], trials: Sequence[Trial], seeds: int, protocol: str) -> None:
+    numbers = {trial.number for trial in trials}
+    for result in content["results"]:
+        n = len(result.get("seeds", ()))
+        if result.get("trial") in numbers and result.get("protocol") == protocol and n > seeds:
+            raise Mistake(
+                f"trial {result['trial']} is tested with {n} seeds already, which a test with {seeds} would replace: "
+                f"`hpo best` shows its result, --seeds {n} or more tests again"
+            )
 
 
 class _Examiner:
@@ -108,9 +116,7 @@ class _Examiner:
             raise Mistake(f"study {study.name!r} has no `task.dataset`, so hpo knows of no held-out data to test on")
         self._held_out: Part | None = None
         self._read_for: Config = {}
-        trainable = self._build(trial, 0)
-        self._predicts = hasattr(trainable, "predict")
-        if not hasattr(trainable, "evaluate"):
+        if not hasattr(self._build(trial, 0), "evaluate"):
             raise Mistake(
                 f"the trainable of study {study.name!r} has no method `evaluate(part)` that returns its "
                 "loss and accuracy, so it cannot be tested"
@@ -131,16 +137,6 @@ class _Examiner:
             if trained.first:
                 self._keep_mistakes(trained, model)
         return Look(trained.trial.number, trained.seed, trained.validation, held_out)
-
-    def has_mistakes_of(self, trial: Trial) -> bool:
-        """Whether the mistakes of that trial are there, if its trainable can make any."""
-        import numpy as np
-
-        try:
-            with np.load(self._study.folder / MISCLASSIFIED, allow_pickle=False) as file:
-                return int(file["trial"]) == trial.number
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-            return not self._predicts
 
     def write(self) -> None:
         """Write `test.json`."""
@@ -195,25 +191,8 @@ def _best(study: Study, top: int) -> list[Trial]:
     return ranked[:top]
 
 
-def _known(content: Mapping[str, Any], trial: Trial, protocol: str) -> dict[int, Look]:
-    """What was seen of a trial before by the same protocol, by its seed."""
-    same = {"trial": trial.number, "protocol": protocol, "stopping_epoch": stopping_epoch(trial)}
-    known = {}
-    for result in content["results"]:
-        if {key: result.get(key) for key in same} == same:
-            for at, seed in enumerate(result["seeds"]):
-                validation = {key: _number(result[key]["values"][at]) for key in ("val_loss", "val_accuracy")}
-                held_out = {key: _number(result[f"test_{key}"]["values"][at]) for key in ("loss", "accuracy")}
-                known[seed] = Look(trial.number, seed, validation, held_out)
-    return known
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
-
-
-def _result(trial: Trial, seen: Mapping[int, Mapping[int, Look]], protocol: str) -> dict[str, Any]:
-    looks = [look for _, look in sorted(seen[trial.number].items())]
+def _result(trial: Trial, looks: list[Look], protocol: str) -> dict[str, Any]:
+    looks = sorted(looks, key=lambda look: look.seed)
     return {
         "trial": trial.number,
         "config": dict(trial.config),

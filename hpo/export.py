@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import references
 from hpo.domains import Int
 from hpo.errors import Mistake, StudyError, UnknownName
+from hpo.folder import is_locked, write_text
 from hpo.history import State, Trial
 from hpo.rules import METRICS, TESTS
 from hpo.space import SearchSpace
-from hpo.study import Study, write_text
+from hpo.study import Study
 from hpo.trial import Scalar
 
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ def table(study: Study) -> DataFrame:
     ranked = history.ranked()
     numbers = {trial.number for trial in ranked}
     rest = [trial for trial in history.trials.values() if trial.number not in numbers]
-    rows = [_row(study, trial, closed=finished is not None) | tested.get(trial.number, {}) for trial in ranked + rest]
+    shown = partial(state, closed=finished is not None, searching=is_locked(study.folder))
+    rows = [_row(study, trial, shown(trial)) | tested.get(trial.number, {}) for trial in ranked + rest]
     names = [*study.space.domains, *(name for name in METRICS if any(name in row for row in rows))]
     first, last = ["trial", "state"], ["loss", "stopping_epoch", "epochs", "bracket", "seconds"]
     looked = TESTS if tested else []
@@ -161,9 +164,13 @@ def short(frame: DataFrame) -> DataFrame:
     return shown
 
 
-def state(trial: Trial, *, closed: bool) -> State:
-    """The state of a trial as a table shows it: nothing runs or waits any more in a study that is closed."""
-    return State.STOPPED if closed and trial.state in (State.PAUSED, State.RUNNING) else trial.state
+def state(trial: Trial, *, closed: bool, searching: bool) -> State:
+    """The state of a trial as people see it: in a closed study nothing waits; where nobody searches, nothing runs."""
+    if trial.state not in (State.PAUSED, State.RUNNING):
+        return trial.state
+    if closed:
+        return State.STOPPED
+    return trial.state if searching else State.PAUSED
 
 
 def _compared(study: Study, frame: DataFrame) -> DataFrame | None:
@@ -181,9 +188,8 @@ def _json(frame: DataFrame) -> str:
     return json.dumps(rows, indent=2, allow_nan=False) + "\n"
 
 
-def _row(study: Study, trial: Trial, *, closed: bool) -> dict[str, Any]:
+def _row(study: Study, trial: Trial, shown: State) -> dict[str, Any]:
     best = trial.best if trial.crash is None and trial.loss < float("inf") else None
-    shown = state(trial, closed=closed)
     row: dict[str, Any] = {"trial": trial.number, "state": shown.value, **trial.config}
     row |= {"epochs": trial.epoch, "bracket": trial.bracket}
     row |= {"seconds": round(sum(report.seconds for report in trial.reports), 3)}

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from hpo import tested
 from hpo.errors import MachineError, Mistake, StudyError, UnknownName
 from hpo.figures import charts, look, pictures
+from hpo.folder import FIGURES
 from hpo.history import History, Trial, configuration
 from hpo.study import Study
 from hpo.trained import Trained, find
@@ -101,7 +102,7 @@ def _check(kind: str, wishes: Wishes, options: Sequence[str]) -> None:
 
 def _paths(folder: Path, kind: str, out: Path | None) -> list[Path]:
     if out is None:
-        return [folder / "figures" / f"{kind}{suffix}" for suffix in (".png", ".svg")]
+        return [folder / FIGURES / f"{kind}{suffix}" for suffix in (".png", ".svg")]
     if out.suffix not in look.SUFFIXES:
         raise Mistake(f"--out {out}: the suffix says what is written, and must be one of {', '.join(look.SUFFIXES)}")
     if not out.parent.is_dir():

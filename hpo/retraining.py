@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,22 +10,18 @@ from hpo import plugins
 from hpo.builder import Job, trial_seed
 from hpo.checkpoints import best_checkpoint, checkpoint, recover
 from hpo.errors import HpoError, Mistake
+from hpo.folder import RETRAINED
 from hpo.history import State, Trial
 from hpo.runners._runner import Runner
 from hpo.space import Fidelity
 from hpo.study import Study
 from hpo.trial import Crash, Decision, Report, Suggestion
 
-RETRAINED = "retrained"
-"""The folder, in that of the study, for the checkpoints of a test that is under way."""
 MAX_SEEDS = 1000
 ENDS = ("patience", "window")
 """What makes a trial end itself; a re-training goes to the stopping epoch."""
 RETRAIN_SEED = 2**31
 """Added to the study's seed, so that no re-training repeats the draws of the search."""
-
-Seeds = Mapping[int, Collection[int]]
-"""For the number of each trial the seeds that it is to be tested with."""
 
 
 @dataclass(frozen=True)
@@ -44,18 +40,17 @@ class Trained:
     """Whether it is the first seed of the best trial, whose mistakes are kept."""
 
 
-def kept(study: Study, trials: list[Trial], seeds: Seeds) -> Iterator[Trained]:
+def kept(study: Study, trials: list[Trial]) -> Iterator[Trained]:
     """The weights that the search kept; a Mistake names a trial that has none."""
     recover(study.checkpoints)
-    chosen = [trial for trial in trials if seeds[trial.number]]
-    for trial in chosen:
+    for trial in trials:
         path = best_checkpoint(study.checkpoints, trial.number)
         if trial.state is not State.COMPLETE or not path.exists():
             raise Mistake(
                 f"trial {trial.number} has no checkpoint any more (kept are those of complete trials): "
                 "use --protocol retrain"
             )
-    for trial in chosen:
+    for trial in trials:
         assert trial.best is not None
         path = best_checkpoint(study.checkpoints, trial.number)
         seed = study.settings.seed
@@ -63,21 +58,19 @@ def kept(study: Study, trials: list[Trial], seeds: Seeds) -> Iterator[Trained]:
         yield Trained(trial, seed, drawn, path, trial.best.metrics, first=trial is trials[0])
 
 
-def retrained(study: Study, job: Job, trials: list[Trial], seeds: Seeds) -> Iterator[Trained]:
-    """Train each trial with each of its seeds to its stopping epoch, on as many slots as the search has.
+def retrained(study: Study, job: Job, trials: list[Trial], seeds: int) -> Iterator[Trained]:
+    """Train each trial with each seed to its stopping epoch, on as many slots as the search has.
 
     Each training is a suggestion to a runner of its own, without patience, and below the top rung, so
     that it ends at its `until` and keeps its checkpoint.
     """
-    waiting = {trial.number * MAX_SEEDS + seed: (trial, seed) for trial in trials for seed in seeds[trial.number]}
-    if not waiting:
-        return
     high = 1 + max(stopping_epoch(trial) for trial in trials)
     fixed = {key: value for key, value in job.space.fixed.items() if key not in ENDS}
     space = replace(job.space, fixed=fixed, fidelity=Fidelity(high))
     folder = study.folder / RETRAINED
     settings = study.settings
     build = plugins.load("hpo.runners", settings.runner).build
+    waiting = {trial.number * MAX_SEEDS + seed: (trial, seed) for trial in trials for seed in range(seeds)}
     running: dict[int, tuple[Trial, int]] = {}
     best: dict[int, Report] = {}
     again = replace(job, space=space, seed=settings.seed + RETRAIN_SEED)

@@ -13,13 +13,14 @@ from hpo import checkpoints as kept
 from hpo.backends._backend import Answer, Backend
 from hpo.builder import Build, Job
 from hpo.errors import HpoError, Mistake, TaskError, UnknownName
+from hpo.folder import is_locked, lock, locked
 from hpo.history import Event, History, State
 from hpo.ledger import Ledger, absolute
 from hpo.replay import replay
 from hpo.runners import _choice, _slots
 from hpo.runners._runner import Runner
 from hpo.space import SearchSpace
-from hpo.study import Budget, Settings, Study, changed, check_absent, is_locked, lock, locked
+from hpo.study import Budget, Settings, Study, changed, check_absent
 from hpo.trial import Decision, Suggestion
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import export
-from hpo.history import History, State, Trial, configuration
-from hpo.study import Study, is_locked
+from hpo.folder import is_locked
+from hpo.history import History, configuration
+from hpo.study import Study
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -24,7 +25,8 @@ def lines(folder: Path) -> list[str]:
     finally:
         ledger.close()
     searching = is_locked(folder)
-    states = Counter(_state(trial, finished, searching=searching) for trial in history.trials.values())
+    closed = finished is not None
+    states = Counter(export.state(trial, closed=closed, searching=searching).value for trial in history.trials.values())
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none yet"
     text = [
         f"study    {study.name}: {_phase(folder, finished, searching=searching)}",
@@ -54,12 +56,6 @@ def failures(history: History) -> list[str]:
         n = len(diverged)
         text.append(f"{n} trial{'s' * (n > 1)} diverged: no loss was finite, first of trial {diverged[0]}")
     return text
-
-
-def _state(trial: Trial, finished: str | None, *, searching: bool) -> str:
-    """The state of a trial; one that ran when the process was killed does so no more."""
-    state = export.state(trial, closed=finished is not None)
-    return "cut short" if state is State.RUNNING and not searching else state.value
 
 
 def _phase(folder: Path, finished: str | None, *, searching: bool) -> str:

@@ -7,7 +7,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock, Timeout
 
 from hpo import spacefile
 from hpo.errors import MachineError, Mistake, StudyError, nearest
+from hpo.folder import keep_out_of_git, let_into_git, write_text
 from hpo.history import History
 from hpo.ledger import Ledger, create_ledger, open_ledger
 from hpo.runners import _slots
@@ -27,8 +27,6 @@ from hpo.trial import Scalar
 
 PACKAGES = ("hpo", "torch", "torchvision", "optuna", "ray", "hpbandster", "ConfigSpace", "numpy", "pandas")
 """The packages whose versions are kept with a study."""
-UNVERSIONED = ("lock", "ledger.log", "checkpoints", "retrained", "figures", "misclassified.npz")
-"""What a study's own `.gitignore` names: what belongs to the machine that made it, or holds images of the data set."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +157,7 @@ class Study:
         """Begin the record, and write `study.yaml`; what an earlier study left in the folder is swept away."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         ledger = create_ledger(self._where, self.name, self.space, self.settings.identity(self.space))
-        write_text(self.folder / ".gitignore", "".join(f"/{name}\n" for name in UNVERSIONED))
+        keep_out_of_git(self.folder)
         self.save()
         return ledger
 
@@ -167,11 +165,14 @@ class Study:
         """Sweep the study away where nothing was trained yet; one in a storage stays, to be resumed."""
         if self.settings.storage is None and self.history()[0].n_epochs == 0:
             shutil.rmtree(self.checkpoints, ignore_errors=True)
-            for name in (".gitignore", "study.yaml", "ledger.log", "trials.csv", "best.csv"):
+            let_into_git(self.folder)
+            for name in ("study.yaml", "ledger.log", "trials.csv", "best.csv"):
                 (self.folder / name).unlink(missing_ok=True)
 
     def ledger(self, *, write: bool) -> Ledger:
         """Open the record; refuse one that was begun with another space, backend or seed."""
+        if write:
+            keep_out_of_git(self.folder)
         identity = self.settings.identity(self.space)
         ledger = open_ledger(self._where, self.name, self.space, write=write)
         changed = [key for key, value in identity.items() if ledger.origin.get(key) != value]
@@ -194,52 +195,6 @@ class Study:
     @property
     def _where(self) -> Path | str:
         return self.settings.storage or self.folder / "ledger.log"
-
-
-@contextlib.contextmanager
-def lock(folder: Path) -> Iterator[None]:
-    """Hold a study's folder, made if need be, against every other process; a killed process lets go of it."""
-    fresh = [path for path in (folder, folder.parent) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        held = FileLock(folder / "lock", timeout=0)
-        held.acquire()
-        for left_behind in folder.glob(".*.tmp"):
-            left_behind.unlink()
-    except Timeout:
-        raise locked(folder) from None
-    except OSError as error:
-        raise MachineError(f"{folder}: the study's folder cannot be made or written: {error}") from None
-    try:
-        yield
-    finally:
-        held.release()
-        if fresh and not (folder / "study.yaml").exists():
-            with contextlib.suppress(OSError):  # what is not empty stays
-                (folder / "lock").unlink(missing_ok=True)
-                for path in fresh:
-                    path.rmdir()
-
-
-def locked(folder: Path) -> StudyError:
-    """The error for a study that another process holds."""
-    return StudyError(
-        f"study {folder.name!r} is being searched or tested by another process; "
-        f"`hpo status {folder.name}` shows how far it is"
-    )
-
-
-def is_locked(folder: Path) -> bool:
-    """Whether a process holds the study."""
-    if not (folder / "lock").exists():
-        return False
-    held = FileLock(folder / "lock", timeout=0)
-    try:
-        held.acquire()
-    except Timeout:
-        return True
-    held.release()
-    return False
 
 
 def changed(folder: Path, space: SearchSpace, settings: Settings) -> list[str] | None:
@@ -265,18 +220,6 @@ def check_absent(folder: Path, space: SearchSpace, settings: Settings) -> None:
     raise StudyError(
         f"study {name!r} exists in {folder.parent}: `hpo resume {name}` goes on with it, --study NAME begins another"
     )
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise MachineError(f"{path}: cannot be written: {error}") from None
 
 
 def _made(settings: Settings) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.errors import StudyError
-from hpo.evaluate import MISCLASSIFIED
 from hpo.export import tested
 from hpo.figures.charts import Spread
+from hpo.folder import MISCLASSIFIED
 from hpo.study import Study
 from hpo.trial import Config
 

@@ -19,8 +19,9 @@ from click.testing import CliRunner, Result
 
 from hpo import export
 from hpo.cli import app
+from hpo.folder import lock
 from hpo.status import table_text
-from hpo.study import Study, lock
+from hpo.study import Study
 
 ROOT = Path(__file__).parents[1]
 
@@ -137,8 +138,8 @@ def test_status_of_a_study_whose_process_was_killed_shows_no_trial_as_running(se
     journal.write_text("".join(lines[: begun + 1]))
     result = searched("status", "s")
     assert "cut short; `hpo resume s` goes on" in result.output
-    assert "1: 1 cut short" in result.output
-    assert "running" not in result.output
+    assert "1: 1 paused" in result.output
+    assert "running" not in result.output + searched("export", "s").output
 
 
 @pytest.mark.parametrize("format", ["table", "csv", "md", "latex", "html", "json"])

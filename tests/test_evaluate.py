@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -73,30 +72,19 @@ def test_the_weights_of_the_search_give_its_own_validation_loss(folder: Path) ->
     assert entry["test_accuracy"]["mean"] > 0.8
 
 
-def test_what_was_tested_before_is_neither_trained_nor_looked_at_again(folder: Path) -> None:
-    first = evaluate(folder, seeds=2)["results"]
-    looks: list[Look] = []
-    assert evaluate(folder, seeds=1, watch=looks.append)["results"] == first
-    assert (looks, content(folder)["looks"]) == ([], 2)
-    more = evaluate(folder, top=2, seeds=3, watch=looks.append)
-    assert more["looks"] == 6
-    assert [(look.trial, look.seed) for look in looks if look.trial == first[0]["trial"]] == [(first[0]["trial"], 2)]
-    assert more["results"][0]["test_loss"]["values"][:2] == first[0]["test_loss"]["values"]
-
-
-def test_another_protocol_replaces_the_result_and_looks_add_up(folder: Path) -> None:
+def test_looks_add_up_over_commands_and_a_result_is_replaced(folder: Path) -> None:
+    evaluate(folder, seeds=1)
     evaluate(folder, seeds=2)
-    evaluate(folder, protocol="checkpoint")
-    (entry,) = content(folder)["results"]
-    assert (entry["protocol"], content(folder)["looks"]) == ("checkpoint", 3)
+    assert content(folder)["looks"] == 3
+    assert [entry["seeds"] for entry in content(folder)["results"]] == [[0, 1]]
 
 
-def test_mistakes_that_are_lost_are_looked_for_again(folder: Path) -> None:
-    results = evaluate(folder, seeds=2)["results"]
-    (folder / "misclassified.npz").unlink()
-    again = evaluate(folder, seeds=2)
-    assert (again["results"], again["looks"]) == (results, 3)
-    assert (folder / "misclassified.npz").exists()
+def test_fewer_seeds_do_not_take_the_place_of_more(folder: Path) -> None:
+    evaluate(folder, seeds=2)
+    before = content(folder)
+    with pytest.raises(Mistake, match=r"is tested with 2 seeds already, .* --seeds 2 or more tests again"):
+        evaluate(folder, seeds=1)
+    assert content(folder) == before
 
 
 def test_a_look_is_counted_even_if_the_test_is_killed_while_it_looks(folder: Path) -> None:
@@ -119,17 +107,15 @@ def test_a_look_is_counted_even_if_the_test_is_killed_while_it_looks(folder: Pat
     assert content(folder)["results"] == []
 
 
-def test_a_test_that_was_cut_short_goes_on_from_its_results(folder: Path, tmp_path: Path) -> None:
+def test_a_test_that_was_cut_short_goes_on_from_its_checkpoints(folder: Path) -> None:
     def stop(look: Look) -> None:
         raise KeyboardInterrupt
 
-    shutil.copytree(folder, tmp_path / "whole" / "s")
-    whole = evaluate(tmp_path / "whole" / "s", seeds=2)
+    whole = evaluate(folder, seeds=2)["results"]
     with pytest.raises(KeyboardInterrupt):
         evaluate(folder, seeds=2, watch=stop)
     assert list((folder / "retrained").glob("*.pt"))
-    assert [entry["seeds"] for entry in content(folder)["results"]] == [[0]]
-    assert evaluate(folder, seeds=2) == whole
+    assert evaluate(folder, seeds=2)["results"] == whole
     assert not (folder / "retrained").exists()
 
 
@@ -163,9 +149,7 @@ def test_a_trainable_that_cannot_be_tested_is_named_before_anything_is_trained(f
 
 
 def test_the_same_seeds_give_the_same_test(folder: Path) -> None:
-    first = evaluate(folder, seeds=2)["results"]
-    (folder / "test.json").unlink()
-    assert evaluate(folder, seeds=2)["results"] == first
+    assert evaluate(folder, seeds=2)["results"] == evaluate(folder, seeds=2)["results"]
 
 
 def test_test_results_stand_in_the_tables(folder: Path) -> None:

@@ -10,9 +10,10 @@ import pytest
 
 from hpo import export, references
 from hpo.errors import MachineError, Mistake
+from hpo.folder import write_text
 from hpo.ledger import Ledger
 from hpo.space import Categorical, Data, Domain, Fidelity, SearchSpace, Task
-from hpo.study import Budget, Settings, Study, write_text
+from hpo.study import Budget, Settings, Study
 from hpo.trial import Crash, Decision, Report, Scalar, Suggestion
 from tests import toy
 

@@ -48,7 +48,7 @@ def test_a_screen_shows_what_is_prepared_as_a_bar_with_the_time_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HPO_CACHE", str(tmp_path))
-    computation = {"words": "images of 64x64", "done": 0.25, "begun": time.time() - 30}
+    computation = {"words": "images of 64x64", "done": 0.25, "begun": time.time() - 32}
     (tmp_path / "pixels.progress").write_text(json.dumps(computation))
     console = Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
     with Screen(console, Budget(trials=4)):

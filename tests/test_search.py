@@ -17,11 +17,12 @@ from hpo import spacefile
 from hpo.backends import random as random_backend
 from hpo.domains import Categorical
 from hpo.errors import Mistake, ReplayError, StudyError, TooManyCrashes
+from hpo.folder import lock
 from hpo.history import Event, History, State
 from hpo.ledger import Ledger
 from hpo.search import begin, resume, search
 from hpo.space import Fidelity, SearchSpace
-from hpo.study import Budget, Settings, Study, lock
+from hpo.study import Budget, Settings, Study
 from hpo.trial import Report, Suggestion
 from tests import toy
 
@@ -68,6 +69,21 @@ def test_a_search_spends_its_budget_and_leaves_a_study_behind(backend: str, tmp_
         *(".gitignore", "study.yaml", "trials.csv", "best.csv", "ledger.log", "checkpoints", "lock")
     }
     assert len(pd.read_csv(tmp_path / "s" / "trials.csv")) == 12
+
+
+def test_a_study_keeps_out_of_git_what_belongs_to_its_machine_unless_the_user_says_otherwise(tmp_path: Path) -> None:
+    begin(tmp_path / "s", toy.space(), INLINE, Budget(trials=2))
+    written = (tmp_path / "s" / ".gitignore").read_text().split()
+    assert {f"/{path.name}" for path in (tmp_path / "s").iterdir()} - set(written) == {
+        *("/.gitignore", "/study.yaml", "/trials.csv", "/best.csv")
+    }
+    (tmp_path / "s" / ".gitignore").unlink()  # of an older study
+    resume(tmp_path / "s", Budget(trials=3))
+    assert (tmp_path / "s" / ".gitignore").read_text().split() == written
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / ".gitignore").write_text("secret\n")
+    begin(tmp_path / "own", toy.space(), INLINE, Budget(trials=2))
+    assert (tmp_path / "own" / ".gitignore").read_text() == "secret\n"
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -14,17 +14,20 @@ import torch
 from click.testing import CliRunner, Result
 from torch import nn
 
+from hpo import checks, spacefile
 from hpo.builder import Builder, Job
 from hpo.checkpoints import best_checkpoint
 from hpo.cli import app
 from hpo.domains import Categorical, Float
 from hpo.errors import TaskError
+from hpo.history import History, State
+from hpo.search import begin
 from hpo.space import Data, Fidelity, SearchSpace, Task, Validation
-from hpo.study import Study
+from hpo.study import Budget, Settings, Study
 from hpo.trial import Report, Suggestion
 from hpo.worker import Worker
 from tests.trainables.datasets import pictures
-from trainables import checkpoints, fitting, images, weights
+from trainables import checkpoints, faults, fitting, images, weights
 from trainables.datasets import digits
 from trainables.splits import SearchData
 from trainables.trainable import TransferModel
@@ -359,3 +362,55 @@ class Noisy(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return images + torch.rand_like(images)
+
+
+def searched(folder: Path, space: Mapping[str, Any], fixed: Mapping[str, Any], **task: Any) -> History:
+    """The history of a search of four trials of two epochs on digits."""
+    content = {
+        "task": {"regime": "from_scratch", "model": "softmax_regression", "dataset": "digits", **task},
+        "space": dict(space),
+        "fixed": dict(fixed),
+        "fidelity": {"high": 2},
+    }
+    settings = Settings(backend="grid", runner="inline", devices="cpu")
+    begin(folder, spacefile.parse(content, name="s"), settings, Budget(trials=4))
+    return Study.reopen(folder).history()[0]
+
+
+@pytest.mark.parametrize(
+    ("fixed", "task", "message"),
+    [
+        ({"clip_norm": 0}, {}, "`clip_norm` must be above 0, but is 0"),
+        ({"schedule": "cosine"}, {}, "`schedule` is 'cosine', which needs `period`"),
+        ({"image_size": 0}, {}, "`image_size` must be a whole number of at least 1, but is 0"),
+        (
+            {"samples_per_class": 5000},
+            {"regime": "pretrain_then_head", "model": "small_cnn", "weights": "none"},
+            r"class '\d' has \d+ of 1149 samples: for `samples_per_class` = 5000",
+        ),
+    ],
+)
+def test_a_wrong_value_that_all_trials_share_is_a_mistake_and_leaves_nothing_behind(
+    tmp_path: Path, fixed: dict[str, Any], task: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TaskError, match=rf"the first 3 trials cannot be trained; trial 0: {message}"):
+        searched(tmp_path / "s", {"lr": {"choices": [0.1, 0.01, 0.001, 0.0001]}}, fixed, **task)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("space", "fixed"),
+    [
+        ({"optimizer": {"choices": ["nag", "sgd"]}}, {"momentum": 0.0}),
+        ({"clip_norm": {"choices": [-1.0, 1.0]}}, {}),
+        ({"lr": {"choices": [1e-4, 1e-2]}}, {"schedule": "cosine", "period": 3, "lr_min": 1e-3}),
+    ],
+)
+def test_a_wrong_value_of_some_trials_costs_these_alone(
+    tmp_path: Path, space: dict[str, Any], fixed: dict[str, Any]
+) -> None:
+    history = searched(tmp_path / "s", space, fixed)
+    assert [trial.state for trial in history.trials.values()] == [State.CRASHED, State.COMPLETE]
+    crash = history.trials[0].crash
+    assert crash is not None
+    assert crash.kind == checks.WRONG_VALUE == faults.WrongValue.__name__

@@ -16,7 +16,6 @@ from hpo.space import Data, Fidelity, SearchSpace, Task
 from hpo.trial import Report, Suggestion
 from hpo.worker import Worker
 from tests import toy
-from trainables.faults import SetupError
 
 DIGITS = SearchSpace(
     "digits",
@@ -91,34 +90,3 @@ def test_the_seed_of_a_trial_depends_on_study_and_number_and_fits_32_bits(seed: 
     assert trial_seed(seed, trial) == trial_seed(seed, trial)
     assert trial_seed(seed, trial) != trial_seed(seed, trial + 1)
     assert trial_seed(seed, trial) != trial_seed(seed + 1, trial)
-
-
-@pytest.mark.parametrize(
-    ("fixed", "message"),
-    [
-        ({"clip_norm": 0}, "regime from_scratch, model small_cnn: `clip_norm` must be above 0, but is 0"),
-        ({"schedule": "cosine"}, "`schedule` is 'cosine', which needs `period`"),
-        ({"image_size": 0}, "`image_size` must be a whole number of at least 1, but is 0"),
-    ],
-)
-def test_a_wrong_value_that_all_trials_share_is_the_users_to_mend(
-    folder: Path, tmp_path: Path, fixed: dict[str, int | str], message: str
-) -> None:
-    with pytest.raises(TaskError, match=message):
-        train(Job(replace(DIGITS, fixed=fixed), 0, tmp_path), folder, 0, 1e-3, until=1)
-
-
-@pytest.mark.parametrize(
-    ("fixed", "searched"),
-    [
-        ({}, {"clip_norm": Float(-1.0, 1.0)}),
-        ({"schedule": "cosine", "period": 3, "lr_min": 0.1}, {}),  # above the learning rate, which is searched
-    ],
-)
-def test_a_wrong_value_that_hangs_on_what_is_searched_is_one_trials_fault(
-    folder: Path, tmp_path: Path, fixed: dict[str, int | str | float], searched: dict[str, Float]
-) -> None:
-    space = replace(DIGITS, fixed=fixed, domains={**DIGITS.domains, **searched})
-    worker = Worker(Job(space, 0, tmp_path), folder, "cpu")
-    with pytest.raises(SetupError, match=r"`(clip_norm|lr_min)` must be"):
-        next(worker.train(Suggestion(0, {"lr": 1e-3, **dict.fromkeys(searched, -0.5)}, 1), after=0))

@@ -43,7 +43,7 @@ The images that went in are not changed.
 
 
 def recipe(config: Config) -> Recipe | None:
-    """The recipe that `config` names; None where it names none. A SetupError names a wrong value and its key.
+    """The recipe that `config` names; None where it names none. A ValueError names a wrong value and its key.
 
     flip_jitter, flip_rotation and flip_jitter_rotation: flip, then jitter (brightness, contrast,
     saturation, hue, always in this order), then rotation, as named. few_shot: flip, rotation, crop

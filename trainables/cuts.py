@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainables import store
+from trainables.faults import WrongValue
 from trainables.splits import Part, Source, fingerprint
 
 Sides = NDArray[np.int32]
@@ -64,7 +65,7 @@ def folds(source: Source, *, classes: Sequence[str], n_folds: int, seed: int) ->
 
 
 def per_class(part: Part, n: int, *, seed: int, classes: Sequence[str], key: str) -> Part:
-    """`n` random images of each class, by seed; a ValueError names `key` and the first class that has fewer."""
+    """`n` random images of each class, by seed; a WrongValue names `key` and the first class that has fewer."""
     _check_counts(part.labels, classes, n, f"for `{key}` = {n}")
     draw = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(part), generator=draw)
@@ -98,8 +99,9 @@ def cut(labels: Tensor, *, n_cut: int, seed: int, classes: Sequence[str]) -> tup
 
 def _drawn(labels: Tensor, rule: tuple[object, ...], draw: Callable[[NDArray[np.int64]], Sides]) -> Sides:
     """What `draw` draws of `labels` by `rule`; from the store, where it was drawn before by the same releases."""
+    n_bytes = len(labels) * np.dtype(np.int32).itemsize
     disk = store.shared()
-    if disk is None:
+    if disk is None or not disk.has_room(n_bytes):
         return draw(labels.cpu().numpy())
 
     def fill(content: store.Bytes, advance: store.Advance) -> None:
@@ -107,7 +109,7 @@ def _drawn(labels: Tensor, rule: tuple[object, ...], draw: Callable[[NDArray[np.
 
     key = (*rule, fingerprint(labels), version("scikit-learn"), version("numpy"))
     words = f"the {rule[0]} of {len(labels):,} labels"
-    found = disk.get("cut", key, len(labels) * np.dtype(np.int32).itemsize, words, fill)
+    found = disk.get("cut", key, n_bytes, words, fill)
     return draw(labels.cpu().numpy()) if found is None else found.content.view(np.int32)
 
 
@@ -118,7 +120,7 @@ def _where(chosen: NDArray[np.bool_]) -> list[int]:
 def _check_counts(labels: Tensor, classes: Sequence[str], needed: int, purpose: str, remedy: str = "") -> None:
     for name, count in zip(classes, torch.bincount(labels, minlength=len(classes)).tolist(), strict=True):
         if count < needed:
-            raise ValueError(
+            raise WrongValue(
                 f"class {name!r} has {count} of {len(labels)} samples: {purpose}, "
                 f"each class needs at least {needed}{remedy}"
             )

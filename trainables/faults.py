@@ -1,8 +1,12 @@
-"""The fault that no configuration can help (ground floor of training): data or weights that are not as needed."""
+"""Faults of what a user gave (ground floor of training): data or weights not as needed, values that cannot be."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+
+
+class WrongValue(ValueError):
+    """The value of a hyperparameter that cannot be; another may do. The message names its key, and what is allowed."""
 
 
 class SetupError(ValueError):

@@ -11,7 +11,7 @@ HYPERPARAMETERS = {"head_init": ["default", "xavier_normal"]}
 
 
 def linear(n_features: int, n_classes: int, config: Config) -> nn.Linear:
-    """(n, n_features) to (n, n_classes), initialised as `head_init` says; a SetupError where it is unknown.
+    """(n, n_features) to (n, n_classes), initialised as `head_init` says; a ValueError where it is unknown.
 
     `default` is PyTorch's own: weights and bias uniform, within 1 / sqrt(n_features). `xavier_normal`
     draws the weights from a normal distribution of variance 2 / (n_features + n_classes) (Glorot and

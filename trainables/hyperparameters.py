@@ -1,4 +1,4 @@
-"""Reading a configuration (ground floor of training): one value, checked, or a SetupError in plain words.
+"""Reading a configuration (ground floor of training): one value, checked, or a WrongValue in plain words.
 
 A key that is missing, or that holds None, takes its default. No value is converted but a whole
 number where a real one is asked for: "0.1" is no number, 3.0 is no whole number, true is neither.
@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from trainables.faults import SetupError
+from trainables.faults import WrongValue
 
 Scalar = bool | int | float | str | None
 """A value of a hyperparameter, as it stands in YAML and in JSON."""
@@ -33,51 +33,43 @@ ABOVE_0_BELOW_1 = Rule("above 0 and below 1", lambda value: 0 < value < 1)
 ABOVE_0_TO_1 = Rule("above 0 and at most 1", lambda value: 0 < value <= 1)
 
 
-def real(config: Config, key: str, default: float, rule: Rule, *, beside: Sequence[str] = ()) -> float:
-    """The number at `key`; a SetupError where it is none, is not finite, or breaks the rule.
-
-    `beside`: the other keys that the rule hangs on.
-    """
+def real(config: Config, key: str, default: float, rule: Rule) -> float:
+    """The number at `key`; a WrongValue where it is none, is not finite, or breaks the rule."""
     value = _present(config, key, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise wrong(key, f"must be a finite number {rule.words}, but is {value!r}", beside=beside)
+        raise WrongValue(f"`{key}` must be a finite number {rule.words}, but is {value!r}")
     if not rule.holds(value):
-        raise wrong(key, f"must be {rule.words}, but is {value!r}", beside=beside)
+        raise WrongValue(f"`{key}` must be {rule.words}, but is {value!r}")
     return float(value)
 
 
 def whole(config: Config, key: str, default: int, *, least: int = 1) -> int:
-    """The whole number at `key`; a SetupError where it is none or lies below `least`."""
+    """The whole number at `key`; a WrongValue where it is none or lies below `least`."""
     value = _present(config, key, default)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise wrong(key, f"must be a whole number of at least {least}, but is {value!r}")
+        raise WrongValue(f"`{key}` must be a whole number of at least {least}, but is {value!r}")
     return value
 
 
-def choice(config: Config, key: str, default: str, allowed: Sequence[str], *, beside: Sequence[str] = ()) -> str:
-    """The name at `key`; a SetupError where it is not among those allowed. `beside` as of `real`."""
+def choice(config: Config, key: str, default: str, allowed: Sequence[str]) -> str:
+    """The name at `key`; a WrongValue where it is not among those allowed."""
     value = _present(config, key, default)
     if not isinstance(value, str) or value not in allowed:
-        raise wrong(key, f"must be one of {', '.join(allowed)}, but is {value!r}", beside=beside)
+        raise WrongValue(f"`{key}` must be one of {', '.join(allowed)}, but is {value!r}")
     return value
 
 
 def flag(config: Config, key: str, default: bool) -> bool:
-    """The truth value at `key`; a SetupError where it is none."""
+    """The truth value at `key`; a WrongValue where it is none."""
     value = _present(config, key, default)
     if not isinstance(value, bool):
-        raise wrong(key, f"must be true or false, but is {value!r}")
+        raise WrongValue(f"`{key}` must be true or false, but is {value!r}")
     return value
 
 
 def optional(config: Config, key: str, least: int = 1) -> int | None:
-    """The whole number at `key`, or None where there is none; a SetupError where it is another value."""
+    """The whole number at `key`, or None where there is none; a WrongValue where it is another value."""
     return None if config.get(key) is None else whole(config, key, least, least=least)
-
-
-def wrong(key: str, problem: str, *, beside: Sequence[str] = ()) -> SetupError:
-    """The error of a value at `key`. It is the user's to mend, unless that key or one of `beside` is searched."""
-    return SetupError(f"`{key}` {problem}", keys=(key, *beside))
 
 
 def _present(config: Config, key: str, default: Scalar) -> Scalar:

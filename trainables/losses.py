@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.hyperparameters import AT_LEAST_0, FROM_0_BELOW_1, Config, choice, real, wrong
+from trainables.faults import WrongValue
+from trainables.hyperparameters import AT_LEAST_0, FROM_0_BELOW_1, Config, choice, real
 from trainables.trainable import HEAD, TransferModel
 
 HYPERPARAMETERS = {
@@ -45,17 +46,16 @@ def build(config: Config, model: TransferModel) -> Loss:
     """The loss that `config` describes for what trains in `model`: call it after freezing, and again after the next.
 
     The L2 term is over the head, or over what `l2_on` names; of that, the weights that train and
-    have more than one dimension, which leaves out biases and the factors of BatchNorm. A SetupError
+    have more than one dimension, which leaves out biases and the factors of BatchNorm. A ValueError
     names a wrong value and its key, or says that `l2_on` leaves nothing to sum.
     """
     label_smoothing = real(config, "label_smoothing", 0.0, FROM_0_BELOW_1)
     l2 = real(config, "l2", 0.0, AT_LEAST_0)
-    on = choice(config, "l2_on", "head", (HEAD, "all", *model.stages), beside=("model",))
+    on = choice(config, "l2_on", "head", (HEAD, "all", *model.stages))
     if not l2:
         return Loss(label_smoothing)
     part = {HEAD: model.head, "all": model, **dict(model.stages.items())}[on]
     weights = tuple(weight for weight in part.parameters() if weight.requires_grad and weight.ndim > 1)
     if not weights:
-        problem = f"must name a part with weights that train, where `l2` is above 0, but is {on!r}"
-        raise wrong("l2_on", problem, beside=("l2", "regime", "model"))
+        raise WrongValue(f"`l2_on` must name a part with weights that train, where `l2` is above 0, but is {on!r}")
     return Loss(label_smoothing, l2, weights)

@@ -26,7 +26,7 @@ the same weights. A batch of one stays as it is. What went in is not changed.
 
 
 def mixing(config: Config) -> Mixing | None:
-    """The mixing that `config` names; None where it names none. A SetupError names a wrong value and its key.
+    """The mixing that `config` names; None where it names none. A ValueError names a wrong value and its key.
 
     mixup adds two images up, pixel by pixel (Zhang et al. 2018, arXiv 1710.09412); the weight of the
     first is drawn from Beta(`mixup_alpha`, `mixup_alpha`). collage cuts the image at a random place,

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from trainables.eager import SGD, Adam, AdamW
+from trainables.faults import WrongValue
 from trainables.hyperparameters import (
     ABOVE_0,
     ABOVE_0_BELOW_1,
@@ -23,7 +24,6 @@ from trainables.hyperparameters import (
     choice,
     real,
     whole,
-    wrong,
 )
 
 HYPERPARAMETERS = {
@@ -51,7 +51,7 @@ def build(
 
     `lr` is the key of the learning rate: a phase of a training may have its own. Where a value is not
     given, PyTorch's default holds; only nag, which is SGD with Nesterov's momentum and cannot do
-    without, has momentum 0.9. A SetupError names a wrong value and its key.
+    without, has momentum 0.9. A ValueError names a wrong value and its key.
     """
     name = choice(config, "optimizer", "adamw", ("sgd", "nag", "adam", "adamw"))
     rate = real(config, lr, 1e-3, ABOVE_0)
@@ -98,12 +98,11 @@ def _factor(config: Config, lr: float) -> Factor:
         return partial(_stepped, step_size=1, gamma=real(config, "gamma", 0.95, ABOVE_0_TO_1))
     length = "period" if name == "cosine" else "step_size"
     if config.get(length) is None:
-        raise wrong("schedule", f"is {name!r}, which needs `{length}`: a whole number of at least 1", beside=(length,))
+        raise WrongValue(f"`schedule` is {name!r}, which needs `{length}`: a whole number of at least 1")
     n_epochs = whole(config, length, 1)
     if name == "cosine":
         to_lr = Rule(f"of at least 0 and at most the learning rate, {lr!r}", lambda value: 0 <= value <= lr)
-        least = real(config, "lr_min", 0.0, to_lr, beside=("lr", "probe_lr"))
-        return partial(_cosine, period=n_epochs, least=least / lr)
+        return partial(_cosine, period=n_epochs, least=real(config, "lr_min", 0.0, to_lr) / lr)
     return partial(_stepped, step_size=n_epochs, gamma=real(config, "gamma", 0.1, ABOVE_0_TO_1))
 
 

@@ -31,7 +31,7 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str, *
     """The training of all that is not frozen in `model`, as `config` says, on `device` (cpu, cuda, cuda:1, ...).
 
     Freeze before, and seed torch before the model is built: its weights, the order of the samples and
-    dropout all follow from that. `lr` names the key of the learning rate. A SetupError names a wrong
+    dropout all follow from that. `lr` names the key of the learning rate. A ValueError names a wrong
     value and its key.
     """
     kept = views.views(config, data.train.to(device)) if model.n_frozen_first else None

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 REPORT_SECONDS = 0.5
 """So often at most it is written down."""
+SILENT_SECONDS = 20
+"""Who says nothing for longer is at a long step, or was killed: when it ends, nobody knows."""
 FORGOTTEN_SECONDS = 600
 """A killed process leaves its file; nothing that lives says nothing for so long."""
 
@@ -43,13 +45,8 @@ class Underway(NamedTuple):
     words: str
     done: float
     """The share, 0 to 1."""
-    seconds: float
-    """What it took so far."""
-
-    @property
-    def left(self) -> float | None:
-        """Seconds until it ends, at its pace so far; None while nothing is done."""
-        return self.seconds * (1 / self.done - 1) if self.done > 0 else None
+    left: float | None
+    """Seconds until it ends, at its pace so far; None while nothing is done, or where it says nothing any more."""
 
 
 def found(folder: Path) -> list[Underway]:
@@ -58,9 +55,10 @@ def found(folder: Path) -> list[Underway]:
     for path in sorted(folder.glob("*.progress")):
         about = read(path)
         with contextlib.suppress(OSError):
-            if "begun" in about and time.time() - path.stat().st_mtime < FORGOTTEN_SECONDS:
-                taken = max(0.0, time.time() - float(about["begun"]))
-                listed.append(Underway(str(about["words"]), float(about["done"]), taken))
+            if "begun" in about and (silent := time.time() - path.stat().st_mtime) < FORGOTTEN_SECONDS:
+                done, taken = float(about["done"]), path.stat().st_mtime - float(about["begun"])
+                left = max(0.0, taken * (1 / done - 1) - silent) if done > 0 and silent < SILENT_SECONDS else None
+                listed.append(Underway(str(about["words"]), done, left))
     return listed
 
 

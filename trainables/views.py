@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from trainables import augment, mixing
-from trainables.hyperparameters import Config, optional, wrong
+from trainables.faults import WrongValue
+from trainables.hyperparameters import Config, optional
 from trainables.splits import Part
 
 HYPERPARAMETERS = {
@@ -63,18 +64,17 @@ class Views(Part):
 
 
 def n_views(config: Config) -> int | None:
-    """How many views `config` asks for; None where it asks for none. A SetupError names a wrong value and its key."""
+    """How many views `config` asks for; None where it asks for none. A ValueError names a wrong value and its key."""
     n = optional(config, "augmented_views")
     if n is not None and augment.recipe(config) is None:
-        raise wrong("augmented_views", "needs an `augmentation` that is not none", beside=("augmentation",))
+        raise WrongValue("`augmented_views` needs an `augmentation` that is not none")
     if n is not None and mixing.mixing(config) is not None:
-        problem = "goes with no `mixing`: what frozen stages make of mixed images is not kept"
-        raise wrong("augmented_views", problem, beside=("mixing",))
+        raise WrongValue("`augmented_views` goes with no `mixing`: what frozen stages make of mixed images is not kept")
     return n
 
 
 def views(config: Config, part: Part) -> Views | None:
-    """The views that `config` asks for; None where it asks for none. A SetupError names a wrong value and its key."""
+    """The views that `config` asks for; None where it asks for none. A ValueError names a wrong value and its key."""
     n, recipe = n_views(config), augment.recipe(config)
     if n is None or recipe is None:
         return None

@@ -1,7 +1,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,38 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
+from tests.trainables.numbered import check_labels, files, labels_of, numbers, pictures
 from trainables.cuts import cut, folds, per_class, split
-from trainables.splits import Files, Part, Source
+from trainables.splits import Source
 
 LABELS = torch.tensor([0, 0, 1, 1])
-
-
-def labels_of(*counts: int) -> torch.Tensor:
-    return torch.cat([torch.full((count,), label) for label, count in enumerate(counts)])
-
-
-def pictures(*counts: int) -> Part:
-    """So many images of each class, numbered by their only pixel."""
-    labels = labels_of(*counts)
-    return Part(torch.arange(len(labels)).float().reshape(-1, 1, 1, 1), labels)
-
-
-def files(*counts: int) -> Files:
-    """So many files of each class, numbered by their names."""
-    labels = labels_of(*counts)
-    return Files(tuple(Path(str(number)) for number in range(len(labels))), labels)
-
-
-def numbers(source: Source) -> list[int]:
-    if isinstance(source, Files):
-        return [int(path.name) for path in source.paths]
-    return source.images.flatten().int().tolist()
-
-
-def check_labels(sources: Sequence[Source], whole: Source) -> None:
-    """Each image has the label that it has in the whole."""
-    for source in sources:
-        assert torch.equal(source.labels, whole.labels[numbers(source)])
 
 
 @pytest.mark.parametrize("source", [pictures(30, 50, 20), files(30, 50, 20)], ids=["part", "files"])

@@ -1,41 +1,13 @@
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.trainables.numbered import files, numbers, pictures
 from trainables.splits import Files, Part, SearchData, Source
 
 IMAGES = torch.zeros(4, 1, 2, 2)
 LABELS = torch.tensor([0, 0, 1, 1])
-
-
-def labels_of(*counts: int) -> torch.Tensor:
-    return torch.cat([torch.full((count,), label) for label, count in enumerate(counts)])
-
-
-def pictures(*counts: int) -> Part:
-    """So many images of each class, numbered by their only pixel."""
-    labels = labels_of(*counts)
-    return Part(torch.arange(len(labels)).float().reshape(-1, 1, 1, 1), labels)
-
-
-def files(*counts: int) -> Files:
-    """So many files of each class, numbered by their names."""
-    labels = labels_of(*counts)
-    return Files(tuple(Path(str(number)) for number in range(len(labels))), labels)
-
-
-def numbers(source: Source) -> list[int]:
-    if isinstance(source, Files):
-        return [int(path.name) for path in source.paths]
-    return source.images.flatten().int().tolist()
-
-
-def check_labels(sources: Sequence[Source], whole: Source) -> None:
-    """Each image has the label that it has in the whole."""
-    for source in sources:
-        assert torch.equal(source.labels, whole.labels[numbers(source)])
 
 
 def test_a_part_knows_its_length_and_the_shape_of_an_image() -> None:

@@ -31,8 +31,8 @@ class Digits:
     classes = tuple("0123456789")
 
     def __init__(self) -> None:
-        rows = torch.from_numpy(_rows())
-        whole = Part((rows[:, :-1] / BRIGHTEST).float().reshape(-1, 1, 8, 8), rows[:, -1].long())
+        table = torch.from_numpy(rows())
+        whole = Part((table[:, :-1] / BRIGHTEST).float().reshape(-1, 1, 8, 8), table[:, -1].long())
         kept, held_out = cut(whole.labels, n_cut=N_HELD_OUT, seed=HELD_OUT_SEED, classes=self.classes)
         self._training, self._held_out = whole.take(kept), whole.take(held_out)
 
@@ -43,12 +43,15 @@ class Digits:
         return self._held_out
 
 
-def _rows() -> NDArray[np.float64]:
-    """(1797, 65): each image with its class. Read past scikit-learn, whose import takes longer than all else here."""
-    path = Path(str(distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")))
+def rows(place: str = "sklearn/datasets/data/digits.csv.gz") -> NDArray[np.float64]:
+    """(1797, 65): each image with its class. Read past scikit-learn, whose import takes longer than all else here.
+
+    `place` is where its releases keep them; from one that does not, they come by its own function.
+    """
+    path = Path(str(distribution("scikit-learn").locate_file(place)))
     if path.is_file():
         return np.loadtxt(path, delimiter=",")
-    from sklearn.datasets import load_digits  # a release that keeps them elsewhere
+    from sklearn.datasets import load_digits
 
     return np.column_stack(load_digits(return_X_y=True))
 

@@ -25,7 +25,7 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
 
     Four 3x3 convolutions of 64, 64, 128 and 128 channels, each with BatchNorm and ReLU; after the second
     and the fourth the maximum of 2x2 halves each side; a hidden layer with ReLU and dropout; the
-    embedding, linear. A SetupError names a wrong value and its key; a SetupError says that the images are
+    embedding, linear. A ValueError names a wrong value and its key; a SetupError says that the images are
     too small, or that there are no pretrained weights.
     """
     refuse(weights, "conv4")

@@ -22,7 +22,7 @@ LEAST_SIDE = 4
 def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel:
     """Two stages of two convolutions for images of `shape` (channels, height, width), then one linear layer.
 
-    Both sides of an image must be at least 4 pixels. A SetupError names a wrong value and its key;
+    Both sides of an image must be at least 4 pixels. A ValueError names a wrong value and its key;
     a SetupError says that they are not, or that there are no pretrained weights.
     """
     refuse(weights, "small_cnn")

@@ -35,7 +35,7 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
 
     The classifier is the head of the model (`softmax`) or a network with one hidden layer; the encoder
     is `frozen` under it (the default), or trains with it. Augmentation and mixing are for the classifier:
-    triplets are of images as they are. A SetupError names a wrong value and its key.
+    triplets are of images as they are. A ValueError names a wrong value and its key.
     """
     if choice(config, "classifier", "softmax", ("softmax", "network")) == "network":
         n_features, width = features.width(model, data.train), whole(config, "classifier_width", 256)

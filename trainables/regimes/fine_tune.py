@@ -15,6 +15,6 @@ PRETRAINED = True
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
-    """A training of all of `model`, from the weights it comes with; a SetupError names a wrong value and its key."""
+    """A training of all of `model`, from the weights it comes with; a ValueError names a wrong value and its key."""
     model.freeze(())
     return training.build(config, model, data, device)

@@ -15,7 +15,7 @@ PRETRAINED = False
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
-    """A training of all of `model` on `device` (cpu, cuda, cuda:1, ...); a SetupError names a wrong value and its key.
+    """A training of all of `model` on `device` (cpu, cuda, cuda:1, ...); a ValueError names a wrong value and its key.
 
     Seed torch before the model is built: its weights, the order of the samples and dropout all
     follow from that.

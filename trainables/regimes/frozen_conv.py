@@ -14,7 +14,7 @@ PRETRAINED = True
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
-    """A training of the head and of the stages of the classifier; a SetupError names a wrong value and its key.
+    """A training of the head and of the stages of the classifier; a ValueError names a wrong value and its key.
 
     Of a model whose head is its one fully connected layer, it is a linear probe.
     """

@@ -19,7 +19,7 @@ PRETRAINED = True
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
     """A training of the stages before the classifier, and of the new head if `train_head` (default true).
 
-    Without it, the head stays as random as it began. A SetupError names a wrong value and its key;
+    Without it, the head stays as random as it began. A ValueError names a wrong value and its key;
     a SetupError says that nothing would be frozen, or all.
     """
     train_head = flag(config, "train_head", True)

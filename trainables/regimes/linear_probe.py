@@ -15,6 +15,6 @@ PRETRAINED = True
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
-    """A training of the head of `model` alone; a SetupError names a wrong value and its key."""
+    """A training of the head of `model` alone; a ValueError names a wrong value and its key."""
     model.freeze(model.stages)
     return training.build(config, model, data, device)

@@ -34,7 +34,7 @@ PRETRAINING = True
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
     """The pretraining at `pretrain_lr`, then the head at `lr`; the epochs of both count.
 
-    Validation is on the second data set throughout. A SetupError names a wrong value and its key, or
+    Validation is on the second data set throughout. A ValueError names a wrong value and its key, or
     the class that has too few images.
     """
     first = data.pretraining or Pretraining(data.train, data.classes)

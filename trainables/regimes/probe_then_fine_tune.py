@@ -8,7 +8,8 @@ Out-of-Distribution, ICLR 2022, arXiv 2202.10054).
 from __future__ import annotations
 
 from trainables import training
-from trainables.hyperparameters import Config, optional, whole, wrong
+from trainables.faults import WrongValue
+from trainables.hyperparameters import Config, optional, whole
 from trainables.phases import Phase, Phases
 from trainables.splits import SearchData
 from trainables.trainable import Trainable, TransferModel
@@ -29,14 +30,13 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
     """The probe at `probe_lr`, then the fine-tuning at `lr`; the epochs of both count.
 
     The optimizer, the schedule and all else are the same in both phases, and begin anew with the second.
-    A SetupError names a wrong value and its key.
+    A ValueError names a wrong value and its key.
     """
     names = list(model.stages)
     weighty = [name for name in names if list(model.stages[name].parameters())]
     n_stages = whole(config, "n_stages", len(weighty))
     if n_stages > len(weighty):
-        problem = f"must be at most {len(weighty)}: so many stages have weights; but is {n_stages}"
-        raise wrong("n_stages", problem, beside=("model",))
+        raise WrongValue(f"`n_stages` must be at most {len(weighty)}: so many stages have weights; but is {n_stages}")
 
     def probe() -> Training:
         model.freeze(names)

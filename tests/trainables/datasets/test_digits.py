@@ -1,6 +1,8 @@
 import hashlib
 from pathlib import Path
 
+import numpy as np
+
 from tests.trainables.datasets.contract import DataSetContract, contents
 from trainables.datasets import digits
 from trainables.heldout import held_out
@@ -33,3 +35,7 @@ class TestDigits(DataSetContract):
         assert isinstance(part, Part)
         content = part.images.numpy().tobytes() + part.labels.numpy().tobytes()
         assert hashlib.sha256(content).hexdigest()[:16] == "f61c9b9dd2f6e871"
+
+
+def test_the_images_are_those_that_scikit_learn_gives() -> None:
+    assert np.array_equal(digits.rows(), digits.rows("another/place.csv.gz"))
