@@ -5,7 +5,7 @@ HpoError                  everything hpo raises on purpose; exit status 1
 │   ├── SpaceError        one rule of a search space is broken
 │   ├── SpaceFileError    a space file, with every mistake in it
 │   ├── UnknownName       a name that nothing answers to, with the nearest that one does
-│   ├── TaskError         data or weights that a task names are missing, unreadable or do not fit
+│   ├── TaskError         data, weights or values of a task are missing, unreadable, or cannot be
 │   └── StudyError        a study that exists, is missing, is locked, or was made for another space
 ├── ReplayError           a replayed search departs from its record
 ├── TooManyCrashes        trials crash one after another; carries the first error
@@ -51,7 +51,7 @@ class UnknownName(Mistake):
 
 
 class TaskError(Mistake):
-    """Data or weights that a task names are missing, unreadable or do not fit: every trial would fail alike."""
+    """Data, weights or values that a task names are missing, unreadable or cannot be: every trial would fail alike."""
 
 
 class StudyError(Mistake):
