@@ -53,6 +53,8 @@ class Builder:
         self._device = device
         self._prepared: Preparation | None = None
         self._load = functools.cache(plugins.load)
+        self._fitting: set[tuple[object, ...]] = set()
+        """The models that are known to fit the data set: their names and forms."""
 
     def build(self, settings: Config, seed: int) -> Trainable:
         """A fresh trainable, everything random in it drawn from `seed`.
@@ -109,7 +111,7 @@ class Builder:
 
         A SetupError where it does not fit the data set.
         """
-        from trainables import fitting, preparation
+        from trainables import preparation
 
         family = self._load("trainables.models", name)
         weights = self._weights(name, family) if pretrained else "none"
@@ -119,8 +121,28 @@ class Builder:
         if weights != "none":
             model.settle()
         preparation.normalize(model, settings, self._expected(settings), data.train)
-        fitting.check(name, model, data, keys=("image_size", *getattr(family, "HYPERPARAMETERS", ())))
+        self._fit(name, model, data, settings, keys=("image_size", *getattr(family, "HYPERPARAMETERS", ())))
         return model
+
+    def _fit(
+        self, name: str, model: TransferModel, data: SearchData, settings: Config, *, keys: tuple[str, ...]
+    ) -> None:
+        """Check a model against the data set where none of its form was before; `keys` are what its form hangs on.
+
+        The image that goes through it gives modules that are lazy their weights, so those see one in every trial.
+        """
+        from torch.nn.parameter import is_lazy
+
+        from trainables import fitting
+
+        formed = sorted(item for item in settings.items() if item[0] in keys or not isinstance(item[1], float))
+        form = (name, data.train.shape, len(data.classes), *formed)
+        if form in self._fitting:
+            return
+        lazy = any(is_lazy(each) for each in (*model.parameters(), *model.buffers()))
+        fitting.check(name, model, data, keys=keys)
+        if not lazy:
+            self._fitting.add(form)
 
     def _weights(self, name: str, family: Any) -> str:
         """none, or the path of a state dict: of `imagenet`, in the folder of the weights."""

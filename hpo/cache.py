@@ -16,9 +16,7 @@ def lines() -> list[str]:
     """What is kept, the last used first, and where; a Mistake where the environment names no such store."""
     store = _store()
     if store is None:
-        return [
-            "the store is off (HPO_CACHE=off): images and features are kept in memory alone"
-        ]
+        return ["the store is off (HPO_CACHE=off): images and features are kept in memory alone"]
     entries = store.entries()
     rows = [f"{_size(each.n_bytes):>9}  {_ago(each.used):>14}  {each.words}  {each.name}" for each in entries]
     total = sum(each.n_bytes for each in entries)

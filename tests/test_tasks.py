@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -315,6 +316,36 @@ def test_workers_of_their_own_tell_a_wrong_task_in_the_same_words(digits_search:
     assert result.exit_code == 2, result.output
     assert "has no function `variant`" in result.stderr
     assert not (tmp_path / "studies" / "s").exists()
+
+
+COUNTED = """
+from torch import nn
+from trainables.trainable import TransferModel
+HYPERPARAMETERS = {"size": "of the head"}
+SEEN = []
+class Counted(nn.Flatten):
+    def forward(self, x):
+        SEEN.append(len(x))
+        return super().forward(x)
+def build(config, *, shape, n_classes, weights):
+    return TransferModel({"stage": nn.Sequential(Counted(), nn.Linear(64, 8))}, nn.Linear(8, config["size"]))
+"""
+
+
+def test_an_image_goes_through_each_form_of_a_model_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = tmp_path / f"counted_{tmp_path.name}"
+    folder.mkdir()
+    (folder / "model.py").write_text(COUNTED)
+    name = f"{folder.name}.model"
+    builder = Builder(job(replace(TASK, model=name)), "cpu")
+    for rate in (0.01, 0.1, 1.0):
+        builder.build({"lr": rate, "batch_size": 64, "size": 10}, seed=0)
+    assert importlib.import_module(name).SEEN == [1]
+    for _ in range(2):
+        with pytest.raises(TaskError, match="gives 7 numbers an image"):
+            builder.build({"lr": 0.01, "batch_size": 64, "size": 7}, seed=0)
+    assert importlib.import_module(name).SEEN == [1, 1, 1]
 
 
 @pytest.mark.parametrize(
