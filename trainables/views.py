@@ -9,6 +9,7 @@ epoch picks one of them at random. That is no longer the same training, so it is
 from __future__ import annotations
 
 import hashlib
+import weakref
 from collections.abc import Sequence
 
 import torch
@@ -23,6 +24,9 @@ HYPERPARAMETERS = {
     "augmented_views": "views of each image that are drawn once, so that what frozen stages make of them is kept: "
     "each epoch sees one of them; at least 1; default none, which draws anew every epoch",
 }
+
+_made: weakref.WeakKeyDictionary[Part, dict[str, Views]] = weakref.WeakKeyDictionary()
+"""By their part and key: what frozen stages make of views is found again for as long as both are the same."""
 
 
 class Views(Part):
@@ -79,5 +83,8 @@ def views(config: Config, part: Part) -> Views | None:
     if n is None or recipe is None:
         return None
     settings = sorted((key, config[key]) for key in augment.HYPERPARAMETERS if config.get(key) is not None)
-    digest = hashlib.blake2b(repr((n, settings, augment.VERSION)).encode(), digest_size=16)
-    return Views(part, recipe, n, digest.hexdigest())
+    key = hashlib.blake2b(repr((n, settings, augment.VERSION)).encode(), digest_size=16).hexdigest()
+    made = _made.setdefault(part, {})
+    if key not in made:
+        made[key] = Views(part, recipe, n, key)
+    return made[key]
