@@ -131,15 +131,13 @@ class Builder:
 
         The image that goes through it gives modules that are lazy their weights, so those see one in every trial.
         """
-        from torch.nn.parameter import is_lazy
-
         from trainables import fitting
 
         formed = sorted(item for item in settings.items() if item[0] in keys or not isinstance(item[1], float))
         form = (name, data.train.shape, len(data.classes), *formed)
         if form in self._fitting:
             return
-        lazy = any(is_lazy(each) for each in (*model.parameters(), *model.buffers()))
+        lazy = fitting.is_lazy(model)
         fitting.check(name, model, data, keys=keys)
         if not lazy:
             self._fitting.add(form)

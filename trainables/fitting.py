@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+from torch.nn.parameter import is_lazy as _is_lazy
 
 from trainables.faults import SetupError, reason
 from trainables.splits import SearchData
@@ -33,3 +34,8 @@ def check(name: str, model: TransferModel, data: SearchData, *, keys: Iterable[s
         given = f"{shape[1]} numbers" if len(shape) == 2 else f"{shape[1:]}"
         words = f"the model {name} gives {given} an image, but the data set has {len(data.classes)} classes"
         raise SetupError(words, keys=keys)
+
+
+def is_lazy(model: TransferModel) -> bool:
+    """Whether some of its weights get their form from the first image that it sees."""
+    return any(map(_is_lazy, (*model.parameters(), *model.buffers())))
