@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import weakref
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,6 +29,8 @@ LIMIT_BYTES = 6 * 2**30
 BATCH_SIZE = 64
 """Images at a time, so that what is in between needs little memory."""
 
+MAX_HASHED_BYTES = 2**28
+"""Of weights that are kept beside their hash."""
 MAX_SIZES = 1000
 """Forms of features that are remembered."""
 
@@ -157,18 +159,44 @@ def _shape(model: TransferModel, part: Part, n_stages: int) -> tuple[int, ...]:
 
 
 def fingerprint(model: TransferModel, n_stages: int) -> str:
-    """What the features after the first stages depend on beside the images, as a hash."""
-    digest = hashlib.sha256()  # processors have instructions for it
+    """What the features after the first stages depend on beside the images, as a hash.
+
+    That of equal ones is found again, as to compare weights takes less than to hash them.
+    """
+    words: list[str] = []
+    tensors: list[Tensor] = [model.mean, model.std]
     for name in list(model.stages)[:n_stages]:
         stage = model.stages[name]
-        digest.update("\n".join(forms.of(stage)).encode())
-        tensors: list[tuple[str, Any]] = [*stage.named_parameters(), *stage.named_buffers()]
-        for key, value in tensors:
-            digest.update(key.encode())
-            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    for statistics in (model.mean, model.std):
-        digest.update(statistics.cpu().numpy().tobytes())
+        words += forms.of(stage)
+        for key, value in [*stage.named_parameters(), *stage.named_buffers()]:
+            words.append(key)
+            tensors.append(value.detach())
+    for known in _hashed:
+        if known.are(words, tensors):
+            return known.digest
+    digest = hashlib.sha256("\n".join(words).encode())  # processors have instructions for it
+    for value in tensors:
+        digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    if sum(value.nbytes for value in tensors) <= MAX_HASHED_BYTES:
+        _hashed.appendleft(_Hashed(words, [value.clone() for value in tensors], digest.hexdigest()))
     return digest.hexdigest()
+
+
+class _Hashed(NamedTuple):
+    """Weights whose hash is known."""
+
+    words: list[str]
+    tensors: list[Tensor]
+    digest: str
+
+    def are(self, words: list[str], tensors: list[Tensor]) -> bool:
+        return self.words == words and all(
+            one.dtype == other.dtype and one.device == other.device and torch.equal(one, other)
+            for one, other in zip(self.tensors, tensors, strict=True)
+        )
+
+
+_hashed: deque[_Hashed] = deque(maxlen=2)
 
 
 def _compute(

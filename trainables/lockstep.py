@@ -21,6 +21,8 @@ from trainables.training import Training
 
 VALIDATED = 256
 """Samples that are validated at a time."""
+LARGEST_COPY = 2**28
+"""Bytes of inputs of which there may be a copy in the precision of the products."""
 
 
 class _Step(NamedTuple):
@@ -42,8 +44,8 @@ class Lockstep:
         heads = [member.model.head for member in self.members]
         methods = [member.method for member in self.members]
         self._stack = Stack(heads, [method.optimizer for method in methods])
-        dtype = torch.bfloat16 if methods[0].bf16 else torch.float32
-        self._layers = layers.stacked(heads[0], self._stack.column, dtype)
+        self._dtype = torch.bfloat16 if methods[0].bf16 else torch.float32
+        self._layers = layers.stacked(heads[0], self._stack.column, self._dtype)
         self._device = next(heads[0].parameters()).device
         losses = [loss for member in self.members if (loss := member.plain_loss) is not None]
         self._smoothing = self._column([loss.label_smoothing for loss in losses], 0.0, 3)
@@ -75,6 +77,8 @@ class Lockstep:
     def run(self, train: Samples, validation: Samples) -> None:
         """Train an epoch of each member, then validate; what comes of it stays on the device."""
         inputs = train.inputs.flatten(1)
+        if inputs.nbytes <= LARGEST_COPY:  # each step would make the same numbers of them
+            inputs = inputs.to(self._dtype)
         for n, places, share in self._steps:
             orders = self._orders[:n]
             chosen = orders[:, places] if isinstance(places, slice) else orders.gather(1, places)
@@ -126,12 +130,12 @@ class Lockstep:
         log = logits.log_softmax(dim=2)
         loss, is_right = -log.gather(2, right).squeeze(2), logits.argmax(dim=2) == labels
         if self._smoothing is None:
-            gradient = log.exp()
+            gradient = logits.softmax(dim=2)
             return loss, is_right, gradient.scatter_add_(2, right, gradient.new_full((), -1.0).expand(right.shape))
         spread = self._smoothing[: len(logits)]
         each = spread / logits.shape[2]
         loss = (1 - spread[..., 0]) * loss - each[..., 0] * log.sum(dim=2)
-        gradient = log.exp().sub_(each)
+        gradient = logits.softmax(dim=2).sub_(each)
         return loss, is_right, gradient.scatter_add_(2, right, (spread - 1).expand(right.shape))
 
     def _validate(self, samples: Samples) -> None:

@@ -150,8 +150,12 @@ class TransferModel(nn.Module):
 
     def state_of(self, names: Iterable[str]) -> dict[str, Tensor]:
         """The weights and running statistics of the named stages (and `head`), live."""
-        prefixes = tuple(f"{HEAD}." if name == HEAD else f"stages.{name}." for name in names)
-        return {key: value for key, value in self.state_dict().items() if key.startswith(prefixes)}
+        state: dict[str, Tensor] = {}
+        named = frozenset(names)
+        for name, part in self._parts().items():
+            if name in named:  # others are not asked: a large frozen network takes half as long as to write its head
+                part.state_dict(destination=state, prefix=f"{HEAD}." if name == HEAD else f"stages.{name}.")
+        return state
 
     def trained_state(self) -> dict[str, Tensor]:
         """The weights and running statistics of all that is not frozen, live."""

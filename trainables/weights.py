@@ -113,9 +113,10 @@ def _checked(content: object, path: Path) -> dict[str, Tensor]:
 
 
 def _plain(tensor: Tensor) -> Tensor:
-    """In float32 where it holds real numbers, and with memory of its own for each of them."""
+    """In float32 where it holds real numbers; the channels of a place of a filter together, as trainings have them."""
     tensor = tensor.detach()
-    return (tensor.float() if tensor.is_floating_point() else tensor).contiguous()
+    memory_format = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
+    return (tensor.float() if tensor.is_floating_point() else tensor).contiguous(memory_format=memory_format)
 
 
 def _difference(key: str, own: Tensor | None, given: Tensor | None) -> str:

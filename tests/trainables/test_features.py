@@ -104,6 +104,21 @@ def test_the_mode_of_a_model_changes_nothing_of_its_fingerprint() -> None:
     assert features.fingerprint(model.train(), 2) == features.fingerprint(model.eval(), 2)
 
 
+def test_a_fingerprint_is_found_again_until_a_single_weight_changes() -> None:
+    model, equal = toys.pretrained(), toys.pretrained()
+    before = features.fingerprint(model, 2)
+    assert features.fingerprint(equal, 2) == before
+    weight = next(model.stages.parameters())
+    with torch.no_grad():
+        weight.view(-1)[0] += 1e-3
+    after = features.fingerprint(model, 2)
+    assert after != before
+    assert features.fingerprint(equal, 2) == before
+    assert features.fingerprint(model, 1) not in (before, after)
+    model.normalize([0.5], [2.0])
+    assert features.fingerprint(model, 2) not in (before, after)
+
+
 def test_features_fit_where_there_is_room_for_twice_as_many() -> None:
     model, part = toys.pretrained(), toys.part(9, seed=0)
     size = of(features.Store(PLENTY), model, part, n_stages=1).nbytes

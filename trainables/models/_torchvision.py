@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +29,18 @@ def network(name: str, shape: tuple[int, int, int], weights_path: str, *, head: 
     if min(sides) < least:
         words = f"{name} needs images of at least {least} pixels a side (`image_size`), but has {sides}"
         raise SetupError(words, keys=("image_size",))
-    get_model = vision.models().get_model
     if weights_path == "none":
-        return get_model(name, num_classes=1)
-    with torch.device("meta"):  # no time for random weights that the file's replace
-        built = get_model(name)
+        return vision.models().get_model(name, num_classes=1)
+    built = deepcopy(_empty(name))
     weights.load_into(built, weights_path, head=head, model=name)
     return built
+
+
+@lru_cache(maxsize=8)
+def _empty(name: str) -> Any:
+    """The network on the meta device, without numbers: no time for random ones that a file's replace."""
+    with torch.device("meta"):
+        return vision.models().get_model(name)
 
 
 def stages(layers: nn.Sequential, names: Mapping[str, tuple[int, int]]) -> dict[str, nn.Module]:

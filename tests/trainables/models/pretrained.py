@@ -42,6 +42,15 @@ class PretrainedContract(ModelContract):
         for (key, value), loaded in zip(expected.items(), stages.values(), strict=True):
             assert torch.equal(value, loaded), key
 
+    @torch.no_grad()
+    def test_what_becomes_of_one_network_changes_no_other(self, file: Path) -> None:
+        one = self.build(weights=str(file))
+        expected = {key: value.clone() for key, value in one.stages.state_dict().items()}
+        for value in one.stages.state_dict().values():
+            value.zero_()
+        other = self.build(weights=str(file)).stages.state_dict()
+        assert all(torch.equal(value, other[key]) for key, value in expected.items())
+
     def test_the_head_is_fresh(self, file: Path) -> None:
         one, other = (last_layer(self.build(weights=path)).weight for path in (str(file), str(file)))
         given = weights.read(file)[f"{self.last}weight"]
