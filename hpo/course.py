@@ -6,6 +6,7 @@ trained but not recorded (the process was killed in between) reports them again 
 
 from __future__ import annotations
 
+import json
 import math
 import sys
 from collections.abc import Mapping
@@ -81,7 +82,7 @@ class Course:
         if saved is None:
             return _Progress()
         self.trainable.load_state_dict(saved.pop("state"))
-        progress = _Progress(**saved)
+        progress = _Progress(**saved | {"reports": json.loads(saved["reports"])})
         if progress.at_best and self._is_over(progress):
             self._checkpoints.keep_best(trial)  # a kill may have come in between
         return progress
@@ -91,7 +92,9 @@ class Course:
         trial, progress = self._suggestion.trial, self._progress
         if was_best and not progress.at_best:
             self._checkpoints.keep_best(trial)
-        self._checkpoints.write(trial, {**vars(progress), "state": self.trainable.state_dict()})
+        # torch takes each number of the reports for a possible tensor, which costs more than the state of a head.
+        reports = json.dumps(progress.reports)
+        self._checkpoints.write(trial, {**vars(progress), "reports": reports, "state": self.trainable.state_dict()})
         if progress.at_best and self._is_over(progress):
             self._checkpoints.keep_best(trial)
 
