@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks import free
+from benchmarks import free, timed
 from benchmarks.report import peak_megabytes
 from hpo.history import Event
 from hpo.ledger import Ledger
@@ -36,14 +36,16 @@ class Cost:
     """Milliseconds a trial."""
     cpu: float
     """Milliseconds of CPU time a trial, of this process alone."""
+    sampler: tuple[float, float] = (0.0, 0.0)
+    """Of these, those of wall and of CPU time that passed within the backend's own `ask` and `tell`."""
 
 
 class Clock:
     """The times at which trials start, and that of the last event."""
 
     def __init__(self) -> None:
-        self.starts: list[tuple[float, float]] = []
-        self.last = (0.0, 0.0)
+        self.starts: list[tuple[float, ...]] = []
+        self.last: tuple[float, ...] = ()
 
     def start(self) -> None:
         self.starts.append(self._now())
@@ -61,18 +63,18 @@ class Clock:
         """The mean of all trials but the first tenth, which imports and warms up."""
         skipped = max(2 * SLOTS, len(self.starts) // 10)
         first, n_trials = self.starts[skipped], len(self.starts) - skipped
-        wall, cpu = (1000 * (after - before) / n_trials for before, after in zip(first, self.last, strict=True))
-        return Cost(n_trials, wall, cpu)
+        wall, cpu, *sampler = (1000 * (now - then) / n_trials for then, now in zip(first, self.last, strict=True))
+        return Cost(n_trials, wall, cpu, (sampler[0], sampler[1]))
 
     @staticmethod
-    def _now() -> tuple[float, float]:
-        return time.perf_counter(), time.process_time()
+    def _now() -> tuple[float, ...]:
+        return time.perf_counter(), time.process_time(), *timed.spent
 
 
 def settings(backend: str, runner: str, slots: int = SLOTS) -> Settings:
     """Settings under which every trial makes all its reports."""
-    options = {"pruner": "none"} if backend == "optuna" else {}
-    return Settings(backend=backend, options=options, seed=0, runner=runner, devices="cpu", slots=slots)
+    options = {"backend": backend} | ({"pruner": "none"} if backend == "optuna" else {})
+    return Settings(backend="benchmarks.timed", options=options, seed=0, runner=runner, devices="cpu", slots=slots)
 
 
 def search(backend: str, runner: str, trials: int, slots: int = SLOTS, pause: float = 0.0) -> Cost:
