@@ -14,8 +14,9 @@ Every trial makes nine reports, and its training costs nothing: what is left is 
 - HpBandSter's model and brackets, driven without its server, told of the last report alone.
 
 Each side runs in a process of its own, and they take turns; the least of the repeats counts, because
-others who load the machine only ever add. `cpu` is CPU time of the searching process alone. On
-processes two trials run at once: the time printed is that of the search divided by its trials.
+others who load the machine only ever add; of a search, the least beyond its sampler. `cpu` is CPU time of
+the searching process alone. On processes two trials run at once: the time printed is that of the search
+divided by its trials.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def sides(trials: int, ray_trials: int, backends: Sequence[str]) -> list[Side]:
 
 
 def measure(rows: list[Side], repeats: int) -> dict[Side, Cost]:
-    """The least that each side took, over the repeats."""
+    """The best of the repeats of each side."""
     costs: dict[Side, list[Cost]] = {side: [] for side in rows}
     for repeat in range(repeats):
         for side in rows:

@@ -127,9 +127,10 @@ class Builder:
     def _fit(
         self, name: str, model: TransferModel, data: SearchData, settings: Config, *, keys: tuple[str, ...]
     ) -> None:
-        """Check a model against the data set where none of its form was before; `keys` are what its form hangs on.
+        """Check a model against the data set where none of its form was before; `keys` are those of its own.
 
-        The image that goes through it gives modules that are lazy their weights, so those see one in every trial.
+        All that is set may be of its form but real numbers that it does not declare. Modules that make their
+        weights when they see the first image are shown one in every trial.
         """
         from trainables import fitting
 
@@ -137,9 +138,7 @@ class Builder:
         form = (name, data.train.shape, len(data.classes), *formed)
         if form in self._fitting:
             return
-        lazy = fitting.is_lazy(model)
-        fitting.check(name, model, data, keys=keys)
-        if not lazy:
+        if fitting.check(name, model, data, keys=keys):
             self._fitting.add(form)
 
     def _weights(self, name: str, family: Any) -> str:

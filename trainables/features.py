@@ -30,7 +30,7 @@ BATCH_SIZE = 64
 """Images at a time, so that what is in between needs little memory."""
 
 MAX_HASHED_BYTES = 2**28
-"""Of weights that are kept beside their hash."""
+"""Of weights that are kept beside their hash, in the memory of their device: two models at most, each up to so many."""
 MAX_SIZES = 1000
 """Forms of features that are remembered."""
 
@@ -171,8 +171,10 @@ def fingerprint(model: TransferModel, n_stages: int) -> str:
         for key, value in [*stage.named_parameters(), *stage.named_buffers()]:
             words.append(key)
             tensors.append(value.detach())
-    for known in _hashed:
+    for i, known in enumerate(_hashed):
         if known.are(words, tensors):
+            del _hashed[i]
+            _hashed.appendleft(known)
             return known.digest
     digest = hashlib.sha256("\n".join(words).encode())  # processors have instructions for it
     for value in tensors:

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
-from torch.nn.parameter import is_lazy as _is_lazy
 
 from trainables.faults import SetupError, reason
 from trainables.splits import SearchData
 from trainables.trainable import TransferModel
 
 
-def check(name: str, model: TransferModel, data: SearchData, *, keys: Iterable[str] = ()) -> None:
+def check(name: str, model: TransferModel, data: SearchData, *, keys: Iterable[str] = ()) -> bool:
     """A SetupError where `model`, called `name`, does not give an image of the training part one number a class.
 
     In evaluation mode, without gradients; the model's modes and torch's random state stay as they are.
-    `keys` name the hyperparameters that the model's form hangs on.
+    `keys` name the hyperparameters that the model's form hangs on. False where the image gave the model weights
+    that it did not have before.
     """
+    before = _weights(model)
     modes = {module: module.training for module in model.modules()}
     image = data.train.batch(slice(1)).to(model.mean.device)
     # Most models draw nothing in evaluation mode, but one's own may.
@@ -34,8 +35,9 @@ def check(name: str, model: TransferModel, data: SearchData, *, keys: Iterable[s
         given = f"{shape[1]} numbers" if len(shape) == 2 else f"{shape[1:]}"
         words = f"the model {name} gives {given} an image, but the data set has {len(data.classes)} classes"
         raise SetupError(words, keys=keys)
+    return _weights(model) == before
 
 
-def is_lazy(model: TransferModel) -> bool:
-    """Whether some of its weights get their form from the first image that it sees."""
-    return any(map(_is_lazy, (*model.parameters(), *model.buffers())))
+def _weights(model: TransferModel) -> dict[str, type]:
+    """What weights and buffers there are; those that wait for their form are of a type of their own."""
+    return {key: type(value) for key, value in (*model.named_parameters(), *model.named_buffers())}

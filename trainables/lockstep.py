@@ -22,7 +22,7 @@ from trainables.training import Training
 VALIDATED = 256
 """Samples that are validated at a time."""
 LARGEST_COPY = 2**28
-"""Bytes of inputs of which there may be a copy in the precision of the products."""
+"""Bytes of inputs of which each chunk may have a copy in the precision of the products."""
 
 
 class _Step(NamedTuple):
@@ -77,7 +77,8 @@ class Lockstep:
     def run(self, train: Samples, validation: Samples) -> None:
         """Train an epoch of each member, then validate; what comes of it stays on the device."""
         inputs = train.inputs.flatten(1)
-        if inputs.nbytes <= LARGEST_COPY:  # each step would make the same numbers of them
+        n_seen = len(self.members) * len(train)
+        if len(inputs) <= n_seen and inputs.nbytes <= LARGEST_COPY:  # else each step makes the same numbers of some
             inputs = inputs.to(self._dtype)
         for n, places, share in self._steps:
             orders = self._orders[:n]

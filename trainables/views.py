@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import weakref
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
@@ -25,8 +26,11 @@ HYPERPARAMETERS = {
     "each epoch sees one of them; at least 1; default none, which draws anew every epoch",
 }
 
-_made: weakref.WeakKeyDictionary[Part, dict[str, Views]] = weakref.WeakKeyDictionary()
-"""By their part and key: what frozen stages make of views is found again for as long as both are the same."""
+MAX_VIEWS = 2
+"""Of a part, by different recipes, that are kept: the last used."""
+
+_made: weakref.WeakKeyDictionary[Part, OrderedDict[str, Views]] = weakref.WeakKeyDictionary()
+"""By their part and key: what frozen stages make of views is found again as long as these live."""
 
 
 class Views(Part):
@@ -84,7 +88,8 @@ def views(config: Config, part: Part) -> Views | None:
         return None
     settings = sorted((key, config[key]) for key in augment.HYPERPARAMETERS if config.get(key) is not None)
     key = hashlib.blake2b(repr((n, settings, augment.VERSION)).encode(), digest_size=16).hexdigest()
-    made = _made.setdefault(part, {})
-    if key not in made:
-        made[key] = Views(part, recipe, n, key)
-    return made[key]
+    made = _made.setdefault(part, OrderedDict())
+    made[key] = found = made.pop(key, None) or Views(part, recipe, n, key)
+    while len(made) > MAX_VIEWS:
+        made.popitem(last=False)
+    return found

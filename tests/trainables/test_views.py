@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 import torch
 
@@ -84,6 +87,16 @@ def test_on_disk_the_views_are_found_again_for_images_that_were_read_anew() -> N
     with counted(again.model) as counts:
         again.step()
     assert counts["first"] == 0
+
+
+def test_of_many_recipes_the_views_of_the_last_used_are_kept() -> None:
+    part = toys.part(40, seed=0)
+    first, *others = (views({**FLIPPED, "degrees": degrees}, part) for degrees in (5.0, 6.0, 7.0))
+    assert views({**FLIPPED, "degrees": 7.0}, part) is others[-1]
+    gone = weakref.ref(first)
+    del first
+    gc.collect()
+    assert gone() is None
 
 
 def test_a_training_on_views_is_cut_short_and_goes_on_exactly() -> None:

@@ -34,6 +34,12 @@ def assert_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
         assert torch.equal(value, other[key]), key
 
 
+def test_filters_are_read_with_the_channels_of_a_place_together(tmp_path: Path) -> None:
+    state = weights.read(saved(nn.Conv2d(4, 3, 2).state_dict(), tmp_path / "some.pth"))
+    assert state["weight"].is_contiguous(memory_format=torch.channels_last)
+    assert not state["weight"].is_contiguous()
+
+
 @pytest.mark.parametrize("name", ["some.pth", "some.pt", "some.safetensors"])
 def test_what_is_saved_is_read_again(name: str, tmp_path: Path) -> None:
     if name.endswith(".safetensors"):

@@ -44,12 +44,12 @@ class PretrainedContract(ModelContract):
 
     @torch.no_grad()
     def test_what_becomes_of_one_network_changes_no_other(self, file: Path) -> None:
-        one = self.build(weights=str(file))
-        expected = {key: value.clone() for key, value in one.stages.state_dict().items()}
-        for value in one.stages.state_dict().values():
-            value.zero_()
-        other = self.build(weights=str(file)).stages.state_dict()
-        assert all(torch.equal(value, other[key]) for key, value in expected.items())
+        one, other = (self.build(weights=str(file)) for _ in range(2))
+        expected = {key: value.clone() for key, value in other.state_dict().items()}
+        for value in one.state_dict().values():
+            value.fill_(7)
+        assert all(torch.equal(value, expected[key]) for key, value in other.state_dict().items())
+        assert not {*map(id, one.modules())} & {*map(id, other.modules())}
 
     def test_the_head_is_fresh(self, file: Path) -> None:
         one, other = (last_layer(self.build(weights=path)).weight for path in (str(file), str(file)))
