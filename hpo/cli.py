@@ -70,9 +70,8 @@ def budget_options(verb: F) -> F:
 def studies_option(verb: F) -> F:
     """--studies DIR."""
     text = "The folder of the studies."
-    return click.option("--studies", type=click.Path(path_type=Path), default="studies", show_default=True, help=text)(
-        verb
-    )
+    folder = click.Path(path_type=Path, file_okay=False)
+    return click.option("--studies", type=folder, default="studies", show_default=True, help=text)(verb)
 
 
 def data_option(verb: F) -> F:
@@ -392,10 +391,11 @@ def _conclude(folder: Path, reason: str) -> None:
 
 def _command(verb: str, folder: Path, *words: str) -> str:
     """The next command to type, as it works here: with the path of hpo if it is not on PATH."""
+    from hpo.folder import command
+
     script = Path(sys.argv[0])
     hpo = str(script) if script.name == "hpo" and shutil.which("hpo") is None else "hpo"
-    where = [] if folder.parent == Path("studies") else [f"--studies {folder.parent}"]
-    return " ".join([hpo, verb, folder.name, *words, *where])
+    return command(verb, folder, *words, hpo=hpo)
 
 
 def _print_table(frame: DataFrame, study: Study) -> None:

@@ -53,7 +53,8 @@ def fetch(model: str | None, dataset: str | None, options: Mapping[str, Scalar],
 
 def _plugin(name: str, options: Mapping[str, Scalar]) -> Any:
     """The module of a data set; a Mistake where its name or one of the options is wrong."""
-    problems = [text for _, text in plugins.data_problems("dataset", Data(name, options))]
+    found = plugins.data_problems("dataset", Data(name, options))
+    problems = [f"--option {keys[2]}: {text}" if len(keys) > 2 else text for keys, text in found]
     if problems:
         raise Mistake("\n".join(problems))
     return _loaded(plugins.DATASETS, name)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from hpo import cache, export
 from hpo.builder import Build, Builder, Job
 from hpo.errors import MachineError, Mistake, StudyError, nearest
-from hpo.folder import MISCLASSIFIED, RETRAINED, lock, write_text
+from hpo.folder import MISCLASSIFIED, RETRAINED, command, lock, write_text
 from hpo.history import Trial
 from hpo.retraining import MAX_SEEDS, Trained, kept, retrained, stopping_epoch
 from hpo.runners import _slots
@@ -183,7 +183,7 @@ def _best(study: Study, top: int) -> list[Trial]:
     if finished is None:
         raise StudyError(
             f"study {study.name!r} is not searched to its end, and a look at held-out data would be too early: "
-            f"`hpo resume {study.name}` goes on, `hpo resume {study.name} --time 0` ends it here"
+            f"`{command('resume', study.folder)}` goes on, `{command('resume', study.folder, '--time 0')}` ends it here"
         )
     ranked = history.ranked()
     if not ranked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,11 +47,17 @@ def lock(folder: Path) -> Iterator[None]:
                     path.rmdir()
 
 
+def command(verb: str, folder: Path, *words: str, hpo: str = "hpo") -> str:
+    """The command to type for a study where it lies; `hpo` is how the program is called."""
+    where = [] if folder.parent == Path("studies") else [f"--studies {shlex.quote(str(folder.parent))}"]
+    return " ".join([hpo, verb, folder.name, *words, *where])
+
+
 def locked(folder: Path) -> StudyError:
     """The error for a study that another process holds."""
     return StudyError(
         f"study {folder.name!r} is being searched or tested by another process; "
-        f"`hpo status {folder.name}` shows how far it is"
+        f"`{command('status', folder)}` shows how far it is"
     )
 
 

@@ -250,7 +250,10 @@ def open_ledger(where: Path | str, name: str, space: SearchSpace, *, write: bool
     with _faults():
         file = Path(where.removeprefix(SQLITE)) if isinstance(where, str) and where.startswith(SQLITE) else where
         if isinstance(file, Path) and not file.exists():
-            raise StudyError(f"{where}: the record of study {name!r} is not here; without it nothing can be resumed")
+            raise StudyError(
+                f"{where}: the record of study {name!r} is not here, it stays where the study was made; "
+                "what it found stands in the tables beside study.yaml"
+            )
         storage, journal = _open(where, write=write)
         if name not in {study.study_name for study in storage.get_all_studies()}:
             raise StudyError(f"{where}: holds no study {name!r}")

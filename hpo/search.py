@@ -234,7 +234,11 @@ def run(backend: Backend, runner: Runner, ledger: Ledger, budget: Budget, watch:
             checks.crashes(history, at_end=True)
             if answer == "wait":
                 raise HpoError("the backend waits, but no trial is running that it could wait for")
-            return f"the budget of {budget.trials} trials is spent" if full else "every configuration is trained"
+            return (
+                f"the budget of {_counted(budget.trials, 'trial')} is spent"
+                if full
+                else "every configuration is trained"
+            )
         for event in runner.events():
             ledger.record(event)
             decisions = backend.tell(event)
@@ -259,9 +263,13 @@ def _unfinished(history: History, number: int) -> Suggestion:
     return Suggestion(number, trial.config, trial.until, trial.bracket, trial.notes)
 
 
+def _counted(n: int | None, thing: str) -> str:
+    return f"{n} {thing}{'s' * (n != 1)}"
+
+
 def _spent(budget: Budget, ledger: Ledger) -> str | None:
     if budget.epochs is not None and ledger.history.n_epochs >= budget.epochs:
-        return f"the budget of {budget.epochs} epochs is spent"
+        return f"the budget of {_counted(budget.epochs, 'epoch')} is spent"
     if budget.seconds is not None and ledger.elapsed >= budget.seconds:
         return f"the budget of {budget.seconds:g} seconds is spent"
     return None

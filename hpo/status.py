@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import export
-from hpo.folder import is_locked
+from hpo.folder import command, is_locked
 from hpo.history import History, configuration
 from hpo.study import Study
 
@@ -61,7 +61,7 @@ def failures(history: History) -> list[str]:
 def _phase(folder: Path, finished: str | None, *, searching: bool) -> str:
     if searching:
         return "being searched or tested now"
-    return f"finished, {finished}" if finished else f"cut short; `hpo resume {folder.name}` goes on"
+    return f"finished, {finished}" if finished else f"cut short; `{command('resume', folder)}` goes on"
 
 
 def test_lines(content: dict[str, Any]) -> list[str]:

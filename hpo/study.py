@@ -18,7 +18,7 @@ import yaml
 
 from hpo import spacefile
 from hpo.errors import MachineError, Mistake, StudyError, nearest
-from hpo.folder import keep_out_of_git, let_into_git, write_text
+from hpo.folder import command, keep_out_of_git, let_into_git, write_text
 from hpo.history import History
 from hpo.ledger import Ledger, create_ledger, open_ledger
 from hpo.runners import _slots
@@ -218,7 +218,8 @@ def check_absent(folder: Path, space: SearchSpace, settings: Settings) -> None:
             "choose another name with --study"
         )
     raise StudyError(
-        f"study {name!r} exists in {folder.parent}: `hpo resume {name}` goes on with it, --study NAME begins another"
+        f"study {name!r} exists in {folder.parent}: `{command('resume', folder)}` goes on with it, "
+        "--study NAME begins another"
     )
 
 

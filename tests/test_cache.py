@@ -51,9 +51,15 @@ def test_one_entry_or_all_are_deleted(store: Store) -> None:
 
 
 @pytest.mark.usefixtures("store")
-def test_an_unknown_entry_a_wrong_limit_and_a_store_that_is_off_are_mistakes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_entry_a_wrong_limit_and_a_store_that_is_off_are_mistakes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert run("--remove", "pixels-0") == (2, run("--remove", "pixels-0")[1])
     assert "pixels-0" in run("--remove", "pixels-0")[1]
+    (tmp_path / "file").touch()
+    with monkeypatch.context() as patched:
+        patched.setenv("HPO_CACHE", str(tmp_path / "file"))
+        assert run() == (2, f"hpo: HPO_CACHE: {tmp_path / 'file'} is a file, not a folder\n")
     monkeypatch.setenv("HPO_CACHE_GB", "much")
     assert run() == (2, "hpo: HPO_CACHE_GB must be a number of at least 0, but is 'much'\n")
     monkeypatch.setenv("HPO_CACHE", "off")

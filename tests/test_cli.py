@@ -140,6 +140,9 @@ def test_status_of_a_study_whose_process_was_killed_shows_no_trial_as_running(se
     assert "cut short; `hpo resume s` goes on" in result.output
     assert "1: 1 paused" in result.output
     assert "running" not in result.output + searched("export", "s").output
+    (tmp_path / "studies").rename(tmp_path / "my studies")
+    elsewhere = searched("status", "s", "--studies", "my studies").output
+    assert "cut short; `hpo resume s --studies 'my studies'` goes on" in elsewhere
 
 
 @pytest.mark.parametrize("format", ["table", "csv", "md", "latex", "html", "json"])
@@ -324,11 +327,19 @@ def test_a_damaged_study_file_is_a_plain_error(searched: Hpo, tmp_path: Path) ->
 
 
 def test_a_study_folder_that_cannot_be_made_is_the_machines_fault(hpo: Hpo, tmp_path: Path) -> None:
-    """A file stands where the folder of the studies should be; permissions do not bind a root user."""
-    (tmp_path / "studies").write_text("in the way")
-    result = hpo(*SEARCH)
+    """A file stands above where the folder of the studies should be; permissions do not bind a root user."""
+    (tmp_path / "file").write_text("in the way")
+    result = hpo(*SEARCH, "--studies", "file/studies")
     assert result.exit_code == 1
     assert "cannot be made or written" in result.output
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_a_file_in_place_of_the_studies_is_a_mistake(hpo: Hpo, tmp_path: Path) -> None:
+    (tmp_path / "studies").write_text("in the way")
+    result = hpo(*SEARCH)
+    assert result.exit_code == 2
+    assert "'--studies': Directory 'studies' is a file" in result.output
     assert (tmp_path / "studies").read_text() == "in the way"
 
 

@@ -236,6 +236,8 @@ def shared() -> Store | None:
         folder = Path(place or "~/.cache/hpo/store").expanduser()
     except RuntimeError as error:
         raise ValueError(f"HPO_CACHE: {place or 'the default, ~/.cache/hpo/store'}: {error}") from None
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"HPO_CACHE: {folder} is a file, not a folder")
     return Store(folder, gigabytes * 2**30)
 
 
