@@ -383,6 +383,9 @@ def _conclude(folder: Path, reason: str) -> None:
     if frame.empty:
         raise HpoError("no trial has a finite loss")
     _print_table(frame.head(5), study)
+    if not (frame["state"] == "complete").any():
+        goes_on = f"`{_command('resume', folder)}` with more --trials, --epochs or --time goes further"
+        click.echo(f"No trial was trained to its end, {study.space.fidelity.high} epochs: {goes_on}", err=True)
     click.echo("", err=True)
     if study.space.task.dataset is not None:
         click.echo(f"Test the best on held-out data:  {_command('test', folder, '--top 1 --seeds 3')}", err=True)

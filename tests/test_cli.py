@@ -335,6 +335,13 @@ def test_a_study_folder_that_cannot_be_made_is_the_machines_fault(hpo: Hpo, tmp_
     assert (tmp_path / "file").read_text() == "in the way"
 
 
+def test_a_search_too_short_to_train_any_trial_to_its_end_says_so(hpo: Hpo) -> None:
+    words = ("search", "--space", "toy.yaml", "--backend", "bohb", "--runner", "inline", "--study", "s")
+    told = "No trial was trained to its end, 9 epochs: `hpo resume s` with more --trials"
+    assert told in hpo(*words, "--trials", "2").output
+    assert told not in hpo("resume", "s", "--trials", "20").output
+
+
 def test_a_file_in_place_of_the_studies_is_a_mistake(hpo: Hpo, tmp_path: Path) -> None:
     (tmp_path / "studies").write_text("in the way")
     result = hpo(*SEARCH)
