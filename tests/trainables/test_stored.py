@@ -134,7 +134,7 @@ def test_a_full_disk_costs_time_but_no_result(
     expected = computed(model(), images.load(source, Form(8)))[0]
     place = source.paths[0].parent / "a file, no folder"
     place.touch()
-    monkeypatch.setenv("HPO_CACHE", str(place))
+    monkeypatch.setenv("HPO_CACHE", str(place / "store"))
     found, times = computed(model(), images.load(source, Form(8)))
     assert torch.equal(found, expected)
     assert times == N
