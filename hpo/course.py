@@ -92,7 +92,7 @@ class Course:
         trial, progress = self._suggestion.trial, self._progress
         if was_best and not progress.at_best:
             self._checkpoints.keep_best(trial)
-        # torch takes each number of the reports for a possible tensor, which costs more than the state of a head.
+        # One text, as torch asks of each number that it writes whether it is a tensor.
         reports = json.dumps(progress.reports)
         self._checkpoints.write(trial, {**vars(progress), "reports": reports, "state": self.trainable.state_dict()})
         if progress.at_best and self._is_over(progress):

@@ -153,7 +153,7 @@ class TransferModel(nn.Module):
         state: dict[str, Tensor] = {}
         named = frozenset(names)
         for name, part in self._parts().items():
-            if name in named:  # others are not asked: a large frozen network takes half as long as to write its head
+            if name in named:  # others are not asked, which takes long where a large network is frozen
                 part.state_dict(destination=state, prefix=f"{HEAD}." if name == HEAD else f"stages.{name}.")
         return state
 
