@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -13,7 +12,6 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from torch import nn
 
 from hpo import checks, spacefile
 from hpo.builder import Builder, Job
@@ -28,10 +26,8 @@ from hpo.study import Budget, Settings, Study
 from hpo.trial import Report, Suggestion
 from hpo.worker import Worker
 from tests.trainables.datasets import pictures
-from trainables import checkpoints, faults, fitting, images, weights
+from trainables import checkpoints, faults, weights
 from trainables.datasets import digits
-from trainables.splits import SearchData
-from trainables.trainable import TransferModel
 
 needs_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="timm is an extra")
 TASK = Task("from_scratch", "softmax_regression", dataset=Data("digits"))
@@ -318,66 +314,6 @@ def test_workers_of_their_own_tell_a_wrong_task_in_the_same_words(digits_search:
     assert not (tmp_path / "studies" / "s").exists()
 
 
-COUNTED = """
-from torch import nn
-from trainables.trainable import TransferModel
-HYPERPARAMETERS = {"size": "of the head"}
-SEEN = []
-class Counted(nn.Flatten):
-    def forward(self, x):
-        SEEN.append(len(x))
-        return super().forward(x)
-def build(config, *, shape, n_classes, weights):
-    return TransferModel({"stage": nn.Sequential(Counted(), nn.Linear(64, 8))}, nn.Linear(8, config["size"]))
-"""
-
-
-def test_an_image_goes_through_each_form_of_a_model_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-    folder = tmp_path / f"counted_{tmp_path.name}"
-    folder.mkdir()
-    (folder / "model.py").write_text(COUNTED)
-    name = f"{folder.name}.model"
-    builder = Builder(job(replace(TASK, model=name)), "cpu")
-    for rate in (0.01, 0.1, 1.0):
-        builder.build({"lr": rate, "batch_size": 64, "size": 10}, seed=0)
-    seen = importlib.import_module(name).SEEN
-    assert seen == [1]
-    builder.build({"lr": 0.01, "batch_size": 32, "size": 10}, seed=0)  # it may be read without being declared
-    assert seen == [1, 1]
-    for _ in range(2):
-        with pytest.raises(TaskError, match="gives 7 numbers an image"):
-            builder.build({"lr": 0.01, "batch_size": 64, "size": 7}, seed=0)
-    assert seen == [1, 1, 1, 1]
-
-
-LATE = """
-from torch import nn
-from trainables.trainable import TransferModel
-HYPERPARAMETERS = {}
-class Late(nn.Module):
-    def forward(self, x):
-        if not hasattr(self, "inner"):
-            self.inner = nn.Linear(x.shape[1], 8)
-        return self.inner(x)
-def build(config, *, shape, n_classes, weights):
-    return TransferModel({"stage": nn.Sequential(nn.Flatten(), Late())}, nn.Linear(8, n_classes))
-"""
-
-
-def test_what_gets_its_weights_from_the_first_image_gets_them_in_every_trial(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-    folder = tmp_path / f"late_{tmp_path.name}"
-    folder.mkdir()
-    (folder / "model.py").write_text(LATE)
-    builder = Builder(job(replace(TASK, model=f"{folder.name}.model")), "cpu")
-    for _ in range(3):
-        made: Any = builder.build({"lr": 0.01, "batch_size": 64}, seed=0)
-        assert sum(each.numel() for each in made.model.parameters()) == 65 * 8 + 9 * 10
-
-
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -403,26 +339,6 @@ def test_a_searched_value_that_does_not_go_with_the_task_costs_its_trials_alone(
     crashes = [trial.crash for trial in history.trials.values() if trial.crash is not None]
     assert 0 < len(crashes) < 4
     assert all(told in crash.error for crash in crashes)
-
-
-def test_the_look_at_what_a_model_gives_changes_neither_it_nor_what_is_random() -> None:
-    source = images.load(digits.build(None).training(), images.Form())
-    data = SearchData(source, source, tuple("0123456789"))
-    norm = nn.BatchNorm2d(1)
-    model = TransferModel({"norm": norm, "random": Noisy()}, nn.Sequential(nn.Flatten(), nn.Linear(64, 10)))
-    model.stages["random"].eval()
-    before = torch.get_rng_state()
-    fitting.check("any", model, data)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert (model.training, norm.training, model.stages["random"].training) == (True, True, False)
-    assert norm.num_batches_tracked == 0
-
-
-class Noisy(nn.Module):
-    """Adds noise, in evaluation mode too."""
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return images + torch.rand_like(images)
 
 
 def searched(folder: Path, space: Mapping[str, Any], fixed: Mapping[str, Any], **task: Any) -> History:
