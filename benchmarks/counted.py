@@ -7,8 +7,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from trainables.data.dataset import SearchData
 from trainables.regimes import from_scratch
-from trainables.splits import SearchData
 from trainables.trainable import Trainable, TransferModel
 
 HYPERPARAMETERS: dict[str, str] = {}

@@ -35,11 +35,12 @@ from torch.optim import SGD
 
 from benchmarks import photos, usual
 from benchmarks.report import block, cores, machine, note, verdict
-from trainables import images, seeding, vision
-from trainables.inputs import IMAGENET
+from trainables import seeding, vision
+from trainables.data import images
+from trainables.data.dataset import Files, Part, SearchData
+from trainables.data.input_spec import IMAGENET
 from trainables.models import alexnet, resnet18
 from trainables.regimes import fine_tune
-from trainables.splits import Files, Part, SearchData
 
 FAMILIES: dict[str, Any] = {"resnet18": resnet18, "alexnet": alexnet}
 LR = 1e-3
@@ -121,7 +122,7 @@ def _read(folder: Path, size: int) -> Part:
     paths = sorted(folder.glob("*/*"))
     names = sorted({path.parent.name for path in paths})
     labels = torch.tensor([names.index(path.parent.name) for path in paths])
-    return images.load(Files(tuple(paths), labels), images.Form(size, 3))
+    return images.load(Files(tuple(paths), labels), images.ImageFormat(size, 3))
 
 
 def measure(epochs: dict[str, Epoch], repeats: int) -> dict[str, list[float]]:

@@ -23,10 +23,11 @@ import torch
 from torch import nn
 
 from benchmarks.report import block, machine, verdict
-from trainables import fused, training
-from trainables.splits import Part, SearchData
+from trainables import fused
+from trainables.data.dataset import Part, SearchData
 from trainables.trainable import TransferModel
-from trainables.training import Training
+from trainables.training import gradient_descent
+from trainables.training.gradient_descent import Training
 
 Metrics = Mapping[str, float]
 
@@ -118,7 +119,7 @@ def _head(seed: int, task: Task, data: SearchData, device: str) -> Training:
     model.freeze(model.stages)
     optimizer: dict[str, Any] = {"optimizer": "sgd", "momentum": 0.9} if seed % 2 else {"optimizer": "adamw"}
     config = {"lr": 10 ** (-3 + seed % 5 / 4), "batch_size": 64, **optimizer}
-    return training.build(config, model, data, device)
+    return gradient_descent.build(config, model, data, device)
 
 
 if __name__ == "__main__":

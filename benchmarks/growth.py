@@ -54,8 +54,8 @@ def train(regime: str, n: int) -> tuple[float, float, float]:
     import torch
 
     from hpo import plugins
+    from trainables.data.dataset import Part, SearchData
     from trainables.regimes import from_scratch, linear_probe
-    from trainables.splits import Part, SearchData
 
     torch.manual_seed(0)
     pixels = torch.randint(256, (n, 3, SIZE, SIZE), dtype=torch.uint8)

@@ -28,8 +28,7 @@ from pathlib import Path
 
 import psutil
 
-from hpo.history import Event, History
-from hpo.study import Study
+from hpo.record import Event, History, StudyFolder
 from hpo.trial import Report
 
 ROOT = Path(__file__).parents[1]
@@ -133,7 +132,7 @@ class Killed:
     def _recorded(self) -> set[Epoch]:
         if not (self.folder / "study.yaml").exists():
             return set()
-        study = Study.reopen(self.folder)
+        study = StudyFolder.reopen(self.folder)
         recorded = set()
         for trial in read(self.folder).trials.values():
             key = json.dumps({**study.space.fixed, **trial.config}, sort_keys=True)
@@ -156,7 +155,7 @@ def command(verb: str, folder: Path, *words: str) -> list[str]:
 
 def read(folder: Path) -> History:
     """The record of a study as it is now."""
-    return Study.reopen(folder).history()[0]
+    return StudyFolder.reopen(folder).history()[0]
 
 
 def timeless(events: list[Event]) -> list[Event]:

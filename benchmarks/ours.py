@@ -16,10 +16,8 @@ from pathlib import Path
 
 from benchmarks import free, timed
 from benchmarks.report import peak_megabytes
-from hpo.history import Event
-from hpo.ledger import Ledger
-from hpo.search import begin, build_backend, resume
-from hpo.study import Budget, Settings
+from hpo.loop.search import begin, build_backend, resume
+from hpo.record import Budget, Event, Ledger, Settings
 from hpo.trial import Report, Suggestion
 
 SLOTS = 2

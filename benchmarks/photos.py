@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import chain, zip_longest
 from pathlib import Path
 
+from trainables.data.dataset import Files
 from trainables.datasets import caltech101
-from trainables.faults import SetupError
-from trainables.splits import Files
+from trainables.errors import SetupError
 
 WHOLE = 5784
 """Images of the training part by the lists train.txt and test.txt that go with the data set."""

@@ -14,11 +14,9 @@ from benchmarks import usual
 from benchmarks.probe_others import Search, Spent
 from benchmarks.report import cores
 from hpo import spacefile
-from hpo.history import Event
-from hpo.ledger import Ledger
-from hpo.search import begin
+from hpo.loop.search import begin
+from hpo.record import Budget, Event, Ledger, Settings
 from hpo.space import SearchSpace
-from hpo.study import Budget, Settings
 from hpo.trial import Crash, Report
 
 
@@ -78,9 +76,9 @@ def bare_pass(data: Path, size: int, precision: str, channels_last: bool) -> Pas
     from PIL import Image
     from torch import nn
 
+    from trainables.data.dataset import Files
+    from trainables.data.input_spec import IMAGENET
     from trainables.datasets import caltech101
-    from trainables.inputs import IMAGENET
-    from trainables.splits import Files
 
     training = caltech101.build(data).training()
     assert isinstance(training, Files)

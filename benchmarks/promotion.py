@@ -22,10 +22,9 @@ from typing import Any
 from benchmarks.free import Free, space
 from benchmarks.report import block, machine, note
 from hpo.backends.bohb import bracket_sizes
-from hpo.history import History
-from hpo.search import begin
+from hpo.loop.search import begin
+from hpo.record import Budget, History, Settings, StudyFolder
 from hpo.space import Fidelity
-from hpo.study import Budget, Settings, Study
 from hpo.trial import Suggestion
 
 
@@ -59,7 +58,7 @@ def search(fidelity: Fidelity, trials: int) -> tuple[int, History]:
     with tempfile.TemporaryDirectory() as folder:
         study = Path(folder) / "s"
         begin(study, space(fidelity), settings, Budget(trials=trials), trainable=counter.build)
-        history = Study.reopen(study).history()[0]
+        history = StudyFolder.reopen(study).history()[0]
     assert counter.epochs == history.n_epochs, f"{counter.epochs} epochs trained, {history.n_epochs} on record"
     return counter.epochs, history
 

@@ -26,10 +26,8 @@ from typing import Any
 from benchmarks import photos
 from benchmarks.report import apart, block, cores, machine, note, verdict
 from hpo import spacefile
-from hpo.history import Event
-from hpo.ledger import Ledger
-from hpo.search import begin
-from hpo.study import Budget, Settings
+from hpo.loop.search import begin
+from hpo.record import Budget, Event, Ledger, Settings
 from hpo.trial import Report
 
 DIGITS = {"regime": "from_scratch", "model": "small_cnn", "dataset": "digits"}

@@ -16,7 +16,7 @@ from torch.nn import functional
 from torch.optim import SGD, Optimizer
 
 from trainables import vision
-from trainables.inputs import IMAGENET
+from trainables.data.input_spec import IMAGENET
 
 BATCH_SIZE = 64
 MOMENTUM = 0.9

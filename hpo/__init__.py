@@ -1,3 +1,52 @@
-"""hpo searches for the best training configuration of an image classifier, and proves it on held-out data."""
+"""hpo searches for the best training configuration of an image classifier, and proves it on held-out data.
+
+    study = hpo.search(space, train, trials=20)
+    study.table(), study.best, study.curves(), study.test()
+
+The public names below are imported when they are first used, so `import hpo` is light.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hpo.api import BestTrial, Study, list_studies, open_study, read_space, search, test
+    from hpo.errors import HpoError
+    from hpo.space import Categorical, Fidelity, Float, Int, SearchSpace
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "BestTrial",
+    "Categorical",
+    "Fidelity",
+    "Float",
+    "HpoError",
+    "Int",
+    "SearchSpace",
+    "Study",
+    "list_studies",
+    "open_study",
+    "read_space",
+    "search",
+    "test",
+]
+
+_ROOMS = dict.fromkeys(__all__, "hpo.api") | {
+    "HpoError": "hpo.errors",
+    **dict.fromkeys(("Categorical", "Fidelity", "Float", "Int", "SearchSpace"), "hpo.space"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module 'hpo' has no attribute {name!r}")
+    value = getattr(import_module(_ROOMS[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

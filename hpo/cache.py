@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from hpo.errors import Mistake, UnknownName
 
 if TYPE_CHECKING:
-    from trainables.store import Store
-    from trainables.underway import Underway
+    from trainables.store.progress import RunningComputation
+    from trainables.store.store import Store
 
 
 def lines() -> list[str]:
@@ -38,14 +38,14 @@ def clear(name: str | None = None) -> str:
     return f"{_size(entries[name].n_bytes)} freed in {store.folder}"
 
 
-def under_way() -> list[Underway]:
+def in_progress() -> list[RunningComputation]:
     """What workers compute for the store at the moment."""
-    from trainables import underway
+    from trainables.store import progress
 
     store = _store()
     if store is None or not store.folder.is_dir():
         return []
-    return underway.found(store.folder)
+    return progress.running(store.folder)
 
 
 def check() -> None:
@@ -54,7 +54,7 @@ def check() -> None:
 
 
 def _store() -> Store | None:
-    from trainables import store as stores
+    from trainables.store import store as stores
 
     try:
         return stores.shared()

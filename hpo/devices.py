@@ -28,7 +28,7 @@ class Slot:
         return f"cuda:{self.environment['CUDA_VISIBLE_DEVICES']}" if self.device == "cuda" else self.device
 
 
-def plan(devices: str, per_device: int | None) -> list[Slot]:
+def plan_slots(devices: str, per_device: int | None) -> list[Slot]:
     """The slots of `devices` (auto, cpu, or cuda:0,cuda:1), each alone with its device and its threads.
 
     On the CPU there is a slot a core, or `per_device`; the cores are dealt out among them. Each GPU has
@@ -46,7 +46,7 @@ def plan(devices: str, per_device: int | None) -> list[Slot]:
     return [_slot("cuda", threads, {"CUDA_VISIBLE_DEVICES": gpu}) for gpu in gpus for _ in range(per_device or 1)]
 
 
-def here(devices: str) -> str:
+def main_device(devices: str) -> str:
     """The one device of a runner that trains in this process."""
     gpus = _gpus(devices)
     return f"cuda:{visible_gpus().index(gpus[0])}" if gpus else "cpu"

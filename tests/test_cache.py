@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from hpo import cache
-from hpo.cli import app
-from trainables.store import Advance, Bytes, Store
+from hpo.cli.app import app
+from trainables.store.store import Advance, Bytes, Store
 
 
 @pytest.fixture
@@ -65,4 +65,4 @@ def test_an_unknown_entry_a_wrong_limit_and_a_store_that_is_off_are_mistakes(
     monkeypatch.setenv("HPO_CACHE", "off")
     assert "off" in run()[1]
     assert run("--clear")[0] == 2
-    assert cache.under_way() == []
+    assert cache.in_progress() == []

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from hpo.devices import main_device, n_cores, plan_slots, visible_gpus
 from hpo.errors import Mistake
-from hpo.runners._slots import here, n_cores, plan, visible_gpus
 
 
 @pytest.fixture
@@ -20,48 +20,48 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_a_gpu_there_is_a_slot_a_core_with_one_thread(no_gpu: None) -> None:
-    slots = plan("auto", None)
+    slots = plan_slots("auto", None)
     assert len(slots) == n_cores()
     assert {(slot.device, slot.threads, slot.environment["OMP_NUM_THREADS"]) for slot in slots} == {("cpu", 1, "1")}
 
 
 def test_fewer_slots_share_out_all_cores(no_gpu: None) -> None:
-    (slot,) = plan("auto", 1)
+    (slot,) = plan_slots("auto", 1)
     assert slot.threads == n_cores()
 
 
 def test_each_gpu_is_a_slot_that_sees_no_other(two_gpus: None) -> None:
-    slots = plan("auto", None)
+    slots = plan_slots("auto", None)
     assert [slot.environment["CUDA_VISIBLE_DEVICES"] for slot in slots] == ["2", "5"]
     assert [slot.device for slot in slots] == ["cuda", "cuda"]
     assert [slot.name for slot in slots] == ["cuda:2", "cuda:5"]
 
 
 def test_a_gpu_can_have_several_slots(two_gpus: None) -> None:
-    assert [slot.name for slot in plan("auto", 2)] == ["cuda:2", "cuda:2", "cuda:5", "cuda:5"]
+    assert [slot.name for slot in plan_slots("auto", 2)] == ["cuda:2", "cuda:2", "cuda:5", "cuda:5"]
 
 
 def test_devices_are_counted_among_those_that_are_visible(two_gpus: None) -> None:
-    assert [slot.name for slot in plan("cuda:1", None)] == ["cuda:5"]
-    assert here("cuda:1") == "cuda:1"
+    assert [slot.name for slot in plan_slots("cuda:1", None)] == ["cuda:5"]
+    assert main_device("cuda:1") == "cuda:1"
     with pytest.raises(Mistake, match=r"this machine has 2 CUDA devices, so no 'cuda:2'"):
-        plan("cuda:0,cuda:2", None)
+        plan_slots("cuda:0,cuda:2", None)
 
 
 def test_the_cpu_can_be_asked_for_beside_a_gpu(two_gpus: None) -> None:
-    assert {slot.device for slot in plan("cpu", None)} == {"cpu"}
-    assert here("cpu") == "cpu"
+    assert {slot.device for slot in plan_slots("cpu", None)} == {"cpu"}
+    assert main_device("cpu") == "cpu"
 
 
 def test_a_slot_on_the_cpu_sees_no_gpu(two_gpus: None) -> None:
-    assert plan("cpu", 1)[0].environment["CUDA_VISIBLE_DEVICES"] == ""
+    assert plan_slots("cpu", 1)[0].environment["CUDA_VISIBLE_DEVICES"] == ""
 
 
 def test_unknown_devices_and_no_slots_are_refused(no_gpu: None) -> None:
     with pytest.raises(Mistake, match="'gpu0' is no device"):
-        plan("gpu0", None)
+        plan_slots("gpu0", None)
     with pytest.raises(Mistake, match="at least 1"):
-        plan("cpu", 0)
+        plan_slots("cpu", 0)
 
 
 def test_gpus_are_found_by_the_drivers_own_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

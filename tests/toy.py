@@ -14,8 +14,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from hpo.domains import Categorical, Domain, Float
 from hpo.space import Fidelity, SearchSpace, Task
+from hpo.space.domains import Categorical, Domain, Float
 
 
 class Curve:

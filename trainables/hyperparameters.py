@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from trainables.faults import WrongValue
+from trainables.errors import WrongValue
 
 Scalar = bool | int | float | str | None
 """A value of a hyperparameter, as it stands in YAML and in JSON."""

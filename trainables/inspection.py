@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables import decoding, images, preparation
+from trainables.data import decoding, images, preprocessing
+from trainables.data.dataset import Part, SearchData
+from trainables.data.input_spec import InputSpec
 from trainables.hyperparameters import Config
-from trainables.inputs import Input
-from trainables.splits import Part, SearchData
 from trainables.trainable import Trainable, TransferModel
 
 Array = NDArray[Any]
@@ -97,7 +97,7 @@ def activations(model: TransferModel, stage: str, image: Tensor) -> list[Maps]:
     model.eval()
     try:
         with torch.inference_mode():
-            output = model.between(model.inputs(image), 0, 1 + list(model.stages).index(stage))
+            output = model.run_stages(model.preprocess(image), 0, 1 + list(model.stages).index(stage))
     finally:
         for hook in hooks:
             hook.remove()
@@ -165,7 +165,7 @@ def read(path: Path, shape: tuple[int, int, int], config: Config) -> Tensor:
     channels, height, width = shape
     if height != width:
         raise ValueError(f"no file can be shown to a model of images of {height}x{width}: only of square ones")
-    form = preparation.form(config, Input(size=height, channels=3))
+    form = preprocessing.image_format(config, InputSpec(size=height, channels=3))
     image = images.load(Part(torch.from_numpy(pixels)[None], torch.zeros(1, dtype=torch.int64)), form)
     if channels == 1:
         return (image.images * torch.tensor(GREY).reshape(1, 3, 1, 1)).sum(1, keepdim=True).round_().to(torch.uint8)

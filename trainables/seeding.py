@@ -36,3 +36,15 @@ def set_random_state(state: dict[str, Tensor], device: str | torch.device) -> No
     torch.set_rng_state(state["cpu"])
     if torch.device(device).type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
+
+
+def all_random_states() -> list[Tensor]:
+    """The states of torch's generators: that of the CPU, then those of all CUDA devices that are in use."""
+    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])]
+
+
+def set_all_random_states(states: list[Tensor]) -> None:
+    """Restore `all_random_states`."""
+    torch.set_rng_state(states[0])
+    if len(states) > 1:
+        torch.cuda.set_rng_state_all(states[1:])

@@ -1,18 +1,22 @@
-"""Threads (ground floor of training): how many torch uses, for a while."""
+"""Cores and threads: how many cores this process may use, and torch on all of them for a while."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
 
-from trainables.store import n_cores
+def n_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
 def all_cores() -> Iterator[None]:
-    """Let torch use all cores that this process may use, where other workers wait for what is computed inside."""
+    """Let torch use all cores inside. Use it where other workers wait for the result."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(n_cores())
     try:

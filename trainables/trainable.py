@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from trainables.faults import SetupError
-from trainables.splits import Part
+from trainables.errors import SetupError
+
+if TYPE_CHECKING:
+    from trainables.data.dataset import Part
 
 
 class Trainable(Protocol):
@@ -66,7 +68,7 @@ class TransferModel(nn.Module):
         if list(stages)[len(stages) - len(self.classifier) :] != list(self.classifier):
             raise ValueError(f"the classifier must be the last of the stages, but is {', '.join(self.classifier)}")
         self._frozen: frozenset[str] = frozenset()
-        self._settled: frozenset[str] = frozenset()
+        self._pretrained: frozenset[str] = frozenset()
         # Not in the state: they follow from the data set or the model, never from training.
         self.register_buffer("mean", torch.zeros(1, 1, 1, 1), persistent=False)
         self.register_buffer("std", torch.ones(1, 1, 1, 1), persistent=False)
@@ -85,15 +87,15 @@ class TransferModel(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """What the head sees of images."""
-        return self.between(self.inputs(images), 0, len(self.stages))
+        return self.run_stages(self.preprocess(images), 0, len(self.stages))
 
-    def inputs(self, images: Tensor) -> Tensor:
+    def preprocess(self, images: Tensor) -> Tensor:
         """What the first stage sees of images: float32, normalised, the channels of a pixel together in memory."""
         if images.dtype == torch.uint8:
             images = images.float().div_(255)
         return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
-    def between(self, features: Tensor, first: int, last: int) -> Tensor:
+    def run_stages(self, features: Tensor, first: int, last: int) -> Tensor:
         """Features that enter stage number `first`, as they leave the stage before number `last`."""
         for stage in list(self.stages.values())[first:last]:
             features = stage(features)
@@ -111,13 +113,13 @@ class TransferModel(nn.Module):
         return next((i for i, name in enumerate(names) if name not in self._frozen), len(names))
 
     @property
-    def settled(self) -> frozenset[str]:
+    def pretrained(self) -> frozenset[str]:
         """The names of the stages whose weights are alike in every trial: of a file, and never trained since."""
-        return self._settled
+        return self._pretrained
 
-    def settle(self) -> None:
+    def mark_pretrained(self) -> None:
         """Say that the weights of all stages, as they are now, are those of a file."""
-        self._settled = frozenset(self.stages)
+        self._pretrained = frozenset(self.stages)
 
     def freeze(self, names: Iterable[str]) -> None:
         """Freeze exactly the named stages (`head` is one of the names): all others train.
@@ -134,7 +136,7 @@ class TransferModel(nn.Module):
             named = ", ".join(name for name in parts if name in frozen)
             raise SetupError(f"nothing is left to train: {named} would be frozen, and the rest has no weights")
         self._frozen = frozen
-        self._settled &= frozen
+        self._pretrained &= frozen
         for name, part in parts.items():
             part.requires_grad_(name not in frozen)
         self.train(self.training)

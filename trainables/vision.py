@@ -15,7 +15,7 @@ from types import ModuleType
 
 import torch
 
-from trainables.faults import SetupError
+from trainables.errors import SetupError
 
 _OPERATORS = ("nms", "qnms")
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"

@@ -34,8 +34,8 @@ from statsmodels.nonparametric.kernels import aitchison_aitken, gaussian
 
 from hpo.backends._numpy_state import OwnNumpyState
 from hpo.space import Categorical, Domain, Float, Int, SearchSpace
+from hpo.space.values import holds
 from hpo.trial import Config, Scalar
-from hpo.values import holds
 
 Native = Mapping[str, Any]
 """A configuration in HpBandSter's terms."""

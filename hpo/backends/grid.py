@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from hpo.backends._backend import Backend
-from hpo.backends._full import FullFidelity
+from hpo.backends._full_fidelity import FullFidelity
 from hpo.backends._options import no_others
 from hpo.errors import Mistake
 from hpo.space import Categorical, SearchSpace

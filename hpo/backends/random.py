@@ -9,7 +9,7 @@ import random
 from itertools import repeat
 
 from hpo.backends._backend import Backend
-from hpo.backends._full import FullFidelity
+from hpo.backends._full_fidelity import FullFidelity
 from hpo.backends._options import no_others, seed32
 from hpo.space import SearchSpace
 

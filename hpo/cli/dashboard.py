@@ -1,17 +1,34 @@
-"""The dashboard of a study (floor 4): optuna-dashboard on its record, served on loopback to this machine alone."""
+"""The verb dashboard: optuna-dashboard on the record of a study, served on loopback to this machine alone."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable
+from pathlib import Path
 from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
+import click
+
+from hpo.cli.options import studies_option
 from hpo.errors import Mistake
-from hpo.study import Study
+
+if TYPE_CHECKING:
+    from hpo.record import StudyFolder
 
 HOST = "127.0.0.1"
+
+
+@click.command()
+@click.argument("name")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
+@studies_option
+def dashboard(name: str, port: int, studies: Path) -> None:
+    """Show a study's trials, live, in the browser of this machine."""
+    from hpo.record import StudyFolder
+
+    _serve(StudyFolder.reopen(studies / name), port)
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -27,8 +44,8 @@ class _Quiet(WSGIRequestHandler):
         return None
 
 
-def serve(study: Study, port: int, say: Callable[[str], None]) -> None:
-    """Serve until Ctrl-C; `say` is told the address once it answers. A Mistake where the port is taken."""
+def _serve(study: StudyFolder, port: int) -> None:
+    """Serve until Ctrl-C, and print the address first. A Mistake where the port is taken."""
     study.ledger(write=False).close()
     try:
         from optuna_dashboard import wsgi
@@ -41,5 +58,5 @@ def serve(study: Study, port: int, say: Callable[[str], None]) -> None:
         raise Mistake(f"--port {port}: cannot be served on: {error.strerror}; choose another") from None
     # A KeyboardInterrupt that meets a request would be swallowed by the code that answers it.
     signal.signal(signal.SIGINT, lambda number, frame: os._exit(0))
-    say(f"http://{HOST}:{server.server_port}/ shows {study.name}; Ctrl-C ends it")
+    click.echo(f"http://{HOST}:{server.server_port}/ shows {study.name}; Ctrl-C ends it", err=True)
     server.serve_forever()

@@ -1,4 +1,10 @@
-"""How figures look (floor 3): plain values in, a matplotlib Figure out; nothing here knows a study.
+"""Figures of a study as PNG, SVG or PDF: charts, images and what a trained model sees.
 
-matplotlib is imported when a figure is made. No figure goes through pyplot, so none needs a screen.
+It reads the record, the checkpoints and the test results. The command line and the Python API call it.
 """
+
+from __future__ import annotations
+
+from hpo.figures.plot import plot
+
+__all__ = ["plot"]

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from hpo.figures import look
-from hpo.figures.look import COLOURS, Array
+from hpo.figures import style
+from hpo.figures.style import COLOURS, Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +45,7 @@ class Line:
     spread: Sequence[float]
 
 
-class Spread(NamedTuple):
+class ErrorBar(NamedTuple):
     """A value over seeds: its mean, and its standard deviation, 0 where there is one seed."""
 
     mean: float
@@ -57,8 +57,8 @@ class Pair:
     """The accuracy of a tested trial on validation and on held-out data."""
 
     label: str
-    validation: Spread
-    test: Spread
+    validation: ErrorBar
+    test: ErrorBar
 
 
 def curves(title: str, curves: Sequence[Curve]) -> Figure:
@@ -67,11 +67,11 @@ def curves(title: str, curves: Sequence[Curve]) -> Figure:
     labels = ["\n".join(textwrap.wrap(curve.label, WIDTH)) for curve in curves]
     columns = max(1, min(4, WIDTH // (8 + max(map(len, labels)))))
     rows = -(-sum(1 + label.count("\n") for label in labels) // columns)
-    figure = look.figure(10, 4.2 + 0.18 * rows, title)
+    figure = style.figure(10, 4.2 + 0.18 * rows, title)
     planes = figure.subplots(1, len(kinds), squeeze=False)[0]
     for kind, plane in zip(kinds, planes, strict=True):
         handles = [
-            _curve(plane, curve, kind, colour) for curve, colour in zip(curves, look.colours(len(curves)), strict=True)
+            _curve(plane, curve, kind, colour) for curve, colour in zip(curves, style.colours(len(curves)), strict=True)
         ]
         plane.set(xlabel="epoch", ylabel=kind)
         plane.xaxis.get_major_locator().set_params(integer=True)
@@ -116,15 +116,15 @@ def _log_scale(plane: Axes, *, fine: bool) -> None:
 def points(title: str, points: Array, labels: Array, classes: Sequence[str]) -> Figure:
     """Points (n, 2) in the colours of their labels (n,); a legend where the classes are few enough to be told apart."""
     named = len(classes) <= N_LEGEND
-    figure = look.figure(8 if named else 7, 6.6, title)
+    figure = style.figure(8 if named else 7, 6.6, title)
     plane = figure.subplots()
-    colours = COLOURS if named else look.rainbow(len(classes))
+    colours = COLOURS if named else style.rainbow(len(classes))
     size = min(40, max(12, 12000 / len(points)))
     for label, name in enumerate(classes):
         x, y = points[labels == label].T
         marker = "o" if label < len(COLOURS) or not named else "^"
         colour = colours[label % len(colours)]
-        plane.scatter(x, y, s=size, marker=marker, color=colour, linewidths=0, alpha=0.85, label=look.short(name, 24))
+        plane.scatter(x, y, s=size, marker=marker, color=colour, linewidths=0, alpha=0.85, label=style.short(name, 24))
     plane.set(xticks=[], yticks=[], aspect="equal")
     plane.spines[:].set_visible(False)
     if named:
@@ -134,9 +134,9 @@ def points(title: str, points: Array, labels: Array, classes: Sequence[str]) -> 
 
 def lines(title: str, lines: Sequence[Line], *, x: str, y: str, legend: str) -> Figure:
     """Lines over a scale of powers of two, with error bars; `legend` says what their labels are, nothing for none."""
-    figure = look.figure(7, 4.6, title)
+    figure = style.figure(7, 4.6, title)
     plane = figure.subplots()
-    for i, (line, colour) in enumerate(zip(lines, look.colours(len(lines)), strict=True)):
+    for i, (line, colour) in enumerate(zip(lines, style.colours(len(lines)), strict=True)):
         # Side by side: bars over one another cannot be told apart.
         aside = 2 ** (0.06 * (i - (len(lines) - 1) / 2))
         at = [value * aside for value in line.x]
@@ -154,7 +154,7 @@ def lines(title: str, lines: Sequence[Line], *, x: str, y: str, legend: str) -> 
 
 def pairs(title: str, pairs: Sequence[Pair]) -> Figure:
     """A row a trial: its two accuracies and the gap between them, with error bars over seeds."""
-    figure = look.figure(8, 1.7 + 0.34 * len(pairs), title)
+    figure = style.figure(8, 1.7 + 0.34 * len(pairs), title)
     plane = figure.subplots()
     rows = range(len(pairs))
     for row, pair in zip(rows, pairs, strict=True):

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hpo.figures import look
-from hpo.figures.look import Array
+from hpo.figures import style
+from hpo.figures.style import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,7 @@ def filters(title: str, filters: Array) -> Figure:
     stretched = (shown - least) / np.where(most > least, most - least, 1)
     rows, columns = _grid(len(shown))
     width = max(4.5, columns * 0.55)
-    figure = look.figure(width, 0.5 + width * rows / columns, title)
+    figure = style.figure(width, 0.5 + width * rows / columns, title)
     mosaic = _mosaic(np.broadcast_to(stretched, (len(shown), 3, *shown.shape[2:])), rows, columns)
     _picture(figure.subplots(), np.where(np.isnan(mosaic), BETWEEN, mosaic))
     return figure
@@ -45,7 +45,7 @@ def maps(title: str, image: Array, maps: Sequence[tuple[str, Array]]) -> Figure:
 
     All channels of a panel are on one scale of brightness.
     """
-    figure = look.figure(2.6 + 3.4 * len(maps), 4.4, title)
+    figure = style.figure(2.6 + 3.4 * len(maps), 4.4, title)
     layout = figure.get_layout_engine()
     assert layout is not None, "the style has one"
     layout.set(w_pad=0.12)  # type: ignore[call-arg]
@@ -65,12 +65,12 @@ def mistakes(title: str, images: Array, true: Sequence[str], top: Sequence[Seque
     """Images (n, channels, height, width) of 0..255: above each its class, below it the likeliest with their shares."""
     columns = min(8, len(images))
     rows = -(-len(images) // columns)
-    figure = look.figure(max(5.0, 1.65 * columns), 0.4 + 2.2 * rows, title)
+    figure = style.figure(max(5.0, 1.65 * columns), 0.4 + 2.2 * rows, title)
     planes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for plane, image, name, likeliest in zip(planes, images, true, top, strict=False):
         _picture(plane, image.transpose(1, 2, 0) / 255)
-        plane.set_title(look.short(name, 18), fontsize=8.5, fontweight="bold")
-        lines = [f"{look.short(other, 15)}  {share:.2f}" for other, share in likeliest]
+        plane.set_title(style.short(name, 18), fontsize=8.5, fontweight="bold")
+        lines = [f"{style.short(other, 15)}  {share:.2f}" for other, share in likeliest]
         plane.set_xlabel("\n".join(lines), fontsize=7.5, labelpad=3)
     for plane in planes[len(images) :]:
         plane.set_axis_off()

@@ -20,13 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo import tested
 from hpo.errors import MachineError, Mistake, StudyError, UnknownName
-from hpo.figures import charts, look, pictures
-from hpo.folder import FIGURES
-from hpo.history import History, Trial, configuration
-from hpo.study import Study
-from hpo.trained import Trained, find
+from hpo.figures import charts, pictures, style
+from hpo.figures.trained_model import TrainedModel, find
+from hpo.heldout import Evaluations, Spread, TrialEvaluation, misclassified
+from hpo.record import FIGURES, History, StudyFolder, Trial, configuration
 from hpo.trial import Config, Scalar
 
 if TYPE_CHECKING:
@@ -42,7 +40,7 @@ SERIES = ("mixing", "augmentation")
 
 
 @dataclass(frozen=True)
-class Wishes:
+class PlotOptions:
     """What a figure is to show; see `plot`."""
 
     trials: Sequence[int] = ()
@@ -69,42 +67,42 @@ def plot(
     """
     if kind not in KINDS:
         raise UnknownName("kind", kind, KINDS)
-    draw, options = KINDS[kind]
-    wishes = Wishes(tuple(trials), top, stage, image)
-    _check(kind, wishes, options)
+    draw, known = KINDS[kind]
+    options = PlotOptions(tuple(trials), top, stage, image)
+    _check(kind, options, known)
     paths = _paths(folder, kind, out)
     try:
         importlib.import_module("matplotlib")
     except ImportError:
         raise Mistake("figures need matplotlib, which is not installed: pip install 'hpo[plot]'") from None
-    study = Study.reopen(folder)
-    with look.style():
-        figure = draw(study, wishes)
+    study = StudyFolder.reopen(folder)
+    with style.style():
+        figure = draw(study, options)
         for path in paths:
             try:
                 path.parent.mkdir(exist_ok=True)
-                look.save(figure, path)
+                style.save(figure, path)
             except OSError as error:
                 raise MachineError(f"{path}: cannot be written: {error}") from None
     return paths
 
 
-def _check(kind: str, wishes: Wishes, options: Sequence[str]) -> None:
-    for name, value in vars(wishes).items():
-        if value not in (None, ()) and name not in options:
+def _check(kind: str, options: PlotOptions, known: Sequence[str]) -> None:
+    for name, value in vars(options).items():
+        if value not in (None, ()) and name not in known:
             able = ", ".join(each for each, (_, takes) in KINDS.items() if name in takes)
             raise Mistake(f"--{name} says nothing to a figure of kind {kind!r}; it is an option of {able}")
-    if wishes.trials and wishes.top is not None:
+    if options.trials and options.top is not None:
         raise Mistake("--trials and --top both say which trials: give one of them")
-    if wishes.top is not None and wishes.top < 1:
-        raise Mistake(f"--top {wishes.top}: at least 1 is allowed")
+    if options.top is not None and options.top < 1:
+        raise Mistake(f"--top {options.top}: at least 1 is allowed")
 
 
 def _paths(folder: Path, kind: str, out: Path | None) -> list[Path]:
     if out is None:
         return [folder / FIGURES / f"{kind}{suffix}" for suffix in (".png", ".svg")]
-    if out.suffix not in look.SUFFIXES:
-        raise Mistake(f"--out {out}: the suffix says what is written, and must be one of {', '.join(look.SUFFIXES)}")
+    if out.suffix not in style.SUFFIXES:
+        raise Mistake(f"--out {out}: the suffix says what is written, and must be one of {', '.join(style.SUFFIXES)}")
     if not out.parent.is_dir():
         raise Mistake(f"--out {out}: there is no folder {out.parent}")
     if out.is_dir():
@@ -112,10 +110,10 @@ def _paths(folder: Path, kind: str, out: Path | None) -> list[Path]:
     return [out]
 
 
-def _curves(study: Study, wishes: Wishes) -> Figure:
+def _curves(study: StudyFolder, options: PlotOptions) -> Figure:
     history = _history(study)
-    ranked = history.ranked()[: wishes.top or N_CURVES]
-    chosen = [find(study, history, number) for number in dict.fromkeys(wishes.trials)] or ranked
+    ranked = history.ranked()[: options.top or N_CURVES]
+    chosen = [find(study, history, number) for number in dict.fromkeys(options.trials)] or ranked
     if not chosen:
         raise Mistake(f"no trial of study {study.name!r} has a finite loss: there is no curve to draw")
     for trial in chosen:
@@ -123,7 +121,7 @@ def _curves(study: Study, wishes: Wishes) -> Figure:
             raise Mistake(f"trial {trial.number} of study {study.name!r} has no epoch on record: it has no curve")
     names = labels({trial.number: trial.config for trial in chosen})
     drawn = [_curve(trial, label) for trial, label in zip(chosen, names, strict=True)]
-    which = "" if wishes.trials else "the best "
+    which = "" if options.trials else "the best "
     return charts.curves(
         f"{study.name}: learning curves of {which}{len(chosen)} of {len(history.trials)} trials", drawn
     )
@@ -135,26 +133,26 @@ def _curve(trial: Trial, label: str) -> charts.Curve:
     return charts.Curve(label, metrics, trial.best.fidelity if trial.best else 0)
 
 
-def _filters(study: Study, wishes: Wishes) -> Figure:
-    trained = Trained(study, _history(study), wishes.trials)
+def _filters(study: StudyFolder, options: PlotOptions) -> Figure:
+    trained = TrainedModel(study, _history(study), options.trials)
     return pictures.filters(f"{_named(study, trained)}: filters of the first layer", trained.filters())
 
 
-def _activations(study: Study, wishes: Wishes) -> Figure:
-    trained = Trained(study, _history(study), wishes.trials)
-    stage, image, maps = trained.activations(wishes.stage, wishes.image)
+def _activations(study: StudyFolder, options: PlotOptions) -> Figure:
+    trained = TrainedModel(study, _history(study), options.trials)
+    stage, image, maps = trained.activations(options.stage, options.image)
     return pictures.maps(f"{_named(study, trained)}: activations in {stage}", image, maps)
 
 
-def _tsne(study: Study, wishes: Wishes) -> Figure:
-    trained = Trained(study, _history(study), wishes.trials)
+def _tsne(study: StudyFolder, options: PlotOptions) -> Figure:
+    trained = TrainedModel(study, _history(study), options.trials)
     points, labels = trained.plane()
     title = f"{_named(study, trained)}: t-SNE of the features of {len(labels)} training and validation images"
     return charts.points(title, points, labels, trained.classes)
 
 
-def _misclassified(study: Study, wishes: Wishes) -> Figure:
-    found = tested.mistakes(study)
+def _misclassified(study: StudyFolder, options: PlotOptions) -> Figure:
+    found = misclassified.read(study)
     if not found.n_wrong:
         raise Mistake(f"study {study.name!r}: trial {found.trial} got all {found.n} held-out images right")
     which = f"{study.name}, trial {found.trial}, seed {found.seed}"
@@ -164,12 +162,12 @@ def _misclassified(study: Study, wishes: Wishes) -> Figure:
     return pictures.mistakes(title, found.images, found.true, found.top)
 
 
-def _samples(study: Study, wishes: Wishes) -> Figure:
+def _samples(study: StudyFolder, options: PlotOptions) -> Figure:
     if SAMPLES not in study.space.domains:
         raise Mistake(f"study {study.name!r} does not search {SAMPLES!r}, so there is nothing to draw accuracy over")
-    results = tested.results(study)
+    results = Evaluations.read(study).finite()
     keys = [key for key in SERIES if key in study.space.domains]
-    series: dict[tuple[Scalar, ...], dict[int, tested.Result]] = {}
+    series: dict[tuple[Scalar, ...], dict[int, TrialEvaluation]] = {}
     for result in results:  # of equal settings, the one that the search found best stands for them
         n = result.config.get(SAMPLES)
         if isinstance(n, int):
@@ -183,14 +181,18 @@ def _samples(study: Study, wishes: Wishes) -> Figure:
     return charts.lines(title, lines, x="samples a class", y="test accuracy", legend=", ".join(keys))
 
 
-def _line(values: Sequence[Scalar], results: Mapping[int, tested.Result]) -> charts.Line:
+def _line(values: Sequence[Scalar], results: Mapping[int, TrialEvaluation]) -> charts.Line:
     x = sorted(results)
-    tests = [results[n].test for n in x]
+    tests = [_error_bar(results[n].test_accuracy) for n in x]
     label = ", ".join(str(value) for value in values)
     return charts.Line(label, x, [test.mean for test in tests], [test.std for test in tests])
 
 
-def _places(study: Study, keys: Sequence[str], values: Sequence[Scalar]) -> list[int]:
+def _error_bar(spread: Spread) -> charts.ErrorBar:
+    return charts.ErrorBar(spread.mean, spread.std or 0.0)
+
+
+def _places(study: StudyFolder, keys: Sequence[str], values: Sequence[Scalar]) -> list[int]:
     """Where some values stand among the choices of the space."""
     offered = [getattr(study.space.domains[key], "choices", ()) for key in keys]
     return [
@@ -198,22 +200,25 @@ def _places(study: Study, keys: Sequence[str], values: Sequence[Scalar]) -> list
     ]
 
 
-def _validation_test(study: Study, wishes: Wishes) -> Figure:
-    results = tested.results(study)
+def _validation_test(study: StudyFolder, options: PlotOptions) -> Figure:
+    results = Evaluations.read(study).finite()
     known = {result.trial: result for result in results}
-    for number in wishes.trials:
+    for number in options.trials:
         if number not in known:
             have = ", ".join(map(str, sorted(known)))
             raise Mistake(f"trial {number} of study {study.name!r} was not tested; these were: {have}")
-    shown = [known[number] for number in dict.fromkeys(wishes.trials)] or results[: wishes.top]
+    shown = [known[number] for number in dict.fromkeys(options.trials)] or results[: options.top]
     names = labels({result.trial: result.config for result in shown})
     if max(map(len, names)) > ROW:
         names = labels({result.trial: {} for result in shown})
-    pairs = [charts.Pair(name, result.validation, result.test) for name, result in zip(names, shown, strict=True)]
+    pairs = [
+        charts.Pair(name, _error_bar(result.val_accuracy), _error_bar(result.test_accuracy))
+        for name, result in zip(names, shown, strict=True)
+    ]
     return charts.pairs(f"{study.name}: validation and test accuracy of the tested trials", pairs)
 
 
-KINDS: dict[str, tuple[Callable[[Study, Wishes], Figure], tuple[str, ...]]] = {
+KINDS: dict[str, tuple[Callable[[StudyFolder, PlotOptions], Figure], tuple[str, ...]]] = {
     "curves": (_curves, ("trials", "top")),
     "filters": (_filters, ("trials",)),
     "activations": (_activations, ("trials", "stage", "image")),
@@ -240,11 +245,11 @@ def _differ(one: Config, other: Config, key: str) -> bool:
     return (key in one, one.get(key)) != (key in other, other.get(key))
 
 
-def _named(study: Study, trained: Trained) -> str:
+def _named(study: StudyFolder, trained: TrainedModel) -> str:
     return f"{study.name}, trial {trained.trial.number}"
 
 
-def _history(study: Study) -> History:
+def _history(study: StudyFolder) -> History:
     """The record; a StudyError where it did not come along with the folder."""
     if study.settings.storage is None and not (study.folder / "ledger.log").exists():
         raise StudyError(

@@ -14,26 +14,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.builder import Builder, Job, trial_seed
-from hpo.checkpoints import best_checkpoint
 from hpo.errors import Mistake, StudyError
-from hpo.history import History, State, Trial
-from hpo.study import Study
+from hpo.record import History, State, StudyFolder, Trial
+from hpo.training.builder import Builder, Job, trial_seed
+from hpo.training.checkpoints import best_checkpoint
 
 Array = NDArray[Any]
 N_POINTS = 2000
 """Images that are brought into the plane at most."""
 
 
-class Trained:
+class TrainedModel:
     """The model of one trial, with the data that it was trained and validated on."""
 
-    def __init__(self, study: Study, history: History, numbers: Sequence[int]) -> None:
+    def __init__(self, study: StudyFolder, history: History, numbers: Sequence[int]) -> None:
         """The trial that `numbers` holds; of none, the best that has a checkpoint.
 
         A Mistake says why there is no such model: no trial, no checkpoint, no model of named stages, no data set.
         """
-        from trainables import checkpoints, inspection
+        from trainables import inspection
+        from trainables.training import checkpoints
 
         self._study = study
         self.trial = _chosen(study, history, numbers)
@@ -111,7 +111,7 @@ class Trained:
             raise Mistake(f"{prefix or f'trial {self.trial.number}: '}{error}") from error
 
 
-def _chosen(study: Study, history: History, numbers: Sequence[int]) -> Trial:
+def _chosen(study: StudyFolder, history: History, numbers: Sequence[int]) -> Trial:
     kept = [trial for trial in history.ranked() if _has_checkpoint(study, trial)]
     if len(numbers) > 1:
         raise Mistake("--trials: this kind of figure shows the model of one trial")
@@ -129,12 +129,12 @@ def _chosen(study: Study, history: History, numbers: Sequence[int]) -> Trial:
     return trial
 
 
-def _has_checkpoint(study: Study, trial: Trial) -> bool:
+def _has_checkpoint(study: StudyFolder, trial: Trial) -> bool:
     """Whether a trial is over, so that nothing writes its checkpoint any more, and has one."""
     return trial.state is State.COMPLETE and best_checkpoint(study.checkpoints, trial.number).exists()
 
 
-def find(study: Study, history: History, number: int) -> Trial:
+def find(study: StudyFolder, history: History, number: int) -> Trial:
     """A trial by its number; a Mistake where there is none."""
     if number not in history.trials:
         raise Mistake(f"study {study.name!r} has no trial {number}, but {len(history.trials)} numbered from 0")

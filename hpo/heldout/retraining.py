@@ -1,4 +1,4 @@
-"""The trained models of a test (floor 4): the best configurations trained anew, or the weights that the search kept."""
+"""The models of a test: the best configurations trained again, or the checkpoints of the search."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpo import plugins
-from hpo.builder import Job, trial_seed
-from hpo.checkpoints import best_checkpoint, checkpoint, recover
 from hpo.errors import HpoError, Mistake
-from hpo.folder import RETRAINED
-from hpo.history import State, Trial
+from hpo.record import RETRAINED, State, StudyFolder, Trial
 from hpo.runners._runner import Runner
 from hpo.space import Fidelity
-from hpo.study import Study
+from hpo.training.builder import Job, trial_seed
+from hpo.training.checkpoints import best_checkpoint, checkpoint, recover
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 MAX_SEEDS = 1000
@@ -25,23 +23,23 @@ RETRAIN_SEED = 2**31
 
 
 @dataclass(frozen=True)
-class Trained:
+class RetrainedModel:
     """A trained model, as the checkpoint that holds it."""
 
     trial: Trial
     seed: int
     """Under which it stands in `test.json`."""
-    drawn: int
-    """The seed that its trainable was built with: what is random and frozen is in no checkpoint."""
+    build_seed: int
+    """The seed that its trainable was built with. Weights that are random and frozen follow from it."""
     checkpoint: Path | None
     """None where the training diverged before its first epoch ended."""
     validation: Mapping[str, float]
-    first: bool
-    """Whether it is the first seed of the best trial, whose mistakes are kept."""
+    is_first: bool
+    """Whether it is the first seed of the best trial, whose misclassified images are kept."""
 
 
-def kept(study: Study, trials: list[Trial]) -> Iterator[Trained]:
-    """The weights that the search kept; a Mistake names a trial that has none."""
+def from_search(study: StudyFolder, trials: list[Trial]) -> Iterator[RetrainedModel]:
+    """The checkpoints that the search kept; a Mistake names a trial without one."""
     recover(study.checkpoints)
     for trial in trials:
         path = best_checkpoint(study.checkpoints, trial.number)
@@ -54,11 +52,11 @@ def kept(study: Study, trials: list[Trial]) -> Iterator[Trained]:
         assert trial.best is not None
         path = best_checkpoint(study.checkpoints, trial.number)
         seed = study.settings.seed
-        drawn = trial_seed(seed, trial.number)
-        yield Trained(trial, seed, drawn, path, trial.best.metrics, first=trial is trials[0])
+        build_seed = trial_seed(seed, trial.number)
+        yield RetrainedModel(trial, seed, build_seed, path, trial.best.metrics, is_first=trial is trials[0])
 
 
-def retrained(study: Study, job: Job, trials: list[Trial], seeds: int) -> Iterator[Trained]:
+def retrain(study: StudyFolder, job: Job, trials: list[Trial], seeds: int) -> Iterator[RetrainedModel]:
     """Train each trial with each seed to its stopping epoch, on as many slots as the search has.
 
     Each training is a suggestion to a runner of its own, without patience, and below the top rung, so
@@ -96,8 +94,9 @@ def retrained(study: Study, job: Job, trials: list[Trial], seeds: int) -> Iterat
                 if over:
                     del running[number]
                     path, metrics = _ended(folder, event, best.get(number))
-                    drawn = trial_seed(again.seed, number)
-                    yield Trained(trial, seed, drawn, path, metrics, first=trial is trials[0] and seed == 0)
+                    build_seed = trial_seed(again.seed, number)
+                    is_first = trial is trials[0] and seed == 0
+                    yield RetrainedModel(trial, seed, build_seed, path, metrics, is_first=is_first)
     finally:
         runner.close()
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hpo.errors import HpoError, TaskError, TooManyCrashes
-from hpo.history import History, State
-from hpo.ledger import Ledger
+from hpo.record import History, Ledger, State
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 MAX_CRASHES = 5

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from hpo.backends._backend import Backend
 from hpo.errors import ReplayError
-from hpo.history import Settled
-from hpo.ledger import Ledger
+from hpo.record import Ledger, Settled
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 _CHANGED = "; was a package or a plug-in changed since the study was begun? Its study.yaml lists the versions"

@@ -1,76 +1,33 @@
-"""The search (floor 4): ask -> start -> events -> record -> tell -> settle, and the replay that resumes it."""
+"""The search loop: ask -> start -> events -> record -> tell -> settle. And how a study begins and resumes."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from hpo import cache, checks, export, plugins, spacefile
-from hpo import checkpoints as kept
+from hpo import cache, plugins, spacefile
 from hpo.backends._backend import Answer, Backend
-from hpo.builder import Build, Job
-from hpo.errors import HpoError, Mistake, TaskError, UnknownName
-from hpo.folder import is_locked, lock, locked
-from hpo.history import Event, History, State
-from hpo.ledger import Ledger, absolute
-from hpo.replay import replay
-from hpo.runners import _choice, _slots
+from hpo.devices import plan_slots
+from hpo.errors import HpoError, Mistake
+from hpo.loop import checks
+from hpo.loop.replay import replay
+from hpo.record import Budget, Event, History, Ledger, Settings, State, StudyFolder, is_locked, lock, locked
+from hpo.record.ledger import absolute
+from hpo.record.study_folder import changed_trainable, check_absent
+from hpo.results import write_tables
+from hpo.runners import _auto
 from hpo.runners._runner import Runner
 from hpo.space import SearchSpace
-from hpo.study import Budget, Settings, Study, changed, check_absent
+from hpo.training import checkpoints as kept
+from hpo.training import source
+from hpo.training.builder import Job
+from hpo.training.forms import Build
 from hpo.trial import Decision, Suggestion
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 Watch = Callable[[Event, Ledger], None]
 """Called after each event is on record; shows the progress."""
-
-
-def search(
-    space: SearchSpace | Mapping[str, object] | str | Path,
-    *,
-    trainable: Build | None = None,
-    study: str | None = None,
-    studies: str | Path = "studies",
-    trials: int | None = None,
-    epochs: int | None = None,
-    time: float | None = None,
-    watch: Watch | None = None,
-    **settings: object,
-) -> DataFrame:
-    """Search a space and return its table, best first.
-
-    A study that exists, with the same space, backend and seed, goes on where its record ends: a script
-    that is run again trains nothing twice.
-
-    Args:
-        space: a SearchSpace, a dictionary in the form of a space file, a path, or a bundled name.
-        trainable: `build(config, model, data, device) -> Trainable`, in place of the space's regime.
-        study: the name of the study; `<space>-<backend>-<seed>` by default.
-        studies: the folder of the studies.
-        trials, epochs, time: the budget: trials begun, epochs trained, seconds of search.
-        watch: called after each event with the event and the ledger.
-        settings: the fields of `hpo.study.Settings`: backend, options, seed, runner (inline by default),
-            devices, slots, ... A study that goes on keeps those that it was begun with.
-
-    Raises Mistake (and its kinds) where an argument is wrong, TooManyCrashes, MachineError.
-    """
-    made = _space(space)
-    for name in settings:
-        if name not in Settings.__dataclass_fields__:
-            raise UnknownName("setting", name, Settings.__dataclass_fields__)
-    chosen = Settings(**{"runner": "inline", **settings})  # type: ignore[arg-type]
-    folder = Path(studies) / (study or default_name(made, chosen))
-    budget = Budget(trials, epochs, time)
-    if changed(folder, made, chosen) == []:
-        resume(folder, budget, trainable=trainable, watch=watch)
-    else:
-        begin(folder, made, chosen, budget, trainable=trainable, watch=watch)
-    return export.table(Study.reopen(folder))
 
 
 def begin(
@@ -87,19 +44,20 @@ def begin(
     settings = replace(settings, storage=absolute(settings.storage))
     if is_locked(folder):
         raise locked(folder)
-    check_absent(folder, space, settings)
+    digest = None if trainable is None else source.digest(trainable)
+    check_absent(folder, space, settings, digest)
     _check_trains(space, trainable)
-    if settings.runner == _choice.AUTO:
-        settings = replace(settings, runner="processes" if trainable else _choice.chosen(space))
+    if settings.runner == _auto.AUTO:
+        settings = replace(settings, runner="processes" if trainable else _auto.runner_for(space))
     backend = build_backend(space, settings)
     plugins.module_name("hpo.runners", settings.runner)
-    _slots.plan(settings.devices, settings.slots)
+    plan_slots(settings.devices, settings.slots)
     with lock(folder):
-        check_absent(folder, space, settings)
-        study = Study(folder, space, settings, budget.or_default())
+        check_absent(folder, space, settings, digest)
+        study = StudyFolder(folder, space, settings, budget.or_default(), trainable=digest)
         try:
             return _drive(study, study.begin(), backend, trainable, watch)
-        except TaskError:
+        except Mistake:
             study.discard_unless_reported()
             raise
 
@@ -109,11 +67,13 @@ def resume(
 ) -> str:
     """Go on with a study where its record ends, with a new budget if one is given; say why it ended."""
     cache.check()
-    space = Study.reopen(folder).space
+    space = StudyFolder.reopen(folder).space
     spacefile.parse(space.to_dict(), source=str(folder / "study.yaml"))  # are its plug-ins installed here?
     _check_trains(space, trainable)
     with lock(folder):
-        study = Study.reopen(folder)
+        study = StudyFolder.reopen(folder)
+        if trainable is not None and study.trainable not in (None, source.digest(trainable)):
+            raise changed_trainable(folder)
         ledger = study.ledger(write=True)
         try:
             backend = build_backend(study.space, study.settings)
@@ -159,16 +119,6 @@ def build_backend(space: SearchSpace, settings: Settings) -> Backend:
     return backend
 
 
-def _space(given: SearchSpace | Mapping[str, object] | str | Path) -> SearchSpace:
-    if isinstance(given, SearchSpace):
-        space = given
-    elif isinstance(given, Mapping):
-        space = spacefile.parse(given, name=str(given.get("name", "space")))
-    else:
-        space = spacefile.read(spacefile.find(str(given)))
-    return space
-
-
 def _check_trains(space: SearchSpace, trainable: Build | None) -> None:
     if trainable is None and space.task.regime is None and "regime" not in space.domains:
         raise Mistake(
@@ -177,7 +127,7 @@ def _check_trains(space: SearchSpace, trainable: Build | None) -> None:
         )
 
 
-def _drive(study: Study, ledger: Ledger, backend: Backend, trainable: Build | None, watch: Watch | None) -> str:
+def _drive(study: StudyFolder, ledger: Ledger, backend: Backend, trainable: Build | None, watch: Watch | None) -> str:
     """Search on from where ledger and backend are, and write the tables. Needs the study's lock."""
     settings = study.settings
     try:
@@ -193,7 +143,7 @@ def _drive(study: Study, ledger: Ledger, backend: Backend, trainable: Build | No
         ledger.close_unfinished(reason)
     finally:
         ledger.close()
-    export.write_tables(study)
+    write_tables(study)
     return reason
 
 

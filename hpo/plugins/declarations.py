@@ -1,7 +1,7 @@
 """What a module declares to read (floor 2): two literals in its source, which is parsed and never imported.
 
     HYPERPARAMETERS = {"lr": "the step size of the optimizer", "optimizer": ["sgd", "adam"]}
-    READS_ALSO = ("trainables.optimizers",)
+    READS_ALSO = ("trainables.training.optimizers",)
 
 Each hyperparameter has a line that says what it means, or a list of the values it may take. A module
 that reads hyperparameters by way of another names it in READS_ALSO.
@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from hpo.errors import Mistake
+from hpo.space.values import holds, scalar_problem
 from hpo.trial import Scalar
-from hpo.values import holds, scalar_problem
 
 Declared = dict[str, str | list[Scalar]]
 """The hyperparameters that are read: what each means, or the values it may take."""

@@ -16,13 +16,13 @@ from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
 from typing import Any
 
-from hpo.declarations import Declared, merged, needs_weights, options, pretrains, read
-from hpo.domains import Domain
 from hpo.errors import Mistake, UnknownName, nearest
-from hpo.rules import Problem
-from hpo.space import DATA_KEYS, TASK_DOMAINS, Data, SearchSpace
+from hpo.plugins.declarations import Declared, merged, needs_weights, options, pretrains, read
+from hpo.space import DATA_KEYS, TASK_DOMAINS, DatasetSpec, SearchSpace
+from hpo.space.domains import Domain
+from hpo.space.rules import Problem
+from hpo.space.values import holds, scalar_problem, shown
 from hpo.trial import Scalar
-from hpo.values import holds, scalar_problem, shown
 
 TASK_PACKAGES = {"regime": "trainables.regimes", "model": "trainables.models"}
 """The keys of a task that name a plug-in which reads hyperparameters, and the package in which it is looked up."""
@@ -37,7 +37,7 @@ NOUNS = {
     DATASETS: "dataset",
 }
 
-WORKER = "hpo.worker"
+WORKER = "hpo.training.worker"
 """The module that declares which hyperparameters the epoch loop itself reads."""
 
 
@@ -187,7 +187,7 @@ def _unused_pretraining(regimes: Sequence[str]) -> str:
     return f"{named} {trains} (one that does: {', '.join(others)})"
 
 
-def data_problems(key: str, data: Data) -> Iterator[Problem]:
+def data_problems(key: str, data: DatasetSpec) -> Iterator[Problem]:
     """The name of a data set where it is unknown, and each option that its file does not declare or allow."""
     try:
         module = module_name(DATASETS, data.name)

@@ -26,10 +26,10 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import ArgumentError
 
-from hpo import attributes
 from hpo.errors import HpoError, MachineError, Mistake, StudyError
-from hpo.history import Event, History, Settled, State
-from hpo.journal import Journal
+from hpo.record import serialization
+from hpo.record.history import Event, History, Settled, State
+from hpo.record.journal import Journal
 from hpo.space import SearchSpace
 from hpo.trial import Crash, Decision, Report, Suggestion
 
@@ -44,7 +44,7 @@ class Ledger:
         self._journal = journal
         self.space = space
         self._study = storage.get_study_id_from_name(name)
-        self._distributions = {key: attributes.distribution(domain) for key, domain in space.domains.items()}
+        self._distributions = {key: serialization.distribution(domain) for key, domain in space.domains.items()}
         self._ids: dict[int, int] = {}
         self._finished: set[int] = set()
         self._sequence = 0
@@ -58,7 +58,7 @@ class Ledger:
     def suggest(self, suggestion: Suggestion) -> None:
         """Record that a trial starts, or goes on."""
         with _faults():
-            key, value = f"suggestion:{suggestion.until}", self._stamp(attributes.of_suggestion(suggestion))
+            key, value = f"suggestion:{suggestion.until}", self._stamp(serialization.from_suggestion(suggestion))
             if suggestion.trial not in self._ids:
                 self._create(suggestion, key, value)
             else:
@@ -69,7 +69,7 @@ class Ledger:
         """Record an epoch or a crash, before the backend is told of it."""
         with _faults():
             if isinstance(event, Report):
-                self._set(event.trial, f"report:{event.fidelity}", self._stamp(attributes.of_report(event)))
+                self._set(event.trial, f"report:{event.fidelity}", self._stamp(serialization.from_report(event)))
                 self._show(event)
             else:
                 self._set(event.trial, "crash", self._stamp({"kind": event.kind, "error": event.error}))
@@ -181,7 +181,7 @@ class Ledger:
         for frozen in self._frozen().values():
             number = frozen.user_attrs["trial"]
             for key, value in frozen.user_attrs.items():
-                event = attributes.event(number, key, value)
+                event = serialization.to_event(number, key, value)
                 if event is not None:
                     events.append((value["n"], value["at"], event))
         for sequence, at, event in sorted(events, key=lambda item: item[0]):

@@ -10,18 +10,18 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from hpo.domains import Categorical, Domain, Int
-from hpo.history import Event, Settled
+from hpo.record.history import Event, Settled
+from hpo.space.domains import Categorical, Domain, Int
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 
-def of_suggestion(suggestion: Suggestion) -> dict[str, Any]:
+def from_suggestion(suggestion: Suggestion) -> dict[str, Any]:
     """The configuration stands here too: Optuna takes choices such as 1 and true for the same."""
     content = {"until": suggestion.until, "bracket": suggestion.bracket, "notes": dict(suggestion.notes)}
     return {**content, "config": dict(suggestion.config)}
 
 
-def of_report(report: Report) -> dict[str, Any]:
+def from_report(report: Report) -> dict[str, Any]:
     """The loss and all metrics of an epoch."""
     return {
         "loss": _to_json(report.loss),
@@ -32,7 +32,7 @@ def of_report(report: Report) -> dict[str, Any]:
     }
 
 
-def event(trial: int, key: str, value: Any) -> Event | None:
+def to_event(trial: int, key: str, value: Any) -> Event | None:
     """The event that an attribute of a trial holds; None for an attribute that is none."""
     kind, _, fidelity = key.partition(":")
     if not isinstance(value, dict) or "n" not in value:

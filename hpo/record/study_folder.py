@@ -1,95 +1,27 @@
-"""A study is a folder (floor 3): its settings, its lock, its record, its checkpoints and its tables."""
+"""A study on disk: a folder with its settings, its record, its checkpoints and its tables."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import platform
 import shutil
-import subprocess
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from hpo import spacefile
-from hpo.errors import MachineError, Mistake, StudyError, nearest
-from hpo.folder import command, keep_out_of_git, let_into_git, write_text
-from hpo.history import History
-from hpo.ledger import Ledger, create_ledger, open_ledger
-from hpo.runners import _slots
+from hpo.errors import MachineError, StudyError, nearest
+from hpo.record import origin
+from hpo.record.files import CHECKPOINTS, LEDGER_FILE, STUDY_FILE, command, keep_out_of_git, let_into_git, write_text
+from hpo.record.history import History
+from hpo.record.ledger import Ledger, create_ledger, open_ledger
+from hpo.record.settings import Budget, Settings, data_folder
 from hpo.space import SearchSpace
-from hpo.trial import Scalar
-
-PACKAGES = ("hpo", "torch", "torchvision", "optuna", "ray", "hpbandster", "ConfigSpace", "numpy", "pandas")
-"""The packages whose versions are kept with a study."""
 
 
-@dataclass(frozen=True)
-class Budget:
-    """What a study may spend, over all its runs; None is no limit."""
-
-    trials: int | None = None
-    epochs: int | None = None
-    """Epochs of training, over all trials."""
-    seconds: float | None = None
-    """Wall time of the search."""
-
-    def __post_init__(self) -> None:
-        for name in ("trials", "epochs", "seconds"):
-            value = getattr(self, name)
-            if value is not None and value < 0:
-                raise Mistake(f"a budget of {value} {name}: at least 0 is allowed")
-
-    def or_default(self) -> Budget:
-        """This budget; 64 trials where nothing was said."""
-        return self if self != Budget() else Budget(trials=64)
-
-
-def data_folder(given: str | None = None) -> Path:
-    """The folder of the data sets and weights: as given, else $HPO_DATA, else ~/.cache/hpo."""
-    return Path(given or os.environ.get("HPO_DATA") or "~/.cache/hpo").expanduser()
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that says how a study is searched; `study.yaml` holds it."""
-
-    backend: str = "optuna"
-    options: Mapping[str, Scalar] = field(default_factory=dict)
-    """Options of the backend, such as `sampler: gp`."""
-    seed: int = 0
-    """Decides the backend's draws, and with the trial's number the seed of each trial."""
-    runner: str = "processes"
-    """A runner by name, or auto for the one that suits the space."""
-    devices: str = "auto"
-    """auto, cpu, or a list such as cuda:0,cuda:1."""
-    slots: int | None = None
-    """Trials at once on each device; None is what the runner holds right.
-
-    processes: one on a GPU, one a core on the CPU. fused: 64 and 16.
-    """
-    storage: str | None = None
-    """The URL of an Optuna storage; None is the journal in the study's folder."""
-    data: str | None = None
-    """The folder of the data sets; None is $HPO_DATA, else ~/.cache/hpo."""
-
-    def identity(self, space: SearchSpace) -> dict[str, Any]:
-        """What may not change while a study lives."""
-        return {
-            "space": space.digest(),
-            "backend": self.backend,
-            "options": dict(self.options),
-            "seed": self.seed,
-        }
-
-
-class Study:
-    """One study folder; `reopen` finds one that exists, `lock` keeps other processes out of it."""
+class StudyFolder:
+    """One study folder. `reopen` finds one that exists; `hpo.record.lock` keeps other processes out of it."""
 
     def __init__(
         self,
@@ -97,13 +29,17 @@ class Study:
         space: SearchSpace,
         settings: Settings,
         budget: Budget,
+        *,
+        trainable: str | None = None,
         made: Mapping[str, Any] | None = None,
     ) -> None:
+        """`trainable` is the digest of the trainable's source, None where the space names a regime."""
         self.folder = folder
         self.space = space
         self.settings = settings
         self.budget = budget
-        self.made = _made(settings) if made is None else made
+        self.trainable = trainable
+        self.made = origin.describe(settings) if made is None else made
         """When, where and with which versions the study was begun."""
 
     @property
@@ -114,19 +50,24 @@ class Study:
     @property
     def checkpoints(self) -> Path:
         """Where the runner keeps the checkpoints."""
-        return self.folder / "checkpoints"
+        return self.folder / CHECKPOINTS
 
     @property
     def data(self) -> Path:
         """The folder of the data sets."""
         return data_folder(self.settings.data)
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must not change as long as the study lives."""
+        return identity(self.space, self.settings, self.trainable)
+
     @classmethod
-    def reopen(cls, folder: Path) -> Study:
+    def reopen(cls, folder: Path) -> StudyFolder:
         """Read `study.yaml` of a study that exists; the plug-ins that it names need not be installed here."""
-        path = folder / "study.yaml"
+        path = folder / STUDY_FILE
         if not path.exists():
-            siblings = [p.parent.name for p in folder.parent.glob("*/study.yaml")] if folder.parent.is_dir() else []
+            siblings = [p.parent.name for p in folder.parent.glob(f"*/{STUDY_FILE}")] if folder.parent.is_dir() else []
             raise StudyError(f"no study {folder.name!r} in {folder.parent}{nearest(folder.name, siblings)}")
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -134,48 +75,49 @@ class Study:
             budget = Budget(**content["budget"])
             space = spacefile.parse(content["space"], source=str(path), installed=False)
             made = dict(content["made"])
+            trainable = content.get("trainable")
         except (OSError, UnicodeDecodeError) as error:
             raise MachineError(f"{path}: cannot be read: {error}") from None
         except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise StudyError(f"{path}: is damaged, or was written by another version: {error}") from None
-        return cls(folder, space, settings, budget, made)
+        return cls(folder, space, settings, budget, trainable=trainable, made=made)
 
     def save(self) -> None:
-        """Write `study.yaml`: the resolved space, the settings, and where and when it was made."""
+        """Write `study.yaml`: the resolved space, the settings, and where and when the study was begun."""
         content = {
             "study": self.name,
             "space": self.space.to_dict(),
             "digest": self.space.digest(),
+            **({"trainable": self.trainable} if self.trainable is not None else {}),
             "settings": {**asdict(self.settings), "options": dict(self.settings.options)},
             "budget": asdict(self.budget),
             "made": dict(self.made),
         }
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-        write_text(self.folder / "study.yaml", text)
+        write_text(self.folder / STUDY_FILE, text)
 
     def begin(self) -> Ledger:
-        """Begin the record, and write `study.yaml`; what an earlier study left in the folder is swept away."""
+        """Begin the record, and write `study.yaml`. Checkpoints of an earlier study in this folder are deleted."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
-        ledger = create_ledger(self._where, self.name, self.space, self.settings.identity(self.space))
+        ledger = create_ledger(self._where, self.name, self.space, self.identity)
         keep_out_of_git(self.folder)
         self.save()
         return ledger
 
     def discard_unless_reported(self) -> None:
-        """Sweep the study away where nothing was trained yet; one in a storage stays, to be resumed."""
+        """Delete the study if no epoch is on record; one in another storage stays, to be resumed."""
         if self.settings.storage is None and self.history()[0].n_epochs == 0:
             shutil.rmtree(self.checkpoints, ignore_errors=True)
             let_into_git(self.folder)
-            for name in ("study.yaml", "ledger.log", "trials.csv", "best.csv"):
+            for name in (STUDY_FILE, LEDGER_FILE, "trials.csv", "best.csv"):
                 (self.folder / name).unlink(missing_ok=True)
 
     def ledger(self, *, write: bool) -> Ledger:
-        """Open the record; refuse one that was begun with another space, backend or seed."""
+        """Open the record; a StudyError where it was begun with another space, backend or seed."""
         if write:
             keep_out_of_git(self.folder)
-        identity = self.settings.identity(self.space)
         ledger = open_ledger(self._where, self.name, self.space, write=write)
-        changed = [key for key, value in identity.items() if ledger.origin.get(key) != value]
+        changed = [key for key, value in self.identity.items() if ledger.origin.get(key) != value]
         if changed:
             ledger.close()
             raise StudyError(
@@ -194,24 +136,36 @@ class Study:
 
     @property
     def _where(self) -> Path | str:
-        return self.settings.storage or self.folder / "ledger.log"
+        return self.settings.storage or self.folder / LEDGER_FILE
 
 
-def changed(folder: Path, space: SearchSpace, settings: Settings) -> list[str] | None:
-    """What the study in a folder was begun with that is now another; None where there is no study."""
-    if not (folder / "study.yaml").exists():
+def identity(space: SearchSpace, settings: Settings, trainable: str | None = None) -> dict[str, Any]:
+    """What makes two searches the same one."""
+    return {
+        "space": space.digest(),
+        "backend": settings.backend,
+        "options": dict(settings.options),
+        "seed": settings.seed,
+        **({"trainable": trainable} if trainable is not None else {}),
+    }
+
+
+def changed(folder: Path, space: SearchSpace, settings: Settings, trainable: str | None = None) -> list[str] | None:
+    """What differs from the study in a folder; None where there is no study."""
+    if not (folder / STUDY_FILE).exists():
         return None
-    old = Study.reopen(folder)
-    before, after = old.settings.identity(old.space), settings.identity(space)
-    return [key for key in after if before[key] != after[key]]
+    before, after = StudyFolder.reopen(folder).identity, identity(space, settings, trainable)
+    return [key for key in {**before, **after} if before.get(key) != after.get(key)]
 
 
-def check_absent(folder: Path, space: SearchSpace, settings: Settings) -> None:
+def check_absent(folder: Path, space: SearchSpace, settings: Settings, trainable: str | None = None) -> None:
     """Raise a StudyError if a study has this folder already, saying whether it is the same search."""
-    differing = changed(folder, space, settings)
+    differing = changed(folder, space, settings, trainable)
     if differing is None:
         return
     name = folder.name
+    if differing == ["trainable"]:
+        raise changed_trainable(folder)
     if differing:
         raise StudyError(
             f"study {name!r} exists in {folder.parent}, with another {', '.join(differing)}: "
@@ -223,24 +177,10 @@ def check_absent(folder: Path, space: SearchSpace, settings: Settings) -> None:
     )
 
 
-def _made(settings: Settings) -> dict[str, Any]:
-    versions = {}
-    for package in PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):
-            versions[package] = version(package)
-    made: dict[str, Any] = {"at": datetime.now(tz=UTC).isoformat(timespec="seconds"), "commit": _commit()}
-    made |= {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
-    slots = [slot.name for slot in _slots.plan(settings.devices, settings.slots)]
-    made |= {"cores": _slots.n_cores(), "slots": slots, "versions": versions}
-    return made
-
-
-def _commit() -> str | None:
-    """The commit of the git checkout that the command was typed in."""
-    try:
-        answer = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() or None
+def changed_trainable(folder: Path) -> StudyError:
+    """The error for a study whose trainable has other code now; it names a study that does not exist yet."""
+    free = next(name for n in range(2, 10_000) if not (folder.parent / (name := f"{folder.name}-{n}")).exists())
+    return StudyError(
+        f"study {folder.name!r} in {folder.parent} was begun with other code of its trainable: "
+        f"search under another name, as study={free!r}, or bring the old code back"
+    )

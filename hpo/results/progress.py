@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
 from collections.abc import Callable
@@ -15,13 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo import cache
-from hpo.history import Event, History, State, Trial, configuration
-from hpo.ledger import Ledger
-from hpo.study import Budget
+from hpo.record import Budget, Event, History, Ledger, State, Trial, configuration
 from hpo.trial import Crash, Report
 
 if TYPE_CHECKING:
-    from trainables.underway import Underway
+    from trainables.store.progress import RunningComputation
 
 REDRAW_SECONDS = 0.25
 BAR_WIDTH = 24
@@ -92,6 +91,12 @@ class Screen:
             left, at = time_left(ledger, self._budget), now
             self._clock = lambda: (ledger.elapsed, left and max(0.0, left - (time.monotonic() - at)))
 
+    def text(self, width: int) -> str:
+        """What the screen shows now, as plain text of lines of `width` characters."""
+        console = Console(width=width, record=True, file=io.StringIO(), color_system=None)
+        console.print(self._render())
+        return console.export_text()
+
     def _render(self) -> Group:
         table = Table(box=None, pad_edge=False, expand=True)
         for name, width in (("trial", 5), ("epoch", 7), ("last loss", 9), ("best", 7)):
@@ -102,10 +107,10 @@ class Screen:
         elapsed, left = self._clock()
         clock = f"time     {duration(elapsed)}" + (f", about {duration(left)} left" if left is not None else "")
         lines = (Text(line, no_wrap=True, overflow="ellipsis") for line in (*self._summary, clock))
-        return Group(table, *map(_bar, cache.under_way()), *lines)
+        return Group(table, *map(_bar, cache.in_progress()), *lines)
 
 
-def _bar(each: Underway) -> Table:
+def _bar(each: RunningComputation) -> Table:
     """A line on what is prepared: a bar, the share that is done, and the time left."""
     line = Table.grid(padding=(0, 1))
     left = "" if each.left is None else f", about {duration(each.left)} left"

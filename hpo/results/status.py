@@ -1,24 +1,18 @@
-"""What a study says of itself in a few lines of text (floor 4): its progress, its tables, its tests."""
+"""What a study says of itself in a few lines: its progress, its failures, its test results."""
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from hpo import export
-from hpo.folder import command, is_locked
-from hpo.history import History, configuration
-from hpo.study import Study
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
+from hpo.heldout.evaluations import Evaluations, Spread
+from hpo.record import History, StudyFolder, command, configuration, is_locked
+from hpo.results import tables
 
 
 def lines(folder: Path) -> list[str]:
     """How far a study is: who searches it, its trials by state, what it spent, its best."""
-    study = Study.reopen(folder)
+    study = StudyFolder.reopen(folder)
     ledger = study.ledger(write=False)
     try:
         history, finished, elapsed = ledger.history, ledger.finished, ledger.recorded
@@ -26,7 +20,7 @@ def lines(folder: Path) -> list[str]:
         ledger.close()
     searching = is_locked(folder)
     closed = finished is not None
-    states = Counter(export.state(trial, closed=closed, searching=searching).value for trial in history.trials.values())
+    states = Counter(tables.state(trial, closed=closed, searching=searching).value for trial in history.trials.values())
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none yet"
     text = [
         f"study    {study.name}: {_phase(folder, finished, searching=searching)}",
@@ -64,44 +58,23 @@ def _phase(folder: Path, finished: str | None, *, searching: bool) -> str:
     return f"finished, {finished}" if finished else f"cut short; `{command('resume', folder)}` goes on"
 
 
-def test_lines(content: dict[str, Any]) -> list[str]:
+def test_lines(evaluations: Evaluations) -> list[str]:
     """The results of `hpo test`: test beside validation, mean and spread over seeds, and the count of looks."""
     text = []
-    for result in content["results"]:
-        n_seeds = len(result["seeds"])
-        n_epochs = result["stopping_epoch"]
+    for tested in evaluations.trials:
+        n_seeds, n_epochs = len(tested.seeds), tested.stopping_epoch
         trained = f"{n_epochs} epoch{'s' * (n_epochs > 1)}"
-        how = f"{n_seeds} seed{'s' * (n_seeds > 1)}, {result['protocol']}, {trained}"
+        how = f"{n_seeds} seed{'s' * (n_seeds > 1)}, {tested.protocol}, {trained}"
         text.append(
-            f"trial {result['trial']}: test accuracy {_spread(result['test_accuracy'])}, "
-            f"validation accuracy {_spread(result['val_accuracy'])} ({how})"
+            f"trial {tested.trial}: test accuracy {_shown(tested.test_accuracy)}, "
+            f"validation accuracy {_shown(tested.val_accuracy)} ({how})"
         )
-    n_looks = content["looks"]
+    n_looks = evaluations.n_looks
     text.append(f"The held-out data of this study has been looked at {n_looks} time{'s' * (n_looks != 1)}.")
     return text
 
 
-def table_text(frame: DataFrame, hyperparameters: list[str], width: int | None = None) -> str:
-    """A table for a terminal of `width` columns; None is as wide as it gets.
-
-    Where it does not fit, each trial has a line of results and its configuration on lines below.
-    """
-    if frame.empty:
-        return "no trial has a finite loss"
-    shown = export.short(frame).map(export.cell)
-    text = str(shown.to_string(index=False))
-    if width is None or max(map(len, text.splitlines())) <= width:
-        return text
-    results = [name for name in shown if name not in hyperparameters and name not in ("train_accuracy", "epochs")]
-    header, *rows = str(shown[results].to_string(index=False)).splitlines()
-    lines = [header]
-    for row, (_, values) in zip(rows, shown[hyperparameters].iterrows(), strict=True):
-        config = ", ".join(f"{name}={value}" for name, value in values.items() if value)
-        lines += [row, *textwrap.wrap(config, width, initial_indent="      ", subsequent_indent="      ")]
-    return "\n".join(lines)
-
-
-def _spread(spread: dict[str, Any]) -> str:
-    if spread["mean"] is None:
+def _shown(spread: Spread) -> str:
+    if not spread.is_finite:
         return "not finite"
-    return f"{spread['mean']:.4f}" + (f" ± {spread['std']:.4f}" if spread["std"] is not None else "")
+    return f"{spread.mean:.4f}" + (f" ± {spread.std:.4f}" if spread.std is not None else "")

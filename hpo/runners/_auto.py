@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from hpo import plugins
-from hpo.declarations import has_head_alone, has_linear_head, trains
+from hpo.plugins.declarations import has_head_alone, has_linear_head, trains
 from hpo.space import SearchSpace
 
 AUTO = "auto"
 """The name that stands for the runner that suits."""
 
 
-def chosen(space: SearchSpace) -> str:
+def runner_for(space: SearchSpace) -> str:
     """fused where each trial trains a head alone, on images as they are; else processes.
 
     UnknownName where the task names a regime or model that there is none of.

@@ -7,11 +7,11 @@ from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hpo.course import Course
 from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners._runner import crash
+from hpo.training.trial_run import TrialRun
+from hpo.training.worker import Worker
 from hpo.trial import Crash, Report, Suggestion
-from hpo.worker import Worker
 
 if TYPE_CHECKING:
     from trainables.fused import Group
@@ -28,7 +28,7 @@ class _Member:
     suggestion: Suggestion
     after: int
     """The last epoch that was handed on."""
-    course: Course
+    course: TrialRun
     reports: list[Report]
     """Of epochs that are trained, but were not handed on."""
     key: Hashable | None
@@ -39,7 +39,7 @@ class _Member:
         return self.suggestion.trial
 
 
-class Team:
+class FusedWorker:
     """Trains trials in rounds. A MachineError and a TaskError are raised: they are no fault of a trial's."""
 
     def __init__(self, worker: Worker) -> None:

@@ -10,9 +10,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import connection, resource_tracker
+from types import ModuleType
 from typing import Any
 
-from hpo.runners._slots import Slot
+from hpo.devices import Slot
 
 
 class Process:
@@ -49,7 +50,7 @@ class Process:
         self.pipe, theirs = context.Pipe()
         arguments = (self._serve, theirs, *self._arguments, self._slot)
         self._process = context.Process(target=_live, args=arguments, daemon=True)
-        with _inherited(self._slot.environment):
+        with _inherited(self._slot.environment), _without_main():
             self._process.start()
         theirs.close()
 
@@ -90,6 +91,21 @@ def _inherited(environment: dict[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """A process started inside does not run the user's script again.
+
+    By default multiprocessing does, so that functions of the script can be found; a script without
+    `if __name__ == "__main__"` would then search again in each worker. Here own code travels by value (`Job`).
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _end_with_parent() -> None:

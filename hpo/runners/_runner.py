@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from hpo.checkpoints import conclude, discard
+from hpo.training.checkpoints import conclude, discard
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from hpo.builder import Job
-from hpo.checkpoints import recover
+from hpo.devices import main_device
 from hpo.errors import HpoError, MachineError, TaskError
-from hpo.runners import _slots
 from hpo.runners._runner import crash, goes_on, tidy
+from hpo.training.builder import Job
+from hpo.training.checkpoints import recover
+from hpo.training.worker import Worker
 from hpo.trial import Crash, Decision, Report, Suggestion
-from hpo.worker import Worker
 
 
 def build(job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | None = None) -> Inline:
     """A runner with one slot, whatever `slots` says, on the first of `devices`."""
     del slots
     recover(checkpoints)
-    return Inline(Worker(job, checkpoints, _slots.here(devices)), checkpoints, job.space.fidelity.high)
+    return Inline(Worker(job, checkpoints, main_device(devices)), checkpoints, job.space.fidelity.high)
 
 
 class Inline:

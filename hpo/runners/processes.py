@@ -12,15 +12,14 @@ from dataclasses import dataclass, field
 from multiprocessing import connection
 from pathlib import Path
 
-from hpo.builder import Job
-from hpo.checkpoints import recover
+from hpo.devices import Slot, plan_slots
 from hpo.errors import HpoError, MachineError, TaskError
-from hpo.runners import _slots
 from hpo.runners._process import Process, end
 from hpo.runners._runner import crash, goes_on, tidy
-from hpo.runners._slots import Slot
+from hpo.training.builder import Job
+from hpo.training.checkpoints import recover
+from hpo.training.worker import Worker
 from hpo.trial import Crash, Decision, Report, Suggestion
-from hpo.worker import Worker
 
 MAX_DEATHS = 2
 """Deaths of a trial's workers, without a new epoch between them, that make it a crash."""
@@ -28,12 +27,13 @@ MAX_DEATHS = 2
 
 def build(job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | None = None) -> Processes:
     """A runner with a slot for each of `devices`; its worker starts with the first trial on it."""
+    job.check_can_be_sent()
     recover(checkpoints)
-    return Processes(job, checkpoints, _slots.plan(devices, slots))
+    return Processes(job, checkpoints, plan_slots(devices, slots))
 
 
 @dataclass
-class _Seat:
+class _WorkerState:
     """A slot, the process that works on it, and the trial that it trains."""
 
     process: Process
@@ -52,81 +52,85 @@ class Processes:
     job: Job
     checkpoints: Path
     slots: list[Slot]
-    _seats: list[_Seat] = field(default_factory=list)
+    _workers: list[_WorkerState] = field(default_factory=list)
     """The slots that have been used so far, in the order of `slots`."""
 
     def free(self) -> int:
-        return len(self.slots) - sum(seat.suggestion is not None for seat in self._seats)
+        return len(self.slots) - sum(worker.suggestion is not None for worker in self._workers)
 
     def start(self, suggestion: Suggestion, *, after: int) -> None:
-        seat = next((seat for seat in self._seats if seat.suggestion is None), None)
-        if seat is None:
-            slot = self.slots[len(self._seats)]
-            seat = _Seat(Process(serve, (self.job, self.checkpoints), slot))
-            self._seats.append(seat)
-        elif not seat.process.is_alive:  # it died idle, which is no fault of this trial's
-            seat.process.replace()
-        seat.suggestion, seat.event, seat.after, seat.deaths = suggestion, None, after, 0
-        self._send(seat, (suggestion, after))
+        worker = next((worker for worker in self._workers if worker.suggestion is None), None)
+        if worker is None:
+            slot = self.slots[len(self._workers)]
+            worker = _WorkerState(Process(serve, (self.job, self.checkpoints), slot))
+            self._workers.append(worker)
+        elif not worker.process.is_alive:  # it died idle, which is no fault of this trial's
+            worker.process.replace()
+        worker.suggestion, worker.event, worker.after, worker.deaths = suggestion, None, after, 0
+        self._send(worker, (suggestion, after))
 
     def events(self) -> Iterable[Report | Crash]:
-        busy = {seat.process.pipe: seat for seat in self._seats if seat.suggestion is not None}
+        busy = {worker.process.pipe: worker for worker in self._workers if worker.suggestion is not None}
         if not busy:
             raise HpoError("no trial is running, so nothing can happen")
         events: list[Report | Crash] = []
         while not events:
             for pipe in connection.wait(busy):
-                seat = busy[pipe]  # type: ignore[index]
-                event = self._receive(seat)
+                worker = busy[pipe]  # type: ignore[index]
+                event = self._receive(worker)
                 if event is not None:
                     events.append(event)
-            busy = {seat.process.pipe: seat for seat in self._seats if seat.suggestion is not None}
+            busy = {worker.process.pipe: worker for worker in self._workers if worker.suggestion is not None}
         return events
 
     def settle(self, trial: int, decision: Decision) -> None:
-        seat = next((seat for seat in self._seats if seat.suggestion and seat.suggestion.trial == trial), None)
-        if seat is None or seat.suggestion is None:
+        worker = next(
+            (worker for worker in self._workers if worker.suggestion and worker.suggestion.trial == trial), None
+        )
+        if worker is None or worker.suggestion is None:
             tidy(self.checkpoints, self.job.space.fidelity.high, trial, None, decision)
             return
-        on = goes_on(seat.suggestion, seat.event, decision)
+        on = goes_on(worker.suggestion, worker.event, decision)
         if not on:
-            tidy(self.checkpoints, self.job.space.fidelity.high, trial, seat.event, decision)
-            seat.suggestion = None
-        if isinstance(seat.event, Report):
-            self._send(seat, on)
+            tidy(self.checkpoints, self.job.space.fidelity.high, trial, worker.event, decision)
+            worker.suggestion = None
+        if isinstance(worker.event, Report):
+            self._send(worker, on)
 
     def close(self) -> None:
-        end([seat.process for seat in self._seats])
-        self._seats = []
+        end([worker.process for worker in self._workers])
+        self._workers = []
 
-    def _send(self, seat: _Seat, message: object) -> None:
+    def _send(self, worker: _WorkerState, message: object) -> None:
         try:
-            seat.process.pipe.send(message)
+            worker.process.pipe.send(message)
         except (BrokenPipeError, ConnectionResetError):
-            if seat.suggestion is None:
-                seat.process.replace()
+            if worker.suggestion is None:
+                worker.process.replace()
             # else the death of the worker is found by `events`, which starts the trial again
 
-    def _receive(self, seat: _Seat) -> Report | Crash | None:
-        """The next event of a seat; None if its worker died and its trial was started again."""
-        assert seat.suggestion is not None
+    def _receive(self, worker: _WorkerState) -> Report | Crash | None:
+        """The next event of a worker; None if its worker died and its trial was started again."""
+        assert worker.suggestion is not None
         try:
-            event: Report | Crash | MachineError | TaskError = seat.process.pipe.recv()
+            event: Report | Crash | MachineError | TaskError = worker.process.pipe.recv()
         except (EOFError, ConnectionResetError):
-            seat.deaths += 1
-            status = seat.process.replace()
-            if seat.deaths < MAX_DEATHS:
-                self._send(seat, (seat.suggestion, seat.after))
+            worker.deaths += 1
+            status = worker.process.replace()
+            if worker.deaths < MAX_DEATHS:
+                self._send(worker, (worker.suggestion, worker.after))
                 return None
-            error = f"its worker died {seat.deaths} times after epoch {seat.after}, at last with exit status {status}"
-            event = Crash(seat.suggestion.trial, "WorkerDied", error)
+            error = (
+                f"its worker died {worker.deaths} times after epoch {worker.after}, at last with exit status {status}"
+            )
+            event = Crash(worker.suggestion.trial, "WorkerDied", error)
         if isinstance(event, MachineError | TaskError):
             raise event
         if isinstance(event, Report):
-            seat.after, seat.deaths = event.fidelity, 0
+            worker.after, worker.deaths = event.fidelity, 0
         elif event.kind != "WorkerDied" and "CUDA error" in event.error:
-            seat.process.replace()  # the device context of that process is lost
-        seat.event = event
+            worker.process.replace()  # the device context of that process is lost
+        worker.event = event
         return event
 
 

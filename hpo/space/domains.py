@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hpo.errors import SpaceError
-from hpo.rules import When, choices_problems, demand, range_problems
+from hpo.space.rules import When, choices_problems, demand, range_problems
+from hpo.space.values import holds, is_number
 from hpo.trial import Scalar
-from hpo.values import holds, is_number
 
 __all__ = ["Categorical", "Domain", "Float", "Int", "When", "domain_to_dict", "holds", "is_number"]
 

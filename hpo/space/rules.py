@@ -1,8 +1,8 @@
 """The rules of a search space (floor 2), on plain values: each finds all that is wrong, none raises.
 
 A rule yields a Problem for everything it finds: the keys that lead to it, and a sentence that says
-what the value is and what is allowed. `hpo/domains.py` and `hpo/space.py` raise the problems of one
-value (`demand`); `hpo/spacefile.py` collects those of a whole file, each with its line.
+what the value is and what is allowed. `hpo/space/domains.py` and `hpo/space/search_space.py` raise the problems of one
+value (`demand`); `hpo/spacefile/reader.py` collects those of a whole file, each with its line.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from hpo.errors import SpaceError, nearest
+from hpo.space.values import count_problem, holds, identity, is_number, number_problem, scalar_problem, shown
 from hpo.trial import Scalar
-from hpo.values import count_problem, holds, identity, is_number, number_problem, scalar_problem, shown
 
 When = Mapping[str, Sequence[Scalar]]
 """The conditions of a domain: it is active where each named parent holds one of these values."""

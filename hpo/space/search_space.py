@@ -1,7 +1,7 @@
 """The search space (floor 2): its domains, what is fixed, its task and its fidelity, as frozen values.
 
-Every rule (`hpo/rules.py`) is checked where the value is made, so a space from YAML, from a dictionary
-and from Python code obey the same ones. `hpo/spacefile.py` reads YAML into these types.
+Every rule (`hpo/space/rules.py`) is checked where the value is made, so a space from YAML, from a dictionary
+and from Python code obey the same ones. `hpo/spacefile/reader.py` reads YAML into these types.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hpo import rules
-from hpo.domains import Categorical, Domain, Float, Int, domain_to_dict, holds
 from hpo.errors import nearest
-from hpo.rules import OBJECTIVES, Problem, demand
+from hpo.space import rules
+from hpo.space.domains import Categorical, Domain, Float, Int, domain_to_dict, holds
+from hpo.space.rules import OBJECTIVES, Problem, demand
+from hpo.space.values import shown
 from hpo.trial import Config, Scalar
-from hpo.values import shown
 
 __all__ = [
     "OBJECTIVES",
     "Categorical",
-    "Data",
+    "DatasetSpec",
     "Domain",
     "Fidelity",
     "Float",
@@ -86,7 +86,7 @@ class Validation:
 
 
 @dataclass(frozen=True)
-class Data:
+class DatasetSpec:
     """A data set: the name of a plug-in, or `package.module` of the user's own, and the options of its file."""
 
     name: str
@@ -117,17 +117,17 @@ class Task:
     """None where it is searched (a domain `model`), or where the regime needs none."""
     weights: str = "none"
     """none | imagenet | a path to a state dict."""
-    dataset: Data | None = None
+    dataset: DatasetSpec | None = None
     """None where the regime brings its own data; a name stands for a data set without options."""
     validation: Validation = field(default_factory=Validation)
-    pretraining: Data | None = None
+    pretraining: DatasetSpec | None = None
     """Another data set, for a regime that trains on it first."""
 
     def __post_init__(self) -> None:
         demand(rules.task_problems(vars(self)))
         for key in DATA_KEYS:
             if isinstance(value := getattr(self, key), str):
-                object.__setattr__(self, key, Data(value))
+                object.__setattr__(self, key, DatasetSpec(value))
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hpo import yamltext
 from hpo.errors import SpaceFileError, nearest
-from hpo.rules import Problem
-from hpo.values import shown
-from hpo.yamltext import Keys
+from hpo.space.rules import Problem
+from hpo.space.values import shown
+from hpo.spacefile import yaml_text
+from hpo.spacefile.yaml_text import Keys
 
 
 class Place(NamedTuple):
@@ -111,7 +111,7 @@ class Document:
                     target[key] = {}
                     self._places.setdefault(keys[: n + 1], place)
                 target = target[key]
-        parsed = yamltext.parse(written)
+        parsed = yaml_text.parse(written)
         for _, within, mistake in parsed.mistakes:
             self.note(keys + within, mistake, place)
         if parsed.mistakes:
@@ -124,7 +124,7 @@ class Document:
 def load(path: Path, overrides: Sequence[str] = ()) -> Document:
     """The document of a YAML file, with its overrides; SpaceFileError where it holds no mapping at all."""
     document = Document(None, str(path))
-    parsed = yamltext.parse(_text(path))
+    parsed = yaml_text.parse(_text(path))
     for line, keys, mistake in parsed.mistakes:
         document.note(keys, mistake, Place(line, f"{path}:{line}"))
     for keys, line in parsed.lines.items():

@@ -1,6 +1,6 @@
 """Space files (floor 2): read one into a SearchSpace, or name every mistake in it at once, each with its line.
 
-A space file is YAML (`hpo/yamltext.py` says which scalars are numbers). A range is one of real
+A space file is YAML (`hpo/spacefile/yaml_text.py` says which scalars are numbers). A range is one of real
 numbers, however its ends are written, unless `type: int` stands beside them. A list under
 `task.regime` or `task.model` makes it a hyperparameter of that name, placed first; so does a list
 of one name.
@@ -13,14 +13,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from hpo import plugins, references, rules
-from hpo.document import Document, load
-from hpo.domains import Categorical, Domain, Float, Int
+from hpo import plugins
 from hpo.errors import Mistake, nearest
-from hpo.rules import OBJECTIVES, Problem
-from hpo.space import DATA_KEYS, TASK_DOMAINS, Data, Fidelity, SearchSpace, Task, Validation
-from hpo.values import shown
-from hpo.yamltext import Keys
+from hpo.space import DATA_KEYS, TASK_DOMAINS, DatasetSpec, Fidelity, SearchSpace, Task, Validation, rules
+from hpo.space.domains import Categorical, Domain, Float, Int
+from hpo.space.rules import OBJECTIVES, Problem
+from hpo.space.values import shown
+from hpo.spacefile import references
+from hpo.spacefile.document import Document, load
+from hpo.spacefile.yaml_text import Keys
 
 SECTIONS = ("name", "reference", "task", "space", "fixed", "fidelity", "objective")
 TASK_KEYS = ("regime", "model", "weights", "dataset", "pretraining", "validation")
@@ -94,7 +95,7 @@ def _parse(document: Document, name: str, *, installed: bool) -> SearchSpace:
     fidelity = _fidelity(document, content.get("fidelity"))
     objective = content.get("objective", OBJECTIVES[0])
     document.note_all((), rules.space_problems(domains, fixed, objective))
-    constants = fixed | {key: value.name if isinstance(value, Data) else value for key, value in task.items()}
+    constants = fixed | {key: value.name if isinstance(value, DatasetSpec) else value for key, value in task.items()}
     document.note_all((), _condition_problems(content.get("space"), domains, constants))
     if installed:
         document.note_all((), plugins.problems(task, domains, fixed))
@@ -121,7 +122,7 @@ def _task(document: Document, content: Any) -> tuple[dict[str, Any], Domains]:
     return fields, searched
 
 
-def _data(document: Document, key: str, content: Any) -> Data | None:
+def _data(document: Document, key: str, content: Any) -> DatasetSpec | None:
     """A data set: its name, or a mapping of `name`, the options of its file, and `groups`; None if it is broken."""
     if not isinstance(content, str | Mapping):
         document.note(("task", key), f"must be a name, or hold the key `name` beside options; is {shown(content)}")
@@ -131,7 +132,7 @@ def _data(document: Document, key: str, content: Any) -> Data | None:
     groups: Any = {} if fields.get("groups") is None else fields["groups"]
     fields.pop("groups", None)
     problems = rules.data_problems({"name": name, "options": fields, "groups": groups})
-    return Data(name, fields, groups) if document.note_all(("task", key), problems) else None
+    return DatasetSpec(name, fields, groups) if document.note_all(("task", key), problems) else None
 
 
 def _validation(document: Document, content: Any) -> Validation | None:

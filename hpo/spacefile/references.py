@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import UnknownName
-from hpo.rules import METRICS, TAKEN
+from hpo.space.rules import METRICS, TAKEN
+from hpo.space.values import is_number
 from hpo.trial import Scalar
-from hpo.values import is_number
 
 if TYPE_CHECKING:
     from pandas import DataFrame

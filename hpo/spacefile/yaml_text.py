@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
+from hpo.space.values import shown
 from hpo.trial import Scalar
-from hpo.values import shown
 
 Keys = tuple[str, ...]
 """The keys that lead to a value."""

@@ -1,6 +1,6 @@
 """The checkpoints of a study (floor 2): where those of a trial stand, and how they are kept, found and cleared away.
 
-With the worker and the builder, this is the door between the two houses: `trainables/checkpoints.py` reads and
+With the worker and the builder, this is the door between the two houses: `trainables/training/checkpoints.py` reads and
 writes the files.
 """
 
@@ -25,7 +25,7 @@ class Checkpoints:
 
     def read(self, trial: int) -> dict[str, Any] | None:
         """The content of a trial's last checkpoint; None where it is lost or damaged."""
-        from trainables import checkpoints
+        from trainables.training import checkpoints
 
         path = checkpoint(self._folder, trial)
         with _disk_faults(path):
@@ -36,7 +36,7 @@ class Checkpoints:
 
     def write(self, trial: int, content: dict[str, Any]) -> None:
         """Put a checkpoint in place of the trial's last."""
-        from trainables import checkpoints
+        from trainables.training import checkpoints
 
         path = checkpoint(self._folder, trial)
         with _disk_faults(path):
@@ -45,7 +45,7 @@ class Checkpoints:
 
     def keep_best(self, trial: int) -> None:
         """Keep the trial's last checkpoint as that of its best epoch, too."""
-        from trainables import checkpoints
+        from trainables.training import checkpoints
 
         path = checkpoint(self._folder, trial)
         with _disk_faults(path):
@@ -53,7 +53,7 @@ class Checkpoints:
 
     def _prove(self, path: Path) -> None:
         """Read the first checkpoint back: one that cannot be read would cost every epoch when it is needed."""
-        from trainables import checkpoints
+        from trainables.training import checkpoints
 
         if not self._proven:
             try:
@@ -77,25 +77,25 @@ def best_checkpoint(folder: Path, trial: int) -> Path:
 
 def recover(folder: Path) -> None:
     """Mend what workers that were killed while they wrote a checkpoint left behind."""
-    from trainables import replacing
+    from trainables.store import atomic
 
     for temporary in folder.glob(".*.tmp"):
-        replacing.recover(folder / temporary.name[1 : -len(".tmp")])
+        atomic.recover(folder / temporary.name[1 : -len(".tmp")])
 
 
 def discard(folder: Path, trial: int) -> None:
     """Delete all checkpoints of a trial that will never be continued."""
-    from trainables import replacing
+    from trainables.store import atomic
 
-    replacing.remove(checkpoint(folder, trial))
-    replacing.remove(best_checkpoint(folder, trial))
+    atomic.remove(checkpoint(folder, trial))
+    atomic.remove(best_checkpoint(folder, trial))
 
 
 def conclude(folder: Path, trial: int) -> None:
     """Keep of a trial that has ended only its best epoch."""
-    from trainables import replacing
+    from trainables.store import atomic
 
-    replacing.remove(checkpoint(folder, trial))
+    atomic.remove(checkpoint(folder, trial))
 
 
 @contextlib.contextmanager

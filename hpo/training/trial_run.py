@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from hpo.checkpoints import Checkpoints
-from hpo.errors import HpoError
+from hpo.errors import HpoError, TaskError
 from hpo.space import SearchSpace
+from hpo.training.checkpoints import Checkpoints
 from hpo.trial import Config, Report, Suggestion
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ HYPERPARAMETERS = {
 }
 
 
-class Course:
+class TrialRun:
     """A trial in training, at the epoch where its checkpoint is: take the metrics of one epoch after another.
 
     Whoever drives it steps `trainable` and hands on what the step returned; the report comes back with the
@@ -139,6 +139,10 @@ class _Progress:
 
     def add(self, step: Mapping[str, float], name: str, patience: Patience, seconds: float, device: str) -> None:
         """Add the report of an epoch, whose objective is called `name`."""
+        if not isinstance(step, Mapping):
+            raise TaskError(
+                f"step() of the trainable returned {step!r}; it must return metrics, as {{'val_loss': 0.5}}"
+            )
         metrics = {key: float(value) for key, value in step.items()}
         loss, best = objective(name, metrics), self.loss
         if metrics.get("phases_left") != self.phase:
@@ -194,10 +198,14 @@ def patience(settings: Config) -> Patience:
 
 
 def objective(name: str, metrics: dict[str, float]) -> float:
-    """The value to minimise; val_error is added to the metrics. HpoError where the trainable lacks it."""
+    """The value to minimise; val_error is added to the metrics. A TaskError where the trainable does not return it."""
     if name == "val_error" and "val_accuracy" in metrics:
         metrics["val_error"] = 1 - metrics["val_accuracy"]
     if name not in metrics:
         needed = "val_accuracy" if name == "val_error" else name
-        raise HpoError(f"step() of the trainable returned no {needed!r}, but {', '.join(metrics) or 'nothing'}")
+        remedy = (
+            "; or search with `objective: val_error`, which is 1 - val_accuracy" if "val_accuracy" in metrics else ""
+        )
+        given = ", ".join(metrics) or "no metric"
+        raise TaskError(f"the trainable returned no {needed!r}, but {given}; the search minimises {name}{remedy}")
     return metrics[name]

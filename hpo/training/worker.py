@@ -11,15 +11,15 @@ from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.builder import Builder, Job, trial_seed
-from hpo.checkpoints import Checkpoints
-from hpo.course import Course
+from hpo.training.builder import Builder, Job, trial_seed
+from hpo.training.checkpoints import Checkpoints
+from hpo.training.trial_run import TrialRun
 from hpo.trial import Report, Suggestion
 
 if TYPE_CHECKING:
     from trainables.fused import Group
 
-READS_ALSO = ("hpo.course", "trainables.preparation")
+READS_ALSO = ("hpo.training.trial_run", "trainables.data.preprocessing")
 """Where the hyperparameters are declared that a trial of any regime has."""
 
 
@@ -47,13 +47,13 @@ class Worker:
                 yield report
         course.check(after)
 
-    def begin(self, suggestion: Suggestion) -> Course:
+    def begin(self, suggestion: Suggestion) -> TrialRun:
         """A trial, built and set to where its checkpoint is; errors as of `Builder.build`."""
         settings = {**self._job.space.fixed, **suggestion.config}
         trainable = self._builder.build(settings, trial_seed(self._job.seed, suggestion.trial))
-        return Course(self._job.space, suggestion, trainable, self._checkpoints, self._place)
+        return TrialRun(self._job.space, suggestion, trainable, self._checkpoints, self._place)
 
-    def key(self, course: Course) -> Hashable | None:
+    def key(self, course: TrialRun) -> Hashable | None:
         """Equal for trials that one group can step; None for one that must be stepped alone."""
         from trainables import fused
 

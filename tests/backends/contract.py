@@ -24,7 +24,7 @@ from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace
 from hpo.trial import Decision, Scalar, Suggestion
 from tests.backends.fates import MIXED, Fate, fates
 from tests.backends.simulation import Play, play, replay
-from tests.spaces import spaces
+from tests.space.spaces import spaces
 
 Build = Callable[[SearchSpace, int], Backend]
 """The backend under test, by space and seed."""

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
 
-from hpo.cli import app
+from hpo.cli.app import app
 from trainables import vision
 
 Hpo = Callable[..., Result]

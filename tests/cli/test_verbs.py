@@ -17,13 +17,11 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from hpo import export
-from hpo.cli import app
-from hpo.folder import lock
-from hpo.status import table_text
-from hpo.study import Study
+from hpo.cli.app import app
+from hpo.record import StudyFolder, lock
+from hpo.results import table_text, tables
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 TOY = """
 task: {regime: tests.toy}
@@ -389,8 +387,8 @@ def test_a_search_that_only_diverges_says_so_and_fails(hpo: Hpo) -> None:
 
 
 def test_a_table_wider_than_the_terminal_puts_each_configuration_on_lines_of_its_own(searched: Hpo) -> None:
-    study = Study.reopen(Path("studies/s"))
-    frame = export.table(study).dropna(subset=["loss"]).head(3)
+    study = StudyFolder.reopen(Path("studies/s"))
+    frame = tables.table(study).dropna(subset=["loss"]).head(3)
     wide, narrow = (table_text(frame, ["kind", "x", "y"], width) for width in (None, 60))
     assert len(wide.splitlines()) == 4
     assert max(map(len, wide.splitlines())) > 60 >= max(map(len, narrow.splitlines()))

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from hpo.figures import charts, look, pictures
-from hpo.figures.charts import Curve, Line, Pair, Spread
+from hpo.figures import charts, pictures, style
+from hpo.figures.charts import Curve, ErrorBar, Line, Pair
 
 
 @pytest.fixture(autouse=True)
 def _style() -> Iterator[None]:
-    with look.style():
+    with style.style():
         yield
 
 
@@ -80,7 +80,7 @@ def test_the_legend_of_curves_lies_outside_the_panels_and_inside_the_figure(n: i
 
 @pytest.mark.parametrize("n", [3, 10, 30])
 def test_each_of_some_lines_has_a_colour_of_its_own(n: int) -> None:
-    assert len(set(look.colours(n))) == len(set(look.rainbow(n))) == n
+    assert len(set(style.colours(n))) == len(set(style.rainbow(n))) == n
 
 
 @pytest.mark.parametrize(("n_classes", "n_named"), [(3, 3), (20, 20), (21, 0), (101, 0)])
@@ -108,7 +108,7 @@ def test_samples_are_on_a_scale_of_powers_of_two_with_error_bars_where_there_is_
 
 
 def test_a_pair_shows_validation_and_test_in_a_row_of_its_own() -> None:
-    pairs = [Pair("one", Spread(0.9, 0.01), Spread(0.8, 0.02)), Pair("two", Spread(0.7, 0), Spread(0.75, 0))]
+    pairs = [Pair("one", ErrorBar(0.9, 0.01), ErrorBar(0.8, 0.02)), Pair("two", ErrorBar(0.7, 0), ErrorBar(0.75, 0))]
     figure = drawn(charts.pairs("t", pairs))
     plane = figure.axes[0]
     assert [text.get_text() for text in plane.get_yticklabels()] == ["one", "two"]
@@ -161,9 +161,9 @@ def test_a_mistake_shows_its_class_above_and_the_likeliest_below(channels: int) 
 
 
 def test_the_same_figure_gives_the_same_file(tmp_path: Path) -> None:
-    for suffix in look.SUFFIXES:
+    for suffix in style.SUFFIXES:
         for name in ("one", "two"):
-            look.save(charts.curves("t", [curve("a", 2, 1)]), tmp_path / f"{name}{suffix}")
+            style.save(charts.curves("t", [curve("a", 2, 1)]), tmp_path / f"{name}{suffix}")
         assert (tmp_path / f"one{suffix}").read_bytes() == (tmp_path / f"two{suffix}").read_bytes()
     assert len(list(tmp_path.iterdir())) == 6
 
@@ -172,7 +172,7 @@ def test_the_look_does_not_depend_on_the_settings_of_the_machine_and_leaves_them
     import matplotlib
 
     matplotlib.rcParams["axes.facecolor"] = "black"
-    with look.style():
+    with style.style():
         figure = charts.curves("t", [curve("a", 2, 1)])
     assert figure.axes[0].get_facecolor() == figure.get_facecolor() == (1, 1, 1, 1)
     assert matplotlib.rcParams["axes.facecolor"] == "black"

@@ -12,24 +12,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hpo.domains import Categorical
 from hpo.errors import HpoError, Mistake, StudyError, UnknownName
-from hpo.evaluate import evaluate
-from hpo.history import State
-from hpo.plot import KINDS, labels, plot
-from hpo.search import begin
-from hpo.space import Data, Fidelity, SearchSpace, Task
-from hpo.study import Budget, Settings, Study
-from hpo.trained import Trained
-from trainables import checkpoints
+from hpo.figures.plot import KINDS, labels, plot
+from hpo.figures.trained_model import TrainedModel
+from hpo.heldout import evaluate
+from hpo.loop.search import begin
+from hpo.record import Budget, Settings, State, StudyFolder
+from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task
+from hpo.space.domains import Categorical
+from trainables.data.dataset import Part
 from trainables.datasets.digits import Digits
-from trainables.splits import Part
+from trainables.training import checkpoints
 
 SPACE = SearchSpace(
     "digits",
     {"lr": Categorical((1e-2, 1e-3)), "samples_per_class": Categorical((8, 16)), "mixing": Categorical(("none",))},
     Fidelity(2),
-    Task("pretrain_then_head", "small_cnn", dataset=Data("tests.test_plot")),
+    Task("pretrain_then_head", "small_cnn", dataset=DatasetSpec("tests.figures.test_plot")),
     {"optimizer": "adam", "width": 4, "pretrain_epochs": 1},
 )
 """Four configurations, each of which can be drawn as any kind."""
@@ -56,7 +55,7 @@ def tested(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("studies") / "s"
     begin(folder, SPACE, Settings(backend="grid", runner="inline", devices="cpu"), Budget())
     evaluate(folder, top=4, seeds=2)
-    module = sys.modules["tests.test_plot"]
+    module = sys.modules["tests.figures.test_plot"]
     module.Sealed.sealed = True
     yield folder
     module.Sealed.sealed = False
@@ -170,11 +169,11 @@ def test_a_damaged_checkpoint_is_named(folder: Path) -> None:
 
 
 def test_a_trial_that_may_still_be_written_is_left_alone(folder: Path) -> None:
-    study = Study.reopen(folder)
+    study = StudyFolder.reopen(folder)
     history, _ = study.history()
     history.trials[0].state = State.RUNNING
     with pytest.raises(Mistake, match="trial 0 of study 's' has no checkpoint; these have: 1, 2, 3"):
-        Trained(study, history, [0])
+        TrainedModel(study, history, [0])
 
 
 @pytest.mark.parametrize("kind", OF_A_CLONE)
@@ -214,10 +213,10 @@ def test_a_study_that_does_not_search_the_number_of_samples_cannot_draw_it(folde
 
 
 def test_the_best_trial_that_has_a_checkpoint_is_shown_as_it_was_trained(folder: Path) -> None:
-    study = Study.reopen(folder)
+    study = StudyFolder.reopen(folder)
     history, _ = study.history()
     best, second = history.ranked()[:2]
-    trained = Trained(study, history, [])
+    trained = TrainedModel(study, history, [])
     assert trained.trial == best
     saved = checkpoints.read(folder / "checkpoints" / f"{best.number}.best.pt")
     assert saved is not None
@@ -227,14 +226,14 @@ def test_the_best_trial_that_has_a_checkpoint_is_shown_as_it_was_trained(folder:
     assert points.shape == (1437, 2)
     assert sorted(drawn_labels.tolist()) == sorted(Sealed().training().labels.tolist())
     (folder / "checkpoints" / f"{best.number}.best.pt").unlink()
-    other = Trained(study, history, [])
+    other = TrainedModel(study, history, [])
     assert other.trial == second
     assert not np.array_equal(trained.filters(), other.filters())
 
 
 def test_an_image_is_one_of_the_validation_part_or_a_file(folder: Path, tmp_path: Path) -> None:
-    study = Study.reopen(folder)
-    trained = Trained(study, study.history()[0], [])
+    study = StudyFolder.reopen(folder)
+    trained = TrainedModel(study, study.history()[0], [])
     Image.new("L", (20, 30), 128).save(tmp_path / "grey.png")
     stage, image, maps = trained.activations(None, str(tmp_path / "grey.png"))
     assert stage == "stage1"
@@ -258,7 +257,7 @@ def test_a_label_tells_what_sets_a_trial_apart() -> None:
 
 def test_a_missing_matplotlib_is_named_with_how_to_install_it(folder: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from hpo.plot import plot\n"
+        "import sys; from pathlib import Path; from hpo.figures.plot import plot\n"
         "class Hidden:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
         "        if name.partition('.')[0] == 'matplotlib': raise ModuleNotFoundError(name=name)\n"
@@ -271,6 +270,6 @@ def test_a_missing_matplotlib_is_named_with_how_to_install_it(folder: Path) -> N
 
 
 def test_neither_matplotlib_nor_torch_is_imported_before_a_figure_needs_it() -> None:
-    script = "import hpo.plot, sys; print([name for name in ('matplotlib', 'torch') if name in sys.modules])"
+    script = "import hpo.figures.plot, sys; print([name for name in ('matplotlib', 'torch') if name in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert answer.stdout == "[]\n"

@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from hpo.domains import Categorical
 from hpo.errors import Mistake, StudyError
-from hpo.evaluate import Look, evaluate
-from hpo.search import begin
-from hpo.space import Data, Fidelity, SearchSpace, Task, Validation
-from hpo.study import Budget, Settings, Study
+from hpo.heldout import Evaluation, evaluate
+from hpo.loop.search import begin
+from hpo.record import Budget, Settings, StudyFolder
+from hpo.results import write_tables
+from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task, Validation
+from hpo.space.domains import Categorical
 from tests import toy
 from trainables.regimes import from_scratch
 
@@ -21,7 +22,7 @@ SPACE = SearchSpace(
     "digits",
     {"lr": Categorical((1e-3, 1e-2, 5e-2))},
     Fidelity(4),
-    Task("from_scratch", "softmax_regression", dataset=Data("digits")),
+    Task("from_scratch", "softmax_regression", dataset=DatasetSpec("digits")),
     {"optimizer": "adam", "batch_size": 64},
 )
 
@@ -40,11 +41,11 @@ def content(folder: Path) -> dict[str, Any]:
 
 
 def test_the_best_are_trained_again_over_seeds_and_tested(folder: Path) -> None:
-    looks: list[Look] = []
-    result = evaluate(folder, top=2, seeds=3, watch=looks.append)
+    looks: list[Evaluation] = []
+    result = evaluate(folder, top=2, seeds=3, watch=looks.append).to_json()
     assert result == content(folder)
     assert result["looks"] == len(looks) == 6
-    ledger = Study.reopen(folder).ledger(write=False)
+    ledger = StudyFolder.reopen(folder).ledger(write=False)
     ledger.close()
     ranked = ledger.history.ranked()
     assert [entry["trial"] for entry in result["results"]] == [trial.number for trial in ranked[:2]]
@@ -57,8 +58,8 @@ def test_the_best_are_trained_again_over_seeds_and_tested(folder: Path) -> None:
 
 
 def test_a_trial_is_trained_again_to_its_stopping_epoch(folder: Path) -> None:
-    entry = evaluate(folder)["results"][0]
-    ledger = Study.reopen(folder).ledger(write=False)
+    entry = evaluate(folder).to_json()["results"][0]
+    ledger = StudyFolder.reopen(folder).ledger(write=False)
     ledger.close()
     best = ledger.history.ranked()[0].best
     assert best is not None
@@ -67,7 +68,7 @@ def test_a_trial_is_trained_again_to_its_stopping_epoch(folder: Path) -> None:
 
 
 def test_the_weights_of_the_search_give_its_own_validation_loss(folder: Path) -> None:
-    entry = evaluate(folder, protocol="checkpoint")["results"][0]
+    entry = evaluate(folder, protocol="checkpoint").to_json()["results"][0]
     assert entry["val_loss"]["values"] == [entry["searched_loss"]]
     assert entry["test_accuracy"]["mean"] > 0.8
 
@@ -102,20 +103,20 @@ def test_a_look_is_counted_even_if_the_test_is_killed_while_it_looks(folder: Pat
             return getattr(self.training, name)
 
     with pytest.raises(Killed):
-        evaluate(folder, seeds=3, trainable=Looking)  # type: ignore[arg-type]
+        evaluate(folder, seeds=3, trainable=Looking)
     assert content(folder)["looks"] == 1
     assert content(folder)["results"] == []
 
 
 def test_a_test_that_was_cut_short_goes_on_from_its_checkpoints(folder: Path) -> None:
-    def stop(look: Look) -> None:
+    def stop(look: Evaluation) -> None:
         raise KeyboardInterrupt
 
-    whole = evaluate(folder, seeds=2)["results"]
+    whole = evaluate(folder, seeds=2).to_json()["results"]
     with pytest.raises(KeyboardInterrupt):
         evaluate(folder, seeds=2, watch=stop)
     assert list((folder / "retrained").glob("*.pt"))
-    assert evaluate(folder, seeds=2)["results"] == whole
+    assert evaluate(folder, seeds=2).to_json()["results"] == whole
     assert not (folder / "retrained").exists()
 
 
@@ -133,7 +134,7 @@ def test_a_training_that_diverges_with_another_seed_is_a_result_and_no_end(folde
         def __getattr__(self, name: str) -> Any:
             return getattr(self.training, name)
 
-    entry = evaluate(folder, trainable=Diverging)["results"][0]
+    entry = evaluate(folder, trainable=Diverging).to_json()["results"][0]
     if epoch == 1:
         assert (entry["test_accuracy"]["mean"], content(folder)["looks"]) == (None, 0)
     else:
@@ -143,17 +144,18 @@ def test_a_training_that_diverges_with_another_seed_is_a_result_and_no_end(folde
 
 def test_a_trainable_that_cannot_be_tested_is_named_before_anything_is_trained(folder: Path) -> None:
     with pytest.raises(Mistake, match=r"has no method `evaluate\(part\)`"):
-        evaluate(folder, trainable=toy.Unexaminable)  # type: ignore[arg-type]
+        evaluate(folder, trainable=toy.Unexaminable)
     assert not (folder / "test.json").exists()
     assert not (folder / "retrained").exists()
 
 
 def test_the_same_seeds_give_the_same_test(folder: Path) -> None:
-    assert evaluate(folder, seeds=2)["results"] == evaluate(folder, seeds=2)["results"]
+    assert evaluate(folder, seeds=2).to_json()["results"] == evaluate(folder, seeds=2).to_json()["results"]
 
 
 def test_test_results_stand_in_the_tables(folder: Path) -> None:
     evaluate(folder, seeds=2)
+    write_tables(StudyFolder.reopen(folder))
     header = (folder / "best.csv").read_text().splitlines()[0].split(",")
     assert header[-4:] == ["test_accuracy", "test_accuracy_std", "test_loss", "test_seeds"]
 
@@ -183,17 +185,17 @@ def test_a_part_that_stays_random_is_drawn_again_as_it_was_when_the_head_learned
     space = replace(SPACE, task=replace(SPACE.task, regime="linear_probe", model="small_cnn"), fidelity=Fidelity(6))
     begin(tmp_path / "s", space, Settings(backend="grid", runner="inline", devices="cpu"), Budget(trials=3))
     for protocol in ("checkpoint", "retrain"):
-        entry = evaluate(tmp_path / "s", protocol=protocol)["results"][0]
+        entry = evaluate(tmp_path / "s", protocol=protocol).to_json()["results"][0]
         assert entry["val_accuracy"]["mean"] > 0.6
         assert abs(entry["test_accuracy"]["mean"] - entry["val_accuracy"]["mean"]) < 0.15
 
 
 def test_held_out_images_have_the_form_and_the_classes_of_the_trial_that_is_tested(tmp_path: Path) -> None:
     halves = {"low": tuple("01234"), "high": tuple("56789")}
-    task = replace(SPACE.task, model="logistic_regression", dataset=Data("digits", groups=halves))
+    task = replace(SPACE.task, model="logistic_regression", dataset=DatasetSpec("digits", groups=halves))
     space = replace(SPACE, task=task, domains={"image_size": Categorical((4, 8))}, fixed={"lr": 0.05})
     begin(tmp_path / "s", space, Settings(backend="grid", runner="inline", devices="cpu"), Budget(trials=2))
-    results = evaluate(tmp_path / "s", top=2)["results"]
+    results = evaluate(tmp_path / "s", top=2).to_json()["results"]
     assert {entry["config"]["image_size"] for entry in results} == {4, 8}
     for entry in results:
         assert entry["test_accuracy"]["mean"] > 0.7
@@ -204,7 +206,7 @@ def test_of_folds_the_mean_over_their_models_is_tested(tmp_path: Path) -> None:
     space = replace(SPACE, task=replace(SPACE.task, validation=Validation(folds=3)))
     begin(tmp_path / "s", space, Settings(backend="grid", runner="inline", devices="cpu"), Budget(trials=1))
     for protocol in ("checkpoint", "retrain"):
-        entry = evaluate(tmp_path / "s", protocol=protocol)["results"][0]
+        entry = evaluate(tmp_path / "s", protocol=protocol).to_json()["results"][0]
         assert abs(entry["test_accuracy"]["mean"] - entry["val_accuracy"]["mean"]) < 0.1
     assert content(tmp_path / "s")["looks"] == 2
 
@@ -241,7 +243,7 @@ def test_a_training_that_is_repeated_goes_to_the_stopping_epoch_whatever_would_e
     begin(tmp_path / "s", replace(SPACE, fixed={rule: 1}), settings, Budget(trials=1), trainable=Curve)
     assert Curve.trained == [1, 2, 3, 4]
     Curve.again = True
-    entry = evaluate(tmp_path / "s", trainable=Curve)["results"][0]
+    entry = evaluate(tmp_path / "s", trainable=Curve).to_json()["results"][0]
     assert Curve.trained == [1, 2, 3, 4, 1, 2, 3, 4]
     assert (entry["stopping_epoch"], entry["test_loss"]["mean"]) == (4, 4.0)
 
@@ -249,5 +251,5 @@ def test_a_training_that_is_repeated_goes_to_the_stopping_epoch_whatever_would_e
 def test_val_error_is_tested_like_val_loss(tmp_path: Path) -> None:
     space = replace(SPACE, objective="val_error")
     begin(tmp_path / "s", space, Settings(backend="grid", runner="inline", devices="cpu"), Budget(trials=1))
-    entry = evaluate(tmp_path / "s", protocol="checkpoint")["results"][0]
+    entry = evaluate(tmp_path / "s", protocol="checkpoint").to_json()["results"][0]
     assert entry["searched_loss"] == pytest.approx(1 - entry["val_accuracy"]["mean"])

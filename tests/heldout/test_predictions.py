@@ -8,18 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hpo.domains import Categorical
-from hpo.evaluate import Look, evaluate
-from hpo.search import begin
-from hpo.space import Data, Fidelity, SearchSpace, Task
-from hpo.study import Budget, Settings
+from hpo.heldout import Evaluation, evaluate
+from hpo.loop.search import begin
+from hpo.record import Budget, Settings
+from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task
+from hpo.space.domains import Categorical
 from trainables.regimes import from_scratch, frozen_fc
 
 SPACE = SearchSpace(
     "digits",
     {"lr": Categorical((1e-2, 1e-3))},
     Fidelity(2),
-    Task("from_scratch", "softmax_regression", dataset=Data("digits")),
+    Task("from_scratch", "softmax_regression", dataset=DatasetSpec("digits")),
     {"optimizer": "adam", "batch_size": 64},
 )
 
@@ -36,7 +36,7 @@ def mistakes(folder: Path) -> dict[str, Any]:
 
 def test_the_mistakes_kept_are_those_of_the_first_seed_of_the_best(tmp_path: Path) -> None:
     folder = searched(tmp_path / "s")
-    first = evaluate(folder, top=2, seeds=3)["results"][0]
+    first = evaluate(folder, top=2, seeds=3).to_json()["results"][0]
     accuracies = first["test_accuracy"]["values"]
     found = mistakes(folder)
     assert (found["trial"], found["seed"], found["n"]) == (first["trial"], 0, 360)
@@ -48,14 +48,14 @@ def test_the_mistakes_kept_are_those_of_the_first_seed_of_the_best(tmp_path: Pat
 
 def test_the_mistakes_need_no_look_of_their_own(tmp_path: Path) -> None:
     folder = searched(tmp_path / "s")
-    looks: list[Look] = []
-    assert evaluate(folder, seeds=2, watch=looks.append)["looks"] == len(looks) == 2
+    looks: list[Evaluation] = []
+    assert evaluate(folder, seeds=2, watch=looks.append).to_json()["looks"] == len(looks) == 2
     assert json.loads((folder / "test.json").read_text())["looks"] == 2
 
 
 def test_the_weights_of_the_search_show_their_mistakes_too(tmp_path: Path) -> None:
     folder = searched(tmp_path / "s")
-    entry = evaluate(folder, protocol="checkpoint")["results"][0]
+    entry = evaluate(folder, protocol="checkpoint").to_json()["results"][0]
     found = mistakes(folder)
     assert found["n_wrong"] == round(360 * (1 - entry["test_accuracy"]["mean"]))
     assert found["seed"] == entry["seeds"][0]
@@ -69,9 +69,9 @@ def test_folds_show_what_they_get_wrong_together(tmp_path: Path) -> None:
 
 
 def test_a_trainable_that_does_not_predict_is_tested_and_leaves_no_mistakes(tmp_path: Path) -> None:
-    task = Task("tests.toy", dataset=Data("digits"))
+    task = Task("tests.toy", dataset=DatasetSpec("digits"))
     folder = searched(tmp_path / "s", SearchSpace("toy", {"x": Categorical((0.3, 0.9))}, Fidelity(2), task))
-    assert evaluate(folder)["looks"] == 1
+    assert evaluate(folder).to_json()["looks"] == 1
     assert not (folder / "misclassified.npz").exists()
 
 
@@ -91,9 +91,11 @@ def test_a_head_that_stays_as_random_as_it_began_is_tested_as_it_was_trained(tmp
         return training
 
     domains = {"lr": Categorical((1e-2,))}
-    space = replace(SPACE, domains=domains, task=Task(model="small_cnn", dataset=Data("digits")), fixed={"width": 4})
+    space = replace(
+        SPACE, domains=domains, task=Task(model="small_cnn", dataset=DatasetSpec("digits")), fixed={"width": 4}
+    )
     folder = searched(tmp_path / "s", space, build)
-    looks: list[Look] = []
+    looks: list[Evaluation] = []
     evaluate(folder, protocol=protocol, trainable=build, watch=looks.append)
     assert losses[-1] == pytest.approx(looks[0].validation["val_loss"])
 
@@ -114,5 +116,5 @@ def test_a_retrained_model_and_its_mistakes_belong_together(tmp_path: Path) -> N
         return training
 
     folder = searched(tmp_path / "s")
-    entry = evaluate(folder, seeds=2, trainable=build)["results"][0]
+    entry = evaluate(folder, seeds=2, trainable=build).to_json()["results"][0]
     assert seen == pytest.approx(entry["test_accuracy"]["values"][:1])

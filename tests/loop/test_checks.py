@@ -8,8 +8,8 @@ from typing import Literal
 import pytest
 
 from hpo.errors import HpoError
-from hpo.search import run
-from hpo.study import Budget, Settings, Study
+from hpo.loop.search import run
+from hpo.record import Budget, Settings, StudyFolder
 from hpo.trial import Crash, Decision, Report, Scalar, Suggestion
 from tests import toy
 
@@ -58,7 +58,7 @@ class Immediate:
 
 
 def test_a_backend_that_leaves_a_trial_undecided_is_an_error_and_not_a_hang(tmp_path: Path) -> None:
-    study = Study(tmp_path, toy.space(), INLINE, Budget())
+    study = StudyFolder(tmp_path, toy.space(), INLINE, Budget())
     ledger = study.begin()
     with pytest.raises(HpoError, match="decided nothing on trial 0"):
         run(Scripted([0.5], high=3), Immediate(), ledger, Budget())
@@ -97,14 +97,14 @@ CONFIG: dict[str, Scalar] = {"kind": "b", "x": 0.5}
 def test_a_backend_that_breaks_the_contract_is_named(
     tmp_path: Path, suggestions: list[Suggestion], decisions: Mapping[int, Decision], message: str
 ) -> None:
-    ledger = Study(tmp_path, toy.space(), INLINE, Budget()).begin()
+    ledger = StudyFolder(tmp_path, toy.space(), INLINE, Budget()).begin()
     with pytest.raises(HpoError, match=re.escape(message)):
         run(Meddling(list(suggestions), decisions), Immediate(), ledger, Budget())
     ledger.close()
 
 
 def test_a_backend_that_waits_for_nothing_is_an_error_and_not_a_hang(tmp_path: Path) -> None:
-    study = Study(tmp_path, toy.space(), INLINE, Budget())
+    study = StudyFolder(tmp_path, toy.space(), INLINE, Budget())
     ledger = study.begin()
     with pytest.raises(HpoError, match="the backend waits, but no trial is running"):
         run(Scripted([0.5], high=9), Immediate(), ledger, Budget())

@@ -11,9 +11,8 @@ import pytest
 from click.testing import CliRunner
 from optuna.trial import TrialState
 
-from hpo.cli import app
-from hpo.history import State
-from hpo.study import Study
+from hpo.cli.app import app
+from hpo.record import State, StudyFolder
 
 STATES = {State.COMPLETE: TrialState.COMPLETE, State.STOPPED: TrialState.PRUNED, State.PAUSED: TrialState.PRUNED}
 
@@ -53,7 +52,7 @@ def test_a_search_ends_in_a_tested_table(
     assert early <= {1, 3}
     assert bool(early) == (backend not in ("random", "grid"))
 
-    ledger = Study.reopen(folder).ledger(write=False)
+    ledger = StudyFolder.reopen(folder).ledger(write=False)
     ledger.close()
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(folder / "ledger.log")))
     shown = optuna.load_study(study_name="s", storage=storage)

@@ -15,14 +15,11 @@ import pytest
 
 from hpo import spacefile
 from hpo.backends import random as random_backend
-from hpo.domains import Categorical
 from hpo.errors import Mistake, ReplayError, StudyError, TooManyCrashes
-from hpo.folder import lock
-from hpo.history import Event, History, State
-from hpo.ledger import Ledger
-from hpo.search import begin, resume, search
+from hpo.loop.search import begin, resume
+from hpo.record import Budget, Event, History, Ledger, Settings, State, StudyFolder, lock
 from hpo.space import Fidelity, SearchSpace
-from hpo.study import Budget, Settings, Study
+from hpo.space.domains import Categorical
 from hpo.trial import Report, Suggestion
 from tests import toy
 
@@ -31,7 +28,7 @@ INLINE = Settings(runner="inline", devices="cpu", seed=3)
 
 
 def history(folder: Path) -> History:
-    return Study.reopen(folder).history()[0]
+    return StudyFolder.reopen(folder).history()[0]
 
 
 def timeless(events: list[Event]) -> list[Event]:
@@ -122,8 +119,8 @@ def test_a_search_killed_again_and_again_equals_one_that_never_was(backend: str,
     settings = replace(INLINE, backend=backend)
     begin(tmp_path / "whole", toy.space(), settings, Budget(trials=9))
     script = (
-        "import sys; from pathlib import Path; from hpo.search import begin, resume; from hpo.study import *\n"
-        "from tests import toy; from tests.test_search import INLINE, KillAfter; from dataclasses import replace\n"
+        "import sys; from pathlib import Path; from hpo.loop import begin, resume; from hpo.record import *\n"
+        "from dataclasses import replace; from tests import toy; from tests.loop.test_search import INLINE, KillAfter\n"
         "folder, backend, n = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])\n"
         "if (folder / 'study.yaml').exists(): resume(folder, watch=KillAfter(n))\n"
         "else: begin(folder, toy.space(), replace(INLINE, backend=backend), Budget(trials=9), watch=KillAfter(n))\n"
@@ -143,8 +140,8 @@ def test_on_processes_no_recorded_epoch_is_lost_or_trained_again(
     log = tmp_path / "trained.log"
     monkeypatch.setenv("HPO_TOY_LOG", str(log))
     script = (
-        "import sys; from pathlib import Path; from hpo.search import begin, resume; from hpo.study import *\n"
-        "from tests import toy; from tests.test_search import KillAfter\n"
+        "import sys; from pathlib import Path; from hpo.loop import begin, resume; from hpo.record import *\n"
+        "from tests import toy; from tests.loop.test_search import KillAfter\n"
         "if __name__ == '__main__':\n"
         "    folder, n = Path(sys.argv[1]), int(sys.argv[2])\n"
         "    settings = Settings(backend='bohb', devices='cpu', slots=2)\n"
@@ -321,9 +318,9 @@ def test_a_resume_keeps_when_and_with_what_a_study_was_begun(tmp_path: Path) -> 
     begin(tmp_path / "s", toy.space(), replace(INLINE, backend="random"), Budget(trials=1))
     path = tmp_path / "s" / "study.yaml"
     path.write_text(path.read_text().replace("optuna: ", "optuna: 4.9.9 # "))
-    made = Study.reopen(tmp_path / "s").made
+    made = StudyFolder.reopen(tmp_path / "s").made
     resume(tmp_path / "s", Budget(trials=2))
-    assert Study.reopen(tmp_path / "s").made == made
+    assert StudyFolder.reopen(tmp_path / "s").made == made
     assert made["versions"]["optuna"] == "4.9.9"
 
 
@@ -332,7 +329,7 @@ def test_a_resume_that_fails_leaves_the_budget_as_it_was(tmp_path: Path) -> None
     tamper(tmp_path / "s" / "ledger.log")
     with pytest.raises(ReplayError):
         resume(tmp_path / "s", Budget(trials=3))
-    assert Study.reopen(tmp_path / "s").budget == Budget(trials=2)
+    assert StudyFolder.reopen(tmp_path / "s").budget == Budget(trials=2)
 
 
 def test_a_sqlite_storage_holds_the_same_record_and_resumes(tmp_path: Path) -> None:
@@ -344,36 +341,8 @@ def test_a_sqlite_storage_holds_the_same_record_and_resumes(tmp_path: Path) -> N
     assert not (tmp_path / "b" / "ledger.log").exists()
 
 
-def test_a_search_from_python_returns_its_table_best_first(tmp_path: Path) -> None:
-    space = {"space": {"x": {"low": 0.0, "high": 1.0}}, "fidelity": {"high": 9}}
-    table = search(space, backend="bohb", trainable=toy.build, epochs=60, studies=tmp_path, devices="cpu")
-    assert isinstance(table, pd.DataFrame)
-    assert table["epochs"].sum() == 60
-    assert list(table["loss"]) == sorted(table["loss"])
-    assert {"trial", "state", "x", "val_loss", "stopping_epoch"} <= set(table.columns)
-
-
-def test_a_script_that_is_run_again_trains_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HPO_TOY_LOG", str(tmp_path / "trained.log"))
-    space = {"space": {"x": {"low": 0.0, "high": 1.0}}, "fidelity": {"high": 3}}
-    first = search(space, backend="random", trainable=toy.build, trials=3, studies=tmp_path, devices="cpu")
-    again = search(space, backend="random", trainable=toy.build, trials=3, studies=tmp_path, devices="cpu")
-    pd.testing.assert_frame_equal(first, again)
-    assert len((tmp_path / "trained.log").read_text().splitlines()) == 9
-    with pytest.raises(StudyError, match="another space"):
-        search({**space, "fidelity": {"high": 4}}, backend="random", trainable=toy.build, studies=tmp_path)
-
-
-def test_a_search_that_nothing_is_to_train_for_says_so(tmp_path: Path) -> None:
-    space = {"space": {"x": {"low": 0.0, "high": 1.0}}, "fidelity": {"high": 9}}
-    with pytest.raises(Mistake, match="nothing says what to train"):
-        search(space, studies=tmp_path)
-    with pytest.raises(Mistake, match="unknown setting 'bakend'; did you mean 'backend'"):
-        search(space, trainable=toy.build, studies=tmp_path, bakend="bohb")
-
-
 def test_the_runner_on_record_is_the_one_that_auto_stood_for(tmp_path: Path) -> None:
     heads = spacefile.read(spacefile.find("digits_softmax"))
     for name, space, runner in (("toy", toy.space(), "processes"), ("heads", heads, "fused")):
         begin(tmp_path / name, space, replace(INLINE, runner="auto"), Budget(epochs=0))
-        assert Study.reopen(tmp_path / name).settings.runner == runner
+        assert StudyFolder.reopen(tmp_path / name).settings.runner == runner

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from hpo import declarations
-from hpo.declarations import Declared
 from hpo.errors import Mistake
+from hpo.plugins import declarations
+from hpo.plugins.declarations import Declared
 
 
 def declared(folder: Path, sources: dict[str, str]) -> Declared | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 MODEL = '''
 """A linear model."""
@@ -27,7 +27,7 @@ from trainables.inputs import Input
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS = {"units": "of the hidden layer, a whole number of at least 1; default 4"}
-READS_ALSO = ("trainables.heads",)
+READS_ALSO = ("trainables.models._heads",)
 INPUT = Input(size=6, channels=3)
 
 
@@ -74,7 +74,7 @@ REGIME = '''
 from trainables import training
 
 HYPERPARAMETERS = {"rest": ["long", "short"]}
-READS_ALSO = ("trainables.training",)
+READS_ALSO = ("trainables.training.gradient_descent",)
 
 
 def build(config, model, data, device):

@@ -2,9 +2,9 @@ import re
 from dataclasses import replace
 
 from hpo import plugins
-from hpo.space import Categorical, Data, Domain, Fidelity, Float, Int, SearchSpace, Task
+from hpo.space import Categorical, DatasetSpec, Domain, Fidelity, Float, Int, SearchSpace, Task
 
-SMALL = Task(regime="from_scratch", model="small_cnn", dataset=Data("digits"))
+SMALL = Task(regime="from_scratch", model="small_cnn", dataset=DatasetSpec("digits"))
 
 
 def space(task: Task, fixed: dict[str, int | str] | None = None, **domains: Domain) -> SearchSpace:
@@ -52,7 +52,7 @@ def test_a_searched_model_is_checked_name_by_name_and_what_any_of_them_reads_is_
 
 
 def test_each_unknown_plug_in_of_the_task_is_named() -> None:
-    found = plugins.unread(space(Task(regime="a", model="b", dataset=Data("c"), pretraining=Data("d"))))
+    found = plugins.unread(space(Task(regime="a", model="b", dataset=DatasetSpec("c"), pretraining=DatasetSpec("d"))))
     assert {line.partition(" (")[0] for line in found} == {
         "task.regime: unknown regime 'a'",
         "task.model: unknown model 'b'",
@@ -63,7 +63,7 @@ def test_each_unknown_plug_in_of_the_task_is_named() -> None:
 
 def test_what_only_one_of_the_searched_regimes_reads_is_read() -> None:
     regimes = Categorical(("from_scratch", "probe_then_fine_tune"))
-    task = Task(model="small_cnn", dataset=Data("digits"))
+    task = Task(model="small_cnn", dataset=DatasetSpec("digits"))
     assert plugins.unread(space(task, regime=regimes, probe_epochs=Int(1, 3))) == []
     (found,) = plugins.unread(space(replace(task, regime="from_scratch"), probe_epochs=Int(1, 3)))
     assert found.startswith("space.probe_epochs: nothing that this task names reads it")
@@ -79,7 +79,7 @@ def test_of_many_hyperparameters_only_the_nearest_are_told() -> None:
 
 
 def test_an_option_that_a_data_set_does_not_declare_or_allow_is_named_with_the_nearest() -> None:
-    data = Data("pacs", {"domian": "cartoon", "variant": "ful"})
+    data = DatasetSpec("pacs", {"domian": "cartoon", "variant": "ful"})
     task = replace(SMALL, regime="pretrain_then_head", dataset=data, pretraining=data)
     first, second = plugins.unread(space(task))[:2]
     assert first == (
@@ -90,7 +90,7 @@ def test_an_option_that_a_data_set_does_not_declare_or_allow_is_named_with_the_n
 
 
 def test_a_data_set_to_train_on_first_that_no_regime_trains_on_is_a_mistake() -> None:
-    task = replace(SMALL, pretraining=Data("digits"))
+    task = replace(SMALL, pretraining=DatasetSpec("digits"))
     (found,) = plugins.unread(space(task))
     assert found.startswith("task.pretraining: the regime from_scratch trains on no other data set first")
     assert found.endswith(" (one that does: pretrain_then_head)")
@@ -99,19 +99,19 @@ def test_a_data_set_to_train_on_first_that_no_regime_trains_on_is_a_mistake() ->
 
 
 def test_a_data_set_to_train_on_first_may_be_named_where_one_regime_trains_on_it_or_nobody_knows() -> None:
-    task = replace(SMALL, regime=None, pretraining=Data("digits"))
+    task = replace(SMALL, regime=None, pretraining=DatasetSpec("digits"))
     assert plugins.unread(space(task, regime=Categorical(("fine_tune", "pretrain_then_head")))) == []
     assert plugins.unread(space(task)) == []  # a trainable given in Python
     assert plugins.unread(space(replace(task, regime="tests.toy"))) == []  # which declares nothing
 
 
 def test_an_option_of_a_data_set_without_options_is_named() -> None:
-    (found,) = plugins.unread(space(replace(SMALL, dataset=Data("digits", {"size": 8}))))
+    (found,) = plugins.unread(space(replace(SMALL, dataset=DatasetSpec("digits", {"size": 8}))))
     assert found == "task.dataset.size: data set 'digits' has no such option (allowed: none)"
 
 
 def test_an_option_that_may_be_anything_is_taken_as_it_is() -> None:
-    data = Data("image_folder", {"folder": "flowers", "held_out": 0.3, "seed": 4})
+    data = DatasetSpec("image_folder", {"folder": "flowers", "held_out": 0.3, "seed": 4})
     assert plugins.unread(space(replace(SMALL, dataset=data))) == []
 
 

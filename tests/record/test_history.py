@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from hpo.history import History, Settled, State
+from hpo.record import History, Settled, State
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 

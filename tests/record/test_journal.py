@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo.errors import MachineError
-from hpo.journal import Journal
+from hpo.record.journal import Journal
 
 LOGS = st.lists(st.fixed_dictionaries({"op_code": st.integers(0, 9), "text": st.text()}), max_size=20)
 

@@ -3,8 +3,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from hpo.history import Event, Settled, State
-from hpo.study import Budget, Settings, Study
+from hpo.record import Budget, Event, Settings, Settled, State, StudyFolder
 from hpo.trial import Crash, Decision, Report, Suggestion
 from tests import toy
 
@@ -12,7 +11,7 @@ INLINE = Settings(runner="inline", devices="cpu", seed=3)
 
 
 def test_events_keep_their_order_and_their_values_through_the_ledger(tmp_path: Path) -> None:
-    study = Study(tmp_path, toy.space(), INLINE, Budget())
+    study = StudyFolder(tmp_path, toy.space(), INLINE, Budget())
     events: list[Event] = [
         Suggestion(0, {"kind": "a", "x": 0.1, "y": 1e-3}, 3, 1, {"model_based_pick": True}),
         Suggestion(1, {"kind": "b", "x": 1 / 3}, 3),

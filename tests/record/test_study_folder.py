@@ -10,44 +10,45 @@ import pytest
 import yaml
 
 from hpo.errors import Mistake, StudyError
-from hpo.folder import lock
-from hpo.study import Budget, Settings, Study
+from hpo.record import Budget, Settings, StudyFolder, lock
 from tests import toy
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
+def study(tmp_path: Path) -> StudyFolder:
     (tmp_path / "s").mkdir()
-    study = Study(tmp_path / "s", toy.space(fault="none"), Settings("bohb", {"top_n_percent": 20}, 7), Budget(trials=9))
+    study = StudyFolder(
+        tmp_path / "s", toy.space(fault="none"), Settings("bohb", {"top_n_percent": 20}, 7), Budget(trials=9)
+    )
     study.save()
     return study
 
 
-def test_a_study_reopens_as_it_was_made(study: Study) -> None:
-    again = Study.reopen(study.folder)
+def test_a_study_reopens_as_it_was_made(study: StudyFolder) -> None:
+    again = StudyFolder.reopen(study.folder)
     assert again.space == study.space
     assert again.settings == study.settings
     assert again.budget == study.budget
     assert again.space.digest() == study.space.digest()
 
 
-def test_study_yaml_says_with_what_and_when_it_was_made(study: Study) -> None:
+def test_study_yaml_says_with_what_and_when_it_was_made(study: StudyFolder) -> None:
     content = yaml.safe_load((study.folder / "study.yaml").read_text())
     assert content["made"]["versions"]["optuna"]
     assert content["made"]["at"].endswith("+00:00")
     assert content["digest"] == study.space.digest()
 
 
-def test_a_missing_study_names_its_nearest_neighbour(study: Study) -> None:
+def test_a_missing_study_names_its_nearest_neighbour(study: StudyFolder) -> None:
     with pytest.raises(StudyError, match=r"no study 'ss' in .*did you mean 's'"):
-        Study.reopen(study.folder.parent / "ss")
+        StudyFolder.reopen(study.folder.parent / "ss")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "settings: 3", "study: s\nsettings: {}\nbudget: {}\n", "a: [", "\x00"])
-def test_a_damaged_study_yaml_is_a_plain_error(study: Study, text: str) -> None:
+def test_a_damaged_study_yaml_is_a_plain_error(study: StudyFolder, text: str) -> None:
     (study.folder / "study.yaml").write_text(text)
     with pytest.raises(StudyError, match=r"study\.yaml: is damaged"):
-        Study.reopen(study.folder)
+        StudyFolder.reopen(study.folder)
 
 
 def test_a_negative_budget_is_refused() -> None:
@@ -60,9 +61,9 @@ def test_no_budget_at_all_means_64_trials() -> None:
     assert Budget(epochs=5).or_default() == Budget(epochs=5)
 
 
-def test_a_lock_keeps_a_second_process_out_and_a_killed_one_lets_go(study: Study) -> None:
+def test_a_lock_keeps_a_second_process_out_and_a_killed_one_lets_go(study: StudyFolder) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from hpo.folder import lock\n"
+        "import sys, time; from pathlib import Path; from hpo.record.folder import lock\n"
         "with lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)\n"
     )
     holder = subprocess.Popen([sys.executable, "-c", script, str(study.folder)], stdout=subprocess.PIPE)
@@ -87,7 +88,7 @@ def test_a_lock_that_came_to_nothing_leaves_no_folder(tmp_path: Path) -> None:
 
 
 def test_the_folder_of_the_data_is_given_or_named_by_the_environment(
-    study: Study, monkeypatch: pytest.MonkeyPatch
+    study: StudyFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HPO_DATA", "/somewhere")
     assert study.data == Path("/somewhere")

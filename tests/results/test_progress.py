@@ -8,10 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hpo.history import configuration
-from hpo.ledger import Ledger
-from hpo.progress import BAR_WIDTH, Lines, Screen, duration, time_left
-from hpo.study import Budget, Settings, Study
+from hpo.record import Budget, Ledger, Settings, StudyFolder, configuration
+from hpo.results.progress import BAR_WIDTH, Lines, Screen, duration, time_left
 from hpo.trial import Crash, Decision, Report, Suggestion
 from tests import toy
 
@@ -19,7 +17,7 @@ from tests import toy
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     """Two trials: one stopped after three epochs, one that trains."""
-    ledger = Study(tmp_path, toy.space(), Settings(), Budget()).begin()
+    ledger = StudyFolder(tmp_path, toy.space(), Settings(), Budget()).begin()
     for trial in range(2):
         ledger.suggest(Suggestion(trial, {"kind": "b", "x": 0.25}, 9))
     for epoch in range(1, 4):

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from hpo.builder import Job
-from hpo.checkpoints import best_checkpoint, checkpoint
 from hpo.errors import MachineError
 from hpo.runners._runner import Runner
 from hpo.space import SearchSpace
+from hpo.training.builder import Job
+from hpo.training.checkpoints import best_checkpoint, checkpoint
 from hpo.trial import Crash, Decision, Report, Suggestion
 from tests import toy
 
@@ -208,7 +208,7 @@ class RunnerContract:
     def test_a_state_that_could_not_be_read_again_is_a_crash_at_its_first_epoch(
         self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path
     ) -> None:
-        runner = build(replace(job, trainable=toy.Unreadable), checkpoints)  # type: ignore[arg-type]
+        runner = build(replace(job, trainable=toy.Unreadable), checkpoints)
         try:
             (crash,) = train(runner, suggestion())
             assert isinstance(crash, Crash)

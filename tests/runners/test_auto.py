@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hpo import spacefile
-from hpo.runners._choice import chosen
+from hpo.runners._auto import runner_for
 
 PROBE: dict[str, Any] = {
     "task": {"regime": "linear_probe", "model": "resnet18", "weights": "imagenet", "dataset": "digits"},
@@ -23,7 +23,7 @@ def runner(task: dict[str, Any], space: dict[str, Any] | None = None, fixed: dic
         "space": {**PROBE["space"], **(space or {})},
         "fixed": fixed or {},
     }
-    return chosen(spacefile.parse(content, name="s"))
+    return runner_for(spacefile.parse(content, name="s"))
 
 
 @pytest.mark.parametrize(
@@ -65,8 +65,8 @@ def test_images_that_change_need_a_process_each(key: str) -> None:
 
 def test_it_is_found_without_torch() -> None:
     script = (
-        "import sys; from hpo import spacefile; from hpo.runners._choice import chosen\n"
-        "print(chosen(spacefile.read(spacefile.find('digits_softmax'))), 'torch' in sys.modules)"
+        "import sys; from hpo import spacefile; from hpo.runners._auto import runner_for\n"
+        "print(runner_for(spacefile.read(spacefile.find('digits_softmax'))), 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "fused False\n"

@@ -10,14 +10,14 @@ from typing import Any
 import psutil
 import pytest
 
-from hpo.builder import Job
-from hpo.checkpoints import checkpoint
-from hpo.domains import Float
+from hpo.devices import n_cores
 from hpo.errors import Mistake
 from hpo.runners import fused, inline
 from hpo.runners._runner import Runner
-from hpo.runners._slots import n_cores
-from hpo.space import Data, Fidelity, SearchSpace, Task
+from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task
+from hpo.space.domains import Float
+from hpo.training.builder import Job
+from hpo.training.checkpoints import checkpoint
 from hpo.trial import Config, Crash, Decision, Report, Suggestion
 from tests import toy
 from tests.runners.contract import RunnerContract, fidelities, same, suggestion, train
@@ -27,7 +27,7 @@ HEADS = SearchSpace(
     "heads",
     {"lr": Float(1e-4, 1.0)},
     Fidelity(6),
-    Task(regime="from_scratch", model="softmax_regression", dataset=Data("digits")),
+    Task(regime="from_scratch", model="softmax_regression", dataset=DatasetSpec("digits")),
 )
 CONFIGS: list[Config] = [
     {"lr": 0.1, "optimizer": "sgd", "momentum": 0.9, "batch_size": 64},

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from hpo.builder import Job
-from hpo.course import Course
 from hpo.errors import MachineError
-from hpo.runners._team import DeviceLost, Team
+from hpo.runners._fused_worker import DeviceLost, FusedWorker
+from hpo.training.builder import Job
+from hpo.training.trial_run import TrialRun
+from hpo.training.worker import Worker
 from hpo.trial import Crash, Report
-from hpo.worker import Worker
 from tests import toy
 from tests.runners.contract import fidelities, same, suggestion
 
@@ -39,15 +39,15 @@ class FaultyWorker(Worker):
         super().__init__(*arguments)
         self.error = error
 
-    def key(self, course: Course) -> Hashable:
+    def key(self, course: TrialRun) -> Hashable:
         return "all"
 
     def group(self) -> Any:
         return Faulty(self.error)
 
 
-def team(tmp_path: Path, error: Exception, **fixed: Any) -> Team:
-    made = Team(FaultyWorker(Job(toy.space(**fixed), 7, tmp_path), tmp_path / "c", "cpu", error=error))
+def team(tmp_path: Path, error: Exception, **fixed: Any) -> FusedWorker:
+    made = FusedWorker(FaultyWorker(Job(toy.space(**fixed), 7, tmp_path), tmp_path / "c", "cpu", error=error))
     for trial in range(3):
         made.start(suggestion(trial=trial), 0)
     return made

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from hpo.builder import Job
 from hpo.errors import HpoError
 from hpo.runners import inline
 from hpo.runners._runner import Runner
+from hpo.training.builder import Job
 from tests.runners.contract import RunnerContract
 
 

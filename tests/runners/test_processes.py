@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hpo.builder import Job
+from hpo.devices import n_cores
 from hpo.runners import processes
 from hpo.runners._runner import Runner
-from hpo.runners._slots import n_cores
+from hpo.training.builder import Job
 from hpo.trial import Crash, Decision, Report
 from tests.runners.contract import RunnerContract, fidelities, same, suggestion, train
 
@@ -117,7 +117,7 @@ class TestProcesses(RunnerContract):
     def test_workers_end_when_the_search_is_killed(self, tmp_path: Path, number: signal.Signals) -> None:
         script = (
             "import sys, time; from pathlib import Path\n"
-            "from hpo.runners import processes; from hpo.builder import Job; from tests import toy\n"
+            "from hpo.runners import processes; from hpo.training.builder import Job; from tests import toy\n"
             "from tests.runners.contract import suggestion\n"
             "job = Job(toy.space(sleep=60), 0, Path('.'))\n"
             "runner = processes.build(job, Path(sys.argv[1]), devices='cpu', slots=2)\n"

@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from hpo.space import Categorical, Data, Domain, Fidelity, Float, Int, SearchSpace, Task, Validation
+from hpo.space import Categorical, DatasetSpec, Domain, Fidelity, Float, Int, SearchSpace, Task, Validation
 from hpo.trial import Scalar
 
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -59,12 +59,12 @@ def fidelities(draw: st.DrawFn) -> Fidelity:
 
 
 @st.composite
-def datas(draw: st.DrawFn) -> Data:
+def datas(draw: st.DrawFn) -> DatasetSpec:
     """A data set, with or without options and groups of classes."""
     options = draw(st.dictionaries(NAMES.filter(lambda name: name not in ("name", "groups")), SCALARS, max_size=2))
     names = st.lists(TEXTS, min_size=1, max_size=3)
     groups = draw(st.just({}) | st.dictionaries(TEXTS, names, min_size=2, max_size=3))
-    return Data(draw(TEXTS), options, {group: tuple(classes) for group, classes in groups.items()})
+    return DatasetSpec(draw(TEXTS), options, {group: tuple(classes) for group, classes in groups.items()})
 
 
 @st.composite

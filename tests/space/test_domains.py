@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.domains import Categorical, Domain, Float, Int
 from hpo.errors import SpaceError
-from tests.spaces import DOMAINS, FEW, floats, ints, wrong
+from hpo.space.domains import Categorical, Domain, Float, Int
+from tests.space.spaces import DOMAINS, FEW, floats, ints, wrong
 
 SEEDS = st.integers(0, 2**32)
 

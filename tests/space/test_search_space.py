@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo import spacefile, yamltext
+from hpo import spacefile
 from hpo.errors import SpaceError
-from hpo.space import Categorical, Data, Domain, Fidelity, Float, Int, SearchSpace, Task, Validation
-from tests.spaces import FEW, fidelities, spaces, wrong
+from hpo.space import Categorical, DatasetSpec, Domain, Fidelity, Float, Int, SearchSpace, Task, Validation
+from hpo.spacefile import yaml_text
+from tests.space.spaces import FEW, fidelities, spaces, wrong
 
 SPACE = SearchSpace(
     "small",
@@ -21,7 +22,7 @@ SPACE = SearchSpace(
         "lr": Float(1e-4, 1e-1, log=True),
     },
     Fidelity(9),
-    Task(regime="from_scratch", model="small_cnn", dataset=Data("digits")),
+    Task(regime="from_scratch", model="small_cnn", dataset=DatasetSpec("digits")),
     {"patience": 5},
 )
 
@@ -44,7 +45,7 @@ def test_a_space_reads_back_from_its_dictionary_exactly(space: SearchSpace) -> N
 @FEW
 @given(spaces())
 def test_a_space_reads_back_from_text_exactly(space: SearchSpace) -> None:
-    parsed = yamltext.parse(json.dumps(space.to_dict(), ensure_ascii=False))
+    parsed = yaml_text.parse(json.dumps(space.to_dict(), ensure_ascii=False))
     assert parsed.mistakes == []
     assert spacefile.parse(parsed.value, installed=False).digest() == space.digest()
 
@@ -68,10 +69,10 @@ def test_a_space_of_a_study_that_was_begun_long_ago_still_has_its_digest() -> No
 
 
 def test_a_data_set_without_options_or_groups_is_its_name() -> None:
-    assert Task(dataset=wrong("digits")) == Task(dataset=Data("digits"))
+    assert Task(dataset=wrong("digits")) == Task(dataset=DatasetSpec("digits"))
     assert SPACE.to_dict()["task"]["dataset"] == "digits"
-    data = Data("pacs", {"domain": "photo"}, {"a": ("dog",), "b": ("horse", "person")})
-    task = dataclasses.replace(SPACE.task, dataset=data, pretraining=Data("digits"))
+    data = DatasetSpec("pacs", {"domain": "photo"}, {"a": ("dog",), "b": ("horse", "person")})
+    task = dataclasses.replace(SPACE.task, dataset=data, pretraining=DatasetSpec("digits"))
     assert dataclasses.replace(SPACE, task=task).to_dict()["task"] | {"validation": None} == {
         "regime": "from_scratch",
         "model": "small_cnn",
@@ -96,12 +97,16 @@ def test_validation_is_a_fifth_unless_a_fraction_or_folds_are_given() -> None:
         {"fixed": {}},
         {"fidelity": Fidelity(27)},
         {"fidelity": Fidelity(9, eta=2)},
-        {"task": Task(regime="from_scratch", model="small_cnn", dataset=Data("digits"), weights="imagenet")},
-        {"task": Task(regime="from_scratch", model="small_cnn", dataset=Data("digits"), validation=Validation(seed=1))},
+        {"task": Task(regime="from_scratch", model="small_cnn", dataset=DatasetSpec("digits"), weights="imagenet")},
+        {
+            "task": Task(
+                regime="from_scratch", model="small_cnn", dataset=DatasetSpec("digits"), validation=Validation(seed=1)
+            )
+        },
         {"task": dataclasses.replace(SPACE.task, validation=Validation(folds=5))},
-        {"task": dataclasses.replace(SPACE.task, dataset=Data("digits", {"size": 8}))},
-        {"task": dataclasses.replace(SPACE.task, dataset=Data("digits", groups={"a": ("1",), "b": ("2",)}))},
-        {"task": dataclasses.replace(SPACE.task, pretraining=Data("digits"))},
+        {"task": dataclasses.replace(SPACE.task, dataset=DatasetSpec("digits", {"size": 8}))},
+        {"task": dataclasses.replace(SPACE.task, dataset=DatasetSpec("digits", groups={"a": ("1",), "b": ("2",)}))},
+        {"task": dataclasses.replace(SPACE.task, pretraining=DatasetSpec("digits"))},
         {"domains": {**SPACE.domains, "lr": Float(1e-4, 1e-1)}},
         {"domains": {**SPACE.domains, "lr": Float(1e-4, 1e-1, log=True, default=1e-3)}},
         {"domains": {**SPACE.domains, "momentum": Float(0.5, 0.9)}},
@@ -205,11 +210,14 @@ def test_a_space_that_breaks_a_rule_cannot_be_made(change: dict[str, Any], words
         (lambda: Validation(seed=-1), "seed: must be a whole number of at least 0, but is -1"),
         (lambda: Validation(0.2, folds=3), "fraction: stands beside `folds`; validation is a fraction or folds"),
         (lambda: Validation(folds=1), "folds: must be a whole number of at least 2, but is 1"),
-        (lambda: Data(""), "name: must be a name, but is ''"),
-        (lambda: Data("digits", {"size": wrong([8])}), "size: must be a single value, but is [8]"),
-        (lambda: Data("digits", groups={"a": ("1",)}), "groups: must name two classes or more"),
-        (lambda: Data("digits", groups={"a": ("1",), "b": wrong("2")}), "groups.b: must be a list of names of classes"),
-        (lambda: Data("digits", groups={wrong(1): ("1",), "b": ("2",)}), "groups: the key 1 must be a name"),
+        (lambda: DatasetSpec(""), "name: must be a name, but is ''"),
+        (lambda: DatasetSpec("digits", {"size": wrong([8])}), "size: must be a single value, but is [8]"),
+        (lambda: DatasetSpec("digits", groups={"a": ("1",)}), "groups: must name two classes or more"),
+        (
+            lambda: DatasetSpec("digits", groups={"a": ("1",), "b": wrong("2")}),
+            "groups.b: must be a list of names of classes",
+        ),
+        (lambda: DatasetSpec("digits", groups={wrong(1): ("1",), "b": ("2",)}), "groups: the key 1 must be a name"),
         (lambda: Task(model=wrong(3)), "model: must be a name, but is 3"),
         (lambda: Task(weights=wrong(None)), "weights: must be a name, but is null"),
     ],
@@ -235,7 +243,7 @@ def test_a_space_keeps_its_own_copy_of_what_it_is_made_from() -> None:
     assert (list(space.domains), space.fixed) == (["lr"], {"patience": 5})
     options: dict[str, Any] = {"domain": "photo"}
     groups: dict[str, Any] = {"a": ["1"], "b": ["2"]}
-    data = Data("pacs", options, groups)
+    data = DatasetSpec("pacs", options, groups)
     options.clear()
     groups["a"].clear()
-    assert data == Data("pacs", {"domain": "photo"}, {"a": ("1",), "b": ("2",)})
+    assert data == DatasetSpec("pacs", {"domain": "photo"}, {"a": ("1",), "b": ("2",)})

@@ -4,7 +4,7 @@ import pytest
 
 from hpo import spacefile
 from hpo.space import Categorical, Float
-from tests.spacefiles import mistakes, write
+from tests.spacefile.spacefiles import mistakes, write
 
 
 @pytest.mark.parametrize(

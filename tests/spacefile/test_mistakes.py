@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.spacefiles import mistakes, write
+from tests.spacefile.spacefiles import mistakes, write
 
 TABLE = """
 # unknown keys, at each level

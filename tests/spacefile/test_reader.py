@@ -5,8 +5,8 @@ import pytest
 
 from hpo import spacefile
 from hpo.errors import Mistake, SpaceFileError
-from hpo.space import Categorical, Data, Float, Int, Validation
-from tests.spacefiles import mistakes, write
+from hpo.space import Categorical, DatasetSpec, Float, Int, Validation
+from tests.spacefile.spacefiles import mistakes, write
 
 
 def test_a_space_file_is_read_into_a_space_of_its_name(tmp_path: Path) -> None:
@@ -18,7 +18,11 @@ def test_a_space_file_is_read_into_a_space_of_its_name(tmp_path: Path) -> None:
         "momentum": Float(0.5, 0.99, when={"optimizer": ("sgd", "nag")}),
         "step_size": Int(5, 30),
     }
-    assert (space.task.regime, space.task.model, space.task.dataset) == ("from_scratch", "small_cnn", Data("digits"))
+    assert (space.task.regime, space.task.model, space.task.dataset) == (
+        "from_scratch",
+        "small_cnn",
+        DatasetSpec("digits"),
+    )
     assert (space.task.weights, space.task.validation.fraction) == ("none", 0.2)
     assert space.fixed == {"patience": 8}
     assert space.fidelity.rungs() == (1, 3, 9, 27)
@@ -32,19 +36,19 @@ def test_a_data_set_may_stand_with_its_options_and_groups_of_its_classes(tmp_pat
         7: "  validation: {folds: 5, seed: 1}\n  pretraining: {name: image_folder, folder: flowers}",
     })  # fmt: skip
     task = spacefile.read(path).task
-    assert task.dataset == Data(
+    assert task.dataset == DatasetSpec(
         "pacs",
         {"domain": "cartoon", "variant": "few_shot"},
         {"animals": ("dog", "horse"), "things": ("guitar", "house")},
     )
-    assert task.pretraining == Data("image_folder", {"folder": "flowers"})
+    assert task.pretraining == DatasetSpec("image_folder", {"folder": "flowers"})
     assert task.validation == Validation(folds=5, seed=1)
 
 
 def test_an_option_of_a_data_set_can_be_set_on_the_command_line(tmp_path: Path) -> None:
     path = write(tmp_path, {6: "  dataset: {name: pacs, domain: cartoon}"})
     space = spacefile.read(path, ["task.dataset.domain=photo", "task.dataset.variant=full"])
-    assert space.task.dataset == Data("pacs", {"domain": "photo", "variant": "full"})
+    assert space.task.dataset == DatasetSpec("pacs", {"domain": "photo", "variant": "full"})
 
 
 def test_a_space_may_name_the_published_numbers_that_it_is_to_stand_beside(tmp_path: Path) -> None:

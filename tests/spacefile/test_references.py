@@ -7,9 +7,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from hpo import references, spacefile
+from hpo import spacefile
 from hpo.errors import UnknownName
 from hpo.space import Categorical, SearchSpace
+from hpo.spacefile import references
 
 NO_TRAININGS = {"normalization_statistics", "pacs_cartoon_sizes", "squeezenet_top5"}
 """Tables of other things than trainings."""

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from hpo import yamltext
+from hpo.spacefile import yaml_text
 
 
 @pytest.mark.parametrize(
@@ -16,31 +16,31 @@ from hpo import yamltext
     ],
 )  # fmt: skip
 def test_a_scalar_is_what_yaml_1_2_says(text: str, value: Any) -> None:
-    parsed = yamltext.parse(f"{{key: {text}}}")
+    parsed = yaml_text.parse(f"{{key: {text}}}")
     read = parsed.value["key"]
     assert parsed.mistakes == []
     assert (read, type(read)) == (value, type(value))
 
 
 def test_infinity_and_not_a_number_are_numbers() -> None:
-    assert str(yamltext.parse("[.inf, -.INF, .nan, 1e999]").value) == "[inf, -inf, nan, inf]"
+    assert str(yaml_text.parse("[.inf, -.INF, .nan, 1e999]").value) == "[inf, -inf, nan, inf]"
 
 
 def test_every_key_has_its_line() -> None:
-    parsed = yamltext.parse("a: 1\nb:\n  c: {d: 2,\n    e: 3}\n")
+    parsed = yaml_text.parse("a: 1\nb:\n  c: {d: 2,\n    e: 3}\n")
     assert parsed.value == {"a": 1, "b": {"c": {"d": 2, "e": 3}}}
     assert parsed.lines == {("a",): 1, ("b",): 2, ("b", "c"): 3, ("b", "c", "d"): 3, ("b", "c", "e"): 4}
 
 
 def test_the_first_of_two_equal_keys_counts_and_the_second_is_a_mistake() -> None:
-    parsed = yamltext.parse("a:\n  b: 1\n  c: 2\n  b: 3\n")
+    parsed = yaml_text.parse("a:\n  b: 1\n  c: 2\n  b: 3\n")
     assert parsed.value == {"a": {"b": 1, "c": 2}}
     assert parsed.mistakes == [(4, ("a", "b"), "stands in line 2 already; a key may stand only once")]
 
 
 @pytest.mark.parametrize("text", ["1: a", "true: a", "~: a", "[b]: a", "? {b: c}\n: a"])
 def test_a_key_that_is_no_name_is_a_mistake(text: str) -> None:
-    parsed = yamltext.parse(text)
+    parsed = yaml_text.parse(text)
     assert parsed.value == {}
     ((line, keys, words),) = parsed.mistakes
     assert (line, keys) == (1, ())
@@ -49,7 +49,7 @@ def test_a_key_that_is_no_name_is_a_mistake(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["!!python/object/apply:os.system [ls]", "!own {a: 1}", "!!set {a}", "!!binary aGk="])
 def test_a_tag_builds_no_object(text: str) -> None:
-    parsed = yamltext.parse(f"a: {text}")
+    parsed = yaml_text.parse(f"a: {text}")
     assert parsed.value == {"a": None}
     assert "only plain values are allowed" in parsed.mistakes[0][2]
 
@@ -67,7 +67,7 @@ def test_a_tag_builds_no_object(text: str) -> None:
     ],
 )
 def test_broken_yaml_says_where_and_why(text: str, line: int, words: str) -> None:
-    parsed = yamltext.parse(text)
+    parsed = yaml_text.parse(text)
     assert parsed.value is None
     ((at, keys, said),) = parsed.mistakes
     assert (at, keys) == (line, ())
@@ -76,15 +76,15 @@ def test_broken_yaml_says_where_and_why(text: str, line: int, words: str) -> Non
 
 def test_aliases_of_aliases_end_in_a_mistake_and_not_in_a_hang() -> None:
     doubled = "".join(f"k{n}: &k{n} [{', '.join([f'*k{n - 1}'] * 9)}]\n" for n in range(1, 40))
-    parsed = yamltext.parse(f"k0: &k0 [1]\n{doubled}")
+    parsed = yaml_text.parse(f"k0: &k0 [1]\n{doubled}")
     assert parsed.mistakes == [(1, (), "holds more than 10000 values")]
 
 
 def test_an_alias_stands_for_its_anchor() -> None:
-    value = yamltext.parse("a: &x {b: [1]}\nc: *x\n").value
+    value = yaml_text.parse("a: &x {b: [1]}\nc: *x\n").value
     assert value == {"a": {"b": [1]}, "c": {"b": [1]}}
     assert value["a"] is not value["c"]
 
 
 def test_an_empty_text_holds_nothing() -> None:
-    assert yamltext.parse("") == yamltext.parse("# a comment\n") == yamltext.Parsed()
+    assert yaml_text.parse("") == yaml_text.parse("# a comment\n") == yaml_text.Parsed()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from trainables.splits import Files, Part, Source
+from trainables.data.dataset import Files, Part, Source
 
 
 def labels_of(*counts: int) -> torch.Tensor:

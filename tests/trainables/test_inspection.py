@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from tests.trainables import toys
 from trainables import inspection
-from trainables.folds import Folds
+from trainables.data.dataset import Part, SearchData
 from trainables.models import softmax_regression
 from trainables.regimes import from_scratch, pretrain_then_head
 from trainables.seeding import seed_everything
-from trainables.splits import Part, SearchData
 from trainables.trainable import TransferModel
+from trainables.training.folds import Folds
 
 CONFIG = {"lr": 0.01, "batch_size": 16}
 
@@ -87,7 +87,7 @@ def test_maps_are_those_before_and_after_the_relu_and_at_the_end_of_the_stage() 
     stage = model.stages["first"]
     assert isinstance(stage, nn.Sequential)
     for maps, n_layers in ((before, 2), (after, 3), (end, 4)):
-        expected = stage[:n_layers](model.inputs(image))
+        expected = stage[:n_layers](model.preprocess(image))
         assert np.array_equal(maps.values, expected[0].detach().numpy())
 
 

@@ -33,16 +33,16 @@ def test_images_go_through_the_stages_in_order_and_then_the_head() -> None:
     images = torch.ones(2, 1, 1, 1)
     assert model(images).tolist() == [[[[1213]]]] * 2
     assert model.features(images).tolist() == [[[[121]]]] * 2
-    assert model.between(images, 1, 2).tolist() == [[[[11]]]] * 2
-    assert torch.equal(model.between(images, 1, 1), images)
+    assert model.run_stages(images, 1, 2).tolist() == [[[[11]]]] * 2
+    assert torch.equal(model.run_stages(images, 1, 1), images)
 
 
 def test_bytes_and_fractions_of_full_brightness_are_the_same_image() -> None:
     model = toys.model()
     images = torch.randint(256, (3, 1, 8, 8), dtype=torch.uint8)
     model.normalize([0.4], [0.2])
-    torch.testing.assert_close(model.inputs(images), model.inputs(images.float() / 255))
-    assert model.inputs(images).dtype == torch.float32
+    torch.testing.assert_close(model.preprocess(images), model.preprocess(images.float() / 255))
+    assert model.preprocess(images).dtype == torch.float32
 
 
 def test_images_are_normalised_channel_by_channel_and_stay_as_they_were() -> None:

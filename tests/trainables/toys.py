@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from trainables.splits import Part, SearchData
+from trainables.data.dataset import Part, SearchData
 from trainables.trainable import TransferModel
 
 CLASSES = ("rows", "columns", "blank")

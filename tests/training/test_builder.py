@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from hpo.builder import Builder
 from hpo.errors import TaskError
-from tests.test_tasks import TASK, job
+from hpo.training.builder import Builder
+from tests.training.test_tasks import TASK, job
 
 COUNTED = """
 from torch import nn

@@ -13,24 +13,26 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from hpo import checks, spacefile
-from hpo.builder import Builder, Job
-from hpo.checkpoints import best_checkpoint
-from hpo.cli import app
-from hpo.domains import Categorical, Float
+from hpo import spacefile
+from hpo.cli.app import app
 from hpo.errors import TaskError
-from hpo.history import History, State
-from hpo.search import begin
-from hpo.space import Data, Fidelity, SearchSpace, Task, Validation
-from hpo.study import Budget, Settings, Study
+from hpo.loop import checks
+from hpo.loop.search import begin
+from hpo.record import Budget, History, Settings, State, StudyFolder
+from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task, Validation
+from hpo.space.domains import Categorical, Float
+from hpo.training.builder import Builder, Job
+from hpo.training.checkpoints import best_checkpoint
+from hpo.training.worker import Worker
 from hpo.trial import Report, Suggestion
-from hpo.worker import Worker
 from tests.trainables.datasets import pictures
-from trainables import checkpoints, faults, weights
+from trainables import errors
 from trainables.datasets import digits
+from trainables.models import _weights
+from trainables.training import checkpoints
 
 needs_timm = pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="timm is an extra")
-TASK = Task("from_scratch", "softmax_regression", dataset=Data("digits"))
+TASK = Task("from_scratch", "softmax_regression", dataset=DatasetSpec("digits"))
 HALVES = {"low": tuple("01234"), "high": tuple("56789")}
 
 TINY = """
@@ -108,12 +110,12 @@ class TestFolds:
 
 class TestGroups:
     def test_two_groups_of_classes_are_told_apart_by_one_linear_unit(self, tmp_path: Path) -> None:
-        task = replace(TASK, model="logistic_regression", dataset=Data("digits", groups=HALVES))
+        task = replace(TASK, model="logistic_regression", dataset=DatasetSpec("digits", groups=HALVES))
         reports = train(job(task), tmp_path, until=6, lr=0.05)
         assert reports[-1].metrics["val_accuracy"] > 0.8
 
     def test_a_group_of_unknown_classes_is_an_error_of_the_task(self, tmp_path: Path) -> None:
-        task = replace(TASK, dataset=Data("digits", groups={"even": ("0", "2"), "odd": ("1", "11")}))
+        task = replace(TASK, dataset=DatasetSpec("digits", groups={"even": ("0", "2"), "odd": ("1", "11")}))
         with pytest.raises(TaskError, match=r"`groups\.odd`: there is no class '11' \(allowed: 0, 1, 2"):
             train(job(task), tmp_path)
 
@@ -121,13 +123,13 @@ class TestGroups:
 class TestWeights:
     def test_imagenet_weights_are_those_in_the_folder_of_the_weights(self, tmp_path: Path, tiny: str) -> None:
         stage = {"stages.stage.1.weight": torch.full((8, 64), 0.5), "stages.stage.1.bias": torch.zeros(8)}
-        weights.save(stage, tmp_path / "weights" / "tiny.pth")
+        _weights.save(stage, tmp_path / "weights" / "tiny.pth")
         task = replace(TASK, model=tiny, weights="imagenet", regime="fine_tune")
         assert first_layer(job(task, tmp_path), tmp_path / "c").eq(0.5).all()
 
     def test_weights_may_be_those_at_a_path(self, tmp_path: Path, tiny: str) -> None:
         stage = {"stages.stage.1.weight": torch.full((8, 64), 0.25), "stages.stage.1.bias": torch.zeros(8)}
-        weights.save(stage, tmp_path / "mine.safetensors")
+        _weights.save(stage, tmp_path / "mine.safetensors")
         task = replace(TASK, model=tiny, weights=str(tmp_path / "mine.safetensors"), regime="linear_probe")
         assert first_layer(job(task), tmp_path / "c").eq(0.25).all()
 
@@ -157,7 +159,7 @@ class TestWeights:
 def test_a_task_may_name_a_data_set_to_train_on_first(tmp_path: Path) -> None:
     number = pictures.folders(tmp_path / "first", {"cat": 9, "dog": 9, "horse": 9})
     pictures.folders(tmp_path / "zoo", {"cat": 8, "dog": 8}, first=number)
-    zoo, first = (Data("image_folder", {"folder": name, "held_out": 0.25}) for name in ("zoo", "first"))
+    zoo, first = (DatasetSpec("image_folder", {"folder": name, "held_out": 0.25}) for name in ("zoo", "first"))
     task = Task("pretrain_then_head", "small_cnn", dataset=zoo, pretraining=first)
     begun = job(task, tmp_path, image_size=4, pretrain_epochs=2, samples_per_class=6)
     reports = train(begun, tmp_path / "c", until=4)
@@ -170,7 +172,7 @@ def test_a_task_may_name_a_data_set_to_train_on_first(tmp_path: Path) -> None:
 
 def test_a_worker_reads_a_data_set_once_for_all_its_trials(tmp_path: Path) -> None:
     pictures.folders(tmp_path / "data" / "zoo", {"cat": 8, "dog": 8})
-    task = replace(TASK, dataset=Data("image_folder", {"folder": "zoo", "held_out": 0.25}))
+    task = replace(TASK, dataset=DatasetSpec("image_folder", {"folder": "zoo", "held_out": 0.25}))
     worker = Worker(job(task, tmp_path / "data", image_size=4), tmp_path / "c", "cpu")
     list(worker.train(Suggestion(0, {"lr": 0.01}, 1), after=0))
     for path in (tmp_path / "data").rglob("*.jpg"):
@@ -217,7 +219,7 @@ def test_the_same_command_searches_when_the_data_are_there(search: Hpo, tmp_path
     pictures.folders(tmp_path / "data" / "zoo", {"cat": 8, "dog": 8})
     result = search("--runner", "inline")
     assert result.exit_code == 0, result.output
-    history, _ = Study.reopen(tmp_path / "studies" / "s").history()
+    history, _ = StudyFolder.reopen(tmp_path / "studies" / "s").history()
     assert len(history.trials) == 2
 
 
@@ -232,7 +234,7 @@ def test_a_study_whose_data_get_lost_goes_on_when_they_are_back(search: Hpo, tmp
     (tmp_path / "data" / "lost").rename(tmp_path / "data" / "zoo")
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
-    history, _ = Study.reopen(tmp_path / "studies" / "s").history()
+    history, _ = StudyFolder.reopen(tmp_path / "studies" / "s").history()
     assert [len(trial.reports) for trial in history.trials.values()] == [1] * 4
 
 
@@ -335,7 +337,7 @@ def test_a_searched_value_that_does_not_go_with_the_task_costs_its_trials_alone(
 ) -> None:
     result = digits_search(*words, more=["--seed", "1"])
     assert result.exit_code == 0, result.output
-    history, _ = Study.reopen(tmp_path / "studies" / "s").history()
+    history, _ = StudyFolder.reopen(tmp_path / "studies" / "s").history()
     crashes = [trial.crash for trial in history.trials.values() if trial.crash is not None]
     assert 0 < len(crashes) < 4
     assert all(told in crash.error for crash in crashes)
@@ -351,7 +353,7 @@ def searched(folder: Path, space: Mapping[str, Any], fixed: Mapping[str, Any], *
     }
     settings = Settings(backend="grid", runner="inline", devices="cpu")
     begin(folder, spacefile.parse(content, name="s"), settings, Budget(trials=4))
-    return Study.reopen(folder).history()[0]
+    return StudyFolder.reopen(folder).history()[0]
 
 
 @pytest.mark.parametrize(
@@ -390,4 +392,4 @@ def test_a_wrong_value_of_some_trials_costs_these_alone(
     assert [trial.state for trial in history.trials.values()] == [State.CRASHED, State.COMPLETE]
     crash = history.trials[0].crash
     assert crash is not None
-    assert crash.kind == checks.WRONG_VALUE == faults.WrongValue.__name__
+    assert crash.kind == checks.WRONG_VALUE == errors.WrongValue.__name__

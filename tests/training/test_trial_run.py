@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.builder import Build, Job
-from hpo.domains import Float
 from hpo.space import Fidelity, SearchSpace
+from hpo.space.domains import Float
+from hpo.training.builder import Job
+from hpo.training.forms import Build
+from hpo.training.worker import Worker
 from hpo.trial import Config, Report, Suggestion
-from hpo.worker import Worker
-from tests.spaces import FEW
+from tests.space.spaces import FEW
 
 
 class Scripted:

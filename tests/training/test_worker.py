@@ -8,20 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.builder import Builder, Job, trial_seed
-from hpo.course import objective
-from hpo.domains import Float
 from hpo.errors import HpoError, TaskError
-from hpo.space import Data, Fidelity, SearchSpace, Task
+from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task
+from hpo.space.domains import Float
+from hpo.training.builder import Builder, Job, trial_seed
+from hpo.training.trial_run import objective
+from hpo.training.worker import Worker
 from hpo.trial import Report, Suggestion
-from hpo.worker import Worker
 from tests import toy
 
 DIGITS = SearchSpace(
     "digits",
     {"lr": Float(1e-4, 1e-1, log=True)},
     Fidelity(9),
-    Task("from_scratch", "small_cnn", dataset=Data("digits")),
+    Task("from_scratch", "small_cnn", dataset=DatasetSpec("digits")),
 )
 
 
@@ -53,7 +53,7 @@ def test_a_real_training_that_is_cut_short_goes_on_exactly(folder: Path, tmp_pat
 def test_importing_the_door_imports_no_torch() -> None:
     import subprocess
 
-    script = "import sys, hpo.worker, hpo.search, hpo.evaluate, hpo.cli; sys.exit('torch' in sys.modules)"
+    script = "import sys, hpo.training, hpo.loop, hpo.heldout, hpo.cli; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
@@ -70,7 +70,7 @@ def test_a_model_without_a_data_set_is_an_error(tmp_path: Path) -> None:
 
 
 def test_a_searched_regime_and_model_are_built_by_their_names(folder: Path, tmp_path: Path) -> None:
-    space = replace(DIGITS, task=Task(dataset=Data("digits")))
+    space = replace(DIGITS, task=Task(dataset=DatasetSpec("digits")))
     worker = Worker(Job(space, 0, tmp_path), folder, "cpu")
     suggestion = Suggestion(0, {"lr": 1e-2, "regime": "from_scratch", "model": "softmax_regression"}, until=1)
     (report,) = worker.train(suggestion, after=0)

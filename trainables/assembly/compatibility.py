@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import torch
 
-from trainables.faults import SetupError, reason
-from trainables.splits import SearchData
+from trainables.data.dataset import SearchData
+from trainables.errors import SetupError, reason
 from trainables.trainable import TransferModel
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainables import transforms
+from trainables.augmentation import transforms
 from trainables.hyperparameters import ABOVE_0_TO_1, AT_LEAST_0, Config, Rule, choice, real
 
 HYPERPARAMETERS = {

@@ -99,7 +99,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Files:
-    """Some image files with their labels, not yet read; `trainables/images.py` makes a Part of them."""
+    """Some image files with their labels, not yet read; `trainables/data/images.py` makes a Part of them."""
 
     paths: tuple[Path, ...]
     labels: Tensor
@@ -147,7 +147,7 @@ class DataSet(Protocol):
         ...
 
     def held_out(self) -> Source:
-        """What no search sees. `trainables/heldout.py` alone calls this."""
+        """What no search sees. `trainables/data/heldout.py` alone calls this."""
         ...
 
 

@@ -1,12 +1,12 @@
-"""The held-out part (ground floor of training): the one place that asks a data set for it.
+"""The held-out part: the one function that asks a data set for it.
 
-`hpo/evaluate.py` imports this module to test the best of a study, `hpo/data.py` to find broken files and images
-that stand in both parts. Nobody else does, so the sum of its callers is the list of looks at held-out data.
+Only `hpo/heldout/evaluation.py`, which tests the best of a study, and `hpo/cli/data.py`, which looks for broken files,
+import this module. So its callers are all the places where held-out data is read.
 """
 
 from __future__ import annotations
 
-from trainables.splits import DataSet, Source
+from trainables.data.dataset import DataSet, Source
 
 
 def held_out(dataset: DataSet) -> Source:

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables import decoding
-from trainables.splits import Part, Source
+from trainables.data import decoding
+from trainables.data.dataset import Part, Source
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class ImageSummary:
     """What is seen of an image."""
 
     size: tuple[int, int]
@@ -28,28 +28,28 @@ class Look:
     """(3, 256): how many pixels of a file have each brightness, in red, green and blue."""
 
 
-def looks(source: Source) -> Iterator[Look | str]:
+def summarize(source: Source) -> Iterator[ImageSummary | str]:
     """A look at each image, in order; the reason in words where a file cannot be read."""
     if isinstance(source, Part):
         return (_of_pixels(image.numpy()) for image in source.images.cpu())
     return decoding.in_threads(lambda i: _of_file(source.paths[i]), len(source))
 
 
-def _of_file(path: Path) -> Look | str:
+def _of_file(path: Path) -> ImageSummary | str:
     try:
         image = decoding.read(path)
     except OSError as fault:
         return str(fault)
     red, green, blue = (band.tobytes() for band in image.split())
     histogram = np.array(image.histogram(), dtype=np.int64).reshape(3, 256)
-    return Look(image.size, red == green == blue, _key(image.size, image.tobytes()), histogram)
+    return ImageSummary(image.size, red == green == blue, _key(image.size, image.tobytes()), histogram)
 
 
-def _of_pixels(image: NDArray[np.generic]) -> Look:
+def _of_pixels(image: NDArray[np.generic]) -> ImageSummary:
     """Of one of shape (channels, height, width)."""
     channels, height, width = image.shape
     is_grey = all(np.array_equal(image[0], image[i]) for i in range(1, channels))
-    return Look((width, height), is_grey, _key(image.shape, image.tobytes()))
+    return ImageSummary((width, height), is_grey, _key(image.shape, image.tobytes()))
 
 
 def _key(shape: tuple[int, ...], pixels: bytes) -> bytes:

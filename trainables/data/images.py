@@ -1,6 +1,6 @@
 """Images brought to one form (ground floor of training): files read, sizes and channels made alike, statistics.
 
-Files that are decoded, and images that are resized, are kept in the store (`trainables/store.py`).
+Files that are decoded, and images that are resized, are kept in the store (`trainables/store/store.py`).
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables import decoding, store
-from trainables.faults import SetupError
-from trainables.splits import Files, Part, Source
-from trainables.threads import all_cores
+from trainables.data import decoding
+from trainables.data.dataset import Files, Part, Source
+from trainables.errors import SetupError
+from trainables.store import store
+from trainables.threads import all_cores, n_cores
 
 RESIZES = ("crop", "squash")
 BATCH = 2**18
@@ -32,7 +33,7 @@ LEAST_BYTES = 2**24
 
 
 @dataclass(frozen=True)
-class Form:
+class ImageFormat:
     """What images are to be brought to; a ValueError names a value that cannot be."""
 
     size: int | None = None
@@ -51,8 +52,8 @@ class Form:
             raise ValueError(f"`resize` must be one of {', '.join(RESIZES)}, but is {self.resize!r}")
 
 
-def load(source: Source, form: Form) -> Part:
-    """The images of `source`, in order and in one form: uint8, or float32 where a part has it.
+def load(source: Source, image_format: ImageFormat) -> Part:
+    """The images of `source`, in order and in one image_format: uint8, or float32 where a part has it.
 
     In memory, or mapped from the store.
 
@@ -61,13 +62,13 @@ def load(source: Source, form: Form) -> Part:
     (`skip_unreadable`), or one of a class of which none can.
     """
     if isinstance(source, Files):
-        _check_channels(3, form)
-        return _read(source, form)
-    _check_channels(source.shape[0], form)
-    images, key = _resized(source, form)
-    if form.channels is not None and images.shape[1] != form.channels:
+        _check_channels(3, image_format)
+        return _read(source, image_format)
+    _check_channels(source.shape[0], image_format)
+    images, key = _resized(source, image_format)
+    if image_format.channels is not None and images.shape[1] != image_format.channels:
         # A view: grey thrice over takes no more memory than once.
-        images, key = images.expand(-1, form.channels, -1, -1), f"{key or source.key}/{form.channels}"
+        images, key = images.expand(-1, image_format.channels, -1, -1), f"{key or source.key}/{image_format.channels}"
     return source if images is source.pool else Part(images, source.labels, rows=source.rows, key=key)
 
 
@@ -100,20 +101,22 @@ def _summed_up(part: Part) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple((mean / brightest).tolist()), tuple((std / brightest).tolist())
 
 
-def _check_channels(present: int, form: Form) -> None:
-    if form.channels not in (None, present) and present != 1:
-        raise ValueError(f"`model` needs images of {form.channels} channels, but those of the data set have {present}")
+def _check_channels(present: int, image_format: ImageFormat) -> None:
+    if image_format.channels not in (None, present) and present != 1:
+        raise ValueError(
+            f"`model` needs images of {image_format.channels} channels, but those of the data set have {present}"
+        )
 
 
-def _read(files: Files, form: Form) -> Part:
+def _read(files: Files, image_format: ImageFormat) -> Part:
     """The images of files: mapped from the store, with all that are read together with them, or in memory."""
-    if form.size is None:
+    if image_format.size is None:
         raise ValueError("`image_size` must be given for a data set of files, whose images may differ in size")
     whole = files.whole or files.paths
-    stored = _stored(whole, form, form.size)
+    stored = _stored(whole, image_format, image_format.size)
     if stored is None:
-        pixels = np.empty((len(files), 3, form.size, form.size), dtype=np.uint8)
-        unreadable = _fill(files.paths, form, pixels)
+        pixels = np.empty((len(files), 3, image_format.size, image_format.size), dtype=np.uint8)
+        unreadable = _fill(files.paths, image_format, pixels)
         rows = [i for i in range(len(files)) if i not in unreadable]
         _check_classes(files, rows)
         # Closed up in place: a second copy may not fit in memory.
@@ -130,10 +133,10 @@ def _read(files: Files, form: Form) -> Part:
     return Part(images, files.labels[kept], rows=None if is_all else torch.tensor(rows), key=key)
 
 
-def _stored(paths: Sequence[Path], form: Form, size: int) -> tuple[Tensor, frozenset[int], str] | None:
+def _stored(paths: Sequence[Path], image_format: ImageFormat, size: int) -> tuple[Tensor, frozenset[int], str] | None:
     """The images of files from the store, which of them are unreadable, and their key; None without a store.
 
-    They are found again by the places, sizes and times of the files, and the form. None, too, where a file
+    They are found again by the places, sizes and times of the files, and the image_format. None, too, where a file
     to be left out could not be opened: another time it may be.
     """
     disk = store.shared()
@@ -142,7 +145,7 @@ def _stored(paths: Sequence[Path], form: Form, size: int) -> tuple[Tensor, froze
     shape = (len(paths), 3, size, size)
 
     def fill(content: store.Bytes, advance: Callable[[float], None]) -> dict[str, list[int]]:
-        unreadable = _fill(paths, form, content.reshape(shape), advance, store.n_cores())
+        unreadable = _fill(paths, image_format, content.reshape(shape), advance, n_cores())
         for i in sorted(unreadable):
             try:
                 decoding.read(paths[i])
@@ -153,7 +156,7 @@ def _stored(paths: Sequence[Path], form: Form, size: int) -> tuple[Tensor, froze
             raise _Unopened
         return {"unreadable": sorted(unreadable)}
 
-    key = (_signature(paths), repr(form), PIL.__version__, decoding.VERSION)
+    key = (_signature(paths), repr(image_format), PIL.__version__, decoding.VERSION)
     try:
         found = disk.get("pixels", key, prod(shape), f"{len(paths)} images of {size} pixels a side", fill)
     except _Unopened:
@@ -166,7 +169,7 @@ def _stored(paths: Sequence[Path], form: Form, size: int) -> tuple[Tensor, froze
 
 def _fill(
     paths: Sequence[Path],
-    form: Form,
+    image_format: ImageFormat,
     pixels: np.ndarray[Any, np.dtype[np.uint8]],
     advance: Callable[[float], None] = lambda done: None,
     n_threads: int | None = None,
@@ -178,11 +181,11 @@ def _fill(
         try:
             image = decoding.read(paths[i])
         except OSError as fault:
-            if form.skip_unreadable:
+            if image_format.skip_unreadable:
                 return False
             remedy = "mend or remove it, or set `skip_unreadable: true` to leave such files out"
             raise SetupError(f"{paths[i]}: cannot be read as an image ({fault}); {remedy}") from fault
-        pixels[i] = np.asarray(decoding.fitted(image, size, form.resize)).transpose(2, 0, 1)
+        pixels[i] = np.asarray(decoding.fitted(image, size, image_format.resize)).transpose(2, 0, 1)
         return True
 
     unreadable = []
@@ -218,23 +221,23 @@ def _check_classes(files: Files, kept: Sequence[int]) -> None:
             raise SetupError(f"{path}: neither this file nor any other of its class can be read as an image")
 
 
-def _resized(part: Part, form: Form) -> tuple[Tensor, str]:
+def _resized(part: Part, image_format: ImageFormat) -> tuple[Tensor, str]:
     """The images of a part's pool with both sides as `form` says, and their key; the same where they are so already.
 
     From the store where they are many.
     """
     channels, height, width = part.shape
-    size = form.size
+    size = image_format.size
     if size is None or (height, width) == (size, size):
         return part.pool, ""
     shape, dtype = (len(part.pool), channels, size, size), part.pool.dtype
     n_bytes = prod(shape) * dtype.itemsize
     disk = store.shared() if n_bytes >= LEAST_BYTES else None
-    key = (part.key, size, form.resize, torch.__version__, decoding.VERSION)
+    key = (part.key, size, image_format.resize, torch.__version__, decoding.VERSION)
 
     def fill(content: store.Bytes, advance: Callable[[float], None]) -> None:
         with all_cores():
-            _resize(part.pool, form, torch.from_numpy(content).view(dtype).reshape(shape), advance)
+            _resize(part.pool, image_format, torch.from_numpy(content).view(dtype).reshape(shape), advance)
 
     found = None
     if disk is not None:
@@ -242,15 +245,19 @@ def _resized(part: Part, form: Form) -> tuple[Tensor, str]:
     if found is not None:
         return torch.from_numpy(found.content).view(dtype).reshape(shape), fingerprint_of(key)
     result = part.pool.new_empty(shape)
-    _resize(part.pool, form, result)
+    _resize(part.pool, image_format, result)
     return result, fingerprint_of(key)
 
 
-def _resize(images: Tensor, form: Form, result: Tensor, advance: Callable[[float], None] = lambda done: None) -> None:
+def _resize(
+    images: Tensor, image_format: ImageFormat, result: Tensor, advance: Callable[[float], None] = lambda done: None
+) -> None:
     """Put images (n, c, h, w) into `result`, (n, c, size, size)."""
     height, width = images.shape[2:]
     size = result.shape[-1]
-    across, down, left, top = decoding.middle(width, height, size) if form.resize == "crop" else (size, size, 0, 0)
+    across, down, left, top = (
+        decoding.middle(width, height, size) if image_format.resize == "crop" else (size, size, 0, 0)
+    )
     for batch in _batches(len(images), images[0].numel()):
         scaled = functional.interpolate(images[batch].float(), (down, across), mode="bilinear", antialias=True)
         middle = scaled[:, :, top : top + size, left : left + size]

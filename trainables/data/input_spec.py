@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Input:
+class InputSpec:
     """The form and the normalisation of images; None where any will do."""
 
     size: int | None = None
@@ -17,5 +17,5 @@ class Input:
     std: tuple[float, ...] | None = None
 
 
-IMAGENET = Input(size=224, channels=3, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+IMAGENET = InputSpec(size=224, channels=3, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 """The size and statistics that most networks were trained with on ImageNet."""

@@ -1,7 +1,7 @@
-"""From a data set to what a regime receives (ground floor of training): cut, read, brought to a model's form.
+"""From a data set to what a regime receives (ground floor of training): cut, read, brought to a model's image_format.
 
 A preparation belongs to one task: it cuts validation out of the training part once, and reads the images
-of the last form that was asked for once.
+of the last image_format that was asked for once.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import torch
 
-from trainables import cuts, images
-from trainables.cuts import Cut
-from trainables.faults import SetupError
+from trainables.data import images, splits
+from trainables.data.dataset import DataSet, Files, Part, Pretraining, SearchData, Source
+from trainables.data.images import ImageFormat
+from trainables.data.input_spec import InputSpec
+from trainables.data.splits import Split
+from trainables.errors import SetupError
 from trainables.hyperparameters import Config, choice, flag, optional
-from trainables.images import Form
-from trainables.inputs import Input
-from trainables.splits import DataSet, Files, Part, Pretraining, SearchData, Source
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS = {
@@ -41,14 +41,14 @@ class Validation:
     seed: int = 42
 
 
-class First(NamedTuple):
+class PretrainingSet(NamedTuple):
     """Another data set, to train on first."""
 
     dataset: DataSet
     groups: Groups | None = None
 
 
-class Preparation:
+class Preprocessor:
     """The training part of a data set, cut; its images are read when they are asked for."""
 
     def __init__(
@@ -57,7 +57,7 @@ class Preparation:
         validation: Validation,
         *,
         groups: Groups | None = None,
-        first: First | None = None,
+        first: PretrainingSet | None = None,
         device: str = "cpu",
     ) -> None:
         """`device`: where regimes receive the images. A SetupError where the data set cannot be cut or grouped so.
@@ -77,18 +77,21 @@ class Preparation:
             raise SetupError(f"data set {dataset.name!r}: {error}") from None
         self._first_set = first
         self._device = device
-        self._read: tuple[Form, tuple[SearchData, ...]] | None = None
+        self._read: tuple[ImageFormat, tuple[SearchData, ...]] | None = None
 
-    def folds(self, form: Form) -> tuple[SearchData, ...]:
+    def folds(self, image_format: ImageFormat) -> tuple[SearchData, ...]:
         """What a regime receives, once for each fold; one where validation is a fraction.
 
-        What was read is kept until another form is asked for. Without a store each fold holds its images itself.
+        The images are kept in memory until another format is asked for. Without a store each fold holds its own copy.
         """
-        if self._read is None or self._read[0] != form:
+        if self._read is None or self._read[0] != image_format:
             self._read = None  # frees the memory before more is taken
-            pretraining = self._first(form)
+            pretraining = self._first(image_format)
             try:
-                self._read = form, tuple(self._fold(cut, form, pretraining).to(self._device) for cut in self._cuts)
+                self._read = (
+                    image_format,
+                    tuple(self._fold(cut, image_format, pretraining).to(self._device) for cut in self._cuts),
+                )
             except ValueError as error:
                 raise SetupError(f"data set {self._name!r}: {error}") from error
         return self._read[1]
@@ -97,18 +100,18 @@ class Preparation:
         """A source of the data set with the labels of the groups; images of no group are left out."""
         return _grouped(source, self._mapping)
 
-    def _first(self, form: Form) -> Pretraining | None:
+    def _first(self, image_format: ImageFormat) -> Pretraining | None:
         if self._first_set is None:
             return None
         dataset, groups = self._first_set
         try:
-            part = images.load(_grouped(dataset.training(), _mapping(dataset.classes, groups)), form)
+            part = images.load(_grouped(dataset.training(), _mapping(dataset.classes, groups)), image_format)
         except ValueError as error:
             raise SetupError(f"data set {dataset.name!r}, to train on first: {error}") from error
         return Pretraining(part, tuple(groups) if groups else dataset.classes)
 
-    def _fold(self, cut: Cut, form: Form, pretraining: Pretraining | None) -> SearchData:
-        train, validation = images.load(cut.train, form), images.load(cut.validation, form)
+    def _fold(self, cut: Split, image_format: ImageFormat, pretraining: Pretraining | None) -> SearchData:
+        train, validation = images.load(cut.train, image_format), images.load(cut.validation, image_format)
         if pretraining is not None and pretraining.train.shape != train.shape:
             raise SetupError(
                 f"images of the pretraining set are {pretraining.train.shape} (channels, height, width), those of the "
@@ -117,14 +120,14 @@ class Preparation:
         return SearchData(train, validation, self.classes, pretraining)
 
 
-def form(config: Config, expected: Input) -> Form:
-    """The form that images are brought to for a model that expects `expected`."""
+def image_format(config: Config, expected: InputSpec) -> ImageFormat:
+    """The format of the images that a model expects, with what `config` says of it."""
     size = optional(config, "image_size") or expected.size
     resize = choice(config, "resize", "crop", images.RESIZES)
-    return Form(size, expected.channels, resize, flag(config, "skip_unreadable", False))
+    return ImageFormat(size, expected.channels, resize, flag(config, "skip_unreadable", False))
 
 
-def normalize(model: TransferModel, config: Config, expected: Input, train: Part) -> None:
+def normalize(model: TransferModel, config: Config, expected: InputSpec, train: Part) -> None:
     """Let `model` normalise images: by its own statistics (default), by those of the training part, or not at all."""
     kind = choice(config, "normalization", "model", ("model", "data", "none"))
     if kind == "data":
@@ -133,11 +136,11 @@ def normalize(model: TransferModel, config: Config, expected: Input, train: Part
         model.normalize(expected.mean, expected.std)
 
 
-def _cuts(source: Source, classes: tuple[str, ...], validation: Validation) -> tuple[Cut, ...]:
+def _cuts(source: Source, classes: tuple[str, ...], validation: Validation) -> tuple[Split, ...]:
     if validation.folds is not None:
-        return cuts.folds(source, classes=classes, n_folds=validation.folds, seed=validation.seed)
+        return splits.folds(source, classes=classes, n_folds=validation.folds, seed=validation.seed)
     assert validation.fraction is not None, "validation is a fraction or folds"
-    return (cuts.split(source, classes=classes, fraction=validation.fraction, seed=validation.seed),)
+    return (splits.split(source, classes=classes, fraction=validation.fraction, seed=validation.seed),)
 
 
 def _grouped(source: Source, mapping: torch.Tensor | None) -> Source:

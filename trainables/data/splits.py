@@ -16,23 +16,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainables import store
-from trainables.faults import WrongValue
-from trainables.splits import Part, Source, fingerprint
+from trainables.data.dataset import Part, Source, fingerprint
+from trainables.errors import WrongValue
+from trainables.store import store
 
 Sides = NDArray[np.int32]
 """(n,): for each sample the fold in whose validation part it is; in a cut, 1 where it is cut off, else 0."""
 
 
-class Cut(NamedTuple):
+class Split(NamedTuple):
     """The training part of a data set, cut in two."""
 
     train: Source
     validation: Source
 
 
-def split(source: Source, *, classes: Sequence[str], fraction: float, seed: int) -> Cut:
-    """Cut a stratified `fraction` (above 0, below 1, rounded up to a sample) of a training part off as validation.
+def split(source: Source, *, classes: Sequence[str], fraction: float, seed: int) -> Split:
+    """Split a stratified `fraction` (above 0, below 1, rounded up to a sample) of a training part off as validation.
 
     The same source, fraction and seed give the same cut. Each class keeps at least one sample on
     either side; a ValueError names the first that has too few for that.
@@ -41,11 +41,11 @@ def split(source: Source, *, classes: Sequence[str], fraction: float, seed: int)
         raise ValueError(f"`fraction` must lie between 0 and 1, but is {fraction!r}")
     n_validation = math.ceil(fraction * len(source))
     kept, cut_off = cut(source.labels, n_cut=n_validation, seed=seed, classes=classes)
-    return Cut(source.take(kept), source.take(cut_off))
+    return Split(source.take(kept), source.take(cut_off))
 
 
-def folds(source: Source, *, classes: Sequence[str], n_folds: int, seed: int) -> tuple[Cut, ...]:
-    """Cut a training part into `n_folds` stratified folds, each of which is the validation part once.
+def folds(source: Source, *, classes: Sequence[str], n_folds: int, seed: int) -> tuple[Split, ...]:
+    """Split a training part into `n_folds` stratified folds, each of which is the validation part once.
 
     A ValueError names the first class that has fewer samples than there are folds.
     """
@@ -61,7 +61,9 @@ def folds(source: Source, *, classes: Sequence[str], n_folds: int, seed: int) ->
         return sides
 
     sides = _drawn(source.labels, ("folds", n_folds, seed), draw)
-    return tuple(Cut(source.take(_where(sides != fold)), source.take(_where(sides == fold))) for fold in range(n_folds))
+    return tuple(
+        Split(source.take(_where(sides != fold)), source.take(_where(sides == fold))) for fold in range(n_folds)
+    )
 
 
 def per_class(part: Part, n: int, *, seed: int, classes: Sequence[str], key: str) -> Part:
@@ -75,7 +77,7 @@ def per_class(part: Part, n: int, *, seed: int, classes: Sequence[str], key: str
 
 
 def cut(labels: Tensor, *, n_cut: int, seed: int, classes: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Cut `n_cut` of the samples off, stratified by `labels`; the indices kept and cut off, both rising.
+    """Split `n_cut` of the samples off, stratified by `labels`; the indices kept and cut off, both rising.
 
     A class of c among n samples gets floor(c * n_cut / n) of the places or one more, so it is sure of
     a sample on either side where that floor is at least 1 on both; else a ValueError names it.

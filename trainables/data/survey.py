@@ -1,4 +1,4 @@
-"""A look through a data set (ground floor of training): how many images, how large, how bright, and what is broken.
+"""A summary through a data set (ground floor of training): how many images, how large, how bright, and what is broken.
 
 Two images are the same where their pixels are, whatever their files. A survey describes the training part; of
 the held-out part it tells what cannot be read, and what can also be trained on.
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trainables import images
-from trainables.looks import Look, looks
-from trainables.splits import Files, Source
+from trainables.data import images
+from trainables.data.dataset import Files, Source
+from trainables.data.image_summaries import ImageSummary, summarize
 
 WIDTH = 80
 """Characters of a line, but for paths, which are never cut."""
@@ -89,7 +89,7 @@ class Survey:
 
 
 def survey(training: Source, held_out: Source, classes: Sequence[str]) -> Survey:
-    """Look through both parts of a data set whose labels stand for `classes`; each file is read once."""
+    """ImageSummary through both parts of a data set whose labels stand for `classes`; each file is read once."""
     seen, unseen = _Walk(training, "training"), _Walk(held_out, "held-out")
     counts = [source.labels.bincount(minlength=len(classes)).tolist() for source in (training, held_out)]
     mean, std = seen.statistics()
@@ -146,22 +146,22 @@ class _Walk:
         self.in_two_classes: list[Twins] = []
         self._source = source
         self._histogram: NDArray[np.int64] = np.zeros((3, 256), dtype=np.int64)
-        for i, (look, label) in enumerate(zip(looks(source), source.labels.tolist(), strict=True)):
+        for i, (summary, label) in enumerate(zip(summarize(source), source.labels.tolist(), strict=True)):
             name = str(source.paths[i]) if isinstance(source, Files) else f"{part} image {i}"
-            if isinstance(look, str):
-                self.unreadable.append(Unreadable(name, look))
+            if isinstance(summary, str):
+                self.unreadable.append(Unreadable(name, summary))
             else:
-                self._add(name, label, look)
+                self._add(name, label, summary)
 
-    def _add(self, name: str, label: int, look: Look) -> None:
-        self.sizes.append(look.size)
-        self.n_grey += look.is_grey
-        self.readable.append((name, look.key))
-        twin, its_label = self.first.setdefault(look.key, (name, label))
+    def _add(self, name: str, label: int, summary: ImageSummary) -> None:
+        self.sizes.append(summary.size)
+        self.n_grey += summary.is_grey
+        self.readable.append((name, summary.key))
+        twin, its_label = self.first.setdefault(summary.key, (name, label))
         if its_label != label:
             self.in_two_classes.append(Twins(twin, name))
-        if look.histogram is not None:
-            self._histogram += look.histogram
+        if summary.histogram is not None:
+            self._histogram += summary.histogram
 
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation a channel, of images as 0..1; nothing where none can be read."""

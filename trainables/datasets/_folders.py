@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from trainables.cuts import cut
-from trainables.faults import SetupError
-from trainables.splits import Files
+from trainables.data.dataset import Files
+from trainables.data.splits import cut
+from trainables.errors import SetupError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """In lower case; a file may have them in upper case as well."""

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 from trainables import vision
-from trainables.faults import SetupError, reason
-from trainables.splits import Part
+from trainables.data.dataset import Part
+from trainables.errors import SetupError, reason
 
 BY_HAND = "fetch it where there is a connection, and copy it to"
 

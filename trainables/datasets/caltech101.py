@@ -21,10 +21,10 @@ from pathlib import Path, PurePosixPath
 import torch
 
 from trainables import vision
+from trainables.data.dataset import DataSet, Files
 from trainables.datasets._folders import FileSet, cut_off, inside, listed
 from trainables.datasets._torchvision import BY_HAND
-from trainables.faults import SetupError, reason
-from trainables.splits import DataSet, Files
+from trainables.errors import SetupError, reason
 
 IMAGES = "101_ObjectCategories"
 LISTS = ("train.txt", "test.txt")

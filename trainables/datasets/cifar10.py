@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from trainables.data.dataset import DataSet
 from trainables.datasets import _torchvision
-from trainables.splits import DataSet
 
 NAME = "cifar10"
 KIND = "CIFAR10"

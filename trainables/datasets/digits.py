@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trainables.cuts import cut
-from trainables.splits import DataSet, Part
+from trainables.data.dataset import DataSet, Part
+from trainables.data.splits import cut
 
 N_HELD_OUT = 360
 """A fifth of the images."""

@@ -12,10 +12,10 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from trainables.data.dataset import DataSet
 from trainables.datasets._folders import FileSet, cut_off, listed, subfolders
-from trainables.faults import SetupError
+from trainables.errors import SetupError
 from trainables.hyperparameters import ABOVE_0_BELOW_1, Scalar, real, whole
-from trainables.splits import DataSet
 
 OPTIONS = {
     "folder": "the folder: its name in the folder of all data sets, or its path",

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from trainables.data.dataset import DataSet
 from trainables.datasets._folders import FileSet, cut_off, inside, listed
-from trainables.faults import SetupError
-from trainables.splits import DataSet
+from trainables.errors import SetupError
 
 OPTIONS = {
     "domain": ["art_painting", "cartoon", "photo", "sketch"],

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainables import augment, mixing
-from trainables.faults import WrongValue
+from trainables.augmentation import mixing, recipes
+from trainables.data.dataset import Part
+from trainables.errors import WrongValue
 from trainables.hyperparameters import Config, optional
-from trainables.splits import Part
 
 HYPERPARAMETERS = {
     "augmented_views": "views of each image that are drawn once, so that what frozen stages make of them is kept: "
@@ -29,16 +29,16 @@ HYPERPARAMETERS = {
 MAX_VIEWS = 2
 """Of a part, by different recipes, that are kept: the last used."""
 
-_made: weakref.WeakKeyDictionary[Part, OrderedDict[str, Views]] = weakref.WeakKeyDictionary()
+_made: weakref.WeakKeyDictionary[Part, OrderedDict[str, AugmentedViews]] = weakref.WeakKeyDictionary()
 """By their part and key: what frozen stages make of views is found again as long as these live."""
 
 
-class Views(Part):
+class AugmentedViews(Part):
     """The images of a part, each in `n` views by a recipe: view number v of image number i is row v * m + i."""
 
     varied = True
 
-    def __init__(self, part: Part, recipe: augment.Recipe, n: int, key: str) -> None:
+    def __init__(self, part: Part, recipe: recipes.Recipe, n: int, key: str) -> None:
         super().__init__(part.pool, part.labels, rows=part.rows, key=f"{part.key}/{key}")
         self._recipe = recipe
         self._n = n
@@ -74,22 +74,22 @@ class Views(Part):
 def n_views(config: Config) -> int | None:
     """How many views `config` asks for; None where it asks for none. A ValueError names a wrong value and its key."""
     n = optional(config, "augmented_views")
-    if n is not None and augment.recipe(config) is None:
+    if n is not None and recipes.recipe(config) is None:
         raise WrongValue("`augmented_views` needs an `augmentation` that is not none")
     if n is not None and mixing.mixing(config) is not None:
         raise WrongValue("`augmented_views` goes with no `mixing`: what frozen stages make of mixed images is not kept")
     return n
 
 
-def views(config: Config, part: Part) -> Views | None:
+def build_views(config: Config, part: Part) -> AugmentedViews | None:
     """The views that `config` asks for; None where it asks for none. A ValueError names a wrong value and its key."""
-    n, recipe = n_views(config), augment.recipe(config)
+    n, recipe = n_views(config), recipes.recipe(config)
     if n is None or recipe is None:
         return None
-    settings = sorted((key, config[key]) for key in augment.HYPERPARAMETERS if config.get(key) is not None)
-    key = hashlib.blake2b(repr((n, settings, augment.VERSION)).encode(), digest_size=16).hexdigest()
+    settings = sorted((key, config[key]) for key in recipes.HYPERPARAMETERS if config.get(key) is not None)
+    key = hashlib.blake2b(repr((n, settings, recipes.VERSION)).encode(), digest_size=16).hexdigest()
     made = _made.setdefault(part, OrderedDict())
-    made[key] = found = made.pop(key, None) or Views(part, recipe, n, key)
+    made[key] = found = made.pop(key, None) or AugmentedViews(part, recipe, n, key)
     while len(made) > MAX_VIEWS:
         made.popitem(last=False)
     return found

@@ -3,15 +3,14 @@
 Frozen stages in evaluation mode give the same features of the same image in every epoch of every trial.
 So they are computed once, found again by what they depend on: the images, the weights and the form of the
 stages, and the normalisation. Those of stages that no trial has changed since they came from a file are
-kept on disk (`trainables/store.py`), for every study; others in memory, the last used ones, up to a limit,
+kept on disk (`trainables/store/store.py`), for every study; others in memory, the last used ones, up to a limit,
 and none longer than the part that they belong to.
 """
 
 from __future__ import annotations
 
-import hashlib
 import weakref
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from math import prod
 from typing import NamedTuple
@@ -19,8 +18,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainables import forms, store
-from trainables.splits import Part
+from trainables.data.dataset import Part
+from trainables.features import fingerprint
+from trainables.store import store
 from trainables.threads import all_cores
 from trainables.trainable import TransferModel
 
@@ -29,8 +29,6 @@ LIMIT_BYTES = 6 * 2**30
 BATCH_SIZE = 64
 """Images at a time, so that what is in between needs little memory."""
 
-MAX_HASHED_BYTES = 2**28
-"""Of weights that are kept beside their hash, in the memory of their device: two models at most, each up to so many."""
 MAX_SIZES = 1000
 """Forms of features that are remembered."""
 
@@ -46,7 +44,7 @@ class Features(NamedTuple):
     """int64, (n,): which of them are those of the part; all in order where None."""
 
 
-class Store:
+class FeatureCache:
     """Keeps features: in memory the last used ones, up to a limit; on disk where they last."""
 
     def __init__(self, limit_bytes: int) -> None:
@@ -58,7 +56,7 @@ class Store:
         self._mapped: weakref.WeakValueDictionary[tuple[str, str, bool], Tensor] = weakref.WeakValueDictionary()
         """Those on disk that are open, by the key of the images."""
 
-    def of(self, model: TransferModel, part: Part, n_stages: int, fingerprint: str, *, bf16: bool = False) -> Features:
+    def get(self, model: TransferModel, part: Part, n_stages: int, fingerprint: str, *, bf16: bool = False) -> Features:
         """The features of a part after the first `n_stages` stages, which must be frozen.
 
         `fingerprint` is that of these stages. They are computed in evaluation mode, whatever mode the model
@@ -132,7 +130,7 @@ class Store:
         return 0 if mapped else features.values.nbytes
 
 
-SHARED = Store(LIMIT_BYTES)
+SHARED = FeatureCache(LIMIT_BYTES)
 """The store of this process."""
 
 
@@ -144,7 +142,9 @@ def width(model: TransferModel, part: Part) -> int:
 def _disk(model: TransferModel, n_stages: int) -> store.Store | None:
     """The store on disk, where features of the first stages last longer than a trial."""
     names = list(model.stages)[:n_stages]
-    lasts = model.settled.issuperset(names) and all(forms.is_known(model.stages[name]) for name in names)
+    lasts = model.pretrained.issuperset(names) and all(
+        fingerprint.is_reproducible(model.stages[name]) for name in names
+    )
     return store.shared() if lasts else None
 
 
@@ -153,52 +153,9 @@ def _shape(model: TransferModel, part: Part, n_stages: int) -> tuple[int, ...]:
     training = model.training
     model.eval()
     with torch.no_grad():
-        features = model.between(model.inputs(part.batch(slice(1)).to(model.mean.device)), 0, n_stages)
+        features = model.run_stages(model.preprocess(part.batch(slice(1)).to(model.mean.device)), 0, n_stages)
     model.train(training)
     return tuple(features.shape[1:])
-
-
-def fingerprint(model: TransferModel, n_stages: int) -> str:
-    """What the features after the first stages depend on beside the images, as a hash.
-
-    That of equal ones is found again, as to compare weights takes less than to hash them.
-    """
-    words: list[str] = []
-    tensors: list[Tensor] = [model.mean, model.std]
-    for name in list(model.stages)[:n_stages]:
-        stage = model.stages[name]
-        words += forms.of(stage)
-        for key, value in [*stage.named_parameters(), *stage.named_buffers()]:
-            words.append(key)
-            tensors.append(value.detach())
-    for i, known in enumerate(_hashed):
-        if known.are(words, tensors):
-            del _hashed[i]
-            _hashed.appendleft(known)
-            return known.digest
-    digest = hashlib.sha256("\n".join(words).encode())  # processors have instructions for it
-    for value in tensors:
-        digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    if sum(value.nbytes for value in tensors) <= MAX_HASHED_BYTES:
-        _hashed.appendleft(_Hashed(words, [value.clone() for value in tensors], digest.hexdigest()))
-    return digest.hexdigest()
-
-
-class _Hashed(NamedTuple):
-    """Weights whose hash is known."""
-
-    words: list[str]
-    tensors: list[Tensor]
-    digest: str
-
-    def are(self, words: list[str], tensors: list[Tensor]) -> bool:
-        return self.words == words and all(
-            one.dtype == other.dtype and one.device == other.device and torch.equal(one, other)
-            for one, other in zip(self.tensors, tensors, strict=True)
-        )
-
-
-_hashed: deque[_Hashed] = deque(maxlen=2)
 
 
 def _compute(
@@ -216,6 +173,6 @@ def _compute(
     with torch.no_grad(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
         for start in range(0, len(values), BATCH_SIZE):
             batch = slice(start, min(start + BATCH_SIZE, len(values)))
-            values[batch] = model.between(model.inputs(images(batch).to(device)), 0, n_stages)
+            values[batch] = model.run_stages(model.preprocess(images(batch).to(device)), 0, n_stages)
             advance(batch.stop / len(values))
     model.train(training)

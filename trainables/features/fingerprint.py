@@ -9,15 +9,20 @@ from __future__ import annotations
 import hashlib
 import inspect
 import sys
+from collections import deque
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from trainables.trainable import TransferModel
+
+MAX_HASHED_BYTES = 2**28
+"""Of weights that are kept beside their hash, in the memory of their device: two models at most, each up to so many."""
 PACKAGES = ("torch", "torchvision", "timm")
 """Known by their versions; other classes by their sources."""
 OWN = {*vars(nn.Module()), "training"}
@@ -25,14 +30,57 @@ OWN = {*vars(nn.Module()), "training"}
 PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, slice, range)
 
 
-def of(module: nn.Module) -> list[str]:
+def of_stages(model: TransferModel, n_stages: int) -> str:
+    """What the features after the first stages depend on beside the images, as a hash.
+
+    That of equal ones is found again, as to compare weights takes less than to hash them.
+    """
+    words: list[str] = []
+    tensors: list[Tensor] = [model.mean, model.std]
+    for name in list(model.stages)[:n_stages]:
+        stage = model.stages[name]
+        words += describe(stage)
+        for key, value in [*stage.named_parameters(), *stage.named_buffers()]:
+            words.append(key)
+            tensors.append(value.detach())
+    for i, known in enumerate(_hashed):
+        if known.are(words, tensors):
+            del _hashed[i]
+            _hashed.appendleft(known)
+            return known.digest
+    digest = hashlib.sha256("\n".join(words).encode())  # processors have instructions for it
+    for value in tensors:
+        digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    if sum(value.nbytes for value in tensors) <= MAX_HASHED_BYTES:
+        _hashed.appendleft(_Hashed(words, [value.clone() for value in tensors], digest.hexdigest()))
+    return digest.hexdigest()
+
+
+class _Hashed(NamedTuple):
+    """Weights whose hash is known."""
+
+    words: list[str]
+    tensors: list[Tensor]
+    digest: str
+
+    def are(self, words: list[str], tensors: list[Tensor]) -> bool:
+        return self.words == words and all(
+            one.dtype == other.dtype and one.device == other.device and torch.equal(one, other)
+            for one, other in zip(self.tensors, tensors, strict=True)
+        )
+
+
+_hashed: deque[_Hashed] = deque(maxlen=2)
+
+
+def describe(module: nn.Module) -> list[str]:
     """The lines of its form; what cannot be put into words stands for itself in this process alone."""
     return [repr(module), *(line for each in module.modules() for line in _lines(each))]
 
 
-def is_known(module: nn.Module) -> bool:
+def is_reproducible(module: nn.Module) -> bool:
     """Whether all of its form can be put into words, so that another process finds the same."""
-    return not any(_UNKNOWN in line for line in of(module))
+    return not any(_UNKNOWN in line for line in describe(module))
 
 
 _UNKNOWN = "<unknown at "

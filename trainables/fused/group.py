@@ -16,9 +16,9 @@ from functools import partial
 import torch
 from torch import nn
 
-from trainables import layers, stacks
-from trainables.lockstep import Lockstep
-from trainables.training import Training
+from trainables.fused import stacked_layers, stacked_parameters
+from trainables.fused.lockstep import Lockstep
+from trainables.training.gradient_descent import Training
 
 LARGEST = 2**21
 """Numbers that train, above which a training keeps a processor busy by itself."""
@@ -31,11 +31,13 @@ def key(trainable: object) -> Hashable | None:
     if type(trainable) is not Training:
         return None
     model, method, loss = trainable.model, trainable.method, trainable.plain_loss
-    form, own = layers.plain(model.head), list(model.head.parameters())
+    form, own = stacked_layers.plain(model.head), list(model.head.parameters())
     trained = [parameter for group in method.optimizer.param_groups for parameter in group["params"]]
     if not form or loss is None or not model.stages or not all(map(_is_still, _open_stages(trainable))):
         return None
-    if [id(each) for each in trained] != [id(each) for each in own] or stacks.kind(method.optimizer) is None:
+    if [id(each) for each in trained] != [id(each) for each in own] or stacked_parameters.kind(
+        method.optimizer
+    ) is None:
         return None
     weights = [each for each in own if each.ndim > 1]
     if loss.l2 and {id(each) for each in loss.weights} != {id(each) for each in weights}:
@@ -98,7 +100,7 @@ def _n_threads(n_numbers: int, device: torch.device) -> int:
 
     Threads within each product wait for each other at its end, and small ones are not worth any.
     """
-    return torch.get_num_threads() if device.type == "cpu" and n_numbers >= stacks.ROWWISE else 1
+    return torch.get_num_threads() if device.type == "cpu" and n_numbers >= stacked_parameters.ROWWISE else 1
 
 
 def _size(training: Training) -> tuple[int, torch.device]:
@@ -115,7 +117,7 @@ def _chunks(members: Sequence[Training]) -> list[list[Training]]:
     chunks: list[list[Training]] = []
     before = None
     for kind, batch_size, _, member in sorted(
-        (stacks.kind(member.method.optimizer) or "", member.method.batch_size, i, member)
+        (stacked_parameters.kind(member.method.optimizer) or "", member.method.batch_size, i, member)
         for i, member in enumerate(members)
     ):
         first = chunks[-1][0].method.batch_size if chunks else 0

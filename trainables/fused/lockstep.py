@@ -14,10 +14,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainables import engine, layers
-from trainables.engine import Samples
-from trainables.stacks import Stack
-from trainables.training import Training
+from trainables.fused import stacked_layers
+from trainables.fused.stacked_parameters import StackedParameters
+from trainables.training import epochs
+from trainables.training.epochs import Samples
+from trainables.training.gradient_descent import Training
 
 VALIDATED = 256
 """Samples that are validated at a time."""
@@ -43,9 +44,9 @@ class Lockstep:
         self.members = sorted(members, key=lambda member: member.method.batch_size)
         heads = [member.model.head for member in self.members]
         methods = [member.method for member in self.members]
-        self._stack = Stack(heads, [method.optimizer for method in methods])
+        self._stack = StackedParameters(heads, [method.optimizer for method in methods])
         self._dtype = torch.bfloat16 if methods[0].bf16 else torch.float32
-        self._layers = layers.stacked(heads[0], self._stack.column, self._dtype)
+        self._layers = stacked_layers.stacked(heads[0], self._stack.column, self._dtype)
         self._device = next(heads[0].parameters()).device
         losses = [loss for member in self.members if (loss := member.plain_loss) is not None]
         self._smoothing = self._column([loss.label_smoothing for loss in losses], 0.0, 3)
@@ -155,7 +156,7 @@ class Lockstep:
 def _steps(n: int, batch_sizes: Sequence[int], device: torch.device) -> Iterator[_Step]:
     """The steps of an epoch of n samples, in which training i takes batches of `batch_sizes[i]`, which rise."""
     every = torch.arange(n)
-    cuts = [[len(batch) for batch in engine.batches(every, batch_size)] for batch_size in batch_sizes]
+    cuts = [[len(batch) for batch in epochs.batches(every, batch_size)] for batch_size in batch_sizes]
     spans = [list(zip(accumulate(sizes, initial=0), sizes, strict=False)) for sizes in cuts]
     for step in range(len(spans[0])):
         now = [span[step] for span in spans if step < len(span)]

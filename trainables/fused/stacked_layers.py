@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from trainables.heads import ZeroFirst
+from trainables.models._heads import ZeroFirst
 
 Column = Callable[[int], tuple[Tensor, Tensor]]
 """Of parameter number i, the values of all networks, (k, *shape), and where their gradients go."""

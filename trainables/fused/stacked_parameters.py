@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn, optim
 from torch.optim import Optimizer
 
-from trainables import eager
+from trainables.training import uncompiled_optimizers
 
 ALIGNED = 16
 """Numbers: each parameter begins at a multiple of it within its row."""
@@ -39,14 +39,14 @@ def kind(optimizer: Optimizer) -> str | None:
     (group,) = optimizer.param_groups
     if group.get("maximize") or group.get("amsgrad") or group.get("dampening"):
         return None
-    if type(optimizer) in (optim.SGD, eager.SGD):
+    if type(optimizer) in (optim.SGD, uncompiled_optimizers.SGD):
         return "nag" if group["nesterov"] else "momentum" if group["momentum"] else "sgd"
-    if type(optimizer) in (optim.Adam, eager.Adam):
+    if type(optimizer) in (optim.Adam, uncompiled_optimizers.Adam):
         return "adam"
-    return "adamw" if type(optimizer) in (optim.AdamW, eager.AdamW) else None
+    return "adamw" if type(optimizer) in (optim.AdamW, uncompiled_optimizers.AdamW) else None
 
 
-class Stack:
+class StackedParameters:
     """What trains in networks of one form, its gradients, and the states of their optimizers, all of one kind."""
 
     def __init__(self, networks: Sequence[nn.Module], optimizers: Sequence[Optimizer]) -> None:

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from trainables import vision, weights
-from trainables.faults import SetupError, reason
+from trainables import vision
+from trainables.errors import SetupError, reason
+from trainables.models import _weights
 
 
 def network(name: str, shape: tuple[int, int, int], weights_path: str, *, head: str, least: int) -> Any:
@@ -32,7 +33,7 @@ def network(name: str, shape: tuple[int, int, int], weights_path: str, *, head: 
     if weights_path == "none":
         return vision.models().get_model(name, num_classes=1)
     built = deepcopy(_empty(name))
-    weights.load_into(built, weights_path, head=head, model=name)
+    _weights.load_into(built, weights_path, head=head, model=name)
     return built
 
 
@@ -68,4 +69,4 @@ def fetch(name: str, path: Path) -> None:
         state = chosen.get_state_dict(progress=True, check_hash=True, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError) as error:
         raise SetupError(f"cannot download {chosen.url}, save that file at {path} by hand: {reason(error)}") from error
-    weights.save(state, path)
+    _weights.save(state, path)

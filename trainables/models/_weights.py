@@ -15,8 +15,8 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from trainables import replacing
-from trainables.faults import SetupError, reason
+from trainables.errors import SetupError, reason
+from trainables.store import atomic
 
 SAFETENSORS = ".safetensors"
 
@@ -96,7 +96,7 @@ def save(state: Mapping[str, Tensor], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {key: value.detach().cpu().clone().contiguous() for key, value in state.items()}
     write = _safetensors(path).save_file if path.suffix == SAFETENSORS else torch.save
-    replacing.replace(path, lambda temporary: write(tensors, temporary))
+    atomic.write(path, lambda temporary: write(tensors, temporary))
 
 
 def _checked(content: object, path: Path) -> dict[str, Tensor]:

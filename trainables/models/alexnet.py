@@ -9,14 +9,13 @@ from pathlib import Path
 
 from torch import nn
 
-from trainables import heads
+from trainables.data.input_spec import IMAGENET
 from trainables.hyperparameters import Config
-from trainables.inputs import IMAGENET
-from trainables.models import _torchvision
+from trainables.models import _heads, _torchvision
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.heads",)
+READS_ALSO = ("trainables.models._heads",)
 INPUT = IMAGENET
 WEIGHTS = "alexnet.pth"
 CONVOLUTIONS = {"conv1": (0, 3), "conv2": (3, 6), "conv3": (6, 8), "conv4": (8, 10), "conv5": (10, 13)}
@@ -36,7 +35,7 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
         "pool": nn.Sequential(network.avgpool, nn.Flatten()),
         **_torchvision.stages(network.classifier, {"fc6": (0, 3), "fc7": (3, 6)}),
     }
-    return TransferModel(stages, heads.linear(4096, n_classes, config), classifier=("fc6", "fc7"))
+    return TransferModel(stages, _heads.linear(4096, n_classes, config), classifier=("fc6", "fc7"))
 
 
 def fetch(path: Path) -> None:

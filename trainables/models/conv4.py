@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from torch import nn
 
-from trainables import heads
-from trainables.faults import SetupError
+from trainables.errors import SetupError
 from trainables.hyperparameters import FROM_0_BELOW_1, Config, real, whole
+from trainables.models import _heads
+from trainables.models._weights import refuse
 from trainables.trainable import TransferModel
-from trainables.weights import refuse
 
 HYPERPARAMETERS = {
     "hidden": "units of the layer before the embedding, a whole number of at least 1, default 4096",
     "dropout": "share of these units dropped, 0 to below 1, default 0.1",
     "embedding": "length of the vector that an image becomes, a whole number of at least 1, default 64",
 }
-READS_ALSO = ("trainables.heads",)
+READS_ALSO = ("trainables.models._heads",)
 LEAST_SIDE = 4
 """Pixels: two poolings halve each side, and something must be left."""
 
@@ -45,7 +45,7 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
         "hidden": nn.Sequential(nn.Flatten(), nn.Linear(128 * n_pixels, n_hidden), nn.ReLU(inplace=True), dropout),
         "embedding": nn.Linear(n_hidden, n_embedding),
     }
-    return TransferModel(stages, heads.linear(n_embedding, n_classes, config))
+    return TransferModel(stages, _heads.linear(n_embedding, n_classes, config))
 
 
 def _convolution(n_in: int, n_out: int) -> nn.Sequential:

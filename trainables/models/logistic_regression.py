@@ -7,14 +7,14 @@ from math import prod
 
 from torch import nn
 
-from trainables import heads
-from trainables.faults import SetupError
+from trainables.errors import SetupError
 from trainables.hyperparameters import Config
+from trainables.models import _heads
+from trainables.models._weights import refuse
 from trainables.trainable import TransferModel
-from trainables.weights import refuse
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.heads",)
+READS_ALSO = ("trainables.models._heads",)
 HEAD_ONLY = True
 """No stage has weights."""
 
@@ -29,5 +29,5 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
     refuse(weights, "logistic_regression")
     if n_classes != 2:
         raise SetupError(f"`model` logistic_regression needs a data set of 2 classes, but this has {n_classes}")
-    layers = {"unit": heads.linear(prod(shape), 1, config), "zero": heads.ZeroFirst()}
+    layers = {"unit": _heads.linear(prod(shape), 1, config), "zero": _heads.ZeroFirst()}
     return TransferModel({"flatten": nn.Flatten()}, nn.Sequential(OrderedDict(layers)))

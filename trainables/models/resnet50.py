@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from trainables import heads
+from trainables.data.input_spec import IMAGENET
 from trainables.hyperparameters import Config
-from trainables.inputs import IMAGENET
-from trainables.models import _torchvision
+from trainables.models import _heads, _torchvision
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.heads",)
+READS_ALSO = ("trainables.models._heads",)
 INPUT = IMAGENET
 WEIGHTS = "resnet50.pth"
 
@@ -25,7 +24,7 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
     The stages are stem, layer1 to layer4 and pool.
     """
     stages, n_features = _torchvision.resnet("resnet50", shape, weights)
-    return TransferModel(stages, heads.linear(n_features, n_classes, config))
+    return TransferModel(stages, _heads.linear(n_features, n_classes, config))
 
 
 def fetch(path: Path) -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from torch import nn
 
-from trainables import heads
-from trainables.faults import SetupError
+from trainables.errors import SetupError
 from trainables.hyperparameters import FROM_0_BELOW_1, Config, real, whole
+from trainables.models import _heads
+from trainables.models._weights import refuse
 from trainables.trainable import TransferModel
-from trainables.weights import refuse
 
 HYPERPARAMETERS = {
     "width": "channels of the first stage, the second has twice as many; a whole number of at least 1, default 16",
     "dropout": "share of the features dropped before the head, 0 to below 1; default 0",
 }
-READS_ALSO = ("trainables.heads",)
+READS_ALSO = ("trainables.models._heads",)
 LEAST_SIDE = 4
 """Pixels: two stages halve each side, and something must be left."""
 
@@ -34,7 +34,7 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
     dropout = real(config, "dropout", 0.0, FROM_0_BELOW_1)
     stages = {"stage1": _stage(channels, width), "stage2": _stage(width, 2 * width)}
     n_features = 2 * width * (sides[0] // 4) * (sides[1] // 4)
-    head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), heads.linear(n_features, n_classes, config))
+    head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), _heads.linear(n_features, n_classes, config))
     return TransferModel(stages, head)
 
 

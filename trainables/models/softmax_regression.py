@@ -6,13 +6,13 @@ from math import prod
 
 from torch import nn
 
-from trainables import heads
 from trainables.hyperparameters import Config
+from trainables.models import _heads
+from trainables.models._weights import refuse
 from trainables.trainable import TransferModel
-from trainables.weights import refuse
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.heads",)
+READS_ALSO = ("trainables.models._heads",)
 HEAD_ONLY = True
 """No stage has weights."""
 
@@ -23,4 +23,4 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
     A SetupError where `weights` are asked for: there are none.
     """
     refuse(weights, "softmax_regression")
-    return TransferModel({"flatten": nn.Flatten()}, heads.linear(prod(shape), n_classes, config))
+    return TransferModel({"flatten": nn.Flatten()}, _heads.linear(prod(shape), n_classes, config))

@@ -10,14 +10,13 @@ from pathlib import Path
 
 from torch import nn
 
-from trainables import heads
+from trainables.data.input_spec import IMAGENET
 from trainables.hyperparameters import Config
-from trainables.inputs import IMAGENET
-from trainables.models import _torchvision
+from trainables.models import _heads, _torchvision
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.heads",)
+READS_ALSO = ("trainables.models._heads",)
 LINEAR_HEAD = False
 """It is a convolution, and drops out."""
 INPUT = IMAGENET
@@ -46,7 +45,7 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
     """
     network = _torchvision.network("squeezenet1_0", shape, weights, head="classifier.1.", least=LEAST_SIDE)
     dropout, _, relu, pool = network.classifier
-    head = nn.Sequential(dropout, heads.convolution(512, n_classes, config), relu, pool, nn.Flatten())
+    head = nn.Sequential(dropout, _heads.convolution(512, n_classes, config), relu, pool, nn.Flatten())
     return TransferModel(_torchvision.stages(network.features, STAGES), head)
 
 

@@ -21,15 +21,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainables import heads, vision
-from trainables.faults import SetupError, reason
+from trainables import vision
+from trainables.data.input_spec import InputSpec
+from trainables.errors import SetupError, reason
 from trainables.hyperparameters import Config
-from trainables.inputs import Input
+from trainables.models import _heads
+from trainables.models._weights import load_into, save
 from trainables.trainable import TransferModel
-from trainables.weights import load_into, save
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.heads",)
+READS_ALSO = ("trainables.models._heads",)
 
 
 def variant(name: str) -> Variant:
@@ -48,7 +49,7 @@ def variant(name: str) -> Variant:
         raise SetupError(f"`model`: timm has no network {name!r}{nearest}")
     channels, size, _ = found.input_size
     classifier = (found.classifier,) if isinstance(found.classifier, str) else found.classifier or ()
-    expected = Input(size=size, channels=channels, mean=tuple(found.mean), std=tuple(found.std))
+    expected = InputSpec(size=size, channels=channels, mean=tuple(found.mean), std=tuple(found.std))
     last_layers = tuple(f"{layer}." for layer in classifier)
     if not found.has_weights:
         return Variant(name, expected, found.fixed_input_size, last_layers)
@@ -60,7 +61,7 @@ class Variant:
     """What the file of a model offers, for one network of timm."""
 
     name: str
-    INPUT: Input
+    INPUT: InputSpec
     fixed_size: bool
     """Whether it takes images of INPUT.size alone."""
     last_layers: tuple[str, ...]
@@ -77,7 +78,7 @@ class Variant:
             load_into(network, weights, head=self.last_layers, model=f"timm:{self.name}")
         image = torch.linspace(-1, 1, prod(shape)).reshape(1, *shape)
         stages, features = _arranged(network, image, self.name)
-        return TransferModel(stages, heads.linear(features.shape[1], n_classes, config))
+        return TransferModel(stages, _heads.linear(features.shape[1], n_classes, config))
 
     def _check(self, shape: tuple[int, int, int]) -> None:
         channels, *sides = shape

@@ -10,14 +10,13 @@ from pathlib import Path
 
 from torch import nn
 
-from trainables import heads
+from trainables.data.input_spec import IMAGENET
 from trainables.hyperparameters import Config
-from trainables.inputs import IMAGENET
-from trainables.models import _torchvision
+from trainables.models import _heads, _torchvision
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.heads",)
+READS_ALSO = ("trainables.models._heads",)
 LINEAR_HEAD = False
 """It drops out."""
 INPUT = IMAGENET
@@ -40,7 +39,7 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
         "pool": nn.Sequential(network.avgpool, nn.Flatten()),
         **_torchvision.stages(network.classifier, {"fc6": (0, 2), "fc7": (2, 5)}),
     }
-    head = nn.Sequential(network.classifier[5], heads.linear(4096, n_classes, config))
+    head = nn.Sequential(network.classifier[5], _heads.linear(4096, n_classes, config))
     return TransferModel(stages, head, classifier=("fc6", "fc7"))
 
 

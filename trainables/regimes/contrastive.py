@@ -11,13 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables import features, training
-from trainables.engine import Forward, Judged
+from trainables.data.dataset import SearchData
+from trainables.features import feature_cache
 from trainables.hyperparameters import ABOVE_0, Config, choice, real, whole
-from trainables.phases import Phase, Phases
-from trainables.splits import SearchData
 from trainables.trainable import HEAD, Trainable, TransferModel
-from trainables.training import Training
+from trainables.training import gradient_descent
+from trainables.training.epochs import BatchResult, Forward
+from trainables.training.gradient_descent import Training
+from trainables.training.phases import Phase, Phases
 
 HYPERPARAMETERS = {
     "encoder_epochs": "epochs of the encoder on triplets, a whole number of at least 1; default 10",
@@ -27,7 +28,7 @@ HYPERPARAMETERS = {
     "classifier": ["softmax", "network"],
     "classifier_width": "units in the hidden layer of a classifier network, a whole number of at least 1; default 256",
 }
-READS_ALSO = ("trainables.training",)
+READS_ALSO = ("trainables.training.gradient_descent",)
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
@@ -38,7 +39,7 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
     triplets are of images as they are. A ValueError names a wrong value and its key.
     """
     if choice(config, "classifier", "softmax", ("softmax", "network")) == "network":
-        n_features, width = features.width(model, data.train), whole(config, "classifier_width", 256)
+        n_features, width = feature_cache.width(model, data.train), whole(config, "classifier_width", 256)
         layers = nn.Linear(n_features, width), nn.ReLU(), nn.Linear(width, len(data.classes))
         model.head = nn.Sequential(nn.Flatten(), *layers)
     frozen = choice(config, "encoder", "frozen", ("frozen", "fine_tune")) == "frozen"
@@ -46,11 +47,11 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
 
     def encode() -> Training:
         model.freeze([HEAD])
-        return Training(model, data, training.method(config, model, objective, device, lr="encoder_lr"), device)
+        return Training(model, data, gradient_descent.method(config, model, objective, device, lr="encoder_lr"), device)
 
     def classify() -> Training:
         model.freeze(model.stages if frozen else ())
-        return training.build(config, model, data, device)
+        return gradient_descent.build(config, model, data, device)
 
     return Phases(model, [Phase(encode, whole(config, "encoder_epochs", 10)), Phase(classify)])
 
@@ -66,14 +67,14 @@ class Triplets:
         self._model = model
         self._margin = margin
 
-    def __call__(self, forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> Judged:
+    def __call__(self, forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> BatchResult:
         vectors = self._model.features(inputs).flatten(1)
         anchors, positives, negatives = draw_triplets(labels, generator)
         near = functional.pairwise_distance(vectors[anchors], vectors[positives])
         far = functional.pairwise_distance(vectors[anchors], vectors[negatives])
         # A batch without a triplet has no loss, and no gradient.
         loss = functional.relu(near - far + self._margin).sum() / max(len(anchors), 1)
-        return Judged(loss, loss.detach(), (near < far).sum(), len(anchors))
+        return BatchResult(loss, loss.detach(), (near < far).sum(), len(anchors))
 
 
 def draw_triplets(labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from trainables import training
+from trainables.data.dataset import SearchData
 from trainables.hyperparameters import Config
-from trainables.splits import SearchData
 from trainables.trainable import Trainable, TransferModel
+from trainables.training import gradient_descent
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.training",)
+READS_ALSO = ("trainables.training.gradient_descent",)
 TRAINS = "all"
 PRETRAINED = True
 """A space must say which weights it begins with."""
@@ -17,4 +17,4 @@ PRETRAINED = True
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
     """A training of all of `model`, from the weights it comes with; a ValueError names a wrong value and its key."""
     model.freeze(())
-    return training.build(config, model, data, device)
+    return gradient_descent.build(config, model, data, device)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from trainables import training
+from trainables.data.dataset import SearchData
 from trainables.hyperparameters import Config
-from trainables.splits import SearchData
 from trainables.trainable import Trainable, TransferModel
+from trainables.training import gradient_descent
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.training",)
+READS_ALSO = ("trainables.training.gradient_descent",)
 TRAINS = "all"
 PRETRAINED = False
 """The model comes with random weights, whatever weights the task names for other regimes."""
@@ -21,4 +21,4 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
     follow from that.
     """
     model.freeze(())
-    return training.build(config, model, data, device)
+    return gradient_descent.build(config, model, data, device)

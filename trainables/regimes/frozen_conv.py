@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from trainables import training
+from trainables.data.dataset import SearchData
 from trainables.hyperparameters import Config
-from trainables.splits import SearchData
 from trainables.trainable import Trainable, TransferModel
+from trainables.training import gradient_descent
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.training",)
+READS_ALSO = ("trainables.training.gradient_descent",)
 PRETRAINED = True
 """A space must say which weights it begins with."""
 
@@ -19,4 +19,4 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
     Of a model whose head is its one fully connected layer, it is a linear probe.
     """
     model.freeze(name for name in model.stages if name not in model.classifier)
-    return training.build(config, model, data, device)
+    return gradient_descent.build(config, model, data, device)

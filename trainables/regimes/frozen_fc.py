@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from trainables import training
-from trainables.faults import SetupError
+from trainables.data.dataset import SearchData
+from trainables.errors import SetupError
 from trainables.hyperparameters import Config, flag
-from trainables.splits import SearchData
 from trainables.trainable import HEAD, Trainable, TransferModel
+from trainables.training import gradient_descent
 
 HYPERPARAMETERS = {
     "train_head": [True, False],
 }
-READS_ALSO = ("trainables.training",)
+READS_ALSO = ("trainables.training.gradient_descent",)
 PRETRAINED = True
 """A space must say which weights it begins with."""
 
@@ -30,4 +30,4 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
             keys=("train_head",),
         )
     model.freeze((*model.classifier, *(() if train_head else (HEAD,))))
-    return training.build(config, model, data, device)
+    return gradient_descent.build(config, model, data, device)

@@ -11,13 +11,14 @@ from dataclasses import replace
 
 from torch import nn
 
-from trainables import classification, features, training
-from trainables.cuts import per_class
+from trainables.data.dataset import Part, Pretraining, SearchData
+from trainables.data.splits import per_class
+from trainables.features import feature_cache
 from trainables.hyperparameters import Config, optional, whole
-from trainables.phases import Phase, Phases
-from trainables.splits import Part, Pretraining, SearchData
 from trainables.trainable import Trainable, TransferModel
-from trainables.training import Training
+from trainables.training import classification, gradient_descent
+from trainables.training.gradient_descent import Training
+from trainables.training.phases import Phase, Phases
 
 HYPERPARAMETERS = {
     "pretrain_epochs": "epochs of the pretraining, a whole number of at least 1; default 10",
@@ -26,7 +27,7 @@ HYPERPARAMETERS = {
     "head_samples": "images of each class to train the head on, a whole number of at least 1; default all",
     "samples_seed": "says which images are drawn, those of a lower number among those of a higher; default 0",
 }
-READS_ALSO = ("trainables.training",)
+READS_ALSO = ("trainables.training.gradient_descent",)
 PRETRAINING = True
 """It trains first on the data set that the task names as `pretraining`."""
 
@@ -43,11 +44,11 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
 
     def pretrain() -> Training:
         model.freeze(())
-        layer = nn.Linear(features.width(model, data.train), len(first.classes))
+        layer = nn.Linear(feature_cache.width(model, data.train), len(first.classes))
         other = TransferModel(dict(model.stages.items()), nn.Sequential(nn.Flatten(), layer))
         other.mean, other.std = model.mean, model.std
         objective, varies = classification.build(config, other, len(first.classes))
-        method = training.method(config, other, objective, device, lr="pretrain_lr")
+        method = gradient_descent.method(config, other, objective, device, lr="pretrain_lr")
         model.to(device)
         both = SearchData(pretrained_on, data.validation, max(first.classes, data.classes, key=len))
         return Training(other, both, method, device, varies=varies, judged=model)
@@ -55,7 +56,7 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
     def head() -> Training:
         model.freeze(model.stages)
         objective, _ = classification.build(config, model, len(data.classes), plain=True)
-        return Training(model, head_data, training.method(config, model, objective, device), device)
+        return Training(model, head_data, gradient_descent.method(config, model, objective, device), device)
 
     return Phases(model, [Phase(pretrain, whole(config, "pretrain_epochs", 10)), Phase(head)])
 

@@ -7,13 +7,13 @@ Out-of-Distribution, ICLR 2022, arXiv 2202.10054).
 
 from __future__ import annotations
 
-from trainables import training
-from trainables.faults import WrongValue
+from trainables.data.dataset import SearchData
+from trainables.errors import WrongValue
 from trainables.hyperparameters import Config, optional, whole
-from trainables.phases import Phase, Phases
-from trainables.splits import SearchData
 from trainables.trainable import Trainable, TransferModel
-from trainables.training import Training
+from trainables.training import gradient_descent
+from trainables.training.gradient_descent import Training
+from trainables.training.phases import Phase, Phases
 
 HYPERPARAMETERS = {
     "probe_epochs": "epochs of the probe at most, a whole number of at least 1; default 10",
@@ -21,7 +21,7 @@ HYPERPARAMETERS = {
     "probe_lr": "learning rate of the probe, above 0; default 1e-3",
     "n_stages": "how many of the last stages with weights are fine-tuned with the head, at least 1; default all",
 }
-READS_ALSO = ("trainables.training",)
+READS_ALSO = ("trainables.training.gradient_descent",)
 PRETRAINED = True
 """A space must say which weights it begins with."""
 
@@ -40,11 +40,11 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
 
     def probe() -> Training:
         model.freeze(names)
-        return training.build(config, model, data, device, lr="probe_lr")
+        return gradient_descent.build(config, model, data, device, lr="probe_lr")
 
     def fine_tune() -> Training:
         model.freeze(names[: names.index(weighty[-n_stages])])
-        return training.build(config, model, data, device)
+        return gradient_descent.build(config, model, data, device)
 
     first = Phase(probe, whole(config, "probe_epochs", 10), optional(config, "probe_patience"))
     return Phases(model, [first, Phase(fine_tune)])

@@ -22,7 +22,7 @@ YOUNG_SECONDS = 1.0
 """The age up to which a file is replaced without being forced to the disk."""
 
 
-def replace(path: Path, fill: Callable[[Path], object]) -> None:
+def write(path: Path, fill: Callable[[Path], object]) -> None:
     """Let `fill` make a temporary file beside `path`, then give it that name; never leave half a file behind."""
     temporary = _temporary(path)
     try:

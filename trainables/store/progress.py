@@ -20,7 +20,7 @@ FORGOTTEN_SECONDS = 600
 """A killed process leaves its file; nothing that lives says nothing for so long."""
 
 
-class Progress:
+class ProgressFile:
     """Writes down how far a computation is."""
 
     def __init__(self, path: Path, words: str) -> None:
@@ -39,7 +39,7 @@ class Progress:
         self._path.unlink(missing_ok=True)
 
 
-class Underway(NamedTuple):
+class RunningComputation(NamedTuple):
     """A computation under way."""
 
     words: str
@@ -49,20 +49,20 @@ class Underway(NamedTuple):
     """Seconds until it ends, at its pace so far; None while nothing is done, or where it says nothing any more."""
 
 
-def found(folder: Path) -> list[Underway]:
+def running(folder: Path) -> list[RunningComputation]:
     """What is under way in a folder."""
     listed = []
     for path in sorted(folder.glob("*.progress")):
-        about = read(path)
+        about = read_json(path)
         with contextlib.suppress(OSError):
             if "begun" in about and (silent := time.time() - path.stat().st_mtime) < FORGOTTEN_SECONDS:
                 done, taken = float(about["done"]), path.stat().st_mtime - float(about["begun"])
                 left = max(0.0, taken * (1 / done - 1) - silent) if done > 0 and silent < SILENT_SECONDS else None
-                listed.append(Underway(str(about["words"]), done, left))
+                listed.append(RunningComputation(str(about["words"]), done, left))
     return listed
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; empty where there is none."""
     with contextlib.suppress(OSError, ValueError):
         content = json.loads(path.read_text())

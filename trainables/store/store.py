@@ -31,7 +31,8 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from trainables import underway
+from trainables.store.progress import ProgressFile, read_json
+from trainables.threads import n_cores
 
 VERSION = 1
 """Of the files' form. Entries of another version are not read."""
@@ -131,7 +132,7 @@ class Store:
         """All entries, the last used first."""
         found = []
         for path in self.folder.glob("*.json"):
-            about, data = underway.read(path), path.with_suffix(".bin")
+            about, data = read_json(path), path.with_suffix(".bin")
             with contextlib.suppress(OSError):  # another process may clear it away
                 found.append(Entry(path.stem, about.get("words", "?"), data.stat().st_size, path.stat().st_mtime))
         return sorted(found, key=lambda entry: -entry.used)
@@ -160,7 +161,7 @@ class Store:
         about_path, path = self.folder / f"{name}.json", self.folder / f"{name}.bin"
         if not about_path.exists():
             return None
-        about = underway.read(about_path)
+        about = read_json(about_path)
         with contextlib.suppress(OSError, ValueError, KeyError):
             status = path.stat()
             if about["version"] == VERSION and status.st_size == max(n_bytes, 1):
@@ -182,7 +183,7 @@ class Store:
             self.remove(name)
 
     def _build(self, name: str, n_bytes: int, words: str, fill: Fill) -> None:
-        temporary, progress = self.folder / f"{name}.tmp", underway.Progress(self.folder / f"{name}.progress", words)
+        temporary, progress = self.folder / f"{name}.tmp", ProgressFile(self.folder / f"{name}.progress", words)
         try:
             with open(temporary, "wb") as file:
                 # Where there is no room, this fails; a write through the map would kill the process.
@@ -254,11 +255,6 @@ def _nothing() -> Bytes:
 
 def _hashed(key: Sequence[object]) -> str:
     return blake2b(json.dumps([str(each) for each in key]).encode(), digest_size=16).hexdigest()
-
-
-def n_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _say(text: str) -> None:

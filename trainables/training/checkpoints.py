@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from trainables import replacing
+from trainables.store import atomic
 
 
 class DamagedCheckpoint(Exception):
@@ -29,7 +29,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
         with open(temporary, "wb") as file:  # torch's own way of opening a name takes twice as long on the whole
             torch.save(whole, file)
 
-    replacing.replace(path, save)
+    atomic.write(path, save)
 
 
 def _whole(value: Any) -> Any:
@@ -48,7 +48,7 @@ def read(path: Path) -> dict[str, Any] | None:
 
     A file that cannot be opened is an OSError; one that is cut short, altered or no checkpoint is damaged.
     """
-    replacing.recover(path)
+    atomic.recover(path)
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -85,4 +85,4 @@ def keep_best(path: Path, best_path: Path) -> None:
         except OSError:
             shutil.copyfile(path, temporary)
 
-    replacing.replace(best_path, link_or_copy)
+    atomic.write(best_path, link_or_copy)

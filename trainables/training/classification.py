@@ -6,13 +6,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables import augment, engine, losses, mixing, views
-from trainables.engine import Forward, Judged, Objective
+from trainables.augmentation import mixing, recipes
+from trainables.features import augmented_views
 from trainables.hyperparameters import Config
 from trainables.trainable import TransferModel
+from trainables.training import epochs, losses
+from trainables.training.epochs import BatchResult, Forward, Objective
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.losses", "trainables.augment", "trainables.mixing", "trainables.views")
+READS_ALSO = (
+    "trainables.training.losses",
+    "trainables.augmentation.recipes",
+    "trainables.augmentation.mixing",
+    "trainables.features.augmented_views",
+)
 
 
 def build(config: Config, model: TransferModel, n_classes: int, *, plain: bool = False) -> tuple[Objective, bool]:
@@ -20,8 +27,8 @@ def build(config: Config, model: TransferModel, n_classes: int, *, plain: bool =
 
     `plain`: on images as they are, whatever `config` says of augmentation and mixing.
     """
-    views.n_views(config)  # wrong values are refused wherever it stands
-    recipe, mix = (None, None) if plain else (augment.recipe(config), mixing.mixing(config))
+    augmented_views.n_views(config)  # wrong values are refused wherever it stands
+    recipe, mix = (None, None) if plain else (recipes.recipe(config), mixing.mixing(config))
     objective = Classification(losses.build(config, model), n_classes, recipe, mix)
     return objective, recipe is not None or mix is not None
 
@@ -30,14 +37,14 @@ class Classification:
     """The objective of a classifier: its loss on images that may be changed at random and mixed before."""
 
     def __init__(
-        self, loss: losses.Loss, n_classes: int, recipe: augment.Recipe | None, mix: mixing.Mixing | None
+        self, loss: losses.Loss, n_classes: int, recipe: recipes.Recipe | None, mix: mixing.Mixing | None
     ) -> None:
         self.loss = loss
         self._n_classes = n_classes
         self._recipe = recipe
         self._mix = mix
 
-    def __call__(self, forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> Judged:
+    def __call__(self, forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> BatchResult:
         targets = labels
         if (self._recipe or self._mix) and inputs.dtype == torch.uint8:
             inputs = inputs.float().div_(255)
@@ -49,4 +56,4 @@ class Classification:
         loss, penalty = self.loss.of(logits, targets), self.loss.penalty()
         minimised = loss if penalty is None else loss + penalty
         answers = targets if self._mix is None else targets.argmax(dim=1)  # of a mixed image, the larger share
-        return Judged(minimised, loss.detach(), engine.n_correct(logits.detach(), answers), len(labels))
+        return BatchResult(minimised, loss.detach(), epochs.n_correct(logits.detach(), answers), len(labels))

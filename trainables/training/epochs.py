@@ -39,7 +39,7 @@ class Samples:
         return self.inputs[index] if self.rows is None else self.inputs[self.rows[index]]
 
 
-class Judged(NamedTuple):
+class BatchResult(NamedTuple):
     """What an objective says of a batch."""
 
     minimised: Tensor
@@ -52,12 +52,12 @@ class Judged(NamedTuple):
     """How many samples the loss is a mean over."""
 
 
-Objective = Callable[[Forward, Tensor, Tensor, torch.Generator], Judged]
+Objective = Callable[[Forward, Tensor, Tensor, torch.Generator], BatchResult]
 """From the network, and a batch's inputs and labels, to what is minimised; what is random comes from the generator."""
 
 
 @dataclass(frozen=True)
-class Method:
+class Optimization:
     """How a training goes about it."""
 
     optimizer: Optimizer
@@ -73,7 +73,7 @@ class Method:
 
 
 def train_epoch(
-    network: nn.Module, forward: Forward, samples: Samples, method: Method, generator: torch.Generator
+    network: nn.Module, forward: Forward, samples: Samples, method: Optimization, generator: torch.Generator
 ) -> tuple[float, float]:
     """Train on each sample once, in an order drawn from `generator` (a CPU one), and step the schedule.
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainables.splits import Part
+from trainables.data.dataset import Part
 from trainables.trainable import Trainable
 
 

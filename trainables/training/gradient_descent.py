@@ -10,21 +10,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainables import classification, engine, features, losses, optimizers, views
-from trainables.classification import Classification
-from trainables.engine import Forward, Method, Objective, Samples
-from trainables.faults import SetupError
+from trainables.data.dataset import Part, SearchData
+from trainables.errors import SetupError
+from trainables.features import augmented_views, feature_cache, fingerprint
+from trainables.features.augmented_views import AugmentedViews
 from trainables.hyperparameters import Config, choice, whole
 from trainables.seeding import random_state, set_random_state
-from trainables.splits import Part, SearchData
 from trainables.trainable import TransferModel
-from trainables.views import Views
+from trainables.training import classification, epochs, losses, optimizers
+from trainables.training.classification import Classification
+from trainables.training.epochs import Forward, Objective, Optimization, Samples
 
 HYPERPARAMETERS = {
     "batch_size": "images a step of the optimizer, a whole number of at least 1; default 64",
     "precision": ["fp32", "bf16", "auto"],
 }
-READS_ALSO = ("trainables.optimizers", "trainables.classification")
+READS_ALSO = ("trainables.training.optimizers", "trainables.training.classification")
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str, *, lr: str = "lr") -> Training:
@@ -34,13 +35,13 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str, *
     dropout all follow from that. `lr` names the key of the learning rate. A ValueError names a wrong
     value and its key.
     """
-    kept = views.views(config, data.train.to(device)) if model.n_frozen_first else None
+    kept = augmented_views.build_views(config, data.train.to(device)) if model.n_frozen_first else None
     objective, varies = classification.build(config, model, len(data.classes), plain=kept is not None)
     how = method(config, model, objective, device, lr=lr)
     return Training(model, data, how, device, varies=varies, views=kept)
 
 
-def method(config: Config, model: TransferModel, objective: Objective, device: str, *, lr: str = "lr") -> Method:
+def method(config: Config, model: TransferModel, objective: Objective, device: str, *, lr: str = "lr") -> Optimization:
     """How to train all that is not frozen in `model`, which is moved to `device`; `lr` names the key of its rate."""
     # Convolutions are faster, or as fast, where a pixel's channels lie together: on CPUs as on GPUs.
     model.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -48,7 +49,7 @@ def method(config: Config, model: TransferModel, objective: Objective, device: s
     optimizer = optimizers.build(trained, config, lr=lr)
     schedule = optimizers.schedule(optimizer, config)
     batch_size, clip_norm = whole(config, "batch_size", 64), optimizers.clip(config)
-    return Method(optimizer, schedule, objective, batch_size, clip_norm, is_bf16(config, device))
+    return Optimization(optimizer, schedule, objective, batch_size, clip_norm, is_bf16(config, device))
 
 
 def is_bf16(config: Config, device: str) -> bool:
@@ -62,7 +63,7 @@ class Training:
     """Trains what a regime left unfrozen in a model, by the method it was given.
 
     Where images are as they are in every epoch, what the first frozen stages make of them is computed
-    once (`trainables/features.py`).
+    once (`trainables/features/feature_cache.py`).
 
     All that is random follows from torch's global generators as they are when the training is built:
     the order of the samples and what is random in the objective by a generator of its own, dropout and
@@ -74,12 +75,12 @@ class Training:
         self,
         model: TransferModel,
         data: SearchData,
-        method: Method,
+        method: Optimization,
         device: str,
         *,
         varies: bool = False,
         judged: TransferModel | None = None,
-        views: Views | None = None,
+        views: AugmentedViews | None = None,
     ) -> None:
         """`varies`: the objective changes images at random. `judged`: the model to validate, if it is another.
 
@@ -97,7 +98,7 @@ class Training:
         self._device = device
         self._epoch = 0
         # Over all weights of a network it takes longer than an epoch of its head, and frozen ones do not change.
-        self._fingerprint, self._fits = cache(features.fingerprint), cache(self._has_room)
+        self._fingerprint, self._fits = cache(fingerprint.of_stages), cache(self._has_room)
         if views is not None and not self._fits(model, views, model.n_frozen_first):
             raise SetupError(
                 "`augmented_views`: there is no room for what the frozen stages make of so many: ask for fewer",
@@ -111,7 +112,7 @@ class Training:
             samples = Samples(samples.inputs, samples.labels, self._views.draw(self._order))
         set_random_state(self._random, self._device)
         forward = partial(_forward, self._trained, first, self._method.bf16)
-        train_loss, train_accuracy = engine.train_epoch(self._trained, forward, samples, self._method, self._order)
+        train_loss, train_accuracy = epochs.train_epoch(self._trained, forward, samples, self._method, self._order)
         self._random = random_state(self._device)
         self._epoch += 1
         validation = self.evaluate(self._data.validation)
@@ -142,14 +143,14 @@ class Training:
         self._epoch = state["epoch"]
 
     def evaluate(self, part: Part) -> Mapping[str, float]:
-        loss, accuracy = engine.validate(self.model, *self._judged(part))
+        loss, accuracy = epochs.validate(self.model, *self._judged(part))
         return {"loss": loss, "accuracy": accuracy}
 
     def predict(self, part: Part) -> Tensor:
-        return engine.predict(self.model, *self._judged(part))
+        return epochs.predict(self.model, *self._judged(part))
 
     @property
-    def method(self) -> Method:
+    def method(self) -> Optimization:
         """How it goes about it; live, as are the parameters in its optimizer."""
         return self._method
 
@@ -195,7 +196,7 @@ class Training:
         return forward, self._samples(self.model, part, first)
 
     def _has_room(self, model: TransferModel, part: Part, n_stages: int) -> bool:
-        return features.SHARED.fits(model, part, n_stages, self._fingerprint(model, n_stages))
+        return feature_cache.SHARED.fits(model, part, n_stages, self._fingerprint(model, n_stages))
 
     def _first_stage(self, model: TransferModel, part: Part) -> int:
         """The stage from which on a part goes through the model anew each time: the first one, 0, without room."""
@@ -207,7 +208,7 @@ class Training:
         if first_stage == 0:
             return Samples(part.pool, part.labels, part.rows)
         fingerprint = self._fingerprint(model, first_stage)
-        values, rows = features.SHARED.of(model, part, first_stage, fingerprint, bf16=self._method.bf16)
+        values, rows = feature_cache.SHARED.get(model, part, first_stage, fingerprint, bf16=self._method.bf16)
         return Samples(values, part.labels, rows)
 
 
@@ -215,7 +216,7 @@ def _forward(model: TransferModel, first_stage: int, bf16: bool, inputs: Tensor)
     """The logits, float32, of what enters stage number `first_stage`: of images where that is 0."""
     # A copy of features, as a stage may work in place on what it is given, and they are kept.
     together = torch.channels_last if inputs.ndim == 4 else torch.preserve_format
-    inputs = model.inputs(inputs) if first_stage == 0 else inputs.clone(memory_format=together)
+    inputs = model.preprocess(inputs) if first_stage == 0 else inputs.clone(memory_format=together)
     with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=bf16):
-        logits: Tensor = model.head(model.between(inputs, first_stage, len(model.stages)))
+        logits: Tensor = model.head(model.run_stages(inputs, first_stage, len(model.stages)))
     return logits.float()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.faults import WrongValue
+from trainables.errors import WrongValue
 from trainables.hyperparameters import AT_LEAST_0, FROM_0_BELOW_1, Config, choice, real
 from trainables.trainable import HEAD, TransferModel
 

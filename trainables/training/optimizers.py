@@ -11,8 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from trainables.eager import SGD, Adam, AdamW
-from trainables.faults import WrongValue
+from trainables.errors import WrongValue
 from trainables.hyperparameters import (
     ABOVE_0,
     ABOVE_0_BELOW_1,
@@ -25,6 +24,7 @@ from trainables.hyperparameters import (
     real,
     whole,
 )
+from trainables.training.uncompiled_optimizers import SGD, Adam, AdamW
 
 HYPERPARAMETERS = {
     "optimizer": ["sgd", "nag", "adam", "adamw"],

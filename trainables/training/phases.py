@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
+from trainables.data.dataset import Part
 from trainables.seeding import seed_everything
-from trainables.splits import Part
 from trainables.trainable import HEAD, TransferModel
-from trainables.training import Training
+from trainables.training.gradient_descent import Training
 
 
 @dataclass(frozen=True)

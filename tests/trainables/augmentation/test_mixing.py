@@ -9,9 +9,9 @@ from torch.nn import functional
 
 from tests.trainables.declarations import Recording, declared
 from tests.trainables.noises import noise, seeded
-from trainables import mixing
+from trainables.augmentation import mixing
+from trainables.augmentation.mixing import Mixing
 from trainables.hyperparameters import Config
-from trainables.mixing import Mixing
 
 N = 2000
 KINDS: list[Config] = [{"mixing": "mixup"}, {"mixing": "collage"}]
@@ -189,7 +189,7 @@ def test_a_wrong_value_is_refused_with_its_key_and_what_is_allowed(config: Confi
 
 def test_every_key_that_is_read_is_declared_and_every_declared_choice_builds() -> None:
     read: set[str] = set()
-    keys = declared("trainables.mixing")
+    keys = declared("trainables.augmentation.mixing")
     for name in keys["mixing"]:
         recording = Recording({"mixing": name})
         assert (mixing.mixing(recording) is None) == (name == "none")

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tests.trainables.noises import noise, seeded
-from trainables import augment
-from trainables.augment import Recipe
+from trainables.augmentation import recipes
+from trainables.augmentation.recipes import Recipe
 from trainables.hyperparameters import Config, Scalar
 
 IDENTITY: Config = {
@@ -23,7 +23,7 @@ IDENTITY: Config = {
 
 def only(name: str, **config: Scalar) -> Recipe:
     """The recipe with nothing in it but what `config` gives; None takes the recipe's own default."""
-    recipe = augment.recipe({**IDENTITY, "augmentation": name, **config})
+    recipe = recipes.recipe({**IDENTITY, "augmentation": name, **config})
     assert recipe is not None
     return recipe
 

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from tests.trainables.declarations import Recording, declared
 from tests.trainables.noises import noise, seeded
-from trainables import augment, vision
-from trainables.augment import Recipe
+from trainables import vision
+from trainables.augmentation import recipes
+from trainables.augmentation.recipes import Recipe
 from trainables.hyperparameters import Config
 
 NAMES = ["flip_jitter", "flip_rotation", "flip_jitter_rotation", "few_shot"]
@@ -19,14 +20,14 @@ TOLERANCE = 1e-4
 
 
 def built(config: Config) -> Recipe:
-    recipe = augment.recipe(config)
+    recipe = recipes.recipe(config)
     assert recipe is not None
     return recipe
 
 
 def test_no_augmentation_is_none() -> None:
-    assert augment.recipe({}) is None
-    assert augment.recipe({"augmentation": "none", "degrees": 10}) is None
+    assert recipes.recipe({}) is None
+    assert recipes.recipe({"augmentation": "none", "degrees": 10}) is None
 
 
 def jittered_and_rotated(image: Tensor, drawn: list[float]) -> Tensor:
@@ -150,15 +151,15 @@ def test_images_that_are_no_float32_of_0_to_1_are_refused() -> None:
 )
 def test_a_wrong_value_is_refused_with_its_key_and_what_is_allowed(config: Config, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        augment.recipe(config)
+        recipes.recipe(config)
 
 
 def test_every_key_that_is_read_is_declared_and_every_declared_choice_builds() -> None:
     read: set[str] = set()
-    keys = declared("trainables.augment")
+    keys = declared("trainables.augmentation.recipes")
     for name in keys["augmentation"]:
         recording = Recording({"augmentation": name})
-        assert (augment.recipe(recording) is None) == (name == "none")
+        assert (recipes.recipe(recording) is None) == (name == "none")
         read |= recording.read
     assert read == set(keys)
 

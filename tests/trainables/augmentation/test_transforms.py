@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from tests.trainables.noises import noise
-from trainables import transforms, vision
+from trainables import vision
+from trainables.augmentation import transforms
 
 Transform = Callable[[Tensor, Tensor], Tensor]
 TOLERANCE = 2e-5

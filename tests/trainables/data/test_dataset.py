@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.trainables.numbered import files, numbers, pictures
-from trainables.splits import Files, Part, SearchData, Source
+from trainables.data.dataset import Files, Part, SearchData, Source
 
 IMAGES = torch.zeros(4, 1, 2, 2)
 LABELS = torch.tensor([0, 0, 1, 1])

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 
 from tests.trainables.declarations import ROOT
+from trainables.data.heldout import held_out
 from trainables.datasets import digits
-from trainables.heldout import held_out
 
-ALLOWED_TO_ASK = "trainables/heldout.py"
-ALLOWED_TO_IMPORT = {"hpo/evaluate.py", "hpo/data.py"}
+ALLOWED_TO_ASK = "trainables/data/heldout.py"
+ALLOWED_TO_IMPORT = {"hpo/heldout/evaluation.py", "hpo/cli/data.py"}
 """The test of the best, and the survey of a data set, which trains and chooses nothing."""
 
 
@@ -32,7 +32,7 @@ def looks(source: str) -> list[str]:
             names = [f"{getattr(node, 'module', None) or ''}.{alias.name}" for alias in node.names]
             if any("heldout" in name.split(".") for name in names):
                 found.append("import")
-        elif isinstance(node, ast.Call) and any(_is(argument, "trainables.heldout") for argument in node.args):
+        elif isinstance(node, ast.Call) and any(_is(argument, "trainables.data.heldout") for argument in node.args):
             found.append("import")
     return found
 
@@ -53,10 +53,10 @@ def sources() -> list[Path]:
         ("look = dataset.held_out", ["ask"]),
         ("map(dataset.held_out, [])", ["ask"]),
         ("getattr(dataset, 'held_out')()", ["ask"]),
-        ("from trainables.heldout import held_out", ["import"]),
+        ("from trainables.data.heldout import held_out", ["import"]),
         ("from trainables import heldout\nheldout.held_out(dataset)", ["import", "import"]),
-        ("import trainables.heldout", ["import"]),
-        ("import_module('trainables.heldout')", ["import"]),
+        ("import trainables.data.heldout", ["import"]),
+        ("import_module('trainables.data.heldout')", ["import"]),
         ("class Digits:\n    def held_out(self): return self._held_out", []),
         ("look.held_out['accuracy']", []),
         ("worker.held_out(heldout.held_out, settings)", ["import"]),

@@ -9,9 +9,9 @@ from torch.testing import assert_close
 
 from tests.trainables.datasets.pictures import files, picture, saved
 from trainables import vision
-from trainables.decoding import read
-from trainables.images import BATCH, Form, load, statistics
-from trainables.splits import Files, Part
+from trainables.data.dataset import Files, Part
+from trainables.data.decoding import read
+from trainables.data.images import BATCH, ImageFormat, load, statistics
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -41,7 +41,7 @@ def test_files_become_one_part_in_their_order_pixel_by_pixel(tmp_path: Path) -> 
     images = [picture(i, (8, 8)) for i in range(70)]
     source = saved(tmp_path, *images)
     source = Files(source.paths, torch.arange(70) % 3)
-    part = load(source, Form(size=8))
+    part = load(source, ImageFormat(size=8))
     assert torch.equal(part.images, torch.stack([pixels(image) for image in images]))
     assert torch.equal(part.labels, source.labels)
     assert part.images.is_contiguous()
@@ -53,7 +53,7 @@ def test_the_number_of_threads_changes_nothing(tmp_path: Path, threads: Callable
     loaded = []
     for n in (1, 3):
         threads(n)
-        loaded.append(load(source, Form(size=8, resize=resize)).images)
+        loaded.append(load(source, ImageFormat(size=8, resize=resize)).images)
     assert torch.equal(*loaded)
 
 
@@ -62,9 +62,9 @@ def test_crop_keeps_the_middle_and_squash_keeps_all(tmp_path: Path, turned: bool
     image = stripes(60, 20)
     source = saved(tmp_path, image.transpose(Image.Transpose.ROTATE_270) if turned else image)
     # The filter takes in a little of what lies beyond the edge of the middle, as after a resize of all.
-    inner = load(source, Form(size=10)).images[0, :, 1:-1, 1:-1]
+    inner = load(source, ImageFormat(size=10)).images[0, :, 1:-1, 1:-1]
     assert torch.equal(inner, torch.tensor(GREEN, dtype=torch.uint8)[:, None, None].expand(3, 8, 8))
-    squashed = load(source, Form(size=10, resize="squash")).images[0]
+    squashed = load(source, ImageFormat(size=10, resize="squash")).images[0]
     across = squashed[:, :, 5] if turned else squashed[:, 5]
     assert [tuple(across[:, i].tolist()) for i in (0, 5, 9)] == [RED, GREEN, BLUE]
 
@@ -76,14 +76,14 @@ def test_sizes_change_as_those_of_torchvision_do(tmp_path: Path, sides: tuple[in
     transforms = vision.transforms()
     resized = transforms.Resize(size if resize == "crop" else (size, size))(image)
     expected = pixels(transforms.CenterCrop(size)(resized))
-    loaded = load(saved(tmp_path, image), Form(size=size, resize=resize)).images[0]
+    loaded = load(saved(tmp_path, image), ImageFormat(size=size, resize=resize)).images[0]
     assert (loaded.int() - expected.int()).abs().max() <= 1
 
 
 @pytest.mark.parametrize("sides", [(40, 30), (30, 41), (5, 4)])
 @pytest.mark.parametrize("resize", ["crop", "squash"])
 def test_a_part_is_resized_as_files_are(tmp_path: Path, sides: tuple[int, int], resize: str) -> None:
-    image, form = picture(2, sides), Form(size=16, resize=resize)
+    image, form = picture(2, sides), ImageFormat(size=16, resize=resize)
     part = Part(pixels(image)[None], torch.tensor([0]))
     of_file = load(saved(tmp_path, image), form).images
     resized = load(part, form).images
@@ -99,21 +99,23 @@ def test_a_part_is_resized_as_files_are(tmp_path: Path, sides: tuple[int, int], 
 def test_many_images_are_resized_one_like_the_other() -> None:
     images = torch.stack([pixels(picture(i, (64, 64))) for i in range(50)])
     assert images.numel() > 2 * BATCH
-    part = load(Part(images, torch.zeros(50, dtype=torch.int64)), Form(size=24))
+    part = load(Part(images, torch.zeros(50, dtype=torch.int64)), ImageFormat(size=24))
     for i in (0, 25, 49):
-        alone = load(Part(images[i : i + 1], torch.tensor([0])), Form(size=24))
+        alone = load(Part(images[i : i + 1], torch.tensor([0])), ImageFormat(size=24))
         assert torch.equal(part.images[i], alone.images[0])
 
 
-@pytest.mark.parametrize("form", [Form(), Form(size=12), Form(size=12, channels=3), Form(channels=3)])
-def test_a_part_that_has_the_form_already_stays_as_it_is(form: Form) -> None:
+@pytest.mark.parametrize(
+    "form", [ImageFormat(), ImageFormat(size=12), ImageFormat(size=12, channels=3), ImageFormat(channels=3)]
+)
+def test_a_part_that_has_the_form_already_stays_as_it_is(form: ImageFormat) -> None:
     part = Part(torch.zeros(2, 3, 12, 12), torch.zeros(2, dtype=torch.int64))
     assert load(part, form) is part
 
 
 def test_grey_is_repeated_where_colour_is_asked_for() -> None:
     part = Part(torch.arange(32, dtype=torch.uint8).reshape(2, 1, 4, 4), torch.tensor([1, 0]))
-    coloured = load(part, Form(channels=3))
+    coloured = load(part, ImageFormat(channels=3))
     assert torch.equal(coloured.images, torch.cat([part.images] * 3, dim=1))
     assert torch.equal(coloured.labels, part.labels)
 
@@ -122,12 +124,12 @@ def test_colour_does_not_become_grey(tmp_path: Path) -> None:
     sources = (Part(torch.zeros(1, 3, 8, 8), torch.tensor([0])), saved(tmp_path, picture(0)))
     for source in sources:
         with pytest.raises(ValueError, match="`model` needs images of 1 channels, but those of the data set have 3"):
-            load(source, Form(size=8, channels=1))
+            load(source, ImageFormat(size=8, channels=1))
 
 
 def test_files_need_a_size(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="`image_size` must be given for a data set of files"):
-        load(saved(tmp_path, picture(0)), Form())
+        load(saved(tmp_path, picture(0)), ImageFormat())
 
 
 @pytest.mark.parametrize(
@@ -139,7 +141,7 @@ def test_files_need_a_size(tmp_path: Path) -> None:
 )
 def test_a_form_that_cannot_be_is_refused(values: dict[str, int | str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Form(**values)  # type: ignore[arg-type]
+        ImageFormat(**values)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr", "I;16"])
@@ -152,7 +154,7 @@ def test_an_image_of_any_mode_is_read_as_colour(tmp_path: Path, mode: str) -> No
     image.save(path)
     with Image.open(path) as opened:
         assert opened.mode == mode
-    red, green, blue = load(files(path), Form(size=4)).images[0].float().mean((1, 2)).tolist()
+    red, green, blue = load(files(path), ImageFormat(size=4)).images[0].float().mean((1, 2)).tolist()
     assert red == green == blue == pytest.approx(255 if mode == "1" else 128, abs=1)
 
 

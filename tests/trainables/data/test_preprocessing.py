@@ -10,13 +10,13 @@ from PIL import Image
 from tests.trainables import toys
 from tests.trainables.datasets import pictures
 from tests.trainables.declarations import Recording, declared
-from trainables import preparation
-from trainables.faults import SetupError
+from trainables.data import preprocessing
+from trainables.data.dataset import Files, Part, Source
+from trainables.data.images import ImageFormat
+from trainables.data.input_spec import IMAGENET, InputSpec
+from trainables.data.preprocessing import Preprocessor, PretrainingSet, Validation
+from trainables.errors import SetupError
 from trainables.hyperparameters import Config
-from trainables.images import Form
-from trainables.inputs import IMAGENET, Input
-from trainables.preparation import First, Preparation, Validation
-from trainables.splits import Files, Part, Source
 from trainables.trainable import TransferModel
 
 CLASSES = ("cat", "dog", "horse")
@@ -56,7 +56,7 @@ def painted(folder: Path, n: int = 12) -> Files:
 
 
 def test_a_fraction_is_cut_off_once_and_the_rest_trains() -> None:
-    (data,) = Preparation(Fake(numbered()), Validation(fraction=0.2, seed=1)).folds(Form())
+    (data,) = Preprocessor(Fake(numbered()), Validation(fraction=0.2, seed=1)).folds(ImageFormat())
     assert (len(data.train), len(data.validation), data.classes) == (24, 6, CLASSES)
     assert sorted(numbers(data.train) + numbers(data.validation)) == list(range(30))
     for part in (data.train, data.validation):
@@ -64,14 +64,15 @@ def test_a_fraction_is_cut_off_once_and_the_rest_trains() -> None:
 
 
 def test_each_fold_is_the_validation_part_once() -> None:
-    datas = Preparation(Fake(numbered()), Validation(fraction=None, folds=5)).folds(Form())
+    datas = Preprocessor(Fake(numbered()), Validation(fraction=None, folds=5)).folds(ImageFormat())
     assert sorted(number for data in datas for number in numbers(data.validation)) == list(range(30))
     assert [len(data.train) for data in datas] == [24] * 5
 
 
 def test_the_cut_follows_from_the_seed() -> None:
     cuts = [
-        numbers(Preparation(Fake(numbered()), Validation(seed=seed)).folds(Form())[0].validation) for seed in (1, 1, 2)
+        numbers(Preprocessor(Fake(numbered()), Validation(seed=seed)).folds(ImageFormat())[0].validation)
+        for seed in (1, 1, 2)
     ]
     assert cuts[0] == cuts[1] != cuts[2]
 
@@ -79,28 +80,28 @@ def test_the_cut_follows_from_the_seed() -> None:
 def test_images_are_read_once_for_one_form_and_anew_for_another(tmp_path: Path) -> None:
     source = painted(tmp_path / "images")
     dataset = Fake(source)
-    prepared = Preparation(dataset, Validation(fraction=0.25))
-    first = prepared.folds(Form(size=4))
+    prepared = Preprocessor(dataset, Validation(fraction=0.25))
+    first = prepared.folds(ImageFormat(size=4))
     for path in source.paths:
         path.unlink()
-    assert prepared.folds(Form(size=4)) is first
+    assert prepared.folds(ImageFormat(size=4)) is first
     assert first[0].train.shape == (3, 4, 4)
     assert dataset.asked == 1
     with pytest.raises(SetupError, match="cannot be read as an image"):
-        prepared.folds(Form(size=5))
+        prepared.folds(ImageFormat(size=5))
 
 
 def test_another_form_brings_the_same_images_in_the_same_cut(tmp_path: Path) -> None:
-    prepared = Preparation(Fake(painted(tmp_path / "images")), Validation(fraction=0.25))
-    small, large = prepared.folds(Form(size=4))[0], prepared.folds(Form(size=8))[0]
+    prepared = Preprocessor(Fake(painted(tmp_path / "images")), Validation(fraction=0.25))
+    small, large = prepared.folds(ImageFormat(size=4))[0], prepared.folds(ImageFormat(size=8))[0]
     assert (small.train.shape, large.train.shape) == ((3, 4, 4), (3, 8, 8))
     assert numbers(small.validation) == numbers(large.validation)
 
 
 def test_groups_take_the_place_of_the_classes_and_leave_other_images_out() -> None:
     source = numbered()
-    prepared = Preparation(Fake(source), Validation(), groups={"large": ["horse"], "small": ["cat"]})
-    (data,) = prepared.folds(Form())
+    prepared = Preprocessor(Fake(source), Validation(), groups={"large": ["horse"], "small": ["cat"]})
+    (data,) = prepared.folds(ImageFormat())
     assert data.classes == ("large", "small")
     for part in (data.train, data.validation):
         assert part.labels.tolist() == [0 if number % 3 == 2 else 1 for number in numbers(part)]
@@ -112,14 +113,16 @@ def test_groups_take_the_place_of_the_classes_and_leave_other_images_out() -> No
 
 def test_files_are_grouped_like_images(tmp_path: Path) -> None:
     groups = {"small": ["cat", "dog"], "large": ["horse"]}
-    (data,) = Preparation(Fake(painted(tmp_path / "images")), Validation(fraction=0.25), groups=groups).folds(Form(4))
+    (data,) = Preprocessor(Fake(painted(tmp_path / "images")), Validation(fraction=0.25), groups=groups).folds(
+        ImageFormat(4)
+    )
     for part in (data.train, data.validation):
         assert part.labels.tolist() == [int(number % 3 == 2) for number in numbers(part)]
 
 
 def test_without_groups_a_source_stays_as_it_is() -> None:
     source = numbered()
-    assert Preparation(Fake(source), Validation()).grouped(source) is source
+    assert Preprocessor(Fake(source), Validation()).grouped(source) is source
 
 
 @pytest.mark.parametrize(
@@ -135,40 +138,42 @@ def test_without_groups_a_source_stays_as_it_is() -> None:
 )
 def test_groups_that_do_not_fit_the_classes_are_named(groups: dict[str, list[str]], words: str) -> None:
     with pytest.raises(SetupError, match=words):
-        Preparation(Fake(numbered()), Validation(), groups=groups)
+        Preprocessor(Fake(numbered()), Validation(), groups=groups)
 
 
 def test_a_data_set_that_cannot_be_cut_is_named_with_the_class() -> None:
     dataset = Fake(Part(numbered(8).images, torch.tensor([0, 0, 0, 1, 1, 1, 1, 2])))
     with pytest.raises(SetupError, match="data set 'fake': class 'cat' has 3 of 8 samples: for 4 folds"):
-        Preparation(dataset, Validation(fraction=None, folds=4))
+        Preprocessor(dataset, Validation(fraction=None, folds=4))
     with pytest.raises(SetupError, match="data set 'fake': class 'horse' has 1 of 8 samples: to cut 4 off"):
-        Preparation(dataset, Validation(fraction=0.5))
+        Preprocessor(dataset, Validation(fraction=0.5))
 
 
 def test_images_that_cannot_have_the_asked_form_are_named_with_the_data_set() -> None:
     with pytest.raises(SetupError, match="data set 'fake': `model` needs images of 1 channels"):
-        Preparation(Fake(numbered(channels=3)), Validation()).folds(Form(channels=1))
+        Preprocessor(Fake(numbered(channels=3)), Validation()).folds(ImageFormat(channels=1))
 
 
 def test_files_need_a_size(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="data set 'fake': `image_size` must be given"):
-        Preparation(Fake(painted(tmp_path / "images")), Validation(fraction=0.25)).folds(Form())
+        Preprocessor(Fake(painted(tmp_path / "images")), Validation(fraction=0.25)).folds(ImageFormat())
 
 
 def test_a_file_that_is_no_image_is_named_and_may_be_left_out(tmp_path: Path) -> None:
     source = painted(tmp_path / "images")
     source.paths[4].write_text("no image")
-    prepared = Preparation(Fake(source), Validation(fraction=0.25))
+    prepared = Preprocessor(Fake(source), Validation(fraction=0.25))
     with pytest.raises(SetupError, match=r"4\.png: cannot be read as an image"):
-        prepared.folds(Form(size=4))
-    (data,) = prepared.folds(Form(size=4, skip_unreadable=True))
+        prepared.folds(ImageFormat(size=4))
+    (data,) = prepared.folds(ImageFormat(size=4, skip_unreadable=True))
     assert sorted(numbers(data.train) + numbers(data.validation)) == [n for n in range(12) if n != 4]
 
 
 def test_another_data_set_to_train_on_first_comes_whole_and_in_the_same_form() -> None:
     other = Fake(numbered(9, side=6), classes=("a", "b", "c"), name="other")
-    (data,) = Preparation(Fake(numbered()), Validation(), first=First(other)).folds(Form(size=5, channels=3))
+    (data,) = Preprocessor(Fake(numbered()), Validation(), first=PretrainingSet(other)).folds(
+        ImageFormat(size=5, channels=3)
+    )
     assert data.pretraining is not None
     assert data.pretraining.classes == ("a", "b", "c")
     assert sorted(numbers(data.pretraining.train)) == list(range(9))
@@ -178,13 +183,13 @@ def test_another_data_set_to_train_on_first_comes_whole_and_in_the_same_form() -
 def test_a_first_data_set_of_another_shape_is_refused_with_what_to_do() -> None:
     other = Fake(numbered(9, side=6), name="other")
     with pytest.raises(SetupError, match=r"\(1, 6, 6\) .* data set \(1, 4, 4\): give both one `image_size`"):
-        Preparation(Fake(numbered()), Validation(), first=First(other)).folds(Form())
+        Preprocessor(Fake(numbered()), Validation(), first=PretrainingSet(other)).folds(ImageFormat())
 
 
 def test_classes_of_the_first_data_set_are_grouped_by_groups_of_its_own() -> None:
     other = Fake(numbered(9, side=4), classes=("a", "b", "c"), name="other")
     groups = {"ab": ["a", "b"], "c": ["c"]}
-    (data,) = Preparation(Fake(numbered()), Validation(), first=First(other, groups)).folds(Form())
+    (data,) = Preprocessor(Fake(numbered()), Validation(), first=PretrainingSet(other, groups)).folds(ImageFormat())
     assert data.pretraining is not None
     assert data.pretraining.classes == ("ab", "c")
     assert set(data.pretraining.train.labels.tolist()) == {0, 1}
@@ -192,7 +197,7 @@ def test_classes_of_the_first_data_set_are_grouped_by_groups_of_its_own() -> Non
 
 def test_the_same_data_set_under_other_options_is_not_trained_on_first_as_its_parts_may_overlap() -> None:
     with pytest.raises(SetupError, match="images to validate or test on would be trained on first"):
-        Preparation(Fake(numbered()), Validation(), first=First(Fake(numbered())))
+        Preprocessor(Fake(numbered()), Validation(), first=PretrainingSet(Fake(numbered())))
 
 
 def test_another_folder_of_the_same_kind_of_data_set_may_be_trained_on_first(tmp_path: Path) -> None:
@@ -200,29 +205,29 @@ def test_another_folder_of_the_same_kind_of_data_set_may_be_trained_on_first(tmp
         return Files(tuple(tmp_path / folder / f"{i}.png" for i in range(10)), torch.arange(10) % 2)
 
     here, there = Fake(files("here"), ("a", "b"), "folder"), Fake(files("there"), ("a", "b"), "folder")
-    Preparation(here, Validation(), first=First(there))
+    Preprocessor(here, Validation(), first=PretrainingSet(there))
     with pytest.raises(SetupError, match="Name another data set"):
-        Preparation(here, Validation(), first=First(Fake(files("here"), ("a", "b"), "folder")))
+        Preprocessor(here, Validation(), first=PretrainingSet(Fake(files("here"), ("a", "b"), "folder")))
 
 
 def test_the_images_lie_on_the_device_of_the_preparation() -> None:
-    (data,) = Preparation(Fake(numbered()), Validation(), device="cpu").folds(Form())
+    (data,) = Preprocessor(Fake(numbered()), Validation(), device="cpu").folds(ImageFormat())
     assert data.to("cpu") is data
 
 
 @pytest.mark.parametrize(
     ("config", "expected", "form"),
     [
-        ({}, Input(), Form()),
-        ({}, IMAGENET, Form(224, 3)),
-        ({"image_size": 64, "resize": "squash", "skip_unreadable": True}, IMAGENET, Form(64, 3, "squash", True)),
-        ({"image_size": None, "resize": None, "skip_unreadable": None}, IMAGENET, Form(224, 3)),
+        ({}, InputSpec(), ImageFormat()),
+        ({}, IMAGENET, ImageFormat(224, 3)),
+        ({"image_size": 64, "resize": "squash", "skip_unreadable": True}, IMAGENET, ImageFormat(64, 3, "squash", True)),
+        ({"image_size": None, "resize": None, "skip_unreadable": None}, IMAGENET, ImageFormat(224, 3)),
     ],
 )
 def test_the_form_is_the_models_unless_the_configuration_says_otherwise(
-    config: Config, expected: Input, form: Form
+    config: Config, expected: InputSpec, form: ImageFormat
 ) -> None:
-    assert preparation.form(config, expected) == form
+    assert preprocessing.image_format(config, expected) == form
 
 
 @pytest.mark.parametrize(
@@ -235,20 +240,20 @@ def test_the_form_is_the_models_unless_the_configuration_says_otherwise(
 )
 def test_a_wrong_form_is_refused_by_name(config: Config, words: str) -> None:
     with pytest.raises(ValueError, match=words) as caught:
-        preparation.form(config, Input())
+        preprocessing.image_format(config, InputSpec())
     assert not isinstance(caught.value, SetupError)  # another value would do, so other trials may go on
 
 
-def statistics(config: Config, expected: Input, train: Part) -> tuple[list[float], list[float]]:
+def statistics(config: Config, expected: InputSpec, train: Part) -> tuple[list[float], list[float]]:
     """The mean and the deviation by which a model normalises."""
     model = TransferModel({}, torch.nn.Linear(1, 1))
-    preparation.normalize(model, config, expected, train)
+    preprocessing.normalize(model, config, expected, train)
     return model.mean.flatten().tolist(), model.std.flatten().tolist()
 
 
 def test_images_are_normalised_by_the_model_by_the_data_or_not_at_all() -> None:
     train = toys.part(30, seed=0)
-    expected = Input(mean=(0.25,), std=(0.5,))
+    expected = InputSpec(mean=(0.25,), std=(0.5,))
     assert statistics({}, expected, train) == statistics({"normalization": "model"}, expected, train) == ([0.25], [0.5])
     assert statistics({"normalization": "none"}, expected, train) == ([0.0], [1.0])
     mean, std = statistics({"normalization": "data"}, expected, train)
@@ -257,16 +262,16 @@ def test_images_are_normalised_by_the_model_by_the_data_or_not_at_all() -> None:
 
 
 def test_a_model_that_states_no_statistics_gets_images_as_they_are() -> None:
-    assert statistics({}, Input(), toys.part(30, seed=0)) == ([0.0], [1.0])
+    assert statistics({}, InputSpec(), toys.part(30, seed=0)) == ([0.0], [1.0])
 
 
 def test_a_wrong_normalisation_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="`normalization` must be one of model, data, none, but is 'batch'"):
-        statistics({"normalization": "batch"}, Input(), toys.part(30, seed=0))
+        statistics({"normalization": "batch"}, InputSpec(), toys.part(30, seed=0))
 
 
 def test_a_preparation_reads_exactly_the_keys_that_it_declares() -> None:
     config = Recording({})
-    preparation.form(config, Input())
-    preparation.normalize(TransferModel({}, torch.nn.Linear(1, 1)), config, Input(), toys.part(3, seed=0))
-    assert config.read == set(declared("trainables.preparation"))
+    preprocessing.image_format(config, InputSpec())
+    preprocessing.normalize(TransferModel({}, torch.nn.Linear(1, 1)), config, InputSpec(), toys.part(3, seed=0))
+    assert config.read == set(declared("trainables.data.preprocessing"))

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from tests.trainables.numbered import check_labels, files, labels_of, numbers, pictures
-from trainables.cuts import cut, folds, per_class, split
-from trainables.splits import Source
+from trainables.data.dataset import Source
+from trainables.data.splits import cut, folds, per_class, split
 
 LABELS = torch.tensor([0, 0, 1, 1])
 
@@ -147,7 +147,7 @@ def test_scikit_learn_draws_them_and_what_is_kept_is_what_it_drew() -> None:
 
 def test_what_was_drawn_once_is_found_without_scikit_learn(tmp_path: Path) -> None:
     script = (
-        "import sys, torch; from trainables.cuts import cut\n"
+        "import sys, torch; from trainables.data.splits import cut\n"
         "print(cut(torch.arange(40) % 4, n_cut=8, seed=3, classes='abcd'), 'sklearn' in sys.modules)"
     )
     environment = os.environ | {"HPO_CACHE": str(tmp_path)}

@@ -7,11 +7,11 @@ from PIL import Image
 
 from tests.trainables.datasets.contract import real_data
 from tests.trainables.datasets.pictures import broken, files, picture, saved
-from trainables import images
+from trainables.data import images
+from trainables.data.dataset import Files, Part
+from trainables.data.heldout import held_out
+from trainables.data.survey import Class, Extent, Twins, Unreadable, lines, survey
 from trainables.datasets import caltech101, digits
-from trainables.heldout import held_out
-from trainables.splits import Files, Part
-from trainables.survey import Class, Extent, Twins, Unreadable, lines, survey
 
 CLASSES = ("rose", "daisy")
 

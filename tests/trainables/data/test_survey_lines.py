@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from trainables.survey import Class, Extent, Survey, Twins, Unreadable, lines
+from trainables.data.survey import Class, Extent, Survey, Twins, Unreadable, lines
 
 SOUND = Survey(
     classes=(Class("rose", 12, 3), Class("daisy", 1234, 56)),

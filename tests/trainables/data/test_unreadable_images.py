@@ -6,10 +6,10 @@ import torch
 from PIL import Image
 
 from tests.trainables.datasets.pictures import broken, files, picture, saved
-from trainables.decoding import in_threads
-from trainables.faults import SetupError
-from trainables.images import Form, load
-from trainables.splits import Files
+from trainables.data.dataset import Files
+from trainables.data.decoding import in_threads
+from trainables.data.images import ImageFormat, load
+from trainables.errors import SetupError
 
 
 @pytest.mark.parametrize(
@@ -27,13 +27,13 @@ def test_a_file_that_cannot_be_read_is_named_with_what_to_do(tmp_path: Path, nam
     path = broken(tmp_path / "broken")[name]
     source = saved(tmp_path, picture(0))
     with pytest.raises(SetupError, match=rf"{name}: cannot be read as an image \(.*{reason}.*skip_unreadable: true"):
-        load(Files((*source.paths, path), torch.tensor([0, 0])), Form(size=8))
+        load(Files((*source.paths, path), torch.tensor([0, 0])), ImageFormat(size=8))
 
 
 def test_of_several_such_files_the_first_is_named(tmp_path: Path) -> None:
     paths = list(broken(tmp_path).values())
     with pytest.raises(SetupError, match=r"text.jpg: cannot be read"):
-        load(files(paths[1], paths[0], paths[2]), Form(size=8))
+        load(files(paths[1], paths[0], paths[2]), ImageFormat(size=8))
 
 
 def test_such_files_are_left_out_with_their_labels_where_that_is_asked_for(tmp_path: Path) -> None:
@@ -41,15 +41,15 @@ def test_such_files_are_left_out_with_their_labels_where_that_is_asked_for(tmp_p
     source = files(
         bad["text.jpg"], whole[0], whole[1], bad["missing.jpg"], whole[2], whole[3], labels=[0, 0, 1, 1, 2, 0]
     )
-    part = load(source, Form(size=8, skip_unreadable=True))
-    assert torch.equal(part.images, load(files(*whole), Form(size=8)).images)
+    part = load(source, ImageFormat(size=8, skip_unreadable=True))
+    assert torch.equal(part.images, load(files(*whole), ImageFormat(size=8)).images)
     assert part.labels.tolist() == [0, 1, 2, 0]
 
 
 def test_a_class_must_keep_an_image(tmp_path: Path) -> None:
     source = files(*saved(tmp_path, picture(0)).paths, *broken(tmp_path / "broken").values(), labels=[0, *[1] * 6])
     with pytest.raises(SetupError, match=r"empty.jpg: neither this file nor any other of its class can be read"):
-        load(source, Form(size=8, skip_unreadable=True))
+        load(source, ImageFormat(size=8, skip_unreadable=True))
 
 
 def test_an_error_in_a_thread_ends_them_all() -> None:
@@ -81,4 +81,4 @@ def test_where_memory_is_short_no_file_is_to_blame(tmp_path: Path, monkeypatch: 
     source = saved(tmp_path, picture(0))
     monkeypatch.setattr(Image.Image, "convert", convert)
     with pytest.raises(MemoryError):
-        load(source, Form(size=8, skip_unreadable=True))
+        load(source, ImageFormat(size=8, skip_unreadable=True))

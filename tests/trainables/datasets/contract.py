@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from trainables import decoding, images
-from trainables.cuts import split
-from trainables.faults import SetupError
-from trainables.heldout import held_out
-from trainables.splits import DataSet, Files, Source
+from trainables.data import decoding, images
+from trainables.data.dataset import DataSet, Files, Source
+from trainables.data.heldout import held_out
+from trainables.data.splits import split
+from trainables.errors import SetupError
 
 
 class DataSetContract:
@@ -127,7 +127,7 @@ class FilesContract(OnDiskContract):
             assert [path.parent.name for path in source.paths] == [dataset.classes[i] for i in source.labels.tolist()]
 
     def test_its_files_can_be_read(self, root: Path) -> None:
-        part = images.load(self.build(root).training(), images.Form(size=8))
+        part = images.load(self.build(root).training(), images.ImageFormat(size=8))
         assert part.images.shape == (sum(self.n_training), 3, 8, 8)
 
 

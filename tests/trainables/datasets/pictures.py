@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from trainables.splits import Files
+from trainables.data.dataset import Files
 
 
 def picture(number: int, size: tuple[int, int] = (12, 10)) -> Image.Image:

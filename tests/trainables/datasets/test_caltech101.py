@@ -7,10 +7,10 @@ import pytest
 from tests.trainables.datasets.contract import FilesContract, contents, counts, download, real_data
 from tests.trainables.datasets.pictures import folders
 from trainables import vision
+from trainables.data.dataset import Files
+from trainables.data.heldout import held_out
 from trainables.datasets import caltech101
-from trainables.faults import SetupError
-from trainables.heldout import held_out
-from trainables.splits import Files
+from trainables.errors import SetupError
 
 N_FILES = {"BACKGROUND_Google": 3, "Faces": 6, "accordion": 9, "yin_yang": 5}
 TRAINING = [0, 1, 3, 4, 5, 6, 9, 10, 11, 12, 13, 18, 19, 20]

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 
 from tests.trainables.datasets.contract import DataSetContract, contents
+from trainables.data.dataset import Part
+from trainables.data.heldout import held_out
 from trainables.datasets import digits
-from trainables.heldout import held_out
-from trainables.splits import Part
 
 
 class TestDigits(DataSetContract):

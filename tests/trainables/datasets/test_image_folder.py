@@ -5,10 +5,10 @@ import pytest
 
 from tests.trainables.datasets.contract import FilesContract, counts, samples
 from tests.trainables.datasets.pictures import folders
+from trainables.data.dataset import Files
+from trainables.data.heldout import held_out
 from trainables.datasets import image_folder
-from trainables.faults import SetupError
-from trainables.heldout import held_out
-from trainables.splits import Files
+from trainables.errors import SetupError
 
 COUNTS = {"rose": 15, "daisy": 20}
 

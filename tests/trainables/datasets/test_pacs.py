@@ -5,9 +5,9 @@ import pytest
 
 from tests.trainables.datasets.contract import FilesContract, contents, counts, real_data, samples
 from tests.trainables.datasets.pictures import folders
+from trainables.data.heldout import held_out
 from trainables.datasets import pacs
-from trainables.faults import SetupError
-from trainables.heldout import held_out
+from trainables.errors import SetupError
 
 
 class PacsContract(FilesContract):

@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.trainables.datasets.torchvision_contract import N_HELD_OUT, N_TRAINING, TorchvisionContract
+from trainables.data.dataset import Part
 from trainables.datasets import cifar10, fashion_mnist, kmnist, mnist
-from trainables.faults import SetupError
-from trainables.splits import Part
+from trainables.errors import SetupError
 
 
 def labels(n: int) -> NDArray[np.uint8]:

@@ -12,9 +12,9 @@ import torch
 
 from tests.trainables.datasets.contract import OnDiskContract, download, samples
 from trainables import vision
-from trainables.faults import SetupError
-from trainables.heldout import held_out
-from trainables.splits import Part
+from trainables.data.dataset import Part
+from trainables.data.heldout import held_out
+from trainables.errors import SetupError
 
 N_TRAINING, N_HELD_OUT = 5, 3
 """Images of each class in the small data sets."""

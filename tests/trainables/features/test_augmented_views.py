@@ -8,12 +8,13 @@ import torch
 
 from tests.trainables import toys
 from tests.trainables.watching import counted
-from trainables import store, training
+from trainables.data.dataset import Part, SearchData
+from trainables.features.augmented_views import AugmentedViews, build_views
 from trainables.hyperparameters import Config
-from trainables.splits import Part, SearchData
+from trainables.store import store
 from trainables.trainable import TransferModel
-from trainables.training import Training
-from trainables.views import Views, views
+from trainables.training import gradient_descent
+from trainables.training.gradient_descent import Training
 
 FLIPPED: Config = {"augmentation": "flip_rotation", "augmented_views": 3, "lr": 0.05, "batch_size": 16}
 
@@ -24,40 +25,40 @@ def data() -> SearchData:
 
 def model() -> TransferModel:
     made = toys.pretrained()
-    made.settle()
+    made.mark_pretrained()
     made.freeze(made.stages)
     return made
 
 
 def build(config: Config = FLIPPED, on: SearchData | None = None) -> Training:
     torch.manual_seed(3)
-    return training.build(config, model(), on or data(), "cpu")
+    return gradient_descent.build(config, model(), on or data(), "cpu")
 
 
 def test_each_image_has_so_many_views_of_its_own_by_the_recipe_and_keeps_them() -> None:
     part = toys.part(40, seed=0)
-    made = views(FLIPPED, part)
+    made = build_views(FLIPPED, part)
     assert made is not None
     assert made.n_pool == 120
     seen = made.of_pool(slice(0, 120)).reshape(3, 40, *part.shape)
     assert not any(torch.equal(seen[i], part.images) for i in range(3))
     assert not torch.equal(seen[0], seen[1])
     assert torch.equal(made.of_pool(slice(0, 120)).reshape(seen.shape), seen)
-    flips = views({**FLIPPED, "degrees": 0.0, "flip_probability": 1.0}, part)
+    flips = build_views({**FLIPPED, "degrees": 0.0, "flip_probability": 1.0}, part)
     assert flips is not None
     torch.testing.assert_close(flips.of_pool(slice(40, 80)), part.images.flip(3))
     assert flips.key != made.key != part.key
 
 
 def test_an_epoch_draws_one_view_of_each_image() -> None:
-    made = views(FLIPPED, toys.part(40, seed=0).take(range(40)))
+    made = build_views(FLIPPED, toys.part(40, seed=0).take(range(40)))
     assert made is not None
     draws = torch.Generator().manual_seed(0)
     first, second = made.draw(draws), made.draw(draws)
     assert torch.equal(first % 40, torch.arange(40))
     assert not torch.equal(first, second)
     assert set((first // 40).tolist()) == {0, 1, 2}
-    some = Views(_rows([4, 9]), lambda images, generator: images, 3, "")
+    some = AugmentedViews(_rows([4, 9]), lambda images, generator: images, 3, "")
     assert (some.draw(draws) % 40).tolist() == [4, 9]
 
 
@@ -91,8 +92,8 @@ def test_on_disk_the_views_are_found_again_for_images_that_were_read_anew() -> N
 
 def test_of_many_recipes_the_views_of_the_last_used_are_kept() -> None:
     part = toys.part(40, seed=0)
-    first, *others = (views({**FLIPPED, "degrees": degrees}, part) for degrees in (5.0, 6.0, 7.0))
-    assert views({**FLIPPED, "degrees": 7.0}, part) is others[-1]
+    first, *others = (build_views({**FLIPPED, "degrees": degrees}, part) for degrees in (5.0, 6.0, 7.0))
+    assert build_views({**FLIPPED, "degrees": 7.0}, part) is others[-1]
     gone = weakref.ref(first)
     del first
     gc.collect()
@@ -120,7 +121,7 @@ def test_views_without_augmentation_or_with_mixing_are_refused() -> None:
 
 def test_where_nothing_is_frozen_every_epoch_draws_new_views() -> None:
     torch.manual_seed(3)
-    trained = training.build(FLIPPED, toys.pretrained(), data(), "cpu")
+    trained = gradient_descent.build(FLIPPED, toys.pretrained(), data(), "cpu")
     with counted(trained.model) as counts:
         trained.step()
         trained.step()

@@ -12,12 +12,15 @@ from torch import nn
 
 from tests.trainables import toys
 from tests.trainables.states import identical
-from trainables import checkpoints, fused, heads, stacks, training
-from trainables.phases import Phase, Phases
+from trainables import fused
+from trainables.data.dataset import Part, SearchData
+from trainables.fused import stacked_parameters
+from trainables.models import _heads
 from trainables.regimes import linear_probe
-from trainables.splits import Part, SearchData
 from trainables.trainable import TransferModel
-from trainables.training import Training
+from trainables.training import checkpoints, gradient_descent
+from trainables.training.gradient_descent import Training
+from trainables.training.phases import Phase, Phases
 
 WIDTH, CLASSES = 12, ("a", "b", "c")
 
@@ -38,7 +41,7 @@ HEADS: dict[str, Callable[[], nn.Module]] = {
     ),
     "wide": lambda: nn.Sequential(nn.Linear(WIDTH, 300), nn.ReLU(inplace=True), nn.Linear(300, len(CLASSES))),
     "large": lambda: nn.Sequential(nn.Linear(WIDTH, 140_000), nn.Linear(140_000, len(CLASSES))),
-    "zero first": lambda: nn.Sequential(nn.Linear(WIDTH, 2), nn.ReLU(), nn.Linear(2, 1), heads.ZeroFirst()),
+    "zero first": lambda: nn.Sequential(nn.Linear(WIDTH, 2), nn.ReLU(), nn.Linear(2, 1), _heads.ZeroFirst()),
 }
 
 
@@ -50,7 +53,7 @@ def build(seed: int, head: str = "linear", data: SearchData = DATA, **config: An
     torch.manual_seed(seed)
     made = model(head)
     made.freeze(())
-    return training.build({"lr": 0.05, "batch_size": 16, **config}, made, data, "cpu")
+    return gradient_descent.build({"lr": 0.05, "batch_size": 16, **config}, made, data, "cpu")
 
 
 BINARY = SearchData(
@@ -105,7 +108,9 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 def test_heads_side_by_side_report_what_each_does_alone(optimizer: dict[str, Any], head: str) -> None:
     configs = [{**optimizer, "lr": lr, "batch_size": size} for lr, size in ((0.05, 16), (0.01, 32), (0.002, 24))]
     members, alone = ([build(seed, head, **config) for seed, config in enumerate(configs)] for _ in range(2))
-    assert (sum(each.numel() for each in members[0].model.parameters()) >= stacks.ROWWISE) == (head == "wide")
+    assert (sum(each.numel() for each in members[0].model.parameters()) >= stacked_parameters.ROWWISE) == (
+        head == "wide"
+    )
     check_alike(members, alone)
 
 
@@ -226,7 +231,7 @@ def test_other_draws_in_the_process_change_nothing() -> None:
 def test_threads_change_nothing() -> None:
     before = torch.get_num_threads()
     members, alone = ([build(seed, "wide", momentum=0.5) for seed in range(5)] for _ in range(2))
-    assert sum(each.numel() for each in members[0].model.head.parameters()) >= stacks.ROWWISE
+    assert sum(each.numel() for each in members[0].model.head.parameters()) >= stacked_parameters.ROWWISE
     torch.set_num_threads(2)
     try:
         check_alike(members, alone, n_epochs=2)
@@ -257,7 +262,7 @@ def _probe(seed: int) -> Training:
 def test_what_cannot_go_side_by_side_has_no_key() -> None:
     def made(**config: Any) -> Training:
         torch.manual_seed(0)
-        return training.build({"batch_size": 16, **config}, toys.model(), TOYS, "cpu")
+        return gradient_descent.build({"batch_size": 16, **config}, toys.model(), TOYS, "cpu")
 
     assert fused.key(made()) is None  # its stages train
     assert fused.key(build(0, mixing="mixup")) is None
@@ -265,9 +270,9 @@ def test_what_cannot_go_side_by_side_has_no_key() -> None:
     images = toys.pretrained()
     images.freeze(images.stages)
     images.head = nn.Sequential(nn.Dropout(0.5), images.head)
-    assert fused.key(training.build({}, images, TOYS, "cpu")) is None
+    assert fused.key(gradient_descent.build({}, images, TOYS, "cpu")) is None
     whole = model()
-    assert fused.key(Phases(whole, [Phase(lambda: training.build({}, whole, DATA, "cpu"))])) is None
+    assert fused.key(Phases(whole, [Phase(lambda: gradient_descent.build({}, whole, DATA, "cpu"))])) is None
     assert fused.key("no training") is None
     assert fused.key(build(0, "large")) is None
 

@@ -10,10 +10,11 @@ from torch import nn
 from torch.nn import functional
 
 from tests.trainables.declarations import Recording, declared
-from trainables import features, training
+from trainables.data.dataset import Part, SearchData
+from trainables.features import feature_cache
 from trainables.hyperparameters import Config
-from trainables.splits import Part, SearchData
 from trainables.trainable import TransferModel
+from trainables.training import gradient_descent
 
 
 class ModelContract:
@@ -82,7 +83,7 @@ class ModelContract:
     @torch.no_grad()
     def test_a_stage_leaves_what_it_is_given_as_it_was(self) -> None:
         model = self.build()
-        features = model.inputs(self.images(2))
+        features = model.preprocess(self.images(2))
         for name, part in [*model.stages.items(), ("head", model.head)]:
             before = features.clone()
             given, features = features, part(features)
@@ -117,18 +118,18 @@ class ModelContract:
 
         def reports() -> list[float]:
             model = self.build()
-            model.settle()
+            model.mark_pretrained()
             model.freeze(model.stages)
             torch.manual_seed(2)
             config: Config = {"lr": 0.01, "batch_size": 4}
-            trained = training.build(config, model, SearchData(part, Part(part.images, labels), classes), "cpu")
+            trained = gradient_descent.build(config, model, SearchData(part, Part(part.images, labels), classes), "cpu")
             return [value for _ in range(2) for value in trained.step().values()]
 
         monkeypatch.setenv("HPO_CACHE", str(tmp_path))
         found = reports()
         assert len(list(tmp_path.glob("*.bin"))) == 1
         monkeypatch.setenv("HPO_CACHE", "off")
-        monkeypatch.setattr(features.SHARED, "fits", lambda *arguments: False)
+        monkeypatch.setattr(feature_cache.SHARED, "fits", lambda *arguments: False)
         assert found == pytest.approx(reports(), rel=1e-5, abs=1e-5)
 
     def test_the_head_is_initialised_as_the_configuration_says(self) -> None:

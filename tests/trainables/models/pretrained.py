@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from tests.trainables.models.contract import ModelContract, last_layer
-from trainables import vision, weights
-from trainables.faults import SetupError
+from trainables import vision
+from trainables.errors import SetupError
+from trainables.models import _weights
 from trainables.trainable import TransferModel
 
 N_CLASSES = 7
@@ -36,7 +37,7 @@ class PretrainedContract(ModelContract):
         return path
 
     def test_the_stages_have_the_weights_of_the_file_bit_for_bit(self, file: Path) -> None:
-        expected = {key: value for key, value in weights.read(file).items() if not key.startswith(self.last)}
+        expected = {key: value for key, value in _weights.read(file).items() if not key.startswith(self.last)}
         stages = self.build(weights=str(file)).stages.state_dict()
         assert len(expected) == len(stages) > 0
         for (key, value), loaded in zip(expected.items(), stages.values(), strict=True):
@@ -53,13 +54,13 @@ class PretrainedContract(ModelContract):
 
     def test_the_head_is_fresh(self, file: Path) -> None:
         one, other = (last_layer(self.build(weights=path)).weight for path in (str(file), str(file)))
-        given = weights.read(file)[f"{self.last}weight"]
+        given = _weights.read(file)[f"{self.last}weight"]
         assert torch.equal(one, other)
         assert one.shape == given.shape
         assert not torch.equal(one, given)
 
     def test_stages_and_head_compute_what_the_network_does(self, file: Path) -> None:
-        state = weights.read(file)
+        state = _weights.read(file)
         assert_alike(self.build(weights=str(file)), self.network(state), state, self.last, self.images(2))
 
     def test_weights_of_another_model_are_refused_by_their_first_difference(self, file: Path, tmp_path: Path) -> None:
@@ -110,8 +111,8 @@ class TorchvisionContract(PretrainedContract):
     def test_it_loads_the_imagenet_weights(self) -> None:
         if not (folder := os.environ.get("HPO_DATA")) or not (Path(folder) / "weights" / self.family.WEIGHTS).exists():
             pytest.skip("HPO_DATA names no folder with these weights")
-        path = weights.find(self.family.WEIGHTS, Path(folder) / "weights", self.original)
-        state = weights.read(path)
+        path = _weights.find(self.family.WEIGHTS, Path(folder) / "weights", self.original)
+        state = _weights.read(path)
         network: nn.Module = vision.models().get_model(self.original)
         network.load_state_dict(state)
         assert_alike(self.build(n_classes=1000, weights=str(path)), network, state, self.last, self.images(2))
@@ -124,7 +125,7 @@ class TorchvisionContract(PretrainedContract):
         cached.parent.mkdir(parents=True)
         torch.save({"some.weight": torch.ones(3)}, cached)
         self.family.fetch(tmp_path / "new" / self.family.WEIGHTS)
-        saved = weights.read(tmp_path / "new" / self.family.WEIGHTS)
+        saved = _weights.read(tmp_path / "new" / self.family.WEIGHTS)
         assert {key: value.tolist() for key, value in saved.items()} == {"some.weight": [1, 1, 1]}
 
     def test_without_a_connection_the_download_says_what_to_do(

@@ -3,13 +3,13 @@ import torch
 from torch import nn
 
 from tests.trainables.declarations import Recording, declared
-from trainables import heads
 from trainables.hyperparameters import Config
+from trainables.models import _heads
 
 
 def both(config: Config) -> tuple[nn.Linear, nn.Conv2d]:
     torch.manual_seed(1)
-    return heads.linear(300, 100, config), heads.convolution(300, 100, config)
+    return _heads.linear(300, 100, config), _heads.convolution(300, 100, config)
 
 
 def test_a_head_gives_one_output_a_class() -> None:
@@ -46,10 +46,10 @@ def test_xavier_normal_draws_from_a_normal_distribution_and_sets_the_bias_to_zer
 
 def test_another_initialisation_is_refused_with_those_there_are() -> None:
     with pytest.raises(ValueError, match="`head_init` must be one of default, xavier_normal, but is 'xavier'"):
-        heads.linear(3, 2, {"head_init": "xavier"})
+        _heads.linear(3, 2, {"head_init": "xavier"})
 
 
 def test_every_key_that_is_read_is_declared_and_every_declared_key_is_read() -> None:
     recording = Recording({})
-    heads.linear(3, 2, recording)
-    assert recording.read == set(declared("trainables.heads"))
+    _heads.linear(3, 2, recording)
+    assert recording.read == set(declared("trainables.models._heads"))

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from tests.trainables.models.contract import last_layer
 from tests.trainables.models.pretrained import N_CLASSES, PretrainedContract, assert_alike
-from trainables import vision, weights
-from trainables.faults import SetupError
-from trainables.inputs import Input
-from trainables.models import timm
+from trainables import vision
+from trainables.data.input_spec import InputSpec
+from trainables.errors import SetupError
+from trainables.models import _weights, timm
 
 vision.torchvision()  # which timm imports
 library: Any = importlib.import_module("timm") if importlib.util.find_spec("timm") else None
@@ -31,7 +31,7 @@ class TimmContract(PretrainedContract):
 
     def test_its_weights_load_from_safetensors_too(self, tmp_path: Path) -> None:
         path, network = tmp_path / self.family.WEIGHTS, self.network(None)
-        weights.save(network.state_dict(), path)
+        _weights.save(network.state_dict(), path)
         assert path.suffix == ".safetensors"
         assert_alike(self.build(weights=str(path)), network, dict(network.state_dict()), self.last, self.images(2))
 
@@ -144,7 +144,7 @@ def test_a_download_that_fails_says_where_to_put_the_weights_and_why(
     monkeypatch.setattr(library, "create_model", fail)
     path = tmp_path / "some.safetensors"
     with pytest.raises(SetupError, match=rf"timm:resnet10t, save its state dict at {path} by hand: no connection$"):
-        timm.Pretrained("resnet10t", Input(), False, (), "some").fetch(path)
+        timm.Pretrained("resnet10t", InputSpec(), False, (), "some").fetch(path)
     assert not path.exists()
 
 

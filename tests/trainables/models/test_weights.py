@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables import weights
-from trainables.faults import SetupError
+from trainables.errors import SetupError
+from trainables.models import _weights
 
 
 def network() -> nn.Sequential:
@@ -23,7 +23,7 @@ def saved(content: object, path: Path) -> str:
 
 def loaded(path: str | Path) -> nn.Sequential:
     built = network()
-    weights.load_into(built, path, head="2.", model="three_layers")
+    _weights.load_into(built, path, head="2.", model="three_layers")
     return built
 
 
@@ -35,7 +35,7 @@ def assert_equal(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
 
 
 def test_filters_are_read_with_the_channels_of_a_place_together(tmp_path: Path) -> None:
-    state = weights.read(saved(nn.Conv2d(4, 3, 2).state_dict(), tmp_path / "some.pth"))
+    state = _weights.read(saved(nn.Conv2d(4, 3, 2).state_dict(), tmp_path / "some.pth"))
     assert state["weight"].is_contiguous(memory_format=torch.channels_last)
     assert not state["weight"].is_contiguous()
 
@@ -46,32 +46,32 @@ def test_what_is_saved_is_read_again(name: str, tmp_path: Path) -> None:
         pytest.importorskip("safetensors")
     state = network().state_dict()
     path = tmp_path / "new" / "folder" / name
-    weights.save(state, path)
-    assert_equal(weights.read(path), dict(state))
-    assert list(weights.read(str(path))) == list(state) or name.endswith(".safetensors")
+    _weights.save(state, path)
+    assert_equal(_weights.read(path), dict(state))
+    assert list(_weights.read(str(path))) == list(state) or name.endswith(".safetensors")
     assert [each.name for each in path.parent.iterdir()] == [name]
 
 
 def test_tensors_that_share_memory_are_saved_each_by_itself(tmp_path: Path) -> None:
     pytest.importorskip("safetensors")
     both = torch.arange(6.0)
-    weights.save({"whole": both, "start": both[:2], "even": both[::2]}, tmp_path / "some.safetensors")
-    read = {name: value.tolist() for name, value in weights.read(tmp_path / "some.safetensors").items()}
+    _weights.save({"whole": both, "start": both[:2], "even": both[::2]}, tmp_path / "some.safetensors")
+    read = {name: value.tolist() for name, value in _weights.read(tmp_path / "some.safetensors").items()}
     assert read == {"whole": [0, 1, 2, 3, 4, 5], "start": [0, 1], "even": [0, 2, 4]}
 
 
 def test_a_file_is_replaced_and_never_written_over(tmp_path: Path) -> None:
     path, link = tmp_path / "some.pth", tmp_path / "link.pth"
-    weights.save({"a": torch.ones(1)}, path)
+    _weights.save({"a": torch.ones(1)}, path)
     link.hardlink_to(path)
-    weights.save({"a": torch.zeros(1)}, path)
-    assert weights.read(path)["a"].tolist() == [0]
-    assert weights.read(link)["a"].tolist() == [1]
+    _weights.save({"a": torch.zeros(1)}, path)
+    assert _weights.read(path)["a"].tolist() == [0]
+    assert _weights.read(link)["a"].tolist() == [1]
 
 
 def test_real_numbers_of_any_precision_become_float32_and_whole_ones_stay(tmp_path: Path) -> None:
     state = {name: torch.tensor([1.5]).to(getattr(torch, name)) for name in ("float16", "bfloat16", "float64")}
-    read = weights.read(saved(state | {"count": torch.tensor(7)}, tmp_path / "some.pth"))
+    read = _weights.read(saved(state | {"count": torch.tensor(7)}, tmp_path / "some.pth"))
     assert [(value.dtype, value.tolist()) for value in read.values()] == [
         *[(torch.float32, [1.5])] * 3,
         (torch.int64, 7),
@@ -79,7 +79,7 @@ def test_real_numbers_of_any_precision_become_float32_and_whole_ones_stay(tmp_pa
 
 
 def test_each_number_gets_memory_of_its_own(tmp_path: Path) -> None:
-    read = weights.read(saved({"a": torch.ones(1).expand(4)}, tmp_path / "some.pth"))
+    read = _weights.read(saved({"a": torch.ones(1).expand(4)}, tmp_path / "some.pth"))
     read["a"][0] = 2
     assert read["a"].tolist() == [2, 1, 1, 1]
 
@@ -87,15 +87,15 @@ def test_each_number_gets_memory_of_its_own(tmp_path: Path) -> None:
 def test_the_prefix_of_data_parallel_is_left_out_where_every_key_has_it(tmp_path: Path) -> None:
     one = saved({"module.a": torch.ones(1), "module.b": torch.ones(1)}, tmp_path / "one.pth")
     other = saved({"module.a": torch.ones(1), "b": torch.ones(1)}, tmp_path / "other.pth")
-    assert list(weights.read(one)) == ["a", "b"]
-    assert list(weights.read(other)) == ["module.a", "b"]
+    assert list(_weights.read(one)) == ["a", "b"]
+    assert list(_weights.read(other)) == ["module.a", "b"]
 
 
 def test_a_path_without_a_file_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "missing.pth", tmp_path):
         words = f"`weights` must be none, imagenet or the path of a state dict, but is '{path}': no file"
         with pytest.raises(SetupError, match=re.escape(words)):
-            weights.read(path)
+            _weights.read(path)
 
 
 @pytest.mark.parametrize("name", ["some.pth", "some.safetensors"])
@@ -104,10 +104,10 @@ def test_a_damaged_file_is_refused_by_name(name: str, kept: int, tmp_path: Path)
     if name.endswith(".safetensors"):
         pytest.importorskip("safetensors")
     path = tmp_path / name
-    weights.save(network().state_dict(), path)
+    _weights.save(network().state_dict(), path)
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(SetupError, match=f"`weights`: {path} (cannot be read, get the file again|is damaged)"):
-        weights.read(path)
+        _weights.read(path)
 
 
 @pytest.mark.parametrize(
@@ -116,12 +116,12 @@ def test_a_damaged_file_is_refused_by_name(name: str, kept: int, tmp_path: Path)
 def test_a_file_that_holds_no_state_dict_is_refused(content: object, tmp_path: Path) -> None:
     path = saved(content, tmp_path / "some.pth")
     with pytest.raises(SetupError, match=f"`weights`: {path} holds no state dict"):
-        weights.read(path)
+        _weights.read(path)
 
 
 def test_a_whole_pickled_model_is_refused_and_not_run(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match="holds more than tensors: save the state dict of the model alone"):
-        weights.read(saved(network(), tmp_path / "some.pth"))
+        _weights.read(saved(network(), tmp_path / "some.pth"))
 
 
 def test_a_file_of_safetensors_without_that_package_says_how_to_install_it(
@@ -131,14 +131,14 @@ def test_a_file_of_safetensors_without_that_package_says_how_to_install_it(
     path = tmp_path / "some.safetensors"
     path.write_bytes(b"any")
     with pytest.raises(SetupError, match="needs the package safetensors: pip install safetensors"):
-        weights.read(path)
+        _weights.read(path)
 
 
 def test_a_network_gets_all_but_its_head(tmp_path: Path) -> None:
     torch.manual_seed(1)
     source, built = network(), network()
     own = {key: value.clone() for key, value in built.state_dict().items()}
-    weights.load_into(built, saved(source.state_dict(), tmp_path / "some.pth"), head="2.", model="three_layers")
+    _weights.load_into(built, saved(source.state_dict(), tmp_path / "some.pth"), head="2.", model="three_layers")
     for key, value in built.state_dict().items():
         assert torch.equal(value, (own if key.startswith("2.") else source.state_dict())[key]), key
 
@@ -153,7 +153,7 @@ def test_a_network_on_the_meta_device_gets_weights_that_train(tmp_path: Path) ->
     source = network()
     with torch.device("meta"):
         built = network()
-    weights.load_into(built, saved(source.state_dict(), tmp_path / "some.pth"), head="2.", model="three_layers")
+    _weights.load_into(built, saved(source.state_dict(), tmp_path / "some.pth"), head="2.", model="three_layers")
     assert built[2].weight.is_meta
     assert_equal(dict(built[:2].state_dict()), dict(source[:2].state_dict()))
     assert all(parameter.requires_grad for parameter in built.parameters())
@@ -188,16 +188,16 @@ def test_weights_of_another_model_are_refused_by_their_first_difference(
 def test_imagenet_weights_are_found_in_their_folder(tmp_path: Path) -> None:
     path = tmp_path / "some.pth"
     with pytest.raises(SetupError) as caught:
-        weights.find("some.pth", tmp_path, "resnet18")
+        _weights.find("some.pth", tmp_path, "resnet18")
     assert str(caught.value) == (
         f"`weights`: the ImageNet weights of resnet18 are not there: put the state dict at {path}, "
         "or download it by: hpo fetch --model resnet18"
     )
     path.touch()
-    assert weights.find("some.pth", tmp_path, "resnet18") == path
+    assert _weights.find("some.pth", tmp_path, "resnet18") == path
 
 
 def test_weights_for_a_model_that_has_none_are_refused() -> None:
-    weights.refuse("none", "small")
+    _weights.refuse("none", "small")
     with pytest.raises(ValueError, match="small has no pretrained weights: `weights` must be none, but is 'imagenet'"):
-        weights.refuse("imagenet", "small")
+        _weights.refuse("imagenet", "small")

@@ -16,10 +16,10 @@ from tests.trainables import toys
 from tests.trainables.declarations import Recording, declared
 from tests.trainables.states import identical
 from tests.trainables.watching import counted, modes
-from trainables import features
+from trainables.data.dataset import SearchData
+from trainables.features import feature_cache
 from trainables.hyperparameters import Config
 from trainables.seeding import seed_everything
-from trainables.splits import SearchData
 from trainables.trainable import HEAD, Trainable, TransferModel
 
 LEARNS: Config = {"optimizer": "nag", "lr": 0.02, "momentum": 0.9, "batch_size": 16}
@@ -138,14 +138,14 @@ class RegimeContract(ABC):
 
         def reports() -> list[Mapping[str, float]]:
             model = self.model()
-            model.settle()
+            model.mark_pretrained()
             trainable = self.build(model=model)
             return [trainable.step() for _ in range(sum(self.epochs) + 2)]
 
         monkeypatch.setenv("HPO_CACHE", str(tmp_path))
         computed, found = reports(), reports()
         monkeypatch.setenv("HPO_CACHE", "off")
-        monkeypatch.setattr(features.SHARED, "fits", lambda *arguments: False)
+        monkeypatch.setattr(feature_cache.SHARED, "fits", lambda *arguments: False)
         for expected, *others in zip(reports(), computed, found, strict=True):
             for other in others:
                 assert other == pytest.approx(expected, abs=1e-5)

@@ -9,10 +9,10 @@ from torch.nn import functional
 
 from tests.trainables import toys
 from tests.trainables.regimes.contract import EVERY, LEARNS, RegimeContract
+from trainables.data.dataset import Part, SearchData
 from trainables.hyperparameters import Config
 from trainables.regimes import contrastive
 from trainables.regimes.contrastive import Triplets, draw_triplets
-from trainables.splits import Part, SearchData
 from trainables.trainable import TransferModel
 
 KEYS: tuple[Config, ...] = (*EVERY, {"classifier": "network"})

@@ -6,14 +6,14 @@ import torch
 
 from tests.trainables import toys
 from tests.trainables.regimes.contract import LEARNS, RegimeContract
-from trainables.cuts import split
+from trainables.data.dataset import Part, SearchData
+from trainables.data.heldout import held_out
+from trainables.data.splits import split
 from trainables.datasets import digits
-from trainables.heldout import held_out
 from trainables.hyperparameters import Config
 from trainables.models import small_cnn
 from trainables.regimes import from_scratch
 from trainables.seeding import seed_everything
-from trainables.splits import Part, SearchData
 from trainables.trainable import TransferModel
 
 

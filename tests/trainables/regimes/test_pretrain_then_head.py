@@ -7,9 +7,9 @@ import torch
 from tests.trainables import toys
 from tests.trainables.regimes.contract import LEARNS, RegimeContract
 from tests.trainables.watching import counted
+from trainables.data.dataset import Part, Pretraining, SearchData
 from trainables.hyperparameters import Config
 from trainables.regimes import pretrain_then_head
-from trainables.splits import Part, Pretraining, SearchData
 
 
 def stripes() -> Pretraining:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from trainables import replacing
+from trainables.store import atomic
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def names(path: Path) -> list[str]:
 
 
 def put(path: Path, text: str) -> None:
-    replacing.replace(path, lambda temporary: temporary.write_text(text))
+    atomic.write(path, lambda temporary: temporary.write_text(text))
 
 
 @pytest.mark.parametrize("age", [0.0, 60.0], ids=["young", "old"])
@@ -61,7 +61,7 @@ def test_a_writer_killed_before_any_system_call_leaves_the_old_content_or_the_ne
         put(path, "old")
         os.utime(path, (time.time() - age + 0.5,) * 2)
         killed = subprocess.run([sys.executable, "-c", SCRIPT, str(path), str(n_calls)], check=False).returncode
-        replacing.recover(path)
+        atomic.recover(path)
         seen.append((killed == -signal.SIGKILL, path.read_text()))
         assert names(path) == ["7.pt"]
     # killed as it opens the temporary file, (as it unlinks the young one,) as it renames; then not at all
@@ -78,7 +78,7 @@ def test_a_fill_that_fails_leaves_the_old_content_and_nothing_else(path: Path) -
 
     put(path, "old")
     with pytest.raises(OSError, match="disk full"):
-        replacing.replace(path, fail)
+        atomic.write(path, fail)
     assert path.read_text() == "old"
     assert names(path) == ["7.pt"]
 
@@ -86,6 +86,6 @@ def test_a_fill_that_fails_leaves_the_old_content_and_nothing_else(path: Path) -
 def test_removing_leaves_neither_the_file_nor_what_was_about_to_replace_it(path: Path) -> None:
     put(path, "old")
     path.with_name(".7.pt.tmp").write_text("new")
-    replacing.remove(path)
-    replacing.remove(path)
+    atomic.remove(path)
+    atomic.remove(path)
     assert names(path) == []

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainables import store as stores
-from trainables import underway
-from trainables.store import Advance, Bytes, Store
+from trainables.store import progress
+from trainables.store import store as stores
+from trainables.store.store import Advance, Bytes, Store
 
 N = 2 * stores.BLOCK_BYTES + 5
 PLENTY = 2**30
@@ -152,7 +152,7 @@ def test_without_room_nothing_is_kept_and_a_line_says_so_where_the_disk_failed(
 def test_a_disk_that_is_full_costs_the_entry_but_not_the_process(tmp_path: Path) -> None:
     """A limit on the size of files fails the write as a full disk does: with an OSError, before the map is touched."""
     script = (
-        "import resource, signal, sys; from pathlib import Path; from trainables.store import Store\n"
+        "import resource, signal, sys; from pathlib import Path; from trainables.store.store import Store\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "def fill(content, advance): content[:] = 1\n"
@@ -192,7 +192,7 @@ def only_about(store: Store, key: str) -> Path:
 
 
 SLOW = (
-    "import sys, time; from pathlib import Path; from trainables.store import Store\n"
+    "import sys, time; from pathlib import Path; from trainables.store.store import Store\n"
     "def fill(content, advance):\n"
     "    print('computing', flush=True)\n"
     "    for i in range(len(content)):\n"
@@ -234,9 +234,9 @@ def test_a_killed_computation_leaves_nothing_that_counts_and_the_next_begins_ane
     assert first.stdout is not None
     assert first.stdout.readline() == "computing\n"
     deadline = time.monotonic() + 20
-    while not underway.found(store.folder) and time.monotonic() < deadline:
+    while not progress.running(store.folder) and time.monotonic() < deadline:
         time.sleep(0.01)
-    (found,) = underway.found(store.folder)
+    (found,) = progress.running(store.folder)
     assert (found.words, found.done < 1) == ("slow numbers", True)
     assert store.entries() == []
     first.send_signal(signal.SIGKILL)
@@ -245,7 +245,7 @@ def test_a_killed_computation_leaves_nothing_that_counts_and_the_next_begins_ane
     content(store, Computation())  # another entry clears away what is left
     assert not list(store.folder.glob("*.tmp"))
     assert slow(0.0).communicate(timeout=60)[0].split() == ["computing", "True"]
-    assert underway.found(store.folder) == []
+    assert progress.running(store.folder) == []
     assert len(store.entries()) == 2
 
 

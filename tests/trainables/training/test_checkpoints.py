@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tests.trainables.states import identical
-from trainables import checkpoints
-from trainables.checkpoints import DamagedCheckpoint
+from trainables.training import checkpoints
+from trainables.training.checkpoints import DamagedCheckpoint
 
 CONTENT = {
     "epoch": 3,

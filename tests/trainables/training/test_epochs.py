@@ -7,7 +7,17 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import LambdaLR
 
 from tests.trainables import toys
-from trainables.engine import Forward, Judged, Method, Samples, batches, n_correct, predict, train_epoch, validate
+from trainables.training.epochs import (
+    BatchResult,
+    Forward,
+    Optimization,
+    Samples,
+    batches,
+    n_correct,
+    predict,
+    train_epoch,
+    validate,
+)
 
 
 class Recorder(nn.Module):
@@ -31,15 +41,15 @@ def samples(n: int) -> Samples:
     return Samples(part.images, part.labels)
 
 
-def cross_entropy(forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> Judged:
+def cross_entropy(forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> BatchResult:
     logits = forward(inputs)
     loss = functional.cross_entropy(logits, labels)
-    return Judged(2 * loss, loss.detach(), n_correct(logits, labels), len(labels))
+    return BatchResult(2 * loss, loss.detach(), n_correct(logits, labels), len(labels))
 
 
-def method(model: nn.Module, batch_size: int, lr: float = 0.0, clip_norm: float | None = None) -> Method:
+def method(model: nn.Module, batch_size: int, lr: float = 0.0, clip_norm: float | None = None) -> Optimization:
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
-    return Method(optimizer, LambdaLR(optimizer, lambda epoch: 0.5**epoch), cross_entropy, batch_size, clip_norm)
+    return Optimization(optimizer, LambdaLR(optimizer, lambda epoch: 0.5**epoch), cross_entropy, batch_size, clip_norm)
 
 
 def epoch(
@@ -137,9 +147,9 @@ def test_the_schedule_takes_a_step_an_epoch_and_none_a_batch() -> None:
 def test_a_mean_over_some_samples_of_a_batch_counts_as_much_as_they_are() -> None:
     judged = iter([(1.0, 2, 3), (4.0, 0, 1), (9.0, 0, 0)])
 
-    def some(forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> Judged:
+    def some(forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> BatchResult:
         loss, correct, n = next(judged)
-        return Judged(forward(inputs).sum(), torch.tensor(loss), torch.tensor(correct), n)
+        return BatchResult(forward(inputs).sum(), torch.tensor(loss), torch.tensor(correct), n)
 
     model = Recorder()
     chosen = replace(method(model, batch_size=8), objective=some)
@@ -147,8 +157,8 @@ def test_a_mean_over_some_samples_of_a_batch_counts_as_much_as_they_are() -> Non
 
 
 def test_an_epoch_in_which_no_sample_counts_has_a_loss_of_zero() -> None:
-    def none(forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> Judged:
-        return Judged(0 * forward(inputs).sum(), torch.zeros(()), torch.tensor(0), 0)
+    def none(forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> BatchResult:
+        return BatchResult(0 * forward(inputs).sum(), torch.zeros(()), torch.tensor(0), 0)
 
     model = Recorder()
     chosen = replace(method(model, batch_size=8), objective=none)
@@ -158,7 +168,7 @@ def test_an_epoch_in_which_no_sample_counts_has_a_loss_of_zero() -> None:
 def test_what_is_random_in_an_objective_follows_from_the_generator_of_the_epoch() -> None:
     drawn: list[float] = []
 
-    def noisy(forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> Judged:
+    def noisy(forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> BatchResult:
         drawn.append(float(torch.rand((), generator=generator)))
         return cross_entropy(forward, inputs, labels, generator)
 

@@ -8,11 +8,11 @@ import torch
 
 from tests.trainables import toys
 from tests.trainables.states import identical
-from trainables.folds import Folds
+from trainables.data.dataset import SearchData
 from trainables.regimes import fine_tune, probe_then_fine_tune
 from trainables.seeding import seed_everything
-from trainables.splits import SearchData
-from trainables.training import Training
+from trainables.training.folds import Folds
+from trainables.training.gradient_descent import Training
 
 
 def datas() -> list[SearchData]:

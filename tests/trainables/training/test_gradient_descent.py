@@ -8,13 +8,13 @@ from torch.nn import functional
 
 from tests.trainables import toys
 from tests.trainables.states import identical
-from trainables import classification, training
-from trainables.engine import Judged
+from trainables.data.dataset import Part, SearchData
 from trainables.hyperparameters import Config
 from trainables.seeding import seed_everything
-from trainables.splits import Part, SearchData
 from trainables.trainable import TransferModel
-from trainables.training import Training
+from trainables.training import classification, gradient_descent
+from trainables.training.epochs import BatchResult
+from trainables.training.gradient_descent import Training
 
 BATCH = {"batch_size": 16}
 PLAIN: Config = {}
@@ -26,7 +26,7 @@ def build(
     seed_everything(seed)
     model = toys.model()
     model.freeze(frozen)
-    return training.build({"lr": 0.01, **BATCH, **(config or {})}, model, data or toys.data(), "cpu")
+    return gradient_descent.build({"lr": 0.01, **BATCH, **(config or {})}, model, data or toys.data(), "cpu")
 
 
 def test_a_frozen_stage_is_left_out_of_the_state_and_training_still_goes_on_exactly() -> None:
@@ -71,10 +71,10 @@ def test_the_state_counts_the_epochs() -> None:
 
 def test_the_learning_rate_stands_under_the_key_that_is_named() -> None:
     model = toys.model()
-    made = training.build({"lr": 0.1, "first_lr": 0.2}, model, toys.data(), "cpu", lr="first_lr")
+    made = gradient_descent.build({"lr": 0.1, "first_lr": 0.2}, model, toys.data(), "cpu", lr="first_lr")
     assert made.state_dict()["optimizer"]["param_groups"][0]["lr"] == 0.2
     with pytest.raises(ValueError, match="`first_lr` must be above 0, but is -1"):
-        training.build({"first_lr": -1}, model, toys.data(), "cpu", lr="first_lr")
+        gradient_descent.build({"first_lr": -1}, model, toys.data(), "cpu", lr="first_lr")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_the_reported_training_loss_is_without_the_penalty() -> None:
 
 def judged(
     config: Config, part: Part, *, plain: bool = False, model: nn.Module | None = None
-) -> tuple[list[Tensor], Judged]:
+) -> tuple[list[Tensor], BatchResult]:
     """The inputs that the network is given of a part, and what the objective says of them."""
     seen: list[Tensor] = []
     network = model or nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
@@ -190,7 +190,7 @@ def test_another_model_may_be_validated_than_the_one_that_trains() -> None:
     model, data = toys.model(), toys.data()
     other = TransferModel(dict(model.stages.items()), nn.Sequential(nn.Flatten(), nn.Linear(32, 5)))
     objective, _ = classification.build({}, other, 5)
-    method = training.method({"lr": 0.01}, other, objective, "cpu")
+    method = gradient_descent.method({"lr": 0.01}, other, objective, "cpu")
     made = Training(other, data, method, "cpu", judged=model)
     head = deepcopy(model.head.state_dict())
     metrics = made.step()
@@ -210,7 +210,7 @@ def test_what_comes_first_and_is_frozen_is_hashed_once_a_training() -> None:
 
     model = TransferModel({"flatten": nn.Flatten(), "told": Told(64, 8)}, nn.Linear(8, 3))
     model.freeze(["flatten", "told"])
-    made = training.build({}, model, toys.data(), "cpu")
+    made = gradient_descent.build({}, model, toys.data(), "cpu")
     for _ in range(3):
         made.step()
     assert Told.n_asked == 1
@@ -236,6 +236,6 @@ def test_a_training_in_half_the_precision_keeps_whole_weights_and_goes_on_exactl
 
 
 def test_auto_computes_as_fp32_does_on_the_cpu() -> None:
-    assert not training.is_bf16({"precision": "auto"}, "cpu")
-    assert not training.is_bf16({}, "cpu")
-    assert training.is_bf16({"precision": "bf16"}, "cpu")
+    assert not gradient_descent.is_bf16({"precision": "auto"}, "cpu")
+    assert not gradient_descent.is_bf16({}, "cpu")
+    assert gradient_descent.is_bf16({"precision": "bf16"}, "cpu")

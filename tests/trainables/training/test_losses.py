@@ -5,9 +5,9 @@ from torch.nn import functional
 
 from tests.trainables import toys
 from tests.trainables.declarations import Recording, declared
-from trainables import losses
 from trainables.hyperparameters import Config
 from trainables.trainable import TransferModel
+from trainables.training import losses
 
 LOGITS = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 2, 1, 1, 0])
@@ -118,7 +118,7 @@ def test_a_wrong_value_is_refused_with_its_key_and_what_is_allowed(config: Confi
 def test_every_key_that_is_read_is_declared_and_every_declared_key_is_read() -> None:
     recording = Recording({})
     losses.build(recording, toys.model())
-    assert recording.read == set(declared("trainables.losses"))
+    assert recording.read == set(declared("trainables.training.losses"))
 
 
 def test_the_weights_of_one_stage_may_be_summed() -> None:

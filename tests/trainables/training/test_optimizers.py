@@ -6,8 +6,8 @@ from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from tests.trainables.declarations import Recording, declared
-from trainables import optimizers
 from trainables.hyperparameters import Config
+from trainables.training import optimizers
 
 
 def build(config: Config) -> Optimizer:
@@ -112,12 +112,12 @@ def test_every_key_that_is_read_is_declared_and_every_declared_key_is_read() -> 
         optimizers.schedule(build(recording), recording)
         optimizers.clip(recording)
         read |= recording.read
-    assert read == set(declared("trainables.optimizers"))
+    assert read == set(declared("trainables.training.optimizers"))
 
 
 @pytest.mark.parametrize("key", ["optimizer", "schedule"])
 def test_the_declared_choices_are_those_that_build(key: str) -> None:
-    choices = declared("trainables.optimizers")[key]
+    choices = declared("trainables.training.optimizers")[key]
     for name in choices:
         config: Config = {key: name, "step_size": 1, "period": 1}
         optimizers.schedule(build(config), config)

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from tests.trainables import toys
-from trainables import training
-from trainables.phases import Phase, Phases
 from trainables.seeding import seed_everything
-from trainables.training import Training
+from trainables.training import gradient_descent
+from trainables.training.gradient_descent import Training
+from trainables.training.phases import Phase, Phases
 
 
 def phases(*ends: tuple[int, int | None], lr: float = 0.01, seed: int = 0) -> Phases:
@@ -19,7 +19,7 @@ def phases(*ends: tuple[int, int | None], lr: float = 0.01, seed: int = 0) -> Ph
 
     def begin() -> Training:
         model.freeze(model.stages)
-        return training.build({"lr": lr, "batch_size": 32}, model, data, "cpu")
+        return gradient_descent.build({"lr": lr, "batch_size": 32}, model, data, "cpu")
 
     return Phases(model, [*(Phase(begin, *end) for end in ends), Phase(begin)])
 

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from trainables import optimizers
 from trainables.hyperparameters import Config, Scalar
+from trainables.training import optimizers
 
 
 def build(config: Config) -> Optimizer:

@@ -6,7 +6,7 @@ import torch
 from torch import nn, optim
 from torch.optim import Optimizer
 
-from trainables import eager
+from trainables.training import uncompiled_optimizers
 
 
 def trained(kind: type[Optimizer], options: dict[str, float]) -> list[torch.Tensor]:
@@ -28,9 +28,9 @@ def trained(kind: type[Optimizer], options: dict[str, float]) -> list[torch.Tens
 @pytest.mark.parametrize(
     ("own", "theirs", "options"),
     [
-        (eager.SGD, optim.SGD, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01, "nesterov": True}),
-        (eager.Adam, optim.Adam, {"lr": 0.1, "weight_decay": 0.01}),
-        (eager.AdamW, optim.AdamW, {"lr": 0.1}),
+        (uncompiled_optimizers.SGD, optim.SGD, {"lr": 0.1, "momentum": 0.9, "weight_decay": 0.01, "nesterov": True}),
+        (uncompiled_optimizers.Adam, optim.Adam, {"lr": 0.1, "weight_decay": 0.01}),
+        (uncompiled_optimizers.AdamW, optim.AdamW, {"lr": 0.1}),
     ],
 )
 def test_steps_are_those_of_pytorch_bit_for_bit(
@@ -43,7 +43,7 @@ def test_steps_are_those_of_pytorch_bit_for_bit(
 
 def test_what_a_closure_gives_is_returned_and_no_step_is_part_of_the_graph() -> None:
     weight = nn.Parameter(torch.ones(2))
-    optimizer = eager.SGD([weight], lr=0.1)
+    optimizer = uncompiled_optimizers.SGD([weight], lr=0.1)
 
     def closure() -> torch.Tensor:
         with torch.enable_grad():

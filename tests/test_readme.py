@@ -12,7 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from hpo.cli import app
+from hpo.cli.app import app
 from hpo.spacefile import bundled, read
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

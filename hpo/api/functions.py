@@ -1,0 +1,109 @@
+"""The functions of the Python API: search, read_space, open_study, list_studies, test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpo import spacefile
+from hpo.api.progress import shown
+from hpo.api.study import Study
+from hpo.errors import Mistake, UnknownName
+from hpo.loop import begin, default_name
+from hpo.record import Budget, Settings, StudyFolder
+from hpo.record.files import STUDY_FILE
+from hpo.record.study_folder import changed, changed_trainable
+from hpo.space import SearchSpace
+from hpo.training import source
+from hpo.training.forms import Build
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+
+def search(
+    space: SearchSpace | Mapping[str, object] | str | Path,
+    trainable: Build | None = None,
+    *,
+    study: str | None = None,
+    studies: str | Path = "studies",
+    trials: int | None = None,
+    epochs: int | None = None,
+    time: float | None = None,
+    quiet: bool = False,
+    **settings: object,
+) -> Study:
+    """Search a space, and return the study.
+
+    Called again with the same space, trainable, backend and seed, it goes on where the record ends: a script or cell
+    that is run again trains nothing twice. Ctrl-C ends a search at any moment, and nothing is lost.
+
+    Args:
+        space: a SearchSpace, a dictionary in the form of a space file, the path of one, or the name of a bundled one.
+        trainable: your training code, in place of the space's regime: a class with `step`, `state_dict` and
+            `load_state_dict`, a function that builds one, or a generator function that yields metrics once an epoch.
+            It takes `config`, or `config, model, data, device`.
+        study: the name of the study; `<space>-<backend>-<seed>` by default.
+        studies: the folder of the studies.
+        trials, epochs, time: the budget in all: trials begun, epochs trained, seconds of search. 64 trials by default.
+        quiet: show no progress. By default it is shown in a terminal and in a notebook.
+        settings: the fields of `hpo.record.Settings`: backend ("optuna"), options, seed (0), runner ("inline": in
+            this process), devices, slots, storage, data. A study that goes on keeps those that it was begun with.
+
+    Raises Mistake (and its kinds) where an argument is wrong, TooManyCrashes, MachineError.
+    """
+    read = read_space(space)
+    for name in settings:
+        if name not in Settings.__dataclass_fields__:
+            raise UnknownName("setting", name, Settings.__dataclass_fields__)
+    if trainable is not None and not callable(trainable):
+        raise Mistake(f"trainable must be a class or a function, but is {trainable!r}")
+    chosen = Settings(**{"runner": "inline", **settings})  # type: ignore[arg-type]
+    folder = Path(studies) / (study or default_name(read, chosen))
+    budget = Budget(trials, epochs, time)
+    differing = changed(folder, read, chosen, None if trainable is None else source.digest(trainable))
+    if differing == ["trainable"]:
+        raise changed_trainable(folder)
+    found = Study(folder, trainable)
+    if differing == []:
+        return found.resume(trials=trials, epochs=epochs, time=time, quiet=quiet)
+    with shown(budget.or_default(), quiet=quiet) as watch:
+        begin(folder, read, chosen, budget, trainable=trainable, watch=watch)
+    return found
+
+
+def read_space(space: SearchSpace | Mapping[str, object] | str | Path, overrides: Sequence[str] = ()) -> SearchSpace:
+    """The space of a file, of a bundled name, or of a dictionary in the form of a space file.
+
+    `overrides` change keys of a file, as `--set` does: "space.lr.high=0.5". A SpaceFileError has all mistakes.
+    """
+    if isinstance(space, SearchSpace):
+        return space
+    if isinstance(space, Mapping):
+        return spacefile.parse(space, name=str(space.get("name", "space")))
+    return spacefile.read(spacefile.find(str(space)), overrides)
+
+
+def open_study(name: str | Path, *, studies: str | Path = "studies", trainable: Build | None = None) -> Study:
+    """The study of that name in the folder `studies`, or in the folder that is named by a path.
+
+    `trainable` is needed to resume or test a study that was begun with one. A StudyError where there is no such study.
+    """
+    path = Path(name)
+    folder = path if (path / STUDY_FILE).exists() else Path(studies) / name
+    StudyFolder.reopen(folder)
+    return Study(folder, trainable)
+
+
+def list_studies(studies: str | Path = "studies") -> list[Study]:
+    """All studies in a folder, by name; none where there is no such folder."""
+    return [Study(path.parent) for path in sorted(Path(studies).glob(f"*/{STUDY_FILE}"))]
+
+
+def test(
+    study: Study | str | Path, *, studies: str | Path = "studies", top: int = 1, seeds: int = 1, **options: object
+) -> DataFrame:
+    """Test the best trials of a study on held-out data; see `Study.test`."""
+    found = study if isinstance(study, Study) else open_study(study, studies=studies)
+    return found.test(top=top, seeds=seeds, **options)  # type: ignore[arg-type]

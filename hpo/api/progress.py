@@ -1,0 +1,68 @@
+"""Progress in a notebook or a terminal; nothing where nobody is looking."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from hpo.record import Budget, Event, Ledger
+from hpo.results.progress import Screen
+
+if TYPE_CHECKING:
+    from hpo.loop import Watch
+
+REDRAW_SECONDS = 0.5
+WIDTH = 100
+"""Characters of a line in a notebook."""
+
+
+@contextlib.contextmanager
+def shown(budget: Budget, *, quiet: bool) -> Iterator[Watch | None]:
+    """What to call after each event of a search; None where nothing is to be shown."""
+    console = Console(stderr=True)
+    if quiet:
+        yield None
+    elif in_notebook():
+        cell = NotebookCell(budget)
+        yield cell
+        cell.draw()
+    elif console.is_terminal:
+        with Screen(console, budget) as screen:
+            yield screen
+    else:
+        yield None
+
+
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython is not None else None
+    return shell is not None and hasattr(shell, "kernel")
+
+
+class NotebookCell:
+    """The same table as in a terminal, in the output of a cell; drawn anew at most twice a second."""
+
+    def __init__(self, budget: Budget) -> None:
+        from IPython.display import display
+
+        self._screen = Screen(Console(quiet=True), budget)
+        self._drawn = time.monotonic()
+        self._handle: Any = display({"text/plain": "starting"}, raw=True, display_id=True)
+
+    def __call__(self, event: Event, ledger: Ledger) -> None:
+        self._screen(event, ledger)
+        if time.monotonic() - self._drawn >= REDRAW_SECONDS:
+            self.draw()
+
+    def draw(self) -> None:
+        """Put what is known now in place of what the cell shows."""
+        self._drawn = time.monotonic()
+        text = self._screen.text(WIDTH)
+        self._handle.update({"text/plain": text, "text/html": f"<pre>{escape(text)}</pre>"}, raw=True)

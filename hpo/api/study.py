@@ -1,0 +1,155 @@
+"""The `Study` of the Python API: a handle on a study folder, with its results and what can be done with it next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpo.api.progress import shown
+from hpo.errors import StudyError
+from hpo.heldout import Evaluation, evaluate
+from hpo.loop import resume
+from hpo.record import Budget, StudyFolder
+from hpo.results import status, table, tables, write_tables
+from hpo.results.rendering import cell
+from hpo.space import SearchSpace
+from hpo.training import Build
+from hpo.trial import Scalar
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+N_SHOWN = 10
+"""The rows of the table that a notebook shows."""
+
+
+@dataclass(frozen=True)
+class BestTrial:
+    """The best trial of a study."""
+
+    trial: int
+    config: Mapping[str, Scalar]
+    """Its hyperparameters."""
+    loss: float
+    """The objective at its best epoch."""
+    epoch: int
+    """The best epoch."""
+    metrics: Mapping[str, float]
+    """All metrics of that epoch."""
+
+
+class Study:
+    """One study. It reads its folder anew at each call, so it shows what is on record now."""
+
+    def __init__(self, path: Path, trainable: Build | None = None) -> None:
+        """The study in the folder `path`; `trainable` is the training code that it was begun with, if it was."""
+        self.path = path
+        """The folder of the study."""
+        self._trainable = trainable
+
+    @property
+    def name(self) -> str:
+        """The name of the study."""
+        return self.path.name
+
+    @property
+    def space(self) -> SearchSpace:
+        """The space that it searches."""
+        return self._folder.space
+
+    def table(self) -> DataFrame:
+        """All trials, the lowest loss first, then those without one.
+
+        Columns: trial, state; the hyperparameters, empty where not active; the metrics at the best epoch; loss,
+        stopping_epoch (the best one), epochs (trained), bracket, seconds; of tested trials test_accuracy,
+        test_accuracy_std, test_loss, test_seeds; of crashed ones error.
+        """
+        return table(self._folder)
+
+    @property
+    def best(self) -> BestTrial:
+        """The trial with the lowest loss; a StudyError where none has a finite one."""
+        history, _ = self._folder.history()
+        ranked = history.ranked()
+        if not ranked or ranked[0].best is None:
+            raise StudyError(f"study {self.name!r} has no trial with a finite loss")
+        trial, report = ranked[0], ranked[0].best
+        return BestTrial(trial.number, dict(trial.config), report.loss, report.fidelity, dict(report.metrics))
+
+    def curves(self) -> DataFrame:
+        """One row for each epoch of each trial: trial, epoch, then each metric, NaN where a trial lacks it."""
+        import pandas as pd
+
+        history, _ = self._folder.history()
+        rows = [
+            {"trial": trial.number, "epoch": report.fidelity, **report.metrics}
+            for trial in history.trials.values()
+            for report in trial.reports
+        ]
+        return pd.DataFrame(rows, columns=None if rows else ["trial", "epoch"])
+
+    def resume(
+        self,
+        *,
+        trials: int | None = None,
+        epochs: int | None = None,
+        time: float | None = None,
+        quiet: bool = False,
+    ) -> Study:
+        """Go on where the record ends, with a new budget in all if one is given; `time=0` ends the study here."""
+        budget = Budget(trials, epochs, time)
+        seen = self._folder.budget if budget == Budget() else budget
+        with shown(seen, quiet=quiet) as watch:
+            resume(self.path, budget, trainable=self._trainable, watch=watch)
+        return self
+
+    def test(self, *, top: int = 1, seeds: int = 1, protocol: str = "retrain", quiet: bool = False) -> DataFrame:
+        """Test the `top` best trials on held-out data, and return one row for each tested trial.
+
+        `retrain` trains each anew to its best epoch with each of `seeds` seeds; `checkpoint` tests the weights of the
+        search. Each look at held-out data is counted. Columns: trial; the hyperparameters; protocol, seeds, epochs;
+        the mean and standard deviation (over seeds) of val_accuracy and test_accuracy; test_loss.
+        """
+        import pandas as pd
+
+        def watch(evaluation: Evaluation) -> None:
+            if not quiet:
+                accuracy = evaluation.held_out["accuracy"]
+                print(f"trial {evaluation.trial}, seed {evaluation.seed}: test accuracy {accuracy:.4f}")
+
+        found = evaluate(self.path, top=top, seeds=seeds, protocol=protocol, trainable=self._trainable, watch=watch)
+        write_tables(self._folder)
+        if not quiet:
+            print(status.test_lines(found)[-1])
+        rows = [
+            {
+                "trial": each.trial,
+                **each.config,
+                "protocol": each.protocol,
+                "seeds": len(each.seeds),
+                "epochs": each.stopping_epoch,
+                "val_accuracy": each.val_accuracy.mean,
+                "val_accuracy_std": each.val_accuracy.std,
+                "test_accuracy": each.test_accuracy.mean,
+                "test_accuracy_std": each.test_accuracy.std,
+                "test_loss": each.test_loss.mean,
+            }
+            for each in found.trials
+        ]
+        return pd.DataFrame(rows)
+
+    def __repr__(self) -> str:
+        return "\n".join([f"Study({str(self.path)!r})", *status.lines(self.path)])
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how far the study is, and its best trials."""
+        lines = "".join(f"{escape(line)}\n" for line in status.lines(self.path))
+        best = tables.short(self.table().dropna(subset=["loss"]).head(N_SHOWN))
+        return f"<pre>{lines}</pre>{best.map(cell).to_html(index=False, border=0)}"
+
+    @property
+    def _folder(self) -> StudyFolder:
+        return StudyFolder.reopen(self.path)

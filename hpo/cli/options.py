@@ -1,0 +1,95 @@
+"""Options and values that several verbs share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from hpo.errors import Mistake, UnknownName
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+DATA_HELP = "The folder of the data sets and weights; $HPO_DATA or ~/.cache/hpo by default."
+
+
+class Duration(click.ParamType[float]):
+    """A time such as 90, 90s, 30m, 2h or 1h30m, in seconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", str(value))
+        if match is None or not value:
+            self.fail(f"{value!r} is no time; write 90s, 30m, 2h or 1h30m", param, ctx)
+        hours, minutes, seconds = (int(part or 0) for part in match.groups())
+        return float(hours * 3600 + minutes * 60 + seconds)
+
+
+def budget_options(verb: F) -> F:
+    """--trials, --epochs and --time."""
+    time = click.option("--time", "seconds", type=Duration(), help="Wall time of the study in all: 30m, 2h.")
+    epochs = click.option("--epochs", type=click.IntRange(0), help="Epochs to train, over all trials.")
+    trials = click.option("--trials", type=click.IntRange(0), help="Trials to begin in all; 64 if nothing is said.")
+    return trials(epochs(time(verb)))
+
+
+def studies_option(verb: F) -> F:
+    """--studies DIR."""
+    text = "The folder of the studies."
+    folder = click.Path(path_type=Path, file_okay=False)
+    return click.option("--studies", type=folder, default="studies", show_default=True, help=text)(verb)
+
+
+def data_option(verb: F) -> F:
+    """--data DIR."""
+    return click.option("--data", "folder", help=DATA_HELP)(verb)
+
+
+def dataset_option(verb: F) -> F:
+    """--option K=V, for a data set."""
+    text = "An option of the data set: domain=cartoon."
+    return click.option("--option", "options", multiple=True, metavar="K=V", help=text)(verb)
+
+
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
+
+
+def named_values(texts: tuple[str, ...]) -> dict[str, Any]:
+    """The values of --option, each written as name=value."""
+    from hpo.spacefile import yaml_text
+
+    options = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        parsed = yaml_text.parse(value)
+        if not equals or not key.isidentifier() or parsed.mistakes or isinstance(parsed.value, list | dict):
+            raise Mistake(f"--option {text}: write it as name=value")
+        options[key] = parsed.value
+    return options
+
+
+def trial_numbers(text: str) -> list[int]:
+    """The value of --trials, where it names trials."""
+    numbers = text.split(",")
+    if not all(number.strip().isdecimal() for number in numbers):
+        raise Mistake(f"--trials {text}: write the numbers of trials, as 3,7")
+    return [int(number) for number in numbers]
+
+
+def check_format(format: str, known: tuple[str, ...]) -> None:
+    """Raise UnknownName for a format that there is none of."""
+    if format not in known:
+        raise UnknownName("format", format, known)
+
+
+def study_name(name: str) -> str:
+    """The value of --study; a Mistake for a name that no folder should have."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise Mistake(
+            f"--study {name}: a name holds letters, digits, '.', '_' and '-', and begins with one of the first"
+        )
+    return name

@@ -1,0 +1,32 @@
+"""What several verbs print: a table that fits the terminal, and the next command to type."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from hpo.record import StudyFolder
+
+
+def next_command(verb: str, folder: Path, *words: str) -> str:
+    """A command to type, as it works here: with the path of hpo if it is not on PATH."""
+    from hpo.record import command
+
+    script = Path(sys.argv[0])
+    hpo = str(script) if script.name == "hpo" and shutil.which("hpo") is None else "hpo"
+    return command(verb, folder, *words, hpo=hpo)
+
+
+def print_table(frame: DataFrame, study: StudyFolder) -> None:
+    """Print a table of trials, as wide as the terminal; outside of one, as wide as it gets."""
+    from hpo.results import table_text
+
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    click.echo(table_text(frame, list(study.space.domains), width))

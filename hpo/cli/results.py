@@ -1,0 +1,123 @@
+"""The verbs that read a study: status, best, test, export, plot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hpo.cli.options import check_format, studies_option, trial_numbers
+from hpo.cli.printing import print_table
+from hpo.errors import Mistake
+
+if TYPE_CHECKING:
+    from hpo.heldout import Evaluation
+
+
+@click.command()
+@click.argument("name")
+@studies_option
+def status(name: str, studies: Path) -> None:
+    """Say how far a study is."""
+    from hpo.results.status import lines
+
+    for line in lines(studies / name):
+        click.echo(line)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--top", type=click.IntRange(1), default=10, show_default=True)
+@click.option("--format", "format", default="table", show_default=True, help="table, csv, md, latex, html or json.")
+@studies_option
+def best(name: str, top: int, format: str, studies: Path) -> None:
+    """Print the best configurations of a study."""
+    from hpo.record import StudyFolder
+    from hpo.results import FORMATS, render, table
+
+    check_format(format, ("table", *FORMATS))
+    study = StudyFolder.reopen(studies / name)
+    frame = table(study).dropna(subset=["loss"]).head(top)
+    if format == "table":
+        print_table(frame, study)
+    else:
+        click.echo(render(frame, format), nl=False)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="How many of the best to test.")
+@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Trainings of each of them.")
+@click.option(
+    "--protocol", default="retrain", show_default=True, help="retrain, or checkpoint: the weights of the search."
+)
+@studies_option
+def test(name: str, top: int, seeds: int, protocol: str, studies: Path) -> None:
+    """Re-train the best configurations and test them on held-out data."""
+    from hpo.heldout import evaluate
+    from hpo.record import StudyFolder
+    from hpo.results import write_tables
+    from hpo.results.status import test_lines
+
+    def watch(evaluation: Evaluation) -> None:
+        accuracy = evaluation.held_out["accuracy"]
+        click.echo(f"trial {evaluation.trial}, seed {evaluation.seed}: test accuracy {accuracy:.4f}", err=True)
+
+    evaluations = evaluate(studies / name, top=top, seeds=seeds, protocol=protocol, watch=watch)
+    write_tables(StudyFolder.reopen(studies / name))
+    for line in test_lines(evaluations):
+        click.echo(line)
+
+
+@click.command()
+@click.argument("name")
+@click.option("--format", "format", default="csv", show_default=True, help="csv, md, latex, html or json.")
+@click.option("--out", type=click.Path(path_type=Path), help="The file to write; the screen by default.")
+@click.option("--published", is_flag=True, help="The published numbers of the space's reference, and ours beside them.")
+@studies_option
+def export(name: str, format: str, out: Path | None, published: bool, studies: Path) -> None:
+    """Write all trials of a study as a table, best first."""
+    from hpo.record import StudyFolder
+    from hpo.results import FORMATS, comparison, render, table, write
+
+    check_format(format, FORMATS)
+    study = StudyFolder.reopen(studies / name)
+    frame = comparison.compared(study, table(study)) if published else table(study)
+    if frame is None:
+        raise Mistake(f"--published: the space of study {name!r} names no `reference`")
+    text = comparison.page(study, frame) if published and format == "md" else render(frame, format)
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        write(text, out)
+        click.echo(f"{out}: {len(frame)} rows", err=True)
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--kind", required=True, help="curves, filters, activations, misclassified, tsne, samples, validation_test."
+)
+@click.option("--trials", help="The trials to draw, as 3,7; the best by default.")
+@click.option("--top", type=click.IntRange(1), help="How many of the best to draw.")
+@click.option("--stage", help="activations: the stage of the model; the first by default.")
+@click.option("--image", help="activations: a file, or the number of a validation image.")
+@click.option("--out", type=click.Path(path_type=Path), help="The file to write; figures/KIND.png and .svg by default.")
+@studies_option
+def plot(
+    name: str,
+    kind: str,
+    trials: str | None,
+    top: int | None,
+    stage: str | None,
+    image: str | None,
+    out: Path | None,
+    studies: Path,
+) -> None:
+    """Draw a study: learning curves, filters, activations, misclassified images, features, test accuracy."""
+    from hpo.figures import plot
+
+    numbers = [] if trials is None else trial_numbers(trials)
+    for path in plot(studies / name, kind, trials=numbers, top=top, stage=stage, image=image, out=out):
+        click.echo(str(path))

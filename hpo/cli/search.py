@@ -1,0 +1,157 @@
+"""The verbs that search: spaces, search, resume."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpo.cli.options import DATA_HELP, budget_options, named_values, quiet_option, studies_option, study_name
+from hpo.cli.printing import next_command, print_table
+from hpo.errors import HpoError
+
+if TYPE_CHECKING:
+    from hpo.record import Budget
+
+
+@click.command()
+def spaces() -> None:
+    """List the bundled spaces, a line each."""
+    from hpo import spacefile
+
+    bundled = spacefile.bundled()
+    width = max(map(len, bundled), default=0)
+    for name, path in bundled.items():
+        click.echo(f"{name:<{width}}  {spacefile.describe(path)}")
+
+
+@click.command()
+@click.option("--space", required=True, help="A space file, or the name of a bundled space.")
+@click.option("--backend", default="optuna", show_default=True, help="optuna, asha, bohb, random, grid, or your own.")
+@click.option("--option", "options", multiple=True, metavar="K=V", help="An option of the backend: sampler=gp.")
+@budget_options
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--study", "name", help="The study's name; <space>-<backend>-<seed> by default.")
+@studies_option
+@click.option(
+    "--runner",
+    default="auto",
+    show_default=True,
+    help="auto (fused where only heads train, else processes), fused, processes, inline, or your own.",
+)
+@click.option("--devices", default="auto", show_default=True, help="auto, cpu, or a list such as cuda:0,cuda:1.")
+@click.option("--slots", type=click.IntRange(1), help="Trials at once on each device.")
+@click.option("--set", "overrides", multiple=True, metavar="K=V", help="Override a key: space.lr.high=0.5.")
+@click.option("--storage", help="The URL of an Optuna storage, such as sqlite:///study.db; a journal by default.")
+@click.option("--data", help=DATA_HELP)
+@quiet_option
+def search(
+    space: str,
+    backend: str,
+    options: tuple[str, ...],
+    trials: int | None,
+    epochs: int | None,
+    seconds: float | None,
+    seed: int,
+    name: str | None,
+    studies: Path,
+    runner: str,
+    devices: str,
+    slots: int | None,
+    overrides: tuple[str, ...],
+    storage: str | None,
+    data: str | None,
+    quiet: bool,
+) -> None:
+    """Search a space, and print the best configurations."""
+    from hpo import spacefile
+    from hpo.loop import begin, default_name
+    from hpo.record import Budget, Settings
+
+    made = spacefile.read(spacefile.find(space), overrides)
+    settings = Settings(backend, named_values(options), seed, runner, devices, slots, storage, data)
+    folder = studies / study_name(default_name(made, settings) if name is None else name)
+    budget = Budget(trials, epochs, seconds).or_default()
+    with _watched(folder, budget, quiet) as watch:
+        reason = begin(folder, made, settings, budget, watch=watch)
+    _conclude(folder, reason)
+
+
+@click.command()
+@click.argument("name")
+@budget_options
+@studies_option
+@quiet_option
+def resume(
+    name: str, trials: int | None, epochs: int | None, seconds: float | None, studies: Path, quiet: bool
+) -> None:
+    """Go on with a study where it was cut short, or with a larger budget.
+
+    A budget given here takes the place of the old one; `--time 0` ends the study where it is.
+    """
+    from hpo.loop import resume
+    from hpo.record import Budget, StudyFolder
+
+    folder = studies / name
+    budget = Budget(trials, epochs, seconds)
+    shown = StudyFolder.reopen(folder).budget if budget == Budget() else budget
+    with _watched(folder, shown, quiet) as watch:
+        reason = resume(folder, budget, watch=watch)
+    _conclude(folder, reason)
+
+
+@contextlib.contextmanager
+def _watched(folder: Path, budget: Budget, quiet: bool) -> Iterator[Any]:
+    """Show the progress of a search. Ctrl-C ends it with the command that resumes it, a second Ctrl-C at once."""
+    from rich.console import Console
+
+    from hpo.results.progress import Lines, Screen
+
+    def interrupt(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    console = Console(stderr=True)
+    screen: Any = contextlib.nullcontext() if quiet else Screen(console, budget)
+    if not quiet and not console.is_terminal:
+        screen = Lines(console)
+    try:
+        with screen as watch:
+            yield watch
+    except KeyboardInterrupt:
+        click.echo(f"interrupted; nothing is lost. Go on with:  {next_command('resume', folder)}", err=True)
+        sys.stderr.flush()
+        os._exit(130)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _conclude(folder: Path, reason: str) -> None:
+    """Print why a search ended, what failed, its best trials, and the next command to type."""
+    from hpo.record import StudyFolder
+    from hpo.results import table
+    from hpo.results.status import failures
+
+    study = StudyFolder.reopen(folder)
+    frame = table(study).dropna(subset=["loss"])
+    click.echo(f"{folder.name}: {reason}", err=True)
+    for line in failures(study.history()[0]):
+        click.echo(line, err=True)
+    if frame.empty:
+        raise HpoError("no trial has a finite loss")
+    print_table(frame.head(5), study)
+    if not (frame["state"] == "complete").any():
+        goes_on = f"`{next_command('resume', folder)}` with more --trials, --epochs or --time goes further"
+        click.echo(f"No trial was trained to its end, {study.space.fidelity.high} epochs: {goes_on}", err=True)
+    click.echo("", err=True)
+    if study.space.task.dataset is not None:
+        click.echo(f"Test the best on held-out data:  {next_command('test', folder, '--top 1 --seeds 3')}", err=True)
+    click.echo(f"Look at every trial:             {next_command('dashboard', folder)}", err=True)

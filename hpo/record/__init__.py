@@ -1,0 +1,36 @@
+"""The record of a study: its folder, its settings, its ledger of events, and the history that follows from them.
+
+optuna is imported here and in `hpo.backends` alone. `hpo.heldout`, `hpo.results` and the rooms above may import it.
+"""
+
+from __future__ import annotations
+
+from hpo.record.files import FIGURES, MISCLASSIFIED, RETRAINED, TEST_FILE, command, write_text
+from hpo.record.history import Event, History, Settled, State, Trial, configuration
+from hpo.record.ledger import Ledger
+from hpo.record.lock import is_locked, lock, locked
+from hpo.record.settings import Budget, Settings, data_folder
+from hpo.record.study_folder import StudyFolder
+
+__all__ = [
+    "FIGURES",
+    "MISCLASSIFIED",
+    "RETRAINED",
+    "TEST_FILE",
+    "Budget",
+    "Event",
+    "History",
+    "Ledger",
+    "Settings",
+    "Settled",
+    "State",
+    "StudyFolder",
+    "Trial",
+    "command",
+    "configuration",
+    "data_folder",
+    "is_locked",
+    "lock",
+    "locked",
+    "write_text",
+]

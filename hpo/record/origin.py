@@ -1,0 +1,40 @@
+"""Where and when a study was begun: the time, the commit, the machine, and the versions of the packages."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from hpo.devices import n_cores, plan_slots
+from hpo.record.settings import Settings
+
+PACKAGES = ("hpo", "torch", "torchvision", "optuna", "ray", "hpbandster", "ConfigSpace", "numpy", "pandas")
+"""The packages whose versions are recorded."""
+
+
+def describe(settings: Settings) -> dict[str, Any]:
+    """What `study.yaml` holds under `made`."""
+    versions = {}
+    for package in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    made: dict[str, Any] = {"at": datetime.now(tz=UTC).isoformat(timespec="seconds"), "commit": _commit()}
+    made |= {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
+    slots = [slot.name for slot in plan_slots(settings.devices, settings.slots)]
+    made |= {"cores": n_cores(), "slots": slots, "versions": versions}
+    return made
+
+
+def _commit() -> str | None:
+    """The commit of the git checkout that the command was typed in; None outside of one."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() or None

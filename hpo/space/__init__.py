@@ -1,0 +1,25 @@
+"""The search space: its hyperparameters and their domains, its task, its fidelity, and the rules all of them obey.
+
+It stands on `hpo.trial` and `hpo.errors` alone. Every room above may import it.
+"""
+
+from __future__ import annotations
+
+from hpo.space.domains import Categorical, Domain, Float, Int
+from hpo.space.rules import OBJECTIVES
+from hpo.space.search_space import DATA_KEYS, TASK_DOMAINS, DatasetSpec, Fidelity, SearchSpace, Task, Validation
+
+__all__ = [
+    "DATA_KEYS",
+    "OBJECTIVES",
+    "TASK_DOMAINS",
+    "Categorical",
+    "DatasetSpec",
+    "Domain",
+    "Fidelity",
+    "Float",
+    "Int",
+    "SearchSpace",
+    "Task",
+    "Validation",
+]
