@@ -1,4 +1,4 @@
-"""The store of images, features and cuts, as people see it (floor 4): what is in it, what is computed, clearing."""
+"""The store of images, features and cuts, as people see it: what is in it, what is computed, clearing."""
 
 from __future__ import annotations
 

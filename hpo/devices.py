@@ -1,4 +1,4 @@
-"""The slots of a machine (floor 3): which device each uses, and with how many threads."""
+"""The slots of a machine: which device each uses, and with how many threads."""
 
 from __future__ import annotations
 

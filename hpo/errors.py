@@ -1,4 +1,4 @@
-"""The errors of hpo (floor 1). What a user can mend reads as one plain line; nothing here prints.
+"""The errors of hpo. What a user can mend reads as one plain line; nothing here prints.
 
 HpoError                  everything hpo raises on purpose; exit status 1
 ├── Mistake               the command, or a file given to it, is wrong; exit status 2

@@ -1,4 +1,4 @@
-"""What passes between the backend, the runner and the ledger (floor 1): plain frozen values, no behaviour."""
+"""What passes between the backend, the runner and the ledger: plain frozen values, no behaviour."""
 
 from __future__ import annotations
 

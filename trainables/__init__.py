@@ -1,4 +1,4 @@
-"""trainables trains image classifiers (a ground floor of its own): it knows no search, no trial and no `hpo`.
+"""trainables trains image classifiers: it knows no search, no trial and no `hpo`.
 
 `splits` and `trainable` hold the central types, `engine` the loops over batches. What trains (`regimes`),
 what is trained (`models`) and on what (`datasets`) are folders: one file is one plug-in.

@@ -1,4 +1,4 @@
-"""Faults of what a user gave (ground floor of training): data or weights not as needed, values that cannot be."""
+"""Faults of what a user gave: data or weights not as needed, values that cannot be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reading a configuration (ground floor of training): one value, checked, or a WrongValue in plain words.
+"""Reading a configuration: one value, checked, or a WrongValue in plain words.
 
 A key that is missing, or that holds None, takes its default. No value is converted but a whole
 number where a real one is asked for: "0.1" is no number, 3.0 is no whole number, true is neither.

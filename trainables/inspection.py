@@ -1,4 +1,4 @@
-"""What a trained model sees (ground floor of training): its filters, maps, features and mistakes, as arrays.
+"""What a trained model sees: its filters, maps, features and mistakes, as arrays.
 
 Nothing here draws, and nothing asks a data set for images: they are handed in. All functions leave a
 model in evaluation mode.

@@ -1,4 +1,4 @@
-"""Random states (ground floor of training): set all of them from one seed; take and restore those of torch."""
+"""Random states: set all of them from one seed; take and restore those of torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What trains (ground floor of training): the Trainable that hpo drives, and the TransferModel inside it."""
+"""What trains: the Trainable that hpo drives, and the TransferModel inside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where torchvision is imported (ground floor of training): all that needs it asks here.
+"""Where torchvision is imported: all that needs it asks here.
 
 torchvision's C++ library does not load where it was built for another torch, such as one for a GPU
 beside a torch for the CPU. Its models, data sets and transforms need none of it, but the import fails

@@ -1,4 +1,4 @@
-"""What a backend is (floor 3). A backend decides; it trains nothing, writes nothing, and knows no runner.
+"""What a backend is. A backend decides; it trains nothing, writes nothing, and knows no runner.
 
 A file of this folder (or a module named by an entry point of the group `hpo.backends`) offers
 

@@ -1,4 +1,4 @@
-"""A backend that trains one configuration after another to full fidelity (floor 3): random and grid search."""
+"""A backend that trains one configuration after another to full fidelity: random and grid search."""
 
 from __future__ import annotations
 

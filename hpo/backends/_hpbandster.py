@@ -1,4 +1,4 @@
-"""HpBandSter's parts for the BOHB backend (floor 3): its model, its brackets, and our space in its terms.
+"""HpBandSter's parts for the BOHB backend: its model, its brackets, and our space in its terms.
 
 HpBandSter searches a unit cube: each range is the interval from 0 to 1 and each choice a position in its
 list, so neither ConfigSpace's rounding nor its notion of equal values reaches ours. Two things are mended:

@@ -1,4 +1,4 @@
-"""A global random state of one's own (floor 3), for libraries that draw from numpy's."""
+"""A global random state of one's own, for libraries that draw from numpy's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks that the bundled backends make when they are built (floor 3): of their options, seed and extra packages."""
+"""Checks that the bundled backends make when they are built: of their options, seed and extra packages."""
 
 from __future__ import annotations
 

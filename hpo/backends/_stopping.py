@@ -1,4 +1,4 @@
-"""Backends that start every trial for full fidelity and stop the weak on the way (floor 3): Optuna and ASHA.
+"""Backends that start every trial for full fidelity and stop the weak on the way: Optuna and ASHA.
 
 The libraries behind them compute their rungs by a floating logarithm, and lose one. So they live in a
 time of their own: our rung k is their time eta**k, and they hear of a trial at rungs only.

@@ -1,4 +1,4 @@
-"""ASHA (floor 3): a trial is stopped at a rung unless it is among the best 1/eta that reached it so far.
+"""ASHA: a trial is stopped at a rung unless it is among the best 1/eta that reached it so far.
 
 The decisions are those of Ray Tune's AsyncHyperBandScheduler, taken without a Ray cluster.
 Li, Jamieson, Rostamizadeh, Gonina, Hardt, Recht, Talwalkar, A System for Massively Parallel

@@ -1,4 +1,4 @@
-"""BOHB (floor 3): Hyperband's brackets, filled with configurations that a model of the good ones proposes.
+"""BOHB: Hyperband's brackets, filled with configurations that a model of the good ones proposes.
 
 Falkner, Klein, Hutter, BOHB: Robust and Efficient Hyperparameter Optimization at Scale, ICML 2018.
 The model and the brackets are HpBandSter's, the paper's own code, driven without its server and threads.

@@ -1,4 +1,4 @@
-"""Grid search (floor 3): every combination once, each trained to full fidelity, then done.
+"""Grid search: every combination once, each trained to full fidelity, then done.
 
 A hyperparameter multiplies the grid only where it is active. The first of the space varies slowest.
 """

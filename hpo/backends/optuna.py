@@ -1,4 +1,4 @@
-"""Optuna's samplers and pruners (floor 3), asked and told on a study in memory.
+"""Optuna's samplers and pruners, asked and told on a study in memory.
 
 Akiba, Sano, Yanase, Ohta, Koyama, Optuna: A Next-generation Hyperparameter Optimization Framework, KDD 2019.
 """

@@ -1,4 +1,4 @@
-"""Random search (floor 3): independent configurations, each trained to full fidelity, without end.
+"""Random search: independent configurations, each trained to full fidelity, without end.
 
 Bergstra, Bengio, Random Search for Hyper-Parameter Optimization, JMLR 2012.
 """

@@ -1,4 +1,4 @@
-"""Figures of numbers (floor 3): learning curves, accuracies with their spread, points of many classes."""
+"""Figures of numbers: learning curves, accuracies with their spread, points of many classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of images (floor 3): filters, activation maps, and images with what a model took them for."""
+"""Figures of images: filters, activation maps, and images with what a model took them for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of a study (floor 4): from its record, its checkpoints and its test to PNG and SVG files.
+"""Figures of a study: from its record, its checkpoints and its test to PNG and SVG files.
 
     curves           learning curves of the best trials
     filters          the first-layer filters of a trained model

@@ -1,4 +1,4 @@
-"""The look that all figures share (floor 3): style, colours, and how a figure becomes a file."""
+"""The look that all figures share: style, colours, and how a figure becomes a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A trained model of a study, as arrays for its figures (floor 4): filters, activations, features. No held-out data.
+"""A trained model of a study, as arrays for its figures: filters, activations, features. No held-out data.
 
 The model is built as its trial built it, and takes the weights of the checkpoint that the search kept of
 its best epoch.

@@ -1,4 +1,4 @@
-"""What the search does not take on trust (floor 3): what a backend suggests and decides, and trials that crash.
+"""What the search does not take on trust: what a backend suggests and decides, and trials that crash.
 
 `hpo/backends/_backend.py` says what a backend must keep to. One that does not would hang the search or
 spoil its record; here it is named instead.

@@ -1,4 +1,4 @@
-"""Resume is replay (floor 3): a fresh backend is asked and told what the record says that it was."""
+"""Resume is replay: a fresh backend is asked and told what the record says that it was."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from hpo.errors import HpoError, Mistake
 from hpo.loop import checks
 from hpo.loop.replay import replay
 from hpo.record import Budget, Event, History, Ledger, Settings, State, StudyFolder, is_locked, lock, locked
-from hpo.record.ledger import absolute
+from hpo.record.storage import absolute
 from hpo.record.study_folder import changed_trainable, check_absent
 from hpo.results import write_tables
 from hpo.runners import _auto

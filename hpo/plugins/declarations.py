@@ -1,4 +1,4 @@
-"""What a module declares to read (floor 2): two literals in its source, which is parsed and never imported.
+"""What a module declares to read: two literals in its source, which is parsed and never imported.
 
     HYPERPARAMETERS = {"lr": "the step size of the optimizer", "optimizer": ["sgd", "adam"]}
     READS_ALSO = ("trainables.training.optimizers",)

@@ -1,4 +1,4 @@
-"""Plug-ins by name (floor 2): which there are, where they lie, and what they read, all without importing one.
+"""Plug-ins by name: which there are, where they lie, and what they read, all without importing one.
 
 A plug-in is a module of one of five packages (hpo.backends, hpo.runners, trainables.regimes,
 trainables.models, trainables.datasets): a file in its folder whose name begins with no underscore, a

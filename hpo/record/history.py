@@ -1,4 +1,4 @@
-"""The history of a study as plain values (floor 3): what happened, in order, and what it says of each trial."""
+"""The history of a study as plain values: what happened, in order, and what it says of each trial."""
 
 from __future__ import annotations
 

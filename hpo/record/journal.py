@@ -1,4 +1,4 @@
-"""The ledger's file (floor 3): a journal that Optuna's JournalStorage, and so its dashboard, can read.
+"""The ledger's file: a journal that Optuna's JournalStorage, and so its dashboard, can read.
 
 Optuna's own file backend locks, opens, syncs and closes the file for each operation. A study has one
 writer, so this one keeps the file open and syncs it at most once a second, and when it is closed. A

@@ -1,4 +1,4 @@
-"""The ledger (floor 3): every backend's trial as an Optuna trial, and the one writer of it.
+"""The ledger: every backend's trial as an Optuna trial, and the one writer of it.
 
 Each event of a study is one user attribute of its trial, written in one operation and numbered in the
 order in which it happened: `suggestion:27`, `report:3`, `settled:3`, `crash`. These attributes are the
@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +23,12 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from sqlalchemy.exc import ArgumentError
 
-from hpo.errors import HpoError, MachineError, Mistake, StudyError
+from hpo.errors import StudyError
 from hpo.record import serialization
 from hpo.record.history import Event, History, Settled, State
 from hpo.record.journal import Journal
+from hpo.record.storage import SQLITE, open_storage, storage_errors
 from hpo.space import SearchSpace
 from hpo.trial import Crash, Decision, Report, Suggestion
 
@@ -57,7 +56,7 @@ class Ledger:
 
     def suggest(self, suggestion: Suggestion) -> None:
         """Record that a trial starts, or goes on."""
-        with _faults():
+        with storage_errors():
             key, value = f"suggestion:{suggestion.until}", self._stamp(serialization.from_suggestion(suggestion))
             if suggestion.trial not in self._ids:
                 self._create(suggestion, key, value)
@@ -67,7 +66,7 @@ class Ledger:
 
     def record(self, event: Report | Crash) -> None:
         """Record an epoch or a crash, before the backend is told of it."""
-        with _faults():
+        with storage_errors():
             if isinstance(event, Report):
                 self._set(event.trial, f"report:{event.fidelity}", self._stamp(serialization.from_report(event)))
                 self._show(event)
@@ -78,7 +77,7 @@ class Ledger:
     def settle(self, event: Report | Crash, decisions: Mapping[int, Decision]) -> None:
         """Record what the backend decided on an event, and end the trials that it ended."""
         ended = {number: decision for number, decision in decisions.items() if decision is not Decision.CONTINUE}
-        with _faults():
+        with storage_errors():
             if ended:
                 settled = Settled(event.trial, _fidelity(event), ended)
                 fates = {str(number): decision.value for number, decision in ended.items()}
@@ -89,14 +88,14 @@ class Ledger:
 
     def close_unfinished(self, reason: str) -> None:
         """End the study: trials that wait or were cut short close as pruned; they may be taken up again."""
-        with _faults():
+        with storage_errors():
             for number in self.history.trials:
                 self._finish(number, TrialState.PRUNED)
             self._storage.set_study_user_attr(self._study, "finished", reason)
 
     def reopen(self) -> None:
         """Say that the study is being searched (again)."""
-        with _faults():
+        with storage_errors():
             self._storage.set_study_user_attr(self._study, "finished", None)
 
     @property
@@ -207,7 +206,7 @@ class Ledger:
         last = self.history.events[-1] if self.history.events else None
         # The decisions on the last event may not be on record: replay brings them, and ends its trial.
         undecided = last.trial if isinstance(last, Report | Crash) else None
-        with _faults():
+        with storage_errors():
             for number, frozen in self._frozen().items():
                 trial = self.history.trials[number]
                 if frozen.state.is_finished():
@@ -225,8 +224,8 @@ def create_ledger(where: Path | str, name: str, space: SearchSpace, origin: dict
     `where` is the journal file, or the URL of an Optuna storage. Raises Mistake for a URL that names no
     storage, StudyError where a study of that name is recorded there, MachineError where it fails.
     """
-    with _faults():
-        storage, journal = _open(where, write=True)
+    with storage_errors():
+        storage, journal = open_storage(where, write=True)
         if name in {study.study_name for study in storage.get_all_studies()}:
             ledger = Ledger(storage, name, space, journal)
             # A journal lies in the study's own folder: a kill may have come before the study had its study.yaml.
@@ -247,61 +246,20 @@ def open_ledger(where: Path | str, name: str, space: SearchSpace, *, write: bool
 
     Raises as `create_ledger` does, and StudyError where there is no such record.
     """
-    with _faults():
+    with storage_errors():
         file = Path(where.removeprefix(SQLITE)) if isinstance(where, str) and where.startswith(SQLITE) else where
         if isinstance(file, Path) and not file.exists():
             raise StudyError(
                 f"{where}: the record of study {name!r} is not here, it stays where the study was made; "
                 "what it found stands in the tables beside study.yaml"
             )
-        storage, journal = _open(where, write=write)
+        storage, journal = open_storage(where, write=write)
         if name not in {study.study_name for study in storage.get_all_studies()}:
             raise StudyError(f"{where}: holds no study {name!r}")
         ledger = Ledger(storage, name, space, journal)
         if write:
             ledger.mend()
         return ledger
-
-
-SQLITE = "sqlite:///"
-
-
-def absolute(url: str | None) -> str | None:
-    """The URL of a storage, that of a SQLite file with its whole path: a study is opened from any folder."""
-    return f"{SQLITE}{Path(url.removeprefix(SQLITE)).absolute()}" if url and url.startswith(SQLITE) else url
-
-
-def _open(where: Path | str, *, write: bool) -> tuple[BaseStorage, Journal | None]:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if isinstance(where, str):
-        return _storage(where), None
-    journal = Journal(where, write=write)
-    return optuna.storages.JournalStorage(journal), journal
-
-
-def _storage(url: str) -> BaseStorage:
-    try:
-        return optuna.storages.get_storage(url)
-    except ImportError as error:
-        raise Mistake(f"--storage {url}: the driver of this database is not installed: {error}") from None
-    except (ArgumentError, ValueError, TypeError) as error:
-        raise Mistake(f"--storage {url}: not a storage URL, such as sqlite:///study.db: {error}") from None
-
-
-@contextmanager
-def _faults() -> Iterator[None]:
-    """Turn the many ways in which a storage fails into one error with one line."""
-    try:
-        yield
-    except HpoError:
-        raise
-    except OSError as error:
-        raise MachineError(f"the ledger cannot be written or read: {error}") from error
-    except Exception as error:
-        if type(error).__module__.startswith(("sqlalchemy", "optuna", "sqlite3", "psycopg", "pymysql")):
-            line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise MachineError(f"the ledger's storage failed: {line}") from error
-        raise
 
 
 def _fidelity(event: Report | Crash) -> int:

@@ -1,4 +1,4 @@
-"""Events as the user attributes of Optuna trials, and back (floor 3).
+"""Events as the user attributes of Optuna trials, and back.
 
 JSON has no NaN and no inf: they are kept as text.
 """

@@ -1,4 +1,4 @@
-"""The progress of a search on a screen (floor 5): a live table in a terminal, plain lines elsewhere."""
+"""The progress of a search on a screen: a live table in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 

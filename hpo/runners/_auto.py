@@ -1,4 +1,4 @@
-"""The runner that suits a space (floor 3): what `--runner auto` stands for, found without torch."""
+"""The runner that suits a space: what `--runner auto` stands for, found without torch."""
 
 from __future__ import annotations
 

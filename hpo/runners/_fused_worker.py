@@ -1,4 +1,4 @@
-"""A team (floor 3): the trials of one worker that train in rounds, an epoch each, those that can as one program."""
+"""A team: the trials of one worker that train in rounds, an epoch each, those that can as one program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A worker process (floor 3): its start, its pipe, and its end with the process that searches."""
+"""A worker process: its start, its pipe, and its end with the process that searches."""
 
 from __future__ import annotations
 

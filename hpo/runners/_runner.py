@@ -1,4 +1,4 @@
-"""What a runner is (floor 3). A runner executes; it decides nothing, records nothing, and knows no backend.
+"""What a runner is. A runner executes; it decides nothing, records nothing, and knows no backend.
 
 A file of this folder (or a module named by an entry point of the group `hpo.runners`) offers
 

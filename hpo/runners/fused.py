@@ -1,4 +1,4 @@
-"""The fused runner (floor 3): one long-lived worker process a device, each with many trials, which train in rounds.
+"""The fused runner: one long-lived worker process a device, each with many trials, which train in rounds.
 
 In a round each trial of a worker trains an epoch: those that differ only in numbers and train but a small head as
 one program (`trainables/fused/group.py`), any others one after another. Then the worker waits for all decisions. A

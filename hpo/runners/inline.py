@@ -1,4 +1,4 @@
-"""The inline runner (floor 3): one slot, in this process. The simplest, and exact to the event on resume."""
+"""The inline runner: one slot, in this process. The simplest, and exact to the event on resume."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The processes runner (floor 3): one long-lived worker process a slot.
+"""The processes runner: one long-lived worker process a slot.
 
 A worker imports torch and reads the data set once, then trains trial after trial. After each report it
 waits for the decision, so that no epoch is trained that nobody wants. A worker that dies is replaced and

@@ -1,4 +1,4 @@
-"""The domains of a search space (floor 2): ranges and choices, what lies in them and how to draw from them."""
+"""The domains of a search space: ranges and choices, what lies in them and how to draw from them."""
 
 from __future__ import annotations
 

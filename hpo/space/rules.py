@@ -1,4 +1,4 @@
-"""The rules of a search space (floor 2), on plain values: each finds all that is wrong, none raises.
+"""The rules of a search space, on plain values: each finds all that is wrong, none raises.
 
 A rule yields a Problem for everything it finds: the keys that lead to it, and a sentence that says
 what the value is and what is allowed. `hpo/space/domains.py` and `hpo/space/search_space.py` raise the problems of one

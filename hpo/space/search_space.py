@@ -1,4 +1,4 @@
-"""The search space (floor 2): its domains, what is fixed, its task and its fidelity, as frozen values.
+"""The search space: its domains, what is fixed, its task and its fidelity, as frozen values.
 
 Every rule (`hpo/space/rules.py`) is checked where the value is made, so a space from YAML, from a dictionary
 and from Python code obey the same ones. `hpo/spacefile/reader.py` reads YAML into these types.

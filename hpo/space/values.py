@@ -1,4 +1,4 @@
-"""The single values that a search space holds (floor 2): which are sound, which are equal, how they are shown."""
+"""The single values that a search space holds: which are sound, which are equal, how they are shown."""
 
 from __future__ import annotations
 

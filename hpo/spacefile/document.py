@@ -1,4 +1,4 @@
-"""A document (floor 2): the content of a space file with the place of every key, its overrides, and its mistakes.
+"""A document: the content of a space file with the place of every key, its overrides, and its mistakes.
 
 A mistake is named by its place: the file and line of its key, the `--set` text that brought it, or
 nothing where the content came as a dictionary.

@@ -1,4 +1,4 @@
-"""Space files (floor 2): read one into a SearchSpace, or name every mistake in it at once, each with its line.
+"""Space files: read one into a SearchSpace, or name every mistake in it at once, each with its line.
 
 A space file is YAML (`hpo/spacefile/yaml_text.py` says which scalars are numbers). A range is one of real
 numbers, however its ends are written, unless `type: int` stands beside them. A list under

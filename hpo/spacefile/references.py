@@ -1,4 +1,4 @@
-"""Published numbers (floor 2): tables that come with hpo, and what a study found beside them.
+"""Published numbers: tables that come with hpo, and what a study found beside them.
 
 A table is a csv file of `search_spaces/references`, a row a training: hyperparameters under our own
 names, results as published, and a `note` where a figure is doubtful. What a table leaves empty was

@@ -1,4 +1,4 @@
-"""YAML text into plain values (floor 2): YAML 1.2 scalars, no key twice, the line of every key and of every mistake.
+"""YAML text into plain values: YAML 1.2 scalars, no key twice, the line of every key and of every mistake.
 
 A scalar is what YAML 1.2 says: `1e-5`, `.5` and `010` are numbers (the last is 10), only true and
 false are truth values, null and ~ are nothing, and all else is text: `no`, `1:30`, `1_000`, `2024-01-01`.

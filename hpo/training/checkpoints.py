@@ -1,4 +1,4 @@
-"""The checkpoints of a study (floor 2): where those of a trial stand, and how they are kept, found and cleared away.
+"""The checkpoints of a study: where those of a trial stand, and how they are kept, found and cleared away.
 
 With the worker and the builder, this is the door between the two houses: `trainables/training/checkpoints.py` reads and
 writes the files.

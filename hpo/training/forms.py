@@ -90,11 +90,9 @@ class GeneratorTrainable:
         again = self._next()
         for key in {**before, **again}:
             if not _equal(before.get(key), again.get(key)):
-                raise HpoError(
-                    f"epoch {self._n_run} gave {key} = {before.get(key)} at first, and {again.get(key)} when it ran again: "
-                    "a generator function must give the same in each run; else use the class form, which saves "
-                    "its state"
-                )
+                values = f"{key} = {before.get(key)} at first, and {again.get(key)} when it ran again"
+                remedy = "a generator function must give the same in each run; the class form saves its state instead"
+                raise HpoError(f"epoch {self._n_run} gave {values}: {remedy}")
 
     def _next(self) -> dict[str, float]:
         with self._state:

@@ -1,4 +1,4 @@
-"""The course of one trial (floor 2): its epochs one by one, what they report, when it ends, and its checkpoint.
+"""The course of one trial: its epochs one by one, what they report, when it ends, and its checkpoint.
 
 A checkpoint holds the reports of the trial so far beside its state. So a trial whose last epochs were
 trained but not recorded (the process was killed in between) reports them again without training them.

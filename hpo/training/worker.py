@@ -1,4 +1,4 @@
-"""The worker (floor 2): trains the trials of one slot, epoch by epoch. With the builder, the door between the houses.
+"""The worker: trains the trials of one slot, epoch by epoch. With the builder, the door between the houses.
 
 It lives as long as its slot, and what its trials share stays warm between them.
 """

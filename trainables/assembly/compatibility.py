@@ -1,4 +1,4 @@
-"""Whether a model fits its data set (ground floor of training): one image through it, before anything trains."""
+"""Whether a model fits its data set: one image through it, before anything trains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mixing by name (ground floor of training): each training image with another of its batch, and their targets alike."""
+"""Mixing by name: each training image with another of its batch, and their targets alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Augmentation recipes by name (ground floor of training): random transforms of the training images.
+"""Augmentation recipes by name: random transforms of the training images.
 
 A recipe is a fixed sequence of transforms; each image gets its own random numbers, all from one CPU
 generator, so that the same state of it gives the same images on any device.

@@ -1,4 +1,4 @@
-"""Transforms of images (ground floor of training): a whole batch at once, each image by numbers of its own.
+"""Transforms of images: a whole batch at once, each image by numbers of its own.
 
 Images are float32 of 0..1, (n, channels, height, width), and the result is alike; the input is never
 changed. The numbers are (n,) and lie on the device of the images. The formulas are those that

@@ -1,4 +1,4 @@
-"""Data in parts (ground floor of training): Part, Files, DataSet, SearchData."""
+"""Data in parts: Part, Files, DataSet, SearchData."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Image files decoded (ground floor of training): one file to pixels in red, green and blue, many in threads.
+"""Image files decoded: one file to pixels in red, green and blue, many in threads.
 
 A file is taken as its pixels lie in it: a camera's note on how to turn it is not followed, and what is
 transparent shows the colour that is stored there.

@@ -1,4 +1,4 @@
-"""One look at each image of a part (ground floor of training): its size, its content as a hash, its brightness."""
+"""One look at each image of a part: its size, its content as a hash, its brightness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images brought to one form (ground floor of training): files read, sizes and channels made alike, statistics.
+"""Images brought to one form: files read, sizes and channels made alike, statistics.
 
 Files that are decoded, and images that are resized, are kept in the store (`trainables/store/store.py`).
 """

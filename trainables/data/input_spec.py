@@ -1,4 +1,4 @@
-"""What a model expects of its images (ground floor of training), stated in its file as `INPUT`."""
+"""What a model expects of its images, stated in its file as `INPUT`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a data set to what a regime receives (ground floor of training): cut, read, brought to a model's image_format.
+"""From a data set to what a regime receives: cut, read, brought to a model's image_format.
 
 A preparation belongs to one task: it cuts validation out of the training part once, and reads the images
 of the last image_format that was asked for once.

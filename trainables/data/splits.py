@@ -1,4 +1,4 @@
-"""Stratified cuts (ground floor of training): validation out of a training part, folds, so many samples of a class.
+"""Stratified cuts: validation out of a training part, folds, so many samples of a class.
 
 scikit-learn draws them. What it drew is kept in the store: to import it takes longer than all else that a worker
 does before its first epoch. No cut here asks for a held-out part.

@@ -1,4 +1,4 @@
-"""A summary through a data set (ground floor of training): how many images, how large, how bright, and what is broken.
+"""A summary through a data set: how many images, how large, how bright, and what is broken.
 
 Two images are the same where their pixels are, whatever their files. A survey describes the training part; of
 the held-out part it tells what cannot be read, and what can also be trained on.

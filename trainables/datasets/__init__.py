@@ -1,4 +1,4 @@
-"""The data sets (ground floor of training): one file a data set.
+"""The data sets: one file a data set.
 
 A file of this folder (or a module named by an entry point of the group `trainables.datasets`) offers
 

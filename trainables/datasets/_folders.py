@@ -1,4 +1,4 @@
-"""Data sets of image files, a folder a class (ground floor of training): listed, cut, kept as two parts.
+"""Data sets of image files, a folder a class: listed, cut, kept as two parts.
 
 A class has the name of its folder; classes and files stand in the order of their names, whatever order
 the operating system lists them in. What begins with a dot, and what is no image by its suffix, is ignored.

@@ -1,4 +1,4 @@
-"""Small images that torchvision downloads and reads (ground floor of training): one class for all such data sets.
+"""Small images that torchvision downloads and reads: one class for all such data sets.
 
 mnist/MNIST/raw/train-images-idx3-ubyte         a folder a data set, inside it as torchvision lays it out
 """

@@ -1,4 +1,4 @@
-"""Caltech-101 (ground floor of training): 8,677 colour photographs and drawings of 101 kinds of objects.
+"""Caltech-101: 8,677 colour photographs and drawings of 101 kinds of objects.
 
 L. Fei-Fei, R. Fergus, P. Perona: "Learning Generative Visual Models from Few Training Examples: An
 Incremental Bayesian Approach Tested on 101 Object Categories" (2004). Classes of 31 to 800 images, most of them

@@ -1,4 +1,4 @@
-"""CIFAR-10 (ground floor of training): 50,000 colour images to search with and 10,000 held out, 32 x 32 pixels.
+"""CIFAR-10: 50,000 colour images to search with and 10,000 held out, 32 x 32 pixels.
 
 A. Krizhevsky: "Learning Multiple Layers of Features from Tiny Images" (2009). Animals and vehicles, 6,000 a
 class; the official test part is held out.

@@ -1,4 +1,4 @@
-"""Handwritten digits (ground floor of training): 1,797 real images that come with scikit-learn.
+"""Handwritten digits: 1,797 real images that come with scikit-learn.
 
 The test part of "Optical Recognition of Handwritten Digits" (E. Alpaydin, C. Kaynak, 1998, UCI
 Machine Learning Repository), 8x8 pixels, no two images alike. Nothing is downloaded.

@@ -1,4 +1,4 @@
-"""Fashion-MNIST (ground floor of training): 60,000 grey images to search with and 10,000 held out, 28 x 28 pixels.
+"""Fashion-MNIST: 60,000 grey images to search with and 10,000 held out, 28 x 28 pixels.
 
 H. Xiao, K. Rasul, R. Vollgraf: "Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning
 Algorithms" (2017). Pieces of clothing, 10 classes of 7,000; the official test part is held out.

@@ -1,4 +1,4 @@
-"""Images of your own (ground floor of training): a folder with a sub-folder a class.
+"""Images of your own: a folder with a sub-folder a class.
 
 flowers/daisy/1.jpg             a share of each class is held out, by seed
 flowers/rose/1.jpg

@@ -1,4 +1,4 @@
-"""Kuzushiji-MNIST (ground floor of training): 60,000 grey images to search with and 10,000 held out, 28 x 28 pixels.
+"""Kuzushiji-MNIST: 60,000 grey images to search with and 10,000 held out, 28 x 28 pixels.
 
 T. Clanuwat, M. Bober-Irizar, A. Kitamoto, A. Lamb, K. Yamamoto, D. Ha: "Deep Learning for Classical Japanese
 Literature" (2018). Cursive Hiragana, 10 classes of 7,000; the official test part is held out.

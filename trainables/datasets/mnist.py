@@ -1,4 +1,4 @@
-"""MNIST (ground floor of training): 60,000 grey images to search with and 10,000 held out, 28 x 28 pixels.
+"""MNIST: 60,000 grey images to search with and 10,000 held out, 28 x 28 pixels.
 
 Y. LeCun, L. Bottou, Y. Bengio, P. Haffner: "Gradient-Based Learning Applied to Document Recognition" (1998).
 Handwritten digits, 10 classes of about 7,000; the official test part is held out.

@@ -1,4 +1,4 @@
-"""PACS (ground floor of training): photographs, art paintings, cartoons and sketches of 7 kinds of objects.
+"""PACS: photographs, art paintings, cartoons and sketches of 7 kinds of objects.
 
 D. Li, Y. Yang, Y.-Z. Song, T. M. Hospedales: "Deeper, Broader and Artier Domain Generalization" (2017). 227 x 227
 pixels, in colour: 2,048 art paintings, 2,344 cartoons, 1,670 photographs, 3,929 sketches. A domain is a data set.

@@ -1,4 +1,4 @@
-"""Augmented views that are kept (ground floor of training): some of each image, in place of a new one every epoch.
+"""Augmented views that are kept: some of each image, in place of a new one every epoch.
 
 Frozen stages see a new view of an image in every epoch where augmentation is random, so nothing that they
 make of it can be kept. With a stated number of views an image, drawn once for all trials, it can: each

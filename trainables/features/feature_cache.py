@@ -1,4 +1,4 @@
-"""Features of frozen stages (ground floor of training): computed once for all trials that share them.
+"""Features of frozen stages: computed once for all trials that share them.
 
 Frozen stages in evaluation mode give the same features of the same image in every epoch of every trial.
 So they are computed once, found again by what they depend on: the images, the weights and the form of the

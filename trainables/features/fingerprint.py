@@ -1,4 +1,4 @@
-"""The form of a module (ground floor of training): in words, all that its forward pass depends on beside its tensors.
+"""The form of a module: in words, all that its forward pass depends on beside its tensors.
 
 Its classes with the versions of the packages, or the sources, that they come from, and whatever its modules
 hold as attributes. Two modules of one form that hold the same tensors compute the same.

@@ -1,4 +1,4 @@
-"""Heads side by side (ground floor of training): many small trainings as one batched program.
+"""Heads side by side: many small trainings as one batched program.
 
 Trainings that differ only in numbers (learning rate, seed, optimizer, batch size, ...) and train but a few linear
 layers on inputs that stay as they are leave a processor mostly waiting. So their layers are stacked, and one

@@ -1,4 +1,4 @@
-"""Lockstep (ground floor of training): a few trainings of heads through an epoch, step by step, as one.
+"""Lockstep: a few trainings of heads through an epoch, step by step, as one.
 
 In a step each training sees a batch of its own order. Those of smaller batches have more steps; they stand
 first, so that the steps in which the others have none left are of the first rows alone. Where batches of

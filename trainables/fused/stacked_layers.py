@@ -1,4 +1,4 @@
-"""Stacked layers (ground floor of training): one layer of each of many networks at once, forward and backward.
+"""Stacked layers: one layer of each of many networks at once, forward and backward.
 
 Values are (k, n, width): n samples for each of k networks. Where k is smaller than the stack, they are
 of its first networks. Gradients are written by hand: PyTorch's own bookkeeping takes longer than a small layer.

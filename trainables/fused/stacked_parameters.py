@@ -1,4 +1,4 @@
-"""Stacks (ground floor of training): the parameters of many small networks as one table, and what optimizers do to it.
+"""Stacks: the parameters of many small networks as one table, and what optimizers do to it.
 
 Each network has a row. Its own parameters and the state of its own optimizer are views of the row, so
 nothing is copied back after a step. A step may be of the first rows alone: networks whose epoch has

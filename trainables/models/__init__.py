@@ -1,4 +1,4 @@
-"""The model families (ground floor of training): one file a family.
+"""The model families: one file a family.
 
 A file of this folder (or a module named by an entry point of the group `trainables.models`) offers
 

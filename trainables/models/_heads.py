@@ -1,4 +1,4 @@
-"""The last layer of a model (ground floor of training): always fresh, one output a class."""
+"""The last layer of a model: always fresh, one output a class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the models of torchvision share (ground floor of training): the network, its weights, their download."""
+"""What the models of torchvision share: the network, its weights, their download."""
 
 from __future__ import annotations
 

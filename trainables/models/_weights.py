@@ -1,4 +1,4 @@
-"""Weights on disk (ground floor of training): state dicts, read, checked against a model, and written.
+"""Weights on disk: state dicts, read, checked against a model, and written.
 
 A file that ends in .safetensors is one of safetensors; any other (.pth, .pt) is one of torch.save.
 """

@@ -1,4 +1,4 @@
-"""AlexNet (ground floor of training): five convolutions and three fully connected layers, from torchvision.
+"""AlexNet: five convolutions and three fully connected layers, from torchvision.
 
 Krizhevsky, "One weird trick for parallelizing convolutional neural networks", 2014.
 """

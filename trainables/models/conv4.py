@@ -1,4 +1,4 @@
-"""A network of four convolutions (ground floor of training): an encoder of small images into short vectors."""
+"""A network of four convolutions: an encoder of small images into short vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logistic regression (ground floor of training): one linear unit on the pixels, for two classes."""
+"""Logistic regression: one linear unit on the pixels, for two classes."""
 
 from __future__ import annotations
 

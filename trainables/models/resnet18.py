@@ -1,4 +1,4 @@
-"""ResNet-18 (ground floor of training): a residual network of eight blocks of two convolutions, from torchvision.
+"""ResNet-18: a residual network of eight blocks of two convolutions, from torchvision.
 
 He et al., "Deep residual learning for image recognition", 2016.
 """

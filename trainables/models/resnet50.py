@@ -1,4 +1,4 @@
-"""ResNet-50 (ground floor of training): a residual network of sixteen blocks of three convolutions, from torchvision.
+"""ResNet-50: a residual network of sixteen blocks of three convolutions, from torchvision.
 
 He et al., "Deep residual learning for image recognition", 2016.
 """

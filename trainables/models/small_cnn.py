@@ -1,4 +1,4 @@
-"""A small convolutional network (ground floor of training): for small images, trained from random weights on a CPU."""
+"""A small convolutional network: for small images, trained from random weights on a CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Softmax regression (ground floor of training): one linear layer on the pixels, the least of classifiers."""
+"""Softmax regression: one linear layer on the pixels, the least of classifiers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SqueezeNet 1.0 (ground floor of training): a convolution, eight fire modules, and a convolution as the head.
+"""SqueezeNet 1.0: a convolution, eight fire modules, and a convolution as the head.
 
 Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size",
 2016; from torchvision.

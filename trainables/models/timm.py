@@ -1,4 +1,4 @@
-"""The networks of timm (ground floor of training): `timm:NAME`, where NAME is one of those that timm lists.
+"""The networks of timm: `timm:NAME`, where NAME is one of those that timm lists.
 
 timm is an extra of this project: it is imported here alone, and only when one of its networks is asked for.
 

@@ -1,4 +1,4 @@
-"""VGG-16 (ground floor of training): thirteen convolutions in five blocks and three fully connected layers.
+"""VGG-16: thirteen convolutions in five blocks and three fully connected layers.
 
 Simonyan and Zisserman, "Very deep convolutional networks for large-scale image recognition", 2015,
 configuration D; from torchvision, without BatchNorm.

@@ -1,4 +1,4 @@
-"""The regimes (ground floor of training): which part of a model trains, and how; one file a regime.
+"""The regimes: which part of a model trains, and how; one file a regime.
 
 A file of this folder (or a module named by an entry point of the group `trainables.regimes`) offers
 

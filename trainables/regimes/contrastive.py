@@ -1,4 +1,4 @@
-"""Contrastive pretraining (ground floor of training): an encoder learns from triplets, then a classifier from labels.
+"""Contrastive pretraining: an encoder learns from triplets, then a classifier from labels.
 
 The triplet margin loss wants an image nearer to one of its class than to one of another, by a margin
 (F. Schroff, D. Kalenichenko, J. Philbin, FaceNet, CVPR 2015, arXiv 1503.03832). Each image of a batch is an

@@ -1,4 +1,4 @@
-"""Full fine-tuning (ground floor of training): every weight trains, from pretrained ones, all at one learning rate."""
+"""Full fine-tuning: every weight trains, from pretrained ones, all at one learning rate."""
 
 from __future__ import annotations
 

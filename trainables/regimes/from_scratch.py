@@ -1,4 +1,4 @@
-"""Training from scratch (ground floor of training): every weight of the model trains, all at one learning rate."""
+"""Training from scratch: every weight of the model trains, all at one learning rate."""
 
 from __future__ import annotations
 

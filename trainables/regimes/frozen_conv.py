@@ -1,4 +1,4 @@
-"""Frozen convolutions (ground floor of training): all fully connected layers train, the features before them do not."""
+"""Frozen convolutions: all fully connected layers train, the features before them do not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frozen fully connected layers (ground floor of training): the features before them train, the head perhaps."""
+"""Frozen fully connected layers: the features before them train, the head perhaps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Linear probing (ground floor of training): only the new last layer trains, on features that stay as they are."""
+"""Linear probing: only the new last layer trains, on features that stay as they are."""
 
 from __future__ import annotations
 

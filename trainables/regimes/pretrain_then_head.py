@@ -1,4 +1,4 @@
-"""Pretrain, then a second head (ground floor of training): features learned on one data set, a head on another.
+"""Pretrain, then a second head: features learned on one data set, a head on another.
 
 The first data set is the task's `pretraining`, else the training part itself: `samples_per_class` images of
 each class, mixed as `mixing` and `augmentation` say. Then the features are frozen, and the head of the

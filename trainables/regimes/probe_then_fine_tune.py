@@ -1,4 +1,4 @@
-"""Probe, then fine-tune (ground floor of training): the head first, then the last stages with it.
+"""Probe, then fine-tune: the head first, then the last stages with it.
 
 A head that is random when the stages begin to train distorts them; one that was probed before does so
 less (A. Kumar et al., Fine-Tuning can Distort Pretrained Features and Underperform

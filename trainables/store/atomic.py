@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all (ground floor of training): a new content takes the place of the old.
+"""Files that are written whole or not at all: a new content takes the place of the old.
 
 A write goes to a temporary name in the same folder and is then renamed, so a process that is killed at
 any moment leaves the old content or the new one.

@@ -1,4 +1,4 @@
-"""What is computed for the store at the moment (ground floor of training): written down by who computes, for who looks.
+"""What is computed for the store at the moment: written down by who computes, for who looks.
 
 Nothing here needs torch.
 """

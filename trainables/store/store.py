@@ -1,4 +1,4 @@
-"""The store (ground floor of training): arrays on disk that are computed once, for all trials of all studies.
+"""The store: arrays on disk that are computed once, for all trials of all studies.
 
 An entry is computed by one process while others that ask for it wait; it is written under a temporary name
 and renamed, so it is there whole or not at all. It is found by its key, which names all that it depends on,

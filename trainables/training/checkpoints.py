@@ -1,4 +1,4 @@
-"""Checkpoints (ground floor of training): a state in a file, written whole or not at all.
+"""Checkpoints: a state in a file, written whole or not at all.
 
 A process that is killed at any moment leaves the old checkpoint or the new one. There is no fsync: a
 checkpoint outlives its process, but need not outlive a power cut, after which the trial starts again.

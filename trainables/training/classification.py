@@ -1,4 +1,4 @@
-"""The objective of a classifier (ground floor of training): its loss, on images as they are, or changed and mixed."""
+"""The objective of a classifier: its loss, on images as they are, or changed and mixed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One epoch (ground floor of training): the loops over batches, as plain functions.
+"""One epoch: the loops over batches, as plain functions.
 
 Batches are gathered by index from tensors that lie on the device, and the sums stay there until the
 epoch ends: nothing waits for the device in between.

@@ -1,4 +1,4 @@
-"""Cross-validation (ground floor of training): one training for each fold, side by side, as one Trainable."""
+"""Cross-validation: one training for each fold, side by side, as one Trainable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training by gradient descent (ground floor of training): the Trainable that regimes build."""
+"""Training by gradient descent: the Trainable that regimes build."""
 
 from __future__ import annotations
 

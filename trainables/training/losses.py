@@ -1,4 +1,4 @@
-"""The training loss (ground floor of training): cross-entropy with label smoothing, and an explicit L2 term."""
+"""The training loss: cross-entropy with label smoothing, and an explicit L2 term."""
 
 from __future__ import annotations
 

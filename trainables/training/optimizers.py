@@ -1,4 +1,4 @@
-"""Optimizers and schedules by name (ground floor of training): what a regime hands its parameters to."""
+"""Optimizers and schedules by name: what a regime hands its parameters to."""
 
 from __future__ import annotations
 

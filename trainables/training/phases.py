@@ -1,4 +1,4 @@
-"""Training in phases (ground floor of training): one Trainable after another on the same model."""
+"""Training in phases: one Trainable after another on the same model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PyTorch's optimizers without its compiler (ground floor of training): the same steps, sooner begun.
+"""PyTorch's optimizers without its compiler: the same steps, sooner begun.
 
 Each method below calls PyTorch's own, without the wrapper around it that imports torch._dynamo, to keep the method out
 of compiled code. That import takes as long as PyTorch's own; nothing here is ever part of compiled code.

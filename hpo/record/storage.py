@@ -1,0 +1,55 @@
+"""Where the ledger is stored: a journal file, or any Optuna storage by its URL; and how a storage fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import optuna
+from optuna.storages import BaseStorage
+from sqlalchemy.exc import ArgumentError
+
+from hpo.errors import HpoError, MachineError, Mistake
+from hpo.record.journal import Journal
+
+SQLITE = "sqlite:///"
+
+
+def absolute(url: str | None) -> str | None:
+    """The URL of a storage; a SQLite file gets its whole path, so that the study can be opened from any folder."""
+    return f"{SQLITE}{Path(url.removeprefix(SQLITE)).absolute()}" if url and url.startswith(SQLITE) else url
+
+
+def open_storage(where: Path | str, *, write: bool) -> tuple[BaseStorage, Journal | None]:
+    """The storage of a record: a journal file, or the URL of an Optuna storage; a Mistake where it is neither."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if isinstance(where, str):
+        return _storage(where), None
+    journal = Journal(where, write=write)
+    return optuna.storages.JournalStorage(journal), journal
+
+
+def _storage(url: str) -> BaseStorage:
+    try:
+        return optuna.storages.get_storage(url)
+    except ImportError as error:
+        raise Mistake(f"--storage {url}: the driver of this database is not installed: {error}") from None
+    except (ArgumentError, ValueError, TypeError) as error:
+        raise Mistake(f"--storage {url}: not a storage URL, such as sqlite:///study.db: {error}") from None
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Turn the many ways in which a storage fails into one error with one line."""
+    try:
+        yield
+    except HpoError:
+        raise
+    except OSError as error:
+        raise MachineError(f"the ledger cannot be written or read: {error}") from error
+    except Exception as error:
+        if type(error).__module__.startswith(("sqlalchemy", "optuna", "sqlite3", "psycopg", "pymysql")):
+            line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise MachineError(f"the ledger's storage failed: {line}") from error
+        raise
