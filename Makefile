@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .demo
 
-.PHONY: demo test lint bench kill constraints clean
+.PHONY: demo test lint docs bench kill constraints clean
 
 # The environment, made anew when a requirement changes: everything pinned by constraints.txt.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -31,6 +31,10 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Write the two generated pages of docs/.
+docs: $(VENV)/installed
+	$(BIN)/python docs/generate.py
 
 # Measure what stands in benchmarks/RESULTS.md, some hours on two cores; what needs real images looks in HPO_DATA.
 bench: $(VENV)/installed

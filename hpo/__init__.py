@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hpo.api import BestTrial, Study, list_studies, open_study, read_space, search, test
     from hpo.errors import HpoError
-    from hpo.space import Categorical, Fidelity, Float, Int, SearchSpace
+    from hpo.space import Categorical, Fidelity, Float, Int, SearchSpace, Task
 
 __version__ = "0.1.0"
 
@@ -27,6 +27,7 @@ __all__ = [
     "Int",
     "SearchSpace",
     "Study",
+    "Task",
     "list_studies",
     "open_study",
     "read_space",
@@ -36,7 +37,7 @@ __all__ = [
 
 _ROOMS = dict.fromkeys(__all__, "hpo.api") | {
     "HpoError": "hpo.errors",
-    **dict.fromkeys(("Categorical", "Fidelity", "Float", "Int", "SearchSpace"), "hpo.space"),
+    **dict.fromkeys(("Categorical", "Fidelity", "Float", "Int", "SearchSpace", "Task"), "hpo.space"),
 }
 
 

@@ -43,6 +43,12 @@ def read(module: str, find: Find) -> Declared | None:
     return merged(found)
 
 
+def own(module: str, find: Find) -> Declared:
+    """What a module itself declares, without its READS_ALSO; empty if it declares nothing."""
+    declared, _ = _of_source(module, find(module))
+    return declared or {}
+
+
 def options(module: str, find: Find) -> Declared | None:
     """What a module of a data set declares as `OPTIONS`, in the same form; None where it declares none.
 

@@ -8,10 +8,10 @@ import hashlib
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FunctionType
 from typing import Any
 
-Constant = (bool, int, float, complex, str, bytes, type(None))
+CONSTANTS = (bool, int, float, complex, str, bytes, type(None))
 
 
 def digest(code: Callable[..., Any]) -> str:
@@ -27,36 +27,49 @@ def digest(code: Callable[..., Any]) -> str:
 
 
 def _collect(code: Any, module: str, parts: dict[str, str]) -> None:
-    """Add the source of `code`, and of all in its module that it refers to."""
+    """Add the source of `code`, and of all that it uses of `module`."""
     if isinstance(code, functools.partial):
-        parts[f"arguments of {_key(code.func)}"] = repr((code.args, sorted(code.keywords.items())))
-        return _collect(code.func, module, parts)
-    if isinstance(code, MethodType):
-        return _collect(code.__func__, module, parts)
-    if not isinstance(code, type | FunctionType):
+        given: dict[Any, Any] = {**dict(enumerate(code.args)), **code.keywords}
+        parts[f"arguments of {_key(code.func)}"] = _constants(given)
+        code = code.func
+    code = getattr(code, "__func__", code)  # of a bound method
+    if not hasattr(code, "__qualname__"):  # an object that can be called
+        parts[f"attributes of {_key(type(code))}"] = _constants(getattr(code, "__dict__", {}))
         code = type(code)
     key = _key(code)
     if key in parts:
-        return None
+        return
     parts[key] = ""
     if getattr(code, "__module__", None) != module:
-        return None
-    functions = (
-        [each for each in vars(code).values() if isinstance(each, FunctionType)] if isinstance(code, type) else [code]
-    )
+        return
+    functions = list(_functions(code))
     source = _source(code)
-    parts[key] = source if source is not None else "\n".join(_source(each) or "" for each in functions)
+    parts[key] = "\n".join(_source(each) or "" for each in functions) if source is None else source
     for base in getattr(code, "__bases__", ()):
         _collect(base, module, parts)
     for function in functions:
         for name, value in _referred(function):
             if isinstance(value, type | FunctionType):
                 _collect(value, module, parts)
-            elif isinstance(value, Constant) or (
-                isinstance(value, tuple) and all(isinstance(each, Constant) for each in value)
-            ):
+            elif _is_constant(value):
                 parts[f"{module}.{name}"] = repr(value)
-    return None
+
+
+def _functions(code: Any) -> Iterator[FunctionType]:
+    """The function itself, or the methods of a class."""
+    for member in vars(code).values() if isinstance(code, type) else (code,):
+        function = getattr(member, "fget", None) or getattr(member, "__func__", member)  # a property, a static method
+        if isinstance(function, FunctionType):
+            yield function
+
+
+def _constants(named: dict[Any, Any]) -> str:
+    """Those of the values that are constants: others would not have the same text in another process."""
+    return repr(sorted((str(name), value) for name, value in named.items() if _is_constant(value)))
+
+
+def _is_constant(value: object) -> bool:
+    return isinstance(value, CONSTANTS) or (isinstance(value, tuple) and all(map(_is_constant, value)))
 
 
 def _referred(function: FunctionType) -> Iterator[tuple[str, Any]]:

@@ -1,18 +1,36 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from hpo import search
+import hpo
 from hpo.errors import Mistake, StudyError
 from tests import toy
+from tests.api import forms
+
+SPACE = {"space": {"x": {"low": 0.0, "high": 1.0}}, "fidelity": {"high": 9}}
 
 
-def test_a_search_from_python_returns_its_table_best_first(tmp_path: Path) -> None:
-    space = {"space": {"x": {"low": 0.0, "high": 1.0}}, "fidelity": {"high": 9}}
-    table = search(space, backend="bohb", trainable=toy.build, epochs=60, studies=tmp_path, devices="cpu").table()
+def test_importing_hpo_imports_nothing_heavy() -> None:
+    heavy = "('torch', 'optuna', 'pandas', 'numpy', 'yaml', 'click')"
+    script = f"import sys, hpo; dir(hpo); sys.exit(any(name in sys.modules for name in {heavy}))"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(getattr(hpo, name) is not None for name in hpo.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'serach'"):
+        _ = hpo.serach
+
+
+def test_a_search_returns_a_study_with_its_table_best_first(tmp_path: Path) -> None:
+    study = hpo.search(SPACE, toy.build, backend="bohb", epochs=60, studies=tmp_path, devices="cpu")
+    table = study.table()
     assert isinstance(table, pd.DataFrame)
     assert table["epochs"].sum() == 60
     assert list(table["loss"]) == sorted(table["loss"])
@@ -21,18 +39,73 @@ def test_a_search_from_python_returns_its_table_best_first(tmp_path: Path) -> No
 
 def test_a_script_that_is_run_again_trains_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HPO_TOY_LOG", str(tmp_path / "trained.log"))
-    space = {"space": {"x": {"low": 0.0, "high": 1.0}}, "fidelity": {"high": 3}}
-    first = search(space, backend="random", trainable=toy.build, trials=3, studies=tmp_path, devices="cpu").table()
-    again = search(space, backend="random", trainable=toy.build, trials=3, studies=tmp_path, devices="cpu").table()
+    space: dict[str, Any] = {**SPACE, "fidelity": {"high": 3}}
+    first = hpo.search(space, toy.build, backend="random", trials=3, studies=tmp_path, devices="cpu").table()
+    again = hpo.search(space, toy.build, backend="random", trials=3, studies=tmp_path, devices="cpu").table()
     pd.testing.assert_frame_equal(first, again)
     assert len((tmp_path / "trained.log").read_text().splitlines()) == 9
     with pytest.raises(StudyError, match="another space"):
-        search({**space, "fidelity": {"high": 4}}, backend="random", trainable=toy.build, studies=tmp_path)
+        hpo.search({**space, "fidelity": {"high": 4}}, toy.build, backend="random", studies=tmp_path)
 
 
 def test_a_search_that_nothing_is_to_train_for_says_so(tmp_path: Path) -> None:
-    space = {"space": {"x": {"low": 0.0, "high": 1.0}}, "fidelity": {"high": 9}}
     with pytest.raises(Mistake, match="nothing says what to train"):
-        search(space, studies=tmp_path)
+        hpo.search(SPACE, studies=tmp_path)
     with pytest.raises(Mistake, match="unknown setting 'bakend'; did you mean 'backend'"):
-        search(space, trainable=toy.build, studies=tmp_path, bakend="bohb")
+        hpo.search(SPACE, toy.build, studies=tmp_path, bakend="bohb")
+    with pytest.raises(Mistake, match="must be a class or a function, but is 5"):
+        hpo.search(SPACE, 5, studies=tmp_path)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_study_whose_trainable_changed_is_refused_and_a_free_name_is_given(tmp_path: Path) -> None:
+    first = hpo.search(SPACE, forms.Parabola, backend="random", trials=2, studies=tmp_path, devices="cpu")
+    before = first.table()
+    (tmp_path / f"{first.name}-2").mkdir()
+    for call in (hpo.search, lambda *a, **k: hpo.open_study(first.path, trainable=forms.steeper).resume(trials=4)):
+        with pytest.raises(StudyError, match=f"other code of its trainable.*study='{first.name}-3'"):
+            call(SPACE, forms.steeper, backend="random", trials=4, studies=tmp_path, devices="cpu")
+    pd.testing.assert_frame_equal(first.table(), before)
+    named = hpo.search(
+        SPACE, forms.steeper, backend="random", trials=2, studies=tmp_path, devices="cpu", study=f"{first.name}-3"
+    )
+    assert named.best.loss != first.best.loss
+
+
+def test_a_mistake_of_the_trainable_is_one_line_and_leaves_no_study(tmp_path: Path) -> None:
+    for runner in ("inline", "processes"):
+        for code, told in forms.WRONG:
+            with pytest.raises(Mistake) as raised:
+                hpo.search(
+                    SPACE, code, backend="random", trials=4, studies=tmp_path / "s", runner=runner, devices="cpu"
+                )
+            assert told in str(raised.value)
+            assert "\n" not in str(raised.value)
+            assert not (tmp_path / "s").exists()
+
+
+def test_what_cannot_be_sent_to_a_worker_is_said_before_any_trial(tmp_path: Path) -> None:
+    code = forms.holding_a_lock()
+    with pytest.raises(Mistake, match=r"cannot be sent to worker processes: cannot pickle .*lock.*; .*runner='inline'"):
+        hpo.search(SPACE, code, backend="random", trials=2, studies=tmp_path / "s", runner="processes", devices="cpu")
+    assert not (tmp_path / "s").exists()
+    assert len(hpo.search(SPACE, code, backend="random", trials=2, studies=tmp_path / "s", devices="cpu").table()) == 2
+
+
+def test_studies_are_listed_by_name_and_opened_by_name_or_path(tmp_path: Path) -> None:
+    assert hpo.list_studies(tmp_path / "none") == []
+    for name in ("b", "a"):
+        hpo.search(SPACE, toy.build, backend="random", trials=1, studies=tmp_path, devices="cpu", study=name)
+    assert [study.name for study in hpo.list_studies(tmp_path)] == ["a", "b"]
+    assert hpo.open_study("a", studies=tmp_path).path == hpo.open_study(tmp_path / "a").path == tmp_path / "a"
+    with pytest.raises(StudyError, match=r"no study 'ab' in .*did you mean"):
+        hpo.open_study("ab", studies=tmp_path)
+
+
+def test_a_space_is_read_by_name_with_its_overrides(tmp_path: Path) -> None:
+    space = hpo.read_space("digits_cnn", ["fidelity.high=9"])
+    assert space.fidelity == hpo.Fidelity(9)
+    assert hpo.read_space(space) is space
+    assert hpo.read_space(space.to_dict()) == space
+    with pytest.raises(Mistake, match="no bundled space"):
+        hpo.read_space("digits_cn")

@@ -1,11 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,41 +12,12 @@ from hpo import spacefile
 from hpo.backends import random as random_backend
 from hpo.errors import Mistake, ReplayError, StudyError, TooManyCrashes
 from hpo.loop.search import begin, resume
-from hpo.record import Budget, Event, History, Ledger, Settings, State, StudyFolder, lock
+from hpo.record import Budget, State, StudyFolder, lock
 from hpo.space import Fidelity, SearchSpace
 from hpo.space.domains import Categorical
-from hpo.trial import Report, Suggestion
+from hpo.trial import Suggestion
 from tests import toy
-
-BACKENDS = ["optuna", "asha", "bohb", "random"]
-INLINE = Settings(runner="inline", devices="cpu", seed=3)
-
-
-def history(folder: Path) -> History:
-    return StudyFolder.reopen(folder).history()[0]
-
-
-def timeless(events: list[Event]) -> list[Event]:
-    """Events without the seconds that they took."""
-    return [replace(event, seconds=0.0) if isinstance(event, Report) else event for event in events]
-
-
-def check_sound(history: History) -> None:
-    """Every epoch of every trial is on record once, in order, and no trial is left hanging."""
-    for trial in history.trials.values():
-        assert [report.fidelity for report in trial.reports] == list(range(1, trial.epoch + 1))
-
-
-class KillAfter:
-    """Kills this process, as `kill -9` does, when so many events are on record."""
-
-    def __init__(self, n_events: int) -> None:
-        self.left = n_events
-
-    def __call__(self, event: Event, ledger: Ledger) -> None:
-        self.left -= 1
-        if self.left <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+from tests.loop.searching import BACKENDS, INLINE, check_sound, history, timeless
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -88,97 +54,6 @@ def test_two_searches_with_one_seed_are_equal_event_for_event(backend: str, tmp_
     for name in "ab":
         begin(tmp_path / name, toy.space(), replace(INLINE, backend=backend), Budget(trials=10))
     assert timeless(history(tmp_path / "a").events) == timeless(history(tmp_path / "b").events)
-
-
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_a_journal_cut_off_at_any_byte_resumes_to_the_same_record(backend: str, tmp_path: Path) -> None:
-    """Whenever the process dies, the journal is a prefix of the whole one; even with all checkpoints lost."""
-    begin(tmp_path / "whole", toy.space(high=4), replace(INLINE, backend=backend), Budget(trials=8))
-    whole = history(tmp_path / "whole").events
-    journal = (tmp_path / "whole" / "ledger.log").read_bytes()
-    begun = journal.index(b'"op_code":4')  # before the first trial, the study has no study.yaml yet
-    begun = journal.rindex(b"\n", 0, begun) + 1
-    rng = random.Random(0)
-    for round in range(12):
-        folder = tmp_path / f"cut{round}"
-        folder.mkdir()
-        (folder / "study.yaml").write_text((tmp_path / "whole" / "study.yaml").read_text())
-        (folder / "ledger.log").write_bytes(
-            _renamed(journal[: rng.randrange(begun, len(journal))], "whole", folder.name)
-        )
-        resume(folder)
-        assert timeless(history(folder).events) == timeless(whole)
-
-
-def _renamed(journal: bytes, old: str, new: str) -> bytes:
-    return journal.replace(f'"study_name":"{old}"'.encode(), f'"study_name":"{new}"'.encode())
-
-
-@pytest.mark.parametrize("backend", ["optuna", "bohb"])
-def test_a_search_killed_again_and_again_equals_one_that_never_was(backend: str, tmp_path: Path) -> None:
-    settings = replace(INLINE, backend=backend)
-    begin(tmp_path / "whole", toy.space(), settings, Budget(trials=9))
-    script = (
-        "import sys; from pathlib import Path; from hpo.loop import begin, resume; from hpo.record import *\n"
-        "from dataclasses import replace; from tests import toy; from tests.loop.test_search import INLINE, KillAfter\n"
-        "folder, backend, n = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])\n"
-        "if (folder / 'study.yaml').exists(): resume(folder, watch=KillAfter(n))\n"
-        "else: begin(folder, toy.space(), replace(INLINE, backend=backend), Budget(trials=9), watch=KillAfter(n))\n"
-    )
-    n_kills = 0
-    for n_events in (7, 1, 12, 1000):
-        command = [sys.executable, "-c", script, str(tmp_path / "killed"), backend, str(n_events)]
-        status = subprocess.run(command, timeout=120, check=False).returncode
-        n_kills += status == -signal.SIGKILL
-    assert (n_kills, status) == (3, 0)
-    assert timeless(history(tmp_path / "killed").events) == timeless(history(tmp_path / "whole").events)
-
-
-def test_on_processes_no_recorded_epoch_is_lost_or_trained_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = tmp_path / "trained.log"
-    monkeypatch.setenv("HPO_TOY_LOG", str(log))
-    script = (
-        "import sys; from pathlib import Path; from hpo.loop import begin, resume; from hpo.record import *\n"
-        "from tests import toy; from tests.loop.test_search import KillAfter\n"
-        "if __name__ == '__main__':\n"
-        "    folder, n = Path(sys.argv[1]), int(sys.argv[2])\n"
-        "    settings = Settings(backend='bohb', devices='cpu', slots=2)\n"
-        "    if (folder / 'study.yaml').exists(): resume(folder, watch=KillAfter(n))\n"
-        "    else: begin(folder, toy.space(sleep=0.01), settings, Budget(trials=14), watch=KillAfter(n))\n"
-    )
-    path = tmp_path / "driver.py"
-    path.write_text(script)
-    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
-    for n_events in (9, 23, 1000):
-        subprocess.run([sys.executable, str(path), str(tmp_path / "s"), str(n_events)], timeout=120, env=environment)
-    seen = history(tmp_path / "s")
-    check_sound(seen)
-    assert len(seen.trials) == 14
-    assert not seen.running
-    n_trained = len(log.read_text().splitlines())
-    n_kills, n_slots = 2, 2
-    assert seen.n_epochs <= n_trained <= seen.n_epochs + n_kills * n_slots
-
-
-def test_a_larger_budget_goes_on_as_if_it_had_been_there_from_the_start(tmp_path: Path) -> None:
-    settings = replace(INLINE, backend="bohb")
-    begin(tmp_path / "a", toy.space(), settings, Budget(trials=20))
-    begin(tmp_path / "b", toy.space(), settings, Budget(trials=7))
-    resume(tmp_path / "b", Budget(trials=20))
-    assert timeless(history(tmp_path / "b").events) == timeless(history(tmp_path / "a").events)
-
-
-def test_a_trial_closed_with_its_study_goes_on_where_it_was(tmp_path: Path) -> None:
-    settings = replace(INLINE, backend="random")
-    begin(tmp_path / "s", toy.space(), settings, Budget(epochs=4))
-    assert history(tmp_path / "s").n_epochs == 4
-    assert (pd.read_csv(tmp_path / "s" / "trials.csv")["state"] == "stopped").all()
-    resume(tmp_path / "s", Budget(trials=1))
-    seen = history(tmp_path / "s")
-    assert [report.fidelity for report in seen.trials[0].reports] == list(range(1, 10))
-    assert seen.trials[0].state is State.COMPLETE
 
 
 def test_the_epochs_of_a_study_never_exceed_its_budget(tmp_path: Path) -> None:

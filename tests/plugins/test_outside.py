@@ -21,28 +21,26 @@ MODEL = '''
 
 from torch import nn
 
-from trainables import heads
 from trainables.hyperparameters import whole
-from trainables.inputs import Input
-from trainables.trainable import TransferModel
+from trainables.models import InputSpec, TransferModel, linear_head
 
 HYPERPARAMETERS = {"units": "of the hidden layer, a whole number of at least 1; default 4"}
-READS_ALSO = ("trainables.models._heads",)
-INPUT = Input(size=6, channels=3)
+READS_ALSO = ("trainables.models",)
+INPUT = InputSpec(size=6, channels=3)
 
 
 def build(config, *, shape, n_classes, weights):
     assert shape == (3, 6, 6)
     units = whole(config, "units", 4)
     hidden = nn.Sequential(nn.Flatten(), nn.Linear(108, units), nn.ReLU())
-    return TransferModel({"hidden": hidden}, heads.linear(units, n_classes, config))
+    return TransferModel({"hidden": hidden}, linear_head(units, n_classes, config))
 '''
 DATASET = '''
 """Dark and bright images."""
 
 import torch
 
-from trainables.splits import Part
+from trainables.data import Part
 
 OPTIONS = {"contrast": "between dark and bright, 0 to 1", "kind": ["plain", "noisy"]}
 
@@ -74,7 +72,7 @@ REGIME = '''
 from trainables import training
 
 HYPERPARAMETERS = {"rest": ["long", "short"]}
-READS_ALSO = ("trainables.training.gradient_descent",)
+READS_ALSO = ("trainables.training",)
 
 
 def build(config, model, data, device):

@@ -98,7 +98,7 @@ def test_no_module_but_the_one_loaded_is_imported_and_never_torch() -> None:
     code = (
         "import sys\nfrom hpo import plugins, spacefile\n"
         "for path in spacefile.bundled().values(): spacefile.read(path)\n"
-        "for package in plugins.NOUNS: plugins.names(package)\n"
+        "for package in plugins.registry.NOUNS: plugins.names(package)\n"
         "imported = {name.partition('.')[0] for name in sys.modules}\n"
         "print(sorted(imported & {'torch', 'trainables', 'optuna', 'pandas'}))\n"
     )

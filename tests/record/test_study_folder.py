@@ -63,7 +63,7 @@ def test_no_budget_at_all_means_64_trials() -> None:
 
 def test_a_lock_keeps_a_second_process_out_and_a_killed_one_lets_go(study: StudyFolder) -> None:
     script = (
-        "import sys, time; from pathlib import Path; from hpo.record.folder import lock\n"
+        "import sys, time; from pathlib import Path; from hpo.record import lock\n"
         "with lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)\n"
     )
     holder = subprocess.Popen([sys.executable, "-c", script, str(study.folder)], stdout=subprocess.PIPE)

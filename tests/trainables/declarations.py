@@ -23,9 +23,15 @@ def literals(path: Path) -> dict[str, Any]:
     return found
 
 
+def source(module: str) -> Path:
+    """The file of a module or of a package."""
+    path = ROOT / module.replace(".", "/")
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
 def declared(module: str) -> dict[str, str | list[Scalar]]:
     """Each key that a module or one that it hands its configuration on to may read."""
-    own = literals(ROOT / (module.replace(".", "/") + ".py"))
+    own = literals(source(module))
     keys: dict[str, str | list[Scalar]] = dict(own["HYPERPARAMETERS"])
     for other in own.get("READS_ALSO", ()):
         keys |= declared(other)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainables.declarations import ROOT, literals
+from tests.trainables.declarations import ROOT, literals, source
 
 TRAINABLES = ROOT / "trainables"
 DECLARING = [path for path in sorted(TRAINABLES.rglob("*.py")) if literals(path)]
@@ -43,7 +43,7 @@ def test_a_declaration_is_a_list_of_values_or_says_what_the_value_is(path: Path)
 @pytest.mark.parametrize("path", DECLARING, ids=lambda path: path.stem)
 def test_a_configuration_is_handed_on_to_modules_that_declare_what_they_read(path: Path) -> None:
     for module in literals(path).get("READS_ALSO", ()):
-        assert "HYPERPARAMETERS" in literals(ROOT / (module.replace(".", "/") + ".py"))
+        assert "HYPERPARAMETERS" in literals(source(module))
 
 
 @pytest.mark.parametrize("path", PLUGINS, ids=lambda path: path.stem)

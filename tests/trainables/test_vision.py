@@ -37,7 +37,7 @@ def test_nothing_is_imported_before_it_is_asked_for_nor_declared_where_the_packa
     program = f"""
 import importlib, pathlib, sys
 import torch
-from trainables import vision, heads, weights
+from trainables import vision
 for path in sorted(pathlib.Path("trainables/models").glob("*.py")):
     importlib.import_module(f"trainables.models.{{path.stem}}")
 assert "torchvision" not in sys.modules and "timm" not in sys.modules

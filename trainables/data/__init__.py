@@ -2,3 +2,10 @@
 
 It stands on `trainables.store`. Models, data sets, features and training import it.
 """
+
+from __future__ import annotations
+
+from trainables.data.dataset import DataSet, Files, Part, Pretraining, SearchData, Source
+from trainables.data.input_spec import IMAGENET, InputSpec
+
+__all__ = ["IMAGENET", "DataSet", "Files", "InputSpec", "Part", "Pretraining", "SearchData", "Source"]

@@ -15,7 +15,7 @@ from trainables.models import _heads, _torchvision
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.models._heads",)
+READS_ALSO = ("trainables.models",)
 INPUT = IMAGENET
 WEIGHTS = "alexnet.pth"
 CONVOLUTIONS = {"conv1": (0, 3), "conv2": (3, 6), "conv3": (6, 8), "conv4": (8, 10), "conv5": (10, 13)}

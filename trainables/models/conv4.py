@@ -15,7 +15,7 @@ HYPERPARAMETERS = {
     "dropout": "share of these units dropped, 0 to below 1, default 0.1",
     "embedding": "length of the vector that an image becomes, a whole number of at least 1, default 64",
 }
-READS_ALSO = ("trainables.models._heads",)
+READS_ALSO = ("trainables.models",)
 LEAST_SIDE = 4
 """Pixels: two poolings halve each side, and something must be left."""
 

@@ -14,7 +14,7 @@ from trainables.models._weights import refuse
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.models._heads",)
+READS_ALSO = ("trainables.models",)
 HEAD_ONLY = True
 """No stage has weights."""
 

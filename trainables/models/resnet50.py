@@ -13,7 +13,7 @@ from trainables.models import _heads, _torchvision
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.models._heads",)
+READS_ALSO = ("trainables.models",)
 INPUT = IMAGENET
 WEIGHTS = "resnet50.pth"
 

@@ -14,7 +14,7 @@ HYPERPARAMETERS = {
     "width": "channels of the first stage, the second has twice as many; a whole number of at least 1, default 16",
     "dropout": "share of the features dropped before the head, 0 to below 1; default 0",
 }
-READS_ALSO = ("trainables.models._heads",)
+READS_ALSO = ("trainables.models",)
 LEAST_SIDE = 4
 """Pixels: two stages halve each side, and something must be left."""
 

@@ -30,7 +30,7 @@ from trainables.models._weights import load_into, save
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.models._heads",)
+READS_ALSO = ("trainables.models",)
 
 
 def variant(name: str) -> Variant:

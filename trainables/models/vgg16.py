@@ -16,7 +16,7 @@ from trainables.models import _heads, _torchvision
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.models._heads",)
+READS_ALSO = ("trainables.models",)
 LINEAR_HEAD = False
 """It drops out."""
 INPUT = IMAGENET

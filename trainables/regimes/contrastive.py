@@ -28,7 +28,7 @@ HYPERPARAMETERS = {
     "classifier": ["softmax", "network"],
     "classifier_width": "units in the hidden layer of a classifier network, a whole number of at least 1; default 256",
 }
-READS_ALSO = ("trainables.training.gradient_descent",)
+READS_ALSO = ("trainables.training",)
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:

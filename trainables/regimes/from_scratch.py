@@ -8,7 +8,7 @@ from trainables.trainable import Trainable, TransferModel
 from trainables.training import gradient_descent
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.training.gradient_descent",)
+READS_ALSO = ("trainables.training",)
 TRAINS = "all"
 PRETRAINED = False
 """The model comes with random weights, whatever weights the task names for other regimes."""

@@ -11,7 +11,7 @@ from trainables.training import gradient_descent
 HYPERPARAMETERS = {
     "train_head": [True, False],
 }
-READS_ALSO = ("trainables.training.gradient_descent",)
+READS_ALSO = ("trainables.training",)
 PRETRAINED = True
 """A space must say which weights it begins with."""
 

@@ -27,7 +27,7 @@ HYPERPARAMETERS = {
     "head_samples": "images of each class to train the head on, a whole number of at least 1; default all",
     "samples_seed": "says which images are drawn, those of a lower number among those of a higher; default 0",
 }
-READS_ALSO = ("trainables.training.gradient_descent",)
+READS_ALSO = ("trainables.training",)
 PRETRAINING = True
 """It trains first on the data set that the task names as `pretraining`."""
 

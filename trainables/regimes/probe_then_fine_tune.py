@@ -21,7 +21,7 @@ HYPERPARAMETERS = {
     "probe_lr": "learning rate of the probe, above 0; default 1e-3",
     "n_stages": "how many of the last stages with weights are fine-tuned with the head, at least 1; default all",
 }
-READS_ALSO = ("trainables.training.gradient_descent",)
+READS_ALSO = ("trainables.training",)
 PRETRAINED = True
 """A space must say which weights it begins with."""
 

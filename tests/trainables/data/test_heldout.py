@@ -30,7 +30,7 @@ def looks(source: str) -> list[str]:
             found.append("ask")
         elif isinstance(node, ast.Import | ast.ImportFrom):
             names = [f"{getattr(node, 'module', None) or ''}.{alias.name}" for alias in node.names]
-            if any("heldout" in name.split(".") for name in names):
+            if any("heldout" in name.split(".") and "trainables" in name.split(".") for name in names):
                 found.append("import")
         elif isinstance(node, ast.Call) and any(_is(argument, "trainables.data.heldout") for argument in node.args):
             found.append("import")
@@ -54,7 +54,7 @@ def sources() -> list[Path]:
         ("map(dataset.held_out, [])", ["ask"]),
         ("getattr(dataset, 'held_out')()", ["ask"]),
         ("from trainables.data.heldout import held_out", ["import"]),
-        ("from trainables import heldout\nheldout.held_out(dataset)", ["import", "import"]),
+        ("from trainables.data import heldout\nheldout.held_out(dataset)", ["import", "import"]),
         ("import trainables.data.heldout", ["import"]),
         ("import_module('trainables.data.heldout')", ["import"]),
         ("class Digits:\n    def held_out(self): return self._held_out", []),

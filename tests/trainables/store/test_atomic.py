@@ -37,7 +37,7 @@ def test_the_new_content_takes_the_place_of_the_old(path: Path, age: float) -> N
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
-from trainables import replacing
+from trainables.store import atomic
 
 left = int(sys.argv[2])
 
@@ -50,7 +50,7 @@ def kill_in_time(event, arguments):
 
 path = Path(sys.argv[1])
 sys.addaudithook(kill_in_time)
-replacing.replace(path, lambda temporary: temporary.write_text("new"))
+atomic.write(path, lambda temporary: temporary.write_text("new"))
 """
 
 

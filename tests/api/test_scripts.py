@@ -1,0 +1,116 @@
+"""The Python API as its users have it: scripts in files, from standard input, and a notebook in a real kernel."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+SCRIPT = """
+import hpo
+
+class Parabola:
+    def __init__(self, config):
+        self.x, self.epoch = config["x"], 0
+
+    def step(self):
+        self.epoch += 1
+        return {"val_loss": (self.x - OFFSET) ** 2 + 1 / self.epoch}
+
+    def state_dict(self):
+        return {"epoch": self.epoch}
+
+    def load_state_dict(self, state):
+        self.epoch = state["epoch"]
+
+def train(config):
+    epoch = 0
+    while True:
+        epoch += 1
+        yield {"val_loss": (config["x"] - OFFSET) ** 2 + 1 / epoch}
+
+OFFSET = 0.3
+space = hpo.SearchSpace("parabola", {"x": hpo.Float(0.0, 1.0)}, hpo.Fidelity(9))
+"""
+
+SEARCH = """
+forms = {"class": Parabola, "generator": train, "lambda": lambda config, model, data, device: Parabola(config)}
+for name, form in forms.items():
+    study = hpo.search(space, form, backend="bohb", trials=12, study=name, runner=RUNNER, devices="cpu", slots=2)
+    print(name, len(study.table()), study.best.loss < 0.3, study.table()["epochs"].max())
+"""
+
+
+def run(command: list[str], folder: Path, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        env=environment,
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("runner", ["inline", "processes"])
+@pytest.mark.parametrize("source", ["file", "standard input"])
+def test_all_forms_are_searched_from_a_script_without_a_main_guard(source: str, runner: str, tmp_path: Path) -> None:
+    text = SCRIPT + SEARCH.replace("RUNNER", repr(runner))
+    (tmp_path / "script.py").write_text(text)
+    done = run(["script.py"], tmp_path) if source == "file" else run(["-"], tmp_path, text)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["class 12 True 9", "generator 12 True 9", "lambda 12 True 9"]
+    assert "Traceback" not in done.stderr
+    assert done.stderr == ""  # nobody looks at a pipe
+
+
+def test_a_script_whose_code_changed_says_so_and_one_with_a_new_comment_goes_on(tmp_path: Path) -> None:
+    line = 'print(len(hpo.search(space, lambda config: Parabola(config), backend="random", trials=TRIALS).table()))\n'
+    (tmp_path / "script.py").write_text(SCRIPT + line.replace("TRIALS", "2"))
+    assert run(["script.py"], tmp_path).stdout == "2\n"
+    (tmp_path / "script.py").write_text("# A comment.\n" + SCRIPT + line.replace("TRIALS", "3"))
+    assert run(["script.py"], tmp_path).stdout == "3\n"
+    for changed in (SCRIPT.replace("OFFSET = 0.3", "OFFSET = 0.4"), SCRIPT.replace("1 / self.epoch", "2 / self.epoch")):
+        (tmp_path / "script.py").write_text(changed + line.replace("TRIALS", "3"))
+        done = run(["script.py"], tmp_path)
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert "other code of its trainable" in done.stderr.splitlines()[-1]
+        assert "study='parabola-random-0-2'" in done.stderr.splitlines()[-1]
+
+
+def test_a_notebook_shows_the_progress_and_the_study(tmp_path: Path) -> None:
+    pytest.importorskip("nbclient")
+    nbformat = pytest.importorskip("nbformat")
+    search = 'study = hpo.search(space, Parabola, backend="bohb", trials=12)'
+    quiet = (
+        'hpo.search(space, train, backend="random", trials=2, runner="processes", devices="cpu", quiet=True).best.trial'
+    )
+    cells = [nbformat.v4.new_code_cell(text) for text in (SCRIPT, search, "study", quiet)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    script = (
+        "import sys, nbclient, nbformat\n"
+        "notebook = nbformat.reads(sys.stdin.read(), as_version=4)\n"
+        "nbclient.NotebookClient(notebook, timeout=100, kernel_name='python3').execute()\n"
+        "print(nbformat.writes(notebook))\n"
+    )
+    done = run(["-W", "ignore", "-c", script], tmp_path, nbformat.writes(notebook))
+    assert done.returncode == 0, done.stderr
+    executed = nbformat.reads(done.stdout, as_version=4)
+    shown = [[output for output in cell.outputs if output.output_type != "stream"] for cell in executed.cells]
+    (progress,) = shown[1]
+    assert "12 of 12 trials" in progress.data["text/plain"]
+    assert progress.data["text/html"].startswith("<pre>")
+    (study,) = shown[2]
+    assert "<table" in study.data["text/html"]
+    assert "trials   12:" in study.data["text/plain"]
+    (best,) = shown[3]
+    assert best.data["text/plain"] in ("0", "1")

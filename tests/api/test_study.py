@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import hpo
+from hpo.errors import Mistake, StudyError
+from tests.api import forms
+
+SPACE = hpo.SearchSpace("parabola", {"x": hpo.Float(0.0, 1.0)}, hpo.Fidelity(9))
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> hpo.Study:
+    return hpo.search(SPACE, forms.Parabola, backend="bohb", trials=12, studies=tmp_path, devices="cpu")
+
+
+def test_the_best_trial_is_the_first_of_the_table(study: hpo.Study) -> None:
+    first = study.table().iloc[0]
+    best = study.best
+    assert (best.trial, best.loss, best.epoch) == (first["trial"], first["loss"], first["stopping_epoch"])
+    assert best.config == {"x": first["x"]}
+    assert best.metrics == {"val_loss": best.loss}
+
+
+def test_the_curves_have_a_row_for_each_epoch_of_each_trial(study: hpo.Study) -> None:
+    curves = study.curves()
+    assert list(curves.columns) == ["trial", "epoch", "val_loss"]
+    assert len(curves) == study.table()["epochs"].sum()
+    best = curves[curves["trial"] == study.best.trial]
+    assert list(best["epoch"]) == list(range(1, len(best) + 1))
+    assert best["val_loss"].min() == study.best.loss
+
+
+def test_a_study_goes_on_with_a_larger_budget_and_shows_what_is_on_record(study: hpo.Study) -> None:
+    before = study.table()
+    assert study.resume(trials=15) is study
+    assert len(study.table()) == 15 > len(before) == 12
+    assert study.space == SPACE
+
+
+def test_a_study_begun_with_a_trainable_needs_it_to_go_on(study: hpo.Study) -> None:
+    with pytest.raises(Mistake, match="needs the `trainable`"):
+        hpo.open_study(study.path).resume(trials=15)
+    assert len(hpo.open_study(study.path, trainable=forms.Parabola).resume(trials=15).table()) == 15
+
+
+def test_a_study_shows_itself_in_a_terminal_and_in_a_notebook(study: hpo.Study) -> None:
+    assert f"Study({str(study.path)!r})" in repr(study)
+    assert "trials   12:" in repr(study)
+    html = study._repr_html_()
+    assert html.count("<tr") == 1 + 10
+    assert "trials   12:" in html
+
+
+def test_html_of_a_configuration_is_escaped(tmp_path: Path) -> None:
+    space = hpo.SearchSpace(
+        "s", {"x": hpo.Float(0.0, 1.0), "kind": hpo.Categorical(("<b>a</b>", "<i>b</i>"))}, hpo.Fidelity(1)
+    )
+    study = hpo.search(space, forms.Parabola, backend="random", trials=2, studies=tmp_path, devices="cpu")
+    assert "<b>" not in study._repr_html_().replace("<b>", "", 0).split("<table")[0]
+    assert "&lt;" in study._repr_html_()
+
+
+def test_a_study_without_a_finite_loss_has_no_best_trial(tmp_path: Path) -> None:
+    study = hpo.search(SPACE, forms.Parabola, backend="random", trials=0, studies=tmp_path, devices="cpu")
+    assert study.table().empty
+    assert study.curves().empty
+    with pytest.raises(StudyError, match="no trial with a finite loss"):
+        _ = study.best
+    assert "trials   0" in repr(study)
+    assert "<pre>" in study._repr_html_()
+
+
+def test_a_study_of_a_space_with_a_data_set_is_tested(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    space = hpo.read_space("digits_softmax", ["fidelity.high=3"])
+    study = hpo.search(space, backend="random", trials=3, studies=tmp_path, devices="cpu")
+    tested = study.test(top=2, seeds=2)
+    assert list(tested["trial"]) == list(study.table()["trial"][:2])
+    assert list(tested["seeds"]) == [2, 2]
+    assert tested["test_accuracy"].between(0.3, 1.0).all()
+    assert (tested["test_accuracy_std"] >= 0).all()
+    assert "looked at 4 times" in capsys.readouterr().out
+    assert study.table()["test_accuracy"].notna().sum() == 2
+    header = (study.path / "trials.csv").read_text().splitlines()[0]
+    assert "test_accuracy" in header
+    again = hpo.test(study.name, studies=tmp_path, top=1, seeds=2, protocol="retrain", quiet=True)
+    assert again["test_accuracy"][again["trial"] == tested["trial"][0]].iloc[0] == tested["test_accuracy"][0]
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from hpo.record import StudyFolder, lock
+from hpo.results import table_text, tables
+from tests.cli.commands import ROOT, Hpo
+
+
+def test_status_says_how_far_a_study_is(searched: Hpo) -> None:
+    result = searched("status", "s")
+    assert result.exit_code == 0
+    assert "finished, the budget of 10 trials is spent" in result.output
+    assert "running" not in result.output
+    assert re.search(r"^trials +10: ", result.output, re.MULTILINE)
+
+
+def test_status_of_a_study_in_search_says_so(searched: Hpo, tmp_path: Path) -> None:
+    with lock(tmp_path / "studies" / "s"):
+        assert "being searched or tested now" in searched("status", "s").output
+
+
+def test_status_of_a_study_whose_process_was_killed_shows_no_trial_as_running(searched: Hpo, tmp_path: Path) -> None:
+    journal = tmp_path / "studies" / "s" / "ledger.log"
+    lines = journal.read_text().splitlines(keepends=True)
+    begun = next(number for number, line in enumerate(lines) if '"op_code":4' in line)  # a trial is created
+    journal.write_text("".join(lines[: begun + 1]))
+    result = searched("status", "s")
+    assert "cut short; `hpo resume s` goes on" in result.output
+    assert "1: 1 paused" in result.output
+    assert "running" not in result.output + searched("export", "s").output
+    (tmp_path / "studies").rename(tmp_path / "my studies")
+    elsewhere = searched("status", "s", "--studies", "my studies").output
+    assert "cut short; `hpo resume s --studies 'my studies'` goes on" in elsewhere
+
+
+@pytest.mark.parametrize("format", ["table", "csv", "md", "latex", "html", "json"])
+def test_best_prints_the_top_in_each_format(searched: Hpo, format: str) -> None:
+    result = searched("best", "s", "--top", 2, "--format", format)
+    assert result.exit_code == 0
+    assert "val_loss" in result.output.replace("\\_", "_")
+    if format == "json":
+        rows = json.loads(result.output)
+        assert len(rows) == 2
+        assert rows[0]["loss"] <= rows[1]["loss"]
+
+
+def test_export_writes_every_trial_into_a_file(searched: Hpo, tmp_path: Path) -> None:
+    result = searched("export", "s", "--format", "csv", "--out", tmp_path / "all.csv")
+    assert result.exit_code == 0
+    table = pd.read_csv(tmp_path / "all.csv")
+    assert len(table) == 10
+    assert list(table["loss"]) == sorted(table["loss"])
+
+
+def test_the_dashboard_shows_the_trials_of_the_study(searched: Hpo, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "hpo.cli", "dashboard", "s", "--port", str(port)]
+    server = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        studies = _get(f"{address}/api/studies", server)["study_summaries"]
+        assert [study["study_name"] for study in studies] == ["s"]
+        trials = _get(f"{address}/api/studies/{studies[0]['study_id']}?after=0", server)["trials"]
+        assert len(trials) == 10
+        assert {trial["state"] for trial in trials} == {"Complete", "Pruned"}
+        assert all(trial["values"] and trial["intermediate_values"] for trial in trials)
+    finally:
+        server.send_signal(signal.SIGINT)
+        try:
+            server.wait(timeout=20)
+        finally:
+            server.kill()
+
+
+def _get(url: str, server: subprocess.Popen[bytes]) -> dict[str, list[dict[str, object]]]:
+    for _ in range(150):
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                content: dict[str, list[dict[str, object]]] = json.load(answer)
+                return content
+        except OSError:
+            assert server.poll() is None
+            time.sleep(0.2)
+    raise AssertionError("the dashboard did not answer")
+
+
+def test_a_port_that_is_taken_is_named(searched: Hpo) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = searched("dashboard", "s", "--port", port)
+    assert result.exit_code == 2
+    assert f"--port {port}: cannot be served on" in result.output
+
+
+def test_digits_are_searched_tested_and_counted(hpo: Hpo, tmp_path: Path) -> None:
+    words = ["--space", "digits_cnn", "--backend", "random", "--trials", 1, "--runner", "inline", "--study", "d"]
+    lr = "space.lr={low: 1e-2, high: 1e-1, log: true}"
+    overrides = ["fidelity.high=3", "task.model=softmax_regression", lr, "space.batch_size.choices=[32]"]
+    result = hpo("search", *words, *(word for text in overrides for word in ("--set", text)))
+    assert result.exit_code == 0, result.output
+    assert "hpo test d --top 1 --seeds 3" in result.output
+    result = hpo("test", "d", "--seeds", 2)
+    assert result.exit_code == 0, result.output
+    assert "looked at 2 times" in result.output
+    content = json.loads((tmp_path / "studies" / "d" / "test.json").read_text())
+    assert content["results"][0]["test_accuracy"]["mean"] > 0.8
+    assert len(content["results"][0]["test_accuracy"]["values"]) == 2
+    assert hpo("test", "d", "--protocol", "checkpoint").exit_code == 0
+    assert json.loads((tmp_path / "studies" / "d" / "test.json").read_text())["looks"] == 3
+    assert "test_accuracy" in hpo("export", "d").output.splitlines()[0]
+
+
+def test_a_table_wider_than_the_terminal_puts_each_configuration_on_lines_of_its_own(searched: Hpo) -> None:
+    study = StudyFolder.reopen(Path("studies/s"))
+    frame = tables.table(study).dropna(subset=["loss"]).head(3)
+    wide, narrow = (table_text(frame, ["kind", "x", "y"], width) for width in (None, 60))
+    assert len(wide.splitlines()) == 4
+    assert max(map(len, wide.splitlines())) > 60 >= max(map(len, narrow.splitlines()))
+    assert re.search(r"^      kind=\w, x=", narrow, re.MULTILINE)

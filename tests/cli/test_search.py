@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.cli.commands import ROOT, Hpo
+
+
+def test_help_is_quick_and_imports_nothing_heavy() -> None:
+    script = (
+        "import sys\nfrom hpo.cli import app\n"
+        "try: app(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'optuna', 'ray', 'pandas', 'numpy', 'hpbandster'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert answer.stderr == "[]\n"
+    verbs = ("spaces", "search", "resume", "status", "best", "test", "export", "dashboard")
+    assert re.findall(rf"^  ({'|'.join(verbs)}) ", answer.stdout, re.MULTILINE) == list(verbs)
+
+
+def test_spaces_lists_each_bundled_space_with_its_line(hpo: Hpo) -> None:
+    result = hpo("spaces")
+    assert result.exit_code == 0
+    line = next(line for line in result.output.splitlines() if line.startswith("digits_cnn "))
+    assert "convolutional network" in line
+
+
+def test_search_prints_the_best_and_the_next_command(searched: Hpo) -> None:
+    result = searched("resume", "s", "--trials", 12)
+    assert result.exit_code == 0
+    assert "the budget of 12 trials is spent" in result.output
+    assert "hpo dashboard s" in result.output
+    assert "hpo test" not in result.output  # the toy has no held-out data
+    assert re.search(r"^trial +state +kind +x +y ", result.output, re.MULTILINE)
+
+
+def test_quiet_prints_the_result_alone(hpo: Hpo) -> None:
+    words = ["--space", "toy.yaml", "--backend", "random", "--trials", 2, "--runner", "inline"]
+    loud, quiet = hpo("search", *words, "--seed", 1), hpo("search", *words, "--seed", 2, "-q")
+    assert "trial   0  complete" in loud.output
+    assert "trial   0  complete" not in quiet.output
+
+
+def test_an_option_of_the_backend_is_a_number_as_in_a_space_file(hpo: Hpo, tmp_path: Path) -> None:
+    words = ["--space", "toy.yaml", "--backend", "bohb", "--trials", 2, "--runner", "inline", "--study", "s"]
+    assert hpo("search", *words, "--option", "min_bandwidth=1e-2").exit_code == 0
+    content = yaml.safe_load((tmp_path / "studies" / "s" / "study.yaml").read_text())
+    assert content["settings"]["options"] == {"min_bandwidth": 0.01}
+
+
+def test_a_study_is_named_after_its_space_backend_and_seed(hpo: Hpo, tmp_path: Path) -> None:
+    hpo("search", "--space", "toy.yaml", "--backend", "random", "--trials", 1, "--runner", "inline", "--seed", 5)
+    assert (tmp_path / "studies" / "toy-random-5" / "study.yaml").exists()
+
+
+def test_set_overrides_any_key(hpo: Hpo, tmp_path: Path) -> None:
+    hpo(
+        *("search", "--space", "toy.yaml", "--backend", "random", "--trials", 2, "--runner", "inline", "--study", "s"),
+        *("--set", "space.x.high=0.25", "--set", "fidelity.high=2"),
+    )
+    table = pd.read_csv(tmp_path / "studies" / "s" / "trials.csv")
+    assert (table["x"] <= 0.25).all()
+    assert (table["epochs"] == 2).all()
+    content = yaml.safe_load((tmp_path / "studies" / "s" / "study.yaml").read_text())
+    assert content["space"]["space"]["x"]["high"] == 0.25
+
+
+def _start(tmp_path: Path, *words: str) -> subprocess.Popen[str]:
+    """A real search in a process group of its own, up to its first finished trial."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "hpo.cli", "search", "--space", "toy.yaml", "--study", "s", *words]
+    driver = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert driver.stderr is not None
+    assert "searching" in driver.stderr.readline()
+    assert "trial " in driver.stderr.readline()
+    return driver
+
+
+@pytest.mark.parametrize("runner", ["inline", "processes", "fused"])
+def test_ctrl_c_ends_within_seconds_with_the_command_that_resumes(hpo: Hpo, tmp_path: Path, runner: str) -> None:
+    words = ("--backend", "random", "--runner", runner, "--devices", "cpu", "--slots", "1", "--trials", "100000")
+    driver = _start(tmp_path, *words)
+    os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: to every process of the group
+    _, text = driver.communicate(timeout=10)
+    assert driver.returncode == 130
+    assert text.rstrip().endswith("Go on with:  hpo resume s")
+    assert "Traceback" not in text
+    result = hpo("resume", "s", "--time", "0")
+    assert result.exit_code == 0, result.output
+
+
+def test_a_second_ctrl_c_ends_at_once(hpo: Hpo, tmp_path: Path) -> None:
+    driver = _start(tmp_path, "--backend", "random", "--runner", "inline", "--trials", "100000")
+    driver.send_signal(signal.SIGINT)
+    driver.send_signal(signal.SIGINT)
+    driver.communicate(timeout=5)
+    assert driver.returncode == 130

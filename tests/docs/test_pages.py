@@ -1,0 +1,196 @@
+"""The code of the README and of docs/ runs as a newcomer would run it: each block is taken from the page itself."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from click.testing import CliRunner
+
+import hpo
+from docs import generate
+from hpo.cli.app import app
+from hpo.spacefile import bundled, read
+
+ROOT = Path(__file__).parents[2]
+PAGES = {
+    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+}
+
+
+def block(page: str, start: str, language: str = "python") -> str:
+    """The first code block of a language after a piece of text of a page."""
+    text = PAGES[page]
+    match = re.search(rf"```{language}\n(.*?)```", text[text.index(start) :], re.DOTALL)
+    assert match is not None
+    return match[1]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with an empty package, as the current one."""
+    (tmp_path / "readme_package").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    for name in [name for name in sys.modules if name.startswith(("my_package", "readme_package"))]:
+        del sys.modules[name]
+    return tmp_path
+
+
+def type_hpo(*words: str) -> str:
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def search(folder: Path, task: dict[str, Any], *words: str, **space: Any) -> pd.DataFrame:
+    content = {"task": task, "space": space or {"lr": {"low": 1e-3, "high": 1e-1}}, "fidelity": {"high": 4}}
+    (folder / "own.yaml").write_text(yaml.safe_dump(content))
+    type_hpo("search", "--space", "own.yaml", "--trials", "4", "--runner", "inline", "--study", "own", *words)
+    return pd.read_csv(folder / "studies" / "own" / "trials.csv")
+
+
+def test_the_space_explained_is_the_bundled_one(tmp_path: Path) -> None:
+    shown = tmp_path / "digits_cnn.yaml"
+    shown.write_text(block("docs/search.md", "## The space", "yaml"))
+    assert read(shown) == read(bundled()["digits_cnn"])
+
+
+def test_a_users_own_regime_is_searched_and_learns(folder: Path) -> None:
+    (folder / "my_package").mkdir()
+    (folder / "my_package" / "my_regime.py").write_text(block("docs/own_training_code.md", "A module, named"))
+    (folder / "my_space.yaml").write_text(block("docs/own_training_code.md", "my_package/my_regime.py", "yaml"))
+    words = ["--space", "my_space.yaml", "--backend", "bohb", "--trials", "40", "--runner", "inline", "--study", "own"]
+    type_hpo("search", *words)
+    assert pd.read_csv(folder / "studies" / "own" / "best.csv")["loss"][0] < 0.2
+
+
+def run(code: str) -> dict[str, Any]:
+    """Run a block as a script; its names afterwards."""
+    scope: dict[str, Any] = {"__name__": "__main__"}
+    exec(compile(code, "a page of docs", "exec"), scope)
+    return scope
+
+
+def test_the_class_form_runs_as_printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = run(block("docs/own_training_code.md", "**A class.**"))["study"].table()
+    assert table["epochs"].sum() == 200
+    assert abs(table["x"][0] - 0.3) < 0.2
+    assert "complete" in capsys.readouterr().out
+
+
+def test_the_generator_form_runs_as_printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    study = run(block("docs/own_training_code.md", "**A generator function.**"))["study"]
+    assert len(study.table()) == 20
+    assert study.best.loss < 0.1
+    assert "BestTrial(" in capsys.readouterr().out
+
+
+def test_the_python_of_the_readme_runs_as_printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(block("README.md", "The same from Python"))["study"].best.loss < 0.1
+    assert "BestTrial(" in capsys.readouterr().out
+
+
+def test_the_python_api_runs_as_printed(folder: Path) -> None:
+    study = run(block("docs/python_api.md", "# The Python API"))["study"]
+    assert len(study.table()) == 12
+    assert study.table()["test_accuracy"].notna().sum() == 1
+    searched = run(block("docs/python_api.md", "## Search"))["study"]
+    assert searched.best.metrics["val_accuracy"] > 0.7
+
+
+def test_every_name_of_the_python_api_is_on_its_page() -> None:
+    page = PAGES["docs/python_api.md"]
+    shown = set(re.findall(r"hpo\.(\w+)", page))
+    assert {name for name in hpo.__all__ if name not in ("BestTrial", "Study")} <= shown
+    assert shown <= set(hpo.__all__)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/transfer_learning.md"])
+def test_the_space_of_a_transfer_search_is_sound(page: str, tmp_path: Path) -> None:
+    (tmp_path / "my_flowers.yaml").write_text(
+        block(page, "# my_flowers.yaml" if page == "README.md" else "# Transfer", "yaml")
+    )
+    assert read(tmp_path / "my_flowers.yaml").domains.keys() == {"regime", "lr", "augmentation"}
+
+
+def test_the_model_of_the_recipe_trains(folder: Path) -> None:
+    (folder / "readme_package" / "two_layers.py").write_text(block("docs/extending.md", "## A model"))
+    task = {"regime": "from_scratch", "model": "readme_package.two_layers", "dataset": "digits"}
+    table = search(folder, task, "--backend", "random", hidden={"choices": [32, 64]})
+    assert table["val_accuracy"].max() > 0.5
+
+
+def test_a_key_that_the_models_recipe_does_not_read_is_named(folder: Path) -> None:
+    (folder / "readme_package" / "two_layers.py").write_text(block("docs/extending.md", "## A model"))
+    task = {"regime": "from_scratch", "model": "readme_package.two_layers", "dataset": "digits"}
+    content = {"task": task, "space": {"hiden": {"choices": [32, 64]}}, "fidelity": {"high": 4}}
+    (folder / "own.yaml").write_text(yaml.safe_dump(content))
+    result = CliRunner().invoke(app, ["search", "--space", "own.yaml"])
+    assert result.exit_code == 2
+    assert "did you mean 'hidden'" in result.output
+
+
+def test_the_data_set_of_the_recipe_is_learned_and_tested(folder: Path) -> None:
+    (folder / "readme_package" / "stripes.py").write_text(block("docs/own_data.md", "## A data set in code"))
+    task = {"regime": "from_scratch", "model": "small_cnn", "dataset": "readme_package.stripes"}
+    search(folder, task, "--backend", "random")
+    output = type_hpo("test", "own")
+    match = re.search(r"test accuracy (\d\.\d+)", output)
+    assert match is not None
+    assert float(match[1]) > 0.9
+
+
+def test_the_regime_of_the_recipe_trains(folder: Path) -> None:
+    (folder / "readme_package" / "last_stage.py").write_text(block("docs/extending.md", "## A regime"))
+    task = {"regime": "readme_package.last_stage", "model": "small_cnn", "dataset": "digits"}
+    table = search(folder, task, "--backend", "asha", lr={"low": 1e-2, "high": 1e-1})
+    assert table["val_accuracy"].max() > 0.3
+
+
+def test_the_backend_of_the_recipe_decides_and_resumes(folder: Path) -> None:
+    (folder / "readme_package" / "halves.py").write_text(block("docs/extending.md", "## A backend"))
+    task = {"regime": "from_scratch", "model": "softmax_regression", "dataset": "digits"}
+    table = search(folder, task, "--backend", "readme_package.halves")
+    assert set(table["state"]) == {"complete", "stopped"}
+    assert "the budget of 6 trials is spent" in type_hpo("resume", "own", "--trials", "6")
+
+
+def test_every_verb_is_shown_and_exists() -> None:
+    verbs = {verb for text in PAGES.values() for verb in re.findall(r"^\$ hpo (\w+)", text, re.MULTILINE)}
+    assert verbs <= set(app.commands)
+    assert set(app.commands) - verbs <= {"spaces"}
+
+
+def test_every_option_that_is_shown_exists() -> None:
+    known = {option for verb in app.commands.values() for param in verb.params for option in param.opts} | {"--help"}
+    for page, text in PAGES.items():
+        for line in re.findall(r"^\$ hpo .*$", text, re.MULTILINE):
+            assert set(re.findall(r"(?<!\S)--[a-z]+", line.partition(" #")[0])) <= known, (page, line)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_to_a_file_that_is_there(page: str) -> None:
+    for target in re.findall(r"\]\((?!http)([^)#]+)", PAGES[page]):
+        assert ((ROOT / page).parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
+def test_every_file_that_is_named_is_there(page: str) -> None:
+    for name in re.findall(r"`((?:hpo|trainables|tests)/[\w/]+(?:\.py)?)`", PAGES[page]):
+        assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("name", generate.PAGES)
+def test_a_generated_page_is_up_to_date(name: str) -> None:
+    assert PAGES[f"docs/{name}"] == generate.PAGES[name](), "run `make docs`"
+
+
+def test_the_readme_fits_on_two_screens() -> None:
+    assert len(PAGES["README.md"].splitlines()) < 150
