@@ -1,4 +1,7 @@
-"""The store of images, features and cuts, as people see it: what is in it, what is computed, clearing."""
+"""The cache on disk, as the command line shows it: its entries, running computations, and how to clear it.
+
+The cache holds images, features and splits. `trainables/store` implements it.
+"""
 
 from __future__ import annotations
 
@@ -13,25 +16,31 @@ if TYPE_CHECKING:
 
 
 def lines() -> list[str]:
-    """What is kept, the last used first, and where; a Mistake where the environment names no such store."""
+    """The lines that `hpo cache` prints: the entries, the most recently used first, then their total size.
+
+    Raises Mistake if HPO_CACHE or HPO_CACHE_GB is wrong.
+    """
     store = _store()
     if store is None:
         return ["the store is off (HPO_CACHE=off): images and features are kept in memory alone"]
     entries = store.entries()
-    rows = [f"{_size(each.n_bytes):>9}  {_ago(each.used):>14}  {each.words}  {each.name}" for each in entries]
-    total = sum(each.n_bytes for each in entries)
+    rows = [f"{_size(entry.n_bytes):>9}  {_ago(entry.used):>14}  {entry.words}  {entry.name}" for entry in entries]
+    total = sum(entry.n_bytes for entry in entries)
     return [*rows, f"{_size(total):>9}  in all, of {_size(store.limit_bytes)} at most, in {store.folder}"]
 
 
 def clear(name: str | None = None) -> str:
-    """Delete an entry, or all of them; says what was freed. A Mistake where there is none of that name."""
+    """Delete the entry `name`, or all entries. Returns a line that says how much space was freed.
+
+    Raises UnknownName if there is no such entry, and Mistake if the cache is off or its settings are wrong.
+    """
     store = _store()
     if store is None:
         raise Mistake("the store is off (HPO_CACHE=off): there is nothing to clear")
-    entries = {each.name: each for each in store.entries()}
+    entries = {entry.name: entry for entry in store.entries()}
     if name is None:
         store.clear()
-        return f"{_size(sum(each.n_bytes for each in entries.values()))} freed in {store.folder}"
+        return f"{_size(sum(entry.n_bytes for entry in entries.values()))} freed in {store.folder}"
     if name not in entries:
         raise UnknownName("entry", name, entries)
     store.remove(name)
@@ -39,7 +48,7 @@ def clear(name: str | None = None) -> str:
 
 
 def in_progress() -> list[RunningComputation]:
-    """What workers compute for the store at the moment."""
+    """The cache entries that workers are computing at the moment."""
     from trainables.store import progress
 
     store = _store()
@@ -49,11 +58,12 @@ def in_progress() -> list[RunningComputation]:
 
 
 def check() -> None:
-    """A Mistake where the environment asks for a store that cannot be."""
+    """Raise a Mistake if HPO_CACHE or HPO_CACHE_GB is wrong."""
     _store()
 
 
 def _store() -> Store | None:
+    """The cache of this machine. Returns None if it is off. Raises Mistake if its settings are wrong."""
     from trainables.store import store as stores
 
     try:

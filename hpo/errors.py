@@ -1,14 +1,14 @@
-"""The errors of hpo. What a user can mend reads as one plain line; nothing here prints.
+"""The errors that hpo raises. An error that the user can fix is one plain line of text.
 
-HpoError                  everything hpo raises on purpose; exit status 1
+HpoError                  any error that hpo raises on purpose; exit status 1
 ├── Mistake               the command, or a file given to it, is wrong; exit status 2
-│   ├── SpaceError        one rule of a search space is broken
-│   ├── SpaceFileError    a space file, with every mistake in it
-│   ├── UnknownName       a name that nothing answers to, with the nearest that one does
-│   ├── TaskError         data, weights or values of a task are missing, unreadable, or cannot be
-│   └── StudyError        a study that exists, is missing, is locked, or was made for another space
-├── ReplayError           a replayed search departs from its record
-├── TooManyCrashes        trials crash one after another; carries the first error
+│   ├── SpaceError        a rule of a search space is broken
+│   ├── SpaceFileError    a space file has mistakes; the message lists all of them
+│   ├── UnknownName       a name does not exist; the message suggests the most similar one
+│   ├── TaskError         data, weights or values of a task are missing, unreadable or impossible
+│   └── StudyError        a study exists already, is missing, is locked, or was made for another space
+├── ReplayError           a replayed search differs from its record
+├── TooManyCrashes        several trials in a row crashed; the message holds the first error
 └── MachineError          the machine is at fault: disk full, no permission, broken storage
 """
 
@@ -20,7 +20,7 @@ from itertools import accumulate
 
 
 class HpoError(Exception):
-    """Everything hpo raises on purpose."""
+    """Any error that hpo raises on purpose."""
 
     exit_status = 1
 
@@ -32,11 +32,11 @@ class Mistake(HpoError):
 
 
 class SpaceError(Mistake):
-    """One rule of a search space is broken."""
+    """A rule of a search space is broken. The message has one line for each problem."""
 
 
 class SpaceFileError(Mistake):
-    """A space file with mistakes in it, all of them, one a line."""
+    """A space file has mistakes. The message has one line for each of them."""
 
     def __init__(self, mistakes: Iterable[str]) -> None:
         self.mistakes = tuple(mistakes)
@@ -44,48 +44,51 @@ class SpaceFileError(Mistake):
 
 
 class UnknownName(Mistake):
-    """A name that nothing answers to."""
+    """A name does not exist. The message suggests the most similar known name."""
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
         super().__init__(f"unknown {what} {name!r}{nearest(name, known)}")
 
 
 class TaskError(Mistake):
-    """Data, weights or values that a task names are missing, unreadable or cannot be: every trial would fail alike."""
+    """Data, weights or values of a task are missing, unreadable or impossible, so that every trial would fail alike."""
 
 
 class StudyError(Mistake):
-    """A study that exists, is missing, is locked, or was made for another space."""
+    """A study exists already, is missing, is locked, or was made for another space."""
 
 
 class ReplayError(HpoError):
-    """A replayed search departs from its record."""
+    """A replayed search differs from its record."""
 
 
 class TooManyCrashes(HpoError):
-    """Trials crash one after another; the message carries the first error."""
+    """Several trials in a row crashed. The message holds the first error."""
 
 
 class MachineError(HpoError):
     """The machine is at fault: disk full, no permission, broken storage."""
 
 
-WIDTH = 160
-"""Characters of a message in which it tells names; of more, those that are nearest."""
+MAX_NAMES_LENGTH = 160
+"""The length, in characters, up to which a message lists all known names. If they are longer, it lists the nearest."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown `name`: the nearest known one, and those allowed; of many, the nearest."""
+    """The end of a message about an unknown `name`: the most similar known name and the names that are allowed.
+
+    If there are many allowed names, only the most similar ones are listed.
+    """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    told = names if len(", ".join(names)) <= WIDTH else _nearest_few(name, names)
-    others = f", and {len(names) - len(told)} others" if len(told) < len(names) else ""
-    return f"{hint} (allowed: {', '.join(told) or 'none'}{others})"
+    listed = names if len(", ".join(names)) <= MAX_NAMES_LENGTH else _nearest_few(name, names)
+    others = f", and {len(names) - len(listed)} others" if len(listed) < len(names) else ""
+    return f"{hint} (allowed: {', '.join(listed) or 'none'}{others})"
 
 
 def _nearest_few(name: str, names: list[str]) -> list[str]:
-    """As many of `names` as fit, the nearest ones, sorted."""
-    ordered = difflib.get_close_matches(name, names, n=len(names), cutoff=0)
-    ends = accumulate(len(each) + len(", ") for each in ordered)
-    return sorted(each for each, end in zip(ordered, ends, strict=True) if end <= WIDTH)
+    """The most similar of `names`, as many as fit into the message, sorted."""
+    by_similarity = difflib.get_close_matches(name, names, n=len(names), cutoff=0)
+    ends = accumulate(len(other) + len(", ") for other in by_similarity)
+    return sorted(other for other, end in zip(by_similarity, ends, strict=True) if end <= MAX_NAMES_LENGTH)

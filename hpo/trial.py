@@ -1,4 +1,4 @@
-"""What passes between the backend, the runner and the ledger: plain frozen values, no behaviour."""
+"""The messages between the backend, the runner and the ledger, as frozen dataclasses without behaviour."""
 
 from __future__ import annotations
 
@@ -7,62 +7,65 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 Scalar = bool | int | float | str | None
-"""A value of a hyperparameter, as it stands in YAML and in JSON."""
+"""A value of a hyperparameter. YAML and JSON can hold it."""
 
 Config = Mapping[str, Scalar]
-"""The searched hyperparameters of one trial: those that are active, and no others."""
+"""The active searched hyperparameters of one trial, with their values."""
 
 
 class Decision(Enum):
-    """What becomes of a trial after a report."""
+    """What happens to a trial after a report."""
 
     CONTINUE = "continue"
     """Train the next epoch."""
     PAUSE = "pause"
     """Keep the checkpoint and free the slot: a later Suggestion may continue the trial."""
     STOP = "stop"
-    """Delete the checkpoint: the trial will never be continued."""
+    """Delete the checkpoint: the trial will never continue."""
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """Train `trial` up to epoch `until`. A known number with a higher `until` continues that trial."""
+    """An order to train `trial` up to epoch `until`.
+
+    A new trial number starts a trial. The number of a paused trial with a higher `until` continues that trial.
+    """
 
     trial: int
-    """Numbers count from 0 in the order in which trials are first suggested."""
+    """The number of the trial. Trials are numbered from 0, in the order of their first suggestion."""
     config: Config
     until: int
-    """The epoch after which the trial waits for a decision; the top rung ends it."""
+    """The epoch after which the trial waits for a decision. If it is the top rung, the trial ends there."""
     bracket: int = 0
     notes: Mapping[str, Scalar] = field(default_factory=dict)
-    """What the backend wants on record, such as BOHB's `model_based_pick`."""
+    """Further values that the backend wants to record, such as BOHB's `model_based_pick`."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """One epoch of one trial."""
+    """The result of one epoch of one trial."""
 
     trial: int
     fidelity: int
     """The epoch, counted from 1."""
     loss: float
-    """The lowest objective so far (the best epoch is the stopping epoch); inf when there was none."""
+    """The lowest objective of the trial so far, inf if there is none yet. Its epoch is the stopping epoch."""
     metrics: Mapping[str, float]
-    """The raw values of this epoch: val_loss, val_accuracy, train_loss, train_accuracy, ..."""
+    """The values of this epoch: val_loss, val_accuracy, train_loss, train_accuracy, ..."""
     seconds: float
-    """Wall time of training and validation."""
+    """The wall time of training and validation."""
     last: bool = False
-    """The trial ended itself here, by patience or because it diverged."""
+    """Whether the trial ends itself here, by patience or because it diverged."""
     device: str = "cpu"
-    """Where the epoch was trained: cpu, cuda:0, ..."""
+    """The device that trained the epoch: cpu, cuda:0, ..."""
 
 
 @dataclass(frozen=True)
 class Crash:
-    """A trial that ended in an exception, or whose worker died."""
+    """The end of a trial by an exception, or by the death of its worker."""
 
     trial: int
     kind: str
     """The class of the exception, or `WorkerDied`."""
     error: str
-    """Its text, with the traceback where there is one."""
+    """The message of the exception, with its traceback if there is one."""

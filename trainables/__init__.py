@@ -1,9 +1,10 @@
-"""trainables trains image classifiers: it knows no search, no trial and no `hpo`.
+"""trainables trains image classifiers. It knows no search and no trial, and never imports `hpo`.
 
-`splits` and `trainable` hold the central types, `engine` the loops over batches. What trains (`regimes`),
-what is trained (`models`) and on what (`datasets`) are folders: one file is one plug-in.
+`trainable.py` holds the two central types: the Trainable, which a search trains epoch by epoch, and the TransferModel,
+the network inside it. `data` holds images and splits, `training` the loops over batches. The folders `models`,
+`datasets` and `regimes` hold the plug-ins, one file for each.
 
-Configuration keys are declared, never guessed: a module that reads keys says which in a literal
-`HYPERPARAMETERS` (a list: the values allowed; a text: what the value is), and a module that hands its
-configuration on says to whom in a literal `READS_ALSO`. Both are read from the file without importing it.
+A module that reads keys of a configuration declares them in a literal dictionary `HYPERPARAMETERS`: a list holds the
+allowed values, a text describes the value. A module that hands its configuration on names the receiving modules in a
+literal `READS_ALSO`. Both are read from the source file without importing it.
 """

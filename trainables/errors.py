@@ -1,4 +1,4 @@
-"""Faults of what a user gave: data or weights not as needed, values that cannot be."""
+"""Errors in what a user gave: data or weights that do not fit, and wrong values of hyperparameters."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ from collections.abc import Iterable
 
 
 class WrongValue(ValueError):
-    """The value of a hyperparameter that cannot be; another may do. The message names its key, and what is allowed."""
+    """A hyperparameter has a value that is not allowed. The message gives its key and the allowed values.
+
+    Only the trials with this value fail.
+    """
 
 
 class SetupError(ValueError):
-    """What the task names is missing, unreadable or does not fit: every trial would fail alike.
+    """Something that the task names is missing, is unreadable or does not fit. Every trial would fail in the same way.
 
-    The message says which file or key, what is wrong with it, and what to do.
+    The message gives the file or the key, what is wrong with it, and what to do.
     """
 
     def __init__(self, message: str, *, keys: Iterable[str] = ()) -> None:
-        """`keys` name the hyperparameters that it hangs on too: where one is searched, other trials may do well."""
+        """`keys` are the hyperparameters that the error depends on. Trials with other values of them may succeed."""
         super().__init__(message)
         self.keys = tuple(keys)
 
 
 def reason(error: BaseException) -> str:
-    """The first line of an error's text that says anything, else its type."""
+    """Return the first line of an error's text that is not blank, or the name of its type if there is none."""
     lines = (line.strip() for line in str(error).splitlines())
     return next(filter(None, lines), type(error).__name__)

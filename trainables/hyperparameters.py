@@ -1,7 +1,10 @@
-"""Reading a configuration: one value, checked, or a WrongValue in plain words.
+"""Functions that read one hyperparameter from a configuration and check its value.
 
-A key that is missing, or that holds None, takes its default. No value is converted but a whole
-number where a real one is asked for: "0.1" is no number, 3.0 is no whole number, true is neither.
+Each function returns the default if the key is missing or its value is None. Each raises WrongValue if the value is
+not allowed.
+
+Values are not converted, except for an integer where a real number is expected. So "0.1" is not a number, 3.0 is not a
+whole number, and true is neither.
 """
 
 from __future__ import annotations
@@ -13,17 +16,19 @@ from typing import NamedTuple
 from trainables.errors import WrongValue
 
 Scalar = bool | int | float | str | None
-"""A value of a hyperparameter, as it stands in YAML and in JSON."""
+"""A value of a hyperparameter, of a type that YAML and JSON share."""
 
 Config = Mapping[str, Scalar]
-"""The hyperparameters of one training: the searched ones and the fixed ones."""
+"""All hyperparameters of one training, both searched and fixed, with their values."""
 
 
 class Rule(NamedTuple):
-    """Which numbers are allowed: in words, and as a test."""
+    """A condition on a number."""
 
     words: str
+    """The condition as error messages state it, after "must be"."""
     holds: Callable[[float], bool]
+    """Returns whether a number meets the condition."""
 
 
 ABOVE_0 = Rule("above 0", lambda value: value > 0)
@@ -34,7 +39,7 @@ ABOVE_0_TO_1 = Rule("above 0 and at most 1", lambda value: 0 < value <= 1)
 
 
 def real(config: Config, key: str, default: float, rule: Rule) -> float:
-    """The number at `key`; a WrongValue where it is none, is not finite, or breaks the rule."""
+    """Return the number at `key`. A WrongValue if it is not a number, is not finite, or breaks `rule`."""
     value = _present(config, key, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise WrongValue(f"`{key}` must be a finite number {rule.words}, but is {value!r}")
@@ -44,7 +49,7 @@ def real(config: Config, key: str, default: float, rule: Rule) -> float:
 
 
 def whole(config: Config, key: str, default: int, *, least: int = 1) -> int:
-    """The whole number at `key`; a WrongValue where it is none or lies below `least`."""
+    """Return the whole number at `key`. A WrongValue if it is not a whole number, or is less than `least`."""
     value = _present(config, key, default)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise WrongValue(f"`{key}` must be a whole number of at least {least}, but is {value!r}")
@@ -52,7 +57,7 @@ def whole(config: Config, key: str, default: int, *, least: int = 1) -> int:
 
 
 def choice(config: Config, key: str, default: str, allowed: Sequence[str]) -> str:
-    """The name at `key`; a WrongValue where it is not among those allowed."""
+    """Return the name at `key`. A WrongValue if it is not in `allowed`."""
     value = _present(config, key, default)
     if not isinstance(value, str) or value not in allowed:
         raise WrongValue(f"`{key}` must be one of {', '.join(allowed)}, but is {value!r}")
@@ -60,7 +65,7 @@ def choice(config: Config, key: str, default: str, allowed: Sequence[str]) -> st
 
 
 def flag(config: Config, key: str, default: bool) -> bool:
-    """The truth value at `key`; a WrongValue where it is none."""
+    """Return the boolean at `key`. A WrongValue if it is not a boolean."""
     value = _present(config, key, default)
     if not isinstance(value, bool):
         raise WrongValue(f"`{key}` must be true or false, but is {value!r}")
@@ -68,7 +73,10 @@ def flag(config: Config, key: str, default: bool) -> bool:
 
 
 def optional(config: Config, key: str, least: int = 1) -> int | None:
-    """The whole number at `key`, or None where there is none; a WrongValue where it is another value."""
+    """Return the whole number at `key`, or None if the key is missing or its value is None.
+
+    A WrongValue if it is not a whole number, or is less than `least`.
+    """
     return None if config.get(key) is None else whole(config, key, least, least=least)
 
 

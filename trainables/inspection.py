@@ -1,7 +1,7 @@
-"""What a trained model sees: its filters, maps, features and mistakes, as arrays.
+"""Arrays that show what a trained model has learned: filters, activation maps, features, and misclassified images.
 
-Nothing here draws, and nothing asks a data set for images: they are handed in. All functions leave a
-model in evaluation mode.
+These functions draw no figures. They get their images from the caller, and never read a data set. They leave the model
+in evaluation mode.
 """
 
 from __future__ import annotations
@@ -26,22 +26,22 @@ from trainables.trainable import Trainable, TransferModel
 Array = NDArray[Any]
 
 N_MISTAKES = 48
-"""Misclassified images that are kept at most."""
-THUMBNAIL = 112
-"""Pixels that the longer side of a kept image has at most."""
-TOP = 3
-"""The likeliest classes that are kept of a misclassified image."""
+"""The largest number of misclassified images that are returned."""
+THUMBNAIL_SIDE = 112
+"""The largest length of a side of these images, in pixels."""
+N_TOP = 3
+"""The number of most likely classes that are returned for a misclassified image."""
 BATCH_SIZE = 64
 GREY = (0.299, 0.587, 0.114)
 """The weights of red, green and blue in a grey value (ITU-R BT.601)."""
-LEAST = 4
-"""Images that t-SNE needs."""
+N_LEAST = 4
+"""The least number of images for t-SNE."""
 N_COMPONENTS = 30
-"""Features are brought to so many principal components before t-SNE, as its paper does."""
+"""The number of principal components to which features are reduced before t-SNE, as in its paper."""
 
 
 class Maps(NamedTuple):
-    """What a stage makes of one image."""
+    """The activation maps of one image, with a name that says where in a stage they were taken."""
 
     name: str
     values: Array
@@ -49,19 +49,22 @@ class Maps(NamedTuple):
 
 
 def model(trainable: Trainable) -> TransferModel:
-    """The model in a trainable; of several folds, that of the first. A ValueError where it has none of stages."""
-    first = getattr(trainable, "trainings", (trainable,))[0]
-    found = getattr(first, "model", None)
-    if not isinstance(found, TransferModel):
+    """Return the model of a trainable. With several folds, it is the model of the first fold.
+
+    Raises ValueError if the trainable has no TransferModel.
+    """
+    first_fold = getattr(trainable, "trainings", (trainable,))[0]
+    transfer_model = getattr(first_fold, "model", None)
+    if not isinstance(transfer_model, TransferModel):
         raise ValueError("its trainable has no `model` of named stages (a TransferModel)")
-    return found
+    return transfer_model
 
 
 def filters(model: TransferModel, shape: tuple[int, int, int]) -> Array:
-    """The weights of the first layer, (n, channels, height, width), for images of `shape` (channels, height, width).
+    """Return the filters of the first layer, (n, channels, height, width).
 
-    Those of the first convolution, or of a linear layer on the pixels. A ValueError where the first layer is neither,
-    or looks at images that are neither grey nor red, green and blue.
+    They are the weights of a convolution, or of a linear layer on the pixels of images of `shape` (channels, height,
+    width). Raises ValueError if the first layer is neither, or if it does not have 1 or 3 input channels.
     """
     layers = [layer for layer in model.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     first = layers[0] if layers else None
@@ -77,23 +80,24 @@ def filters(model: TransferModel, shape: tuple[int, int, int]) -> Array:
 
 
 def activations(model: TransferModel, stage: str, image: Tensor) -> list[Maps]:
-    """The maps of one image (1, channels, height, width) in a stage: before and after its last ReLU, and as it ends.
+    """Return the activation maps of one image (1, channels, height, width) in a stage.
 
-    Without the first two where the stage has no ReLU on maps, without the last where it ends with that ReLU. A
-    ValueError names the stages there are, or says that the stage gives no maps.
+    There are up to three: before the last ReLU of the stage, after it, and at the end of the stage. The first two are
+    missing if the stage has no ReLU on maps. The third is missing if the stage ends with that ReLU. Raises ValueError
+    if there is no such stage, or if the stage has no maps.
     """
     if stage not in model.stages:
         raise ValueError(f"there is no stage {stage!r} (allowed: {', '.join(model.stages)})")
     last: dict[str, Tensor] = {}
 
     def before(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        last["before ReLU"] = inputs[0].clone()  # a ReLU in place would write over it
+        last["before ReLU"] = inputs[0].clone()  # an in-place ReLU would overwrite it
 
     def after(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         last["after ReLU"] = output.clone()
 
     relus = [module for module in model.stages[stage].modules() if isinstance(module, nn.ReLU)]
-    hooks = [hook for relu in relus for hook in _hooked(relu, before, after)]
+    hooks = [hook for relu in relus for hook in _register_hooks(relu, before, after)]
     model.eval()
     try:
         with torch.inference_mode():
@@ -110,7 +114,7 @@ def activations(model: TransferModel, stage: str, image: Tensor) -> list[Maps]:
 
 
 def features(model: TransferModel, part: Part) -> Array:
-    """What the head sees of the images of a part, flattened: float32, (n, features)."""
+    """Return the features that enter the head for the images of a part, flattened: float32, (n, n_features)."""
     model.eval()
     with torch.inference_mode():
         starts = range(0, len(part), BATCH_SIZE)
@@ -119,32 +123,38 @@ def features(model: TransferModel, part: Part) -> Array:
 
 
 def sample(data: SearchData, n: int) -> Part:
-    """At most `n` of the images of training and validation, each class in proportion, by a fixed seed."""
+    """Return at most `n` random images of the training and validation parts, with the same share of each class.
+
+    The seed is fixed, so the same data give the same images.
+    """
     labels = torch.cat([data.train.labels, data.validation.labels])
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
     by_class = order[labels[order].argsort(stable=True)]
     n = min(n, len(labels))
     chosen = by_class[torch.arange(n) * len(labels) // n]
     n_train = len(data.train)
-    of_train, of_validation = chosen[chosen < n_train], chosen[chosen >= n_train] - n_train
+    chosen_train, chosen_validation = chosen[chosen < n_train], chosen[chosen >= n_train] - n_train
     parts = [
-        part.take(at.tolist()) for part, at in ((data.train, of_train), (data.validation, of_validation)) if len(at)
+        part.take(indices.tolist())
+        for part, indices in ((data.train, chosen_train), (data.validation, chosen_validation))
+        if len(indices)
     ]
     return Part(torch.cat([part.images for part in parts]), torch.cat([part.labels for part in parts]))
 
 
 def embedding(features: Array) -> Array:
-    """Features (n, m) in the plane by t-SNE, (n, 2), by a fixed seed; a ValueError where they do not differ.
+    """Map features (n, n_features) to points in two dimensions, (n, 2), by t-SNE with a fixed seed.
 
-    L. van der Maaten, G. Hinton: Visualizing Data using t-SNE, JMLR 9 (2008). It begins from the first two
-    principal components, so that what lies far apart says more than by a random beginning.
+    L. van der Maaten, G. Hinton: Visualizing Data using t-SNE, JMLR 9 (2008). t-SNE starts from the first two principal
+    components. With this start, large distances mean more than with a random one. Raises ValueError if there are too
+    few images or features, or if all images have the same features.
     """
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
 
     n, n_features = features.shape
-    if n < LEAST or n_features < 2:
-        raise ValueError(f"{n} images of {n_features} features are too few for t-SNE, which needs {LEAST} of 2")
+    if n < N_LEAST or n_features < 2:
+        raise ValueError(f"{n} images of {n_features} features are too few for t-SNE, which needs {N_LEAST} of 2")
     if not (features.std(axis=0) > 0).any():
         raise ValueError(f"the features of all {n} images are alike")
     if n_features > N_COMPONENTS:
@@ -154,44 +164,47 @@ def embedding(features: Array) -> Array:
 
 
 def read(path: Path, shape: tuple[int, int, int], config: Config) -> Tensor:
-    """The image in a file as a model of images of `shape` sees it: uint8, (1, channels, height, width).
+    """Read an image file for a model that takes images of `shape` (channels, height, width).
 
-    Brought to its size as `resize` says. A ValueError where it cannot be read, or the size is no square.
+    Returns a batch of one image, uint8, (1, channels, height, width). It is resized as `resize` in `config` says.
+    Raises ValueError if the file cannot be read, or if `shape` is not square.
     """
     try:
         pixels = np.asarray(decoding.read(path)).transpose(2, 0, 1).copy()
-    except OSError as fault:
-        raise ValueError(f"cannot be read as an image: {fault}") from fault
+    except OSError as error:
+        raise ValueError(f"cannot be read as an image: {error}") from error
     channels, height, width = shape
     if height != width:
         raise ValueError(f"no file can be shown to a model of images of {height}x{width}: only of square ones")
-    form = preprocessing.image_format(config, InputSpec(size=height, channels=3))
-    image = images.load(Part(torch.from_numpy(pixels)[None], torch.zeros(1, dtype=torch.int64)), form)
+    image_format = preprocessing.image_format(config, InputSpec(size=height, channels=3))
+    part = images.load(Part(torch.from_numpy(pixels)[None], torch.zeros(1, dtype=torch.int64)), image_format)
     if channels == 1:
-        return (image.images * torch.tensor(GREY).reshape(1, 3, 1, 1)).sum(1, keepdim=True).round_().to(torch.uint8)
-    return image.images
+        return (part.images * torch.tensor(GREY).reshape(1, 3, 1, 1)).sum(1, keepdim=True).round_().to(torch.uint8)
+    return part.images
 
 
-def mistakes(trainable: Trainable, part: Part, classes: Sequence[str]) -> dict[str, Array] | None:
-    """What a trained model gets wrong in a part; None where the trainable has no method `predict`.
+def misclassified(trainable: Trainable, part: Part, classes: Sequence[str]) -> dict[str, Array] | None:
+    """Return the images of a part that a trained model misclassifies, the most confident wrong predictions first.
 
-    `predict(part)` gives the probability of each class, (n, classes). The wrong images of which it is the surest come
-    first:
+    Returns None if the trainable has no method `predict(part)`, which gives the probabilities of the classes,
+    (n, n_classes). The arrays are:
 
     images         uint8, (m, channels, height, width), m at most 48, sides at most 112 pixels
-    true           the names of their classes, (m,)
-    top            the names of the three likeliest classes, (m, 3); two where there are no more
-    probabilities  of those, as top, float32
-    n_wrong, n     how many images of the part are wrong, of how many
+    true           the names of their true classes, (m,)
+    top            the names of the three most likely classes, (m, 3), or (m, 2) if there are only two classes
+    probabilities  the probabilities of the classes in `top`, float32
+    n_wrong        the number of misclassified images in the part
+    n              the number of images in the part
     """
-    if not all(callable(getattr(each, "predict", None)) for each in getattr(trainable, "trainings", (trainable,))):
+    folds = getattr(trainable, "trainings", (trainable,))
+    if not all(callable(getattr(fold, "predict", None)) for fold in folds):
         return None
     probabilities: Tensor = trainable.predict(part).cpu()  # type: ignore[attr-defined]
     labels = part.labels.cpu()
-    best, predicted = probabilities.max(dim=1)
+    confidence, predicted = probabilities.max(dim=1)
     wrong = (predicted != labels).nonzero().squeeze(1)
-    shown = wrong[best[wrong].argsort(descending=True, stable=True)][:N_MISTAKES]
-    top = probabilities[shown].topk(min(TOP, len(classes)), dim=1)
+    shown = wrong[confidence[wrong].argsort(descending=True, stable=True)][:N_MISTAKES]
+    top = probabilities[shown].topk(min(N_TOP, len(classes)), dim=1)
     names = np.array(classes)
     return {
         "images": _thumbnails(part.batch(shown.to(part.labels.device)).cpu()),
@@ -203,16 +216,17 @@ def mistakes(trainable: Trainable, part: Part, classes: Sequence[str]) -> dict[s
     }
 
 
-def _thumbnails(pictures: Tensor) -> Array:
-    longest = max(pictures.shape[2:])
-    values = pictures.float() if pictures.dtype == torch.uint8 else pictures * 255
-    if longest > THUMBNAIL and len(pictures):
-        sides = [max(1, side * THUMBNAIL // longest) for side in pictures.shape[2:]]
+def _thumbnails(batch: Tensor) -> Array:
+    """Shrink images (n, channels, height, width), uint8 or float of 0..1, to THUMBNAIL_SIDE. Returns uint8."""
+    longest = max(batch.shape[2:])
+    values = batch.float() if batch.dtype == torch.uint8 else batch * 255
+    if longest > THUMBNAIL_SIDE and len(batch):
+        sides = [max(1, side * THUMBNAIL_SIDE // longest) for side in batch.shape[2:]]
         values = functional.interpolate(values, sides, mode="bilinear", antialias=True)
     return values.round().clamp(0, 255).to(torch.uint8).numpy()
 
 
-def _hooked(
+def _register_hooks(
     relu: nn.ReLU, before: Callable[..., None], after: Callable[..., None]
 ) -> tuple[torch.utils.hooks.RemovableHandle, ...]:
     return relu.register_forward_pre_hook(before), relu.register_forward_hook(after)

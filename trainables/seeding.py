@@ -1,4 +1,4 @@
-"""Random states: set all of them from one seed; take and restore those of torch."""
+"""Random generators: seed all of them, and save and restore the states of those of torch."""
 
 from __future__ import annotations
 
@@ -10,17 +10,23 @@ from torch import Tensor
 
 
 def seed_everything(seed: int) -> None:
-    """Seed Python's, NumPy's and torch's global generators (CPU and every CUDA device); `seed` is at least 0."""
+    """Seed the global generators of Python, NumPy and torch, on the CPU and on every CUDA device.
+
+    `seed` is at least 0. NumPy takes only 32 bits, so it gets the seed modulo 2**32.
+    """
     random.seed(seed)
     np.random.seed(seed % 2**32)
-    # Not torch.manual_seed: for each kind of accelerator that is absent it formats a stack trace.
+    # torch.manual_seed is slower: it formats a stack trace for each kind of accelerator that is absent.
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_available():
         torch.cuda.manual_seed_all(seed)
 
 
 def random_state(device: str | torch.device) -> dict[str, Tensor]:
-    """The state of torch's generator on the CPU, under `cpu`, and on a CUDA `device`, under `cuda`."""
+    """Return the state of torch's CPU generator under `cpu`.
+
+    If `device` is a CUDA device, the state of its generator is added under `cuda`.
+    """
     state = {"cpu": torch.get_rng_state()}
     if torch.device(device).type == "cuda":
         state["cuda"] = torch.cuda.get_rng_state(device)
@@ -28,10 +34,10 @@ def random_state(device: str | torch.device) -> dict[str, Tensor]:
 
 
 def set_random_state(state: dict[str, Tensor], device: str | torch.device) -> None:
-    """Restore a `random_state` on a device, which may be another than the one it was taken on.
+    """Restore a state that `random_state` returned, on the same device or on another one.
 
-    A training that moves between CPU and CUDA goes on, but not bit for bit: what the state does not
-    hold for the device stays as it is.
+    A state from the CPU holds no state for CUDA, so the generator of a CUDA device is then left as it is. A training
+    that moves between CPU and CUDA therefore continues, but its results are not bit-identical.
     """
     torch.set_rng_state(state["cpu"])
     if torch.device(device).type == "cuda" and "cuda" in state:
@@ -39,12 +45,12 @@ def set_random_state(state: dict[str, Tensor], device: str | torch.device) -> No
 
 
 def all_random_states() -> list[Tensor]:
-    """The states of torch's generators: that of the CPU, then those of all CUDA devices that are in use."""
+    """Return the states of torch's generators: first the CPU's, then those of all visible CUDA devices."""
     return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])]
 
 
 def set_all_random_states(states: list[Tensor]) -> None:
-    """Restore `all_random_states`."""
+    """Restore the states that `all_random_states` returned."""
     torch.set_rng_state(states[0])
     if len(states) > 1:
         torch.cuda.set_rng_state_all(states[1:])

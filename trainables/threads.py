@@ -1,4 +1,4 @@
-"""Cores and threads: how many cores this process may use, and torch on all of them for a while."""
+"""CPU cores: how many this process may use, and a context in which torch uses all of them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from contextlib import contextmanager
 
 
 def n_cores() -> int:
-    """The cores that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
 def all_cores() -> Iterator[None]:
-    """Let torch use all cores inside. Use it where other workers wait for the result."""
+    """Let torch use all cores inside the `with` block. The number of threads is restored afterwards.
+
+    Use it for computations that the other workers wait for: their cores are idle meanwhile.
+    """
     import torch
 
     before = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""What trains: the Trainable that hpo drives, and the TransferModel inside it."""
+"""The Trainable, which a search trains epoch by epoch, and the TransferModel, the network inside it."""
 
 from __future__ import annotations
 
@@ -15,50 +15,64 @@ if TYPE_CHECKING:
 
 
 class Trainable(Protocol):
-    """One model in training. `regimes` build it; a search steps it and keeps its state."""
+    """One model in training.
+
+    The `build` function of a regime returns it. A search calls `step` once for each epoch, and saves `state_dict` so
+    that a trial can be paused and resumed.
+    """
 
     def step(self) -> Mapping[str, float]:
-        """Train one epoch, then validate once.
+        """Train one epoch, validate once, and return the metrics of the epoch.
 
-        The raw values of the epoch: val_loss, val_accuracy, train_loss and train_accuracy at least;
-        losses are means over samples in nats, accuracies lie in 0..1. A training that diverged
-        gives NaN or inf and no error.
+        The metrics are not smoothed. They include at least `val_loss`, `val_accuracy`, `train_loss` and
+        `train_accuracy`. A loss is the mean over samples, in nats. An accuracy lies in 0..1. If the training has
+        diverged, the values are NaN or inf; no error is raised.
         """
         ...
 
     def state_dict(self) -> dict[str, Any]:
-        """Enough to go on exactly: weights that train, optimizer, schedule, random state, epoch.
+        """Return all that is needed to resume the training exactly where it is.
 
-        Only tensors and plain Python values, so that `torch.load(weights_only=True)` reads it. The
-        tensors may be the live ones: save or copy them before the next step.
+        This is the trained weights, and the states of the optimizer, the schedule, the random generators and the epoch
+        counter. Frozen weights are left out. The state holds only tensors and plain Python values, so that
+        `torch.load(weights_only=True)` can read it. The tensors may share memory with the training: save or copy them
+        before the next step.
         """
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state of a trainable that was built alike; `state` itself stays as it is."""
+        """Resume from a state that a trainable of the same configuration returned. `state` is not modified."""
         ...
 
     def evaluate(self, part: Part) -> Mapping[str, float]:
-        """The loss and accuracy on any part, in evaluation mode; the state stays as it is."""
+        """Return the loss and the accuracy on `part`, in evaluation mode. The state of the training does not change."""
         ...
 
 
 HEAD = "head"
-"""The name of the head, beside those of the stages."""
+"""The name of the head in `freeze`, `frozen` and `state_of`. No stage may have it."""
 
 
 class TransferModel(nn.Module):
-    """An image classifier as named stages in order, and a head that gives one logit a class.
+    """An image classifier that consists of named stages, in order, and a head that returns one logit for each class.
 
-    Images (n, channels, height, width), uint8 of 0..255 or float of 0..1, are normalised and go
-    through each stage, then the head: (n, n_classes).
+    The input is images of shape (n, channels, height, width), uint8 in 0..255 or float in 0..1. They are normalized, go
+    through all stages and then through the head. The output is (n, n_classes).
+
+    A regime calls `freeze` to say which stages train.
     """
 
     mean: Tensor
+    """(1, channels, 1, 1): subtracted from images in 0..1."""
     std: Tensor
+    """(1, channels, 1, 1): divides the difference."""
 
     def __init__(self, stages: Mapping[str, nn.Module], head: nn.Module, *, classifier: Iterable[str] = ()) -> None:
-        """`classifier` names the stages at the end that are no feature extractor: fully connected layers."""
+        """`stages` maps names to modules, in order.
+
+        `classifier` names the last stages, those of fully connected layers that are not part of the feature extractor.
+        Raises ValueError if a stage has the name "head", or if `classifier` does not name the last stages.
+        """
         super().__init__()
         if HEAD in stages:
             raise ValueError(f"no stage may have the name {HEAD!r}")
@@ -69,106 +83,117 @@ class TransferModel(nn.Module):
             raise ValueError(f"the classifier must be the last of the stages, but is {', '.join(self.classifier)}")
         self._frozen: frozenset[str] = frozenset()
         self._pretrained: frozenset[str] = frozenset()
-        # Not in the state: they follow from the data set or the model, never from training.
+        # Not saved with the state, because the data set or the model determines them, never the training.
         self.register_buffer("mean", torch.zeros(1, 1, 1, 1), persistent=False)
         self.register_buffer("std", torch.ones(1, 1, 1, 1), persistent=False)
 
     def normalize(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        """From now on subtract `mean` from an image of 0..1 and divide it by `std`; one value each a channel.
+        """Set the normalization of images in 0..1: subtract `mean`, then divide by `std`. Both hold one value a channel.
 
-        A channel that never varies, of deviation 0, is not divided.
+        A channel with a standard deviation of 0 is not divided.
         """
         self.mean = torch.tensor(list(mean), device=self.mean.device).reshape(1, -1, 1, 1)
-        self.std = torch.tensor([each or 1.0 for each in std], device=self.std.device).reshape(1, -1, 1, 1)
+        self.std = torch.tensor([value or 1.0 for value in std], device=self.std.device).reshape(1, -1, 1, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         logits: Tensor = self.head(self.features(images))
         return logits
 
     def features(self, images: Tensor) -> Tensor:
-        """What the head sees of images."""
+        """Return the features that the head receives for images."""
         return self.run_stages(self.preprocess(images), 0, len(self.stages))
 
     def preprocess(self, images: Tensor) -> Tensor:
-        """What the first stage sees of images: float32, normalised, the channels of a pixel together in memory."""
+        """Return the input of the first stage for images: float32, normalized, in the memory format channels_last."""
         if images.dtype == torch.uint8:
             images = images.float().div_(255)
         return ((images - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
 
     def run_stages(self, features: Tensor, first: int, last: int) -> Tensor:
-        """Features that enter stage number `first`, as they leave the stage before number `last`."""
+        """Run the stages with the indices `first` up to, but not including, `last`.
+
+        `features` is the input of stage `first`. Returns the output of stage `last` - 1.
+        """
         for stage in list(self.stages.values())[first:last]:
             features = stage(features)
         return features
 
     @property
     def frozen(self) -> frozenset[str]:
-        """The names of the stages (and `head`) that do not train."""
+        """The names of the frozen stages, including `head` if it is frozen."""
         return self._frozen
 
     @property
     def n_frozen_first(self) -> int:
-        """How many of the first stages are frozen, up to the first that trains."""
+        """The number of frozen stages before the first stage that trains."""
         names = list(self.stages)
         return next((i for i, name in enumerate(names) if name not in self._frozen), len(names))
 
     @property
     def pretrained(self) -> frozenset[str]:
-        """The names of the stages whose weights are alike in every trial: of a file, and never trained since."""
+        """The names of the stages whose weights come from a file and have not been trained since.
+
+        They are the same in every trial, so their features can be cached on disk.
+        """
         return self._pretrained
 
     def mark_pretrained(self) -> None:
-        """Say that the weights of all stages, as they are now, are those of a file."""
+        """Declare that the current weights of all stages come from a file."""
         self._pretrained = frozenset(self.stages)
 
     def freeze(self, names: Iterable[str]) -> None:
-        """Freeze exactly the named stages (`head` is one of the names): all others train.
+        """Freeze the stages in `names`, which may include `head`, and unfreeze all others.
 
-        A ValueError names an unknown one; a SetupError says that nothing is left to train. A frozen stage has no
-        gradients and stays in evaluation mode, so neither its weights nor its running statistics
-        move, and it drops nothing out. Build the optimizer after freezing.
+        A frozen stage has no gradients and stays in evaluation mode. So its weights and running statistics do not
+        change, and its dropout is off. Build the optimizer after freezing. Stages that train are no longer `pretrained`.
+
+        Raises ValueError if a name is unknown, and SetupError if nothing with weights is left to train.
         """
         frozen = frozenset(names)
-        parts = self._parts()
-        if unknown := sorted(frozen - set(parts)):
-            raise ValueError(f"unknown stage {unknown[0]!r} (allowed: {', '.join(parts)})")
-        if not any(list(part.parameters()) for name, part in parts.items() if name not in frozen):
-            named = ", ".join(name for name in parts if name in frozen)
+        modules = self._stages_and_head()
+        if unknown := sorted(frozen - set(modules)):
+            raise ValueError(f"unknown stage {unknown[0]!r} (allowed: {', '.join(modules)})")
+        if not any(list(module.parameters()) for name, module in modules.items() if name not in frozen):
+            named = ", ".join(name for name in modules if name in frozen)
             raise SetupError(f"nothing is left to train: {named} would be frozen, and the rest has no weights")
         self._frozen = frozen
         self._pretrained &= frozen
-        for name, part in parts.items():
-            part.requires_grad_(name not in frozen)
+        for name, module in modules.items():
+            module.requires_grad_(name not in frozen)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> TransferModel:
-        """Set training or evaluation mode; frozen stages stay in evaluation mode."""
+        """Set training mode, or evaluation mode if `mode` is false. Frozen stages stay in evaluation mode."""
         self.training = self.stages.training = mode
-        for name, part in self._parts().items():
-            # To go through all modules of a large frozen network may take longer than an epoch of its head.
-            if name not in self._frozen or part.training:
-                part.train(mode and name not in self._frozen)
+        for name, module in self._stages_and_head().items():
+            # Frozen stages are skipped: visiting all modules of a large network can take longer than an epoch of the
+            # head.
+            if name not in self._frozen or module.training:
+                module.train(mode and name not in self._frozen)
         return self
 
     def state_of(self, names: Iterable[str]) -> dict[str, Tensor]:
-        """The weights and running statistics of the named stages (and `head`), live."""
+        """Return the weights and running statistics of the stages in `names`, which may include `head`.
+
+        The tensors are those of the model, not copies.
+        """
         state: dict[str, Tensor] = {}
-        named = frozenset(names)
-        for name, part in self._parts().items():
-            if name in named:  # others are not asked, which takes long where a large network is frozen
-                part.state_dict(destination=state, prefix=f"{HEAD}." if name == HEAD else f"stages.{name}.")
+        chosen = frozenset(names)
+        for name, module in self._stages_and_head().items():
+            if name in chosen:  # the state_dict of a large frozen network would take long
+                module.state_dict(destination=state, prefix=f"{HEAD}." if name == HEAD else f"stages.{name}.")
         return state
 
     def trained_state(self) -> dict[str, Tensor]:
-        """The weights and running statistics of all that is not frozen, live."""
-        return self.state_of(name for name in self._parts() if name not in self._frozen)
+        """Return the weights and running statistics of all stages that train, and of the head if it trains. Not copies."""
+        return self.state_of(name for name in self._stages_and_head() if name not in self._frozen)
 
     def load_trained_state(self, state: Mapping[str, Tensor]) -> None:
-        """Take in a `trained_state`; a ValueError where it is that of another model or freezing."""
+        """Load a `trained_state`. A ValueError if it belongs to another model, or if other stages were frozen in it."""
         own = self.trained_state()
         if differing := sorted(own.keys() ^ state.keys()):
             raise ValueError(f"the state does not belong to this model: only one of them has {differing[0]!r}")
         self.load_state_dict(dict(state), strict=False)
 
-    def _parts(self) -> dict[str, nn.Module]:
+    def _stages_and_head(self) -> dict[str, nn.Module]:
         return {**dict(self.stages.items()), HEAD: self.head}

@@ -1,11 +1,11 @@
-"""Where torchvision is imported: all that needs it asks here.
+"""The import of torchvision. All other modules get torchvision from here.
 
-torchvision's C++ library does not load where it was built for another torch, such as one for a GPU
-beside a torch for the CPU. Its models, data sets and transforms need none of it, but the import fails
-for two operators that are then unknown. To declare them is enough; where the library loads, declaring
-them would clash with it.
+torchvision's C++ library does not load if it was built for another torch, for example for a GPU while the installed
+torch is for the CPU. The models, data sets and transforms do not need the library, but `import torchvision` fails
+because two operators of the library are missing. Declaring these operators makes the import work. They are declared
+only after an import has failed, because the declaration would clash with a library that loads.
 
-The import takes seconds: call these functions where something is built, not where a module is imported.
+The import takes seconds. So call these functions inside functions, never while a module is imported.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from trainables.errors import SetupError
 
 _OPERATORS = ("nms", "qnms")
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-_declared: list[torch.library.Library] = []
-"""A declaration ends with its Library, so they are kept."""
+_libraries: list[torch.library.Library] = []
+"""The Library objects of the declarations. A declaration is undone when its Library is deleted."""
 
 
 def torchvision() -> ModuleType:
-    """The package itself; whatever imports it on its own (timm does) may do so from now on.
+    """Import and return the package torchvision. A SetupError if it is not installed.
 
-    A SetupError where it is not installed.
+    Afterwards, other packages such as timm can import torchvision themselves.
     """
     try:
         return importlib.import_module("torchvision")
@@ -40,25 +40,25 @@ def torchvision() -> ModuleType:
     library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for operator in _OPERATORS:
         library.define(operator + _SCHEMA)  # type: ignore[no-untyped-call]
-    _declared.append(library)
+    _libraries.append(library)
     return importlib.import_module("torchvision")
 
 
 def models() -> ModuleType:
-    """torchvision.models."""
-    return _part("models")
+    """Return the module torchvision.models."""
+    return _submodule("models")
 
 
 def datasets() -> ModuleType:
-    """torchvision.datasets."""
-    return _part("datasets")
+    """Return the module torchvision.datasets."""
+    return _submodule("datasets")
 
 
 def transforms() -> ModuleType:
-    """torchvision.transforms.v2."""
-    return _part("transforms.v2")
+    """Return the module torchvision.transforms.v2."""
+    return _submodule("transforms.v2")
 
 
-def _part(name: str) -> ModuleType:
+def _submodule(name: str) -> ModuleType:
     torchvision()
     return importlib.import_module(f"torchvision.{name}")

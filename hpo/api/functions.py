@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo import spacefile
+from hpo.api.errors import short_traceback
 from hpo.api.progress import shown
 from hpo.api.study import Study
 from hpo.errors import Mistake, UnknownName
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
+@short_traceback
 def search(
     space: SearchSpace | Mapping[str, object] | str | Path,
     trainable: Build | None = None,
@@ -73,6 +75,7 @@ def search(
     return found
 
 
+@short_traceback
 def read_space(space: SearchSpace | Mapping[str, object] | str | Path, overrides: Sequence[str] = ()) -> SearchSpace:
     """The space of a file, of a bundled name, or of a dictionary in the form of a space file.
 
@@ -85,6 +88,7 @@ def read_space(space: SearchSpace | Mapping[str, object] | str | Path, overrides
     return spacefile.read(spacefile.find(str(space)), overrides)
 
 
+@short_traceback
 def open_study(name: str | Path, *, studies: str | Path = "studies", trainable: Build | None = None) -> Study:
     """The study of that name in the folder `studies`, or in the folder that is named by a path.
 
@@ -101,6 +105,7 @@ def list_studies(studies: str | Path = "studies") -> list[Study]:
     return [Study(path.parent) for path in sorted(Path(studies).glob(f"*/{STUDY_FILE}"))]
 
 
+@short_traceback
 def test(
     study: Study | str | Path, *, studies: str | Path = "studies", top: int = 1, seeds: int = 1, **options: object
 ) -> DataFrame:

@@ -30,8 +30,10 @@ def shown(budget: Budget, *, quiet: bool) -> Iterator[Watch | None]:
         yield None
     elif in_notebook():
         cell = NotebookCell(budget)
-        yield cell
-        cell.draw()
+        try:
+            yield cell
+        finally:
+            cell.draw()
     elif console.is_terminal:
         with Screen(console, budget) as screen:
             yield screen
@@ -52,17 +54,20 @@ class NotebookCell:
     def __init__(self, budget: Budget) -> None:
         from IPython.display import display
 
-        self._screen = Screen(Console(quiet=True), budget)
+        self._screen = Screen(Console(quiet=True, force_jupyter=False), budget)
+        self._ledger: Ledger | None = None
         self._drawn = time.monotonic()
         self._handle: Any = display({"text/plain": "starting"}, raw=True, display_id=True)
 
     def __call__(self, event: Event, ledger: Ledger) -> None:
-        self._screen(event, ledger)
+        self._ledger = ledger
         if time.monotonic() - self._drawn >= REDRAW_SECONDS:
             self.draw()
 
     def draw(self) -> None:
-        """Put what is known now in place of what the cell shows."""
+        """Show what is on record now."""
         self._drawn = time.monotonic()
+        if self._ledger is not None:
+            self._screen.summarise(self._ledger)
         text = self._screen.text(WIDTH)
         self._handle.update({"text/plain": text, "text/html": f"<pre>{escape(text)}</pre>"}, raw=True)

@@ -8,9 +8,10 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpo.api.errors import short_traceback
 from hpo.api.progress import shown
 from hpo.errors import StudyError
-from hpo.heldout import Evaluation, evaluate
+from hpo.heldout import ModelResult, evaluate
 from hpo.loop import resume
 from hpo.record import Budget, StudyFolder
 from hpo.results import status, table, tables, write_tables
@@ -91,6 +92,7 @@ class Study:
         ]
         return pd.DataFrame(rows, columns=None if rows else ["trial", "epoch"])
 
+    @short_traceback
     def resume(
         self,
         *,
@@ -106,6 +108,7 @@ class Study:
             resume(self.path, budget, trainable=self._trainable, watch=watch)
         return self
 
+    @short_traceback
     def test(self, *, top: int = 1, seeds: int = 1, protocol: str = "retrain", quiet: bool = False) -> DataFrame:
         """Test the `top` best trials on held-out data, and return one row for each tested trial.
 
@@ -115,7 +118,7 @@ class Study:
         """
         import pandas as pd
 
-        def watch(evaluation: Evaluation) -> None:
+        def watch(evaluation: ModelResult) -> None:
             if not quiet:
                 accuracy = evaluation.held_out["accuracy"]
                 print(f"trial {evaluation.trial}, seed {evaluation.seed}: test accuracy {accuracy:.4f}")

@@ -1,4 +1,4 @@
-"""The backends: who decides what trains next. One file a backend; `_backend.py` is the Protocol.
+"""The backends: the search algorithms. There is one file for each backend; `_backend.py` holds the Backend protocol.
 
-They stand on `hpo.space` and `hpo.trial`, and import no record, no runner and nothing that trains.
+They import `hpo.space`, `hpo.trial` and `hpo.errors`. They do not import records, runners or training code.
 """

@@ -1,13 +1,22 @@
-"""What a backend is. A backend decides; it trains nothing, writes nothing, and knows no runner.
+"""The Backend protocol: what every search algorithm offers.
 
-A file of this folder (or a module named by an entry point of the group `hpo.backends`) offers
+A backend decides which trials train and which stop. It does not train, write files or know the runner.
+
+To add a backend, write a module with one function:
 
     build(space: SearchSpace, *, seed: int, **options) -> Backend
 
-Two promises make a study resumable by replay, and every backend of every user gets resume for them:
+`options` are the settings of the backend, such as `--option sampler=gp` on the command line. The module is a file in
+this folder, a module that is registered under the entry point group `hpo.backends`, or any module named
+`package.module`.
 
-- Given the same space, seed, options and the same calls, a backend gives the same answers.
-- An `ask` that answers "wait" or "done" leaves the backend as it was.
+Every backend makes two promises:
+
+- It is deterministic: the same space, seed, options and calls give the same answers.
+- A call of `ask` that returns "wait" or "done" changes nothing.
+
+With these promises every study can be resumed, and a backend needs no code to save its state: `hpo resume` builds a new
+backend and repeats the recorded calls.
 """
 
 from __future__ import annotations
@@ -18,31 +27,41 @@ from typing import Literal, Protocol
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 Answer = Suggestion | Literal["wait", "done"]
+"""The result of `Backend.ask`."""
 
 
 class Backend(Protocol):
-    """Decides which configuration trains next, how far, and which trials end early."""
+    """Decides which configuration trains next, up to which epoch, and which trials stop early."""
 
     def ask(self, *, new: bool = True) -> Answer:
-        """The next thing to train. The search loop calls it whenever a slot is free.
+        """Return what to train next. The search loop calls this whenever a slot is free.
 
-        A new trial takes the next number, counted from 0; a known number with a higher `until` is
-        a promotion. Promotions come before new trials. "wait" says that only a later `tell` can
-        bring the next suggestion; "done" that there will be none.
+        A Suggestion with a new trial number starts a trial. New trials are numbered 0, 1, 2, ... without gaps. A
+        Suggestion with the number of a paused trial and a higher `until` promotes this trial: it continues from its
+        checkpoint. A backend returns promotions before new trials.
 
-        With `new` false the study's budget of trials is spent: only promotions are wanted, "wait"
-        while one may still come of trials that are running, else "done".
+        Args:
+            new: whether a new trial may start. It is False once the study's budget of trials is spent.
+
+        Returns:
+            A Suggestion, or "wait" if the next Suggestion depends on a later `tell`, or "done" if there will be none.
+            With `new=False` only promotions count: "wait" if the running trials may still lead to one, else "done".
         """
         ...
 
     def tell(self, event: Report | Crash) -> Mapping[int, Decision]:
-        """Take in one event; return the fate of each trial that it settles.
+        """Receive the result of one epoch, or a crash, and return decisions by trial number.
 
-        Called once for each epoch of each trial, in the order in which they happened. A trial left
-        out of the answer goes on. At `fidelity == until` below the top rung the reporting trial
-        must be settled: PAUSE if it may be promoted later, STOP if not; paused trials that a rung
-        rules out are settled STOP when it does. At the top rung, with `last`, or on a Crash the
-        trial has ended by itself and needs no decision. A loss of inf, and a Crash, count as the
-        worst; neither is an error.
+        The search loop calls this once for each epoch of each trial, and once for each crash, in the order of the
+        events. A decision may concern the trial of the event or paused trials.
+
+        - A trial without a decision continues.
+        - A trial that reports `fidelity == until` below the top rung needs a decision: PAUSE if it may be promoted
+          later, otherwise STOP.
+        - A trial has ended if it reports the top rung, reports `last=True`, or crashes. It needs no decision.
+        - A paused trial that can no longer be promoted gets STOP as soon as this is known, so that its checkpoint is
+          deleted.
+
+        A loss of inf and a Crash are no errors of the search. The backend treats both as the worst possible result.
         """
         ...

@@ -1,4 +1,4 @@
-"""A backend that trains one configuration after another to full fidelity: random and grid search."""
+"""A backend that trains every configuration to full fidelity. Random search and grid search use it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from hpo.trial import Config, Crash, Decision, Report, Suggestion
 
 
 class FullFidelity:
-    """Hands out the configurations of an iterator; nothing that is told changes what comes."""
+    """Suggests the configurations of an iterator, one after another. It ignores all results."""
 
     def __init__(self, space: SearchSpace, configs: Iterator[Config]) -> None:
         self._high = space.fidelity.high
         self._configs = configs
-        self._numbers = count()
+        self._trial_numbers = count()
 
     def ask(self, *, new: bool = True) -> Answer:
         if not new:
             return "done"
         config = next(self._configs, None)
-        return "done" if config is None else Suggestion(next(self._numbers), config, until=self._high)
+        return "done" if config is None else Suggestion(next(self._trial_numbers), config, until=self._high)
 
     def tell(self, event: Report | Crash) -> Mapping[int, Decision]:
         return {}

@@ -1,13 +1,13 @@
-"""HpBandSter's parts for the BOHB backend: its model, its brackets, and our space in its terms.
+"""HpBandSter's model and brackets, adapted for the BOHB backend, and the conversion of a space for them.
 
-HpBandSter searches a unit cube: each range is the interval from 0 to 1 and each choice a position in its
-list, so neither ConfigSpace's rounding nor its notion of equal values reaches ours. Two things are mended:
+HpBandSter searches a unit cube. Each range becomes the interval from 0 to 1, and each choice its position in the list
+of choices. So ConfigSpace neither rounds our values nor compares them in its own way. Two defects are corrected:
 
-- HpBandSter estimates its bandwidths as if choices were numbers, which may make a category that is
-  common among the good configurations less likely than any other, and it counts only the levels that it
-  has seen, so that one level divides by zero. Here bandwidths end at the uniform distribution, and
-  the levels are those of the space.
-- Of equal losses, the earlier trial is promoted, on every machine.
+- HpBandSter estimates the bandwidths of choices as if these were numbers. A choice that is common among the good
+  configurations may then become less likely than all others. It also counts only the choices that it has seen, and
+  divides by zero if it has seen only one. Here a bandwidth is limited to that of the uniform distribution, and the
+  number of choices is taken from the space.
+- The order of equal losses must not depend on the machine. Here the earlier trial is promoted.
 """
 
 from __future__ import annotations
@@ -32,90 +32,93 @@ from hpbandster.optimizers.iterations import SuccessiveHalving
 from numpy.typing import NDArray
 from statsmodels.nonparametric.kernels import aitchison_aitken, gaussian
 
-from hpo.backends._numpy_state import OwnNumpyState
+from hpo.backends._numpy_state import PrivateNumpyState
 from hpo.space import Categorical, Domain, Float, Int, SearchSpace
-from hpo.space.values import holds
+from hpo.space.values import is_one_of
 from hpo.trial import Config, Scalar
 
 Native = Mapping[str, Any]
-"""A configuration in HpBandSter's terms."""
+"""A configuration in the form of HpBandSter: positions in the unit cube and positions of choices."""
 
 Key = tuple[int, int, int]
-"""A trial in HpBandSter's terms: bracket, rung at which it began, position there."""
+"""The identifier of a trial in HpBandSter: its bracket, the rung at which it began, and its position there."""
 
 
 class Model:
-    """BOHB's model of the space: one pair of densities a rung, of good and of bad configurations."""
+    """BOHB's model of the space: at each rung, a density of the good configurations and one of the bad ones."""
 
     def __init__(self, space: SearchSpace, seed: int, options: Mapping[str, object]) -> None:
         self._space = space
-        self._numpy = OwnNumpyState(seed)
+        self._numpy = PrivateNumpyState(seed)
         with self._quiet():
             self._generator = _Generator(configspace=_configspace(space, seed), **options)
 
     def halving(self, index: int, sizes: Sequence[int], rungs: Sequence[int]) -> Halving:
-        """Bracket number `index`, of so many trials at these rungs, filled by this model."""
+        """Bracket number `index`, whose configurations come from this model.
+
+        `sizes` are the numbers of trials at its rungs, `rungs` the epochs of the rungs.
+        """
         return Halving(index, sizes, rungs, config_sampler=self.suggest)
 
     def suggest(self, rung: int) -> tuple[Native, dict[str, Scalar]]:
-        """A configuration for a trial that starts at `rung`, and whether the model picked it."""
+        """A configuration for a trial that starts at the rung with this epoch, and whether the model picked it."""
         with self._numpy, self._quiet():
             native, info = self._generator.get_config(rung)
         return native, {"model_based_pick": bool(info["model_based_pick"])}
 
     def learn(self, job: Job) -> None:
-        """Take in the loss of a configuration at a rung."""
+        """Update the model with the loss of a configuration at a rung."""
         with self._numpy, self._quiet():
             self._generator.new_result(job)
 
     @staticmethod
     @contextmanager
     def _quiet() -> Iterator[None]:
-        """HpBandSter calls ConfigSpace and statsmodels by ways that they are about to give up."""
+        """Hide the warnings about deprecated functions of ConfigSpace and statsmodels that HpBandSter calls."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             warnings.simplefilter("ignore", FutureWarning)
             yield
 
     def config(self, native: Native) -> Config:
-        """A configuration in our terms."""
+        """Convert a configuration of HpBandSter into one of our space."""
         return {name: _value(domain, native[name]) for name, domain in self._space.domains.items() if name in native}
 
 
 class Halving(SuccessiveHalving):  # type: ignore[misc]
-    """One bracket. What it says of itself changes nothing in it, as HpBandSter's own questions would."""
+    """One bracket of Hyperband. Its properties can be read without changing it, unlike HpBandSter's `get_next_run`."""
 
     @property
     def queued(self) -> list[Key]:
-        """The trials whose promotion waits to be handed out."""
+        """The trials that are promoted but not yet running again."""
         return [key for key, datum in self.data.items() if datum.status == "QUEUED"]
 
     @property
-    def vacant(self) -> bool:
-        """Whether the current rung takes new configurations: the first does, and one that crashes left short."""
+    def has_vacancy(self) -> bool:
+        """Whether the current rung needs new configurations. The first rung does, and after crashes a later one may."""
         return bool(not self.is_finished and self.actual_num_configs[self.stage] < self.num_configs[self.stage])
 
     @property
-    def complete(self) -> bool:
-        """Whether nothing more is to come at the current rung."""
-        return not (self.is_finished or self.num_running or self.queued or self.vacant)
+    def rung_is_complete(self) -> bool:
+        """Whether all results of the current rung are there."""
+        return not (self.is_finished or self.num_running or self.queued or self.has_vacancy)
 
     @property
-    def promising(self) -> bool:
-        """Whether the trials that run may bring a promotion, without new ones."""
-        return bool(self.num_running and not self.vacant and self.stage + 1 < len(self.num_configs))
+    def may_promote(self) -> bool:
+        """Whether the results of the running trials can lead to a promotion without any new trial."""
+        return bool(self.num_running and not self.has_vacancy and self.stage + 1 < len(self.num_configs))
 
-    def is_out(self, key: Key) -> bool:
+    def is_eliminated(self, key: Key) -> bool:
         """Whether a trial will never run again."""
         return self.data[key].status not in ("QUEUED", "RUNNING", "REVIEW")
 
-    def begin(self, key: Key) -> None:
-        """Let a queued trial count as running."""
+    def mark_running(self, key: Key) -> None:
+        """Mark a queued trial as running."""
         self.data[key].status = "RUNNING"
         self.num_running += 1
 
-    def enter(self, key: Key, loss: float) -> Job:
-        """Enter the loss of a running trial at its rung; return what the model learns from."""
+    def record_loss(self, key: Key, loss: float) -> Job:
+        """Record the loss of a running trial at its rung. Returns the job from which the model learns."""
         datum = self.data[key]
         job = Job(key, config=datum.config, budget=datum.budget)
         job.result = {"loss": loss}
@@ -128,26 +131,31 @@ class Halving(SuccessiveHalving):  # type: ignore[misc]
 
 
 class _Density:
-    """A kernel density over ranges and categories, in place of one of statsmodels'."""
+    """A kernel density over ranges and choices, which replaces one of statsmodels. See the top of the file.
 
-    def __init__(self, estimate: Any, levels: NDArray[np.int_]) -> None:
-        uniform = np.where(levels > 0, 1 - 1 / np.maximum(levels, 1), np.inf)
+    HpBandSter reads `data`, `bw` and `pdf`.
+    """
+
+    def __init__(self, estimate: Any, n_levels: NDArray[np.int_]) -> None:
+        """`n_levels` is, for each hyperparameter, the number of choices, or 0 for a range."""
+        # At this bandwidth the Aitchison-Aitken kernel is the uniform distribution.
+        max_bandwidths = np.where(n_levels > 0, 1 - 1 / np.maximum(n_levels, 1), np.inf)
         self.data: NDArray[np.float64] = estimate.data
-        self.bw: NDArray[np.float64] = np.minimum(estimate.bw, uniform)
-        self._levels = levels
+        self.bw: NDArray[np.float64] = np.minimum(estimate.bw, max_bandwidths)
+        self._n_levels = n_levels
 
     def pdf(self, vector: Sequence[float]) -> float:
-        columns = zip(self.bw, self.data.T, vector, self._levels, strict=True)
+        columns = zip(self.bw, self.data.T, vector, self._n_levels, strict=True)
         kernels = [
-            aitchison_aitken(width, column, value, levels) if levels else gaussian(width, column, value) / width
-            for width, column, value, levels in columns
-            if levels != 1
+            aitchison_aitken(width, column, value, n_levels) if n_levels else gaussian(width, column, value) / width
+            for width, column, value, n_levels in columns
+            if n_levels != 1
         ]
         return float(np.mean(np.prod(kernels, axis=0)))
 
 
 class _Generator(BOHB):  # type: ignore[misc]
-    """HpBandSter's generator of configurations, with our densities."""
+    """HpBandSter's generator of configurations, with the densities of this file."""
 
     def new_result(self, job: Job, update_model: bool = True) -> None:
         super().new_result(job, update_model)
@@ -158,15 +166,16 @@ class _Generator(BOHB):  # type: ignore[misc]
 
 
 def _configspace(space: SearchSpace, seed: int) -> ConfigurationSpace:
+    """The space for HpBandSter: a unit cube, with the conditions of the space."""
     configspace = ConfigurationSpace(seed=seed)
     for name, domain in space.domains.items():
-        values = _positions(domain)
+        values = _choice_positions(domain)
         configspace.add(
             UniformFloatHyperparameter(name, 0.0, 1.0) if values is None else CategoricalHyperparameter(name, values)
         )
     for name, domain in space.domains.items():
         conditions = [
-            InCondition(configspace[name], configspace[parent], _allowed(space.domains[parent], allowed))
+            InCondition(configspace[name], configspace[parent], _allowed_positions(space.domains[parent], allowed))
             for parent, allowed in domain.when.items()
         ]
         if conditions:
@@ -174,28 +183,31 @@ def _configspace(space: SearchSpace, seed: int) -> ConfigurationSpace:
     return configspace
 
 
-def _positions(domain: Domain) -> list[int] | None:
-    """The positions of the choices; one for a range of one value; None for any other range."""
+def _choice_positions(domain: Domain) -> list[int] | None:
+    """The positions of the choices of a domain. A range of a single value has one choice; another range gives None."""
     if isinstance(domain, Categorical):
         return list(range(len(domain.choices)))
     return [0] if domain.low == domain.high else None
 
 
-def _allowed(parent: Domain, allowed: Sequence[Scalar]) -> list[int]:
+def _allowed_positions(parent: Domain, allowed: Sequence[Scalar]) -> list[int]:
+    """The positions of those choices of a parent that make a child active."""
     assert isinstance(parent, Categorical)
-    return [position for position, choice in enumerate(parent.choices) if holds(choice, allowed)]
+    return [position for position, choice in enumerate(parent.choices) if is_one_of(choice, allowed)]
 
 
 def _value(domain: Domain, native: Any) -> Scalar:
+    """Convert a value of HpBandSter into a value of a domain."""
     if isinstance(domain, Categorical):
         return domain.choices[int(native)]
     if domain.low == domain.high:
         return domain.low
-    return _at(domain, float(native))
+    return _value_at(domain, float(native))
 
 
-def _at(domain: Float | Int, unit: float) -> float | int:
-    """The value at `unit`, from 0 to 1 along the scale of the range; each whole number has an equal share."""
+def _value_at(domain: Float | Int, unit: float) -> float | int:
+    """The value at the position `unit`, from 0 to 1, on the linear or logarithmic scale of a range."""
+    # With the margin, the rounding gives `low` and `high` as large a share as the numbers between them.
     margin = 0.5 if isinstance(domain, Int) else 0.0
     low, high = domain.low - margin, domain.high + margin
     if domain.log:

@@ -1,4 +1,4 @@
-"""A global random state of one's own, for libraries that draw from numpy's."""
+"""A private copy of numpy's global random state, for libraries that draw from the global one."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from types import TracebackType
 import numpy as np
 
 
-class OwnNumpyState:
-    """Within `with`, numpy's global random state is this one; outside, it is as if nothing had been drawn."""
+class PrivateNumpyState:
+    """A context manager that replaces numpy's global random state by its own, and restores it on exit.
+
+    The private state continues where the previous `with` block left it. So draws inside are reproducible, and code
+    outside is not affected by them.
+    """
 
     def __init__(self, seed: int) -> None:
-        self._own = np.random.RandomState(seed).get_state()
+        self._private = np.random.RandomState(seed).get_state()
 
     def __enter__(self) -> None:
-        self._outer = np.random.get_state()
-        np.random.set_state(self._own)
+        self._global = np.random.get_state()
+        np.random.set_state(self._private)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._own = np.random.get_state()
-        np.random.set_state(self._outer)
+        self._private = np.random.get_state()
+        np.random.set_state(self._global)

@@ -1,4 +1,4 @@
-"""Checks that the bundled backends make when they are built: of their options, seed and extra packages."""
+"""Checks of a backend's options and seed, and the import of the packages of an extra."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from contextlib import contextmanager
 from hpo.errors import Mistake, UnknownName
 
 
-def no_others(unknown: Mapping[str, object], known: Collection[str]) -> None:
-    """Raise an UnknownName for an option that the backend does not have."""
+def reject_unknown(unknown: Mapping[str, object], known: Collection[str]) -> None:
+    """Raise an UnknownName if `unknown` holds any option. `known` are the options that the backend has."""
     for name in unknown:
         raise UnknownName("option of this backend", name, known)
 
 
 def one_of(name: str, value: object, allowed: Collection[str]) -> str:
-    """The value of an option that takes one of a few names; an unset one reads as `none`."""
+    """The value of an option that takes one of several names. None is read as the name `none`.
+
+    Raises UnknownName if the value is not allowed.
+    """
     chosen = "none" if value is None else str(value)
     if chosen not in allowed:
         raise UnknownName(name, chosen, allowed)
     return chosen
 
 
-def whole(name: str, value: object, low: int, high: int | None = None) -> int:
-    """The value of an option that takes a whole number from `low` to `high`."""
+def whole_number(name: str, value: object, low: int, high: int | None = None) -> int:
+    """The value of an option that takes a whole number from `low` to `high`. Raises Mistake if it is anything else."""
     if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
         most = "" if high is None else f" and at most {high}"
         raise Mistake(f"`{name}` must be a whole number of at least {low}{most}, but is {value!r}")
@@ -34,9 +37,12 @@ def whole(name: str, value: object, low: int, high: int | None = None) -> int:
 
 
 def number(name: str, value: object, low: float, high: float = math.inf, *, open_low: bool = False) -> float:
-    """The value of an option that takes a finite number from `low` to `high`; `open_low` leaves out `low` itself."""
-    sound = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not sound or not low <= value <= high or (open_low and value == low):  # type: ignore[operator]
+    """The value of an option that takes a finite number from `low` to `high`. Raises Mistake if it is anything else.
+
+    With `open_low`, `low` itself is not allowed.
+    """
+    is_finite = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not is_finite or not low <= value <= high or (open_low and value == low):  # type: ignore[operator]
         least = f"above {low:g}" if open_low else f"of at least {low:g}"
         most = "" if high == math.inf else f" and at most {high:g}"
         raise Mistake(f"`{name}` must be a number {least}{most}, but is {value!r}")
@@ -44,16 +50,17 @@ def number(name: str, value: object, low: float, high: float = math.inf, *, open
 
 
 def seed32(seed: object) -> int:
-    """A seed that numpy's random state takes."""
-    return whole("seed", seed, 0, 2**32 - 1)
+    """The seed, if numpy's random state can take it: 0 to 2**32 - 1. Raises Mistake if it cannot."""
+    return whole_number("seed", seed, 0, 2**32 - 1)
 
 
 @contextmanager
 def needs(extra: str) -> Iterator[None]:
-    """Import the packages of one of hpo's extras in here: what they warn of on import is no fault of the user's.
+    """A context in which a backend imports the packages of one of hpo's extras.
 
-    Importing Ray draws from Python's global random state, which is put back. Raises Mistake, with the
-    command that installs the packages, where they cannot be imported.
+    Warnings are hidden inside, because users can do nothing about what a package warns of on import. Python's global
+    random state is restored, because importing Ray draws from it. Raises Mistake, with the command that installs the
+    extra, if an import fails.
     """
     state = random.getstate()
     try:

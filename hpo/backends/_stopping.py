@@ -1,7 +1,8 @@
-"""Backends that start every trial for full fidelity and stop the weak on the way: Optuna and ASHA.
+"""A backend that starts every trial for full fidelity and stops weak trials at rungs. Optuna and ASHA use it.
 
-The libraries behind them compute their rungs by a floating logarithm, and lose one. So they live in a
-time of their own: our rung k is their time eta**k, and they hear of a trial at rungs only.
+The libraries behind them compute their rungs with a floating-point logarithm, and may lose a rung by rounding. So they
+get a time of their own, in which our rung k is time eta**k, and they see a trial only at its rungs. (Optuna's median
+pruner has no rungs; its times are the epochs.)
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from hpo.backends._backend import Answer
 from hpo.space import Fidelity, SearchSpace
 from hpo.trial import Config, Crash, Decision, Report, Suggestion
 
-WORST = 1e300
-"""Stands for an infinite loss: percentiles between infinities are NaN, and a NaN stops nobody."""
+WORST_LOSS = 1e300
+"""Replaces an infinite loss. A percentile between infinities is NaN, and no trial is stopped by comparison with NaN."""
 
 
 def rung_times(fidelity: Fidelity) -> dict[int, int]:
@@ -25,93 +26,97 @@ def rung_times(fidelity: Fidelity) -> dict[int, int]:
 
 
 def end_time(fidelity: Fidelity) -> int:
-    """An end of the library's time from which its logarithm counts as many rungs as there are.
+    """The library's maximum time, from which it computes the number of its rungs.
 
-    Half-way from the last rung to the next, so that no rounding error moves it past either.
+    It lies half-way between the last rung and the next, so that no rounding error moves it past one of them.
     """
     last = max(rung_times(fidelity).values())
     return last + last // 2
 
 
 class Searcher(Protocol):
-    """Draws configurations, and may learn from losses. Trials are known by their numbers."""
+    """Draws configurations, and may learn from losses. Trials are identified by their numbers."""
 
     def suggest(self) -> Config:
         """The configuration of the next trial."""
         ...
 
     def observe(self, trial: int, time: int, loss: float) -> None:
-        """Take in the finite loss of a trial at a rung."""
+        """Receive the finite loss of a trial at a rung."""
         ...
 
     def end(self, trial: int, loss: float, *, stopped: bool) -> None:
-        """Take in the last loss of a trial, inf for a crash; `stopped` if it was stopped at a rung."""
+        """Receive the last loss of a trial, inf for a crash. `stopped` says whether it was stopped at a rung."""
         ...
 
 
 class Stopper(Protocol):
-    """Decides at a rung whether a trial goes on."""
+    """Decides at each rung whether a trial continues."""
 
     def begin(self, trial: int) -> int:
-        """Enter a trial; return its bracket."""
+        """Add a new trial, and return its bracket."""
         ...
 
     def stops(self, trial: int, time: int, loss: float) -> bool:
-        """Whether a trial with this finite loss ends at this rung; the searcher has observed it before."""
+        """Whether a trial with this finite loss stops at this rung. The searcher has already observed the loss."""
         ...
 
     def end(self, trial: int) -> None:
-        """Forget a trial that has ended."""
+        """Remove a trial that has ended."""
         ...
 
 
-class Stopping:
-    """Starts what the searcher draws; at each rung the stopper says who goes on."""
+class StoppingBackend:
+    """Starts the configurations that the searcher draws. At each rung the stopper decides which trials continue."""
 
     def __init__(self, space: SearchSpace, times: Mapping[int, int], searcher: Searcher, stopper: Stopper) -> None:
+        """`times` are the library's times by epoch, for the epochs at which the stopper decides."""
         self._high = space.fidelity.high
         self._times = times
-        """The library's time at the epochs at which it decides."""
         self._searcher = searcher
         self._stopper = stopper
-        self._numbers = count()
-        self._epochs: dict[int, int] = {}
-        """The last epoch of each trial that runs."""
+        self._trial_numbers = count()
+        self._last_epochs: dict[int, int] = {}
+        """The last reported epoch of each running trial."""
 
     def ask(self, *, new: bool = True) -> Answer:
         if not new:
             return "done"
-        trial = next(self._numbers)
-        self._epochs[trial] = 0
+        trial = next(self._trial_numbers)
+        self._last_epochs[trial] = 0
         return Suggestion(trial, self._searcher.suggest(), until=self._high, bracket=self._stopper.begin(trial))
 
     def tell(self, event: Report | Crash) -> Mapping[int, Decision]:
         trial = event.trial
         if isinstance(event, Crash):
-            self._end(trial, self._epochs[trial] + 1, math.inf)
+            self._end_unstopped(trial, self._last_epochs[trial] + 1, math.inf)
             return {}
         loss = math.inf if math.isnan(event.loss) else event.loss
         if event.last or event.fidelity >= self._high:
-            self._end(trial, event.fidelity, loss)
+            self._end_unstopped(trial, event.fidelity, loss)
             return {}
-        self._epochs[trial] = event.fidelity
-        if event.fidelity not in self._times or not self._stopped(trial, self._times[event.fidelity], loss):
+        self._last_epochs[trial] = event.fidelity
+        if event.fidelity not in self._times or not self._stops(trial, self._times[event.fidelity], loss):
             return {}
-        self._forget(trial, loss, stopped=True)
+        self._remove(trial, loss, stopped=True)
         return {trial: Decision.STOP}
 
-    def _stopped(self, trial: int, time: int, loss: float) -> bool:
-        self._searcher.observe(trial, time, min(loss, WORST))
-        return self._stopper.stops(trial, time, min(loss, WORST))
+    def _stops(self, trial: int, time: int, loss: float) -> bool:
+        self._searcher.observe(trial, time, min(loss, WORST_LOSS))
+        return self._stopper.stops(trial, time, min(loss, WORST_LOSS))
 
-    def _end(self, trial: int, epoch: int, loss: float) -> None:
-        """A trial ended by itself: its loss stands at the rungs from `epoch` on, until one would have stopped it."""
+    def _end_unstopped(self, trial: int, epoch: int, loss: float) -> None:
+        """End a trial that ended by itself at `epoch`.
+
+        Its last loss is also its result at the rungs from `epoch` on, up to the first one that would have stopped it.
+        So a crash counts as the worst result at the next rung.
+        """
         for rung, time in self._times.items():
-            if rung >= epoch and self._stopped(trial, time, loss):
+            if rung >= epoch and self._stops(trial, time, loss):
                 break
-        self._forget(trial, loss, stopped=False)
+        self._remove(trial, loss, stopped=False)
 
-    def _forget(self, trial: int, loss: float, *, stopped: bool) -> None:
-        del self._epochs[trial]
+    def _remove(self, trial: int, loss: float, *, stopped: bool) -> None:
+        del self._last_epochs[trial]
         self._stopper.end(trial)
         self._searcher.end(trial, loss, stopped=stopped)

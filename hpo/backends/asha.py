@@ -1,6 +1,7 @@
-"""ASHA: a trial is stopped at a rung unless it is among the best 1/eta that reached it so far.
+"""ASHA: a trial stops at a rung unless it is among the best 1/eta of the trials that have reached this rung so far.
 
-The decisions are those of Ray Tune's AsyncHyperBandScheduler, taken without a Ray cluster.
+Ray Tune's AsyncHyperBandScheduler takes the decisions. It runs without a Ray cluster.
+
 Li, Jamieson, Rostamizadeh, Gonina, Hardt, Recht, Talwalkar, A System for Massively Parallel
 Hyperparameter Tuning, MLSys 2020.
 """
@@ -15,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from hpo.backends import optuna
 from hpo.backends._backend import Backend
-from hpo.backends._numpy_state import OwnNumpyState
-from hpo.backends._options import needs, no_others, one_of, seed32, whole
-from hpo.backends._stopping import Searcher, Stopping, end_time, rung_times
+from hpo.backends._numpy_state import PrivateNumpyState
+from hpo.backends._options import needs, one_of, reject_unknown, seed32, whole_number
+from hpo.backends._stopping import Searcher, StoppingBackend, end_time, rung_times
 from hpo.space import SearchSpace
 from hpo.trial import Config
 
@@ -29,14 +30,19 @@ def build(space: SearchSpace, *, seed: int, searcher: str = "random", brackets: 
     """ASHA over `space`.
 
     Args:
-        space: what to search; the rungs are those of its fidelity.
-        seed: of the searcher, and of the draw of brackets.
-        searcher: random as in the paper, or tpe: Optuna's, which learns from stopped trials too.
-        brackets: bracket s decides for the first time at rung s; most trials enter the first.
+        space: what to search. The rungs are those of its fidelity.
+        seed: the seed of the searcher and of the random choice of brackets.
+        searcher: what draws configurations. `random` as in the paper, or `tpe`, Optuna's TPE, which also learns from
+            stopped trials.
+        brackets: the number of brackets, at most that of the rungs. Bracket k stops trials from rung k on (both are
+            counted from 0). Most trials enter bracket 0.
+        unknown: options that ASHA does not have. They raise UnknownName.
+
+    Raises Mistake if an option is wrong, or if Ray is not installed.
     """
-    no_others(unknown, ("searcher", "brackets"))
+    reject_unknown(unknown, ("searcher", "brackets"))
     chosen = one_of("searcher", searcher, ("random", "tpe"))
-    whole("brackets", brackets, 1, len(space.fidelity.rungs()))
+    whole_number("brackets", brackets, 1, len(space.fidelity.rungs()))
     seed32(seed)
     with needs("asha"):
         from ray.tune.schedulers import AsyncHyperBandScheduler
@@ -46,19 +52,20 @@ def build(space: SearchSpace, *, seed: int, searcher: str = "random", brackets: 
             metric="loss",
             mode="min",
             max_t=end_time(space.fidelity),
-            grace_period=space.fidelity.eta**s,
+            grace_period=space.fidelity.eta**bracket,
             reduction_factor=space.fidelity.eta,
         )
-        for s in range(brackets)
+        for bracket in range(brackets)
     ]
-    draws: Searcher = _Draws(space, random.Random(seed)) if chosen == "random" else optuna.tpe(space, seed=seed)
-    return Stopping(
-        space, rung_times(space.fidelity), draws, _Schedulers(schedulers, random.Random(f"brackets {seed}"))
+    draws: Searcher = (
+        _RandomSearcher(space, random.Random(seed)) if chosen == "random" else optuna.tpe(space, seed=seed)
     )
+    stopper = _RayStopper(schedulers, random.Random(f"brackets {seed}"))
+    return StoppingBackend(space, rung_times(space.fidelity), draws, stopper)
 
 
-class _Draws:
-    """Independent configurations, whatever was observed."""
+class _RandomSearcher:
+    """Draws independent random configurations. It ignores all losses."""
 
     def __init__(self, space: SearchSpace, rng: random.Random) -> None:
         self._space, self._rng = space, rng
@@ -71,33 +78,37 @@ class _Draws:
     def end(self, trial: int, loss: float, *, stopped: bool) -> None: ...
 
 
-class _Schedulers:
-    """One of Ray's schedulers a bracket, so that the bracket of a trial is ours to draw and to tell."""
+class _RayStopper:
+    """One Ray scheduler for each bracket.
+
+    A Ray scheduler can hold several brackets, but it draws and hides the bracket of a trial. Here the bracket is drawn
+    outside, so that it is reproducible and can be recorded.
+    """
 
     def __init__(self, schedulers: list[AsyncHyperBandScheduler], rng: random.Random) -> None:
         self._schedulers = schedulers
         self._rng = rng
-        self._numpy = OwnNumpyState(0)
+        self._numpy = PrivateNumpyState(0)
         self._brackets: dict[int, int] = {}
 
     def begin(self, trial: int) -> int:
-        """Enter a trial into bracket s with a probability in proportion to e**-s, as Ray does among its own."""
-        weights = [math.exp(-s) for s in range(len(self._schedulers))]
+        """Add a trial to a random bracket. The probability of bracket k is proportional to e**-k, as in Ray."""
+        weights = [math.exp(-k) for k in range(len(self._schedulers))]
         bracket = self._rng.choices(range(len(weights)), weights)[0]
         self._brackets[trial] = bracket
         with self._numpy:
-            self._schedulers[bracket].on_trial_add(None, _as_ray(trial))
+            self._schedulers[bracket].on_trial_add(None, _ray_trial(trial))
         return bracket
 
     def stops(self, trial: int, time: int, loss: float) -> bool:
         scheduler = self._schedulers[self._brackets[trial]]
         result: Mapping[str, float] = {"time": time, "loss": loss}
-        return bool(scheduler.on_trial_result(None, _as_ray(trial), result) == scheduler.STOP)
+        return bool(scheduler.on_trial_result(None, _ray_trial(trial), result) == scheduler.STOP)
 
     def end(self, trial: int) -> None:
-        self._schedulers[self._brackets.pop(trial)].on_trial_remove(None, _as_ray(trial))
+        self._schedulers[self._brackets.pop(trial)].on_trial_remove(None, _ray_trial(trial))
 
 
-def _as_ray(trial: int) -> SimpleNamespace:
-    """As much of a Ray trial as a scheduler looks at."""
+def _ray_trial(trial: int) -> SimpleNamespace:
+    """A stand-in for a Ray trial, with the only attribute that the schedulers read."""
     return SimpleNamespace(trial_id=str(trial))

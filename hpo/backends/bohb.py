@@ -1,8 +1,10 @@
-"""BOHB: Hyperband's brackets, filled with configurations that a model of the good ones proposes.
+"""BOHB: Hyperband's brackets, filled with configurations from a model of the good configurations.
 
 Falkner, Klein, Hutter, BOHB: Robust and Efficient Hyperparameter Optimization at Scale, ICML 2018.
-The model and the brackets are HpBandSter's, the paper's own code, driven without its server and threads.
-A promoted trial continues from its checkpoint; the code of the paper trains it again from its first epoch.
+
+The model and the brackets come from HpBandSter, the code of the paper, without its server and threads. Here a promoted
+trial continues from its checkpoint, while HpBandSter trains it again from its first epoch. Two defects of HpBandSter are
+corrected in `_hpbandster.py`.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hpo.backends._backend import Answer, Backend
-from hpo.backends._options import needs, no_others, number, seed32, whole
+from hpo.backends._options import needs, number, reject_unknown, seed32, whole_number
 from hpo.space import SearchSpace
 from hpo.trial import Config, Crash, Decision, Report, Scalar, Suggestion
 
@@ -28,6 +30,7 @@ OPTIONS = (
     "bandwidth_factor",
     "min_bandwidth",
 )
+"""The names of the options of `build`."""
 
 
 def build(
@@ -42,26 +45,30 @@ def build(
     min_bandwidth: float = 1e-3,
     **unknown: object,
 ) -> Backend:
-    """BOHB over `space`. The options are HpBandSter's (so eight arguments), and so are their defaults.
+    """BOHB over `space`. The many options and their defaults are those of HpBandSter.
 
     Args:
-        space: what to search; the rungs are those of its fidelity.
-        seed: of the model and of the random configurations.
-        min_points_in_model: results at a rung before it is modelled; the number of hyperparameters + 1.
-        top_n_percent: how many of the results at a rung count as good.
-        num_samples: candidates among which the model picks one.
-        random_fraction: share of configurations that are drawn at random all the same.
-        bandwidth_factor: how much wider than the density of the good ones the candidates spread.
-        min_bandwidth: least width of a density, so that no hyperparameter is ever settled.
+        space: what to search. The rungs are those of its fidelity.
+        seed: the seed of the model and of the random configurations.
+        min_points_in_model: the number of results at a rung from which on the rung is modelled. It is the number of
+            hyperparameters + 1 by default, and at least that.
+        top_n_percent: the percentage of the results at a rung that count as good.
+        num_samples: the number of candidates from which the model picks one.
+        random_fraction: the share of configurations that are drawn at random even if there is a model.
+        bandwidth_factor: how many times wider than the density of the good configurations the candidates are spread.
+        min_bandwidth: the smallest bandwidth of a density. It keeps some variation in every hyperparameter.
+        unknown: options that BOHB does not have. They raise UnknownName.
+
+    Raises Mistake if an option is wrong, or if HpBandSter is not installed.
     """
-    no_others(unknown, OPTIONS)
+    reject_unknown(unknown, OPTIONS)
     least = len(space.domains) + 1
     options = {
         "min_points_in_model": least
         if min_points_in_model is None
-        else whole("min_points_in_model", min_points_in_model, least),
-        "top_n_percent": whole("top_n_percent", top_n_percent, 1, 99),
-        "num_samples": whole("num_samples", num_samples, 1),
+        else whole_number("min_points_in_model", min_points_in_model, least),
+        "top_n_percent": whole_number("top_n_percent", top_n_percent, 1, 99),
+        "num_samples": whole_number("num_samples", num_samples, 1),
         "random_fraction": number("random_fraction", random_fraction, 0, 1),
         "bandwidth_factor": number("bandwidth_factor", bandwidth_factor, 0, open_low=True),
         "min_bandwidth": number("min_bandwidth", min_bandwidth, 0, open_low=True),
@@ -73,10 +80,14 @@ def build(
 
 
 def bracket_sizes(index: int, n_rungs: int, eta: int) -> tuple[int, ...]:
-    """How many trials bracket number `index` trains at each of its rungs, the last of which is the top one."""
-    s = n_rungs - 1 - index % n_rungs
-    n_first = n_rungs // (s + 1) * eta**s
-    return tuple(max(n_first // eta**k, 1) for k in range(s + 1))
+    """The number of trials at each rung of bracket number `index`, from its first rung to the top rung.
+
+    The formula is HpBandSter's. Brackets begin one rung higher each time, and again at the lowest rung after the one
+    that has only the top rung.
+    """
+    n_promotions = n_rungs - 1 - index % n_rungs  # s in the papers on Hyperband and BOHB
+    n_first = n_rungs // (n_promotions + 1) * eta**n_promotions
+    return tuple(max(n_first // eta**k, 1) for k in range(n_promotions + 1))
 
 
 @dataclass
@@ -85,10 +96,10 @@ class _Trial:
     config: Config
     notes: Mapping[str, Scalar]
     key: Key
-    """What HpBandSter calls it."""
+    """The identifier of the trial in HpBandSter."""
     until: int
-    ended: float | None = None
-    """The last loss of a trial that ended by itself: inf after a crash."""
+    final_loss: float | None = None
+    """The last loss of a trial that has ended by itself, inf after a crash. None for any other trial."""
     stopped: bool = False
 
 
@@ -100,42 +111,43 @@ class _Bracket:
 
 
 class Bohb:
-    """Several brackets may be open at once: no slot waits for a slow trial while another may start."""
+    """The BOHB backend. Several brackets may be open at once, so that no slot has to wait for a slow trial."""
 
     def __init__(self, space: SearchSpace, model: Model) -> None:
         self._rungs = space.fidelity.rungs()
         self._eta = space.fidelity.eta
         self._model = model
-        self._open: list[_Bracket] = []
+        self._open_brackets: list[_Bracket] = []
         """The brackets that are not finished, oldest first."""
         self._n_brackets = 0
         self._trials: list[tuple[_Trial, _Bracket]] = []
+        """All trials by number, each with its bracket."""
 
     def ask(self, *, new: bool = True) -> Answer:
-        for bracket in self._open:
+        for bracket in self._open_brackets:
             if bracket.halving.queued:
                 return self._next_run(bracket)
         if not new:
-            return "wait" if any(bracket.halving.promising for bracket in self._open) else "done"
-        vacant = (bracket for bracket in self._open if bracket.halving.vacant)
+            return "wait" if any(bracket.halving.may_promote for bracket in self._open_brackets) else "done"
+        vacant = (bracket for bracket in self._open_brackets if bracket.halving.has_vacancy)
         return self._next_run(next(vacant, None) or self._open_bracket())
 
     def tell(self, event: Report | Crash) -> Mapping[int, Decision]:
         trial, bracket = self._trials[event.trial]
         if isinstance(event, Report) and event.fidelity < trial.until and not event.last:
             return {}
-        loss = math.inf if isinstance(event, Crash) else event.loss  # HpBandSter takes NaN for inf
+        loss = math.inf if isinstance(event, Crash) else event.loss  # HpBandSter treats NaN like inf
         if isinstance(event, Crash) or event.last or trial.until == self._rungs[-1]:
-            trial.ended = loss
-        self._model.learn(bracket.halving.enter(trial.key, loss))
+            trial.final_loss = loss
+        self._model.learn(bracket.halving.record_loss(trial.key, loss))
         self._advance(bracket)
-        decisions = dict.fromkeys(_ruled_out(bracket), Decision.STOP)
-        if trial.ended is None:
+        decisions = dict.fromkeys(_newly_eliminated(bracket), Decision.STOP)
+        if trial.final_loss is None:
             decisions.setdefault(trial.number, Decision.PAUSE)
         return decisions
 
     def _next_run(self, bracket: _Bracket) -> Suggestion:
-        """What HpBandSter runs next in a bracket that has a promotion or a vacancy."""
+        """The next suggestion of a bracket that has a queued promotion or a vacancy."""
         key, native, until = bracket.halving.get_next_run()
         trial = bracket.trials.get(key)
         if trial is None:
@@ -149,27 +161,30 @@ class Bohb:
     def _open_bracket(self) -> _Bracket:
         sizes = bracket_sizes(self._n_brackets, len(self._rungs), self._eta)
         bracket = _Bracket(self._n_brackets, self._model.halving(self._n_brackets, sizes, self._rungs[-len(sizes) :]))
-        self._open.append(bracket)
+        self._open_brackets.append(bracket)
         self._n_brackets += 1
         return bracket
 
     def _advance(self, bracket: _Bracket) -> None:
-        """Close the rungs that are complete; a promoted trial that has ended meets the next with its last loss."""
+        """Promote the best trials of each rung that is complete.
+
+        A promoted trial that has ended by itself is not trained. Its last loss is its result at the next rung.
+        """
         halving = bracket.halving
-        while halving.complete:
+        while halving.rung_is_complete:
             halving.process_results()
             for key in halving.queued:
-                loss = bracket.trials[key].ended
+                loss = bracket.trials[key].final_loss
                 if loss is not None:
-                    halving.begin(key)
-                    self._model.learn(halving.enter(key, loss))
+                    halving.mark_running(key)
+                    self._model.learn(halving.record_loss(key, loss))
         if halving.is_finished:
-            self._open.remove(bracket)
+            self._open_brackets.remove(bracket)
 
 
-def _ruled_out(bracket: _Bracket) -> Iterator[int]:
-    """The trials of a bracket that wait and will never be promoted, each once."""
+def _newly_eliminated(bracket: _Bracket) -> Iterator[int]:
+    """The paused trials of a bracket that can no longer be promoted. Each trial is returned once only."""
     for key, trial in bracket.trials.items():
-        if trial.ended is None and not trial.stopped and bracket.halving.is_out(key):
+        if trial.final_loss is None and not trial.stopped and bracket.halving.is_eliminated(key):
             trial.stopped = True
             yield trial.number

@@ -1,6 +1,6 @@
-"""Grid search: every combination once, each trained to full fidelity, then done.
+"""Grid search: every combination of values once, each trained to full fidelity.
 
-A hyperparameter multiplies the grid only where it is active. The first of the space varies slowest.
+A hyperparameter adds combinations only where it is active. The first hyperparameter of the space varies slowest.
 """
 
 from __future__ import annotations
@@ -9,29 +9,30 @@ from collections.abc import Iterator
 
 from hpo.backends._backend import Backend
 from hpo.backends._full_fidelity import FullFidelity
-from hpo.backends._options import no_others
+from hpo.backends._options import reject_unknown
 from hpo.errors import Mistake
 from hpo.space import Categorical, SearchSpace
 from hpo.trial import Config, Scalar
 
 
 def build(space: SearchSpace, *, seed: int, **unknown: object) -> Backend:
-    """Grid search over `space`; it has no options, and the seed changes nothing.
+    """Grid search over `space`. It has no options and ignores the seed.
 
-    Raises Mistake where a range does not say by `points` how many of its values the grid takes.
+    Each range must have `points`, the number of its values in the grid. Raises Mistake if a range has none, and
+    UnknownName if an option is given.
     """
-    no_others(unknown, ())
+    reject_unknown(unknown, ())
     ranges = [
         name for name, domain in space.domains.items() if not isinstance(domain, Categorical) and domain.points is None
     ]
     if ranges:
-        mend = " ".join(f"--set space.{name}.points=5" for name in ranges)
-        raise Mistake(f"a grid needs `points`, how many values to take, of each range: {', '.join(ranges)} (as {mend})")
+        fix = " ".join(f"--set space.{name}.points=5" for name in ranges)
+        raise Mistake(f"a grid needs `points`, how many values to take, of each range: {', '.join(ranges)} (as {fix})")
     return FullFidelity(space, _combinations(space))
 
 
 def _combinations(space: SearchSpace) -> Iterator[Config]:
-    """All combinations, one at a time, so that a huge grid costs no memory."""
+    """Generate all combinations one by one, so that a huge grid needs no memory."""
     names = tuple(space.domains)
 
     def extend(config: dict[str, Scalar], depth: int) -> Iterator[Config]:

@@ -1,4 +1,4 @@
-"""Optuna's samplers and pruners, asked and told on a study in memory.
+"""Optuna's samplers and pruners, run on an Optuna study in memory.
 
 Akiba, Sano, Yanase, Ohta, Koyama, Optuna: A Next-generation Hyperparameter Optimization Framework, KDD 2019.
 """
@@ -14,13 +14,13 @@ from importlib import import_module
 import optuna
 
 from hpo.backends._backend import Backend
-from hpo.backends._options import needs, no_others, one_of, seed32, whole
-from hpo.backends._stopping import Stopping, end_time, rung_times
+from hpo.backends._options import needs, one_of, reject_unknown, seed32, whole_number
+from hpo.backends._stopping import StoppingBackend, end_time, rung_times
 from hpo.space import Categorical, Domain, Fidelity, Int, SearchSpace
 from hpo.trial import Config, Scalar
 
 SAMPLERS = {"tpe": (), "gp": ("scipy", "torch"), "cmaes": ("cmaes",), "qmc": ("scipy",), "random": ()}
-"""The samplers, and the packages that each needs beside Optuna."""
+"""The samplers, each with the packages that it needs in addition to Optuna."""
 
 PRUNERS = ("hyperband", "sha", "median", "none")
 
@@ -34,20 +34,24 @@ def build(
     n_startup_trials: int = 10,
     **unknown: object,
 ) -> Backend:
-    """A search by one of Optuna's samplers and one of its pruners.
+    """A search over `space` with one of Optuna's samplers and one of its pruners.
 
     Args:
-        space: what to search. `cmaes` has no model of choices, and draws them at random.
-        seed: of the sampler.
-        sampler: tpe, gp, cmaes, qmc or random.
-        pruner: hyperband; sha (one bracket of it); median (at every epoch); none.
-        n_startup_trials: random trials before tpe, gp or cmaes set in.
+        space: what to search. The rungs are those of its fidelity.
+        seed: the seed of the sampler.
+        sampler: tpe, gp, cmaes, qmc or random. `cmaes` cannot model choices, and draws them at random.
+        pruner: hyperband, sha (successive halving, a single bracket of hyperband), median (compares at every epoch)
+            or none.
+        n_startup_trials: the number of random trials before tpe, gp or cmaes starts to use its model.
+        unknown: options that this backend does not have. They raise UnknownName.
+
+    Raises Mistake if an option is wrong, or if a package that the sampler needs is not installed.
     """
-    no_others(unknown, ("sampler", "pruner", "n_startup_trials"))
+    reject_unknown(unknown, ("sampler", "pruner", "n_startup_trials"))
     sampler, pruner = one_of("sampler", sampler, SAMPLERS), one_of("pruner", pruner, PRUNERS)
-    n_startup_trials = whole("n_startup_trials", n_startup_trials, 1)
+    n_startup_trials = whole_number("n_startup_trials", n_startup_trials, 1)
     by_rungs = pruner in ("hyperband", "sha")
-    sampling = Sampling(
+    searcher = OptunaSearcher(
         space,
         _sampler(sampler, seed32(seed), n_startup_trials, by_rungs=by_rungs),
         _pruner(pruner, space.fidelity),
@@ -55,17 +59,20 @@ def build(
     times = rung_times(space.fidelity) if by_rungs else {}
     if pruner == "median":
         times = {epoch: epoch for epoch in range(space.fidelity.low, space.fidelity.high + 1)}
-    return Stopping(space, times, sampling, _Pruning(sampling))
+    return StoppingBackend(space, times, searcher, _OptunaStopper(searcher))
 
 
-def tpe(space: SearchSpace, *, seed: int) -> Sampling:
-    """Optuna's TPE alone, for a backend that stops trials by itself."""
-    return Sampling(space, _sampler("tpe", seed, 10, by_rungs=True), optuna.pruners.NopPruner())
+def tpe(space: SearchSpace, *, seed: int) -> OptunaSearcher:
+    """Optuna's TPE without a pruner, for backends that stop trials themselves."""
+    return OptunaSearcher(space, _sampler("tpe", seed, 10, by_rungs=True), optuna.pruners.NopPruner())
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Spare the user what Optuna says of our choices (experimental arguments, random draws, infinite losses)."""
+    """Hide Optuna's messages about choices that are made here: experimental arguments, random draws, infinite losses.
+
+    The user can do nothing about them.
+    """
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -77,11 +84,12 @@ def _quiet() -> Iterator[None]:
         optuna.logging.set_verbosity(verbosity)
 
 
-class Sampling:
-    """The searcher of an Optuna study: define-by-run, parents first.
+class OptunaSearcher:
+    """Draws configurations from an Optuna study, parents before children.
 
-    Only TPE can model a space that changes with its parents; where it does, the other samplers give up and
-    draw at random. They are asked for every hyperparameter, and those that are not active are left out.
+    TPE is asked only for active hyperparameters. The other samplers cannot model a space whose hyperparameters depend
+    on the values of others, and would draw at random. So they are asked for every hyperparameter, and those that are
+    not active are dropped.
     """
 
     @_quiet()
@@ -90,8 +98,8 @@ class Sampling:
     ) -> None:
         self._space = space
         self.running: dict[int, optuna.Trial] = {}
-        self._by_tpe = isinstance(sampler, optuna.samplers.TPESampler)
-        # The name is fixed: the Hyperband pruner draws a trial's bracket from a hash of it.
+        self._is_tpe = isinstance(sampler, optuna.samplers.TPESampler)
+        # A fixed name, because the Hyperband pruner derives the bracket of a trial from a hash of it.
         self._study = optuna.create_study(study_name="hpo", sampler=sampler, pruner=pruner)
 
     @_quiet()
@@ -101,7 +109,7 @@ class Sampling:
         config: dict[str, Scalar] = {}
         for name, domain in self._space.domains.items():
             active = self._space.active(name, config)
-            if active or not self._by_tpe:
+            if active or not self._is_tpe:
                 value = _suggest(trial, name, domain)
             if active:
                 config[name] = value
@@ -113,8 +121,8 @@ class Sampling:
     @_quiet()
     def end(self, trial: int, loss: float, *, stopped: bool) -> None:
         ended = self.running.pop(trial)
-        if self._by_tpe and loss == math.inf:
-            # TPE ranks every completed trial above every pruned one, but an infeasible one last.
+        if self._is_tpe and loss == math.inf:
+            # TPE ranks a completed trial above all pruned ones, whatever its loss, but an infeasible trial last.
             ended.set_constraint("finite", 1.0)
         if stopped:
             self._study.tell(ended, state=optuna.trial.TrialState.PRUNED)
@@ -122,25 +130,25 @@ class Sampling:
             self._study.tell(ended, loss)
 
 
-class _Pruning:
-    """The stopper of an Optuna study."""
+class _OptunaStopper:
+    """Stops trials by the pruner of the searcher's Optuna study."""
 
-    def __init__(self, sampling: Sampling) -> None:
-        self._sampling = sampling
+    def __init__(self, searcher: OptunaSearcher) -> None:
+        self._searcher = searcher
 
     def begin(self, trial: int) -> int:
         return 0
 
     @_quiet()
     def stops(self, trial: int, time: int, loss: float) -> bool:
-        return self._sampling.running[trial].should_prune()
+        return self._searcher.running[trial].should_prune()
 
     def end(self, trial: int) -> None: ...
 
 
 def _suggest(trial: optuna.Trial, name: str, domain: Domain) -> Scalar:
     if isinstance(domain, Categorical):
-        # By position: Optuna takes the choices 1 and True for the same.
+        # Choices are passed by position, because Optuna treats the choices 1 and True as equal.
         return domain.choices[trial.suggest_categorical(name, range(len(domain.choices)))]
     if isinstance(domain, Int):
         return int(trial.suggest_int(name, domain.low, domain.high, log=domain.log))
@@ -156,7 +164,8 @@ def _sampler(name: str, seed: int, n_startup_trials: int, *, by_rungs: bool) -> 
     samplers = optuna.samplers
     match name:
         case "tpe":
-            # One hyperparameter at a time: joint TPE (multivariate, group) often settles on the wrong choice early.
+            # Each hyperparameter is modelled alone, because joint TPE (multivariate, group) often settles on a wrong
+            # choice early.
             return samplers.TPESampler(
                 seed=seed, n_startup_trials=n_startup_trials, multivariate=False, constant_liar=True
             )

@@ -12,7 +12,7 @@ from hpo.cli.printing import print_table
 from hpo.errors import Mistake
 
 if TYPE_CHECKING:
-    from hpo.heldout import Evaluation
+    from hpo.heldout import ModelResult
 
 
 @click.command()
@@ -60,7 +60,7 @@ def test(name: str, top: int, seeds: int, protocol: str, studies: Path) -> None:
     from hpo.results import write_tables
     from hpo.results.status import test_lines
 
-    def watch(evaluation: Evaluation) -> None:
+    def watch(evaluation: ModelResult) -> None:
         accuracy = evaluation.held_out["accuracy"]
         click.echo(f"trial {evaluation.trial}, seed {evaluation.seed}: test accuracy {accuracy:.4f}", err=True)
 
@@ -83,7 +83,7 @@ def export(name: str, format: str, out: Path | None, published: bool, studies: P
 
     check_format(format, FORMATS)
     study = StudyFolder.reopen(studies / name)
-    frame = comparison.compared(study, table(study)) if published else table(study)
+    frame = comparison.compare(study, table(study)) if published else table(study)
     if frame is None:
         raise Mistake(f"--published: the space of study {name!r} names no `reference`")
     text = comparison.page(study, frame) if published and format == "md" else render(frame, format)

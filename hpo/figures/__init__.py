@@ -1,6 +1,6 @@
-"""Figures of a study as PNG, SVG or PDF: charts, images and what a trained model sees.
+"""Figures of a study as PNG, SVG or PDF: charts, images, and what a trained model has learned.
 
-It reads the record, the checkpoints and the test results. The command line and the Python API call it.
+This package reads the record, the checkpoints and the test results. The command line and the Python API call it.
 """
 
 from __future__ import annotations

@@ -1,15 +1,15 @@
-"""Figures of a study: from its record, its checkpoints and its test to PNG and SVG files.
+"""The figures of a study, drawn from its record, its checkpoints and its test results.
 
     curves           learning curves of the best trials
-    filters          the first-layer filters of a trained model
-    activations      what a stage of it makes of one image
-    tsne             what its head sees of the images of the search
-    misclassified    held-out images that the tested model takes for something else
-    samples          test accuracy over samples a class
+    filters          filters of the first layer of a trained model
+    activations      activations of a trained model in one stage, for one image
+    tsne             features of a trained model for training and validation images, as points
+    misclassified    held-out images that the tested model misclassifies
+    samples          test accuracy over the number of training samples of each class
     validation_test  validation and test accuracy of the tested trials
 
-No figure looks at held-out data: what the last three show of them, `hpo test` wrote down when it looked.
-The last two need neither record nor checkpoints nor images, so they can be drawn in a clone.
+No figure reads held-out data. The last three show what `hpo test` saved. The last two need no record, no checkpoints
+and no images, so they can be drawn from a copy of the study's folder that lacks these, such as a git clone.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from hpo.errors import MachineError, Mistake, StudyError, UnknownName
 from hpo.figures import charts, pictures, style
 from hpo.figures.trained_model import TrainedModel, find
-from hpo.heldout import Evaluations, Spread, TrialEvaluation, misclassified
+from hpo.heldout import Spread, TestRecord, TrialResult, misclassified
 from hpo.record import FIGURES, History, StudyFolder, Trial, configuration
 from hpo.trial import Config, Scalar
 
@@ -32,16 +32,17 @@ if TYPE_CHECKING:
 
 N_CURVES = 8
 METRICS = ("val_loss", "train_loss", "val_accuracy", "train_accuracy")
-ROW = 60
-"""Characters beside a row at most; where one has more, the rows bear the numbers of their trials alone."""
+LABEL_WIDTH = 60
+"""The longest label beside a row, in characters. If one is longer, all labels are only the numbers of the trials."""
 SAMPLES = "samples_per_class"
+"""The hyperparameter on the x axis of the figure `samples`."""
 SERIES = ("mixing", "augmentation")
-"""Each combination of their values is a line over `samples_per_class`."""
+"""The figure `samples` has one line for each combination of values of these hyperparameters."""
 
 
 @dataclass(frozen=True)
 class PlotOptions:
-    """What a figure is to show; see `plot`."""
+    """What a figure shows. `plot` explains the options."""
 
     trials: Sequence[int] = ()
     top: int | None = None
@@ -59,18 +60,23 @@ def plot(
     image: str | None = None,
     out: Path | None = None,
 ) -> list[Path]:
-    """Draw a figure of a study, and return the files it stands in: KIND.png and KIND.svg in its folder `figures`.
+    """Draw a figure of the study in `folder`, and return the paths of the files it was written to.
 
-    `trials` are numbers of trials, `top` says how many of the best, `stage` names a stage of the model, `image` is
-    the path of an image, or the number of one of the validation part, from 0. Where `out` is given, it is the one
-    file, in the format of its suffix. A Mistake says what cannot be drawn, and why.
+    The files are KIND.png and KIND.svg in the study's folder `figures`. If `out` is given, the only file is `out`, in
+    the format of its suffix.
+
+    `trials` are the numbers of the trials to show. `top` is the number of best trials to show instead. `stage` names a
+    stage of the model. `image` is the path of an image, or the number of an image in the validation part, from 0. Each
+    kind of figure takes only some of these options.
+
+    Raises Mistake if an option does not fit, or if there is nothing to draw.
     """
     if kind not in KINDS:
         raise UnknownName("kind", kind, KINDS)
-    draw, known = KINDS[kind]
+    draw, accepted = KINDS[kind]
     options = PlotOptions(tuple(trials), top, stage, image)
-    _check(kind, options, known)
-    paths = _paths(folder, kind, out)
+    _check_options(kind, options, accepted)
+    paths = _output_paths(folder, kind, out)
     try:
         importlib.import_module("matplotlib")
     except ImportError:
@@ -87,18 +93,18 @@ def plot(
     return paths
 
 
-def _check(kind: str, options: PlotOptions, known: Sequence[str]) -> None:
+def _check_options(kind: str, options: PlotOptions, accepted: Sequence[str]) -> None:
     for name, value in vars(options).items():
-        if value not in (None, ()) and name not in known:
-            able = ", ".join(each for each, (_, takes) in KINDS.items() if name in takes)
-            raise Mistake(f"--{name} says nothing to a figure of kind {kind!r}; it is an option of {able}")
+        if value not in (None, ()) and name not in accepted:
+            kinds = ", ".join(other for other, (_, other_accepted) in KINDS.items() if name in other_accepted)
+            raise Mistake(f"--{name} says nothing to a figure of kind {kind!r}; it is an option of {kinds}")
     if options.trials and options.top is not None:
         raise Mistake("--trials and --top both say which trials: give one of them")
     if options.top is not None and options.top < 1:
         raise Mistake(f"--top {options.top}: at least 1 is allowed")
 
 
-def _paths(folder: Path, kind: str, out: Path | None) -> list[Path]:
+def _output_paths(folder: Path, kind: str, out: Path | None) -> list[Path]:
     if out is None:
         return [folder / FIGURES / f"{kind}{suffix}" for suffix in (".png", ".svg")]
     if out.suffix not in style.SUFFIXES:
@@ -120,10 +126,10 @@ def _curves(study: StudyFolder, options: PlotOptions) -> Figure:
         if not trial.reports:
             raise Mistake(f"trial {trial.number} of study {study.name!r} has no epoch on record: it has no curve")
     names = labels({trial.number: trial.config for trial in chosen})
-    drawn = [_curve(trial, label) for trial, label in zip(chosen, names, strict=True)]
+    curves = [_curve(trial, label) for trial, label in zip(chosen, names, strict=True)]
     which = "" if options.trials else "the best "
     return charts.curves(
-        f"{study.name}: learning curves of {which}{len(chosen)} of {len(history.trials)} trials", drawn
+        f"{study.name}: learning curves of {which}{len(chosen)} of {len(history.trials)} trials", curves
     )
 
 
@@ -135,19 +141,19 @@ def _curve(trial: Trial, label: str) -> charts.Curve:
 
 def _filters(study: StudyFolder, options: PlotOptions) -> Figure:
     trained = TrainedModel(study, _history(study), options.trials)
-    return pictures.filters(f"{_named(study, trained)}: filters of the first layer", trained.filters())
+    return pictures.filters(f"{_model_name(study, trained)}: filters of the first layer", trained.filters())
 
 
 def _activations(study: StudyFolder, options: PlotOptions) -> Figure:
     trained = TrainedModel(study, _history(study), options.trials)
     stage, image, maps = trained.activations(options.stage, options.image)
-    return pictures.maps(f"{_named(study, trained)}: activations in {stage}", image, maps)
+    return pictures.maps(f"{_model_name(study, trained)}: activations in {stage}", image, maps)
 
 
 def _tsne(study: StudyFolder, options: PlotOptions) -> Figure:
     trained = TrainedModel(study, _history(study), options.trials)
-    points, labels = trained.plane()
-    title = f"{_named(study, trained)}: t-SNE of the features of {len(labels)} training and validation images"
+    points, labels = trained.embedding()
+    title = f"{_model_name(study, trained)}: t-SNE of the features of {len(labels)} training and validation images"
     return charts.points(title, points, labels, trained.classes)
 
 
@@ -165,51 +171,55 @@ def _misclassified(study: StudyFolder, options: PlotOptions) -> Figure:
 def _samples(study: StudyFolder, options: PlotOptions) -> Figure:
     if SAMPLES not in study.space.domains:
         raise Mistake(f"study {study.name!r} does not search {SAMPLES!r}, so there is nothing to draw accuracy over")
-    results = Evaluations.read(study).finite()
+    results = TestRecord.read(study).finite()
     keys = [key for key in SERIES if key in study.space.domains]
-    series: dict[tuple[Scalar, ...], dict[int, TrialEvaluation]] = {}
-    for result in results:  # of equal settings, the one that the search found best stands for them
+    series: dict[tuple[Scalar, ...], dict[int, TrialResult]] = {}
+    # The results begin with the best one of the search: of several with the same settings, the first is kept.
+    for result in results:
         n = result.config.get(SAMPLES)
         if isinstance(n, int):
             series.setdefault(tuple(result.config.get(key) for key in keys), {}).setdefault(n, result)
     if not series:
         raise Mistake(f"study {study.name!r}: no tested trial has a number of {SAMPLES!r}")
     lines = [
-        _line(values, series[values]) for values in sorted(series, key=lambda values: _places(study, keys, values))
+        _line(values, series[values])
+        for values in sorted(series, key=lambda values: _choice_indices(study, keys, values))
     ]
     title = f"{study.name}: test accuracy over samples a class"
     return charts.lines(title, lines, x="samples a class", y="test accuracy", legend=", ".join(keys))
 
 
-def _line(values: Sequence[Scalar], results: Mapping[int, TrialEvaluation]) -> charts.Line:
-    x = sorted(results)
-    tests = [_error_bar(results[n].test_accuracy) for n in x]
+def _line(values: Sequence[Scalar], results: Mapping[int, TrialResult]) -> charts.Line:
+    """The line of one combination of values of SERIES. `results` maps the number of samples to a test result."""
+    n_samples = sorted(results)
+    tests = [_error_bar(results[n].test_accuracy) for n in n_samples]
     label = ", ".join(str(value) for value in values)
-    return charts.Line(label, x, [test.mean for test in tests], [test.std for test in tests])
+    return charts.Line(label, n_samples, [test.mean for test in tests], [test.std for test in tests])
 
 
 def _error_bar(spread: Spread) -> charts.ErrorBar:
     return charts.ErrorBar(spread.mean, spread.std or 0.0)
 
 
-def _places(study: StudyFolder, keys: Sequence[str], values: Sequence[Scalar]) -> list[int]:
-    """Where some values stand among the choices of the space."""
-    offered = [getattr(study.space.domains[key], "choices", ()) for key in keys]
+def _choice_indices(study: StudyFolder, keys: Sequence[str], values: Sequence[Scalar]) -> list[int]:
+    """The index of each value among the choices that the space has for its key, or -1. Used to sort."""
+    all_choices = [getattr(study.space.domains[key], "choices", ()) for key in keys]
     return [
-        list(choices).index(value) if value in choices else -1 for choices, value in zip(offered, values, strict=True)
+        list(choices).index(value) if value in choices else -1
+        for choices, value in zip(all_choices, values, strict=True)
     ]
 
 
 def _validation_test(study: StudyFolder, options: PlotOptions) -> Figure:
-    results = Evaluations.read(study).finite()
-    known = {result.trial: result for result in results}
+    results = TestRecord.read(study).finite()
+    by_trial = {result.trial: result for result in results}
     for number in options.trials:
-        if number not in known:
-            have = ", ".join(map(str, sorted(known)))
+        if number not in by_trial:
+            have = ", ".join(map(str, sorted(by_trial)))
             raise Mistake(f"trial {number} of study {study.name!r} was not tested; these were: {have}")
-    shown = [known[number] for number in dict.fromkeys(options.trials)] or results[: options.top]
+    shown = [by_trial[number] for number in dict.fromkeys(options.trials)] or results[: options.top]
     names = labels({result.trial: result.config for result in shown})
-    if max(map(len, names)) > ROW:
+    if max(map(len, names)) > LABEL_WIDTH:
         names = labels({result.trial: {} for result in shown})
     pairs = [
         charts.Pair(name, _error_bar(result.val_accuracy), _error_bar(result.test_accuracy))
@@ -227,11 +237,11 @@ KINDS: dict[str, tuple[Callable[[StudyFolder, PlotOptions], Figure], tuple[str, 
     "samples": (_samples, ()),
     "validation_test": (_validation_test, ("trials", "top")),
 }
-"""Each kind of figure, and the options that say something to it."""
+"""For each kind of figure, the function that draws it, and the options that it accepts."""
 
 
 def labels(configs: Mapping[int, Config]) -> list[str]:
-    """What sets each of some trials apart from the others: its number, and its hyperparameters that not all share."""
+    """Return a label for each trial: its number, and its hyperparameters that differ between the trials."""
     first = next(iter(configs.values()))
     keys = {key: None for config in configs.values() for key in config}
     differing = [key for key in keys if any(_differ(first, config, key) for config in configs.values())]
@@ -241,16 +251,16 @@ def labels(configs: Mapping[int, Config]) -> list[str]:
     return [f"trial {number}: {text}" if text else f"trial {number}" for number, text in texts.items()]
 
 
-def _differ(one: Config, other: Config, key: str) -> bool:
-    return (key in one, one.get(key)) != (key in other, other.get(key))
+def _differ(config: Config, other: Config, key: str) -> bool:
+    return (key in config, config.get(key)) != (key in other, other.get(key))
 
 
-def _named(study: StudyFolder, trained: TrainedModel) -> str:
+def _model_name(study: StudyFolder, trained: TrainedModel) -> str:
     return f"{study.name}, trial {trained.trial.number}"
 
 
 def _history(study: StudyFolder) -> History:
-    """The record; a StudyError where it did not come along with the folder."""
+    """The record of a study. A StudyError if the study's folder was copied without its record."""
     if study.settings.storage is None and not (study.folder / "ledger.log").exists():
         raise StudyError(
             f"the record of study {study.name!r} is not in {study.folder}: like its checkpoints, it stays on the "

@@ -1,4 +1,4 @@
-"""The look that all figures share: style, colours, and how a figure becomes a file."""
+"""The style and colours of all figures, and saving a figure to a file."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 SUFFIXES = (".png", ".svg", ".pdf")
-"""What a figure can be written as."""
+"""The file formats of figures."""
 COLOURS = (
     *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
     *("#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"),
 )
-"""Told apart with any kind of colour vision: M. A. Petroff, Accessible Color Sequences (2021, arXiv 2107.02270)."""
+"""Colours that can be told apart with any kind of colour vision.
+
+M. A. Petroff, Accessible Color Sequences (2021, arXiv 2107.02270).
+"""
 STYLE: dict[Any, Any] = {
     "figure.constrained_layout.use": True,
     "figure.dpi": 150,
@@ -43,7 +46,7 @@ STYLE: dict[Any, Any] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw and save in here: one look, whatever matplotlib is set to on this machine."""
+    """Draw and save figures in this context: they look the same whatever matplotlib's settings on the machine are."""
     import matplotlib
 
     with matplotlib.rc_context():
@@ -53,39 +56,41 @@ def style() -> Iterator[None]:
 
 
 def figure(width: float, height: float, title: str) -> Figure:
-    """An empty figure of so many inches."""
+    """Return an empty figure of `width` by `height` inches."""
     from matplotlib.figure import Figure
 
-    made = Figure(figsize=(width, height))
-    made.suptitle("\n".join(textwrap.wrap(title, int(width * 11))), fontsize=11)
-    return made
+    empty = Figure(figsize=(width, height))
+    empty.suptitle("\n".join(textwrap.wrap(title, int(width * 11))), fontsize=11)
+    return empty
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as its suffix says, whole or not at all; the same figure gives the same bytes."""
+    """Write a figure atomically, in the format of the suffix of `path`. The same figure always gives the same bytes."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix)
+    # A date in the file would change its bytes each time.
+    no_date = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix)
     try:
-        figure.savefig(temporary, format=path.suffix[1:], metadata=undated)
+        figure.savefig(temporary, format=path.suffix[1:], metadata=no_date)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def colours(n: int) -> list[str]:
-    """A colour for each of `n`: told apart as far as that goes, for more of them from dark to bright."""
+    """Return `n` colours: those of COLOURS, or more colours from dark to bright if these are too few."""
     return list(COLOURS[:n]) if n <= len(COLOURS) else sampled("viridis", n)
 
 
 def rainbow(n: int) -> list[str]:
-    """Many colours, neighbours far apart."""
+    """Return `n` colours of the rainbow, in an order in which neighbours differ strongly."""
+    # A step without a common divisor with n visits each colour once. Near 0.382 n, the golden section, it is far.
     steps = range(max(1, round(n * 0.382)), n + 1)
     step = next(step for step in steps if math.gcd(step, n) == 1)
     return [sampled("turbo", n)[i * step % n] for i in range(n)]
 
 
 def sampled(name: str, n: int) -> list[str]:
-    """`n` colours of a map of matplotlib, evenly; its brightest are left out."""
+    """Return `n` evenly spaced colours of the matplotlib colormap `name`, without its brightest end."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
@@ -93,5 +98,5 @@ def sampled(name: str, n: int) -> list[str]:
 
 
 def short(text: str, n: int) -> str:
-    """A text of at most `n` characters."""
+    """Shorten a text to at most `n` characters."""
     return text if len(text) <= n else text[: n - 1] + "…"

@@ -1,7 +1,7 @@
-"""A trained model of a study, as arrays for its figures: filters, activations, features. No held-out data.
+"""A trained model of a study, and the arrays that figures show of it: filters, activations and features.
 
-The model is built as its trial built it, and takes the weights of the checkpoint that the search kept of
-its best epoch.
+The model is built as in its trial. It loads the checkpoint that the search saved at the trial's best epoch. Held-out
+data is never used.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ from hpo.training.checkpoints import best_checkpoint
 
 Array = NDArray[Any]
 N_POINTS = 2000
-"""Images that are brought into the plane at most."""
+"""The largest number of images in a t-SNE figure."""
 
 
 class TrainedModel:
-    """The model of one trial, with the data that it was trained and validated on."""
+    """The model of one trial, with its training and validation data."""
 
     def __init__(self, study: StudyFolder, history: History, numbers: Sequence[int]) -> None:
-        """The trial that `numbers` holds; of none, the best that has a checkpoint.
+        """Load the model of the trial in `numbers`. If `numbers` is empty, take the best trial that has a checkpoint.
 
-        A Mistake says why there is no such model: no trial, no checkpoint, no model of named stages, no data set.
+        Raises Mistake if there is no such trial, checkpoint or data set, or if the trial's model has no named stages.
+        Raises StudyError if the checkpoint is damaged.
         """
         from trainables import inspection
         from trainables.training import checkpoints
 
         self._study = study
-        self.trial = _chosen(study, history, numbers)
+        self.trial = _choose_trial(study, history, numbers)
         self._config = {**study.space.fixed, **self.trial.config}
         self._check_buildable()
         try:
@@ -47,7 +48,7 @@ class TrainedModel:
         builder = Builder(Job(study.space, study.settings.seed, study.data), "cpu")
         trainable = builder.build(self._config, trial_seed(study.settings.seed, self.trial.number))
         trainable.load_state_dict(saved["state"])
-        with self._mistakes():
+        with self._as_mistake():
             self._model = inspection.model(trainable)
         data = builder.search_data(self._config)[0]
         assert data is not None, "a model of named stages is built for a data set"
@@ -55,36 +56,44 @@ class TrainedModel:
         self.classes = data.classes
 
     def filters(self) -> Array:
-        """The weights of the first layer, (n, channels, height, width)."""
+        """Return the weights of the first layer, (n, channels, height, width)."""
         from trainables import inspection
 
-        with self._mistakes():
+        with self._as_mistake():
             return inspection.filters(self._model, self._data.train.shape)
 
     def activations(self, stage: str | None, image: str | None) -> tuple[str, Array, list[tuple[str, Array]]]:
-        """The name of a stage, an image (channels, height, width) of 0..1, and named maps (channels, height, width).
+        """Compute the activations of one image in a stage.
 
-        The first stage and the first image of the validation part where none is named.
+        Returns the name of the stage, the image (channels, height, width) of 0..1, and named activation maps
+        (channels, height, width). `stage` defaults to the first stage, `image` to the first image of the validation
+        part.
         """
         from trainables import inspection
 
         name = next(iter(self._model.stages)) if stage is None else stage
-        seen = self._image(image or "0")
-        with self._mistakes("--stage: "):
-            maps = inspection.activations(self._model, name, seen)
-        pixels = seen[0].numpy()
+        batch = self._image(image or "0")
+        with self._as_mistake("--stage: "):
+            maps = inspection.activations(self._model, name, batch)
+        pixels = batch[0].numpy()
         return name, pixels / 255 if pixels.dtype == np.uint8 else pixels, list(maps)
 
-    def plane(self) -> tuple[Array, Array]:
-        """Images of training and validation in the plane by what the head sees of them, (n, 2); their labels, (n,)."""
+    def embedding(self) -> tuple[Array, Array]:
+        """Map training and validation images to points by t-SNE of the features that enter the head.
+
+        Returns the points, (n, 2), and their labels, (n,).
+        """
         from trainables import inspection
 
         part = inspection.sample(self._data, N_POINTS)
-        with self._mistakes():
+        with self._as_mistake():
             return inspection.embedding(inspection.features(self._model, part)), part.labels.numpy()
 
     def _image(self, image: str) -> Any:
-        """The image at a path, or that of a number in the validation part, a tensor (1, channels, height, width)."""
+        """The image at a path, or the image with this number in the validation part: (1, channels, height, width).
+
+        A number that is also the name of a file means the file.
+        """
         from trainables import inspection
 
         images = self._data.validation.images
@@ -92,10 +101,11 @@ class TrainedModel:
             if int(image) >= len(images):
                 raise Mistake(f"--image {image}: the validation part has {len(images)} images, numbered from 0")
             return images[int(image)][None]
-        with self._mistakes(f"--image {image}: "):
+        with self._as_mistake(f"--image {image}: "):
             return inspection.read(Path(image), self._data.train.shape, self._config)
 
     def _check_buildable(self) -> None:
+        """Raise a Mistake if the study has its own training code or no data set: then there is no model to show."""
         task, name = self._study.space.task, self._study.name
         if "regime" not in self._config and task.regime is None:
             raise Mistake(f"study {name!r} was searched from Python with a trainable of its own, unknown to a figure")
@@ -103,39 +113,40 @@ class TrainedModel:
             raise Mistake(f"study {name!r} has no `task.dataset`, so hpo knows of no images to show")
 
     @contextmanager
-    def _mistakes(self, prefix: str = "") -> Iterator[None]:
-        """What cannot be shown of this model is a Mistake of the command."""
+    def _as_mistake(self, prefix: str = "") -> Iterator[None]:
+        """Turn a ValueError, raised if something cannot be shown of this model, into a Mistake."""
         try:
             yield
         except ValueError as error:
             raise Mistake(f"{prefix or f'trial {self.trial.number}: '}{error}") from error
 
 
-def _chosen(study: StudyFolder, history: History, numbers: Sequence[int]) -> Trial:
-    kept = [trial for trial in history.ranked() if _has_checkpoint(study, trial)]
+def _choose_trial(study: StudyFolder, history: History, numbers: Sequence[int]) -> Trial:
+    """The trial in `numbers`, or the best one that has a checkpoint. A Mistake if there is no such trial."""
+    with_checkpoint = [trial for trial in history.ranked() if _has_checkpoint(study, trial)]
     if len(numbers) > 1:
         raise Mistake("--trials: this kind of figure shows the model of one trial")
-    if not kept:
+    if not with_checkpoint:
         raise Mistake(
             f"study {study.name!r} has no trained model here: checkpoints are kept of complete trials, "
             "on the machine that searched"
         )
     if not numbers:
-        return kept[0]
+        return with_checkpoint[0]
     trial = find(study, history, numbers[0])
-    if trial not in kept:
-        have = ", ".join(str(each.number) for each in sorted(kept, key=lambda each: each.number))
+    if trial not in with_checkpoint:
+        have = ", ".join(str(each.number) for each in sorted(with_checkpoint, key=lambda each: each.number))
         raise Mistake(f"trial {trial.number} of study {study.name!r} has no checkpoint; these have: {have}")
     return trial
 
 
 def _has_checkpoint(study: StudyFolder, trial: Trial) -> bool:
-    """Whether a trial is over, so that nothing writes its checkpoint any more, and has one."""
+    """Whether a trial has a checkpoint and is complete. The checkpoint of an unfinished trial may still change."""
     return trial.state is State.COMPLETE and best_checkpoint(study.checkpoints, trial.number).exists()
 
 
 def find(study: StudyFolder, history: History, number: int) -> Trial:
-    """A trial by its number; a Mistake where there is none."""
+    """Return the trial with this number. Raises Mistake if there is none."""
     if number not in history.trials:
         raise Mistake(f"study {study.name!r} has no trial {number}, but {len(history.trials)} numbered from 0")
     return history.trials[number]

@@ -1,11 +1,11 @@
-"""The test on held-out data: re-train the best trials, evaluate each once, and record every look in `test.json`.
+"""The test on held-out data: retrain the best trials, evaluate each model once, and record every look in `test.json`.
 
-No other room reaches held-out data. `hpo.results` and the rooms above read what it recorded.
+No other package evaluates a model on held-out data. `hpo.results` and the packages above it read the recorded results.
 """
 
 from __future__ import annotations
 
 from hpo.heldout.evaluation import PROTOCOLS, evaluate
-from hpo.heldout.evaluations import Evaluation, Evaluations, Spread, TrialEvaluation
+from hpo.heldout.test_record import ModelResult, Spread, TestRecord, TrialResult
 
-__all__ = ["PROTOCOLS", "Evaluation", "Evaluations", "Spread", "TrialEvaluation", "evaluate"]
+__all__ = ["PROTOCOLS", "ModelResult", "Spread", "TestRecord", "TrialResult", "evaluate"]

@@ -1,11 +1,13 @@
-"""The test: re-train the best trials of a study, or take their checkpoints, and evaluate them on held-out data.
+"""The test of a study: evaluate its best trials on held-out data.
 
-Two protocols. `retrain`: each of the best configurations is trained again to its stopping epoch, once for each seed,
-and tested; the spread over seeds shows how much of the result is luck. `checkpoint`: the weights of the best epoch of
-the search are tested as they are.
+There are two protocols:
 
-Each look at held-out data is counted in `test.json` before it is taken. Whoever chooses by test results has no test
-set any more. A test that is cut short goes on from its checkpoints.
+- `retrain` trains each of the best configurations again up to its stopping epoch, once for each seed, and tests the
+  new models. The spread over seeds shows how much of the result is luck.
+- `checkpoint` tests the weights that the search saved at the best epoch.
+
+Each look at held-out data is counted in `test.json` before it is taken, because a test set that is used to choose
+between models is no longer a test set. An interrupted test continues from its checkpoints.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from hpo import cache
 from hpo.devices import main_device
 from hpo.errors import Mistake, StudyError, nearest
 from hpo.heldout import misclassified
-from hpo.heldout.evaluations import Evaluation, Evaluations, evaluated
 from hpo.heldout.retraining import MAX_SEEDS, RetrainedModel, from_search, retrain, stopping_epoch
+from hpo.heldout.test_record import ModelResult, TestRecord, combine
 from hpo.record import RETRAINED, StudyFolder, Trial, command, lock
 from hpo.training import Build, Builder, Job
 from hpo.trial import Config
@@ -40,13 +42,15 @@ def evaluate(
     seeds: int = 1,
     protocol: str = "retrain",
     trainable: Build | None = None,
-    watch: Callable[[Evaluation], None] | None = None,
-) -> Evaluations:
-    """Test the `top` best trials over `seeds` seeds each; write and return the record of tests.
+    watch: Callable[[ModelResult], None] | None = None,
+) -> TestRecord:
+    """Test the `top` best trials with `seeds` seeds each, and return the content of `test.json`, which it writes.
 
-    The result of a trial replaces its earlier one. `watch` is called after each trained model. Raises StudyError for a
-    study that is still searched, or was left before its budget was spent, and a Mistake where a test of fewer seeds
-    would replace one of more.
+    A new result of a trial replaces its earlier one. `trainable` is your own training code, if the study was searched
+    with it. `watch` is called with the evaluation of each trained model.
+
+    Raises StudyError if the study is still being searched, or was interrupted before its budget was spent. Raises
+    Mistake if an argument is wrong, or if a test with fewer seeds would replace one with more.
     """
     if protocol not in PROTOCOLS:
         raise Mistake(f"unknown protocol {protocol!r}{nearest(protocol, PROTOCOLS)}")
@@ -58,26 +62,27 @@ def evaluate(
     cache.check()
     with lock(folder):
         study = StudyFolder.reopen(folder)
-        trials = _best(study, top)
-        record = Evaluations.read(study)
+        trials = _best_trials(study, top)
+        record = TestRecord.read(study)
         _check_seeds(record, trials, seeds, protocol)
         job = Job(study.space, study.settings.seed, study.data, trainable)
         evaluator = _Evaluator(study, job, record, trials[0])
         models = from_search(study, trials) if protocol == "checkpoint" else retrain(study, job, trials, seeds)
-        found: dict[int, list[Evaluation]] = {trial.number: [] for trial in trials}
+        evaluations: dict[int, list[ModelResult]] = {trial.number: [] for trial in trials}
         for model in models:
             evaluation = evaluator.evaluate(model)
-            found[evaluation.trial].append(evaluation)
+            evaluations[evaluation.trial].append(evaluation)
             if watch is not None:
                 watch(evaluation)
         for trial in trials:
-            record.replace(evaluated(trial, protocol, stopping_epoch(trial), found[trial.number]))
+            record.replace(combine(trial, protocol, stopping_epoch(trial), evaluations[trial.number]))
         record.write()
         shutil.rmtree(study.folder / RETRAINED, ignore_errors=True)
     return record
 
 
-def _check_seeds(record: Evaluations, trials: Sequence[Trial], seeds: int, protocol: str) -> None:
+def _check_seeds(record: TestRecord, trials: Sequence[Trial], seeds: int, protocol: str) -> None:
+    """Raise a Mistake if a test with `seeds` seeds would replace a result with more seeds."""
     numbers = {trial.number for trial in trials}
     for tested in record.trials:
         n = len(tested.seeds)
@@ -89,10 +94,10 @@ def _check_seeds(record: Evaluations, trials: Sequence[Trial], seeds: int, proto
 
 
 class _Evaluator:
-    """Evaluates trained models on the held-out part, and counts each look before it is taken."""
+    """Evaluates trained models on the held-out part. It counts each look before it is taken."""
 
-    def __init__(self, study: StudyFolder, job: Job, record: Evaluations, trial: Trial) -> None:
-        """A Mistake where there is no held-out part, or where the trainable of `trial` has no method `evaluate`."""
+    def __init__(self, study: StudyFolder, job: Job, record: TestRecord, trial: Trial) -> None:
+        """Raise a Mistake if the task has no data set, or if the trainable of `trial` has no method `evaluate`."""
         self._study = study
         self._record = record
         self._fixed = job.space.fixed
@@ -100,15 +105,18 @@ class _Evaluator:
         if job.space.task.dataset is None:
             raise Mistake(f"study {study.name!r} has no `task.dataset`, so hpo knows of no held-out data to test on")
         self._held_out: Part | None = None
-        self._read_for: Config = {}
+        self._held_out_config: Config = {}
         if not hasattr(self._build(trial, 0), "evaluate"):
             raise Mistake(
                 f"the trainable of study {study.name!r} has no method `evaluate(part)` that returns its "
                 "loss and accuracy, so it cannot be tested"
             )
 
-    def evaluate(self, model: RetrainedModel) -> Evaluation:
-        """Load a trained model, and evaluate it on the held-out part."""
+    def evaluate(self, model: RetrainedModel) -> ModelResult:
+        """Load a trained model and evaluate it on the held-out part.
+
+        The loss and the accuracy are NaN if the training diverged before it saved a checkpoint.
+        """
         from trainables.training import checkpoints
 
         saved = checkpoints.read(model.checkpoint) if model.checkpoint else None
@@ -119,33 +127,37 @@ class _Evaluator:
             self._record.count_look()
             held_out = trainable.evaluate(self._part(model.trial))
             if model.is_first:
-                self._keep_mistakes(model, trainable)
-        return Evaluation(model.trial.number, model.seed, model.validation, held_out)
+                self._save_misclassified(model, trainable)
+        return ModelResult(model.trial.number, model.seed, model.validation, held_out)
 
-    def _keep_mistakes(self, model: RetrainedModel, trainable: Trainable) -> None:
-        """Write the misclassified images, so that their figure needs no look; nothing without `predict(part)`."""
+    def _save_misclassified(self, model: RetrainedModel, trainable: Trainable) -> None:
+        """Save the misclassified images, so that plotting them needs no further look at held-out data.
+
+        Nothing is saved if the trainable has no method `predict(part)`.
+        """
         from trainables import inspection
 
         data = self._builder.search_data({**self._fixed, **model.trial.config})[0]
         assert data is not None, "a task with held-out data has a data set"
-        found = inspection.mistakes(trainable, self._part(model.trial), data.classes)
-        if found is not None:
-            misclassified.write(self._study, found, trial=model.trial.number, seed=model.seed)
+        arrays = inspection.misclassified(trainable, self._part(model.trial), data.classes)
+        if arrays is not None:
+            misclassified.write(self._study, arrays, trial=model.trial.number, seed=model.seed)
 
     def _part(self, trial: Trial) -> Part:
-        """The held-out part as the model of a trial expects it; read again only for another configuration."""
+        """The held-out part, preprocessed for the model of a trial. It is read again only for another configuration."""
         from trainables.data import heldout
 
-        if self._held_out is None or trial.config != self._read_for:
+        if self._held_out is None or trial.config != self._held_out_config:
             self._held_out = self._builder.held_out(heldout.held_out, {**self._fixed, **trial.config})
-            self._read_for = trial.config
+            self._held_out_config = trial.config
         return self._held_out
 
     def _build(self, trial: Trial, seed: int) -> Trainable:
         return self._builder.build({**self._fixed, **trial.config}, seed)
 
 
-def _best(study: StudyFolder, top: int) -> list[Trial]:
+def _best_trials(study: StudyFolder, top: int) -> list[Trial]:
+    """The `top` best trials. A StudyError if the search is not finished, or if no trial has a finite loss."""
     history, finished = study.history()
     if finished is None:
         raise StudyError(

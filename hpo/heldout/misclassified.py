@@ -1,4 +1,4 @@
-"""The images that the best tested trial classifies wrongly: written by the test, read by its figure."""
+"""The images that the best tested trial misclassifies: the test writes them, the figure `misclassified` reads them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.errors import MachineError, StudyError
-from hpo.heldout.evaluations import Evaluations
+from hpo.heldout.test_record import TestRecord
 from hpo.record import MISCLASSIFIED, StudyFolder
 
 Array = NDArray[Any]
@@ -20,24 +20,24 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Misclassified:
-    """Held-out images that one trained model classifies wrongly, the most confident mistakes first."""
+    """Held-out images that one trained model misclassifies, the most confident wrong predictions first."""
 
     trial: int
     seed: int
     n_wrong: int
-    """How many images are wrong; `images` holds the first of them."""
+    """The number of misclassified images. `images` holds only the first of them."""
     n: int
-    """How many images were classified."""
+    """The number of images that were classified."""
     images: Array
     """uint8, (m, channels, height, width)."""
     true: list[str]
-    """The class of each image."""
+    """The true class of each image."""
     top: list[list[tuple[str, float]]]
-    """The likeliest classes of each image, with their probabilities."""
+    """The most likely classes of each image, with their probabilities."""
 
 
 def write(study: StudyFolder, arrays: Mapping[str, Array], *, trial: int, seed: int) -> None:
-    """Write the arrays of `trainables.inspection.mistakes`; a MachineError where they cannot be written."""
+    """Write the arrays of `trainables.inspection.misclassified`. Raises MachineError if they cannot be written."""
     from trainables.store import atomic
 
     path = study.folder / MISCLASSIFIED
@@ -54,17 +54,15 @@ def write(study: StudyFolder, arrays: Mapping[str, Array], *, trial: int, seed: 
 
 
 def read(study: StudyFolder) -> Misclassified:
-    """The misclassified images of a study; a StudyError where no test was run, or where it kept none."""
+    """Read the misclassified images of a study. A StudyError if no test stored any, or if the file is damaged."""
     path = study.folder / MISCLASSIFIED
     if not path.exists():
-        able = (
-            "; where that writes none, its trainable has no `predict(part)`" if Evaluations.read(study).trials else ""
-        )
-        raise StudyError(f"{path}: is not there: run `hpo test {study.name}` first, which writes it{able}")
+        hint = "; where that writes none, its trainable has no `predict(part)`" if TestRecord.read(study).trials else ""
+        raise StudyError(f"{path}: is not there: run `hpo test {study.name}` first, which writes it{hint}")
     try:
         with np.load(path, allow_pickle=False) as file:
             content = dict(file)
-        likeliest = zip(content["top"].tolist(), content["probabilities"].tolist(), strict=True)
+        predictions = zip(content["top"].tolist(), content["probabilities"].tolist(), strict=True)
         return Misclassified(
             trial=int(content["trial"]),
             seed=int(content["seed"]),
@@ -72,7 +70,7 @@ def read(study: StudyFolder) -> Misclassified:
             n=int(content["n"]),
             images=content["images"],
             true=content["true"].tolist(),
-            top=[list(zip(names, shares, strict=True)) for names, shares in likeliest],
+            top=[list(zip(names, probabilities, strict=True)) for names, probabilities in predictions],
         )
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise StudyError(f"{path}: is damaged, or was written by another version: {error}") from None

@@ -1,4 +1,4 @@
-"""The models of a test: the best configurations trained again, or the checkpoints of the search."""
+"""The models that a test evaluates: retrained from the best configurations, or loaded from the search's checkpoints."""
 
 from __future__ import annotations
 
@@ -16,30 +16,31 @@ from hpo.training.checkpoints import best_checkpoint, checkpoint, recover
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 MAX_SEEDS = 1000
-ENDS = ("patience", "window")
-"""What makes a trial end itself; a re-training goes to the stopping epoch."""
+EARLY_STOPPING = ("patience", "window")
+"""The hyperparameters that let a trial stop early. Retraining ignores them and always ends at the stopping epoch."""
 RETRAIN_SEED = 2**31
-"""Added to the study's seed, so that no re-training repeats the draws of the search."""
+"""Added to the study's seed, so that retraining does not repeat the random numbers of the search."""
 
 
 @dataclass(frozen=True)
 class RetrainedModel:
-    """A trained model, as the checkpoint that holds it."""
+    """A trained model to test, given by its checkpoint. With the protocol `checkpoint` it comes from the search."""
 
     trial: Trial
     seed: int
-    """Under which it stands in `test.json`."""
+    """The seed under which `test.json` lists the model."""
     build_seed: int
-    """The seed that its trainable was built with. Weights that are random and frozen follow from it."""
+    """The seed that its trainable was built with. It determines random frozen weights, which no checkpoint holds."""
     checkpoint: Path | None
-    """None where the training diverged before its first epoch ended."""
+    """If the training diverged in its first epoch, this is None, or there is no such file."""
     validation: Mapping[str, float]
+    """The validation metrics of the epoch that the checkpoint holds."""
     is_first: bool
-    """Whether it is the first seed of the best trial, whose misclassified images are kept."""
+    """Whether this is the first seed of the best trial. The misclassified images of this model are saved."""
 
 
 def from_search(study: StudyFolder, trials: list[Trial]) -> Iterator[RetrainedModel]:
-    """The checkpoints that the search kept; a Mistake names a trial without one."""
+    """Yield the model that the search saved at the best epoch of each trial. A Mistake if a trial has no checkpoint."""
     recover(study.checkpoints)
     for trial in trials:
         path = best_checkpoint(study.checkpoints, trial.number)
@@ -57,28 +58,29 @@ def from_search(study: StudyFolder, trials: list[Trial]) -> Iterator[RetrainedMo
 
 
 def retrain(study: StudyFolder, job: Job, trials: list[Trial], seeds: int) -> Iterator[RetrainedModel]:
-    """Train each trial with each seed to its stopping epoch, on as many slots as the search has.
+    """Train each trial with each seed up to its stopping epoch, and yield each model when it is ready.
 
-    Each training is a suggestion to a runner of its own, without patience, and below the top rung, so
-    that it ends at its `until` and keeps its checkpoint.
+    The trainings use the runner, devices and slots of the search. Each training is a suggestion without early stopping.
+    The top rung of their space lies above all stopping epochs, so that each training pauses at its stopping epoch
+    and keeps its checkpoint.
     """
     high = 1 + max(stopping_epoch(trial) for trial in trials)
-    fixed = {key: value for key, value in job.space.fixed.items() if key not in ENDS}
+    fixed = {key: value for key, value in job.space.fixed.items() if key not in EARLY_STOPPING}
     space = replace(job.space, fixed=fixed, fidelity=Fidelity(high))
     folder = study.folder / RETRAINED
     settings = study.settings
     build = plugins.load("hpo.runners", settings.runner).build
     waiting = {trial.number * MAX_SEEDS + seed: (trial, seed) for trial in trials for seed in range(seeds)}
     running: dict[int, tuple[Trial, int]] = {}
-    best: dict[int, Report] = {}
-    again = replace(job, space=space, seed=settings.seed + RETRAIN_SEED)
-    runner: Runner = build(again, folder, devices=settings.devices, slots=settings.slots)
+    best_reports: dict[int, Report] = {}
+    retrain_job = replace(job, space=space, seed=settings.seed + RETRAIN_SEED)
+    runner: Runner = build(retrain_job, folder, devices=settings.devices, slots=settings.slots)
     try:
         while waiting or running:
             while waiting and runner.free():
                 number = next(iter(waiting))
                 trial, seed = running[number] = waiting.pop(number)
-                config = {key: value for key, value in trial.config.items() if key not in ENDS}
+                config = {key: value for key, value in trial.config.items() if key not in EARLY_STOPPING}
                 runner.start(Suggestion(number, config, until=stopping_epoch(trial)), after=0)
             for event in runner.events():
                 number, (trial, seed) = event.trial, running[event.trial]
@@ -86,27 +88,28 @@ def retrain(study: StudyFolder, job: Job, trials: list[Trial], seeds: int) -> It
                     raise HpoError(
                         f"trial {trial.number} crashed when it was trained again, seed {seed}: {event.error}"
                     )
-                known = best.get(number)
-                if known is None or event.loss < known.loss or _phase(event) != _phase(known):
-                    best[number] = event
-                over = event.last or event.fidelity == stopping_epoch(trial)
-                runner.settle(number, Decision.PAUSE if over else Decision.CONTINUE)
-                if over:
+                best = best_reports.get(number)
+                # The losses of different phases cannot be compared, so the first epoch of a phase is its best so far.
+                if best is None or event.loss < best.loss or _phases_left(event) != _phases_left(best):
+                    best_reports[number] = event
+                ended = event.last or event.fidelity == stopping_epoch(trial)
+                runner.settle(number, Decision.PAUSE if ended else Decision.CONTINUE)
+                if ended:
                     del running[number]
-                    path, metrics = _ended(folder, event, best.get(number))
-                    build_seed = trial_seed(again.seed, number)
+                    path, metrics = _final_checkpoint(folder, event, best_reports.get(number))
+                    build_seed = trial_seed(retrain_job.seed, number)
                     is_first = trial is trials[0] and seed == 0
                     yield RetrainedModel(trial, seed, build_seed, path, metrics, is_first=is_first)
     finally:
         runner.close()
 
 
-def _phase(report: Report) -> float | None:
+def _phases_left(report: Report) -> float | None:
     return report.metrics.get("phases_left")
 
 
-def _ended(folder: Path, last: Report, best: Report | None) -> tuple[Path | None, Mapping[str, float]]:
-    """The checkpoint and the metrics of the last epoch; of a training that diverged, those of its best epoch."""
+def _final_checkpoint(folder: Path, last: Report, best: Report | None) -> tuple[Path | None, Mapping[str, float]]:
+    """The checkpoint and the metrics of the last epoch, or those of the best epoch if the training diverged."""
     if not last.last:
         return checkpoint(folder, last.trial), last.metrics
     if best is None:
@@ -115,6 +118,6 @@ def _ended(folder: Path, last: Report, best: Report | None) -> tuple[Path | None
 
 
 def stopping_epoch(trial: Trial) -> int:
-    """The epoch of its least loss, to which a trial is trained again."""
+    """The epoch of a trial's lowest loss. Retraining ends at this epoch."""
     assert trial.best is not None, "only trials with a finite loss are ranked"
     return trial.best.fidelity

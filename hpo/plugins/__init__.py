@@ -1,6 +1,7 @@
-"""Plug-ins by name: backends, runners, regimes, models and data sets, and the hyperparameters each declares.
+"""Finds plug-ins by name (backends, runners, regimes, models, data sets) and reads the hyperparameters they declare.
 
-It reads a module's declarations without importing it. It stands on `hpo.space`; rooms above may import it.
+The declarations of a module are read without importing it. This package imports only `hpo.space` and what lies below
+it; the packages above may import it.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from hpo.plugins.registry import (
     load,
     module_name,
     names,
+    problem_lines,
     problems,
-    unread,
 )
 
 __all__ = [
@@ -29,6 +30,6 @@ __all__ = [
     "load",
     "module_name",
     "names",
+    "problem_lines",
     "problems",
-    "unread",
 ]

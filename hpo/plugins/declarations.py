@@ -1,10 +1,12 @@
-"""What a module declares to read: two literals in its source, which is parsed and never imported.
+"""Reads what a plug-in module declares. The source is parsed and never imported, so this needs no torch.
+
+A module declares its hyperparameters by two literals:
 
     HYPERPARAMETERS = {"lr": "the step size of the optimizer", "optimizer": ["sgd", "adam"]}
     READS_ALSO = ("trainables.training.optimizers",)
 
-Each hyperparameter has a line that says what it means, or a list of the values it may take. A module
-that reads hyperparameters by way of another names it in READS_ALSO.
+Each hyperparameter has a description, or a list of the values that it may take. READS_ALSO names the modules through
+which the module reads further hyperparameters.
 """
 
 from __future__ import annotations
@@ -16,46 +18,48 @@ from pathlib import Path
 from typing import Any
 
 from hpo.errors import Mistake
-from hpo.space.values import holds, scalar_problem
+from hpo.space.values import is_one_of, scalar_problem
 from hpo.trial import Scalar
 
 Declared = dict[str, str | list[Scalar]]
-"""The hyperparameters that are read: what each means, or the values it may take."""
+"""The declared hyperparameters by name, each with its description or with the values that it may take."""
 
 Find = Callable[[str], ModuleSpec | None]
+"""Finds a module by its name without importing it. Returns None if there is no such module."""
 
 
 def read(module: str, find: Find) -> Declared | None:
-    """What a module and those in its READS_ALSO declare; None where one of them declares nothing.
+    """Read the hyperparameters that a module and the modules in its READS_ALSO declare.
 
-    A Mistake where a declaration is no literal of the form above, or the source no Python.
+    Returns None if one of these modules declares nothing. Raises Mistake if a declaration is not a literal of the form
+    above, if READS_ALSO names a missing module, or if a source is not valid Python.
     """
-    seen, left, found = set(), [module], []
-    while left:
-        current = left.pop()
-        if current not in seen:
-            seen.add(current)
-            own, also = _of_source(current, find(current))
-            if own is None and not also:
+    visited, remaining, declarations = set(), [module], []
+    while remaining:
+        current = remaining.pop()
+        if current not in visited:
+            visited.add(current)
+            declared, reads_also = _read_module(current, find(current))
+            if declared is None and not reads_also:
                 return None
-            found.append(own or {})
-            left += also
-    return merged(found)
+            declarations.append(declared or {})
+            remaining += reads_also
+    return merged(declarations)
 
 
 def own(module: str, find: Find) -> Declared:
-    """What a module itself declares, without its READS_ALSO; empty if it declares nothing."""
-    declared, _ = _of_source(module, find(module))
+    """The hyperparameters that a module itself declares, without READS_ALSO. Empty if it declares none."""
+    declared, _ = _read_module(module, find(module))
     return declared or {}
 
 
 def options(module: str, find: Find) -> Declared | None:
-    """What a module of a data set declares as `OPTIONS`, in the same form; None where it declares none.
+    """The literal OPTIONS of a data set's module, which has the form of HYPERPARAMETERS. Returns None if it has none.
 
-    A Mistake where the declaration is no literal of that form, or the source no Python.
+    Raises Mistake if it is not a literal of this form, or if the source is not valid Python.
     """
-    source = _source(find(module))
-    found = None if source is None else _literal(_parsed(source), "OPTIONS", source)
+    source = _source_path(find(module))
+    found = None if source is None else _literal(_parse(source), "OPTIONS", source)
     if found is not None and not _is_declaration(found):
         raise Mistake(f"{source}: OPTIONS must map names to a line of text or a list of values")
     declared: Declared | None = found
@@ -63,28 +67,29 @@ def options(module: str, find: Find) -> Declared | None:
 
 
 def pretrains(module: str, find: Find) -> bool:
-    """Whether a module of a regime declares `PRETRAINING = True`: it trains on the task's other data set first.
+    """Whether a regime declares `PRETRAINING = True`: it first trains on the data set `pretraining` of the task.
 
-    A Mistake where the declaration is neither True nor False, or the source no Python.
+    Raises Mistake if the declaration is neither True nor False, or if the source is not valid Python.
     """
     return _flag(module, "PRETRAINING", find)
 
 
 def needs_weights(module: str, find: Find) -> bool:
-    """Whether a module of a regime declares `PRETRAINED = True`: it begins with pretrained weights.
+    """Whether a regime declares `PRETRAINED = True`: it starts from pretrained weights.
 
-    A Mistake where the declaration is neither True nor False, or the source no Python.
+    Raises Mistake if the declaration is neither True nor False, or if the source is not valid Python.
     """
     return _flag(module, "PRETRAINED", find)
 
 
 def trains(module: str, find: Find) -> str | None:
-    """What a module of a regime declares as `TRAINS`: the one part that trains in every epoch, "head" or "all".
+    """Which part of the model a regime trains in every epoch, as it declares in `TRAINS`: "head" or "all".
 
-    None where it declares none. A Mistake where it is another word, or the source no Python.
+    Returns None if it declares nothing. Raises Mistake if it declares anything else, or if the source is not valid
+    Python.
     """
-    source = _source(find(module))
-    found = None if source is None else _literal(_parsed(source), "TRAINS", source)
+    source = _source_path(find(module))
+    found = None if source is None else _literal(_parse(source), "TRAINS", source)
     if found not in (None, "head", "all"):
         raise Mistake(f'{source}: TRAINS must be "head" or "all"')
     part: str | None = found
@@ -92,58 +97,71 @@ def trains(module: str, find: Find) -> str | None:
 
 
 def has_head_alone(module: str, find: Find) -> bool:
-    """Whether a module of a model declares `HEAD_ONLY = True`: nothing before its head has weights."""
+    """Whether a model declares `HEAD_ONLY = True`: only its head has weights.
+
+    Raises Mistake if the declaration is neither True nor False, or if the source is not valid Python.
+    """
     return _flag(module, "HEAD_ONLY", find)
 
 
 def has_linear_head(module: str, find: Find) -> bool:
-    """Whether the head of a model is made of linear layers: unless its module declares `LINEAR_HEAD = False`."""
+    """Whether the head of a model consists of linear layers. It does unless the model declares `LINEAR_HEAD = False`.
+
+    Raises Mistake if the declaration is neither True nor False, or if the source is not valid Python.
+    """
     return _flag(module, "LINEAR_HEAD", find, default=True)
 
 
 def _flag(module: str, name: str, find: Find, *, default: bool = False) -> bool:
-    source = _source(find(module))
-    found = None if source is None else _literal(_parsed(source), name, source)
+    source = _source_path(find(module))
+    found = None if source is None else _literal(_parse(source), name, source)
     if found is not None and not isinstance(found, bool):
         raise Mistake(f"{source}: {name} must be True or False")
     return default if found is None else bool(found)
 
 
 def merged(declared: Iterable[Declared]) -> Declared:
-    """All declarations as one. What one of them leaves open is open; lists of values are joined."""
-    known: Declared = {}
-    for each in declared:
-        for name, allowed in each.items():
-            before = known.get(name, allowed)
+    """Merge declarations into one.
+
+    If several declare the same hyperparameter, their lists of values are joined. If one of them has a description
+    instead of a list, the hyperparameter may take any value, and the first description is kept.
+    """
+    result: Declared = {}
+    for declaration in declared:
+        for name, allowed in declaration.items():
+            before = result.get(name, allowed)
             if isinstance(before, str) or isinstance(allowed, str):
-                known[name] = before if isinstance(before, str) else allowed
+                result[name] = before if isinstance(before, str) else allowed
             else:
-                known[name] = before + [value for value in allowed if not holds(value, before)]
-    return known
+                result[name] = before + [value for value in allowed if not is_one_of(value, before)]
+    return result
 
 
-def _of_source(module: str, spec: ModuleSpec | None) -> tuple[Declared | None, list[str]]:
+def _read_module(module: str, spec: ModuleSpec | None) -> tuple[Declared | None, list[str]]:
+    """The HYPERPARAMETERS of a module, None if it has none, and the module names in its READS_ALSO."""
     if spec is None:
         raise Mistake(f"READS_ALSO names {module}, but there is no such module")
-    source = _source(spec)
+    source = _source_path(spec)
     if source is None:
         return None, []
-    tree = _parsed(source)
-    own, also = _literal(tree, "HYPERPARAMETERS", source), _literal(tree, "READS_ALSO", source)
-    if own is not None and not _is_declaration(own):
+    tree = _parse(source)
+    declared, reads_also = _literal(tree, "HYPERPARAMETERS", source), _literal(tree, "READS_ALSO", source)
+    if declared is not None and not _is_declaration(declared):
         raise Mistake(f"{source}: HYPERPARAMETERS must map names to a line of text or a list of values")
-    if also is not None and not (isinstance(also, list | tuple) and all(isinstance(each, str) for each in also)):
+    if reads_also is not None and not (
+        isinstance(reads_also, list | tuple) and all(isinstance(name, str) for name in reads_also)
+    ):
         raise Mistake(f"{source}: READS_ALSO must be a tuple of module names")
-    return own, list(also or ())
+    return declared, list(reads_also or ())
 
 
-def _source(spec: ModuleSpec | None) -> str | None:
-    """The file of a module's source; None where it has none."""
+def _source_path(spec: ModuleSpec | None) -> str | None:
+    """The path of a module's source file. Returns None if it has none."""
     origin = spec.origin if spec else None
     return origin if origin and origin.endswith(".py") else None
 
 
-def _parsed(source: str) -> ast.Module:
+def _parse(source: str) -> ast.Module:
     try:
         return ast.parse(Path(source).read_bytes())
     except SyntaxError as error:
@@ -151,7 +169,7 @@ def _parsed(source: str) -> ast.Module:
 
 
 def _literal(tree: ast.Module, name: str, source: str) -> Any:
-    """The value of a module's own literal; None where it has none of that name."""
+    """The value of the literal `name` at the top level of a module. Returns None if there is none of that name."""
     for statement in tree.body:
         match statement:
             case (
@@ -166,12 +184,13 @@ def _literal(tree: ast.Module, name: str, source: str) -> Any:
     return None
 
 
-def _is_declaration(own: Any) -> bool:
-    return isinstance(own, dict) and all(
+def _is_declaration(content: Any) -> bool:
+    """Whether a literal has the form of HYPERPARAMETERS."""
+    return isinstance(content, dict) and all(
         isinstance(name, str)
         and (
             isinstance(allowed, str)
             or (isinstance(allowed, list) and all(scalar_problem(value) is None for value in allowed))
         )
-        for name, allowed in own.items()
+        for name, allowed in content.items()
     )

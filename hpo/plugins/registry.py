@@ -1,9 +1,13 @@
-"""Plug-ins by name: which there are, where they lie, and what they read, all without importing one.
+"""The registry of plug-ins: their names, their modules and the problems of a space with them, without importing any.
 
-A plug-in is a module of one of five packages (hpo.backends, hpo.runners, trainables.regimes,
-trainables.models, trainables.datasets): a file in its folder whose name begins with no underscore, a
-module that an installed package offers by an entry point of the group of the same name, or any
-module of the user's own, named `package.module`. Only `load` imports.
+A plug-in is a module that belongs to one of five packages: hpo.backends, hpo.runners, trainables.regimes,
+trainables.models and trainables.datasets. It is one of these:
+
+- a file in the folder of the package, unless its name begins with an underscore (a bundled plug-in)
+- a module that an installed distribution registers under the entry point group of the same name, such as `hpo.backends`
+- any module of your own, named `package.module`
+
+Only `load` imports a plug-in.
 """
 
 from __future__ import annotations
@@ -21,13 +25,14 @@ from hpo.plugins.declarations import Declared, merged, needs_weights, options, p
 from hpo.space import DATA_KEYS, TASK_DOMAINS, DatasetSpec, SearchSpace
 from hpo.space.domains import Domain
 from hpo.space.rules import Problem
-from hpo.space.values import holds, scalar_problem, shown
+from hpo.space.values import format_value, is_one_of, scalar_problem
 from hpo.trial import Scalar
 
 TASK_PACKAGES = {"regime": "trainables.regimes", "model": "trainables.models"}
-"""The keys of a task that name a plug-in which reads hyperparameters, and the package in which it is looked up."""
+"""The keys of a task whose plug-ins read hyperparameters, and the packages of these plug-ins."""
 
 DATASETS = "trainables.datasets"
+"""The package of the data sets."""
 
 NOUNS = {
     "hpo.backends": "backend",
@@ -36,22 +41,26 @@ NOUNS = {
     "trainables.models": "model",
     DATASETS: "dataset",
 }
+"""What error messages call a plug-in of each package."""
 
 WORKER = "hpo.training.worker"
-"""The module that declares which hyperparameters the epoch loop itself reads."""
+"""The module that declares the hyperparameters that every trial reads, such as `patience`."""
 
 
 def names(package: str) -> dict[str, str]:
-    """The names of a package's plug-ins and the module of each, sorted; a bundled one precedes an installed one."""
+    """The plug-ins of a package: the module of each by its name, sorted by name.
+
+    If a bundled and an installed plug-in have the same name, the bundled one is taken.
+    """
     installed = {point.name: point.module for point in entry_points(group=package)}
     bundled = {name: f"{package}.{name}" for name in _modules_in(package) if not name.startswith("_")}
     return dict(sorted((installed | bundled).items()))
 
 
 def module_name(package: str, name: str) -> str:
-    """The module of a plug-in; UnknownName, with the nearest known one, where there is none.
+    """The module of a plug-in. For a name of the form `family:variant` it is the module of the family.
 
-    Of `family:variant` it is that of the family.
+    Raises UnknownName, which suggests the most similar name, if there is no such plug-in.
     """
     known, name = names(package), name.partition(":")[0]
     if name in known:
@@ -61,16 +70,20 @@ def module_name(package: str, name: str) -> str:
         if find(name) is not None:
             return name
         parent = name.rpartition(".")[0]
-        raise UnknownName(f"{noun} module", name, [f"{parent}.{each}" for each in _modules_in(parent)])
+        raise UnknownName(f"{noun} module", name, [f"{parent}.{module}" for module in _modules_in(parent)])
     error = UnknownName(noun, name, known)
     error.args = (f"{error}; a module of your own is named package.module",)
     raise error
 
 
 def load(package: str, name: str) -> Any:
-    """Import a plug-in; a Mistake where a package that it needs is missing, or where it has no `build`.
+    """Import a plug-in and return its module, which has a function `build`.
 
-    Of `family:variant`, what `variant(name)` of the family's module returns.
+    For a variant such as `timm:resnet18`, return the result of `variant("resnet18")` of the module `timm` instead; it
+    has a method `build`.
+
+    Raises Mistake if a package that the plug-in needs is not installed, or if the module has no function `build` (or
+    `variant`). Raises UnknownName if there is no such plug-in.
     """
     module = module_name(package, name)
     noun = NOUNS.get(package, "plug-in")
@@ -79,17 +92,22 @@ def load(package: str, name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or find(error.name.partition(".")[0]) is not None:
             raise
-        raise Mistake(f"{noun} {name!r} needs {error.name}, which is not installed{_remedy(package, name)}") from error
+        raise Mistake(
+            f"{noun} {name!r} needs {error.name}, which is not installed{_install_hint(package, name)}"
+        ) from error
     family, colon, variant = name.partition(":")
-    wanted = "variant" if colon else "build"
-    if not callable(getattr(plugin, wanted, None)):
+    function = "variant" if colon else "build"
+    if not callable(getattr(plugin, function, None)):
         hint = f"; name a variant, as {family}:NAME" if callable(getattr(plugin, "variant", None)) else ""
-        raise Mistake(f"{noun} {name!r}: {plugin.__file__} has no function `{wanted}`{hint}")
+        raise Mistake(f"{noun} {name!r}: {plugin.__file__} has no function `{function}`{hint}")
     return plugin.variant(variant) if colon else plugin
 
 
-def _remedy(package: str, name: str) -> str:
-    """How to install what a bundled plug-in needs: all trainables share an extra, a backend's bears its name."""
+def _install_hint(package: str, name: str) -> str:
+    """How to install the extra that a bundled plug-in needs. Empty if the plug-in is not bundled.
+
+    All plug-ins of `trainables` share the extra `train`. The extra of any other plug-in has the name of the plug-in.
+    """
     if name not in _modules_in(package):
         return ""
     extra = "train" if package.startswith("trainables.") else name
@@ -97,13 +115,13 @@ def _remedy(package: str, name: str) -> str:
 
 
 def find(module: str) -> ModuleSpec | None:
-    """Where a module lies, found without importing it or the packages around it; None if it is nowhere."""
+    """Find a module without importing it or the packages that contain it. Returns None if there is no such module."""
     top, *rest = module.split(".")
     if not all((top, *rest)):
         return None
     try:
         spec = importlib.util.find_spec(top)
-    except ValueError:  # a module made by hand, such as __main__
+    except ValueError:  # a loaded module without a spec, such as __main__
         return None
     for part in rest:
         locations = (spec.submodule_search_locations if spec else None) or ()
@@ -114,21 +132,22 @@ def find(module: str) -> ModuleSpec | None:
 
 
 def _modules_in(package: str) -> list[str]:
+    """The names of the modules directly inside a package. Empty if there is no such package."""
     spec = find(package)
     locations = (spec.submodule_search_locations if spec else None) or []
     return [module.name for module in pkgutil.iter_modules(locations)]
 
 
 def hyperparameters(module: str) -> Declared | None:
-    """What a module declares to read, with what it reads also; None where it declares nothing.
+    """The hyperparameters that a module declares, including those of READS_ALSO. Returns None if it declares nothing.
 
-    Each hyperparameter has a line that says what it means, or a list of the values it may take.
+    Each hyperparameter has a description, or a list of the values that it may take.
     """
     return read(module, find)
 
 
-def unread(space: SearchSpace) -> list[str]:
-    """What is wrong between a space and the plug-ins that its task names, one a line; see `problems`."""
+def problem_lines(space: SearchSpace) -> list[str]:
+    """The mismatches between a space and the plug-ins that its task names, as lines of text. See `problems`."""
     found = problems(vars(space.task), space.domains, space.fixed)
     return [f"{'.'.join(keys)}: {text}" for keys, text in found]
 
@@ -136,51 +155,55 @@ def unread(space: SearchSpace) -> list[str]:
 def problems(
     task: Mapping[str, Any], domains: Mapping[str, Domain | None], fixed: Mapping[str, Scalar]
 ) -> Iterator[Problem]:
-    """Each name of a plug-in that is unknown, each hyperparameter that nothing reads, each value it cannot take.
+    """The mismatches between the parts of a space and the plug-ins that its task names.
 
-    A regime or model that declares nothing may read anything, and so may one that is given in Python.
-    A domain that is None is broken elsewhere, and so is a value that is none.
+    A problem is an unknown plug-in or option, a hyperparameter that no plug-in reads, a value that a hyperparameter
+    cannot take, missing weights, or a `pretraining` data set that no regime uses.
+
+    A regime or model that declares nothing may read any hyperparameter. This also holds for training code that is given
+    in Python. A domain is None if it has mistakes that are reported elsewhere; its values are not checked. Nor are
+    fixed values that are no valid scalars.
     """
-    declared, unsure = [hyperparameters(WORKER) or {}], False
-    regimes: dict[str, bool] = {}
+    declarations, may_read_any = [hyperparameters(WORKER) or {}], False
+    may_pretrain: dict[str, bool] = {}
     for key in DATA_KEYS:
         if task.get(key) is not None:
             yield from data_problems(key, task[key])
     for key, package in TASK_PACKAGES.items():
-        searched = key in TASK_DOMAINS and key in domains
-        for name in getattr(domains[key], "choices", (None,)) if searched else (task.get(key),):
+        is_searched = key in TASK_DOMAINS and key in domains
+        for name in getattr(domains[key], "choices", (None,)) if is_searched else (task.get(key),):
             if not isinstance(name, str):
-                unsure |= key == "regime"
+                may_read_any |= key == "regime"
                 continue
             try:
                 module = module_name(package, name)
             except UnknownName as error:
                 yield ("task", key), str(error)
-                unsure = True
+                may_read_any = True
                 continue
-            found = hyperparameters(module)
-            unsure |= found is None
-            declared.append(found or {})
+            declared = hyperparameters(module)
+            may_read_any |= declared is None
+            declarations.append(declared or {})
             if key == "regime":
-                regimes[name] = found is None or pretrains(module, find)
+                may_pretrain[name] = declared is None or pretrains(module, find)
                 if "weights" not in task and "model" in {*task, *domains} and needs_weights(module, find):
                     yield (
                         ("task", "weights"),
                         f"is missing, and {name} begins with pretrained ones: imagenet or the path of a state dict "
                         "(none for random ones)",
                     )
-    if task.get("pretraining") is not None and regimes and not any(regimes.values()):
-        yield ("task", "pretraining"), _unused_pretraining(list(regimes))
-    known = merged(declared)
-    for keys, values in _given(domains, fixed):
+    if task.get("pretraining") is not None and may_pretrain and not any(may_pretrain.values()):
+        yield ("task", "pretraining"), _unused_pretraining(list(may_pretrain))
+    known = merged(declarations)
+    for keys, values in _given_values(domains, fixed):
         if keys[-1] in known:
             yield from _value_problems(keys, values, known[keys[-1]])
-        elif not unsure:
+        elif not may_read_any:
             yield keys, f"nothing that this task names reads it{nearest(keys[-1], known)}"
 
 
 def _unused_pretraining(regimes: Sequence[str]) -> str:
-    """Words for a data set that none of the regimes of a task trains on."""
+    """The message for a `pretraining` data set if none of the task's regimes uses one."""
     named = f"the regime {regimes[0]}" if len(regimes) == 1 else f"none of the regimes {', '.join(regimes)}"
     trains = "trains on no other data set first" if len(regimes) == 1 else "trains on another data set first"
     others = [name for name, module in names("trainables.regimes").items() if pretrains(module, find)]
@@ -188,7 +211,7 @@ def _unused_pretraining(regimes: Sequence[str]) -> str:
 
 
 def data_problems(key: str, data: DatasetSpec) -> Iterator[Problem]:
-    """The name of a data set where it is unknown, and each option that its file does not declare or allow."""
+    """The problems of a data set: an unknown name, and options that its module does not declare or allow."""
     try:
         module = module_name(DATASETS, data.name)
     except UnknownName as error:
@@ -202,10 +225,10 @@ def data_problems(key: str, data: DatasetSpec) -> Iterator[Problem]:
             yield from _value_problems(("task", key, name), (value,), known[name])
 
 
-def _given(
+def _given_values(
     domains: Mapping[str, Domain | None], fixed: Mapping[str, Scalar]
 ) -> Iterator[tuple[tuple[str, str], Sequence[Scalar] | None]]:
-    """The values of each hyperparameter, None for a range."""
+    """The keys of each hyperparameter and its values. The values of a range are None; invalid ones are left out."""
     for name, domain in domains.items():
         if name not in TASK_DOMAINS:
             yield ("space", name), () if domain is None else getattr(domain, "choices", None)
@@ -216,11 +239,12 @@ def _given(
 def _value_problems(
     keys: tuple[str, ...], values: Sequence[Scalar] | None, allowed: str | list[Scalar]
 ) -> Iterator[Problem]:
+    """The values that are not in the list `allowed`. A description (a text) allows every value."""
     if isinstance(allowed, str):
         return
     if values is None:
-        yield keys, f"must be choices out of {shown(allowed)}, but is a range"
+        yield keys, f"must be choices out of {format_value(allowed)}, but is a range"
         return
     for value in values:
-        if not holds(value, allowed):
-            yield keys, f"{shown(value)} is unknown{nearest(str(value), map(str, allowed))}"
+        if not is_one_of(value, allowed):
+            yield keys, f"{format_value(value)} is unknown{nearest(str(value), map(str, allowed))}"

@@ -20,7 +20,7 @@ RETRAINED = "retrained"
 TEST_FILE = "test.json"
 """The test results."""
 MISCLASSIFIED = "misclassified.npz"
-"""The images that the best tested trial classifies wrongly; `trainables.inspection.mistakes` describes the arrays."""
+"""The images that the best tested trial classifies wrongly; `trainables.inspection.misclassified` describes the arrays."""
 FIGURES = "figures"
 """The folder of the figures."""
 IGNORED = "".join(f"/{name}\n" for name in ("lock", LEDGER_FILE, CHECKPOINTS, RETRAINED, FIGURES, MISCLASSIFIED))

@@ -1,6 +1,6 @@
-"""Results to read: tables, published numbers beside found ones, status lines, and the progress of a running search.
+"""Tables of a study, comparison with published results, status lines, and the progress display of a running search.
 
-It reads `hpo.record` and `hpo.heldout`, and changes neither.
+This package reads `hpo.record` and `hpo.heldout`, and changes neither.
 """
 
 from __future__ import annotations

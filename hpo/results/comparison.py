@@ -1,10 +1,10 @@
-"""Published numbers beside what a study found: as a table, and as a page of Markdown."""
+"""Comparison of a study's results with published results, as a table and as a Markdown page."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpo.heldout.evaluations import Evaluations
+from hpo.heldout.test_record import TestRecord
 from hpo.record import StudyFolder
 from hpo.results.rendering import render
 from hpo.space import SearchSpace
@@ -15,35 +15,38 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-def compared(study: StudyFolder, frame: DataFrame) -> DataFrame | None:
-    """The published numbers that the study's space names, beside `frame`, the table of the study.
+def compare(study: StudyFolder, frame: DataFrame) -> DataFrame | None:
+    """Return the published results that the study's space names, side by side with `frame`, the table of the study.
 
-    None where the space names none; UnknownName where there is no such table. The columns are those of
-    `references.side_by_side`.
+    Returns None if the space names no published results. Raises UnknownName if there is no published table of that
+    name. The columns are those of `references.side_by_side`.
     """
     if study.space.reference is None:
         return None
-    return references.side_by_side(frame, references.read(study.space.reference), constants(study.space))
+    return references.side_by_side(frame, references.read(study.space.reference), shared_values(study.space))
 
 
 def page(study: StudyFolder, frame: DataFrame) -> str:
-    """A comparison as a page of Markdown: the table, below it what all its rows share, and the notes by number."""
+    """Return a comparison as a Markdown page: the table, the values that all rows share, and the numbered notes."""
     shown, lines = references.condensed(frame)
     heading = f"# {study.name}: published ({study.space.reference}) and found"
-    return "\n".join([heading, "", render(shown, "md"), _ours(study, frame), "", *lines]).rstrip() + "\n"
+    return "\n".join([heading, "", render(shown, "md"), _how_trained(study, frame), "", *lines]).rstrip() + "\n"
 
 
-def _ours(study: StudyFolder, frame: DataFrame) -> str:
-    """How our rows were made, as far as the columns do not say it."""
-    hidden = [f"{name} {value}" for name, value in constants(study.space).items() if name not in frame]
+def _how_trained(study: StudyFolder, frame: DataFrame) -> str:
+    """Describe how the study's own rows were trained and tested, without what the columns of `frame` already say."""
+    hidden = [f"{name} {value}" for name, value in shared_values(study.space).items() if name not in frame]
     parts = [*hidden, f"at most {study.space.fidelity.high} epochs"]
-    protocols = sorted({each.protocol for each in Evaluations.read(study).trials})
-    how = f", tested by the protocol {' or '.join(protocols)}" if protocols else ", none of them tested"
-    return f"Ours: {', '.join(parts)}{how}."
+    protocols = sorted({each.protocol for each in TestRecord.read(study).trials})
+    tested = f", tested by the protocol {' or '.join(protocols)}" if protocols else ", none of them tested"
+    return f"Ours: {', '.join(parts)}{tested}."
 
 
-def constants(space: SearchSpace) -> dict[str, Scalar]:
-    """What all trials of a space share: its fixed values, and under names as of hyperparameters its task."""
+def shared_values(space: SearchSpace) -> dict[str, Scalar]:
+    """Return the values that all trials of a space share: its fixed hyperparameters, regime, model and data set.
+
+    The options of the data set are included, each under its own name.
+    """
     task, dataset = space.task, space.task.dataset
-    named = {name: value for name in ("regime", "model") if (value := getattr(task, name)) is not None}
-    return {**space.fixed, **named, **({"dataset": dataset.name, **dataset.options} if dataset else {})}
+    plugins = {name: value for name in ("regime", "model") if (value := getattr(task, name)) is not None}
+    return {**space.fixed, **plugins, **({"dataset": dataset.name, **dataset.options} if dataset else {})}

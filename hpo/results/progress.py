@@ -1,4 +1,4 @@
-"""The progress of a search on a screen: a live table in a terminal, plain lines elsewhere."""
+"""Progress display of a search: a live table in a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from trainables.store.progress import RunningComputation
 
 REDRAW_SECONDS = 0.25
+"""The least time between two updates of the lines below the table."""
 BAR_WIDTH = 24
+"""The width of a progress bar in characters."""
 
 
 class Lines:
-    """One plain line for each trial that ends, pauses or crashes."""
+    """Prints one plain line for each trial that ends, pauses or crashes."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -35,7 +37,7 @@ class Lines:
     def __enter__(self) -> Lines:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         return None
 
     def __call__(self, event: Event, ledger: Ledger) -> None:
@@ -47,7 +49,7 @@ class Lines:
         trial = history.trials[event.trial]
         if trial.state is State.RUNNING:
             return
-        what = f"trial {trial.number:>3}  {trial.state.value:<8}  epoch {trial.epoch:>3}/{history.high}"
+        status = f"trial {trial.number:>3}  {trial.state.value:<8}  epoch {trial.epoch:>3}/{history.high}"
         if isinstance(event, Crash):
             result = f"{event.kind}: {event.error.strip().partition(chr(10))[0]}"
         else:
@@ -56,22 +58,22 @@ class Lines:
             result += " (diverged)"
         best = history.incumbent
         incumbent = f"  best {best.loss:.4f} (trial {best.number})" if best else ""
-        line = f"{what}  {result}{incumbent}  {history.n_epochs} epochs  {duration(ledger.elapsed)}"
+        line = f"{status}  {result}{incumbent}  {history.n_epochs} epochs  {duration(ledger.elapsed)}"
         self._console.print(line, highlight=False, soft_wrap=True)
 
 
 class Screen:
-    """A table of the running trials, the best so far, what is spent, what was saved, and the time left.
+    """A live table of the running trials; below it the best trial, the budget spent, epochs saved, and the time left.
 
-    The screen is redrawn by a thread of its own. It reads only what `__call__` has put together in the
-    thread of the search: whole tuples, replaced and never changed.
+    A separate thread redraws the screen. It reads only the tuples that `__call__` prepares in the thread of the
+    search. `__call__` replaces these tuples and never modifies them, so no lock is needed.
     """
 
     def __init__(self, console: Console, budget: Budget) -> None:
         self._budget = budget
         self._running: tuple[tuple[str, ...], ...] = ()
         self._summary: tuple[str, ...] = ("starting",)
-        self._summed = 0.0
+        self._summary_time = 0.0
         self._clock: Callable[[], tuple[float, float | None]] = lambda: (0.0, None)
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
@@ -79,21 +81,25 @@ class Screen:
         self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self._live.stop()
 
     def __call__(self, event: Event, ledger: Ledger) -> None:
+        if time.monotonic() - self._summary_time >= REDRAW_SECONDS:
+            self.summarise(ledger)
         self._running = _running(ledger.history)
-        now = time.monotonic()
-        if now - self._summed >= REDRAW_SECONDS:
-            self._summed = now
-            self._summary = _summary(ledger.history, self._budget)
-            left, at = time_left(ledger, self._budget), now
-            self._clock = lambda: (ledger.elapsed, left and max(0.0, left - (time.monotonic() - at)))
+
+    def summarise(self, ledger: Ledger) -> None:
+        """Take in all that is on record now."""
+        self._running = _running(ledger.history)
+        self._summary_time = now = time.monotonic()
+        self._summary = _summary(ledger.history, self._budget)
+        left = time_left(ledger, self._budget)
+        self._clock = lambda: (ledger.elapsed, left and max(0.0, left - (time.monotonic() - now)))
 
     def text(self, width: int) -> str:
-        """What the screen shows now, as plain text of lines of `width` characters."""
-        console = Console(width=width, record=True, file=io.StringIO(), color_system=None)
+        """Return the current content of the screen as plain text, in lines of `width` characters."""
+        console = Console(width=width, record=True, file=io.StringIO(), color_system=None, force_jupyter=False)
         console.print(self._render())
         return console.export_text()
 
@@ -110,26 +116,28 @@ class Screen:
         return Group(table, *map(_bar, cache.in_progress()), *lines)
 
 
-def _bar(each: RunningComputation) -> Table:
-    """A line on what is prepared: a bar, the share that is done, and the time left."""
+def _bar(running: RunningComputation) -> Table:
+    """A line for a computation that prepares data: a progress bar, the share done, and the time left."""
     line = Table.grid(padding=(0, 1))
-    left = "" if each.left is None else f", about {duration(each.left)} left"
-    bar = ProgressBar(total=1.0, completed=each.done, width=BAR_WIDTH)
-    line.add_row(Text("prepare "), bar, Text(f"{each.done:4.0%}{left}", no_wrap=True), Text(each.words, no_wrap=True))
+    left = "" if running.left is None else f", about {duration(running.left)} left"
+    bar = ProgressBar(total=1.0, completed=running.done, width=BAR_WIDTH)
+    share = Text(f"{running.done:4.0%}{left}", no_wrap=True)
+    line.add_row(Text("prepare "), bar, share, Text(running.words, no_wrap=True))
     return line
 
 
 def _running(history: History) -> tuple[tuple[str, ...], ...]:
+    """The rows of the table, one for each running trial."""
     rows: list[tuple[str, ...]] = []
     for number in sorted(history.running):
         trial = history.trials[number]
-        last, best = _last(trial), f"{trial.loss:.4f}" if trial.reports else ""
+        last, best = _last_loss(trial), f"{trial.loss:.4f}" if trial.reports else ""
         rows.append((str(number), f"{trial.epoch}/{trial.until}", last, best, configuration(trial.config)))
     return tuple(rows)
 
 
-def _last(trial: Trial) -> str:
-    """The raw loss of the last epoch."""
+def _last_loss(trial: Trial) -> str:
+    """The validation loss of the last epoch, or the objective if the trial reports no `val_loss`."""
     if not trial.reports:
         return ""
     report = trial.reports[-1]
@@ -137,6 +145,7 @@ def _last(trial: Trial) -> str:
 
 
 def _summary(history: History, budget: Budget) -> tuple[str, ...]:
+    """The lines below the table: the best trial and the budget spent."""
     lines = []
     best = history.incumbent
     if best is not None and best.best is not None:
@@ -151,7 +160,10 @@ def _summary(history: History, budget: Budget) -> tuple[str, ...]:
 
 
 def time_left(ledger: Ledger, budget: Budget) -> float | None:
-    """Seconds until the first budget is spent, at the pace so far; None while nothing can be said."""
+    """Estimate the seconds until the first budget is spent, at the pace so far.
+
+    Returns None if there is no budget, or not enough progress for an estimate.
+    """
     history, elapsed = ledger.history, ledger.elapsed
     estimates = []
     if budget.seconds is not None:
@@ -165,7 +177,7 @@ def time_left(ledger: Ledger, budget: Budget) -> float | None:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person reads them: 42s, 3m07s, 2h05m."""
+    """Format seconds for people: 42s, 3m07s, 2h05m."""
     whole = int(seconds)
     if whole < 60:
         return f"{whole}s"

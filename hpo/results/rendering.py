@@ -1,4 +1,4 @@
-"""Tables as text: for a terminal, and as csv, Markdown, LaTeX, HTML or JSON."""
+"""Tables as text: for a terminal, and as CSV, Markdown, LaTeX, HTML or JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ FORMATS = ("csv", "md", "latex", "html", "json")
 
 
 def render(frame: DataFrame, format: str) -> str:
-    """A table as text: csv, md, latex, html or json (a list of objects)."""
+    """Return a table as text in a format: csv, md, latex, html or json (a list of objects).
+
+    Raises UnknownName for any other format.
+    """
     if format == "csv":
         return str(frame.to_csv(index=False))
     if format == "json":
@@ -36,9 +39,9 @@ def render(frame: DataFrame, format: str) -> str:
 
 
 def table_text(frame: DataFrame, hyperparameters: list[str], width: int | None = None) -> str:
-    """A table for a terminal of `width` columns; None is as wide as it gets.
+    """Return a table as text for a terminal of `width` characters. None means no limit.
 
-    Where it does not fit, each trial has a line of results and its configuration on lines below.
+    If the table is too wide, each trial has one line with its results and its configuration on the lines below.
     """
     if frame.empty:
         return "no trial has a finite loss"
@@ -56,7 +59,7 @@ def table_text(frame: DataFrame, hyperparameters: list[str], width: int | None =
 
 
 def write(text: str, out: Path) -> None:
-    """Write a table, rendered, into a file of the user's."""
+    """Write a rendered table to the file `out`. A Mistake if `out` is a folder, or if its parent folder is missing."""
     if not out.parent.is_dir():
         raise Mistake(f"--out {out}: there is no folder {out.parent}")
     if out.is_dir():
@@ -65,7 +68,7 @@ def write(text: str, out: Path) -> None:
 
 
 def cell(value: Any) -> str:
-    """A value as a person reads it: four significant digits, nothing for what is missing."""
+    """Format a value for people: four significant digits for a float, an empty string for a missing value."""
     import pandas as pd
 
     if value is None or value is pd.NA or value != value:
@@ -76,7 +79,7 @@ def cell(value: Any) -> str:
 
 
 def _json(frame: DataFrame) -> str:
-    """A list of objects, every digit kept; what is missing is null."""
+    """A list of objects, with all digits of each number. Missing values are null."""
     rows = [
         {name: None if missing else value for (name, value), missing in zip(row.items(), row.isna(), strict=True)}
         for _, row in frame.astype(object).iterrows()

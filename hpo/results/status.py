@@ -1,17 +1,20 @@
-"""What a study says of itself in a few lines: its progress, its failures, its test results."""
+"""The status of a study in a few lines: its progress, its failures, its test results."""
 
 from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
 
-from hpo.heldout.evaluations import Evaluations, Spread
+from hpo.heldout.test_record import Spread, TestRecord
 from hpo.record import History, StudyFolder, command, configuration, is_locked
 from hpo.results import tables
 
 
 def lines(folder: Path) -> list[str]:
-    """How far a study is: who searches it, its trials by state, what it spent, its best."""
+    """Describe the progress of the study in `folder`: its phase, trials by state, epochs, time, and best trial.
+
+    Lines about crashed and diverged trials follow, if there are any.
+    """
     study = StudyFolder.reopen(folder)
     ledger = study.ledger(write=False)
     try:
@@ -38,13 +41,16 @@ def lines(folder: Path) -> list[str]:
 
 
 def failures(history: History) -> list[str]:
-    """A line on the trials that crashed, with the first error, and one on those that never had a finite loss."""
+    """Describe the trials that failed: one line on crashed trials, with the first error, and one on diverged trials.
+
+    A trial has diverged if none of its losses was finite. No line is returned for a kind of failure that did not occur.
+    """
     text = []
     crashes = [trial.crash for trial in history.trials.values() if trial.crash is not None]
     if crashes:
         first, n = crashes[0], len(crashes)
-        what = f"{first.kind}: {first.error.strip().partition(chr(10))[0]}"
-        text.append(f"{n} trial{'s' * (n > 1)} crashed, the first (trial {first.trial}) with {what}")
+        error = f"{first.kind}: {first.error.strip().partition(chr(10))[0]}"
+        text.append(f"{n} trial{'s' * (n > 1)} crashed, the first (trial {first.trial}) with {error}")
     diverged = [trial.number for trial in history.trials.values() if trial.reports and trial.loss == float("inf")]
     if diverged:
         n = len(diverged)
@@ -58,23 +64,26 @@ def _phase(folder: Path, finished: str | None, *, searching: bool) -> str:
     return f"finished, {finished}" if finished else f"cut short; `{command('resume', folder)}` goes on"
 
 
-def test_lines(evaluations: Evaluations) -> list[str]:
-    """The results of `hpo test`: test beside validation, mean and spread over seeds, and the count of looks."""
+def test_lines(evaluations: TestRecord) -> list[str]:
+    """Describe the results of `hpo test`: a line for each tested trial, then the number of looks at held-out data.
+
+    A trial's line gives its test and validation accuracy: the mean and the standard deviation over seeds.
+    """
     text = []
     for tested in evaluations.trials:
         n_seeds, n_epochs = len(tested.seeds), tested.stopping_epoch
         trained = f"{n_epochs} epoch{'s' * (n_epochs > 1)}"
-        how = f"{n_seeds} seed{'s' * (n_seeds > 1)}, {tested.protocol}, {trained}"
+        details = f"{n_seeds} seed{'s' * (n_seeds > 1)}, {tested.protocol}, {trained}"
         text.append(
-            f"trial {tested.trial}: test accuracy {_shown(tested.test_accuracy)}, "
-            f"validation accuracy {_shown(tested.val_accuracy)} ({how})"
+            f"trial {tested.trial}: test accuracy {_mean_and_std(tested.test_accuracy)}, "
+            f"validation accuracy {_mean_and_std(tested.val_accuracy)} ({details})"
         )
     n_looks = evaluations.n_looks
     text.append(f"The held-out data of this study has been looked at {n_looks} time{'s' * (n_looks != 1)}.")
     return text
 
 
-def _shown(spread: Spread) -> str:
+def _mean_and_std(spread: Spread) -> str:
     if not spread.is_finite:
         return "not finite"
     return f"{spread.mean:.4f}" + (f" ± {spread.std:.4f}" if spread.std is not None else "")

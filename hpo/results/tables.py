@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hpo.heldout.evaluations import Evaluations, TrialEvaluation
+from hpo.heldout.test_record import TestRecord, TrialResult
 from hpo.record import State, StudyFolder, Trial, is_locked
 from hpo.space import Int
 from hpo.space.rules import METRICS, TESTS
@@ -15,34 +15,33 @@ if TYPE_CHECKING:
 
 
 def table(study: StudyFolder) -> DataFrame:
-    """All trials of a study, the lowest loss first, then those without one.
+    """Return all trials of a study, the lowest loss first. Trials without a finite loss come last.
 
-    Columns: trial, state; the hyperparameters, empty where not active; the metrics at the stopping
-    epoch; `loss` (the objective); `stopping_epoch` (the best) and `epochs` (trained); bracket;
-    seconds; where a trial was tested, `test_accuracy`, `test_accuracy_std`, `test_loss` and `test_seeds`;
-    where one crashed, `error`.
+    Columns: trial and state; the hyperparameters, empty if not active; the metrics at the stopping epoch; `loss` (the
+    objective); `stopping_epoch` (the best epoch) and `epochs` (the number trained); bracket; seconds. If a trial was
+    tested: `test_accuracy`, `test_accuracy_std`, `test_loss` and `test_seeds`. If a trial crashed: `error`.
     """
     import pandas as pd
 
     history, finished = study.history()
-    tested = {each.trial: _test_columns(each) for each in Evaluations.read(study).trials}
+    tested = {each.trial: _test_columns(each) for each in TestRecord.read(study).trials}
     ranked = history.ranked()
     numbers = {trial.number for trial in ranked}
     rest = [trial for trial in history.trials.values() if trial.number not in numbers]
-    shown = partial(state, closed=finished is not None, searching=is_locked(study.folder))
-    rows = [_row(study, trial, shown(trial)) | tested.get(trial.number, {}) for trial in ranked + rest]
+    shown_state = partial(state, closed=finished is not None, searching=is_locked(study.folder))
+    rows = [_row(trial, shown_state(trial)) | tested.get(trial.number, {}) for trial in ranked + rest]
     names = [*study.space.domains, *(name for name in METRICS if any(name in row for row in rows))]
     first, last = ["trial", "state"], ["loss", "stopping_epoch", "epochs", "bracket", "seconds"]
-    looked = TESTS if tested else []
-    failed = ["error"] if history.n_crashes else []
-    frame = pd.DataFrame(rows, columns=[*first, *names, *last, *looked, *failed])
-    whole = {name for name, domain in study.space.domains.items() if isinstance(domain, Int)}
-    whole |= {"stopping_epoch", "test_seeds"} & set(frame)
-    return frame.astype(dict.fromkeys(whole, "Int64"))
+    tests = TESTS if tested else []
+    errors = ["error"] if history.n_crashes else []
+    frame = pd.DataFrame(rows, columns=[*first, *names, *last, *tests, *errors])
+    integers = {name for name, domain in study.space.domains.items() if isinstance(domain, Int)}
+    integers |= {"stopping_epoch", "test_seeds"} & set(frame)
+    return frame.astype(dict.fromkeys(integers, "Int64"))
 
 
 def short(frame: DataFrame) -> DataFrame:
-    """The columns that fit a terminal: those that differ between trials, and the results."""
+    """Return the table with the columns that fit a terminal. `loss` is dropped if it equals `val_loss` in each row."""
     drop = [name for name in ("bracket", "seconds", "train_loss", "test_loss", "test_seeds", "error") if name in frame]
     shown = frame.drop(columns=drop)
     if "val_loss" in shown and (shown["val_loss"].fillna(-1) == shown["loss"].fillna(-1)).all():
@@ -51,7 +50,11 @@ def short(frame: DataFrame) -> DataFrame:
 
 
 def state(trial: Trial, *, closed: bool, searching: bool) -> State:
-    """The state of a trial as people see it: in a closed study nothing waits; where nobody searches, nothing runs."""
+    """Return the state in which a trial is shown.
+
+    In a closed study no trial waits or runs, so a paused or running trial is shown as stopped. While no process
+    searches the study, a running trial is shown as paused.
+    """
     if trial.state not in (State.PAUSED, State.RUNNING):
         return trial.state
     if closed:
@@ -59,8 +62,8 @@ def state(trial: Trial, *, closed: bool, searching: bool) -> State:
     return trial.state if searching else State.PAUSED
 
 
-def _test_columns(tested: TrialEvaluation) -> dict[str, Any]:
-    """The columns of a tested trial."""
+def _test_columns(tested: TrialResult) -> dict[str, Any]:
+    """The test columns of a tested trial."""
     return {
         "test_accuracy": tested.test_accuracy.mean,
         "test_accuracy_std": tested.test_accuracy.std,
@@ -69,9 +72,10 @@ def _test_columns(tested: TrialEvaluation) -> dict[str, Any]:
     }
 
 
-def _row(study: StudyFolder, trial: Trial, shown: State) -> dict[str, Any]:
+def _row(trial: Trial, shown_state: State) -> dict[str, Any]:
+    """The row of a trial, without its test columns."""
     best = trial.best if trial.crash is None and trial.loss < float("inf") else None
-    row: dict[str, Any] = {"trial": trial.number, "state": shown.value, **trial.config}
+    row: dict[str, Any] = {"trial": trial.number, "state": shown_state.value, **trial.config}
     row |= {"epochs": trial.epoch, "bracket": trial.bracket}
     row |= {"seconds": round(sum(report.seconds for report in trial.reports), 3)}
     if trial.crash is not None:

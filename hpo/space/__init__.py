@@ -1,6 +1,6 @@
-"""The search space: its hyperparameters and their domains, its task, its fidelity, and the rules all of them obey.
+"""The search space: hyperparameters and their domains, the task, the fidelity, and the rules that all of them obey.
 
-It stands on `hpo.trial` and `hpo.errors` alone. Every room above may import it.
+It imports only `hpo.trial` and `hpo.errors`. Every package above it may import it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The domains of a search space: ranges and choices, what lies in them and how to draw from them."""
+"""The domains of hyperparameters: ranges and choices, with random sampling and grids."""
 
 from __future__ import annotations
 
@@ -8,32 +8,33 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hpo.errors import SpaceError
-from hpo.space.rules import When, choices_problems, demand, range_problems
-from hpo.space.values import holds, is_number
+from hpo.space.rules import When, choices_problems, raise_problems, range_problems
+from hpo.space.values import is_number, is_one_of
 from hpo.trial import Scalar
 
-__all__ = ["Categorical", "Domain", "Float", "Int", "When", "domain_to_dict", "holds", "is_number"]
+__all__ = ["Categorical", "Domain", "Float", "Int", "When", "domain_to_dict", "is_number", "is_one_of"]
 
 
 @dataclass(frozen=True)
 class Float:
-    """The real numbers from `low` to `high`, both included."""
+    """The real numbers from `low` to `high`, both included. Raises SpaceError if a field breaks a rule."""
 
     low: float
     high: float
     log: bool = False
-    """Search on a logarithmic scale."""
+    """Sample on a logarithmic scale."""
     default: float | None = None
     points: int | None = None
-    """How many values the grid backend lays over the range."""
+    """The number of values that grid search takes from the range."""
     when: When = field(default_factory=dict)
+    """The conditions under which the hyperparameter is active. Without conditions, it is always active."""
 
     def __post_init__(self) -> None:
-        demand(range_problems(vars(self), whole=False))
+        raise_problems(range_problems(vars(self), whole=False))
         for name in ("low", "high", "default"):
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else float(value) + 0.0)  # -0.0 becomes 0.0
-        _freeze_when(self)
+        _copy_when(self)
 
     def sample(self, rng: random.Random) -> float:
         if self.log:
@@ -46,9 +47,10 @@ class Float:
         return is_number(value) and self.low <= value <= self.high
 
     def grid(self) -> tuple[float, ...]:
-        """`points` values from `low` to `high`, evenly spaced on the scale that is searched.
+        """`points` values from `low` to `high`, evenly spaced on the linear or logarithmic scale.
 
-        Fewer where they coincide; a single point is the default, else `low`. A SpaceError without `points`.
+        Equal values appear once, so there may be fewer. If `points` is 1, the value is the default, or `low` if there
+        is no default. Raises SpaceError if `points` is missing.
         """
         if self.points is None:
             raise SpaceError("points: is missing; a range needs it to be laid out as a grid")
@@ -62,29 +64,31 @@ class Float:
         return tuple(dict.fromkeys((self.low, *map(self._clipped, inner), self.high)))
 
     def _clipped(self, value: float) -> float:
-        """The value, without the rounding error that may carry it past an end."""
+        """The value, clipped to the range: a rounding error may have carried it outside."""
         return min(max(value, self.low), self.high)
 
 
 @dataclass(frozen=True)
 class Int:
-    """The whole numbers from `low` to `high`, both included."""
+    """The whole numbers from `low` to `high`, both included. Raises SpaceError if a field breaks a rule."""
 
     low: int
     high: int
     log: bool = False
-    """Search on a logarithmic scale."""
+    """Sample on a logarithmic scale."""
     default: int | None = None
     points: int | None = None
-    """How many values the grid backend lays over the range."""
+    """The number of values that grid search takes from the range."""
     when: When = field(default_factory=dict)
+    """The conditions under which the hyperparameter is active. Without conditions, it is always active."""
 
     def __post_init__(self) -> None:
-        demand(range_problems(vars(self), whole=True))
-        _freeze_when(self)
+        raise_problems(range_problems(vars(self), whole=True))
+        _copy_when(self)
 
     def sample(self, rng: random.Random) -> int:
         if self.log:
+            # Without the margins of 0.5, rounding would make `low` and `high` too rare.
             value = round(math.exp(rng.uniform(math.log(self.low - 0.5), math.log(self.high + 0.5))))
             return min(max(value, self.low), self.high)
         return rng.randint(self.low, self.high)
@@ -93,29 +97,30 @@ class Int:
         return isinstance(value, int) and not isinstance(value, bool) and self.low <= value <= self.high
 
     def grid(self) -> tuple[int, ...]:
-        """At most `points` different values from `low` to `high`, evenly spaced; as for Float."""
-        line = Float(self.low, self.high, self.log, self.default, self.points).grid()
-        return tuple(dict.fromkeys(round(value) for value in line))
+        """The values of `Float.grid` for the same range, rounded. Equal values appear once."""
+        values = Float(self.low, self.high, self.log, self.default, self.points).grid()
+        return tuple(dict.fromkeys(round(value) for value in values))
 
 
 @dataclass(frozen=True)
 class Categorical:
-    """One of a few values: names, numbers or truth values."""
+    """A list of choices: names, numbers, truth values or null. Raises SpaceError if a field breaks a rule."""
 
     choices: tuple[Scalar, ...]
     default: Scalar = None
     when: When = field(default_factory=dict)
+    """The conditions under which the hyperparameter is active. Without conditions, it is always active."""
 
     def __post_init__(self) -> None:
-        demand(choices_problems(vars(self)))
+        raise_problems(choices_problems(vars(self)))
         object.__setattr__(self, "choices", tuple(self.choices))
-        _freeze_when(self)
+        _copy_when(self)
 
     def sample(self, rng: random.Random) -> Scalar:
         return self.choices[rng.randrange(len(self.choices))]
 
     def contains(self, value: Scalar) -> bool:
-        return holds(value, self.choices)
+        return is_one_of(value, self.choices)
 
     def grid(self) -> tuple[Scalar, ...]:
         return self.choices
@@ -125,7 +130,7 @@ Domain = Float | Int | Categorical
 
 
 def domain_to_dict(domain: Domain) -> dict[str, Any]:
-    """A domain as it stands in a space file."""
+    """A domain as plain values, in the form of a space file."""
     if isinstance(domain, Categorical):
         content: dict[str, Any] = {"choices": list(domain.choices)}
     else:
@@ -141,6 +146,6 @@ def domain_to_dict(domain: Domain) -> dict[str, Any]:
     return content
 
 
-def _freeze_when(domain: Domain) -> None:
-    """Keep our own copy of the conditions, in the one form that compares equal."""
+def _copy_when(domain: Domain) -> None:
+    """Replace the conditions by a copy with tuples, so that equal conditions compare equal and cannot be changed."""
     object.__setattr__(domain, "when", {parent: tuple(allowed) for parent, allowed in domain.when.items()})

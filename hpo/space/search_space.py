@@ -1,7 +1,8 @@
-"""The search space: its domains, what is fixed, its task and its fidelity, as frozen values.
+"""The search space as frozen dataclasses: domains, fixed hyperparameters, task and fidelity.
 
-Every rule (`hpo/space/rules.py`) is checked where the value is made, so a space from YAML, from a dictionary
-and from Python code obey the same ones. `hpo/spacefile/reader.py` reads YAML into these types.
+Each class checks its rules (`hpo/space/rules.py`) when it is created, and raises a SpaceError if one is broken. So the
+same rules hold for spaces from YAML, from dictionaries and from Python code. `hpo/spacefile/reader.py` reads YAML into
+these classes.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from typing import Any
 
 from hpo.errors import nearest
 from hpo.space import rules
-from hpo.space.domains import Categorical, Domain, Float, Int, domain_to_dict, holds
-from hpo.space.rules import OBJECTIVES, Problem, demand
-from hpo.space.values import shown
+from hpo.space.domains import Categorical, Domain, Float, Int, domain_to_dict, is_one_of
+from hpo.space.rules import OBJECTIVES, Problem, raise_problems
+from hpo.space.values import format_value
 from hpo.trial import Config, Scalar
 
 __all__ = [
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 TASK_DOMAINS = ("regime", "model")
-"""The keys of a task whose list of names becomes a hyperparameter."""
+"""The keys of a task that are searched if they hold a list of names."""
 
 DATA_KEYS = ("dataset", "pretraining")
 """The keys of a task that name a data set."""
@@ -42,7 +43,10 @@ DATA_KEYS = ("dataset", "pretraining")
 
 @dataclass(frozen=True)
 class Fidelity:
-    """How long a trial trains: from `low` to `high` epochs, `eta` times more from rung to rung."""
+    """How long a trial trains: from `low` epochs at the lowest rung to at most `high` epochs.
+
+    Each rung lies at about `eta` times the epochs of the rung below it.
+    """
 
     high: int
     low: int = 1
@@ -50,13 +54,13 @@ class Fidelity:
     unit: str = "epoch"
 
     def __post_init__(self) -> None:
-        demand(rules.fidelity_problems(vars(self)))
+        raise_problems(rules.fidelity_problems(vars(self)))
 
     def rungs(self) -> tuple[int, ...]:
-        """The epochs at which trials are compared, rising by `eta`; the last is `high`.
+        """The epochs at which trials are compared, in ascending order. The last one is `high`.
 
-        Counted down from `high` in whole numbers (each is high / eta**k, rounded half up), as many
-        as fit above `low`: a floating logarithm loses one at 1..243.
+        The rungs are high / eta**k for k = 0, 1, ... while this is at least `low`, each rounded to the nearest epoch
+        (half up). Whole numbers are used because a floating-point logarithm loses a rung for 1 to 243 epochs.
         """
         rungs, divisor = [], 1
         while self.low * divisor <= self.high:
@@ -67,40 +71,43 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class Validation:
-    """How validation is cut out of the training part: a stratified fraction, or folds, by seed."""
+    """How the validation split is taken from the training part: a stratified fraction, or cross-validation folds."""
 
     fraction: float | None = None
-    """0.2 where neither is given."""
+    """The share of the training part that is used for validation. It is 0.2 if neither this nor `folds` is given."""
     seed: int = 42
+    """The seed of the split."""
     folds: int | None = None
-    """Each of so many folds is the validation part of one training; a trial's metrics are the means over them."""
+    """The number of folds. A trial trains one model per fold, validated on that fold. Its metrics are the means."""
 
     def __post_init__(self) -> None:
         if self.fraction is None and self.folds is None:
             object.__setattr__(self, "fraction", 0.2)
-        demand(rules.validation_problems(vars(self)))
+        raise_problems(rules.validation_problems(vars(self)))
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in a space file."""
+        """The validation split as plain values, in the form of a space file."""
         return {key: value for key in ("fraction", "folds", "seed") if (value := getattr(self, key)) is not None}
 
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """A data set: the name of a plug-in, or `package.module` of the user's own, and the options of its file."""
+    """A data set: its name, its options and its groups of classes."""
 
     name: str
+    """The name of a plug-in, or `package.module` for your own module."""
     options: Mapping[str, Scalar] = field(default_factory=dict)
+    """Keyword arguments for the `build` function of the data set."""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """New classes, each with the names of the old ones that it holds; none leaves the classes as they are."""
+    """The new classes, each with the names of the old classes that it joins. If empty, the classes stay as they are."""
 
     def __post_init__(self) -> None:
-        demand(rules.data_problems(vars(self)))
+        raise_problems(rules.data_problems(vars(self)))
         object.__setattr__(self, "options", dict(self.options))
         object.__setattr__(self, "groups", {group: tuple(names) for group, names in self.groups.items()})
 
     def to_dict(self) -> str | dict[str, Any]:
-        """As it stands in a space file: its name, where that is all."""
+        """The data set in the form of a space file. Without options and groups, this is just its name."""
         content: dict[str, Any] = {"name": self.name, **self.options}
         if self.groups:
             content["groups"] = {group: list(names) for group, names in self.groups.items()}
@@ -109,22 +116,22 @@ class DatasetSpec:
 
 @dataclass(frozen=True)
 class Task:
-    """What is trained: names of plug-ins, or `package.module` of the user's own."""
+    """What is trained. Names are names of plug-ins, or `package.module` for your own modules."""
 
     regime: str | None = None
-    """None where it is searched (a domain `regime`), or where a trainable is given in Python."""
+    """None if the regime is searched (a domain `regime`), or if a trainable is given in Python."""
     model: str | None = None
-    """None where it is searched (a domain `model`), or where the regime needs none."""
+    """None if the model is searched (a domain `model`), or if the regime needs no model."""
     weights: str = "none"
-    """none | imagenet | a path to a state dict."""
+    """The initial weights of the model: none | imagenet | a path to a state dict."""
     dataset: DatasetSpec | None = None
-    """None where the regime brings its own data; a name stands for a data set without options."""
+    """None if the regime brings its own data. A plain name is converted to a DatasetSpec without options."""
     validation: Validation = field(default_factory=Validation)
     pretraining: DatasetSpec | None = None
-    """Another data set, for a regime that trains on it first."""
+    """Another data set, for a regime that trains on it first. A plain name is converted, too."""
 
     def __post_init__(self) -> None:
-        demand(rules.task_problems(vars(self)))
+        raise_problems(rules.task_problems(vars(self)))
         for key in DATA_KEYS:
             if isinstance(value := getattr(self, key), str):
                 object.__setattr__(self, key, DatasetSpec(value))
@@ -132,36 +139,37 @@ class Task:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """Everything that says what a study searches. `digest` says whether two are the same."""
+    """Everything that defines what a study searches. Two spaces with the same `digest` define the same search."""
 
     name: str
     domains: Mapping[str, Domain]
-    """The searched hyperparameters, parents before the children that depend on them."""
+    """The searched hyperparameters. Parents come before the children whose conditions name them."""
     fidelity: Fidelity
     task: Task = field(default_factory=Task)
     fixed: Mapping[str, Scalar] = field(default_factory=dict)
+    """The hyperparameters that have the same value in all trials."""
     objective: str = "val_loss"
-    """val_loss, or val_error = 1 - val_accuracy; always minimised."""
+    """val_loss, or val_error = 1 - val_accuracy. It is minimised."""
     reference: str | None = None
-    """The published table that the results are to stand beside."""
+    """The name of a table of published results, with which the results are compared."""
 
     def __post_init__(self) -> None:
-        demand(rules.space_problems(self.domains, self.fixed, self.objective))
+        raise_problems(rules.space_problems(self.domains, self.fixed, self.objective))
         constants = {**self.fixed, **{key: name for key in TASK_DOMAINS if (name := getattr(self.task, key))}}
         conditions = {name: domain.when for name, domain in self.domains.items()}
         choices = {name: getattr(domain, "choices", None) for name, domain in self.domains.items()}
-        demand(rules.condition_problems(conditions, choices, constants))
-        demand(_task_domain_problems(self))
+        raise_problems(rules.condition_problems(conditions, choices, constants))
+        raise_problems(_task_domain_problems(self))
         object.__setattr__(self, "domains", _ordered(self.domains))
         object.__setattr__(self, "fixed", dict(self.fixed))
 
     def active(self, name: str, config: Config) -> bool:
-        """Whether a hyperparameter takes part, given the values of those before it in `domains`."""
+        """Whether a hyperparameter is active, given the values of those before it in `domains`."""
         conditions = self.domains[name].when.items()
-        return all(parent in config and holds(config[parent], allowed) for parent, allowed in conditions)
+        return all(parent in config and is_one_of(config[parent], allowed) for parent, allowed in conditions)
 
     def sample(self, rng: random.Random) -> dict[str, Scalar]:
-        """One random configuration: every active hyperparameter, drawn independently on its scale."""
+        """Draw a random configuration. Each active hyperparameter is drawn independently on its scale."""
         config: dict[str, Scalar] = {}
         for name, domain in self.domains.items():
             if self.active(name, config):
@@ -169,7 +177,7 @@ class SearchSpace:
         return config
 
     def problem(self, config: Config) -> str | None:
-        """What is wrong with a configuration, in words; None if it lies in the space."""
+        """Why a configuration does not lie in the space, as a sentence. Returns None if it does."""
         for name in config:
             if name not in self.domains:
                 return f"unknown hyperparameter {name!r}{nearest(name, self.domains)}"
@@ -180,11 +188,11 @@ class SearchSpace:
             elif name not in config:
                 return f"{name!r} is missing"
             elif not domain.contains(config[name]):
-                return f"{name!r} is {shown(config[name])}, outside {shown(domain_to_dict(domain))}"
+                return f"{name!r} is {format_value(config[name])}, outside {format_value(domain_to_dict(domain))}"
         return None
 
     def to_dict(self) -> dict[str, Any]:
-        """The space as plain values, in the form of a space file; `spacefile.parse` reads it back."""
+        """The space as plain values, in the form of a space file. `spacefile.parse` reads them back."""
         task: dict[str, Any] = {
             key: value for key in ("regime", "model", "weights") if (value := getattr(self.task, key)) is not None
         }
@@ -206,31 +214,31 @@ class SearchSpace:
         }
 
     def digest(self) -> str:
-        """A hash of the resolved space, its name and reference left out: 16 hexadecimal digits of SHA-256."""
+        """A hash of the space without its name and reference: the first 16 hexadecimal digits of SHA-256."""
         content = {key: value for key, value in self.to_dict().items() if key not in ("name", "reference")}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _task_domain_problems(space: SearchSpace) -> Iterator[Problem]:
-    """A searched regime or model stands in a space file as a plain list of names under `task`."""
+    """The problems of a searched regime or model. A space file can hold one only as a list of names."""
     for key in TASK_DOMAINS:
         if key in space.domains:
             names = getattr(space.domains[key], "choices", ())
-            named = names and all(isinstance(name, str) for name in names)
-            if not named or space.domains[key] != Categorical(names):
+            are_names = names and all(isinstance(name, str) for name in names)
+            if not are_names or space.domains[key] != Categorical(names):
                 yield ("space", key), "must be a Categorical of names, without default and without conditions"
             if getattr(space.task, key) is not None:
-                yield ("task", key), f"is {shown(getattr(space.task, key))}, and searched too"
+                yield ("task", key), f"is {format_value(getattr(space.task, key))}, and searched too"
 
 
 def _ordered(domains: Mapping[str, Domain]) -> dict[str, Domain]:
-    """The domains: those of the task first, parents before children, else in the order given."""
-    left = [name for name in TASK_DOMAINS if name in domains]
-    left += [name for name in domains if name not in TASK_DOMAINS]
+    """The domains with those of the task first and parents before children. Otherwise the order is kept."""
+    remaining = [name for name in TASK_DOMAINS if name in domains]
+    remaining += [name for name in domains if name not in TASK_DOMAINS]
     ordered: dict[str, Domain] = {}
-    while left:
-        name = next(name for name in left if all(parent in ordered for parent in domains[name].when))
+    while remaining:
+        name = next(name for name in remaining if all(parent in ordered for parent in domains[name].when))
         ordered[name] = domains[name]
-        left.remove(name)
+        remaining.remove(name)
     return ordered

@@ -1,4 +1,4 @@
-"""The single values that a search space holds: which are sound, which are equal, how they are shown."""
+"""Checks of single values of a search space: which values are valid, which are equal, and how errors show them."""
 
 from __future__ import annotations
 
@@ -8,63 +8,63 @@ from typing import TypeGuard
 
 from hpo.trial import Scalar
 
-LARGEST = 2**53
-"""Beyond it a float, and so half of the backends, no longer tells a whole number from the next."""
+MAX_INT = 2**53
+"""The largest valid whole number. Above it, a float cannot tell neighbours apart, and several backends use floats."""
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether a value is a number; a truth value is none."""
+    """Whether a value is a number. A truth value is not a number."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def identity(value: Scalar) -> tuple[str, Scalar]:
-    """What makes two choices the same: 1 and 1.0 are, 1 and true are not."""
+def comparison_key(value: Scalar) -> tuple[str, Scalar]:
+    """The key by which two values are compared: 1 equals 1.0, but 1 does not equal true."""
     kind = "bool" if isinstance(value, bool) else "number" if is_number(value) else type(value).__name__
     return kind, value
 
 
-def holds(value: Scalar, allowed: Iterable[Scalar]) -> bool:
-    """Whether a value is one of those allowed; 1 equals 1.0, but not true."""
-    return identity(value) in {identity(choice) for choice in allowed}
+def is_one_of(value: Scalar, allowed: Iterable[Scalar]) -> bool:
+    """Whether a value is one of those allowed: 1 equals 1.0, but 1 does not equal true."""
+    return comparison_key(value) in {comparison_key(choice) for choice in allowed}
 
 
 def scalar_problem(value: object) -> str | None:
-    """What keeps a value from being a single finite one."""
+    """Why a value is not a single finite value. Returns None if it is one."""
     if value is not None and not isinstance(value, bool | int | float | str):
-        return f"must be a single value, but is {shown(value)}"
+        return f"must be a single value, but is {format_value(value)}"
     if isinstance(value, float) and not math.isfinite(value):
-        return f"must be finite, but is {shown(value)}"
+        return f"must be finite, but is {format_value(value)}"
     return None
 
 
 def number_problem(value: object, *, whole: bool) -> str | None:
-    """What keeps a value from being the bound of a range; `whole` for a range of whole numbers."""
+    """Why a value cannot be a bound of a range. Returns None if it can. `whole` demands a whole number."""
     if value is None:
         return "is missing"
     if whole and (isinstance(value, bool) or not isinstance(value, int)):
-        return f"must be a whole number with type=int, but is {shown(value)}"
+        return f"must be a whole number with type=int, but is {format_value(value)}"
     if not is_number(value):
-        return f"must be a number, but is {shown(value)}"
-    if isinstance(value, int) and abs(value) > LARGEST:
-        return f"must lie between -2**53 and 2**53, but is {shown(value)}"
+        return f"must be a number, but is {format_value(value)}"
+    if isinstance(value, int) and abs(value) > MAX_INT:
+        return f"must lie between -2**53 and 2**53, but is {format_value(value)}"
     return scalar_problem(value)
 
 
 def count_problem(value: object, least: int) -> str | None:
-    """What keeps a value from being a whole number of at least `least`."""
+    """Why a value is not a whole number of at least `least`. Returns None if it is one."""
     if value is None:
         return "is missing"
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= LARGEST:
-        return f"must be a whole number of at least {least}, but is {shown(value)}"
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= MAX_INT:
+        return f"must be a whole number of at least {least}, but is {format_value(value)}"
     return None
 
 
-def shown(value: object) -> str:
-    """A value as it stands in a space file, cut where it is long."""
+def format_value(value: object) -> str:
+    """A value as text, in the style of a space file. Text of more than 80 characters is cut."""
     if isinstance(value, list | tuple):
-        text = f"[{', '.join(map(shown, value))}]"
+        text = f"[{', '.join(map(format_value, value))}]"
     elif isinstance(value, Mapping):
-        text = f"{{{', '.join(f'{key}: {shown(each)}' for key, each in value.items())}}}"
+        text = f"{{{', '.join(f'{key}: {format_value(content)}' for key, content in value.items())}}}"
     elif isinstance(value, bool) or value is None:
         text = {True: "true", False: "false", None: "null"}[value]
     else:

@@ -1,6 +1,6 @@
-"""Space files: a YAML file becomes a SearchSpace, and each mistake in it an error with its line.
+"""Space files: reads a YAML file into a SearchSpace. Each mistake in the file becomes an error with its line.
 
-It asks `hpo.plugins` which names exist. `hpo.record` and the rooms above may import it.
+It asks `hpo.plugins` which names exist. `hpo.record` and the packages above it may import it.
 """
 
 from __future__ import annotations

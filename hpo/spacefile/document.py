@@ -1,7 +1,7 @@
-"""A document: the content of a space file with the place of every key, its overrides, and its mistakes.
+"""The content of a space file, with the place of every key, the `--set` overrides, and the mistakes found so far.
 
-A mistake is named by its place: the file and line of its key, the `--set` text that brought it, or
-nothing where the content came as a dictionary.
+Each mistake is reported with its place: the file and line of its key, or the `--set` text that set the value. Content
+that comes from a dictionary has no places.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from typing import Any, NamedTuple
 
 from hpo.errors import SpaceFileError, nearest
 from hpo.space.rules import Problem
-from hpo.space.values import shown
+from hpo.space.values import format_value
 from hpo.spacefile import yaml_text
 from hpo.spacefile.yaml_text import Keys
 
 
 class Place(NamedTuple):
-    """Where a key stands; places sort by the lines of the file, then come those of `--set`."""
+    """Where a key comes from. Places are sorted by line; overrides have the line infinity, so they come last."""
 
     line: float
     text: str
 
 
 class Document:
-    """Content, the places of its keys, and the mistakes found in it so far."""
+    """The content of a space file, the places of its keys, and the mistakes found so far."""
 
     def __init__(self, content: Any, source: str = "") -> None:
-        """`source` names where the content comes from, in the mistakes that have no place of their own."""
+        """`source` says where the content comes from. It is reported for mistakes without a place of their own."""
         self.content = content
         self._places: dict[Keys, Place] = {(): Place(0, source)}
         self._overrides: set[Keys] = set()
@@ -37,110 +37,118 @@ class Document:
 
     @property
     def n_mistakes(self) -> int:
-        """How many mistakes are noted so far."""
+        """The number of mistakes found so far."""
         return len(self._mistakes)
 
-    def place(self, keys: Keys, place: Place) -> None:
-        """Keep the place of a key."""
+    def set_place(self, keys: Keys, place: Place) -> None:
+        """Set the place of a key."""
         self._places[keys] = place
 
-    def note(self, keys: Keys, text: str, place: Place | None = None) -> None:
-        """Note a mistake at a key: at its place, else at that of the nearest key above it."""
-        known = next(keys[:n] for n in range(len(keys), -1, -1) if keys[:n] in self._places)
-        if place is None and known not in self._overrides:
-            text += self._overridden_beside(keys, text)
-        place = place or self._places[known]
+    def add_mistake(self, keys: Keys, text: str, place: Place | None = None) -> None:
+        """Add a mistake at a key. Its place is `place`, or that of the key, or that of the nearest key above it."""
+        placed_key = next(keys[:n] for n in range(len(keys), -1, -1) if keys[:n] in self._places)
+        if place is None and placed_key not in self._overrides:
+            # `low` is reported for low > high, even if an override of `high` caused this.
+            text += self._overridden_neighbours(keys, text)
+        place = place or self._places[placed_key]
         parts = (place.text, ".".join(keys), text)
         self._mistakes.append((place, ": ".join(part for part in parts if part)))
 
-    def _overridden_beside(self, keys: Keys, text: str) -> str:
-        """The overrides of keys in the same section whose value the text tells, as `high=0.5`."""
-        beside = [other for other in self._overrides if other[:-1] == keys[:-1] and f"{other[-1]}=" in text]
-        return f" (by {', '.join(sorted(self._places[other].text for other in beside))})" if beside else ""
+    def _overridden_neighbours(self, keys: Keys, text: str) -> str:
+        """The overrides in the same section whose value appears in `text`, such as `high=0.5`, in parentheses."""
+        neighbours = [other for other in self._overrides if other[:-1] == keys[:-1] and f"{other[-1]}=" in text]
+        if not neighbours:
+            return ""
+        return f" (by {', '.join(sorted(self._places[other].text for other in neighbours))})"
 
-    def note_all(self, keys: Keys, problems: Iterable[Problem]) -> bool:
-        """Note all problems under `keys`; whether there were none."""
-        before = self.n_mistakes
-        for within, text in problems:
-            self.note(keys + within, text)
-        return self.n_mistakes == before
+    def add_problems(self, keys: Keys, problems: Iterable[Problem]) -> bool:
+        """Add all problems under `keys` as mistakes. Returns whether there were none."""
+        n_before = self.n_mistakes
+        for path, text in problems:
+            self.add_mistake(keys + path, text)
+        return self.n_mistakes == n_before
 
     def mapping(self, keys: Keys, content: Any) -> dict[str, Any]:
-        """A section: an absent one is empty; one that is no mapping, and keys that are no names, are noted."""
+        """The content of a section, as a dictionary.
+
+        A missing section is empty. Content that is no mapping, and keys that are no text, are added as mistakes.
+        """
         if content is None:
             return {}
         if not isinstance(content, Mapping):
-            self.note(keys, f"must hold keys and their values, but is {shown(content)}")
+            self.add_mistake(keys, f"must hold keys and their values, but is {format_value(content)}")
             return {}
         for key in content:
             if not isinstance(key, str):
-                self.note(keys, f"the key {shown(key)} must be a name")
+                self.add_mistake(keys, f"the key {format_value(key)} must be a name")
         return {key: value for key, value in content.items() if isinstance(key, str)}
 
     def fields(self, keys: Keys, content: Any, known: Iterable[str]) -> dict[str, Any]:
-        """The known keys of a section that hold something; unknown ones are noted."""
+        """The known keys of a section whose value is not null. Unknown keys are added as mistakes."""
         known, fields = tuple(known), {}
         for key, value in self.mapping(keys, content).items():
             if key not in known:
-                self.note((*keys, key), f"unknown key{nearest(key, known)}")
+                self.add_mistake((*keys, key), f"unknown key{nearest(key, known)}")
             elif value is not None:
                 fields[key] = value
         return fields
 
-    def settle(self) -> None:
-        """Raise all mistakes at once, in the order of their places; nothing where there are none."""
+    def raise_mistakes(self) -> None:
+        """Raise a SpaceFileError with all mistakes, sorted by place. Does nothing if there are none."""
         if self._mistakes:
             in_order = sorted(self._mistakes, key=lambda mistake: mistake[0].line)
             raise SpaceFileError(dict.fromkeys(line for _, line in in_order))
 
-    def override(self, text: str) -> None:
-        """Take in one `a.b.c=value` of `--set`; a malformed one is noted as a mistake."""
+    def apply_override(self, text: str) -> None:
+        """Apply one `a.b.c=value` of `--set`. A malformed one is added as a mistake."""
         place = Place(math.inf, f"--set {text}")
-        name, equals, written = text.partition("=")
-        keys = tuple(key.strip() for key in name.split("."))
+        dotted_key, equals, value_text = text.partition("=")
+        keys = tuple(key.strip() for key in dotted_key.split("."))
         if not equals or not all(keys):
-            self.note((), "must be a dotted key and its value, as space.lr.high=0.5", place)
+            self.add_mistake((), "must be a dotted key and its value, as space.lr.high=0.5", place)
             return
-        target = self.content
+        section = self.content
         for n, key in enumerate(keys):
-            if not isinstance(target, dict):
-                self.note(keys[:n], f"is {shown(target)}, and holds no key {key!r}", place)
+            if not isinstance(section, dict):
+                self.add_mistake(keys[:n], f"is {format_value(section)}, and holds no key {key!r}", place)
                 return
             if n < len(keys) - 1:
-                if target.get(key) is None:
-                    target[key] = {}
+                if section.get(key) is None:
+                    section[key] = {}
                     self._places.setdefault(keys[: n + 1], place)
-                target = target[key]
-        parsed = yaml_text.parse(written)
-        for _, within, mistake in parsed.mistakes:
-            self.note(keys + within, mistake, place)
+                section = section[key]
+        parsed = yaml_text.parse(value_text)
+        for _, path, mistake in parsed.mistakes:
+            self.add_mistake(keys + path, mistake, place)
         if parsed.mistakes:
             return
-        target[keys[-1]] = parsed.value
-        self._places = {known: at for known, at in self._places.items() if known[: len(keys)] != keys} | {keys: place}
-        self._overrides = {known for known in self._overrides if known[: len(keys)] != keys} | {keys}
+        section[keys[-1]] = parsed.value
+        # The new value replaces everything below its key, so the places below it are gone.
+        self._places = {other: at for other, at in self._places.items() if other[: len(keys)] != keys} | {keys: place}
+        self._overrides = {other for other in self._overrides if other[: len(keys)] != keys} | {keys}
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Document:
-    """The document of a YAML file, with its overrides; SpaceFileError where it holds no mapping at all."""
+    """Read a YAML file and apply the overrides to it. Raises SpaceFileError if the file holds no mapping."""
     document = Document(None, str(path))
     parsed = yaml_text.parse(_text(path))
     for line, keys, mistake in parsed.mistakes:
-        document.note(keys, mistake, Place(line, f"{path}:{line}"))
+        document.add_mistake(keys, mistake, Place(line, f"{path}:{line}"))
     for keys, line in parsed.lines.items():
-        document.place(keys, Place(line, f"{path}:{line}"))
+        document.set_place(keys, Place(line, f"{path}:{line}"))
     if not isinstance(parsed.value, dict):
         if not parsed.mistakes:
-            held = "is empty" if parsed.value is None else f"holds only {shown(parsed.value)}"
-            document.note((), f"{held}; a space file holds keys and their values")
-        document.settle()
+            held = "is empty" if parsed.value is None else f"holds only {format_value(parsed.value)}"
+            document.add_mistake((), f"{held}; a space file holds keys and their values")
+        document.raise_mistakes()
     document.content = parsed.value
     for override in overrides:
-        document.override(override)
+        document.apply_override(override)
     return document
 
 
 def _text(path: Path) -> str:
+    """The text of a file. Raises SpaceFileError if it cannot be read."""
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:

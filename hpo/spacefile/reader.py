@@ -1,9 +1,9 @@
-"""Space files: read one into a SearchSpace, or name every mistake in it at once, each with its line.
+"""Reads a space file into a SearchSpace, or raises one error that lists every mistake in it with its line.
 
-A space file is YAML (`hpo/spacefile/yaml_text.py` says which scalars are numbers). A range is one of real
-numbers, however its ends are written, unless `type: int` stands beside them. A list under
-`task.regime` or `task.model` makes it a hyperparameter of that name, placed first; so does a list
-of one name.
+A space file is YAML; `hpo/spacefile/yaml_text.py` says which scalars are numbers. A range is a range of real numbers,
+even if its bounds are written as whole numbers, unless it has `type: int`. A list of names under `task.regime` or
+`task.model` makes `regime` or `model` a hyperparameter, which comes before all others. This holds for a list of one
+name, too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hpo.errors import Mistake, nearest
 from hpo.space import DATA_KEYS, TASK_DOMAINS, DatasetSpec, Fidelity, SearchSpace, Task, Validation, rules
 from hpo.space.domains import Categorical, Domain, Float, Int
 from hpo.space.rules import OBJECTIVES, Problem
-from hpo.space.values import shown
+from hpo.space.values import format_value
 from hpo.spacefile import references
 from hpo.spacefile.document import Document, load
 from hpo.spacefile.yaml_text import Keys
@@ -31,29 +31,38 @@ CHOICES_KEYS = ("choices", "default", "when")
 TYPES = ("float", "int")
 
 Domains = dict[str, Domain | None]
-"""The domains by name, None for one that is broken."""
+"""The domains by name. A domain with mistakes is None."""
 
 
 def read(path: Path, overrides: Sequence[str] = ()) -> SearchSpace:
-    """The space of a YAML file, named as the file; `overrides` are the texts of `--set`, `a.b.c=value`.
+    """Read a YAML file into a space. The space has the name of the file, unless the file gives another.
 
-    SpaceFileError with every mistake, a line each: place, keys, value, what is allowed.
+    `overrides` are texts of `--set`, in the form `a.b.c=value`. Raises SpaceFileError with all mistakes, one per line:
+    its place, its keys, the value and what is allowed.
     """
     return _parse(load(path, overrides), path.stem, installed=True)
 
 
 def parse(content: Mapping[str, Any], *, name: str = "space", source: str = "", installed: bool = True) -> SearchSpace:
-    """The space of a dictionary, by the rules of a file; of `SearchSpace.to_dict()` the same space again.
+    """Convert a dictionary in the form of a space file into a space. It reverses `SearchSpace.to_dict`.
 
-    `name` counts where the content holds none; `source` stands before each mistake. With `installed`
-    false the names of plug-ins, weights and hyperparameters are taken on trust, so that a study can
-    be looked at on a machine where they are not.
+    Args:
+        content: the keys and values of a space file.
+        name: the name of the space if `content` has none.
+        source: where the content comes from. Each mistake begins with it.
+        installed: whether to check the names of plug-ins, weights files, tables of published results and
+            hyperparameters. If False, they are not checked, so that a study can be read on a machine that lacks them.
+
+    Raises SpaceFileError with all mistakes, one per line.
     """
     return _parse(Document(content, source), name, installed=installed)
 
 
 def find(name_or_path: str) -> Path:
-    """The file of a space: a path, or the name of a bundled one, with or without .yaml."""
+    """The path of a space file, given as a path or as the name of a bundled space, with or without `.yaml`.
+
+    Raises Mistake if there is no such file or bundled space.
+    """
     path, known = Path(name_or_path), bundled()
     if path.is_file():
         return path
@@ -65,13 +74,13 @@ def find(name_or_path: str) -> Path:
 
 
 def bundled() -> dict[str, Path]:
-    """The spaces that come with hpo, by name."""
+    """The paths of the spaces that come with hpo, by name."""
     paths = (Path(str(entry)) for entry in files("search_spaces").iterdir())
     return {path.stem: path for path in sorted(paths) if path.suffix == ".yaml"}
 
 
 def describe(path: Path) -> str:
-    """What a space file says of itself: the comment at its top, as one line."""
+    """The description of a space file: the comment at its top, as one line."""
     lines = []
     with path.open(encoding="utf-8-sig") as file:
         for line in file:
@@ -85,112 +94,125 @@ def _parse(document: Document, name: str, *, installed: bool) -> SearchSpace:
     content = document.fields((), document.content, SECTIONS)
     name = content.get("name", name)
     if not isinstance(name, str) or not name:
-        document.note(("name",), f"must be a name, but is {shown(name)}")
-    task, searched = _task(document, content.get("task"))
+        document.add_mistake(("name",), f"must be a name, but is {format_value(name)}")
+    task, task_domains = _task(document, content.get("task"))
     validation = _validation(document, task.pop("validation", None))
     task |= {key: _data(document, key, task.pop(key)) for key in DATA_KEYS if key in task}
     reference = content.get("reference")
-    domains = searched | _domains(document, content.get("space"))
+    domains = task_domains | _domains(document, content.get("space"))
     fixed = document.mapping(("fixed",), content.get("fixed"))
     fidelity = _fidelity(document, content.get("fidelity"))
     objective = content.get("objective", OBJECTIVES[0])
-    document.note_all((), rules.space_problems(domains, fixed, objective))
+    document.add_problems((), rules.space_problems(domains, fixed, objective))
     constants = fixed | {key: value.name if isinstance(value, DatasetSpec) else value for key, value in task.items()}
-    document.note_all((), _condition_problems(content.get("space"), domains, constants))
+    document.add_problems((), _condition_problems(content.get("space"), domains, constants))
     if installed:
-        document.note_all((), plugins.problems(task, domains, fixed))
-        document.note_all((), _reference_problems(reference))
-        document.note_all((), _weights_problems(task.get("weights", WEIGHTS[0])))
-    document.settle()
-    assert fidelity is not None, "settle() has raised what is wrong with it"
-    assert validation is not None, "settle() has raised what is wrong with it"
-    sound = {name: domain for name, domain in domains.items() if domain}
-    return SearchSpace(name, sound, fidelity, Task(**task, validation=validation), fixed, objective, reference)
+        document.add_problems((), plugins.problems(task, domains, fixed))
+        document.add_problems((), _reference_problems(reference))
+        document.add_problems((), _weights_problems(task.get("weights", WEIGHTS[0])))
+    document.raise_mistakes()
+    assert fidelity is not None, "raise_mistakes() has raised its mistakes"
+    assert validation is not None, "raise_mistakes() has raised its mistakes"
+    valid_domains = {name: domain for name, domain in domains.items() if domain}
+    return SearchSpace(name, valid_domains, fidelity, Task(**task, validation=validation), fixed, objective, reference)
 
 
 def _task(document: Document, content: Any) -> tuple[dict[str, Any], Domains]:
-    """The fields of the task, and the domains that it holds as lists of names."""
-    fields, searched = document.fields(("task",), content, TASK_KEYS), Domains()
+    """The fields of the task, and the domains of those keys that hold a list of names."""
+    fields, task_domains = document.fields(("task",), content, TASK_KEYS), Domains()
     for key in TASK_DOMAINS:
         if isinstance(fields.get(key), list | tuple):
             names = fields.pop(key)
             problems = [text for _, text in rules.choices_problems({"choices": names})]
-            problems += [f"must hold names, but holds {shown(name)}" for name in names if not isinstance(name, str)]
-            document.note_all(("task", key), (((), text) for text in problems))
-            searched[key] = None if problems else Categorical(names)
-    document.note_all(("task",), rules.task_problems({"weights": WEIGHTS[0]} | fields))
-    return fields, searched
+            problems += [
+                f"must hold names, but holds {format_value(name)}" for name in names if not isinstance(name, str)
+            ]
+            document.add_problems(("task", key), (((), text) for text in problems))
+            task_domains[key] = None if problems else Categorical(names)
+    document.add_problems(("task",), rules.task_problems({"weights": WEIGHTS[0]} | fields))
+    return fields, task_domains
 
 
 def _data(document: Document, key: str, content: Any) -> DatasetSpec | None:
-    """A data set: its name, or a mapping of `name`, the options of its file, and `groups`; None if it is broken."""
+    """The data set under `task.dataset` or `task.pretraining`. Returns None if it has mistakes.
+
+    The content is a name, or a mapping of `name`, the options of the data set, and `groups`.
+    """
     if not isinstance(content, str | Mapping):
-        document.note(("task", key), f"must be a name, or hold the key `name` beside options; is {shown(content)}")
+        document.add_mistake(
+            ("task", key), f"must be a name, or hold the key `name` beside options; is {format_value(content)}"
+        )
         return None
     fields = {"name": content} if isinstance(content, str) else document.mapping(("task", key), content)
     name: Any = fields.pop("name", None)
     groups: Any = {} if fields.get("groups") is None else fields["groups"]
     fields.pop("groups", None)
     problems = rules.data_problems({"name": name, "options": fields, "groups": groups})
-    return DatasetSpec(name, fields, groups) if document.note_all(("task", key), problems) else None
+    return DatasetSpec(name, fields, groups) if document.add_problems(("task", key), problems) else None
 
 
 def _validation(document: Document, content: Any) -> Validation | None:
+    """The validation split. Returns None if it has mistakes."""
     fields = document.fields(("task", "validation"), content, ("fraction", "folds", "seed"))
     default = {"seed": Validation().seed} | ({} if "folds" in fields else {"fraction": Validation().fraction})
     problems = rules.validation_problems(default | fields)
-    return Validation(**fields) if document.note_all(("task", "validation"), problems) else None
+    return Validation(**fields) if document.add_problems(("task", "validation"), problems) else None
 
 
 def _fidelity(document: Document, content: Any) -> Fidelity | None:
+    """The fidelity. Returns None if it is missing or has mistakes."""
     if content is None:
-        document.note(("fidelity",), "is missing; it says how long a trial trains, as {low: 1, high: 27, eta: 3}")
+        document.add_mistake(
+            ("fidelity",), "is missing; it says how long a trial trains, as {low: 1, high: 27, eta: 3}"
+        )
         return None
     fields = document.fields(("fidelity",), content, ("unit", "low", "high", "eta"))
     problems = rules.fidelity_problems({"unit": "epoch", "low": 1, "eta": 3} | fields)
-    sound = isinstance(content, Mapping) and document.note_all(("fidelity",), problems)
-    return Fidelity(**fields) if sound else None
+    is_valid = isinstance(content, Mapping) and document.add_problems(("fidelity",), problems)
+    return Fidelity(**fields) if is_valid else None
 
 
 def _domains(document: Document, content: Any) -> Domains:
+    """The domains of the section `space`."""
     domains = Domains()
-    for name, each in document.mapping(("space",), content).items():
+    for name, domain_content in document.mapping(("space",), content).items():
         if name in TASK_DOMAINS:
-            document.note(("space", name), f"must stand under task.{name}, as a list of names")
+            document.add_mistake(("space", name), f"must stand under task.{name}, as a list of names")
         else:
-            domains[name] = _domain(document, ("space", name), each)
+            domains[name] = _domain(document, ("space", name), domain_content)
     return domains
 
 
 def _domain(document: Document, keys: Keys, content: Any) -> Domain | None:
+    """A range or a list of choices. Returns None if it has mistakes."""
     if not isinstance(content, Mapping):
-        document.note(
-            keys, f"must be {{low: .., high: ..}} or {{choices: [..]}}, or stand in fixed; is {shown(content)}"
+        document.add_mistake(
+            keys, f"must be {{low: .., high: ..}} or {{choices: [..]}}, or stand in fixed; is {format_value(content)}"
         )
         return None
-    before = document.n_mistakes
+    n_before = document.n_mistakes
     has_choices, has_range = "choices" in content, "low" in content or "high" in content
     known = CHOICES_KEYS if has_choices and not has_range else RANGE_KEYS if has_range and not has_choices else ()
     fields = document.fields(keys, content, known or dict.fromkeys(RANGE_KEYS + CHOICES_KEYS))
     if not known:
         held = "both" if has_range else "neither"
-        document.note(keys, f"needs either `low` and `high` or `choices`, but has {held}")
+        document.add_mistake(keys, f"needs either `low` and `high` or `choices`, but has {held}")
     elif has_choices:
-        document.note_all(keys, rules.choices_problems(fields))
+        document.add_problems(keys, rules.choices_problems(fields))
     else:
         kind = fields.pop("type", "float")
         if kind not in TYPES:
-            document.note((*keys, "type"), f"{shown(kind)} is unknown{nearest(str(kind), TYPES)}")
-        document.note_all(keys, rules.range_problems(fields, whole=kind == "int"))
-    if document.n_mistakes > before:
+            document.add_mistake((*keys, "type"), f"{format_value(kind)} is unknown{nearest(str(kind), TYPES)}")
+        document.add_problems(keys, rules.range_problems(fields, whole=kind == "int"))
+    if document.n_mistakes > n_before:
         return None
     return Categorical(**fields) if has_choices else Int(**fields) if kind == "int" else Float(**fields)
 
 
 def _condition_problems(content: Any, domains: Domains, constants: Mapping[str, Any]) -> Iterator[Problem]:
-    """The problems of all conditions, those of domains that are broken elsewhere included."""
+    """The problems of the conditions of all domains, also of domains that have mistakes elsewhere."""
     choices = {name: getattr(domain, "choices", None) for name, domain in domains.items()}
-    unsure = [name for name, domain in domains.items() if domain is None]
+    broken = [name for name, domain in domains.items() if domain is None]
     conditions = {}
     for name, domain in domains.items():
         if domain is not None:
@@ -199,12 +221,12 @@ def _condition_problems(content: Any, domains: Domains, constants: Mapping[str, 
             when = content[name].get("when")
             if when is not None and not any(rules.when_problems(when)):
                 conditions[name] = when
-    return rules.condition_problems(conditions, choices, constants, unsure)
+    return rules.condition_problems(conditions, choices, constants, broken)
 
 
 def _reference_problems(reference: object) -> Iterator[Problem]:
     if reference is not None and reference not in (known := references.names()):
-        yield ("reference",), f"no published table {shown(reference)}{nearest(str(reference), known)}"
+        yield ("reference",), f"no published table {format_value(reference)}{nearest(str(reference), known)}"
 
 
 def _weights_problems(weights: object) -> Iterator[Problem]:

@@ -1,8 +1,11 @@
-"""YAML text into plain values: YAML 1.2 scalars, no key twice, the line of every key and of every mistake.
+"""A YAML parser that returns plain values, the line of every key, and the line of every mistake.
 
-A scalar is what YAML 1.2 says: `1e-5`, `.5` and `010` are numbers (the last is 10), only true and
-false are truth values, null and ~ are nothing, and all else is text: `no`, `1:30`, `1_000`, `2024-01-01`.
-Only the tags of plain values are known, so a text can build no object; merge keys are not known.
+It differs from `yaml.safe_load` in these points:
+
+- Scalars follow YAML 1.2. `1e-5`, `.5` and `010` are numbers (the last is 10). Only true and false are truth values,
+  and only null, ~ and nothing at all are null. Everything else is text, such as `no`, `1:30`, `1_000` and `2024-01-01`.
+- A key that appears twice in a mapping is a mistake.
+- Only the tags of plain values are allowed, so no text can create other objects. Merge keys (`<<`) are not supported.
 """
 
 from __future__ import annotations
@@ -14,35 +17,35 @@ from typing import Any
 
 import yaml
 
-from hpo.space.values import shown
+from hpo.space.values import format_value
 from hpo.trial import Scalar
 
 Keys = tuple[str, ...]
 """The keys that lead to a value."""
 
-MOST_VALUES = 10_000
-"""More than any space holds: aliases of aliases can make a small text endless."""
+MAX_VALUES = 10_000
+"""More values than any space file holds. Without a limit, aliases of aliases can make a small text huge."""
 
 
 @dataclass
 class Parsed:
-    """What a text holds."""
+    """The result of parsing a text."""
 
     value: Any = None
-    """None for an empty text and for a broken one."""
+    """The content. It is None if the text is empty or no valid YAML."""
     lines: dict[Keys, int] = field(default_factory=dict)
-    """Where each key stands, counted from 1."""
+    """The line of each key, counted from 1."""
     mistakes: list[tuple[int, Keys, str]] = field(default_factory=list)
-    """The line of each, the keys around it, and what is wrong."""
+    """For each mistake its line, the keys that lead to it, and what is wrong."""
 
 
 def parse(text: str) -> Parsed:
-    """The plain values of a YAML text; what is wrong with it stands in `mistakes`, nothing is raised."""
+    """Parse a YAML text. Raises nothing: all mistakes are in the result."""
     parsed = Parsed()
     try:
         node = yaml.compose(text, _Loader)
         if node is not None:
-            parsed.value = _Walk(parsed).value(node, ())
+            parsed.value = _NodeConverter(parsed).convert(node, ())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -54,13 +57,13 @@ def parse(text: str) -> Parsed:
         parsed.mistakes.append((line, (), f"holds the character U+{error.character:04X}, which YAML does not allow"))
     except RecursionError:
         parsed.mistakes.append((1, (), "is nested too deeply"))
-    except _TooMuch:
-        parsed.mistakes.append((1, (), f"holds more than {MOST_VALUES} values"))
+    except _TooManyValues:
+        parsed.mistakes.append((1, (), f"holds more than {MAX_VALUES} values"))
     return parsed
 
 
 class _Loader(yaml.SafeLoader):
-    """Sorts scalars as YAML 1.2 does; it only composes, and constructs nothing."""
+    """Detects the types of scalars by the rules of YAML 1.2. It is only used to compose nodes, not to create values."""
 
 
 _TAG = "tag:yaml.org,2002:"
@@ -76,6 +79,7 @@ for _name, _pattern, _first in (
 
 _SCALARS: dict[str, Callable[[str], Scalar]] = {
     _TAG + "str": str,
+    # int() refuses numbers of thousands of digits. As a float they are infinite, which the rules reject.
     _TAG + "int": lambda text: int(text) if len(text) < 400 else float(text),
     _TAG + "float": lambda text: float(text.lower().replace(".inf", "inf").replace(".nan", "nan")),
     _TAG + "bool": lambda text: {"true": True, "false": False}[text.lower()],
@@ -83,33 +87,33 @@ _SCALARS: dict[str, Callable[[str], Scalar]] = {
 }
 
 
-class _TooMuch(Exception):
-    """Aliases of aliases hold more values than any space."""
+class _TooManyValues(Exception):
+    """The text holds more than `MAX_VALUES` values."""
 
 
-class _Walk:
-    """Turns composed nodes into plain values, and notes lines and mistakes on the way."""
+class _NodeConverter:
+    """Converts composed YAML nodes into plain values, and adds the lines of keys and all mistakes to a Parsed."""
 
     def __init__(self, parsed: Parsed) -> None:
         self._parsed = parsed
         self._n_values = 0
 
-    def value(self, node: yaml.Node, keys: Keys) -> Any:
+    def convert(self, node: yaml.Node, keys: Keys) -> Any:
         self._n_values += 1
-        if self._n_values > MOST_VALUES:
-            raise _TooMuch
+        if self._n_values > MAX_VALUES:
+            raise _TooManyValues
         if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
-            return [self.value(each, keys) for each in node.value]
+            return [self.convert(item, keys) for item in node.value]
         if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
             return self._mapping(node, keys)
         tag = node.tag.replace(_TAG, "!!")
         if not isinstance(node, yaml.ScalarNode) or node.tag not in _SCALARS:
-            self._note(node, keys, f"the tag {tag} is not known; only plain values are allowed")
+            self._add_mistake(node, keys, f"the tag {tag} is not known; only plain values are allowed")
             return None
         try:
             return _SCALARS[node.tag](node.value)
         except (KeyError, ValueError):
-            self._note(node, keys, f"{shown(node.value)} is no {tag}")
+            self._add_mistake(node, keys, f"{format_value(node.value)} is no {tag}")
             return None
 
     def _mapping(self, node: yaml.MappingNode, keys: Keys) -> dict[str, Any]:
@@ -118,14 +122,14 @@ class _Walk:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else "[...]"
             path = (*keys, key)
             if key_node.tag != _TAG + "str":
-                self._note(key_node, keys, f"the key {key} must be a name; in quotes it is one")
+                self._add_mistake(key_node, keys, f"the key {key} must be a name; in quotes it is one")
             elif key in content:
-                before = self._parsed.lines[path]
-                self._note(key_node, path, f"stands in line {before} already; a key may stand only once")
+                first_line = self._parsed.lines[path]
+                self._add_mistake(key_node, path, f"stands in line {first_line} already; a key may stand only once")
             else:
                 self._parsed.lines[path] = key_node.start_mark.line + 1
-                content[key] = self.value(value_node, path)
+                content[key] = self.convert(value_node, path)
         return content
 
-    def _note(self, node: yaml.Node, keys: Keys, text: str) -> None:
+    def _add_mistake(self, node: yaml.Node, keys: Keys, text: str) -> None:
         self._parsed.mistakes.append((node.start_mark.line + 1, keys, text))

@@ -112,6 +112,8 @@ class Builder:
             if any(key in self._job.space.domains for key in error.keys):
                 raise
             raise TaskError(str(error)) from error
+        except TaskError:
+            raise
         except Mistake as error:
             raise TaskError(str(error)) from error
 

@@ -114,3 +114,15 @@ def test_a_notebook_shows_the_progress_and_the_study(tmp_path: Path) -> None:
     assert "trials   12:" in study.data["text/plain"]
     (best,) = shown[3]
     assert best.data["text/plain"] in ("0", "1")
+
+
+def test_a_mistake_in_a_script_shows_its_own_line_and_the_message_alone(tmp_path: Path) -> None:
+    for runner in ("inline", "processes"):
+        call = f'hpo.search(space, lambda config: 0.93, trials=2, runner={runner!r}, devices="cpu")\n'
+        (tmp_path / "script.py").write_text(SCRIPT + call)
+        done = run(["script.py"], tmp_path)
+        assert done.returncode == 1
+        assert call.strip() in done.stderr
+        assert done.stderr.splitlines()[-1].startswith("hpo.errors.TaskError: the trainable <lambda> returned 0.93")
+        assert len(done.stderr.splitlines()) < 12
+        assert "assembly" not in done.stderr

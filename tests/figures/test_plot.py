@@ -222,7 +222,7 @@ def test_the_best_trial_that_has_a_checkpoint_is_shown_as_it_was_trained(folder:
     assert saved is not None
     weights = saved["state"]["trained"] | saved["state"]["current"]["weights"]
     assert np.array_equal(trained.filters(), weights["stages.stage1.0.weight"].numpy())
-    points, drawn_labels = trained.plane()
+    points, drawn_labels = trained.embedding()
     assert points.shape == (1437, 2)
     assert sorted(drawn_labels.tolist()) == sorted(Sealed().training().labels.tolist())
     (folder / "checkpoints" / f"{best.number}.best.pt").unlink()

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pytest
 
 from hpo.errors import Mistake, StudyError
-from hpo.heldout import Evaluation, evaluate
+from hpo.heldout import ModelResult, evaluate
 from hpo.loop.search import begin
 from hpo.record import Budget, Settings, StudyFolder
 from hpo.results import write_tables
@@ -41,7 +41,7 @@ def content(folder: Path) -> dict[str, Any]:
 
 
 def test_the_best_are_trained_again_over_seeds_and_tested(folder: Path) -> None:
-    looks: list[Evaluation] = []
+    looks: list[ModelResult] = []
     result = evaluate(folder, top=2, seeds=3, watch=looks.append).to_json()
     assert result == content(folder)
     assert result["looks"] == len(looks) == 6
@@ -109,7 +109,7 @@ def test_a_look_is_counted_even_if_the_test_is_killed_while_it_looks(folder: Pat
 
 
 def test_a_test_that_was_cut_short_goes_on_from_its_checkpoints(folder: Path) -> None:
-    def stop(look: Evaluation) -> None:
+    def stop(look: ModelResult) -> None:
         raise KeyboardInterrupt
 
     whole = evaluate(folder, seeds=2).to_json()["results"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hpo.heldout import Evaluation, evaluate
+from hpo.heldout import ModelResult, evaluate
 from hpo.loop.search import begin
 from hpo.record import Budget, Settings
 from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task
@@ -48,7 +48,7 @@ def test_the_mistakes_kept_are_those_of_the_first_seed_of_the_best(tmp_path: Pat
 
 def test_the_mistakes_need_no_look_of_their_own(tmp_path: Path) -> None:
     folder = searched(tmp_path / "s")
-    looks: list[Evaluation] = []
+    looks: list[ModelResult] = []
     assert evaluate(folder, seeds=2, watch=looks.append).to_json()["looks"] == len(looks) == 2
     assert json.loads((folder / "test.json").read_text())["looks"] == 2
 
@@ -95,7 +95,7 @@ def test_a_head_that_stays_as_random_as_it_began_is_tested_as_it_was_trained(tmp
         SPACE, domains=domains, task=Task(model="small_cnn", dataset=DatasetSpec("digits")), fixed={"width": 4}
     )
     folder = searched(tmp_path / "s", space, build)
-    looks: list[Evaluation] = []
+    looks: list[ModelResult] = []
     evaluate(folder, protocol=protocol, trainable=build, watch=looks.append)
     assert losses[-1] == pytest.approx(looks[0].validation["val_loss"])
 

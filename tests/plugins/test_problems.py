@@ -18,17 +18,17 @@ def test_the_epoch_loop_declares_what_it_reads() -> None:
 
 def test_what_a_regime_a_model_and_the_epoch_loop_read_is_all_read() -> None:
     fixed: dict[str, int | str] = {"patience": 5, "width": 8}
-    assert plugins.unread(space(SMALL, fixed, lr=Float(0, 1), optimizer=Categorical(("sgd", "adam")))) == []
+    assert plugins.problem_lines(space(SMALL, fixed, lr=Float(0, 1), optimizer=Categorical(("sgd", "adam")))) == []
 
 
 def test_a_hyperparameter_that_nothing_reads_is_named_with_the_nearest() -> None:
-    searched, fixed = plugins.unread(space(SMALL, {"patince": 5}, momentm=Float(0, 1)))
+    searched, fixed = plugins.problem_lines(space(SMALL, {"patince": 5}, momentm=Float(0, 1)))
     assert searched.startswith("space.momentm: nothing that this task names reads it; did you mean 'momentum'?")
     assert fixed.startswith("fixed.patince: nothing that this task names reads it; did you mean 'patience'?")
 
 
 def test_a_value_that_is_not_among_those_declared_is_named_with_the_nearest() -> None:
-    found = plugins.unread(space(SMALL, {"schedule": "stp"}, optimizer=Categorical(("sgd", "adm", "agd"))))
+    found = plugins.problem_lines(space(SMALL, {"schedule": "stp"}, optimizer=Categorical(("sgd", "adm", "agd"))))
     assert [line.partition(";")[0] for line in found] == [
         "space.optimizer: 'adm' is unknown",
         "space.optimizer: 'agd' is unknown",
@@ -38,21 +38,23 @@ def test_a_value_that_is_not_among_those_declared_is_named_with_the_nearest() ->
 
 
 def test_a_range_where_one_of_a_few_values_is_read_is_a_mistake() -> None:
-    (found,) = plugins.unread(space(SMALL, optimizer=Float(0, 1)))
+    (found,) = plugins.problem_lines(space(SMALL, optimizer=Float(0, 1)))
     assert found.startswith("space.optimizer: must be choices out of ['sgd', 'nag', 'adam', 'adamw'], but is a range")
 
 
 def test_a_searched_model_is_checked_name_by_name_and_what_any_of_them_reads_is_read() -> None:
     task, models = Task(regime="from_scratch"), Categorical(("softmax_regression", "small_cnn"))
-    assert plugins.unread(space(task, model=models, width=Float(0, 1))) == []
-    (found,) = plugins.unread(space(task, model=Categorical(("softmax_regression",)), width=Float(0, 1)))
+    assert plugins.problem_lines(space(task, model=models, width=Float(0, 1))) == []
+    (found,) = plugins.problem_lines(space(task, model=Categorical(("softmax_regression",)), width=Float(0, 1)))
     assert found.startswith("space.width: nothing that this task names reads it")
-    (found,) = plugins.unread(space(task, model=Categorical(("small_cnn", "smal_cnn"))))
+    (found,) = plugins.problem_lines(space(task, model=Categorical(("small_cnn", "smal_cnn"))))
     assert found.startswith("task.model: unknown model 'smal_cnn'; did you mean 'small_cnn'?")
 
 
 def test_each_unknown_plug_in_of_the_task_is_named() -> None:
-    found = plugins.unread(space(Task(regime="a", model="b", dataset=DatasetSpec("c"), pretraining=DatasetSpec("d"))))
+    found = plugins.problem_lines(
+        space(Task(regime="a", model="b", dataset=DatasetSpec("c"), pretraining=DatasetSpec("d")))
+    )
     assert {line.partition(" (")[0] for line in found} == {
         "task.regime: unknown regime 'a'",
         "task.model: unknown model 'b'",
@@ -64,13 +66,13 @@ def test_each_unknown_plug_in_of_the_task_is_named() -> None:
 def test_what_only_one_of_the_searched_regimes_reads_is_read() -> None:
     regimes = Categorical(("from_scratch", "probe_then_fine_tune"))
     task = Task(model="small_cnn", dataset=DatasetSpec("digits"))
-    assert plugins.unread(space(task, regime=regimes, probe_epochs=Int(1, 3))) == []
-    (found,) = plugins.unread(space(replace(task, regime="from_scratch"), probe_epochs=Int(1, 3)))
+    assert plugins.problem_lines(space(task, regime=regimes, probe_epochs=Int(1, 3))) == []
+    (found,) = plugins.problem_lines(space(replace(task, regime="from_scratch"), probe_epochs=Int(1, 3)))
     assert found.startswith("space.probe_epochs: nothing that this task names reads it")
 
 
 def test_of_many_hyperparameters_only_the_nearest_are_told() -> None:
-    (found,) = plugins.unread(space(SMALL, momentm=Float(0, 1)))
+    (found,) = plugins.problem_lines(space(SMALL, momentm=Float(0, 1)))
     told = found.partition("(allowed: ")[2].rstrip(")").split(", ")
     assert "momentum" in told
     assert told[:-1] == sorted(told[:-1])
@@ -81,39 +83,41 @@ def test_of_many_hyperparameters_only_the_nearest_are_told() -> None:
 def test_an_option_that_a_data_set_does_not_declare_or_allow_is_named_with_the_nearest() -> None:
     data = DatasetSpec("pacs", {"domian": "cartoon", "variant": "ful"})
     task = replace(SMALL, regime="pretrain_then_head", dataset=data, pretraining=data)
-    first, second = plugins.unread(space(task))[:2]
+    first, second = plugins.problem_lines(space(task))[:2]
     assert first == (
         "task.dataset.domian: data set 'pacs' has no such option; did you mean 'domain'? (allowed: domain, variant)"
     )
     assert second.startswith("task.dataset.variant: 'ful' is unknown; did you mean 'full'? (allowed: ")
-    assert len(plugins.unread(space(task))) == 4
+    assert len(plugins.problem_lines(space(task))) == 4
 
 
 def test_a_data_set_to_train_on_first_that_no_regime_trains_on_is_a_mistake() -> None:
     task = replace(SMALL, pretraining=DatasetSpec("digits"))
-    (found,) = plugins.unread(space(task))
+    (found,) = plugins.problem_lines(space(task))
     assert found.startswith("task.pretraining: the regime from_scratch trains on no other data set first")
     assert found.endswith(" (one that does: pretrain_then_head)")
-    (found,) = plugins.unread(space(replace(task, regime=None), regime=Categorical(("fine_tune", "linear_probe"))))
+    (found,) = plugins.problem_lines(
+        space(replace(task, regime=None), regime=Categorical(("fine_tune", "linear_probe")))
+    )
     assert "none of the regimes fine_tune, linear_probe trains on another data set first" in found
 
 
 def test_a_data_set_to_train_on_first_may_be_named_where_one_regime_trains_on_it_or_nobody_knows() -> None:
     task = replace(SMALL, regime=None, pretraining=DatasetSpec("digits"))
-    assert plugins.unread(space(task, regime=Categorical(("fine_tune", "pretrain_then_head")))) == []
-    assert plugins.unread(space(task)) == []  # a trainable given in Python
-    assert plugins.unread(space(replace(task, regime="tests.toy"))) == []  # which declares nothing
+    assert plugins.problem_lines(space(task, regime=Categorical(("fine_tune", "pretrain_then_head")))) == []
+    assert plugins.problem_lines(space(task)) == []  # a trainable given in Python
+    assert plugins.problem_lines(space(replace(task, regime="tests.toy"))) == []  # which declares nothing
 
 
 def test_an_option_of_a_data_set_without_options_is_named() -> None:
-    (found,) = plugins.unread(space(replace(SMALL, dataset=DatasetSpec("digits", {"size": 8}))))
+    (found,) = plugins.problem_lines(space(replace(SMALL, dataset=DatasetSpec("digits", {"size": 8}))))
     assert found == "task.dataset.size: data set 'digits' has no such option (allowed: none)"
 
 
 def test_an_option_that_may_be_anything_is_taken_as_it_is() -> None:
     data = DatasetSpec("image_folder", {"folder": "flowers", "held_out": 0.3, "seed": 4})
-    assert plugins.unread(space(replace(SMALL, dataset=data))) == []
+    assert plugins.problem_lines(space(replace(SMALL, dataset=data))) == []
 
 
 def test_a_trainable_given_in_python_may_read_anything() -> None:
-    assert plugins.unread(space(Task(), {"anything": 1})) == []
+    assert plugins.problem_lines(space(Task(), {"anything": 1})) == []

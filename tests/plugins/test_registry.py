@@ -131,7 +131,7 @@ def test_a_family_without_a_variant_and_a_variant_of_no_family_are_mistakes(outs
 def test_what_a_family_declares_its_variants_read(outside: Write) -> None:
     outside({"own_x/family": "HYPERPARAMETERS = {'depth': 'a number'}\n"})
     task = Task(regime="from_scratch", model="own_x.family:large")
-    assert plugins.unread(SearchSpace("s", {"depth": Float(0, 1)}, Fidelity(9), task)) == []
+    assert plugins.problem_lines(SearchSpace("s", {"depth": Float(0, 1)}, Fidelity(9), task)) == []
 
 
 def test_a_package_that_is_missing_is_named(outside: Write) -> None:
@@ -178,7 +178,7 @@ def test_a_regime_of_ones_own_that_declares_nothing_may_read_anything_but_known_
 ) -> None:
     outside({"own_n/regime": "def build(): ...\n", "own_n/model": "HYPERPARAMETERS = {'act': ['relu']}\n"})
     task, domains = Task(regime="own_n.regime", model="own_n.model"), {"lr": Float(0, 1)}
-    assert plugins.unread(SearchSpace("s", domains, Fidelity(9), task, {"anything": 1, "act": "relu"})) == []
-    assert plugins.unread(SearchSpace("s", domains, Fidelity(9), task, {"act": "rely"})) == [
+    assert plugins.problem_lines(SearchSpace("s", domains, Fidelity(9), task, {"anything": 1, "act": "relu"})) == []
+    assert plugins.problem_lines(SearchSpace("s", domains, Fidelity(9), task, {"act": "rely"})) == [
         "fixed.act: 'rely' is unknown; did you mean 'relu'? (allowed: relu)"
     ]

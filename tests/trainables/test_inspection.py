@@ -196,7 +196,7 @@ def test_a_file_that_is_no_image_and_a_model_of_no_squares_are_refused(tmp_path:
 def test_mistakes_are_the_wrong_images_the_surest_first_with_the_likeliest_classes() -> None:
     images = part([0, 1, 2, 3])
     probabilities = [[0.35, 0.6, 0.05, 0.0], [0.0, 1.0, 0.0, 0.0], [0.7, 0.05, 0.15, 0.1], [0.1, 0.2, 0.3, 0.4]]
-    found = inspection.mistakes(Guess(probabilities), images, ("a", "b", "c", "d"))
+    found = inspection.misclassified(Guess(probabilities), images, ("a", "b", "c", "d"))
     assert found is not None
     assert found["true"].tolist() == ["c", "a"]
     assert found["top"].tolist() == [["a", "c", "d"], ["b", "a", "c"]]
@@ -207,7 +207,7 @@ def test_mistakes_are_the_wrong_images_the_surest_first_with_the_likeliest_class
 
 def test_of_many_mistakes_48_are_kept_as_small_images() -> None:
     images = Part(torch.randint(256, (60, 3, 300, 224), dtype=torch.uint8), torch.zeros(60, dtype=torch.int64))
-    found = inspection.mistakes(Guess([[0.1, 0.9]] * 60), images, ("a", "b"))
+    found = inspection.misclassified(Guess([[0.1, 0.9]] * 60), images, ("a", "b"))
     assert found is not None
     assert found["images"].shape == (48, 3, 112, 83)
     assert found["top"].shape == found["probabilities"].shape == (48, 2)
@@ -215,14 +215,14 @@ def test_of_many_mistakes_48_are_kept_as_small_images() -> None:
 
 
 def test_without_a_mistake_there_is_nothing_to_show() -> None:
-    found = inspection.mistakes(Guess([[0.9, 0.1]]), part([0], size=200), ("a", "b"))
+    found = inspection.misclassified(Guess([[0.9, 0.1]]), part([0], size=200), ("a", "b"))
     assert found is not None
     assert (len(found["images"]), len(found["true"]), int(found["n_wrong"])) == (0, 0, 0)
 
 
 def test_of_a_trainable_that_does_not_predict_no_mistakes_are_known() -> None:
-    assert inspection.mistakes(Mute(), part([0]), ("a",)) is None
-    assert inspection.mistakes(Folds([Guess([[1.0]]), Mute()]), part([0]), ("a",)) is None
+    assert inspection.misclassified(Mute(), part([0]), ("a",)) is None
+    assert inspection.misclassified(Folds([Guess([[1.0]]), Mute()]), part([0]), ("a",)) is None
 
 
 def test_folds_predict_the_mean_of_their_probabilities() -> None:

@@ -1,6 +1,6 @@
-"""From names and numbers to a training: data set, model and regime put together.
+"""Builds a training from names: puts a data set, a model and a regime together.
 
-It stands on all of `trainables`, and gets plug-ins from a loader that its caller hands in.
+This package uses all other packages of `trainables`. It gets plug-ins from a function that its caller passes.
 """
 
 from __future__ import annotations

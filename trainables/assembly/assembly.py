@@ -1,4 +1,4 @@
-"""One task, assembled: its data set, split and preprocessed; and for each configuration a model and a regime on it."""
+"""The Assembly of a task: it prepares the data set once, and builds a model and a regime for each configuration."""
 
 from __future__ import annotations
 
@@ -19,26 +19,34 @@ from trainables.models import _weights
 from trainables.trainable import Trainable, TransferModel
 from trainables.training.folds import Folds
 
-Load = Callable[[str, str], Any]
-"""From a package, such as `trainables.models`, and a name to the plug-in's module."""
+LoadPlugin = Callable[[str, str], Any]
+"""Takes a package, such as `trainables.models`, and the name of a plug-in. Returns the plug-in's module."""
 
-Code = Callable[[Config, TransferModel | None, SearchData | None, str], Trainable]
-"""A regime's `build(config, model, data, device)`."""
+BuildRegime = Callable[[Config, TransferModel | None, SearchData | None, str], Trainable]
+"""The `build(config, model, data, device)` of a regime."""
 
 
-class Named(Protocol):
-    """A data set by name, with the options of its file, and the groups that its classes are joined into."""
+class DatasetSpec(Protocol):
+    """The name of a data set, with its options and with groups that merge its classes."""
 
     @property
     def name(self) -> str: ...
     @property
-    def options(self) -> Mapping[str, Scalar]: ...
+    def options(self) -> Mapping[str, Scalar]:
+        """The keyword arguments of the `build` of the data set's file."""
+        ...
+
     @property
-    def groups(self) -> Mapping[str, Sequence[str]]: ...
+    def groups(self) -> Mapping[str, Sequence[str]]:
+        """The new classes, each with the names of the classes that it merges. Empty if the classes stay as they are."""
+        ...
 
 
 class Task(Protocol):
-    """What is trained, by names. None: the configuration names it, or there is none."""
+    """What is trained: the names of the regime, the model and the data set.
+
+    A regime or model of None is named by each configuration instead, or the task has none.
+    """
 
     @property
     def regime(self) -> str | None: ...
@@ -51,28 +59,34 @@ class Task(Protocol):
 
     @property
     def dataset(self) -> Any:
-        """A `Named` data set, or None."""
+        """A DatasetSpec, or None."""
         ...
 
     @property
     def pretraining(self) -> Any:
-        """A `Named` data set to train on first, or None."""
+        """The DatasetSpec of a data set to train on first, or None."""
         ...
 
     @property
     def validation(self) -> Any:
-        """Has `fraction`, `folds` and `seed`."""
+        """How to split off the validation part. It has the attributes `fraction`, `folds` and `seed`."""
         ...
 
 
 class Assembly:
-    """Builds the trainables of one task on one device. The data set is read once for all of them.
+    """Builds the trainables of one task on one device. It prepares the data set once for all of them.
 
-    A SetupError says what of the task is missing or does not fit, and which hyperparameters it hangs on.
+    Its methods raise SetupError if a part of the task is missing or does not fit. The error names the hyperparameters
+    that it depends on.
     """
 
-    def __init__(self, task: Task, load: Load, root: Path, device: str, *, code: Code | None = None) -> None:
-        """`root` is the folder of the data sets and of `weights`; `code` trains in place of the task's regime."""
+    def __init__(
+        self, task: Task, load: LoadPlugin, root: Path, device: str, *, code: BuildRegime | None = None
+    ) -> None:
+        """`root` is the folder of the data sets and of the folder `weights`.
+
+        `code`, if given, is used in place of the task's regime.
+        """
         self._task = task
         self._load = load
         self._root = root
@@ -80,48 +94,55 @@ class Assembly:
         self._code = code
         self._preprocessor: Preprocessor | None = None
         self._compatible: set[tuple[object, ...]] = set()
-        """The models that are known to fit the data set, by all that decides it."""
+        """The keys of the models that were checked and fit the data set. See `_check`."""
 
     def build(self, config: Config, seed: int) -> Trainable:
-        """A fresh trainable; all that is random in it follows from `seed`. With folds, one that holds them all."""
+        """Build a new trainable. All its random numbers follow from `seed`.
+
+        If the task asks for folds, the trainable holds one training for each fold.
+        """
         seeding.seed_everything(seed)
         folds = self.search_data(config)
         regime, model = config.get("regime", self._task.regime), config.get("model", self._task.model)
         try:
-            trainables = [self._on_fold(regime, model, config, fold) for fold in folds]
+            trainables = [self._build_on_fold(regime, model, config, fold) for fold in folds]
         except SetupError as error:
-            named = ", ".join(
+            prefix = ", ".join(
                 f"{key} {name}" for key, name in (("regime", regime), ("model", model)) if name is not None
             )
-            raise SetupError(f"{named}: {error}" if named else str(error), keys=error.keys) from error
+            raise SetupError(f"{prefix}: {error}" if prefix else str(error), keys=error.keys) from error
         return trainables[0] if len(trainables) == 1 else Folds(trainables)
 
     def search_data(self, config: Config) -> Sequence[SearchData | None]:
-        """What the regime receives, once a fold; None where the task names no data set."""
-        preprocessor = self._preprocess()
+        """Return the data that the regime receives for each fold: one entry, unless the task asks for folds.
+
+        The only entry is None if the task names no data set.
+        """
+        preprocessor = self._prepared_dataset()
         return (None,) if preprocessor is None else preprocessor.folds(self._image_format(config))
 
     def held_out(self, ask: Callable[[DataSet], Source], config: Config) -> Part:
-        """The part of the data set that `ask` gets, in the format that the model of `config` expects."""
-        preprocessor = self._preprocess()
+        """Return the part that `ask` gets from the data set, in the image format that the model of `config` expects."""
+        preprocessor = self._prepared_dataset()
         assert preprocessor is not None, "only a task with a data set is tested"
-        source = preprocessor.grouped(ask(self._dataset(self._task.dataset)))
+        source = preprocessor.grouped(ask(self._load_dataset(self._task.dataset)))
         return images.load(source, self._image_format(config))
 
-    def _on_fold(self, regime: Scalar, model: Scalar, config: Config, data: SearchData | None) -> Trainable:
+    def _build_on_fold(self, regime: Scalar, model: Scalar, config: Config, data: SearchData | None) -> Trainable:
+        """The trainable of one fold. `regime` and `model` are names."""
         plugin = None if self._code is not None else self._load("trainables.regimes", str(regime))
-        made = None
+        built = None
         if model is not None:
             if data is None:
                 raise SetupError(f"the model {model!r} needs a data set: `task.dataset` names none")
-            made = self._model(str(model), config, data, pretrained=getattr(plugin, "PRETRAINED", True))
-        build: Code = self._code if plugin is None else plugin.build  # type: ignore[assignment]
-        return build(config, made, data, self._device)
+            built = self._build_model(str(model), config, data, pretrained=getattr(plugin, "PRETRAINED", True))
+        build: BuildRegime = self._code if plugin is None else plugin.build  # type: ignore[assignment]
+        return build(config, built, data, self._device)
 
-    def _model(self, name: str, config: Config, data: SearchData, *, pretrained: bool) -> TransferModel:
-        """A fresh model that fits the data set, with its normalisation; random weights unless `pretrained`."""
+    def _build_model(self, name: str, config: Config, data: SearchData, *, pretrained: bool) -> TransferModel:
+        """A new model that fits the data set and normalises its images. Its weights are random unless `pretrained`."""
         family = self._load("trainables.models", name)
-        weights = self._weights(name, family) if pretrained else "none"
+        weights = self._find_weights(name, family) if pretrained else "none"
         model: TransferModel = family.build(
             config, shape=data.train.shape, n_classes=len(data.classes), weights=weights
         )
@@ -134,18 +155,19 @@ class Assembly:
     def _check(
         self, name: str, model: TransferModel, data: SearchData, config: Config, *, keys: tuple[str, ...]
     ) -> None:
-        """Check a model against the data set, unless one like it was checked before; `keys` are its hyperparameters.
+        """Check that a model fits the data set. `keys` are the hyperparameters of the model.
 
-        Models are alike where all values are, real numbers of other keys left out. Modules that make their weights
-        when they see the first image are checked in every trial.
+        A model is not checked again if one with the same values in `config` fitted before. Real numbers that belong to
+        other keys, such as a learning rate, may differ. Models with lazy modules, which create their weights from the
+        first image, are checked in every trial.
         """
-        decisive = sorted(item for item in config.items() if item[0] in keys or not isinstance(item[1], float))
-        key = (name, data.train.shape, len(data.classes), *decisive)
+        relevant = sorted(item for item in config.items() if item[0] in keys or not isinstance(item[1], float))
+        key = (name, data.train.shape, len(data.classes), *relevant)
         if key not in self._compatible and compatibility.check(name, model, data, keys=keys):
             self._compatible.add(key)
 
-    def _weights(self, name: str, family: Any) -> str:
-        """none, or the path of a state dict."""
+    def _find_weights(self, name: str, family: Any) -> str:
+        """The value of `weights` for the `build` of a model: none, or the path of a state dict."""
         if self._task.weights != "imagenet":
             return self._task.weights
         if not hasattr(family, "WEIGHTS"):
@@ -156,23 +178,24 @@ class Assembly:
         return preprocessing.image_format(config, self._input_spec(config))
 
     def _input_spec(self, config: Config) -> InputSpec:
-        """What the model of `config` expects of its images."""
+        """The images that the model of `config` expects."""
         name = config.get("model", self._task.model)
         if name is None:
             return InputSpec()
         spec: InputSpec = getattr(self._load("trainables.models", str(name)), "INPUT", InputSpec())
         return spec
 
-    def _preprocess(self) -> Preprocessor | None:
-        """The data set of the task, split once; None where there is none."""
+    def _prepared_dataset(self) -> Preprocessor | None:
+        """The data set of the task, which is split at the first call. None if the task names no data set."""
         task = self._task
         if self._preprocessor is None and task.dataset is not None:
             first = None
-            if task.pretraining is not None and task.pretraining != task.dataset:  # else it is the training part
-                first = PretrainingSet(self._dataset(task.pretraining), task.pretraining.groups)
+            # If both are the same data set, regimes pretrain on the training part.
+            if task.pretraining is not None and task.pretraining != task.dataset:
+                first = PretrainingSet(self._load_dataset(task.pretraining), task.pretraining.groups)
             validation = task.validation
             self._preprocessor = Preprocessor(
-                self._dataset(task.dataset),
+                self._load_dataset(task.dataset),
                 Validation(validation.fraction, validation.folds, validation.seed),
                 groups=task.dataset.groups,
                 first=first,
@@ -180,6 +203,6 @@ class Assembly:
             )
         return self._preprocessor
 
-    def _dataset(self, named: Named) -> DataSet:
-        dataset: DataSet = self._load("trainables.datasets", named.name).build(self._root, **named.options)
+    def _load_dataset(self, spec: DatasetSpec) -> DataSet:
+        dataset: DataSet = self._load("trainables.datasets", spec.name).build(self._root, **spec.options)
         return dataset

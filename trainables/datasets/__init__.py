@@ -1,12 +1,17 @@
-"""The data sets: one file a data set.
+"""Data sets, one file for each.
 
-A file of this folder (or a module named by an entry point of the group `trainables.datasets`) offers
+A data set is a file of this folder, a module of your own (named by its import path), or a module that is registered as
+an entry point of the group `trainables.datasets`. It defines
 
-    OPTIONS = {"domain": ["cartoon", "photo"], "seed": "what it means"}     where it has any, as a literal
     build(root: Path | None, **options) -> DataSet
-    fetch(root: Path, **options) -> None                                    where it can be downloaded
 
-where `root` is the folder that data sets are kept in, each in a folder of its own; None is allowed for those that
-need no file. `build` downloads nothing: where files are missing, its SetupError says which, and how to get them. An
-option that is not given, or None, takes its default.
+and, if it has options or can be downloaded,
+
+    OPTIONS = {"domain": ["cartoon", "photo"], "seed": "what it means"}
+    fetch(root: Path, **options) -> None
+
+`root` is the folder of all data sets; each has a folder of its own in it. It may be None for data sets that need no
+files. `build` returns the data set with its training and its held-out part. It downloads nothing: if files are missing,
+raise SetupError with a message that says which, and how to get them. `OPTIONS` is a literal: each option with a
+description or with the allowed values. An option that is missing or None takes its default.
 """

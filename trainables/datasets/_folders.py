@@ -1,7 +1,7 @@
-"""Data sets of image files, a folder a class: listed, cut, kept as two parts.
+"""Data sets of image files with one folder for each class: listing the files, and splitting them into two parts.
 
-A class has the name of its folder; classes and files stand in the order of their names, whatever order
-the operating system lists them in. What begins with a dot, and what is no image by its suffix, is ignored.
+The name of a folder is the name of its class. Classes and files are sorted by name, because the order in which an
+operating system lists them varies. Names that begin with a dot, and files without an image suffix, are ignored.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from trainables.data.splits import cut
 from trainables.errors import SetupError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-"""In lower case; a file may have them in upper case as well."""
+"""The suffixes of image files. Upper case is accepted as well."""
 
 
 @dataclass(frozen=True)
 class FileSet:
-    """A data set of image files whose two parts are known."""
+    """A data set of image files that is already split into its two parts."""
 
     name: str
     classes: tuple[str, ...]
     files: Files
-    """Those to search with."""
+    """The training part, for searches."""
     files_held_out: Files
 
     def training(self) -> Files:
@@ -37,8 +37,8 @@ class FileSet:
         return self.files_held_out
 
 
-def inside(root: Path | None, name: str, content: str) -> Path:
-    """The folder `name` of the folder of all data sets; a SetupError says that it is missing, and its `content`."""
+def dataset_folder(root: Path | None, name: str, content: str) -> Path:
+    """Return the folder `name` in `root`. If it is missing, a SetupError says so, and that it must hold `content`."""
     if root is None:
         raise SetupError(f"`dataset`: {name} needs the folder that data sets are kept in, and none is given")
     if not (root / name).is_dir():
@@ -47,14 +47,14 @@ def inside(root: Path | None, name: str, content: str) -> Path:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders in a folder, by name."""
+    """Return the folders in a folder, sorted by name. Hidden ones are left out."""
     return sorted((path for path in folder.iterdir() if path.is_dir() and _is_shown(path)), key=_name)
 
 
-def listed(folder: Path, *, without: Collection[str] = ()) -> tuple[tuple[str, ...], Files]:
-    """The classes in a folder, but for those `without`, and their files.
+def list_images(folder: Path, *, without: Collection[str] = ()) -> tuple[tuple[str, ...], Files]:
+    """Return the classes in a folder and their image files. Folders named in `without` are left out.
 
-    A SetupError where there are not two classes, or where one holds no image.
+    Raises SetupError if there are fewer than two classes, or if a class has no image.
     """
     classes = [path for path in subfolders(folder) if path.name not in without]
     if not classes:
@@ -64,19 +64,22 @@ def listed(folder: Path, *, without: Collection[str] = ()) -> tuple[tuple[str, .
     paths: list[Path] = []
     labels: list[int] = []
     for label, path in enumerate(classes):
-        found = sorted((file for file in path.iterdir() if _is_image(file)), key=_name)
-        if not found:
+        images = sorted((file for file in path.iterdir() if _is_image(file)), key=_name)
+        if not images:
             raise SetupError(
                 f"{path}: class {path.name!r} has no image; put image files ({', '.join(SUFFIXES)}) straight "
                 "into this folder, or remove it"
             )
-        paths += found
-        labels += [label] * len(found)
+        paths += images
+        labels += [label] * len(images)
     return tuple(path.name for path in classes), Files(tuple(paths), torch.tensor(labels))
 
 
-def cut_off(name: str, classes: tuple[str, ...], files: Files, *, n: int, seed: int) -> FileSet:
-    """A data set with `n` of the files held out, stratified, by seed; a SetupError names a class that is too small."""
+def hold_out(name: str, classes: tuple[str, ...], files: Files, *, n: int, seed: int) -> FileSet:
+    """Return a data set with `n` of the files held out. The draw is stratified and follows from `seed`.
+
+    Raises SetupError if a class has too few files; the message names it.
+    """
     try:
         kept, held_out = cut(files.labels, n_cut=n, seed=seed, classes=classes)
     except ValueError as error:

@@ -1,6 +1,8 @@
-"""Small images that torchvision downloads and reads: one class for all such data sets.
+"""Data sets of small images that torchvision downloads and reads: one class for all of them.
 
-mnist/MNIST/raw/train-images-idx3-ubyte         a folder a data set, inside it as torchvision lays it out
+Each data set has a folder. Inside it, the files lie as torchvision lays them out:
+
+    mnist/MNIST/raw/train-images-idx3-ubyte
 """
 
 from __future__ import annotations
@@ -19,10 +21,13 @@ BY_HAND = "fetch it where there is a connection, and copy it to"
 
 
 class Downloaded:
-    """A data set of torchvision; its official test part is held out, and read when it is asked for."""
+    """A data set of torchvision. Its official test part is held out. It is read only when it is asked for."""
 
     def __init__(self, name: str, kind: str, classes: tuple[str, ...], root: Path | None) -> None:
-        """`kind` is its class in torchvision.datasets. A SetupError says what is missing or damaged in `root`."""
+        """Read the training part. `kind` is the name of its class in torchvision.datasets.
+
+        Raises SetupError if files in `root` are missing or damaged; the message says which, and what to do.
+        """
         if root is None:
             raise SetupError(f"`dataset`: {name} needs the folder that data sets are kept in, and none is given")
         self.name = name
@@ -42,18 +47,17 @@ class Downloaded:
         return self._read(train=False)
 
     def _read(self, *, train: bool) -> Part:
-        """One part: uint8 (n, channels, height, width)."""
+        """Read one part; its images are uint8 (n, channels, height, width)."""
         if not self._folder.is_dir():
             raise SetupError(f"{self._folder}: there is no such folder; {self._remedy()}")
         try:
-            read = getattr(vision.datasets(), self._kind)(self._folder, train=train)
-            pixels = torch.as_tensor(read.data)
-            # Grey images come without a channel, colour with the channels last.
+            dataset = getattr(vision.datasets(), self._kind)(self._folder, train=train)
+            pixels = torch.as_tensor(dataset.data)
+            # torchvision gives grey images without a channel, and colour images with the channels last.
             images = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
-            part = Part(images, torch.as_tensor(read.targets, dtype=torch.int64))
-        except Exception as fault:
-            # torchvision reads what it finds: damaged files make it fail in any way.
-            raise SetupError(f"{self._folder}: cannot be read ({fault}); remove it and {self._remedy()}") from fault
+            part = Part(images, torch.as_tensor(dataset.targets, dtype=torch.int64))
+        except Exception as error:  # for damaged files, torchvision raises all kinds of errors
+            raise SetupError(f"{self._folder}: cannot be read ({error}); remove it and {self._remedy()}") from error
         return part
 
     def _remedy(self) -> str:
@@ -61,9 +65,9 @@ class Downloaded:
 
 
 def fetch(name: str, kind: str, root: Path) -> None:
-    """Download a data set into its folder in `root`, whole or not at all; a SetupError says why it cannot be.
+    """Download a data set into its folder in `root`. If the download fails, no folder is left.
 
-    A folder that is there already stays as it is; a SetupError says if it cannot be read.
+    An existing folder is not changed. Raises SetupError if the download fails, or if the folder cannot be read.
     """
     if not (root / name).is_dir():
         download = getattr(vision.datasets(), kind)
@@ -72,7 +76,7 @@ def fetch(name: str, kind: str, root: Path) -> None:
             folder = Path(temporary) / name
             try:
                 download(folder, download=True)
-            except Exception as fault:
-                raise SetupError(f"{name} cannot be downloaded: {reason(fault)}; {BY_HAND} {root / name}") from fault
+            except Exception as error:
+                raise SetupError(f"{name} cannot be downloaded: {reason(error)}; {BY_HAND} {root / name}") from error
             folder.rename(root / name)
     Downloaded(name, kind, (), root)

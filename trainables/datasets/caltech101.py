@@ -1,14 +1,14 @@
 """Caltech-101: 8,677 colour photographs and drawings of 101 kinds of objects.
 
-L. Fei-Fei, R. Fergus, P. Perona: "Learning Generative Visual Models from Few Training Examples: An
-Incremental Bayesian Approach Tested on 101 Object Categories" (2004). Classes of 31 to 800 images, most of them
-about 300 x 200 pixels, 411 of them grey. The background, which is no class, is always left out.
+L. Fei-Fei, R. Fergus, P. Perona: "Learning Generative Visual Models from Few Training Examples: An Incremental Bayesian
+Approach Tested on 101 Object Categories" (2004). The classes have 31 to 800 images. Most images have about 300 x 200
+pixels, and 411 are grey. The folder of background images is not a class; it is left out.
 
     caltech101/101_ObjectCategories/accordion/image_0001.jpg
-    caltech101/train.txt, test.txt      accordion/image_0002.jpg, a line an image
+    caltech101/train.txt, test.txt      optional; one image in each line: accordion/image_0002.jpg
 
-Where the two lists are there, they are the training and the held-out part. The download has none: then a third of
-the images is held out (2,893 of 8,677), stratified, by a seed that is fixed for good.
+If the two lists exist, they name the images of the training and of the held-out part. The download has no lists. Then a
+third of the images is held out (2,893 of 8,677), stratified, with a seed that never changes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import torch
 
 from trainables import vision
 from trainables.data.dataset import DataSet, Files
-from trainables.datasets._folders import FileSet, cut_off, inside, listed
+from trainables.datasets._folders import FileSet, dataset_folder, hold_out, list_images
 from trainables.datasets._torchvision import BY_HAND
 from trainables.errors import SetupError, reason
 
@@ -30,28 +30,34 @@ IMAGES = "101_ObjectCategories"
 LISTS = ("train.txt", "test.txt")
 BACKGROUND = "BACKGROUND_Google"
 HELD_OUT_SEED = 0
-"""Fixed for good: another cut would make earlier test results incomparable."""
+"""Never change it: with another split, earlier test results could not be compared with new ones."""
 
 NAME = "caltech101"
 FETCH = f"download it by: hpo fetch --dataset {NAME}"
 
 
 def build(root: Path | None) -> DataSet:
-    """The images in the folder caltech101 of `root`, not yet read; a SetupError says what is missing there."""
-    folder = inside(root, NAME, f"{IMAGES} with a folder a class; {FETCH}")
+    """Return the images in the folder caltech101 of `root`. They are not read yet.
+
+    Raises SetupError if something is missing in the folder, or if the lists are wrong.
+    """
+    folder = dataset_folder(root, NAME, f"{IMAGES} with a folder a class; {FETCH}")
     if not (folder / IMAGES).is_dir():
         raise SetupError(f"{folder}: must hold {IMAGES} with a folder a class; {FETCH}")
     missing = [name for name in LISTS if not (folder / name).is_file()]
     if not missing:
-        return _given(folder)
+        return _split_by_lists(folder)
     if len(missing) == 1:
         raise SetupError(f"{folder}: {missing[0]} is missing; the lists {' and '.join(LISTS)} go together")
-    classes, files = listed(folder / IMAGES, without=(BACKGROUND,))
-    return cut_off(NAME, classes, files, n=math.ceil(len(files) / 3), seed=HELD_OUT_SEED)
+    classes, files = list_images(folder / IMAGES, without=(BACKGROUND,))
+    return hold_out(NAME, classes, files, n=math.ceil(len(files) / 3), seed=HELD_OUT_SEED)
 
 
 def fetch(root: Path) -> None:
-    """Download the images into `root`, whole or not at all; what is there already stays. A SetupError if it fails."""
+    """Download the images into `root`. Existing images are not changed, and a failed download leaves nothing.
+
+    Raises SetupError if the download fails.
+    """
     target = root / NAME / IMAGES
     if target.is_dir():
         return
@@ -61,18 +67,18 @@ def fetch(root: Path) -> None:
         with tempfile.TemporaryDirectory(prefix=".download-", dir=target.parent) as temporary:
             try:
                 download(temporary, download=True)
-            except Exception as fault:
-                words = f"{NAME} cannot be downloaded: {reason(fault)}"
-                raise SetupError(f"{words}; {BY_HAND} {target.parent}") from fault
+            except Exception as error:
+                message = f"{NAME} cannot be downloaded: {reason(error)}"
+                raise SetupError(f"{message}; {BY_HAND} {target.parent}") from error
             (Path(temporary) / NAME / IMAGES).rename(target)
     finally:
         with contextlib.suppress(OSError):
-            target.parent.rmdir()  # only where nothing is in it
+            target.parent.rmdir()  # removes only an empty folder
 
 
-def _given(folder: Path) -> FileSet:
-    """The parts that the lists name."""
-    training, held_out = (_lines(folder, name) for name in LISTS)
+def _split_by_lists(folder: Path) -> FileSet:
+    """The data set with the parts that the two lists name."""
+    training, held_out = (_listed_paths(folder, name) for name in LISTS)
     if common := sorted(set(training) & set(held_out)):
         raise SetupError(f"{folder}: {common[0]} stands in both {' and '.join(LISTS)}; remove it from one of them")
     classes = tuple(sorted({path.parts[0] for path in (*training, *held_out)}))
@@ -85,8 +91,8 @@ def _given(folder: Path) -> FileSet:
     return FileSet(NAME, classes, *parts)
 
 
-def _lines(folder: Path, name: str) -> list[PurePosixPath]:
-    """What a list names, but for the background; a SetupError names a line whose file is not there."""
+def _listed_paths(folder: Path, name: str) -> list[PurePosixPath]:
+    """The paths in a list, without background images. A SetupError gives the line whose file does not exist."""
     paths = []
     for number, line in enumerate((folder / name).read_text().splitlines(), start=1):
         path = PurePosixPath(line.strip())

@@ -1,7 +1,7 @@
-"""CIFAR-10: 50,000 colour images to search with and 10,000 held out, 32 x 32 pixels.
+"""CIFAR-10: 50,000 colour images for the search and 10,000 held out, 32 x 32 pixels.
 
-A. Krizhevsky: "Learning Multiple Layers of Features from Tiny Images" (2009). Animals and vehicles, 6,000 a
-class; the official test part is held out.
+A. Krizhevsky: "Learning Multiple Layers of Features from Tiny Images" (2009). Animals and vehicles, 10 classes of 6,000
+images. The official test part is held out.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from trainables.datasets import _torchvision
 
 NAME = "cifar10"
 KIND = "CIFAR10"
-"""Its class in torchvision.datasets."""
+"""The name of its class in torchvision.datasets."""
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 
 def build(root: Path | None) -> DataSet:
-    """The images, uint8, in the folder cifar10 of `root`; a SetupError says what is missing there."""
+    """Return the images, uint8, from the folder cifar10 of `root`. A SetupError says which files are missing."""
     return _torchvision.Downloaded(NAME, KIND, CLASSES, root)
 
 
 def fetch(root: Path) -> None:
-    """Download them into `root`; what is there already stays. A SetupError says why it cannot be done."""
+    """Download the images into `root`. An existing folder is not changed. Raises SetupError if the download fails."""
     _torchvision.fetch(NAME, KIND, root)

@@ -1,7 +1,7 @@
-"""Handwritten digits: 1,797 real images that come with scikit-learn.
+"""Handwritten digits: 1,797 images of 8 x 8 pixels that come with scikit-learn.
 
-The test part of "Optical Recognition of Handwritten Digits" (E. Alpaydin, C. Kaynak, 1998, UCI
-Machine Learning Repository), 8x8 pixels, no two images alike. Nothing is downloaded.
+They are the test part of "Optical Recognition of Handwritten Digits" (E. Alpaydin, C. Kaynak, 1998, UCI Machine
+Learning Repository). No two images are equal. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from trainables.data.splits import cut
 N_HELD_OUT = 360
 """A fifth of the images."""
 HELD_OUT_SEED = 0
-"""Fixed for good: another cut would make earlier test results incomparable."""
+"""Never change it: with another split, earlier test results could not be compared with new ones."""
 BRIGHTEST = 16.0
 """The highest grey value in the files."""
 
 
 class Digits:
-    """1,437 images to search with and 360 held out: (1, 8, 8), 0 (paper) to 1 (ink), 10 classes."""
+    """10 classes, 1,437 images for the search and 360 held out. An image is (1, 8, 8), from 0 (paper) to 1 (ink)."""
 
     name = "digits"
     classes = tuple("0123456789")
@@ -44,9 +44,10 @@ class Digits:
 
 
 def rows(place: str = "sklearn/datasets/data/digits.csv.gz") -> NDArray[np.float64]:
-    """(1797, 65): each image with its class. Read past scikit-learn, whose import takes longer than all else here.
+    """Return the digits as (1797, 65): in each row the 64 pixels of an image and its class.
 
-    `place` is where its releases keep them; from one that does not, they come by its own function.
+    The file `place` of the scikit-learn package is read directly, because importing scikit-learn takes longer than
+    everything else here. If a release of scikit-learn has no such file, its own function is used.
     """
     path = Path(str(distribution("scikit-learn").locate_file(place)))
     if path.is_file():
@@ -57,5 +58,5 @@ def rows(place: str = "sklearn/datasets/data/digits.csv.gz") -> NDArray[np.float
 
 
 def build(root: Path | None) -> DataSet:
-    """The digits; they need no folder, so `root` is ignored."""
+    """Return the digits. `root` is ignored, because they need no folder."""
     return Digits()

@@ -1,10 +1,14 @@
-"""Images of your own: a folder with a sub-folder a class.
+"""Your own images: a folder with one subfolder for each class.
 
-flowers/daisy/1.jpg             a share of each class is held out, by seed
-flowers/rose/1.jpg
+There are two layouts. With the first, a share of each class is held out, drawn with a seed:
 
-flowers/train/daisy/1.jpg       or: train/ and test/ are the two parts; any other
-flowers/test/daisy/2.jpg        folder beside them is left out
+    flowers/daisy/1.jpg
+    flowers/rose/1.jpg
+
+With the second, `test` is the held-out part. Any other folder beside `train` and `test` is ignored:
+
+    flowers/train/daisy/1.jpg
+    flowers/test/daisy/2.jpg
 """
 
 from __future__ import annotations
@@ -13,22 +17,22 @@ import math
 from pathlib import Path
 
 from trainables.data.dataset import DataSet
-from trainables.datasets._folders import FileSet, cut_off, listed, subfolders
+from trainables.datasets._folders import FileSet, hold_out, list_images, subfolders
 from trainables.errors import SetupError
 from trainables.hyperparameters import ABOVE_0_BELOW_1, Scalar, real, whole
 
 OPTIONS = {
     "folder": "the folder: its name in the folder of all data sets, or its path",
     "held_out": "share of the images that is held out, stratified, above 0 and below 1; default 0.2",
-    "seed": "of the cut, a whole number of at least 0; default 0",
+    "seed": "seed of the draw, a whole number of at least 0; default 0",
 }
 PARTS = ("train", "test")
 
 
 def build(root: Path | None, *, folder: Scalar = None, held_out: Scalar = None, seed: Scalar = None) -> DataSet:
-    """The images of a folder, not yet read.
+    """Return the images of a folder. They are not read yet. `OPTIONS` explains the options.
 
-    A SetupError names a wrong option, a class without an image in one of the parts, or what is missing on disk.
+    Raises SetupError if an option is wrong, if the folder is missing, or if a class has no image in one of the parts.
     """
     path = _folder(root, folder)
     parts = [path / part for part in PARTS]
@@ -38,15 +42,15 @@ def build(root: Path | None, *, folder: Scalar = None, held_out: Scalar = None, 
                 raise SetupError(
                     f"`dataset.{option}` must not be given: {path} has the folders train and test, which are its parts"
                 )
-        return _given(path.name, parts)
+        return _split_by_folders(path.name, parts)
     options = {"dataset.held_out": held_out, "dataset.seed": seed}
     try:
         fraction = real(options, "dataset.held_out", 0.2, ABOVE_0_BELOW_1)
         cut_seed = whole(options, "dataset.seed", 0, least=0)
     except ValueError as error:
         raise SetupError(str(error)) from None
-    classes, files = listed(path)
-    return cut_off(path.name, classes, files, n=math.ceil(fraction * len(files)), seed=cut_seed)
+    classes, files = list_images(path)
+    return hold_out(path.name, classes, files, n=math.ceil(fraction * len(files)), seed=cut_seed)
 
 
 def _folder(root: Path | None, folder: Scalar) -> Path:
@@ -68,11 +72,11 @@ def _folder(root: Path | None, folder: Scalar) -> Path:
     return path
 
 
-def _given(name: str, parts: list[Path]) -> FileSet:
-    """The parts as they lie there; both must have the same classes."""
+def _split_by_folders(name: str, parts: list[Path]) -> FileSet:
+    """The data set with the parts train and test. A SetupError if they do not have the same classes."""
     names = [{path.name for path in subfolders(part)} for part in parts]
     for part, own, other in zip(parts, names, reversed(names), strict=True):
         if lacking := sorted(other - own):
             raise SetupError(f"{part}: class {lacking[0]!r} is missing, which the other part has")
-    (classes, files), (_, files_held_out) = (listed(part) for part in parts)
+    (classes, files), (_, files_held_out) = (list_images(part) for part in parts)
     return FileSet(name, classes, files, files_held_out)

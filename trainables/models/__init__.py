@@ -1,12 +1,32 @@
-"""The model families: one file a family.
+"""Model families, one file for each.
 
-A file of this folder (or a module named by an entry point of the group `trainables.models`) offers
+A model is a file of this folder, a module of your own (named by its import path), or a module that is registered as an
+entry point of the group `trainables.models`. It defines a function and a literal:
 
     build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel
+    HYPERPARAMETERS = {"width": "what it means", ...}
 
-for images of `shape` (channels, height, width), and the literal `HYPERPARAMETERS`. Two more say
-what heads can be trained side by side: `HEAD_ONLY = True` where no stage has weights, so that all that can train is the
-head, and `LINEAR_HEAD = False` where the head is no chain of linear layers.
+`build` returns a new model: named stages, and a head that gives one logit for each class. `shape` is the shape of the
+images (channels, height, width). `weights` is "none" for random weights, or the path of a state dict. Raise SetupError
+if there is no model for this shape, number of classes or weights, and ValueError for a wrong value in `config`.
+
+`HYPERPARAMETERS` lists the keys that `build` reads from `config`, each with a description or with the allowed values.
+
+All other names are optional:
+
+    READS_ALSO = ("trainables.models",)   modules that `build` hands `config` to, and that list keys of their own
+    INPUT = InputSpec(...)                the size, channels and normalisation of the images that the model expects
+    WEIGHTS = "resnet18.pth"              the file name of its ImageNet weights
+    fetch(path: Path) -> None             downloads the ImageNet weights and saves them at `path`
+    variant(name: str)                    for `model: family:name`, returns an object with `build` and the names above
+    HEAD_ONLY = True                      no stage has weights, so only the head can train
+    LINEAR_HEAD = False                   the head is not a sequence of linear layers
+
+The last two are literals. They tell the runner `auto` which trials the fused runner can train side by side: those that
+train only a head of linear layers.
+
+The functions that this package exports help to write a model: `linear_head` and `convolution_head` build a head,
+`load_into` loads weights.
 """
 
 from __future__ import annotations

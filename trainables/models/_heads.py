@@ -1,4 +1,4 @@
-"""The last layer of a model: always fresh, one output a class."""
+"""The last layer of a model. It always starts from random weights, and has one output for each class."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ HYPERPARAMETERS = {"head_init": ["default", "xavier_normal"]}
 
 
 def linear(n_features: int, n_classes: int, config: Config) -> nn.Linear:
-    """(n, n_features) to (n, n_classes), initialised as `head_init` says; a ValueError where it is unknown.
+    """Build a linear layer from (n, n_features) to (n, n_classes), initialised as `head_init` says.
 
-    `default` is PyTorch's own: weights and bias uniform, within 1 / sqrt(n_features). `xavier_normal`
-    draws the weights from a normal distribution of variance 2 / (n_features + n_classes) (Glorot and
-    Bengio 2010, there as a uniform one) and sets the bias to zero.
+    `default` is PyTorch's own initialisation: weights and bias are uniform within 1 / sqrt(n_features). `xavier_normal`
+    draws the weights from a normal distribution of variance 2 / (n_features + n_classes), and sets the bias to zero
+    (Glorot and Bengio 2010, who draw from a uniform distribution). Raises ValueError for any other `head_init`.
     """
     layer = nn.Linear(n_features, n_classes)
     _initialise(layer, config)
@@ -23,14 +23,17 @@ def linear(n_features: int, n_classes: int, config: Config) -> nn.Linear:
 
 
 def convolution(n_features: int, n_classes: int, config: Config) -> nn.Conv2d:
-    """The same layer at each place of a map: (n, n_features, h, w) to (n, n_classes, h, w)."""
+    """Build a 1x1 convolution from (n, n_features, h, w) to (n, n_classes, h, w), initialised like `linear`.
+
+    It applies the same linear layer at each position.
+    """
     layer = nn.Conv2d(n_features, n_classes, kernel_size=1)
     _initialise(layer, config)
     return layer
 
 
 class ZeroFirst(nn.Module):
-    """(..., 1) to (..., 2): zero, and what there was."""
+    """Puts a zero in front of a value: (..., 1) to (..., 2)."""
 
     def forward(self, values: Tensor) -> Tensor:
         return torch.cat([torch.zeros_like(values), values], dim=-1)

@@ -1,4 +1,4 @@
-"""What the models of torchvision share: the network, its weights, their download."""
+"""Shared code of the torchvision models: building a network, loading its weights, and downloading them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ from trainables.errors import SetupError, reason
 from trainables.models import _weights
 
 
-def network(name: str, shape: tuple[int, int, int], weights_path: str, *, head: str, least: int) -> Any:
-    """A network of torchvision by its name there, for images of `shape` (channels, height, width).
+def network(name: str, shape: tuple[int, int, int], weights_path: str, *, head: str, min_side: int) -> Any:
+    """Build the torchvision network `name` for images of `shape` (channels, height, width).
 
-    It has random weights, initialised by torchvision, where `weights_path` is "none", else those of the file, which
-    are in torchvision's naming. Keys that begin with `head` belong to the last layer: it is not loaded,
-    and is there to be replaced. A SetupError where the images have not 3 channels or fewer than `least`
-    pixels a side, and where the file does not fit.
+    If `weights_path` is "none", torchvision initialises the weights at random. Otherwise they are loaded from this
+    file, which must use torchvision's keys. Keys that begin with `head` belong to the last layer. It is not loaded,
+    because the caller replaces it.
+
+    Raises SetupError if the images do not have 3 channels, if a side has fewer than `min_side` pixels, or if the file
+    does not fit.
     """
     channels, *sides = shape
     if channels != 3:
         raise SetupError(f"{name} needs images of 3 channels, but has {channels}")
-    if min(sides) < least:
-        words = f"{name} needs images of at least {least} pixels a side (`image_size`), but has {sides}"
-        raise SetupError(words, keys=("image_size",))
+    if min(sides) < min_side:
+        message = f"{name} needs images of at least {min_side} pixels a side (`image_size`), but has {sides}"
+        raise SetupError(message, keys=("image_size",))
     if weights_path == "none":
         return vision.models().get_model(name, num_classes=1)
     built = deepcopy(_empty(name))
@@ -39,19 +41,19 @@ def network(name: str, shape: tuple[int, int, int], weights_path: str, *, head: 
 
 @lru_cache(maxsize=8)
 def _empty(name: str) -> Any:
-    """The network on the meta device, without numbers: no time for random ones that a file's replace."""
+    """The network on the meta device. Its weights come from a file, so initialising them would waste time."""
     with torch.device("meta"):
         return vision.models().get_model(name)
 
 
-def stages(layers: nn.Sequential, names: Mapping[str, tuple[int, int]]) -> dict[str, nn.Module]:
-    """Cut layers in a row into named stages, from a first layer to the one before a last."""
-    return {name: layers[first:last] for name, (first, last) in names.items()}
+def stages(layers: nn.Sequential, ranges: Mapping[str, tuple[int, int]]) -> dict[str, nn.Module]:
+    """Cut a sequence of layers into named stages. Each range holds the index of the first layer and the end index."""
+    return {name: layers[start:end] for name, (start, end) in ranges.items()}
 
 
 def resnet(name: str, shape: tuple[int, int, int], weights_path: str) -> tuple[dict[str, nn.Module], int]:
-    """The stages of a residual network, and how many features they give."""
-    built = network(name, shape, weights_path, head="fc.", least=1)
+    """Return the stages of a ResNet, and the number of features that they give."""
+    built = network(name, shape, weights_path, head="fc.", min_side=1)
     stem = nn.Sequential(built.conv1, built.bn1, built.relu, built.maxpool)
     layers = {f"layer{i}": getattr(built, f"layer{i}") for i in range(1, 5)}
     pool = nn.Sequential(built.avgpool, nn.Flatten())
@@ -59,14 +61,15 @@ def resnet(name: str, shape: tuple[int, int, int], weights_path: str) -> tuple[d
 
 
 def fetch(name: str, path: Path) -> None:
-    """Download a network's ImageNet weights and save the state dict at `path`.
+    """Download the ImageNet weights of a network and save the state dict at `path`.
 
-    They are torchvision's first, IMAGENET1K_V1: those of the papers' recipes. torchvision keeps its
-    download in torch's own cache. A SetupError where the download fails; an OSError where the disk does.
+    These are torchvision's first weights, IMAGENET1K_V1, which were trained by the recipes of the papers. torchvision
+    also keeps the downloaded file in torch's cache. Raises SetupError if the download fails, and OSError if the file
+    cannot be written.
     """
-    chosen = vision.models().get_model_weights(name).IMAGENET1K_V1
+    weights = vision.models().get_model_weights(name).IMAGENET1K_V1
     try:
-        state = chosen.get_state_dict(progress=True, check_hash=True, map_location="cpu", weights_only=True)
+        state = weights.get_state_dict(progress=True, check_hash=True, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError) as error:
-        raise SetupError(f"cannot download {chosen.url}, save that file at {path} by hand: {reason(error)}") from error
+        raise SetupError(f"cannot download {weights.url}, save that file at {path} by hand: {reason(error)}") from error
     _weights.save(state, path)

@@ -1,6 +1,6 @@
-"""Weights on disk: state dicts, read, checked against a model, and written.
+"""State dicts on disk: reading one, loading it into a model with checks, and saving one.
 
-A file that ends in .safetensors is one of safetensors; any other (.pth, .pt) is one of torch.save.
+A file that ends in .safetensors has the safetensors format. Any other file (.pth, .pt) has the format of torch.save.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ SAFETENSORS = ".safetensors"
 
 
 def refuse(weights: str, model: str) -> None:
-    """A SetupError unless `weights` are "none": the model has no pretrained ones."""
+    """Raise SetupError unless `weights` is "none". Models without pretrained weights call this."""
     if weights != "none":
         raise SetupError(f"{model} has no pretrained weights: `weights` must be none, but is {weights!r}")
 
 
 def find(file_name: str, folder: Path, model: str) -> Path:
-    """The file of a model's ImageNet weights in the folder of all such; a SetupError says how to get it there."""
+    """Return the path of a model's ImageNet weights in `folder`. If it is missing, a SetupError says how to get it."""
     path = folder / file_name
     if not path.is_file():
         raise SetupError(
@@ -39,21 +39,24 @@ def find(file_name: str, folder: Path, model: str) -> Path:
 
 
 def read(path: str | Path) -> dict[str, Tensor]:
-    """The state dict at `path`, on the CPU, its real numbers as float32.
+    """Read the state dict at `path` to the CPU. Floating-point tensors become float32.
 
-    A "module." before every key, which DataParallel puts there, is left out. A SetupError where there
-    is no such file, where it cannot be read, or where it holds anything but tensors by name.
+    If all keys begin with "module.", as in a model that was wrapped in DataParallel, this prefix is removed. Raises
+    SetupError if the file is missing or cannot be read, or if it holds anything but a dict of named tensors.
     """
     path = Path(path)
     if not path.is_file():
         raise SetupError(f"`weights` must be none, imagenet or the path of a state dict, but is {str(path)!r}: no file")
     status = path.stat()
-    return {key: value.clone() for key, value in _kept(path, status.st_size, status.st_mtime_ns).items()}
+    return {key: value.clone() for key, value in _read_cached(path, status.st_size, status.st_mtime_ns).items()}
 
 
 @lru_cache(maxsize=2)
-def _kept(path: Path, size: int, mtime_ns: int) -> dict[str, Tensor]:
-    """The state dict of a file of this size and time: what all trials of a process begin with is read once."""
+def _read_cached(path: Path, size: int, mtime_ns: int) -> dict[str, Tensor]:
+    """The state dict of a file. It is cached, because all trials of a process start from the same file.
+
+    `size` and `mtime_ns` are part of the cache key, so a file that changed is read again.
+    """
     try:
         if path.suffix == SAFETENSORS:
             content = _safetensors(path).load_file(path)
@@ -62,25 +65,25 @@ def _kept(path: Path, size: int, mtime_ns: int) -> dict[str, Tensor]:
     except SetupError:
         raise
     except pickle.UnpicklingError as error:
-        words = f"`weights`: {path} is damaged, or holds more than tensors: save the state dict of the model alone"
-        raise SetupError(words) from error
-    except Exception as error:  # a damaged file makes its reader fail in any way
+        message = f"`weights`: {path} is damaged, or holds more than tensors: save the state dict of the model alone"
+        raise SetupError(message) from error
+    except Exception as error:  # for a damaged file, the readers raise all kinds of errors
         raise SetupError(f"`weights`: {path} cannot be read, get the file again: {reason(error)}") from error
-    state = _checked(content, path)
+    state = _check_state_dict(content, path)
     prefix = "module." if all(key.startswith("module.") for key in state) else ""
-    return {key.removeprefix(prefix): _plain(value) for key, value in state.items()}
+    return {key.removeprefix(prefix): _as_float32(value) for key, value in state.items()}
 
 
 def load_into(network: nn.Module, path: str | Path, *, head: str | tuple[str, ...], model: str) -> None:
-    """Give a network the weights at `path`, all but those whose keys begin with `head`: the last layer's.
+    """Load the weights at `path` into a network, except those of the last layer: keys that begin with `head`.
 
-    A network on the meta device takes the tensors themselves, but for the head, which stays there. A
-    SetupError names the file, the model and the first key that is missing, too many or of another shape.
+    The head of a network on the meta device stays on the meta device. If the file does not fit, a SetupError names the
+    file, the model and the first key that is missing, unexpected or of another shape.
     """
     own = {key: value for key, value in network.state_dict().items() if not key.startswith(head)}
     given = {key: value for key, value in read(path).items() if not key.startswith(head)}
     for key in own.keys() - given.keys():
-        if key.endswith(".num_batches_tracked"):  # counted for one setting of BatchNorm, and often not saved
+        if key.endswith(".num_batches_tracked"):  # many files lack it; only BatchNorm with momentum=None uses it
             given[key] = torch.zeros((), dtype=torch.int64)
     for key in [*own, *given]:
         if difference := _difference(key, own.get(key), given.get(key)):
@@ -92,15 +95,15 @@ def load_into(network: nn.Module, path: str | Path, *, head: str | tuple[str, ..
 
 
 def save(state: Mapping[str, Tensor], path: Path) -> None:
-    """Write a state dict to `path`, whole or not at all; folders that are missing are made. May raise OSError."""
+    """Write a state dict to `path` atomically, and create missing folders. Raises OSError if writing fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {key: value.detach().cpu().clone().contiguous() for key, value in state.items()}
     write = _safetensors(path).save_file if path.suffix == SAFETENSORS else torch.save
     atomic.write(path, lambda temporary: write(tensors, temporary))
 
 
-def _checked(content: object, path: Path) -> dict[str, Tensor]:
-    """The content of a file, which must be tensors by name."""
+def _check_state_dict(content: object, path: Path) -> dict[str, Tensor]:
+    """Return the content of a file. A SetupError if it is not a dict of named tensors."""
     if not isinstance(content, dict) or not content:
         raise SetupError(f"`weights`: {path} holds no state dict, but {type(content).__name__}")
     for key, value in content.items():
@@ -112,15 +115,21 @@ def _checked(content: object, path: Path) -> dict[str, Tensor]:
     return content
 
 
-def _plain(tensor: Tensor) -> Tensor:
-    """In float32 where it holds real numbers; the channels of a place of a filter together, as trainings have them."""
+def _as_float32(tensor: Tensor) -> Tensor:
+    """Convert a floating-point tensor to float32.
+
+    Filters of convolutions get the memory format `channels_last`, because models train in it.
+    """
     tensor = tensor.detach()
     memory_format = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
     return (tensor.float() if tensor.is_floating_point() else tensor).contiguous(memory_format=memory_format)
 
 
 def _difference(key: str, own: Tensor | None, given: Tensor | None) -> str:
-    """How the tensors of a model and a file differ in form, in words; "" where they do not."""
+    """Describe how the tensors of the model and of the file differ: one is missing, or the shapes differ.
+
+    Returns "" if they do not differ.
+    """
     if given is None:
         return f"it has no {key!r}"
     if own is None:

@@ -19,17 +19,19 @@ READS_ALSO = ("trainables.models",)
 INPUT = IMAGENET
 WEIGHTS = "alexnet.pth"
 CONVOLUTIONS = {"conv1": (0, 3), "conv2": (3, 6), "conv3": (6, 8), "conv4": (8, 10), "conv5": (10, 13)}
-"""Each with its ReLU, and the pooling that follows it."""
-LEAST_SIDE = 63
-"""Pixels: what the strides and poolings leave one of."""
+"""Start and end index of each stage in `features`. A stage is a convolution, its ReLU, and the pooling that follows."""
+MIN_SIDE = 63
+"""In pixels. The strides and poolings reduce it to a single pixel."""
 
 
 def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel:
-    """For images of `shape` (3, height, width) of at least 63 pixels a side; random weights or those at a path.
+    """Build AlexNet for images of `shape` (3, height, width), at least 63 pixels a side.
 
-    The classifier is fc6 and fc7, each with the dropout before it and the ReLU after it.
+    `weights` is "none" for random weights, or the path of a state dict with torchvision's keys. The stages are conv1 to
+    conv5, pool, fc6 and fc7. The last two are the classifier, each with the dropout before it and the ReLU after it.
+    Raises SetupError if the images or the weights do not fit.
     """
-    network = _torchvision.network("alexnet", shape, weights, head="classifier.6.", least=LEAST_SIDE)
+    network = _torchvision.network("alexnet", shape, weights, head="classifier.6.", min_side=MIN_SIDE)
     stages = {
         **_torchvision.stages(network.features, CONVOLUTIONS),
         "pool": nn.Sequential(network.avgpool, nn.Flatten()),
@@ -39,5 +41,5 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
 
 
 def fetch(path: Path) -> None:
-    """Download the ImageNet weights and save them at `path`."""
+    """Download the ImageNet weights and save the state dict at `path`."""
     _torchvision.fetch("alexnet", path)

@@ -1,4 +1,4 @@
-"""A network of four convolutions: an encoder of small images into short vectors."""
+"""A network of four convolutions that turns a small image into a short vector."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ HYPERPARAMETERS = {
     "embedding": "length of the vector that an image becomes, a whole number of at least 1, default 64",
 }
 READS_ALSO = ("trainables.models",)
-LEAST_SIDE = 4
-"""Pixels: two poolings halve each side, and something must be left."""
+MIN_SIDE = 4
+"""In pixels. Two poolings halve each side, and at least one pixel must be left."""
 
 
 def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel:
-    """For images of `shape` (channels, height, width) of at least 4 pixels a side; the features are the embedding.
+    """Build the network for images of `shape` (channels, height, width), at least 4 pixels a side.
 
-    Four 3x3 convolutions of 64, 64, 128 and 128 channels, each with BatchNorm and ReLU; after the second
-    and the fourth the maximum of 2x2 halves each side; a hidden layer with ReLU and dropout; the
-    embedding, linear. A ValueError names a wrong value and its key; a SetupError says that the images are
-    too small, or that there are no pretrained weights.
+    The stages conv1 to conv4 are 3x3 convolutions of 64, 64, 128 and 128 channels, each with BatchNorm and ReLU. A 2x2
+    max pooling after the second and the fourth halves each side. The stage hidden is a linear layer with ReLU and
+    dropout. The stage embedding is a linear layer; its output is the features.
+
+    Raises ValueError for a wrong value in `config`; the message names the key. Raises SetupError if the images are too
+    small, or if pretrained weights are asked for: there are none.
     """
     refuse(weights, "conv4")
     channels, *sides = shape
-    if min(sides) < LEAST_SIDE:
-        words = f"conv4 needs images of at least {LEAST_SIDE} pixels a side (`image_size`), but has {sides}"
-        raise SetupError(words, keys=("image_size",))
+    if min(sides) < MIN_SIDE:
+        message = f"conv4 needs images of at least {MIN_SIDE} pixels a side (`image_size`), but has {sides}"
+        raise SetupError(message, keys=("image_size",))
     n_hidden = whole(config, "hidden", 4096)
     n_embedding = whole(config, "embedding", 64)
     dropout = nn.Dropout(real(config, "dropout", 0.1, FROM_0_BELOW_1))
@@ -49,5 +51,5 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
 
 
 def _convolution(n_in: int, n_out: int) -> nn.Sequential:
-    # No bias: BatchNorm would take it away again.
+    # No bias, because BatchNorm would subtract it again.
     return nn.Sequential(nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU(inplace=True))

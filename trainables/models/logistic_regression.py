@@ -1,4 +1,4 @@
-"""Logistic regression: one linear unit on the pixels, for two classes."""
+"""Logistic regression: a linear layer with one output on the pixels, for two classes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ HEAD_ONLY = True
 
 
 def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel:
-    """A classifier of images of `shape` (channels, height, width) by one linear unit z.
+    """Build a classifier of images of `shape` (channels, height, width) into two classes.
 
-    The logits are 0 and z, so that their cross-entropy is the binary cross-entropy of z, and the
-    probability of the second class is the logistic function of z. A SetupError where there are not two
-    classes, or where `weights` are asked for: there are none.
+    The linear layer has one output z, and the logits are 0 and z. So their cross-entropy is the binary cross-entropy of
+    z, and the probability of the second class is the logistic function of z. Raises SetupError if there are not two
+    classes, or if pretrained weights are asked for: there are none.
     """
     refuse(weights, "logistic_regression")
     if n_classes != 2:

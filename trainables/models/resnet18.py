@@ -1,4 +1,4 @@
-"""ResNet-18: a residual network of eight blocks of two convolutions, from torchvision.
+"""ResNet-18: a residual network of eight blocks with two convolutions each, from torchvision.
 
 He et al., "Deep residual learning for image recognition", 2016.
 """
@@ -19,14 +19,15 @@ WEIGHTS = "resnet18.pth"
 
 
 def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel:
-    """For images of `shape` (3, height, width); random weights or those at a path.
+    """Build ResNet-18 for images of `shape` (3, height, width).
 
-    The stages are stem, layer1 to layer4 and pool.
+    `weights` is "none" for random weights, or the path of a state dict with torchvision's keys. The stages are stem,
+    layer1 to layer4 and pool. Raises SetupError if the images or the weights do not fit.
     """
     stages, n_features = _torchvision.resnet("resnet18", shape, weights)
     return TransferModel(stages, _heads.linear(n_features, n_classes, config))
 
 
 def fetch(path: Path) -> None:
-    """Download the ImageNet weights and save them at `path`."""
+    """Download the ImageNet weights and save the state dict at `path`."""
     _torchvision.fetch("resnet18", path)

@@ -1,4 +1,4 @@
-"""A small convolutional network: for small images, trained from random weights on a CPU."""
+"""A small convolutional network for small images. It is meant to be trained from random weights on a CPU."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ HYPERPARAMETERS = {
     "dropout": "share of the features dropped before the head, 0 to below 1; default 0",
 }
 READS_ALSO = ("trainables.models",)
-LEAST_SIDE = 4
-"""Pixels: two stages halve each side, and something must be left."""
+MIN_SIDE = 4
+"""In pixels. Two stages halve each side, and at least one pixel must be left."""
 
 
 def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel:
-    """Two stages of two convolutions for images of `shape` (channels, height, width), then one linear layer.
+    """Build the network for images of `shape` (channels, height, width), at least 4 pixels a side.
 
-    Both sides of an image must be at least 4 pixels. A ValueError names a wrong value and its key;
-    a SetupError says that they are not, or that there are no pretrained weights.
+    The stages stage1 and stage2 have two convolutions each. The head is dropout and one linear layer.
+
+    Raises ValueError for a wrong value in `config`; the message names the key. Raises SetupError if the images are too
+    small, or if pretrained weights are asked for: there are none.
     """
     refuse(weights, "small_cnn")
     channels, *sides = shape
-    if min(sides) < LEAST_SIDE:
-        words = f"small_cnn needs images of at least {LEAST_SIDE} pixels a side (`image_size`), but has {sides}"
-        raise SetupError(words, keys=("image_size",))
+    if min(sides) < MIN_SIDE:
+        message = f"small_cnn needs images of at least {MIN_SIDE} pixels a side (`image_size`), but has {sides}"
+        raise SetupError(message, keys=("image_size",))
     width = whole(config, "width", 16)
     dropout = real(config, "dropout", 0.0, FROM_0_BELOW_1)
     stages = {"stage1": _stage(channels, width), "stage2": _stage(width, 2 * width)}
@@ -39,7 +41,7 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
 
 
 def _stage(n_in: int, n_out: int) -> nn.Sequential:
-    """Two 3x3 convolutions, each normalised and rectified; then each side is halved by the maximum of 2x2."""
+    """Two 3x3 convolutions, each with BatchNorm and ReLU, and a 2x2 max pooling that halves each side."""
     return nn.Sequential(*_convolution(n_in, n_out), *_convolution(n_out, n_out), nn.MaxPool2d(2))
 
 

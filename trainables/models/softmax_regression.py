@@ -1,4 +1,4 @@
-"""Softmax regression: one linear layer on the pixels, the least of classifiers."""
+"""Softmax regression: one linear layer on the pixels, the simplest classifier."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ HEAD_ONLY = True
 
 
 def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel:
-    """A linear classifier of images of `shape` (channels, height, width).
+    """Build a linear classifier of images of `shape` (channels, height, width).
 
-    A SetupError where `weights` are asked for: there are none.
+    Raises SetupError if pretrained weights are asked for: there are none.
     """
     refuse(weights, "softmax_regression")
     return TransferModel({"flatten": nn.Flatten()}, _heads.linear(prod(shape), n_classes, config))

@@ -1,7 +1,6 @@
-"""SqueezeNet 1.0: a convolution, eight fire modules, and a convolution as the head.
+"""SqueezeNet 1.0: a convolution, eight fire modules, and a convolution as the head, from torchvision.
 
-Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size",
-2016; from torchvision.
+Iandola et al., "SqueezeNet: AlexNet-level accuracy with 50x fewer parameters and <0.5MB model size", 2016.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from trainables.trainable import TransferModel
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
 READS_ALSO = ("trainables.models",)
 LINEAR_HEAD = False
-"""It is a convolution, and drops out."""
+"""The head is a convolution with dropout."""
 INPUT = IMAGENET
 WEIGHTS = "squeezenet1_0.pth"
 STAGES = {
@@ -32,23 +31,25 @@ STAGES = {
     "fire8": (10, 12),
     "fire9": (12, 13),
 }
-"""As the paper numbers them, each with the pooling that follows it."""
-LEAST_SIDE = 21
-"""Pixels: what the strides and poolings leave one of."""
+"""Start and end index of each stage in `features`, numbered as in the paper. A stage ends with the pooling, if any."""
+MIN_SIDE = 21
+"""In pixels. The strides and poolings reduce it to a single pixel."""
 
 
 def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel:
-    """For images of `shape` (3, height, width) of at least 21 pixels a side; random weights or those at a path.
+    """Build SqueezeNet for images of `shape` (3, height, width), at least 21 pixels a side.
 
-    The features are maps of 512 channels. The head drops half of them out, gives each place a value a
-    class by a 1x1 convolution with ReLU, and takes the mean over all places.
+    `weights` is "none" for random weights, or the path of a state dict with torchvision's keys. The stages are conv1
+    and fire2 to fire9. The features are maps of 512 channels. The head applies dropout of one half, a 1x1 convolution
+    with ReLU that gives each position one value for each class, and the mean over all positions. Raises SetupError if
+    the images or the weights do not fit.
     """
-    network = _torchvision.network("squeezenet1_0", shape, weights, head="classifier.1.", least=LEAST_SIDE)
+    network = _torchvision.network("squeezenet1_0", shape, weights, head="classifier.1.", min_side=MIN_SIDE)
     dropout, _, relu, pool = network.classifier
     head = nn.Sequential(dropout, _heads.convolution(512, n_classes, config), relu, pool, nn.Flatten())
     return TransferModel(_torchvision.stages(network.features, STAGES), head)
 
 
 def fetch(path: Path) -> None:
-    """Download the ImageNet weights and save them at `path`."""
+    """Download the ImageNet weights and save the state dict at `path`."""
     _torchvision.fetch("squeezenet1_0", path)

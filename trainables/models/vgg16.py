@@ -1,7 +1,6 @@
-"""VGG-16: thirteen convolutions in five blocks and three fully connected layers.
+"""VGG-16: thirteen convolutions in five blocks and three fully connected layers, without BatchNorm, from torchvision.
 
-Simonyan and Zisserman, "Very deep convolutional networks for large-scale image recognition", 2015,
-configuration D; from torchvision, without BatchNorm.
+Simonyan and Zisserman, "Very deep convolutional networks for large-scale image recognition", 2015, configuration D.
 """
 
 from __future__ import annotations
@@ -18,22 +17,23 @@ from trainables.trainable import TransferModel
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
 READS_ALSO = ("trainables.models",)
 LINEAR_HEAD = False
-"""It drops out."""
+"""The head contains dropout."""
 INPUT = IMAGENET
 WEIGHTS = "vgg16.pth"
 BLOCKS = {"block1": (0, 5), "block2": (5, 10), "block3": (10, 17), "block4": (17, 24), "block5": (24, 31)}
-"""Each ends in its pooling."""
-LEAST_SIDE = 32
-"""Pixels: five poolings halve each side, and something must be left."""
+"""Start and end index of each block in `features`. Each block ends with its pooling."""
+MIN_SIDE = 32
+"""In pixels. Five poolings halve each side, and at least one pixel must be left."""
 
 
 def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel:
-    """For images of `shape` (3, height, width) of at least 32 pixels a side; random weights or those at a path.
+    """Build VGG-16 for images of `shape` (3, height, width), at least 32 pixels a side.
 
-    The classifier is fc6 and fc7; the dropout between two layers stands before the second, so the
-    last one is part of the head.
+    `weights` is "none" for random weights, or the path of a state dict with torchvision's keys. The stages are block1
+    to block5, pool, fc6 and fc7. The last two are the classifier. The dropout between two layers belongs to the second
+    layer, so the last dropout is part of the head. Raises SetupError if the images or the weights do not fit.
     """
-    network = _torchvision.network("vgg16", shape, weights, head="classifier.6.", least=LEAST_SIDE)
+    network = _torchvision.network("vgg16", shape, weights, head="classifier.6.", min_side=MIN_SIDE)
     stages = {
         **_torchvision.stages(network.features, BLOCKS),
         "pool": nn.Sequential(network.avgpool, nn.Flatten()),
@@ -44,5 +44,5 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
 
 
 def fetch(path: Path) -> None:
-    """Download the ImageNet weights and save them at `path`."""
+    """Download the ImageNet weights and save the state dict at `path`."""
     _torchvision.fetch("vgg16", path)

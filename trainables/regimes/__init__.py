@@ -1,14 +1,27 @@
-"""The regimes: which part of a model trains, and how; one file a regime.
+"""Training regimes: which part of a model trains, and how. One file for each regime.
 
-A file of this folder (or a module named by an entry point of the group `trainables.regimes`) offers
+A regime is a file of this folder, a module of your own (named by its import path), or a module that is registered as an
+entry point of the group `trainables.regimes`. It defines a function and a literal:
 
     build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable
+    HYPERPARAMETERS = {"train_head": [True, False], ...}
 
-and the literals `HYPERPARAMETERS` and, where it hands its configuration on, `READS_ALSO`. Two more say what it begins
-with: `PRETRAINED = False` where models come with random weights whatever the task says, `PRETRAINED = True` where a
-space must say which weights they come with, and `PRETRAINING = True` where it trains on the task's `pretraining`, which
-`data.pretraining` holds; without it, a task that names one is a mistake.
+`build` freezes the parts of `model` that do not train (`model.freeze`), and returns the training of the rest on
+`device` (cpu, cuda, cuda:1, ...), usually from `trainables.training.build`. `data` holds the training and the
+validation part. Torch is seeded before `model` is built. Raise ValueError for a wrong value in `config`, and SetupError
+if the regime does not fit the model or the data.
 
-One says what trains, where that is the same in every epoch: `TRAINS = "head"`, or `TRAINS = "all"`. Searches of heads
-alone are trained side by side by themselves (`hpo/runners/fused.py`).
+`HYPERPARAMETERS` lists the keys that `build` reads from `config`, each with a description or with the allowed values.
+
+These literals are optional:
+
+    READS_ALSO = ("trainables.training",)   modules that `build` hands `config` to, and that list keys of their own
+    PRETRAINED = True                       a space must say which weights the model starts from
+    PRETRAINED = False                      the model always starts from random weights, whatever the task says
+    PRETRAINING = True                      the regime first trains on `data.pretraining`, the task's data set
+                                            `pretraining`; with other regimes, a task must not name one
+    TRAINS = "head"                         in every epoch, only the head trains
+    TRAINS = "all"                          in every epoch, the whole model trains
+
+With `TRAINS`, the runner `auto` can choose the fused runner for trials that train only a head (`hpo/runners/fused.py`).
 """

@@ -1,8 +1,8 @@
-"""Contrastive pretraining: an encoder learns from triplets, then a classifier from labels.
+"""Contrastive pretraining: an encoder learns from triplets, then a classifier learns from labels.
 
-The triplet margin loss wants an image nearer to one of its class than to one of another, by a margin
-(F. Schroff, D. Kalenichenko, J. Philbin, FaceNet, CVPR 2015, arXiv 1503.03832). Each image of a batch is an
-anchor; its positive and its negative are drawn at random among the others of the batch.
+With the triplet margin loss, an image (the anchor) must be closer to an image of its class (the positive) than to an
+image of another class (the negative), by a margin (F. Schroff, D. Kalenichenko, J. Philbin, FaceNet, CVPR 2015, arXiv
+1503.03832). Each image of a batch is an anchor. Its positive and its negative are drawn at random from the batch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from trainables.training.phases import Phase, Phases
 HYPERPARAMETERS = {
     "encoder_epochs": "epochs of the encoder on triplets, a whole number of at least 1; default 10",
     "encoder_lr": "learning rate of the encoder on triplets, above 0; default 1e-3",
-    "margin": "by how much the other class must lie farther off, above 0; default 1",
+    "margin": "how much farther away the image of the other class must be, above 0; default 1",
     "encoder": ["frozen", "fine_tune"],
     "classifier": ["softmax", "network"],
     "classifier_width": "units in the hidden layer of a classifier network, a whole number of at least 1; default 256",
@@ -32,11 +32,12 @@ READS_ALSO = ("trainables.training",)
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
-    """The encoder (all stages) on triplets, then the classifier on its vectors; the epochs of both count.
+    """Return a training in two phases: the encoder (all stages) on triplets, then a classifier on its vectors.
 
-    The classifier is the head of the model (`softmax`) or a network with one hidden layer; the encoder
-    is `frozen` under it (the default), or trains with it. Augmentation and mixing are for the classifier:
-    triplets are of images as they are. A ValueError names a wrong value and its key.
+    The epochs of both phases count. The classifier is the head of the model (`softmax`, the default) or a network with
+    one hidden layer (`network`). While the classifier trains, the encoder is frozen (`frozen`, the default) or trains
+    as well (`fine_tune`). Augmentation and mixing apply only to the classifier's phase: triplets use unchanged images.
+    Raises ValueError for a wrong value in `config`; the message names the key.
     """
     if choice(config, "classifier", "softmax", ("softmax", "network")) == "network":
         n_features, width = feature_cache.width(model, data.train), whole(config, "classifier_width", 256)
@@ -57,10 +58,11 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
 
 
 class Triplets:
-    """The objective of the encoder: the triplet margin loss, Euclidean, over the anchors that have a triplet.
+    """The objective of the encoder: the triplet margin loss with Euclidean distances.
 
-    Distances are taken of float32 vectors, whatever `precision` says of the classifier.
-    Reported as accuracy: the share of anchors that lie nearer to their positive than to their negative.
+    The loss is the mean over all anchors that have a triplet. Distances are always computed in float32: `precision`
+    applies only to the classifier. The accuracy is the share of anchors that are closer to their positive than to their
+    negative.
     """
 
     def __init__(self, model: TransferModel, margin: float) -> None:
@@ -70,18 +72,19 @@ class Triplets:
     def __call__(self, forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> BatchResult:
         vectors = self._model.features(inputs).flatten(1)
         anchors, positives, negatives = draw_triplets(labels, generator)
-        near = functional.pairwise_distance(vectors[anchors], vectors[positives])
-        far = functional.pairwise_distance(vectors[anchors], vectors[negatives])
-        # A batch without a triplet has no loss, and no gradient.
-        loss = functional.relu(near - far + self._margin).sum() / max(len(anchors), 1)
-        return BatchResult(loss, loss.detach(), (near < far).sum(), len(anchors))
+        to_positive = functional.pairwise_distance(vectors[anchors], vectors[positives])
+        to_negative = functional.pairwise_distance(vectors[anchors], vectors[negatives])
+        # In a batch without a triplet, the loss and its gradient are 0.
+        loss = functional.relu(to_positive - to_negative + self._margin).sum() / max(len(anchors), 1)
+        return BatchResult(loss, loss.detach(), (to_positive < to_negative).sum(), len(anchors))
 
 
 def draw_triplets(labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-    """Indices of anchors, positives and negatives, (m,) each, of a batch with `labels` (n,).
+    """Draw the triplets of a batch with `labels` (n,).
 
-    Each sample is an anchor, unless it is alone in its class or there is no other class. The partners are
-    uniform over all that are possible.
+    Returns the indices of the anchors, positives and negatives, (m,) each. Each sample is an anchor, unless no other
+    sample has its class, or all samples have its class. Its positive and its negative are drawn uniformly from all
+    possible samples.
     """
     n = len(labels)
     same = labels[:, None] == labels[None, :]

@@ -1,4 +1,4 @@
-"""Full fine-tuning: every weight trains, from pretrained ones, all at one learning rate."""
+"""Full fine-tuning: all weights of a pretrained model train, with one learning rate."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ HYPERPARAMETERS: dict[str, str | list[str]] = {}
 READS_ALSO = ("trainables.training",)
 TRAINS = "all"
 PRETRAINED = True
-"""A space must say which weights it begins with."""
+"""A space must say which weights the model starts from."""
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
-    """A training of all of `model`, from the weights it comes with; a ValueError names a wrong value and its key."""
+    """Return a training of the whole model from its pretrained weights.
+
+    Raises ValueError for a wrong value in `config`; the message names the key.
+    """
     model.freeze(())
     return gradient_descent.build(config, model, data, device)

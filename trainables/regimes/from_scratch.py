@@ -1,4 +1,4 @@
-"""Training from scratch: every weight of the model trains, all at one learning rate."""
+"""Training from scratch: all weights of a model train from random values, with one learning rate."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ HYPERPARAMETERS: dict[str, str | list[str]] = {}
 READS_ALSO = ("trainables.training",)
 TRAINS = "all"
 PRETRAINED = False
-"""The model comes with random weights, whatever weights the task names for other regimes."""
+"""The model starts from random weights, even if the task names pretrained weights for other regimes."""
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
-    """A training of all of `model` on `device` (cpu, cuda, cuda:1, ...); a ValueError names a wrong value and its key.
+    """Return a training of the whole model on `device` (cpu, cuda, cuda:1, ...).
 
-    Seed torch before the model is built: its weights, the order of the samples and dropout all
-    follow from that.
+    Seed torch before the model is built: the seed determines the weights, the order of the samples and dropout. Raises
+    ValueError for a wrong value in `config`; the message names the key.
     """
     model.freeze(())
     return gradient_descent.build(config, model, data, device)

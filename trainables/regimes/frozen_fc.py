@@ -1,4 +1,4 @@
-"""Frozen fully connected layers: the features before them train, the head perhaps."""
+"""Frozen fully connected layers: only the stages before them train, and the head if asked for."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ HYPERPARAMETERS = {
 }
 READS_ALSO = ("trainables.training",)
 PRETRAINED = True
-"""A space must say which weights it begins with."""
+"""A space must say which weights the model starts from."""
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
-    """A training of the stages before the classifier, and of the new head if `train_head` (default true).
+    """Return a training of the stages before `model.classifier`, and of the head if `train_head` is true (the default).
 
-    Without it, the head stays as random as it began. A ValueError names a wrong value and its key;
-    a SetupError says that nothing would be frozen, or all.
+    If `train_head` is false, the head keeps its random weights. Raises ValueError for a wrong value in `config`; the
+    message names the key. Raises SetupError if nothing or everything would be frozen.
     """
     train_head = flag(config, "train_head", True)
     if train_head and not model.classifier:

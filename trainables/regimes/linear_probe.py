@@ -1,4 +1,4 @@
-"""Linear probing: only the new last layer trains, on features that stay as they are."""
+"""Linear probing: only the head trains, on the features of a frozen pretrained model."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ HYPERPARAMETERS: dict[str, str | list[str]] = {}
 READS_ALSO = ("trainables.training",)
 TRAINS = "head"
 PRETRAINED = True
-"""A space must say which weights it begins with."""
+"""A space must say which weights the model starts from."""
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
-    """A training of the head of `model` alone; a ValueError names a wrong value and its key."""
+    """Return a training of the head only.
+
+    Raises ValueError for a wrong value in `config`; the message names the key.
+    """
     model.freeze(model.stages)
     return gradient_descent.build(config, model, data, device)

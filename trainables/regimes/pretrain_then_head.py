@@ -1,8 +1,8 @@
-"""Pretrain, then a second head: features learned on one data set, a head on another.
+"""Pretraining, then a new head: the features are learned on one data set, the head on another.
 
-The first data set is the task's `pretraining`, else the training part itself: `samples_per_class` images of
-each class, mixed as `mixing` and `augmentation` say. Then the features are frozen, and the head of the
-model learns the second data set as it is.
+The first data set is the task's `pretraining`, or the training part if the task names none. The model trains on
+`samples_per_class` images of each of its classes, with the given `augmentation` and `mixing`. Then the features are
+frozen, and the head trains on the second data set, without augmentation or mixing.
 """
 
 from __future__ import annotations
@@ -25,33 +25,35 @@ HYPERPARAMETERS = {
     "pretrain_lr": "learning rate of the pretraining, above 0; default 1e-3",
     "samples_per_class": "images of each class to pretrain on, a whole number of at least 1; default all",
     "head_samples": "images of each class to train the head on, a whole number of at least 1; default all",
-    "samples_seed": "says which images are drawn, those of a lower number among those of a higher; default 0",
+    "samples_seed": "seed of the draw of these images; fewer images are a part of more images; default 0",
 }
 READS_ALSO = ("trainables.training",)
 PRETRAINING = True
-"""It trains first on the data set that the task names as `pretraining`."""
+"""The regime first trains on the data set that the task names as `pretraining`."""
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
-    """The pretraining at `pretrain_lr`, then the head at `lr`; the epochs of both count.
+    """Return a training in two phases: the pretraining at `pretrain_lr`, then the head at `lr`.
 
-    Validation is on the second data set throughout. A ValueError names a wrong value and its key, or
-    the class that has too few images.
+    The epochs of both phases count. Both phases are validated on the second data set. Raises ValueError for a wrong
+    value in `config`, or if a class has too few images; the message names the key or the class.
     """
     first = data.pretraining or Pretraining(data.train, data.classes)
-    pretrained_on = _few(config, "samples_per_class", first.train, first.classes)
-    head_data = replace(data, train=_few(config, "head_samples", data.train, data.classes))
+    pretraining_part = _subset(config, "samples_per_class", first.train, first.classes)
+    head_data = replace(data, train=_subset(config, "head_samples", data.train, data.classes))
 
     def pretrain() -> Training:
         model.freeze(())
+        # The same stages, with a head for the classes of the first data set.
         layer = nn.Linear(feature_cache.width(model, data.train), len(first.classes))
-        other = TransferModel(dict(model.stages.items()), nn.Sequential(nn.Flatten(), layer))
-        other.mean, other.std = model.mean, model.std
-        objective, varies = classification.build(config, other, len(first.classes))
-        method = gradient_descent.method(config, other, objective, device, lr="pretrain_lr")
+        pretraining_model = TransferModel(dict(model.stages.items()), nn.Sequential(nn.Flatten(), layer))
+        pretraining_model.mean, pretraining_model.std = model.mean, model.std
+        objective, varies = classification.build(config, pretraining_model, len(first.classes))
+        method = gradient_descent.method(config, pretraining_model, objective, device, lr="pretrain_lr")
         model.to(device)
-        both = SearchData(pretrained_on, data.validation, max(first.classes, data.classes, key=len))
-        return Training(other, both, method, device, varies=varies, judged=model)
+        # The two parts may have different classes. SearchData only checks that the labels of both are in range.
+        phase_data = SearchData(pretraining_part, data.validation, max(first.classes, data.classes, key=len))
+        return Training(pretraining_model, phase_data, method, device, varies=varies, judged=model)
 
     def head() -> Training:
         model.freeze(model.stages)
@@ -61,7 +63,10 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
     return Phases(model, [Phase(pretrain, whole(config, "pretrain_epochs", 10)), Phase(head)])
 
 
-def _few(config: Config, key: str, part: Part, classes: tuple[str, ...]) -> Part:
-    """As many random images of each class as `key` says, the same ones in every trial; all where it says nothing."""
+def _subset(config: Config, key: str, part: Part, classes: tuple[str, ...]) -> Part:
+    """Random images of a part, `config[key]` of each class, or the whole part if that is not given.
+
+    The draw depends on `samples_seed` only, so that all trials train on the same images.
+    """
     n, seed = optional(config, key), whole(config, "samples_seed", 0, least=0)
     return part if n is None else per_class(part, n, seed=seed, classes=classes, key=key)

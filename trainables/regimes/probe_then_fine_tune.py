@@ -1,7 +1,7 @@
-"""Probe, then fine-tune: the head first, then the last stages with it.
+"""Probe, then fine-tune: first only the head trains, then the head and the last stages.
 
-A head that is random when the stages begin to train distorts them; one that was probed before does so
-less (A. Kumar et al., Fine-Tuning can Distort Pretrained Features and Underperform
+If the head is still random when the stages begin to train, it distorts their pretrained features. A head that was
+trained before distorts them less (A. Kumar et al., Fine-Tuning can Distort Pretrained Features and Underperform
 Out-of-Distribution, ICLR 2022, arXiv 2202.10054).
 """
 
@@ -23,28 +23,31 @@ HYPERPARAMETERS = {
 }
 READS_ALSO = ("trainables.training",)
 PRETRAINED = True
-"""A space must say which weights it begins with."""
+"""A space must say which weights the model starts from."""
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
-    """The probe at `probe_lr`, then the fine-tuning at `lr`; the epochs of both count.
+    """Return a training in two phases: the head at `probe_lr`, then the head and the last `n_stages` stages at `lr`.
 
-    The optimizer, the schedule and all else are the same in both phases, and begin anew with the second.
-    A ValueError names a wrong value and its key.
+    The epochs of both phases count. `n_stages` counts only stages with weights. All other settings are the same in both
+    phases; the second phase starts with a new optimizer and schedule. Raises ValueError for a wrong value in `config`;
+    the message names the key.
     """
     names = list(model.stages)
-    weighty = [name for name in names if list(model.stages[name].parameters())]
-    n_stages = whole(config, "n_stages", len(weighty))
-    if n_stages > len(weighty):
-        raise WrongValue(f"`n_stages` must be at most {len(weighty)}: so many stages have weights; but is {n_stages}")
+    with_weights = [name for name in names if list(model.stages[name].parameters())]
+    n_stages = whole(config, "n_stages", len(with_weights))
+    if n_stages > len(with_weights):
+        raise WrongValue(
+            f"`n_stages` must be at most {len(with_weights)}: so many stages have weights; but is {n_stages}"
+        )
 
     def probe() -> Training:
         model.freeze(names)
         return gradient_descent.build(config, model, data, device, lr="probe_lr")
 
     def fine_tune() -> Training:
-        model.freeze(names[: names.index(weighty[-n_stages])])
+        model.freeze(names[: names.index(with_weights[-n_stages])])
         return gradient_descent.build(config, model, data, device)
 
-    first = Phase(probe, whole(config, "probe_epochs", 10), optional(config, "probe_patience"))
-    return Phases(model, [first, Phase(fine_tune)])
+    probe_phase = Phase(probe, whole(config, "probe_epochs", 10), optional(config, "probe_patience"))
+    return Phases(model, [probe_phase, Phase(fine_tune)])

@@ -1,4 +1,4 @@
-"""The record of tests: `test.json`, with the result of each tested trial and the count of looks at held-out data."""
+"""The content of `test.json`: the result of each tested trial, and the number of looks at held-out data."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from hpo.trial import Config
 
 
 class Spread(NamedTuple):
-    """One number over several seeds."""
+    """The mean and standard deviation of a metric over several seeds."""
 
     mean: float
-    """NaN where one of the values is not finite."""
+    """NaN if a value is not finite."""
     std: float | None
-    """The sample standard deviation; None for one value, or where one of them is not finite."""
+    """The sample standard deviation. None if there is only one value, or if a value is not finite."""
     values: Sequence[float]
+    """The value of each seed."""
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """The spread of these values."""
+        """Compute the mean and standard deviation of `values`."""
         finite = all(math.isfinite(value) for value in values)
         mean = statistics.fmean(values) if finite else math.nan
         return cls(mean, statistics.stdev(values) if finite and len(values) > 1 else None, values)
@@ -36,29 +37,29 @@ class Spread(NamedTuple):
         return math.isfinite(self.mean)
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in `test.json`: JSON has no NaN, so None stands for it."""
+        """Return the spread as it stands in `test.json`. Values that are not finite become None: JSON has no NaN."""
         values = [value if math.isfinite(value) else None for value in self.values]
         return {"mean": self.mean if self.is_finite else None, "std": self.std, "values": values}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Spread:
-        """The spread in a part of `test.json`."""
+        """Read a spread from its part of `test.json`."""
         mean = math.nan if content["mean"] is None else content["mean"]
         return cls(mean, content["std"], [math.nan if value is None else value for value in content["values"]])
 
 
 @dataclass(frozen=True)
-class TrialEvaluation:
-    """One tested trial: its accuracy and loss on validation and on held-out data, over its seeds."""
+class TrialResult:
+    """The test result of one trial: its loss and accuracy on validation and held-out data, over several seeds."""
 
     trial: int
     config: Config
     protocol: str
-    """retrain or checkpoint."""
+    """`retrain` or `checkpoint`."""
     stopping_epoch: int
-    """The epochs that it was trained for."""
+    """The number of epochs that the tested models were trained for."""
     searched_loss: float
-    """The lowest objective in the search."""
+    """The lowest objective of the trial in the search."""
     seeds: Sequence[int]
     val_loss: Spread
     val_accuracy: Spread
@@ -66,33 +67,34 @@ class TrialEvaluation:
     test_accuracy: Spread
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in `test.json`."""
+        """Return the result as it stands in `test.json`."""
         spreads = {name: getattr(self, name).to_json() for name in SPREADS}
         return {**asdict(self), "config": dict(self.config), "seeds": list(self.seeds), **spreads}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> TrialEvaluation:
-        """The tested trial in a part of `test.json`; a KeyError or TypeError where it is damaged."""
-        named: dict[str, Any] = {name: content[name] for name in cls.__dataclass_fields__ if name not in SPREADS}
-        return cls(**named | {name: Spread.from_json(content[name]) for name in SPREADS})
+    def from_json(cls, content: Mapping[str, Any]) -> TrialResult:
+        """Read a result from its part of `test.json`. Raises KeyError or TypeError if the content is damaged."""
+        others: dict[str, Any] = {name: content[name] for name in cls.__dataclass_fields__ if name not in SPREADS}
+        return cls(**others | {name: Spread.from_json(content[name]) for name in SPREADS})
 
 
 SPREADS = ("val_loss", "val_accuracy", "test_loss", "test_accuracy")
+"""The fields of a TrialResult that are a Spread."""
 
 
-class Evaluations:
-    """What `test.json` says of a study so far."""
+class TestRecord:
+    """All tests of a study so far: the content of its `test.json`."""
 
-    def __init__(self, study: StudyFolder, n_looks: int = 0, trials: Sequence[TrialEvaluation] = ()) -> None:
+    def __init__(self, study: StudyFolder, n_looks: int = 0, trials: Sequence[TrialResult] = ()) -> None:
         self._study = study
         self.n_looks = n_looks
-        """How often held-out data was looked at."""
+        """The number of looks at held-out data."""
         self.trials = list(trials)
         """The tested trials, in the order in which they were tested."""
 
     @classmethod
-    def read(cls, study: StudyFolder) -> Evaluations:
-        """The content of `test.json`, empty where there is none; a StudyError where it is damaged."""
+    def read(cls, study: StudyFolder) -> TestRecord:
+        """Read `test.json`. If there is no such file, the result is empty. Raises StudyError if it is damaged."""
         path = study.folder / TEST_FILE
         if not path.exists():
             return cls(study)
@@ -100,46 +102,46 @@ class Evaluations:
             content = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(content["looks"], int) or not isinstance(content["results"], list):
                 raise TypeError("looks or results")
-            return cls(study, content["looks"], [TrialEvaluation.from_json(each) for each in content["results"]])
+            return cls(study, content["looks"], [TrialResult.from_json(each) for each in content["results"]])
         except (ValueError, KeyError, TypeError) as error:
             raise StudyError(f"{path}: is damaged, or was written by another version: {error}") from None
 
     def count_look(self) -> None:
-        """Count a look at held-out data, on disk, before it is taken."""
+        """Count a look at held-out data, and write the count to disk. Call this before the look."""
         self.n_looks += 1
         self.write()
 
-    def replace(self, tested: TrialEvaluation) -> None:
-        """Put the result of a trial in place of its earlier one."""
+    def replace(self, tested: TrialResult) -> None:
+        """Add the result of a trial, and remove the earlier result of the same trial. It is not written to disk."""
         self.trials = [*(old for old in self.trials if old.trial != tested.trial), tested]
 
     def to_json(self) -> dict[str, Any]:
-        """The content of `test.json`."""
+        """Return the content of `test.json`."""
         return {"study": self._study.name, "looks": self.n_looks, "results": [each.to_json() for each in self.trials]}
 
     def write(self) -> None:
-        """Write `test.json`."""
+        """Write `test.json` into the study's folder."""
         write_text(self._study.folder / TEST_FILE, json.dumps(self.to_json(), indent=2) + "\n")
 
-    def finite(self) -> list[TrialEvaluation]:
-        """The tested trials with a finite test accuracy, the lowest loss of the search first.
+    def finite(self) -> list[TrialResult]:
+        """Return the tested trials with a finite test accuracy, the lowest loss in the search first.
 
-        A StudyError says what to type where nothing was tested, or that no accuracy is finite.
+        Raises StudyError if nothing was tested (the message says what to type), or if no accuracy is finite.
         """
         name = self._study.name
         if not self.trials:
             raise StudyError(f"nothing of study {name!r} was tested: run `hpo test {name} --top N` first")
-        found = [each for each in self.trials if each.test_accuracy.is_finite]
-        if not found:
+        finite = [each for each in self.trials if each.test_accuracy.is_finite]
+        if not finite:
             raise StudyError(f"no tested trial of study {name!r} has a finite test accuracy: there is nothing to draw")
-        return sorted(found, key=lambda each: (each.searched_loss, each.trial))
+        return sorted(finite, key=lambda each: (each.searched_loss, each.trial))
 
 
-def evaluated(trial: Trial, protocol: str, stopping_epoch: int, results: Sequence[Evaluation]) -> TrialEvaluation:
-    """The result of one trial, from the evaluations of its models."""
+def combine(trial: Trial, protocol: str, stopping_epoch: int, results: Sequence[ModelResult]) -> TrialResult:
+    """Combine the evaluations of a trial's models, one for each seed, into its test result."""
     results = sorted(results, key=lambda each: each.seed)
     validation = [each.validation for each in results]
-    return TrialEvaluation(
+    return TrialResult(
         trial=trial.number,
         config=dict(trial.config),
         protocol=protocol,
@@ -154,11 +156,12 @@ def evaluated(trial: Trial, protocol: str, stopping_epoch: int, results: Sequenc
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """One trained model, on validation and on held-out data."""
+class ModelResult:
+    """The metrics of one trained model on validation and on held-out data."""
 
     trial: int
     seed: int
     validation: Mapping[str, float]
+    """The metrics that the model's trainable reported, such as `val_loss` and `val_accuracy`."""
     held_out: Mapping[str, float]
-    """`loss` and `accuracy`; NaN where there was no model to test."""
+    """`loss` and `accuracy`. Both are NaN if there was no model to test."""
