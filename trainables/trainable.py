@@ -88,7 +88,7 @@ class TransferModel(nn.Module):
         self.register_buffer("std", torch.ones(1, 1, 1, 1), persistent=False)
 
     def normalize(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        """Set the normalization of images in 0..1: subtract `mean`, then divide by `std`. Both hold one value a channel.
+        """Set the normalization of images in 0..1: subtract `mean`, then divide by `std` (a value per channel).
 
         A channel with a standard deviation of 0 is not divided.
         """
@@ -145,7 +145,8 @@ class TransferModel(nn.Module):
         """Freeze the stages in `names`, which may include `head`, and unfreeze all others.
 
         A frozen stage has no gradients and stays in evaluation mode. So its weights and running statistics do not
-        change, and its dropout is off. Build the optimizer after freezing. Stages that train are no longer `pretrained`.
+        change, and its dropout is off. A stage that trains is not `pretrained` any more. Build the optimizer after
+        freezing.
 
         Raises ValueError if a name is unknown, and SetupError if nothing with weights is left to train.
         """
@@ -185,7 +186,7 @@ class TransferModel(nn.Module):
         return state
 
     def trained_state(self) -> dict[str, Tensor]:
-        """Return the weights and running statistics of all stages that train, and of the head if it trains. Not copies."""
+        """Return the weights and running statistics of everything that trains. The tensors are not copies."""
         return self.state_of(name for name in self._stages_and_head() if name not in self._frozen)
 
     def load_trained_state(self, state: Mapping[str, Tensor]) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo import spacefile
+from hpo import plugins, spacefile
 from hpo.api.errors import short_traceback
 from hpo.api.progress import shown
 from hpo.api.study import Study
-from hpo.errors import Mistake, UnknownName
+from hpo.errors import Mistake, SpaceFileError, UnknownName
 from hpo.loop import begin, default_name
 from hpo.record import Budget, Settings, StudyFolder
 from hpo.record.files import STUDY_FILE
@@ -77,11 +77,13 @@ def search(
 
 @short_traceback
 def read_space(space: SearchSpace | Mapping[str, object] | str | Path, overrides: Sequence[str] = ()) -> SearchSpace:
-    """The space of a file, of a bundled name, or of a dictionary in the form of a space file.
+    """Read the space of a file, of a bundled name, or of a dictionary in the form of a space file.
 
     `overrides` change keys of a file, as `--set` does: "space.lr.high=0.5". A SpaceFileError has all mistakes.
     """
     if isinstance(space, SearchSpace):
+        if mistakes := plugins.problem_lines(space):
+            raise SpaceFileError(mistakes)
         return space
     if isinstance(space, Mapping):
         return spacefile.parse(space, name=str(space.get("name", "space")))

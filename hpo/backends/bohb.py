@@ -2,8 +2,8 @@
 
 Falkner, Klein, Hutter, BOHB: Robust and Efficient Hyperparameter Optimization at Scale, ICML 2018.
 
-The model and the brackets come from HpBandSter, the code of the paper, without its server and threads. Here a promoted
-trial continues from its checkpoint, while HpBandSter trains it again from its first epoch. Two defects of HpBandSter are
+The model and the brackets come from HpBandSter, the code of the paper, without its server and threads. A promoted trial
+continues from its checkpoint, while HpBandSter trains it again from its first epoch. Two defects of HpBandSter are
 corrected in `_hpbandster.py`.
 """
 

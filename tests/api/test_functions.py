@@ -109,3 +109,11 @@ def test_a_space_is_read_by_name_with_its_overrides(tmp_path: Path) -> None:
     assert hpo.read_space(space.to_dict()) == space
     with pytest.raises(Mistake, match="no bundled space"):
         hpo.read_space("digits_cn")
+
+
+def test_a_space_in_code_is_checked_against_what_its_task_reads(tmp_path: Path) -> None:
+    task = hpo.Task(regime="from_scratch", model="softmax_regression", dataset="digits")  # type: ignore[arg-type]
+    space = hpo.SearchSpace("s", {"momentm": hpo.Float(0.0, 0.9)}, hpo.Fidelity(9), task, {"optimiser": "sgd"})
+    with pytest.raises(Mistake, match=r"space.momentm: .*did you mean 'momentum'.*\nfixed.optimiser: .*'optimizer'"):
+        hpo.search(space, studies=tmp_path)
+    assert not list(tmp_path.iterdir())

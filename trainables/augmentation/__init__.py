@@ -1,4 +1,4 @@
-"""Random changes of training images: the transforms, the named recipes, and mixing.
+"""Random changes of training images: transforms, named recipes of transforms, and mixing of images.
 
-It stands on `trainables.hyperparameters` alone. Features and training import it.
+This package uses only `trainables.hyperparameters`. Features and training import it.
 """

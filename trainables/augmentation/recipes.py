@@ -1,7 +1,7 @@
-"""Augmentation recipes by name: random transforms of the training images.
+"""The augmentation recipes: named sequences of random transforms of the training images.
 
-A recipe is a fixed sequence of transforms; each image gets its own random numbers, all from one CPU
-generator, so that the same state of it gives the same images on any device.
+Each image gets its own random numbers. They are drawn from a CPU generator, so that the same state of the generator
+gives the same images on any device.
 """
 
 from __future__ import annotations
@@ -18,37 +18,36 @@ from trainables.hyperparameters import ABOVE_0_TO_1, AT_LEAST_0, Config, Rule, c
 
 HYPERPARAMETERS = {
     "augmentation": ["none", "flip_jitter", "flip_rotation", "flip_jitter_rotation", "few_shot"],
-    "flip_probability": "of exchanging left and right, 0 to 1; default 0.5, in few_shot 0.1",
+    "flip_probability": "probability of flipping left and right, 0 to 1; default 0.5, in few_shot 0.1",
     "brightness": "jitter: the factor is drawn from max(0, 1 - this) to 1 + this, at least 0; default 0.4",
     "contrast": "jitter: the factor is drawn from max(0, 1 - this) to 1 + this, at least 0; default 0.4",
     "saturation": "jitter: the factor is drawn from max(0, 1 - this) to 1 + this, at least 0; default 0.4",
-    "hue": "jitter: the largest turn either way, as a share of the colour circle, 0 to 0.5; default 0",
+    "hue": "jitter: the largest shift either way, as a share of the colour circle, 0 to 0.5; default 0",
     "degrees": "rotation: the largest angle either way, 0 to 180; default 30, in few_shot 10",
     "crop_share": "few_shot: the side of the random crop as a share of the image's, above 0 to 1; default 200/227",
     "sharpness": "few_shot: 1 leaves an image as it is, 2 sharpens it, 0 blurs it, at least 0; default 2",
-    "sharpness_probability": "few_shot: of changing the sharpness, 0 to 1; default 0.1",
-    "greyscale_probability": "few_shot: of taking the colours away, 0 to 1; default 0.1",
+    "sharpness_probability": "few_shot: probability of changing the sharpness, 0 to 1; default 0.1",
+    "greyscale_probability": "few_shot: probability of converting to greyscale, 0 to 1; default 0.1",
 }
 VERSION = 1
-"""Raised where a recipe gives other images than before: kept views of older ones are not used then."""
+"""A part of the keys of cached views. Increase it if a recipe returns other images than before."""
 FROM_0_TO_HALF = Rule("of at least 0 and at most 0.5", lambda value: 0 <= value <= 0.5)
 FROM_0_TO_1 = Rule("of at least 0 and at most 1", lambda value: 0 <= value <= 1)
 FROM_0_TO_180 = Rule("of at least 0 and at most 180", lambda value: 0 <= value <= 180)
 
 Recipe = Callable[[Tensor, torch.Generator], Tensor]
-"""Images, float32 of 0..1 (n, channels, height, width), on any device, and a CPU generator: images alike.
-
-The images that went in are not changed.
+"""Takes images, float32 in 0..1 (n, channels, height, width), on any device, and a CPU generator. Returns augmented
+images of the same shape. The images passed in are not modified.
 """
 
 
 def recipe(config: Config) -> Recipe | None:
-    """The recipe that `config` names; None where it names none. A ValueError names a wrong value and its key.
+    """Return the recipe that `config` names, or None if it names none. A WrongValue if a value is not allowed.
 
-    flip_jitter, flip_rotation and flip_jitter_rotation: flip, then jitter (brightness, contrast,
-    saturation, hue, always in this order), then rotation, as named. few_shot: flip, rotation, crop
-    (resized back), sharpness, greyscale. Rotation and crop are bilinear, and what a rotation brings
-    in from outside the image is black.
+    flip_jitter, flip_rotation and flip_jitter_rotation apply the transforms in their names, in that order. Jitter
+    changes the brightness, contrast, saturation and hue, in that order. few_shot applies flip, rotation, crop (resized
+    to the original size), sharpness and greyscale. Rotation and crop are bilinear. Pixels that a rotation takes from
+    outside the image are black.
     """
     names = ("none", "flip_jitter", "flip_rotation", "flip_jitter_rotation", "few_shot")
     name = choice(config, "augmentation", "none", names)
@@ -69,16 +68,17 @@ class _Step(NamedTuple):
     """One transform of a recipe."""
 
     n_draws: int
-    """How many random numbers it needs for an image."""
+    """The number of random numbers that it needs for each image."""
     apply: Callable[[Tensor, Tensor], Tensor]
-    """Images and these numbers, of 0 to below 1 (n, n_draws) and on the images' device: images."""
+    """Takes images and their random numbers, uniform in [0, 1), (n, n_draws), on the device of the images. Returns the
+    transformed images."""
 
 
 def _run(steps: Sequence[_Step], images: Tensor, generator: torch.Generator) -> Tensor:
     if images.dtype != torch.float32:
         raise ValueError(f"images must be float32 of 0..1 to be augmented, but are {images.dtype}")
     n_draws = [step.n_draws for step in steps]
-    # All at once: a device that is no CPU waits for one transfer a batch, not one a transform.
+    # All numbers are drawn at once, so that a GPU waits for one transfer per batch and not for one per transform.
     drawn = torch.rand(len(images), sum(n_draws), generator=generator).to(images.device)
     for step, numbers in zip(steps, drawn.split_with_sizes(n_draws, dim=1), strict=True):
         images = step.apply(images, numbers)
@@ -98,15 +98,15 @@ def _jitter(config: Config) -> list[_Step]:
         ("saturation", transforms.adjust_saturation),
     ):
         if strength := real(config, key, 0.4, AT_LEAST_0):
-            steps.append(_between(max(0.0, 1 - strength), 1 + strength, transform))
+            steps.append(_uniform(max(0.0, 1 - strength), 1 + strength, transform))
     if hue := real(config, "hue", 0.0, FROM_0_TO_HALF):
-        steps.append(_between(-hue, hue, transforms.adjust_hue))
+        steps.append(_uniform(-hue, hue, transforms.adjust_hue))
     return steps
 
 
 def _rotation(config: Config, default: float) -> list[_Step]:
     degrees = real(config, "degrees", default, FROM_0_TO_180)
-    return [_between(-degrees, degrees, transforms.rotate)] if degrees else []
+    return [_uniform(-degrees, degrees, transforms.rotate)] if degrees else []
 
 
 def _crop(config: Config) -> list[_Step]:
@@ -125,21 +125,24 @@ def _crop(config: Config) -> list[_Step]:
 def _sharpness(config: Config) -> _Step:
     factor = real(config, "sharpness", 2.0, AT_LEAST_0)
     probability = real(config, "sharpness_probability", 0.1, FROM_0_TO_1)
-    return _sometimes(probability, factor, transforms.adjust_sharpness)
+    return _with_probability(probability, factor, transforms.adjust_sharpness)
 
 
 def _greyscale(config: Config) -> _Step:
     probability = real(config, "greyscale_probability", 0.1, FROM_0_TO_1)
-    return _sometimes(probability, 0.0, transforms.adjust_saturation)
+    return _with_probability(probability, 0.0, transforms.adjust_saturation)
 
 
-def _between(low: float, high: float, transform: Callable[[Tensor, Tensor], Tensor]) -> _Step:
-    """A transform whose number is drawn uniformly from `low` to `high`."""
+def _uniform(low: float, high: float, transform: Callable[[Tensor, Tensor], Tensor]) -> _Step:
+    """Return a step that applies `transform` with a number drawn uniformly from `low` to `high`."""
     return _Step(1, lambda images, drawn: transform(images, low + (high - low) * drawn[:, 0]))
 
 
-def _sometimes(probability: float, factor: float, transform: Callable[[Tensor, Tensor], Tensor]) -> _Step:
-    """A transform by `factor` with a probability, else by 1, which leaves the image as it is."""
+def _with_probability(probability: float, factor: float, transform: Callable[[Tensor, Tensor], Tensor]) -> _Step:
+    """Return a step that applies `transform` with `factor`, with this probability, and otherwise does nothing.
+
+    A factor of 1 must leave an image unchanged.
+    """
 
     def apply(images: Tensor, drawn: Tensor) -> Tensor:
         unchanged = torch.ones_like(drawn[:, 0])

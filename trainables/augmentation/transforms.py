@@ -1,10 +1,10 @@
-"""Transforms of images: a whole batch at once, each image by numbers of its own.
+"""Transforms of a batch of images, with different numbers for each image.
 
-Images are float32 of 0..1, (n, channels, height, width), and the result is alike; the input is never
-changed. The numbers are (n,) and lie on the device of the images. The formulas are those that
-torchvision documents for its functions of the same purpose (torchvision.transforms.v2.functional).
+Images are float32 in 0..1, (n, channels, height, width). The result has the same type and shape, and the input is never
+modified. The numbers are (n,), on the device of the images. The formulas are those that torchvision documents for its
+corresponding functions (torchvision.transforms.v2.functional), which use one number for the whole batch.
 
-Only images of 3 channels, red, green and blue, have colours: those of 1 channel are their own greyscale.
+Only images with 3 channels (red, green and blue) have colours. Images with 1 channel are greyscale already.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from torch import Tensor
 from torch.nn import functional
 
 RED, GREEN, BLUE = 0.2989, 0.587, 0.114
-"""The shares of the channels in a greyscale image."""
+"""The weights of the channels in a greyscale image."""
 
 
 def flip(images: Tensor, chosen: Tensor) -> Tensor:
-    """Exchange left and right where `chosen`, bool, is true."""
-    return torch.where(_each(chosen), images.flip(-1), images)
+    """Flip the images where `chosen`, bool, is true, so that left becomes right."""
+    return torch.where(_per_image(chosen), images.flip(-1), images)
 
 
 def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend with black: a factor of 0 gives black, 1 the image, 2 twice its brightness, cut off at 1."""
-    return (images * _each(factor)).clamp_(0, 1)
+    """Multiply by a factor: 0 gives black, 1 the image, 2 twice its brightness. Values above 1 become 1."""
+    return (images * _per_image(factor)).clamp_(0, 1)
 
 
 def adjust_contrast(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend with the mean of the image's greyscale: a factor of 0 gives one grey, 1 the image."""
+    """Blend with the mean of the image's greyscale: a factor of 0 gives a uniform grey, 1 the image."""
     mean = _greyscale(images).mean(dim=(1, 2, 3), keepdim=True)
     return _blend(mean, images, factor)
 
@@ -39,31 +39,34 @@ def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
 
 
 def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
-    """Turn all hues by a share of the colour circle (-0.5 to 0.5); saturation and value (as in HSV) stay."""
+    """Shift all hues by `turns`, as shares of the colour circle (-0.5 to 0.5).
+
+    The saturation and value of HSV do not change.
+    """
     if not _has_colours(images):
         return images
     value = images.amax(dim=1, keepdim=True)
     chroma = value - images.amin(dim=1, keepdim=True)
     divisor = chroma.where(chroma > 0, 1.0)
     red, green, blue = images.chunk(3, dim=1)
-    # In sixths of the circle: red at 0, green at 2, blue at 4; the brightest channel is the nearest of them.
+    # The hue is measured in sixths of the circle: red is 0, green 2, blue 4. It is nearest to the brightest channel.
     near_green, near_blue = 2 + (blue - red) / divisor, 4 + (red - green) / divisor
     hue = torch.where(value == red, (green - blue) / divisor, torch.where(value == green, near_green, near_blue))
-    # Each channel is bright within a third of the circle, falls off over a sixth and is dark over the rest.
+    # Each channel is bright in a third of the circle, falls linearly over the sixths beside it, and is dark elsewhere.
     channels = torch.arange(5, 0, -2, device=images.device).reshape(1, 3, 1, 1)
-    place = (channels + hue + 6 * _each(turns)) % 6
-    return value - chroma * torch.minimum(place, 4 - place).clamp_(0, 1)
+    position = (channels + hue + 6 * _per_image(turns)) % 6
+    return value - chroma * torch.minimum(position, 4 - position).clamp_(0, 1)
 
 
 def adjust_sharpness(images: Tensor, factor: Tensor) -> Tensor:
-    """Blend with a blurred image: a factor of 0 gives the blurred one, 1 the image, 2 a sharpened one.
+    """Blend with a blurred image: a factor of 0 gives the blurred image, 1 the image, 2 a sharpened image.
 
-    The pixels at the border stay as they are, and so does an image with a side below 3 pixels.
+    The pixels at the border do not change. An image with a side of fewer than 3 pixels does not change at all.
     """
     if min(images.shape[2:]) < 3:
         return images
     inner = images[:, :, 1:-1, 1:-1]
-    # Each of the nine pixels around counts once, the middle one five times.
+    # The weights are 1 for each of the 8 neighbours and 5 for the pixel itself.
     blurred = (9 * functional.avg_pool2d(images, 3, stride=1) + 4 * inner) / 13
     sharpened = images.clone()
     sharpened[:, :, 1:-1, 1:-1] = _blend(blurred, inner, factor)
@@ -71,35 +74,38 @@ def adjust_sharpness(images: Tensor, factor: Tensor) -> Tensor:
 
 
 def rotate(images: Tensor, degrees: Tensor) -> Tensor:
-    """Turn counter-clockwise about the centre, bilinear; what comes from outside the image is black."""
+    """Rotate counter-clockwise about the centre, with bilinear sampling. Pixels from outside the image are black."""
     height, width = images.shape[2:]
     radians = torch.deg2rad(degrees)
     cos, sin, zero = radians.cos(), radians.sin(), torch.zeros_like(radians)
-    # The grid's unit is half a side, and the sides differ: the way there and back is by pixels.
+    # The grid measures in half sides, which differ for width and height, so the rotation converts to pixels and back.
     rows = [cos, -sin * (height / width), zero, sin * (width / height), cos, zero]
-    turned = torch.stack(rows, dim=1).reshape(-1, 2, 3)
-    return _sample(images, functional.affine_grid(turned, list(images.shape), align_corners=False))
+    rotations = torch.stack(rows, dim=1).reshape(-1, 2, 3)
+    return _sample(images, functional.affine_grid(rotations, list(images.shape), align_corners=False))
 
 
 def crop(images: Tensor, top: Tensor, left: Tensor, *, height: int, width: int) -> Tensor:
-    """Cut `height` times `width` pixels out at (`top`, `left`) and resize them, bilinear, to the size of the image."""
+    """Crop `height` x `width` pixels at (`top`, `left`), and resize them bilinearly to the size of the image."""
     n, _, full_height, full_width = images.shape
-    rows = _places(top, height, full_height)[:, :, None].expand(n, full_height, full_width)
-    columns = _places(left, width, full_width)[:, None, :].expand(n, full_height, full_width)
+    rows = _sample_positions(top, height, full_height)[:, :, None].expand(n, full_height, full_width)
+    columns = _sample_positions(left, width, full_width)[:, None, :].expand(n, full_height, full_width)
     return _sample(images, torch.stack([columns, rows], dim=-1))
 
 
-def _places(first: Tensor, length: int, side: int) -> Tensor:
-    """Where along a side `length` pixels from `first` are read to fill it: (n, side), from -1 to 1."""
+def _sample_positions(first: Tensor, length: int, side: int) -> Tensor:
+    """Return where to sample along one side so that `length` pixels from `first` fill `side` pixels.
+
+    The positions are (n, side), in the coordinates of `grid_sample`: -1 and 1 are the ends of the side.
+    """
     pixels = (torch.arange(side, device=first.device) + 0.5) * (length / side) - 0.5
-    # Clamped, as what lies beside the cut-out must not shine in.
+    # Clamped, so that bilinear sampling does not use pixels outside the crop.
     pixels = pixels.clamp(0, length - 1) + first[:, None]
     return (2 * pixels + 1) / side - 1
 
 
 def _sample(images: Tensor, grid: Tensor) -> Tensor:
     sampled = functional.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
-    return sampled.clamp_(0, 1)  # the weights of four pixels add up to 1 but for rounding
+    return sampled.clamp_(0, 1)  # rounding can give values just above 1
 
 
 def _has_colours(images: Tensor) -> bool:
@@ -107,7 +113,7 @@ def _has_colours(images: Tensor) -> bool:
 
 
 def _greyscale(images: Tensor) -> Tensor:
-    """(n, 1, height, width) where the images have colours, else the images."""
+    """Return the greyscale, (n, 1, height, width), or the images themselves if they have no colours."""
     if not _has_colours(images):
         return images
     red, green, blue = images.chunk(3, dim=1)
@@ -115,8 +121,10 @@ def _greyscale(images: Tensor) -> Tensor:
 
 
 def _blend(at_0: Tensor, at_1: Tensor, factor: Tensor) -> Tensor:
-    return torch.lerp(at_0, at_1, _each(factor)).clamp_(0, 1)
+    """Interpolate from `at_0` (factor 0) to `at_1` (factor 1), or extrapolate, and clamp to 0..1."""
+    return torch.lerp(at_0, at_1, _per_image(factor)).clamp_(0, 1)
 
 
-def _each(numbers: Tensor) -> Tensor:
+def _per_image(numbers: Tensor) -> Tensor:
+    """Reshape (n,) to (n, 1, 1, 1), to be combined with images."""
     return numbers.reshape(-1, 1, 1, 1)

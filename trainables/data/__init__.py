@@ -1,6 +1,6 @@
-"""Images and labels: data sets, decoding, splits, preprocessing, the survey, and the held-out part.
+"""Images and labels: data sets, decoding, splits, preprocessing, summaries, and the held-out part.
 
-It stands on `trainables.store`. Models, data sets, features and training import it.
+This package uses `trainables.store`. Models, data sets, features and training import it.
 """
 
 from __future__ import annotations

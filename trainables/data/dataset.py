@@ -1,4 +1,4 @@
-"""Data in parts: Part, Files, DataSet, SearchData."""
+"""The types of data: Part and Files hold labelled images, DataSet has two of them, SearchData is what a regime gets."""
 
 from __future__ import annotations
 
@@ -14,31 +14,40 @@ from torch import Tensor
 
 
 class Part:
-    """Some images with their labels: in memory, or some rows of what lies in a store on disk.
+    """Images with their labels, in memory or memory-mapped from the store.
 
-    Go through the images by `batch`: `images` brings all of them into memory.
+    A part may be a selection of a larger tensor, its pool. Then only the indices of its rows are held, so that several
+    parts share one pool without copies.
+
+    Read the images by `batch`, because `images` loads all of them into memory.
     """
 
-    varied = False
-    """Whether `of_pool` gives images in several views, and not as they are."""
+    has_views = False
+    """Whether `of_pool` returns several augmented views of each image instead of the images (`AugmentedViews`)."""
 
     def __init__(self, images: Tensor, labels: Tensor, *, rows: Tensor | None = None, key: str = "") -> None:
-        """Of `images` (m, channels, height, width) those at `rows`, int64 (n,), or all in order, where m is n.
+        """Select the rows `rows` of the pool `images`.
 
-        Images are uint8, where 255 is full brightness, or float32, where 1 is. `labels`, int64 (n,), are the
-        indices of their classes. `key` identifies the m images among all there are; without one, their
-        content does. A ValueError where these do not fit each other.
+        `images` is (m, channels, height, width), either uint8 in 0..255 or float32 in 0..1. `rows` is int64 (n,), or
+        None for all m images in order. `labels` is int64 (n,), the index of the class of each selected image.
+
+        `key` is a unique identifier of the m images, used in the keys of caches. If it is empty, a hash of the images
+        is used.
+
+        Raises ValueError if the types, shapes or devices do not fit each other.
         """
         if images.ndim != 4 or images.dtype not in (torch.float32, torch.uint8):
             expected = "float32 or uint8 (n, channels, height, width)"
-            raise ValueError(f"`images` must be {expected}, but are {_described(images)}")
+            raise ValueError(f"`images` must be {expected}, but are {_describe(images)}")
         _check_labels(labels, len(images if rows is None else rows))
         if images.device != labels.device:
             raise ValueError(f"`images` lie on {images.device}, but `labels` on {labels.device}")
         self.pool = images
-        """(m, channels, height, width): the images of which these are some, or all."""
+        """(m, channels, height, width): the images that this part is a selection of."""
         self.labels = labels
+        """int64 (n,): the index of the class of each image."""
         self.rows = rows
+        """int64 (n,): the rows of `pool` that this part consists of. None if these are all rows, in order."""
         self._key = key
 
     def __len__(self) -> int:
@@ -52,29 +61,29 @@ class Part:
 
     @cached_property
     def images(self) -> Tensor:
-        """(n, channels, height, width): all images, in memory."""
+        """(n, channels, height, width): the images of this part, all loaded into memory."""
         return self.pool if self.rows is None else self.pool[self.rows]
 
     @cached_property
     def key(self) -> str:
-        """What identifies the images of `pool` among all there are."""
+        """A unique identifier of the images of `pool`."""
         return self._key or fingerprint(self.pool)
 
     @property
     def n_pool(self) -> int:
-        """How many images `of_pool` goes through: m."""
+        """The number of images that `of_pool` can return: m."""
         return len(self.pool)
 
     def of_pool(self, index: slice) -> Tensor:
-        """The images at `index` of the m of which these are some."""
+        """Return the images of the pool at `index`."""
         return self.pool[index]
 
     def batch(self, index: Tensor | slice) -> Tensor:
-        """The images at `index`, (k, channels, height, width)."""
+        """Return the images of this part at `index`, as (k, channels, height, width)."""
         return self.pool[index] if self.rows is None else self.pool[self.rows[index]]
 
     def to(self, device: str | torch.device) -> Part:
-        """The same part on a device; this very one where it lies there already."""
+        """Return this part on a device. Returns the same object if it is there already."""
         device = torch.empty(0, device=device).device  # cuda becomes cuda:0
         if self.pool.device == device:
             return self
@@ -82,30 +91,36 @@ class Part:
         return Part(self.images.to(device), self.labels.to(device), key=key)
 
     def take(self, indices: Sequence[int]) -> Part:
-        """The images at `indices`, in that order; a copy of them, but for those in a store."""
+        """Return a part of the images at `indices`, in that order.
+
+        If this part is a selection of a pool, the result shares the pool. Otherwise the images are copied.
+        """
         chosen = torch.as_tensor(indices, dtype=torch.int64)
         if self.rows is None:
             return Part(self.pool[chosen], self.labels[chosen])
         return Part(self.pool, self.labels[chosen], rows=self.rows[chosen], key=self._key)
 
     def relabelled(self, labels: Tensor) -> Part:
-        """The same images with other labels, (n,)."""
+        """Return a part of the same images with the labels `labels`, int64 (n,)."""
         return Part(self.pool, labels, rows=self.rows, key=self._key)
 
     def as_whole(self) -> Part:
-        """This part, which is in memory already."""
+        """Return this part unchanged. See `Files.as_whole`."""
         return self
 
 
 @dataclass(frozen=True, eq=False)
 class Files:
-    """Some image files with their labels, not yet read; `trainables/data/images.py` makes a Part of them."""
+    """Image files with their labels, not yet read. `trainables/data/images.py` loads them as a Part."""
 
     paths: tuple[Path, ...]
     labels: Tensor
-    """int64, (n,): the index of each image's class."""
+    """int64 (n,): the index of the class of each image."""
     whole: tuple[Path, ...] = ()
-    """The files of which these are some, and which may be read with them, once for all parts; none where empty."""
+    """A larger list of files that contains `paths`, or empty.
+
+    Loading reads these files together and stores them as one entry, which all selections of them share.
+    """
 
     def __post_init__(self) -> None:
         _check_labels(self.labels, len(self.paths))
@@ -114,46 +129,52 @@ class Files:
         return len(self.labels)
 
     def take(self, indices: Sequence[int]) -> Files:
-        """The files at `indices`, in that order."""
+        """Return the files at `indices`, in that order."""
         chosen = tuple(self.paths[i] for i in indices)
         return Files(chosen, self.labels[torch.as_tensor(indices, dtype=torch.int64)], self.whole)
 
     def relabelled(self, labels: Tensor) -> Files:
-        """The same files with other labels, (n,)."""
+        """Return the same files with the labels `labels`, int64 (n,)."""
         return Files(self.paths, labels, self.whole)
 
     def as_whole(self) -> Files:
-        """The same files, to be read together whichever of them are taken."""
+        """Return the same files with `whole` set, so that later selections of them are still read together."""
         return Files(self.paths, self.labels, self.paths)
 
 
 Source = Part | Files
-"""Images as a data set gives them: in memory, or as files of any size."""
+"""The images of a data set: in memory, all of one size, or as files of any sizes."""
 
 
 class DataSet(Protocol):
-    """A data set whose training and held-out parts are cut for good: no seed of a search changes them."""
+    """A data set with a training part and a held-out part.
+
+    The `build` function of a file in `trainables/datasets` returns one. The split into the two parts is fixed and does
+    not depend on the seed of a search. So test results of different studies can be compared.
+    """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name of the data set, for error messages."""
+        ...
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the classes, in the order of their labels."""
+        """The names of the classes, in the order of their labels: label 0 stands for the first."""
         ...
 
     def training(self) -> Source:
-        """What a search may see: training and validation are cut out of it."""
+        """Return the training part. A search splits it into training and validation, and sees nothing else."""
         ...
 
     def held_out(self) -> Source:
-        """What no search sees. `trainables/data/heldout.py` alone calls this."""
+        """Return the held-out part, which no search sees. Only `trainables/data/heldout.py` calls this."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class Pretraining:
-    """Another data set, for a regime that trains on it first."""
+    """The pretraining data, for a regime that trains on it first."""
 
     train: Part
     classes: tuple[str, ...]
@@ -161,12 +182,17 @@ class Pretraining:
 
 @dataclass(frozen=True, eq=False)
 class SearchData:
-    """All that a regime learns of a data set; a ValueError where the parts do not fit each other."""
+    """What a regime gets of a data set: the training and the validation part, and never the held-out one.
+
+    Raises ValueError if the two parts have images of different shapes, or if a label has no class.
+    """
 
     train: Part
     validation: Part
     classes: tuple[str, ...]
+    """The names of the classes, in the order of their labels."""
     pretraining: Pretraining | None = None
+    """The pretraining data of the task, or None if it has none."""
 
     def __post_init__(self) -> None:
         if self.train.shape != self.validation.shape:
@@ -177,14 +203,17 @@ class SearchData:
                 raise ValueError(f"labels must lie in 0..{len(self.classes) - 1}, but reach from {low} to {high}")
 
     def to(self, device: str | torch.device) -> SearchData:
-        """The same data on a device, but for the pretraining set; these very ones where they lie there already."""
+        """Return the data with the training and validation parts on a device. `pretraining` is not moved.
+
+        Returns the same object if both parts are there already.
+        """
         train, validation = self.train.to(device), self.validation.to(device)
         unmoved = train is self.train and validation is self.validation
         return self if unmoved else replace(self, train=train, validation=validation)
 
 
 def fingerprint(tensor: Tensor) -> str:
-    """What identifies a tensor by its content, as a hash."""
+    """Return a hash of the type, shape and values of a tensor, as hexadecimal digits."""
     digest = hashlib.blake2b(f"{tensor.dtype} {tuple(tensor.shape)}".encode(), digest_size=16)
     content: Any = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
     digest.update(content)
@@ -193,10 +222,10 @@ def fingerprint(tensor: Tensor) -> str:
 
 def _check_labels(labels: Tensor, n_images: int) -> None:
     if labels.ndim != 1 or labels.dtype != torch.int64:
-        raise ValueError(f"`labels` must be int64 (n,), but are {_described(labels)}")
+        raise ValueError(f"`labels` must be int64 (n,), but are {_describe(labels)}")
     if not n_images == len(labels) > 0:
         raise ValueError(f"a part needs a label for each image, but has {n_images} and {len(labels)} labels")
 
 
-def _described(tensor: Tensor) -> str:
+def _describe(tensor: Tensor) -> str:
     return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"

@@ -1,7 +1,7 @@
-"""Image files decoded: one file to pixels in red, green and blue, many in threads.
+"""Decoding of image files to RGB, resizing of one image, and a thread pool to do both for many files.
 
-A file is taken as its pixels lie in it: a camera's note on how to turn it is not followed, and what is
-transparent shows the colour that is stored there.
+The pixels are used as stored: orientation tags of cameras are ignored, and transparent pixels get the colour that is
+stored for them.
 """
 
 from __future__ import annotations
@@ -16,69 +16,74 @@ import torch
 from PIL import Image, UnidentifiedImageError
 
 VERSION = 1
-"""Raised where the same file gives other pixels than before: what is kept of older ones is not used then."""
+"""A part of the keys in the store. Increase it if files decode to other pixels than before, to discard old entries."""
 BLOCK = 32
-"""Files that a thread reads at a time."""
+"""The number of files that a thread reads in one task."""
 
 Result = TypeVar("Result")
 
 
 class NoImage(OSError):
-    """What a file holds is no picture."""
+    """The content of a file is not an image."""
 
 
 def read(path: Path) -> Image.Image:
-    """The image in a file, in red, green and blue of 0..255; an OSError says why there is none.
+    """Return the image in a file as RGB, 8 bits a channel.
 
-    It is NoImage where that lies in what the file holds, not in the disk.
+    Raises NoImage if the content of the file is not an image, and another OSError if the file cannot be read.
     """
     try:
         with Image.open(path) as image:
             return _rgb(image)
     except MemoryError:
         raise
-    except UnidentifiedImageError as fault:
-        raise NoImage("it is no image of a known format") from fault
-    except Exception as fault:
-        # Pillow's decoders raise whatever the broken bytes lead them to.
-        if isinstance(fault, OSError) and fault.errno is not None:
-            raise OSError(fault.strerror) from fault
-        raise NoImage(f"{type(fault).__name__}: {fault}") from fault
+    except UnidentifiedImageError as error:
+        raise NoImage("it is no image of a known format") from error
+    except Exception as error:
+        # For broken files, the decoders of Pillow raise exceptions of many types.
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OSError(error.strerror) from error
+        raise NoImage(f"{type(error).__name__}: {error}") from error
 
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
         raise OSError(f"mode {image.mode} has no fixed range of values, so it is no picture")
     if image.mode.startswith("I;16"):
-        # Pillow would clip 16 bits to 8, which leaves a white image.
+        # Pillow would clip the values at 255, and most images would become white.
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert("RGB")
 
 
-def fitted(image: Image.Image, size: int, resize: str) -> Image.Image:
-    """An image with both sides of `size` pixels."""
+def resize_image(image: Image.Image, size: int, resize: str) -> Image.Image:
+    """Resize an image to (size, size) pixels, with bilinear filtering. `resize` is described in `ImageFormat`."""
     if resize == "squash":
         return image.resize((size, size), Image.Resampling.BILINEAR)
-    width, height, left, top = middle(image.width, image.height, size)
-    # Only what will be kept is computed: the box is the middle as it lies in the image before scaling.
-    x, y = image.width / width, image.height / height
-    box = (left * x, top * y, (left + size) * x, (top + size) * y)
+    width, height, left, top = center_crop(image.width, image.height, size)
+    # Cropping before resizing computes only the pixels that are kept. The box is in pixels of the original image.
+    x_scale, y_scale = image.width / width, image.height / height
+    box = (left * x_scale, top * y_scale, (left + size) * x_scale, (top + size) * y_scale)
     return image.resize((size, size), Image.Resampling.BILINEAR, box=box)
 
 
-def middle(width: int, height: int, size: int) -> tuple[int, int, int, int]:
-    """Width and height when the shorter of them is `size`; left and top of the middle `size` pixels a side of that."""
+def center_crop(width: int, height: int, size: int) -> tuple[int, int, int, int]:
+    """Compute how to resize and crop an image of `width` by `height` pixels to its central square.
+
+    Returns (width, height, left, top): the width and height to resize to, of which the smaller is `size`, and then the
+    left and top of the central square of `size` pixels a side.
+    """
     shorter = min(width, height)
     width, height = size * width // shorter, size * height // shorter
     return width, height, round((width - size) / 2), round((height - size) / 2)
 
 
 def in_threads(read: Callable[[int], Result], n: int, n_threads: int | None = None) -> Generator[Result, None, None]:
-    """What `read` makes of 0..n-1, in order, by `n_threads`, else as many as torch may use.
+    """Call `read` with 0..n-1 in threads, and yield the results in order.
 
-    The first error of `read` ends them all.
+    Without `n_threads`, as many threads are used as torch uses. The first error of `read` is raised here, and the calls
+    that have not begun are cancelled.
     """
     blocks = [range(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
     pool = ThreadPoolExecutor(n_threads or torch.get_num_threads())

@@ -1,7 +1,7 @@
-"""The held-out part: the one function that asks a data set for it.
+"""The only function that reads the held-out part of a data set.
 
-Only `hpo/heldout/evaluation.py`, which tests the best of a study, and `hpo/cli/data.py`, which looks for broken files,
-import this module. So its callers are all the places where held-out data is read.
+Two files import this module: `hpo/heldout/evaluation.py`, which tests the best trial of a study, and
+`hpo/cli/data.py`, which looks for broken files. So its imports show every place where held-out data is read.
 """
 
 from __future__ import annotations
@@ -10,5 +10,5 @@ from trainables.data.dataset import DataSet, Source
 
 
 def held_out(dataset: DataSet) -> Source:
-    """The part of a data set that no search, no regime and no model has seen."""
+    """Return the held-out part of a data set. No search, no regime and no model has seen it."""
     return dataset.held_out()

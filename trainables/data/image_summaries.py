@@ -1,4 +1,4 @@
-"""One look at each image of a part: its size, its content as a hash, its brightness."""
+"""A summary of each image of a part: its size, whether it is grey, a hash of its pixels, and its histogram."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from trainables.data.dataset import Part, Source
 
 @dataclass(frozen=True, eq=False)
 class ImageSummary:
-    """What is seen of an image."""
+    """The properties of one image."""
 
     size: tuple[int, int]
-    """(width, height)."""
+    """(width, height), in pixels."""
     is_grey: bool
-    """Whether it has one channel, or all channels alike."""
-    key: bytes
-    """The same for two images of a part or file where their size and pixels are, and for no others."""
+    """Whether the image has one channel, or equal channels."""
+    pixel_hash: bytes
+    """A hash of the size and the pixels: equal for two images of a data set if and only if the images are equal."""
     histogram: NDArray[np.int64] | None = None
-    """(3, 256): how many pixels of a file have each brightness, in red, green and blue."""
+    """(3, 256): the number of pixels of each value in red, green and blue. None for an image that is in memory."""
 
 
 def summarize(source: Source) -> Iterator[ImageSummary | str]:
-    """A look at each image, in order; the reason in words where a file cannot be read."""
+    """Summarize each image, in order. For a file that cannot be read, yield the reason as text instead."""
     if isinstance(source, Part):
-        return (_of_pixels(image.numpy()) for image in source.images.cpu())
-    return decoding.in_threads(lambda i: _of_file(source.paths[i]), len(source))
+        return (_summarize_pixels(image.numpy()) for image in source.images.cpu())
+    return decoding.in_threads(lambda i: _summarize_file(source.paths[i]), len(source))
 
 
-def _of_file(path: Path) -> ImageSummary | str:
+def _summarize_file(path: Path) -> ImageSummary | str:
     try:
         image = decoding.read(path)
-    except OSError as fault:
-        return str(fault)
+    except OSError as error:
+        return str(error)
     red, green, blue = (band.tobytes() for band in image.split())
     histogram = np.array(image.histogram(), dtype=np.int64).reshape(3, 256)
-    return ImageSummary(image.size, red == green == blue, _key(image.size, image.tobytes()), histogram)
+    return ImageSummary(image.size, red == green == blue, _pixel_hash(image.size, image.tobytes()), histogram)
 
 
-def _of_pixels(image: NDArray[np.generic]) -> ImageSummary:
-    """Of one of shape (channels, height, width)."""
+def _summarize_pixels(image: NDArray[np.generic]) -> ImageSummary:
+    """Summarize an image of shape (channels, height, width)."""
     channels, height, width = image.shape
     is_grey = all(np.array_equal(image[0], image[i]) for i in range(1, channels))
-    return ImageSummary((width, height), is_grey, _key(image.shape, image.tobytes()))
+    return ImageSummary((width, height), is_grey, _pixel_hash(image.shape, image.tobytes()))
 
 
-def _key(shape: tuple[int, ...], pixels: bytes) -> bytes:
+def _pixel_hash(shape: tuple[int, ...], pixels: bytes) -> bytes:
     return hashlib.sha256(repr(shape).encode() + pixels).digest()

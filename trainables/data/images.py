@@ -1,6 +1,6 @@
-"""Images brought to one form: files read, sizes and channels made alike, statistics.
+"""Loading of images in one format: reading files, resizing, adapting the channels; and statistics of the pixels.
 
-Files that are decoded, and images that are resized, are kept in the store (`trainables/store/store.py`).
+Decoded and resized images are stored on disk (`trainables/store/store.py`), so that they are computed only once.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from trainables.store import store
 from trainables.threads import all_cores, n_cores
 
 RESIZES = ("crop", "squash")
-BATCH = 2**18
-"""Values of a part that are resized or summed up at a time: few enough to stay in a processor's cache."""
-LEAST_BYTES = 2**24
-"""Images that were in memory already are kept in the store where, resized, they take so much."""
+VALUES_PER_BATCH = 2**18
+"""The number of pixel values that are resized or summed at a time: few enough to fit into the cache of a processor."""
+MIN_STORED_BYTES = 2**24
+"""The least size of resized images that are stored on disk, if they were in memory before. Files are always stored."""
 
 
 @dataclass(frozen=True)
 class ImageFormat:
-    """What images are to be brought to; a ValueError names a value that cannot be."""
+    """The format that images are loaded in. Raises ValueError if a value is not allowed."""
 
     size: int | None = None
-    """Pixels a side, the same for both; None leaves the images of a part as they are."""
+    """The height and the width, in pixels. None keeps the size of images that are in memory; files need a size."""
     channels: int | None = None
-    """None leaves them as they are; files have 3."""
+    """The number of channels. None keeps them. Images from files have 3."""
     resize: str = "crop"
-    """crop: the shorter side becomes `size`, then the middle is cut out; squash: both sides become `size`."""
+    """crop: resize the shorter side to `size`, then crop the centre. squash: resize both sides to `size`."""
     skip_unreadable: bool = False
-    """Leave out files that are no image, where else the first of them is an error."""
+    """Whether files that cannot be read as images are left out. If false, the first of them raises an error."""
 
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 1:
@@ -53,13 +53,12 @@ class ImageFormat:
 
 
 def load(source: Source, image_format: ImageFormat) -> Part:
-    """The images of `source`, in order and in one image_format: uint8, or float32 where a part has it.
+    """Load the images of `source` in `image_format`, in order. They are in memory, or memory-mapped from the store.
 
-    In memory, or mapped from the store.
+    The images are uint8, or float32 if `source` is a Part of float32. Resizing is bilinear with antialiasing.
 
-    Sizes change by a bilinear filter that is widened where an image shrinks. A ValueError where a size
-    is missing or colour would have to become grey; a SetupError names a file that cannot be read
-    (`skip_unreadable`), or one of a class of which none can.
+    Raises ValueError if files have no size to be resized to, or if colour images would have to become grey. Raises
+    SetupError if a file cannot be read. With `skip_unreadable`, that is raised only if no file of a class can be read.
     """
     if isinstance(source, Files):
         _check_channels(3, image_format)
@@ -67,27 +66,27 @@ def load(source: Source, image_format: ImageFormat) -> Part:
     _check_channels(source.shape[0], image_format)
     images, key = _resized(source, image_format)
     if image_format.channels is not None and images.shape[1] != image_format.channels:
-        # A view: grey thrice over takes no more memory than once.
+        # `expand` makes a view, so the repeated channel takes no memory.
         images, key = images.expand(-1, image_format.channels, -1, -1), f"{key or source.key}/{image_format.channels}"
     return source if images is source.pool else Part(images, source.labels, rows=source.rows, key=key)
 
 
 def statistics(part: Part) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The mean and the standard deviation a channel, of images as 0..1, over all pixels of the part.
+    """Return the mean and the standard deviation of each channel, over all pixels of the part, scaled to 0..1.
 
-    In one pass of float64 sums, once for each part. The deviation is that of these pixels themselves, not an
-    estimate from a sample.
+    They are computed in one pass with float64 sums, and cached for as long as the part exists. The standard deviation
+    is that of the population: the sum of squares is divided by n, not by n - 1.
     """
-    if part not in _statistics:
-        _statistics[part] = _summed_up(part)
-    return _statistics[part]
+    if part not in _cached_statistics:
+        _cached_statistics[part] = _compute_statistics(part)
+    return _cached_statistics[part]
 
 
-_statistics: WeakKeyDictionary[Part, tuple[tuple[float, ...], tuple[float, ...]]] = WeakKeyDictionary()
-"""Of the parts that are in use."""
+_cached_statistics: WeakKeyDictionary[Part, tuple[tuple[float, ...], tuple[float, ...]]] = WeakKeyDictionary()
+"""The cached statistics of the parts that exist."""
 
 
-def _summed_up(part: Part) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _compute_statistics(part: Part) -> tuple[tuple[float, ...], tuple[float, ...]]:
     channels = part.shape[0]
     sums, squares = torch.zeros(2, channels, dtype=torch.float64)
     for batch in _batches(len(part), prod(part.shape)):
@@ -95,10 +94,10 @@ def _summed_up(part: Part) -> tuple[tuple[float, ...], tuple[float, ...]]:
         sums += values.sum(2).sum(0)
         squares += values.square().sum(2).sum(0)
     n = len(part) * prod(part.shape[1:])
-    brightest = 255 if part.pool.dtype == torch.uint8 else 1
+    maximum = 255 if part.pool.dtype == torch.uint8 else 1
     mean = sums / n
     std = (squares / n - mean.square()).clamp(min=0).sqrt()
-    return tuple((mean / brightest).tolist()), tuple((std / brightest).tolist())
+    return tuple((mean / maximum).tolist()), tuple((std / maximum).tolist())
 
 
 def _check_channels(present: int, image_format: ImageFormat) -> None:
@@ -109,35 +108,41 @@ def _check_channels(present: int, image_format: ImageFormat) -> None:
 
 
 def _read(files: Files, image_format: ImageFormat) -> Part:
-    """The images of files: mapped from the store, with all that are read together with them, or in memory."""
+    """Load the images of files: memory-mapped from the store if possible, otherwise in memory.
+
+    The store holds the images of all files in `files.whole`, so the part is a selection of them.
+    """
     if image_format.size is None:
         raise ValueError("`image_size` must be given for a data set of files, whose images may differ in size")
     whole = files.whole or files.paths
     stored = _stored(whole, image_format, image_format.size)
     if stored is None:
         pixels = np.empty((len(files), 3, image_format.size, image_format.size), dtype=np.uint8)
-        unreadable = _fill(files.paths, image_format, pixels)
+        unreadable = _read_into(files.paths, image_format, pixels)
         rows = [i for i in range(len(files)) if i not in unreadable]
         _check_classes(files, rows)
-        # Closed up in place: a second copy may not fit in memory.
-        for place, i in enumerate(rows if unreadable else ()):
-            pixels[place] = pixels[i]
+        # The gaps of unreadable files are closed in place, because a second copy may not fit into memory.
+        for row, i in enumerate(rows if unreadable else ()):
+            pixels[row] = pixels[i]
         return Part(torch.from_numpy(pixels[: len(rows)]), files.labels[rows])
     images, unreadable, key = stored
-    place_of = {path: i for i, path in enumerate(whole)}
-    places = [place_of[path] for path in files.paths]
-    kept = [i for i, place in enumerate(places) if place not in unreadable]
-    _check_classes(files, kept)
-    rows = [places[i] for i in kept]
+    row_of = {path: row for row, path in enumerate(whole)}
+    all_rows = [row_of[path] for path in files.paths]
+    readable = [i for i, row in enumerate(all_rows) if row not in unreadable]
+    _check_classes(files, readable)
+    rows = [all_rows[i] for i in readable]
     is_all = rows == list(range(len(whole)))
-    return Part(images, files.labels[kept], rows=None if is_all else torch.tensor(rows), key=key)
+    return Part(images, files.labels[readable], rows=None if is_all else torch.tensor(rows), key=key)
 
 
 def _stored(paths: Sequence[Path], image_format: ImageFormat, size: int) -> tuple[Tensor, frozenset[int], str] | None:
-    """The images of files from the store, which of them are unreadable, and their key; None without a store.
+    """Return the images of files from the store, the indices of unreadable files, and the key of the images.
 
-    They are found again by the places, sizes and times of the files, and the image_format. None, too, where a file
-    to be left out could not be opened: another time it may be.
+    Images that are not stored yet are computed and stored. The key depends on the paths, sizes and times of the files,
+    and on `image_format`.
+
+    Returns None if there is no store. Also returns None if a file that would be left out could not be opened, because
+    that may be temporary and must not be stored.
     """
     disk = store.shared()
     if disk is None:
@@ -145,86 +150,87 @@ def _stored(paths: Sequence[Path], image_format: ImageFormat, size: int) -> tupl
     shape = (len(paths), 3, size, size)
 
     def fill(content: store.Bytes, advance: Callable[[float], None]) -> dict[str, list[int]]:
-        unreadable = _fill(paths, image_format, content.reshape(shape), advance, n_cores())
+        unreadable = _read_into(paths, image_format, content.reshape(shape), advance, n_cores())
         for i in sorted(unreadable):
             try:
                 decoding.read(paths[i])
             except decoding.NoImage:
                 continue
-            except OSError as fault:
-                raise _Unopened from fault
-            raise _Unopened
+            except OSError as error:
+                raise _CannotOpen from error
+            raise _CannotOpen
         return {"unreadable": sorted(unreadable)}
 
     key = (_signature(paths), repr(image_format), PIL.__version__, decoding.VERSION)
     try:
         found = disk.get("pixels", key, prod(shape), f"{len(paths)} images of {size} pixels a side", fill)
-    except _Unopened:
+    except _CannotOpen:
         return None
     if found is None:
         return None
     pixels = torch.from_numpy(found.content).reshape(shape)
-    return pixels, frozenset(found.notes["unreadable"]), fingerprint_of(key)
+    return pixels, frozenset(found.notes["unreadable"]), _hash_of(key)
 
 
-def _fill(
+def _read_into(
     paths: Sequence[Path],
     image_format: ImageFormat,
     pixels: np.ndarray[Any, np.dtype[np.uint8]],
     advance: Callable[[float], None] = lambda done: None,
     n_threads: int | None = None,
 ) -> frozenset[int]:
-    """Read files into `pixels` (n, 3, size, size); which of them cannot be read."""
+    """Read files into `pixels` (n, 3, size, size). Return the indices of those that cannot be read."""
     size = pixels.shape[-1]
 
-    def fill(i: int) -> bool:
+    def read(i: int) -> bool:
         try:
             image = decoding.read(paths[i])
-        except OSError as fault:
+        except OSError as error:
             if image_format.skip_unreadable:
                 return False
             remedy = "mend or remove it, or set `skip_unreadable: true` to leave such files out"
-            raise SetupError(f"{paths[i]}: cannot be read as an image ({fault}); {remedy}") from fault
-        pixels[i] = np.asarray(decoding.fitted(image, size, image_format.resize)).transpose(2, 0, 1)
+            raise SetupError(f"{paths[i]}: cannot be read as an image ({error}); {remedy}") from error
+        pixels[i] = np.asarray(decoding.resize_image(image, size, image_format.resize)).transpose(2, 0, 1)
         return True
 
     unreadable = []
-    for i, filled in enumerate(decoding.in_threads(fill, len(paths), n_threads)):
+    for i, is_readable in enumerate(decoding.in_threads(read, len(paths), n_threads)):
         advance((i + 1) / len(paths))
-        if not filled:
+        if not is_readable:
             unreadable.append(i)
     return frozenset(unreadable)
 
 
-class _Unopened(Exception):
-    """A file could not be opened, which says nothing of what is in it."""
+class _CannotOpen(Exception):
+    """A file could not be opened, or could be read at the second attempt. So its content may be an image."""
 
 
 def _signature(paths: Sequence[Path]) -> str:
-    """What identifies files without reading them: where they lie, their sizes, and when they were last changed."""
+    """Return a hash of the paths, sizes, times and inodes of files, which stands for their content."""
     digest = hashlib.sha256()
     for path in paths:
         try:
             status = path.stat()
-            found = f"{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+            state = f"{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
         except OSError:
-            found = "missing"
-        digest.update(f"{path.absolute()}\0{found}\0".encode())
+            state = "missing"
+        digest.update(f"{path.absolute()}\0{state}\0".encode())
     return digest.hexdigest()
 
 
-def _check_classes(files: Files, kept: Sequence[int]) -> None:
-    """A SetupError where a class has lost all its files."""
-    left = set(files.labels[torch.as_tensor(kept, dtype=torch.int64)].tolist())
+def _check_classes(files: Files, readable: Sequence[int]) -> None:
+    """Raise SetupError if none of the files of a class is among those with the indices `readable`."""
+    remaining = set(files.labels[torch.as_tensor(readable, dtype=torch.int64)].tolist())
     for path, label in zip(files.paths, files.labels.tolist(), strict=True):
-        if label not in left:
+        if label not in remaining:
             raise SetupError(f"{path}: neither this file nor any other of its class can be read as an image")
 
 
 def _resized(part: Part, image_format: ImageFormat) -> tuple[Tensor, str]:
-    """The images of a part's pool with both sides as `form` says, and their key; the same where they are so already.
+    """Return the images of a part's pool, resized to `image_format`, and their key.
 
-    From the store where they are many.
+    If there are many, they are memory-mapped from the store. Returns the pool itself and an empty key if its images
+    have that size already.
     """
     channels, height, width = part.shape
     size = image_format.size
@@ -232,7 +238,7 @@ def _resized(part: Part, image_format: ImageFormat) -> tuple[Tensor, str]:
         return part.pool, ""
     shape, dtype = (len(part.pool), channels, size, size), part.pool.dtype
     n_bytes = prod(shape) * dtype.itemsize
-    disk = store.shared() if n_bytes >= LEAST_BYTES else None
+    disk = store.shared() if n_bytes >= MIN_STORED_BYTES else None
     key = (part.key, size, image_format.resize, torch.__version__, decoding.VERSION)
 
     def fill(content: store.Bytes, advance: Callable[[float], None]) -> None:
@@ -243,34 +249,36 @@ def _resized(part: Part, image_format: ImageFormat) -> tuple[Tensor, str]:
     if disk is not None:
         found = disk.get("pixels", key, n_bytes, f"{shape[0]} images of {size} pixels a side", fill)
     if found is not None:
-        return torch.from_numpy(found.content).view(dtype).reshape(shape), fingerprint_of(key)
+        return torch.from_numpy(found.content).view(dtype).reshape(shape), _hash_of(key)
     result = part.pool.new_empty(shape)
     _resize(part.pool, image_format, result)
-    return result, fingerprint_of(key)
+    return result, _hash_of(key)
 
 
 def _resize(
     images: Tensor, image_format: ImageFormat, result: Tensor, advance: Callable[[float], None] = lambda done: None
 ) -> None:
-    """Put images (n, c, h, w) into `result`, (n, c, size, size)."""
+    """Resize images (n, channels, height, width) into `result`, (n, channels, size, size)."""
     height, width = images.shape[2:]
     size = result.shape[-1]
-    across, down, left, top = (
-        decoding.middle(width, height, size) if image_format.resize == "crop" else (size, size, 0, 0)
+    new_width, new_height, left, top = (
+        decoding.center_crop(width, height, size) if image_format.resize == "crop" else (size, size, 0, 0)
     )
     for batch in _batches(len(images), images[0].numel()):
-        scaled = functional.interpolate(images[batch].float(), (down, across), mode="bilinear", antialias=True)
-        middle = scaled[:, :, top : top + size, left : left + size]
-        result[batch] = middle if images.is_floating_point() else middle.round()
+        resized = functional.interpolate(
+            images[batch].float(), (new_height, new_width), mode="bilinear", antialias=True
+        )
+        cropped = resized[:, :, top : top + size, left : left + size]
+        result[batch] = cropped if images.is_floating_point() else cropped.round()
         advance(batch.stop / len(images))
 
 
-def fingerprint_of(key: Sequence[object]) -> str:
-    """A hash of what images depend on."""
+def _hash_of(key: Sequence[object]) -> str:
+    """Return a hash of the values that determine some images."""
     return hashlib.blake2b(repr(key).encode(), digest_size=16).hexdigest()
 
 
 def _batches(n: int, n_values: int) -> Iterator[slice]:
-    """Slices of n images of so many values each."""
-    step = max(1, BATCH // n_values)
+    """Return slices of `n` images that have `n_values` pixel values each."""
+    step = max(1, VALUES_PER_BATCH // n_values)
     return (slice(start, min(start + step, n)) for start in range(0, n, step))

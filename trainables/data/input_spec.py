@@ -1,4 +1,4 @@
-"""What a model expects of its images, stated in its file as `INPUT`."""
+"""InputSpec: the images that a model expects. The file of a model defines one as `INPUT`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class InputSpec:
-    """The form and the normalisation of images; None where any will do."""
+    """The size, channels and normalization of the images that a model expects. None means that any value will do."""
 
     size: int | None = None
-    """Pixels a side."""
+    """The height and the width of the images, in pixels."""
     channels: int | None = None
     mean: tuple[float, ...] | None = None
-    """One value a channel, of images of 0..1."""
+    """For each channel, the value that is subtracted from images in 0..1."""
     std: tuple[float, ...] | None = None
+    """For each channel, the value by which the difference is divided."""
 
 
 IMAGENET = InputSpec(size=224, channels=3, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-"""The size and statistics that most networks were trained with on ImageNet."""
+"""The size and normalization that most networks pretrained on ImageNet expect."""

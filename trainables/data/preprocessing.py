@@ -1,7 +1,6 @@
-"""From a data set to what a regime receives: cut, read, brought to a model's image_format.
+"""The Preprocessor: splits a data set and loads its images in the format that a model expects.
 
-A preparation belongs to one task: it cuts validation out of the training part once, and reads the images
-of the last image_format that was asked for once.
+A task has one Preprocessor. It splits the training part once, and keeps the images of the last requested format.
 """
 
 from __future__ import annotations
@@ -22,34 +21,37 @@ from trainables.hyperparameters import Config, choice, flag, optional
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS = {
-    "image_size": "pixels a side that images are brought to, a whole number of at least 1; default the model's",
+    "image_size": "height and width to resize images to, in pixels, a whole number of at least 1; default the model's",
     "resize": ["crop", "squash"],
     "skip_unreadable": [True, False],
     "normalization": ["model", "data", "none"],
 }
 
 Groups = Mapping[str, Sequence[str]]
-"""New classes, each with the names of the old ones that it holds."""
+"""The new classes, each with the names of the original classes that it merges."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """How validation is cut out of the training part: a stratified fraction, or each of some folds in turn."""
+    """How to split off the validation part: a stratified fraction of the training part, or cross-validation folds."""
 
     fraction: float | None = 0.2
+    """The fraction of the training part, above 0 and below 1. Ignored if `folds` is given."""
     folds: int | None = None
+    """The number of folds, or None for a single split."""
     seed: int = 42
+    """The seed of the split. It does not depend on the seed of the search."""
 
 
 class PretrainingSet(NamedTuple):
-    """Another data set, to train on first."""
+    """A data set to pretrain on, and the groups that merge its classes."""
 
     dataset: DataSet
     groups: Groups | None = None
 
 
 class Preprocessor:
-    """The training part of a data set, cut; its images are read when they are asked for."""
+    """The training part of a data set, split. Its images are loaded when they are requested."""
 
     def __init__(
         self,
@@ -60,10 +62,12 @@ class Preprocessor:
         first: PretrainingSet | None = None,
         device: str = "cpu",
     ) -> None:
-        """`device`: where regimes receive the images. A SetupError where the data set cannot be cut or grouped so.
+        """Split the training part of `dataset`; no image is loaded.
 
-        It refuses a data set to train on first whose images may stand in the validation or held-out
-        part of the other.
+        `groups` merges classes, `first` is the pretraining set, and `device` is where regimes receive the images.
+
+        Raises SetupError if the data set cannot be split or grouped like this, or if images of the pretraining set may
+        also be in the validation or held-out part of `dataset`.
         """
         self._name = dataset.name
         self._mapping = _mapping(dataset.classes, groups)
@@ -72,46 +76,46 @@ class Preprocessor:
         if first is not None and first.dataset.name == dataset.name:
             _check_apart(first.dataset, source)
         try:
-            self._cuts = _cuts(source, self.classes, validation)
+            self._splits = _split(source, self.classes, validation)
         except ValueError as error:
             raise SetupError(f"data set {dataset.name!r}: {error}") from None
-        self._first_set = first
+        self._pretraining_set = first
         self._device = device
-        self._read: tuple[ImageFormat, tuple[SearchData, ...]] | None = None
+        self._loaded: tuple[ImageFormat, tuple[SearchData, ...]] | None = None
 
     def folds(self, image_format: ImageFormat) -> tuple[SearchData, ...]:
-        """What a regime receives, once for each fold; one where validation is a fraction.
+        """Return the data for a regime, one entry for each fold. There is one entry if validation is a fraction.
 
-        The images are kept in memory until another format is asked for. Without a store each fold holds its own copy.
+        The images are kept until another format is requested. Without a store, each fold has its own copy in memory.
         """
-        if self._read is None or self._read[0] != image_format:
-            self._read = None  # frees the memory before more is taken
-            pretraining = self._first(image_format)
+        if self._loaded is None or self._loaded[0] != image_format:
+            self._loaded = None  # frees the memory before new images are loaded
+            pretraining = self._load_pretraining(image_format)
             try:
-                self._read = (
+                self._loaded = (
                     image_format,
-                    tuple(self._fold(cut, image_format, pretraining).to(self._device) for cut in self._cuts),
+                    tuple(self._load(split, image_format, pretraining).to(self._device) for split in self._splits),
                 )
             except ValueError as error:
                 raise SetupError(f"data set {self._name!r}: {error}") from error
-        return self._read[1]
+        return self._loaded[1]
 
     def grouped(self, source: Source) -> Source:
-        """A source of the data set with the labels of the groups; images of no group are left out."""
-        return _grouped(source, self._mapping)
+        """Relabel a source of the data set by the groups. Images whose class is in no group are left out."""
+        return _relabel(source, self._mapping)
 
-    def _first(self, image_format: ImageFormat) -> Pretraining | None:
-        if self._first_set is None:
+    def _load_pretraining(self, image_format: ImageFormat) -> Pretraining | None:
+        if self._pretraining_set is None:
             return None
-        dataset, groups = self._first_set
+        dataset, groups = self._pretraining_set
         try:
-            part = images.load(_grouped(dataset.training(), _mapping(dataset.classes, groups)), image_format)
+            part = images.load(_relabel(dataset.training(), _mapping(dataset.classes, groups)), image_format)
         except ValueError as error:
             raise SetupError(f"data set {dataset.name!r}, to train on first: {error}") from error
         return Pretraining(part, tuple(groups) if groups else dataset.classes)
 
-    def _fold(self, cut: Split, image_format: ImageFormat, pretraining: Pretraining | None) -> SearchData:
-        train, validation = images.load(cut.train, image_format), images.load(cut.validation, image_format)
+    def _load(self, split: Split, image_format: ImageFormat, pretraining: Pretraining | None) -> SearchData:
+        train, validation = images.load(split.train, image_format), images.load(split.validation, image_format)
         if pretraining is not None and pretraining.train.shape != train.shape:
             raise SetupError(
                 f"images of the pretraining set are {pretraining.train.shape} (channels, height, width), those of the "
@@ -121,14 +125,22 @@ class Preprocessor:
 
 
 def image_format(config: Config, expected: InputSpec) -> ImageFormat:
-    """The format of the images that a model expects, with what `config` says of it."""
+    """Return the format to load images in: the format that the model expects, with the settings in `config`.
+
+    `image_size` in `config` takes precedence over the size that the model expects. A WrongValue if a value is not
+    allowed.
+    """
     size = optional(config, "image_size") or expected.size
     resize = choice(config, "resize", "crop", images.RESIZES)
     return ImageFormat(size, expected.channels, resize, flag(config, "skip_unreadable", False))
 
 
 def normalize(model: TransferModel, config: Config, expected: InputSpec, train: Part) -> None:
-    """Let `model` normalise images: by its own statistics (default), by those of the training part, or not at all."""
+    """Set the normalization of `model`, as `normalization` in `config` says.
+
+    model (the default): the statistics that the model expects, if it expects any. data: the statistics of the training
+    part. none: images stay in 0..1.
+    """
     kind = choice(config, "normalization", "model", ("model", "data", "none"))
     if kind == "data":
         model.normalize(*images.statistics(train))
@@ -136,14 +148,14 @@ def normalize(model: TransferModel, config: Config, expected: InputSpec, train: 
         model.normalize(expected.mean, expected.std)
 
 
-def _cuts(source: Source, classes: tuple[str, ...], validation: Validation) -> tuple[Split, ...]:
+def _split(source: Source, classes: tuple[str, ...], validation: Validation) -> tuple[Split, ...]:
     if validation.folds is not None:
-        return splits.folds(source, classes=classes, n_folds=validation.folds, seed=validation.seed)
+        return splits.split_into_folds(source, classes=classes, n_folds=validation.folds, seed=validation.seed)
     assert validation.fraction is not None, "validation is a fraction or folds"
     return (splits.split(source, classes=classes, fraction=validation.fraction, seed=validation.seed),)
 
 
-def _grouped(source: Source, mapping: torch.Tensor | None) -> Source:
+def _relabel(source: Source, mapping: torch.Tensor | None) -> Source:
     if mapping is None:
         return source
     labels = mapping[source.labels]
@@ -152,7 +164,11 @@ def _grouped(source: Source, mapping: torch.Tensor | None) -> Source:
 
 
 def _check_apart(first: DataSet, source: Source) -> None:
-    """Refuse the same data set under other options: its parts may overlap, unless all its folders are others."""
+    """Raise SetupError if the pretraining set may share images with `source`. Both come from the same kind of data set.
+
+    With other options, such a data set is split in another way, so its training part may hold images that `source`
+    validates or tests on. Only sets of files that share no folder are safe.
+    """
     other = first.training()
     folders = [{path.parent for path in each.paths} for each in (other, source) if isinstance(each, Files)]
     if len(folders) == 2 and not folders[0] & folders[1]:
@@ -164,7 +180,10 @@ def _check_apart(first: DataSet, source: Source) -> None:
 
 
 def _mapping(classes: tuple[str, ...], groups: Groups | None) -> torch.Tensor | None:
-    """For each old label the new one, -1 for none; a SetupError names a class that is unknown or in two groups."""
+    """Return the new label of each original label, int64 (n_classes,), or -1 if its class is in no group.
+
+    Returns None if there are no groups. Raises SetupError if a class is unknown or in two groups.
+    """
     if not groups:
         return None
     mapping = torch.full((len(classes),), -1, dtype=torch.int64)

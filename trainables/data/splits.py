@@ -1,7 +1,7 @@
-"""Stratified cuts: validation out of a training part, folds, so many samples of a class.
+"""Stratified splits: training and validation, cross-validation folds, and a number of samples of each class.
 
-scikit-learn draws them. What it drew is kept in the store: to import it takes longer than all else that a worker
-does before its first epoch. No cut here asks for a held-out part.
+scikit-learn draws the splits. They are stored on disk, because importing scikit-learn takes longer than everything else
+that a worker does before its first epoch.
 """
 
 from __future__ import annotations
@@ -20,87 +20,103 @@ from trainables.data.dataset import Part, Source, fingerprint
 from trainables.errors import WrongValue
 from trainables.store import store
 
-Sides = NDArray[np.int32]
-"""(n,): for each sample the fold in whose validation part it is; in a cut, 1 where it is cut off, else 0."""
+Assignment = NDArray[np.int32]
+"""(n,): for each sample the fold that validates on it, or for a split 0 if it is in the first part and 1 if not."""
 
 
 class Split(NamedTuple):
-    """The training part of a data set, cut in two."""
+    """The training part of a data set, split into samples that train and samples that validate."""
 
     train: Source
     validation: Source
 
 
 def split(source: Source, *, classes: Sequence[str], fraction: float, seed: int) -> Split:
-    """Split a stratified `fraction` (above 0, below 1, rounded up to a sample) of a training part off as validation.
+    """Split a stratified fraction of a training part off for validation.
 
-    The same source, fraction and seed give the same cut. Each class keeps at least one sample on
-    either side; a ValueError names the first that has too few for that.
+    `fraction` is above 0 and below 1. The number of validation samples is rounded up. The same source, fraction and
+    seed give the same split. Each class gets at least one sample in either part.
+
+    Raises ValueError if a class has too few samples for that; the message names the first such class.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"`fraction` must lie between 0 and 1, but is {fraction!r}")
     n_validation = math.ceil(fraction * len(source))
-    kept, cut_off = cut(source.labels, n_cut=n_validation, seed=seed, classes=classes)
-    return Split(source.take(kept), source.take(cut_off))
+    train, validation = split_indices(source.labels, n_second=n_validation, seed=seed, classes=classes)
+    return Split(source.take(train), source.take(validation))
 
 
-def folds(source: Source, *, classes: Sequence[str], n_folds: int, seed: int) -> tuple[Split, ...]:
-    """Split a training part into `n_folds` stratified folds, each of which is the validation part once.
+def split_into_folds(source: Source, *, classes: Sequence[str], n_folds: int, seed: int) -> tuple[Split, ...]:
+    """Split a training part into `n_folds` stratified folds. Each fold is the validation part of one returned split.
 
-    A ValueError names the first class that has fewer samples than there are folds.
+    Raises ValueError if a class has fewer samples than there are folds; the message names the first such class.
     """
     _check_counts(source.labels, classes, n_folds, f"for {n_folds} folds")
 
-    def draw(labels: NDArray[np.int64]) -> Sides:
+    def draw(labels: NDArray[np.int64]) -> Assignment:
         from sklearn.model_selection import StratifiedKFold
 
-        sides = np.empty(len(labels), dtype=np.int32)
-        cutter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
-        for fold, (_, cut_off) in enumerate(cutter.split(labels, labels)):
-            sides[cut_off] = fold
-        return sides
+        fold_of = np.empty(len(labels), dtype=np.int32)
+        splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+        for fold, (_, validation) in enumerate(splitter.split(labels, labels)):
+            fold_of[validation] = fold
+        return fold_of
 
-    sides = _drawn(source.labels, ("folds", n_folds, seed), draw)
+    fold_of = _draw_once(source.labels, ("folds", n_folds, seed), draw)
     return tuple(
-        Split(source.take(_where(sides != fold)), source.take(_where(sides == fold))) for fold in range(n_folds)
+        Split(source.take(_indices(fold_of != fold)), source.take(_indices(fold_of == fold))) for fold in range(n_folds)
     )
 
 
 def per_class(part: Part, n: int, *, seed: int, classes: Sequence[str], key: str) -> Part:
-    """`n` random images of each class, by seed; a WrongValue names `key` and the first class that has fewer."""
+    """Return a part of `n` random images of each class. The draw follows from `seed`.
+
+    Raises WrongValue if a class has fewer images. The message names the class and `key`, the hyperparameter whose value
+    is `n`.
+    """
     _check_counts(part.labels, classes, n, f"for `{key}` = {n}")
-    draw = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(part), generator=draw)
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(part), generator=generator)
     labels = part.labels.cpu()[order]
     chosen = torch.cat([order[labels == label][:n] for label in range(len(classes))])
     return part.take(sorted(chosen.tolist()))
 
 
-def cut(labels: Tensor, *, n_cut: int, seed: int, classes: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Split `n_cut` of the samples off, stratified by `labels`; the indices kept and cut off, both rising.
+def split_indices(labels: Tensor, *, n_second: int, seed: int, classes: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Split samples into two parts, stratified by `labels`. The second part gets `n_second` of them.
 
-    A class of c among n samples gets floor(c * n_cut / n) of the places or one more, so it is sure of
-    a sample on either side where that floor is at least 1 on both; else a ValueError names it.
+    Returns the indices of the samples in the first and in the second part, in increasing order.
+
+    If a class has c of the n samples, the second part gets floor(c * n_second / n) of them, or one more. The same holds
+    for the first part with n - n_second. Raises ValueError if this floor is 0 for a part, because the class might then
+    have no sample there; the message names the first such class. Also raises ValueError if a part would be empty.
     """
     n = len(labels)
-    if not 0 < n_cut < n:
-        raise ValueError(f"{n_cut} of {n} samples cannot be cut off: both sides need at least one")
-    needed = max(-(-n // n_cut), -(-n // (n - n_cut)))
-    _check_counts(labels, classes, needed, f"to cut {n_cut} off, stratified", "; a cut nearer to one half needs fewer")
+    if not 0 < n_second < n:
+        raise ValueError(f"{n_second} of {n} samples cannot be cut off: both sides need at least one")
+    needed = max(-(-n // n_second), -(-n // (n - n_second)))
+    _check_counts(
+        labels, classes, needed, f"to cut {n_second} off, stratified", "; a cut nearer to one half needs fewer"
+    )
 
-    def draw(labels: NDArray[np.int64]) -> Sides:
+    def draw(labels: NDArray[np.int64]) -> Assignment:
         from sklearn.model_selection import train_test_split
 
-        sides = np.zeros(n, dtype=np.int32)
-        sides[train_test_split(range(n), test_size=n_cut, stratify=labels, random_state=seed)[1]] = 1
-        return sides
+        part_of = np.zeros(n, dtype=np.int32)
+        part_of[train_test_split(range(n), test_size=n_second, stratify=labels, random_state=seed)[1]] = 1
+        return part_of
 
-    sides = _drawn(labels, ("cut", n_cut, seed), draw)
-    return _where(sides == 0), _where(sides == 1)
+    # "cut" is a part of the keys in existing stores.
+    part_of = _draw_once(labels, ("cut", n_second, seed), draw)
+    return _indices(part_of == 0), _indices(part_of == 1)
 
 
-def _drawn(labels: Tensor, rule: tuple[object, ...], draw: Callable[[NDArray[np.int64]], Sides]) -> Sides:
-    """What `draw` draws of `labels` by `rule`; from the store, where it was drawn before by the same releases."""
+def _draw_once(labels: Tensor, rule: tuple[object, ...], draw: Callable[[NDArray[np.int64]], Assignment]) -> Assignment:
+    """Return what `draw` returns for `labels`, from the store if it is there.
+
+    `rule` identifies the kind of split and its arguments. The releases of scikit-learn and NumPy are a part of the key,
+    because another release may draw another split.
+    """
     n_bytes = len(labels) * np.dtype(np.int32).itemsize
     disk = store.shared()
     if disk is None or not disk.has_room(n_bytes):
@@ -110,16 +126,17 @@ def _drawn(labels: Tensor, rule: tuple[object, ...], draw: Callable[[NDArray[np.
         content.view(np.int32)[:] = draw(labels.cpu().numpy())
 
     key = (*rule, fingerprint(labels), version("scikit-learn"), version("numpy"))
-    words = f"the {rule[0]} of {len(labels):,} labels"
-    found = disk.get("cut", key, n_bytes, words, fill)
+    description = f"the {rule[0]} of {len(labels):,} labels"
+    found = disk.get("cut", key, n_bytes, description, fill)
     return draw(labels.cpu().numpy()) if found is None else found.content.view(np.int32)
 
 
-def _where(chosen: NDArray[np.bool_]) -> list[int]:
+def _indices(chosen: NDArray[np.bool_]) -> list[int]:
     return [int(index) for index in chosen.nonzero()[0]]
 
 
 def _check_counts(labels: Tensor, classes: Sequence[str], needed: int, purpose: str, remedy: str = "") -> None:
+    """Raise WrongValue if a class has fewer than `needed` samples. `purpose` and `remedy` are parts of the message."""
     for name, count in zip(classes, torch.bincount(labels, minlength=len(classes)).tolist(), strict=True):
         if count < needed:
             raise WrongValue(

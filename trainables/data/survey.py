@@ -1,7 +1,8 @@
-"""A summary through a data set: how many images, how large, how bright, and what is broken.
+"""Descriptive statistics of a data set (counts, image sizes, pixel mean and standard deviation) and its problems.
 
-Two images are the same where their pixels are, whatever their files. A survey describes the training part; of
-the held-out part it tells what cannot be read, and what can also be trained on.
+The statistics are those of the training part. For the held-out part, a survey gives only the number of images, the
+unreadable files and the duplicates. Two images are duplicates if their sizes and pixels are equal, even if their files
+differ.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from trainables.data.dataset import Files, Source
 from trainables.data.image_summaries import ImageSummary, summarize
 
 WIDTH = 80
-"""Characters of a line, but for paths, which are never cut."""
-LONGEST = 40
-"""Characters of the name of a class."""
+"""The largest number of characters in a line of the table. Lines with paths may be longer, as paths are not cut."""
+MAX_NAME_LENGTH = 40
+"""The largest number of characters of a class name that are shown."""
 N_SHOWN = 10
-"""Faults of a kind that are printed; the survey itself has them all."""
+"""The largest number of problems of one kind that are printed. The survey itself has all of them."""
 
 
 @dataclass(frozen=True)
-class Class:
-    """A class, and how many images it has; files that cannot be read are among them."""
+class ClassCounts:
+    """A class with its number of images in each part, including unreadable files."""
 
     name: str
     n_training: int
@@ -35,153 +36,167 @@ class Class:
 
 
 @dataclass(frozen=True)
-class Extent:
-    """A side of the images of the training part, in pixels."""
+class SizeStatistics:
+    """Statistics of the widths or of the heights of the training images, in pixels."""
 
-    least: int
+    minimum: int
     median: float
-    most: int
+    maximum: int
 
 
 @dataclass(frozen=True)
-class Unreadable:
-    """A file that is no image."""
+class UnreadableFile:
+    """A file that cannot be read as an image, and the reason."""
 
     path: str
     reason: str
 
 
 @dataclass(frozen=True)
-class Twins:
-    """Two images that are the same: each by its path, or by its part and its number there, from 0."""
+class DuplicatePair:
+    """Two equal images. Each is given by its path, or as "training image 3" if it is not from a file (from 0)."""
 
-    one: str
-    other: str
+    first: str
+    second: str
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a data set holds, and what is broken in it."""
+    """The statistics of a data set, and its problems."""
 
-    classes: tuple[Class, ...]
-    """In the order of their labels."""
-    width: Extent | None
-    """None where no image of the training part can be read."""
-    height: Extent | None
+    classes: tuple[ClassCounts, ...]
+    """The classes in the order of their labels."""
+    width: SizeStatistics | None
+    """None if no training image can be read."""
+    height: SizeStatistics | None
+    """None if no training image can be read."""
     n_grey: int
-    """Images of the training part that have one channel, or all channels alike."""
+    """The number of training images with one channel, or with equal channels."""
     mean: tuple[float, ...]
-    """A channel, of images as 0..1, over all pixels of the training part; a file has red, green and blue."""
+    """The mean of each channel over all pixels of the training part, scaled to 0..1. Files have red, green and blue."""
     std: tuple[float, ...]
-    unreadable: tuple[Unreadable, ...]
-    """Files of either part."""
+    """The standard deviation of each channel, over the same pixels."""
+    unreadable: tuple[UnreadableFile, ...]
+    """The unreadable files of both parts."""
     empty: tuple[str, ...]
-    """Classes without an image in one of the parts."""
-    in_both: tuple[Twins, ...]
-    """A training image and the same held-out one."""
-    in_two_classes: tuple[Twins, ...]
-    """Two images of one part that are the same, but labelled differently."""
+    """The names of the classes that have no image in one of the parts."""
+    in_both_parts: tuple[DuplicatePair, ...]
+    """Pairs of a training image and an equal held-out image."""
+    in_two_classes: tuple[DuplicatePair, ...]
+    """Pairs of equal images in one part that have different labels."""
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing is broken."""
-        return not (self.unreadable or self.empty or self.in_both or self.in_two_classes)
+        """Whether the data set has none of these problems."""
+        return not (self.unreadable or self.empty or self.in_both_parts or self.in_two_classes)
 
 
 def survey(training: Source, held_out: Source, classes: Sequence[str]) -> Survey:
-    """ImageSummary through both parts of a data set whose labels stand for `classes`; each file is read once."""
-    seen, unseen = _Walk(training, "training"), _Walk(held_out, "held-out")
+    """Survey the training and the held-out part of a data set. Each file is read once.
+
+    `classes` holds the names of the classes in the order of their labels.
+    """
+    train, test = _PartSurvey(training, "training"), _PartSurvey(held_out, "held-out")
     counts = [source.labels.bincount(minlength=len(classes)).tolist() for source in (training, held_out)]
-    mean, std = seen.statistics()
+    mean, std = train.pixel_statistics()
     return Survey(
-        classes=tuple(map(Class, classes, *counts)),
-        width=_extent([width for width, _ in seen.sizes]),
-        height=_extent([height for _, height in seen.sizes]),
-        n_grey=seen.n_grey,
+        classes=tuple(map(ClassCounts, classes, *counts)),
+        width=_size_statistics([width for width, _ in train.sizes]),
+        height=_size_statistics([height for _, height in train.sizes]),
+        n_grey=train.n_grey,
         mean=mean,
         std=std,
-        unreadable=(*seen.unreadable, *unseen.unreadable),
-        empty=tuple(name for name, *n in zip(classes, *counts, strict=True) if not all(n)),
-        in_both=tuple(Twins(seen.first[key][0], name) for name, key in unseen.readable if key in seen.first),
-        in_two_classes=(*seen.in_two_classes, *unseen.in_two_classes),
+        unreadable=(*train.unreadable, *test.unreadable),
+        empty=tuple(name for name, *n_images in zip(classes, *counts, strict=True) if not all(n_images)),
+        in_both_parts=tuple(
+            DuplicatePair(train.first_by_hash[key][0], name)
+            for name, key in test.readable
+            if key in train.first_by_hash
+        ),
+        in_two_classes=(*train.in_two_classes, *test.in_two_classes),
     )
 
 
 def lines(survey: Survey) -> list[str]:
-    """The survey in words and a table of the classes, a line each, to be printed."""
+    """Return the lines of the survey as text, with a table of the classes."""
     n_training = sum(each.n_training for each in survey.classes)
     n_held_out = sum(each.n_held_out for each in survey.classes)
-    found = [f"{len(survey.classes)} classes: {n_training} images to search with, {n_held_out} held out", ""]
-    found += [*_table(survey.classes), "", "Of the images to search with:"]
-    for side, extent in (("width", survey.width), ("height", survey.height)):
-        if extent:
-            found.append(f"  {side:8}{extent.least} to {extent.most} pixels, median {extent.median:g}")
-    found.append(f"  {'grey':8}{survey.n_grey}")
+    text = [f"{len(survey.classes)} classes: {n_training} images to search with, {n_held_out} held out", ""]
+    text += [*_table(survey.classes), "", "Of the images to search with:"]
+    for name, sizes in (("width", survey.width), ("height", survey.height)):
+        if sizes:
+            text.append(f"  {name:8}{sizes.minimum} to {sizes.maximum} pixels, median {sizes.median:g}")
+    text.append(f"  {'grey':8}{survey.n_grey}")
     for name, values in (("mean", survey.mean), ("std", survey.std)):
-        found.append(f"  {name:8}{'  '.join(f'{value:.4f}' for value in values)}")
-    found.append("")
+        text.append(f"  {name:8}{'  '.join(f'{value:.4f}' for value in values)}")
+    text.append("")
     if survey.is_sound:
-        return [*found, "All can be read, none is held out as well, and none stands in two classes."]
+        return [*text, "All can be read, none is held out as well, and none stands in two classes."]
     if survey.empty:
-        found.append(f"Classes that lack images in one of the parts: {', '.join(survey.empty)}")
-    found += _faults("unreadable", [f"{each.path}: {each.reason}" for each in survey.unreadable])
-    pairs = [f"{each.one} = {each.other}" for each in survey.in_both]
-    found += _faults("held out, and also to be trained on", pairs)
-    pairs = [f"{each.one} = {each.other}" for each in survey.in_two_classes]
-    return found + _faults("the same, but in two classes", pairs)
+        text.append(f"Classes that lack images in one of the parts: {', '.join(survey.empty)}")
+    text += _problems("unreadable", [f"{file.path}: {file.reason}" for file in survey.unreadable])
+    pairs = [f"{pair.first} = {pair.second}" for pair in survey.in_both_parts]
+    text += _problems("held out, and also to be trained on", pairs)
+    pairs = [f"{pair.first} = {pair.second}" for pair in survey.in_two_classes]
+    return text + _problems("the same, but in two classes", pairs)
 
 
-class _Walk:
-    """One part, every image looked at once."""
+class _PartSurvey:
+    """The survey of one part. The constructor reads every image once."""
 
     def __init__(self, source: Source, part: str) -> None:
+        """`part` is "training" or "held-out". It is used in the names of images that are not from files."""
         self.sizes: list[tuple[int, int]] = []
-        """(width, height) of each image that can be read."""
+        """(width, height) of each readable image."""
         self.n_grey = 0
         self.readable: list[tuple[str, bytes]] = []
-        """The name and the hash of each."""
-        self.first: dict[bytes, tuple[str, int]] = {}
-        """The name and the label of the first image of each hash."""
-        self.unreadable: list[Unreadable] = []
-        self.in_two_classes: list[Twins] = []
+        """The name and the hash of each readable image."""
+        self.first_by_hash: dict[bytes, tuple[str, int]] = {}
+        """For each hash, the name and the label of the first image that has it."""
+        self.unreadable: list[UnreadableFile] = []
+        self.in_two_classes: list[DuplicatePair] = []
         self._source = source
         self._histogram: NDArray[np.int64] = np.zeros((3, 256), dtype=np.int64)
         for i, (summary, label) in enumerate(zip(summarize(source), source.labels.tolist(), strict=True)):
             name = str(source.paths[i]) if isinstance(source, Files) else f"{part} image {i}"
             if isinstance(summary, str):
-                self.unreadable.append(Unreadable(name, summary))
+                self.unreadable.append(UnreadableFile(name, summary))
             else:
                 self._add(name, label, summary)
 
     def _add(self, name: str, label: int, summary: ImageSummary) -> None:
         self.sizes.append(summary.size)
         self.n_grey += summary.is_grey
-        self.readable.append((name, summary.key))
-        twin, its_label = self.first.setdefault(summary.key, (name, label))
-        if its_label != label:
-            self.in_two_classes.append(Twins(twin, name))
+        self.readable.append((name, summary.pixel_hash))
+        first_name, first_label = self.first_by_hash.setdefault(summary.pixel_hash, (name, label))
+        if first_label != label:
+            self.in_two_classes.append(DuplicatePair(first_name, name))
         if summary.histogram is not None:
             self._histogram += summary.histogram
 
-    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """Mean and standard deviation a channel, of images as 0..1; nothing where none can be read."""
+    def pixel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return the mean and the standard deviation of each channel, scaled to 0..1.
+
+        Both are empty if no image can be read. Those of files are computed from the histograms, so that no file is read
+        twice.
+        """
         if not isinstance(self._source, Files):
             return images.statistics(self._source)
         if not self.sizes:
             return (), ()
-        brightness, n = np.arange(256) / 255, self._histogram[0].sum()
-        mean = self._histogram @ brightness / n
-        std = np.sqrt(np.maximum(self._histogram @ brightness**2 / n - mean**2, 0))
+        values, n_pixels = np.arange(256) / 255, self._histogram[0].sum()
+        mean = self._histogram @ values / n_pixels
+        std = np.sqrt(np.maximum(self._histogram @ values**2 / n_pixels - mean**2, 0))
         return tuple(mean.tolist()), tuple(std.tolist())
 
 
-def _extent(sides: list[int]) -> Extent | None:
-    return Extent(min(sides), float(statistics.median(sides)), max(sides)) if sides else None
+def _size_statistics(sides: list[int]) -> SizeStatistics | None:
+    return SizeStatistics(min(sides), float(statistics.median(sides)), max(sides)) if sides else None
 
 
-def _table(classes: Sequence[Class]) -> list[str]:
-    """The classes in as many columns as fit, each from top to bottom."""
-    longest = min(max(len(each.name) for each in classes), LONGEST)
+def _table(classes: Sequence[ClassCounts]) -> list[str]:
+    """Return the lines of a table of the classes, in as many columns as fit, filled column by column."""
+    longest = min(max(len(each.name) for each in classes), MAX_NAME_LENGTH)
     cells = [f"{each.name[:longest]:{longest}}{each.n_training:8}{each.n_held_out:10}" for each in classes]
     header = f"{'class':{longest}}{'search':>8}{'held out':>10}"
     n_columns = max(1, min((WIDTH + 3) // (len(header) + 3), len(cells)))
@@ -190,10 +205,10 @@ def _table(classes: Sequence[Class]) -> list[str]:
     return ["   ".join([header] * -(-len(cells) // n_rows)), *rows]
 
 
-def _faults(kind: str, faults: Sequence[str]) -> list[str]:
-    """How many faults of a kind there are, and the first of them."""
-    if not faults:
+def _problems(kind: str, problems: Sequence[str]) -> list[str]:
+    """Return the lines about problems of one kind: their number, and the first of them."""
+    if not problems:
         return []
-    shown = [f"  {fault}" for fault in faults[:N_SHOWN]]
-    left = [f"  and {len(faults) - N_SHOWN} more"] if len(faults) > N_SHOWN else []
-    return [f"Images that are {kind}: {len(faults)}", *shown, *left]
+    shown = [f"  {problem}" for problem in problems[:N_SHOWN]]
+    rest = [f"  and {len(problems) - N_SHOWN} more"] if len(problems) > N_SHOWN else []
+    return [f"Images that are {kind}: {len(problems)}", *shown, *rest]

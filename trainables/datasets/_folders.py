@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from trainables.data.dataset import Files
-from trainables.data.splits import cut
+from trainables.data.splits import split_indices
 from trainables.errors import SetupError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -81,7 +81,7 @@ def hold_out(name: str, classes: tuple[str, ...], files: Files, *, n: int, seed:
     Raises SetupError if a class has too few files; the message names it.
     """
     try:
-        kept, held_out = cut(files.labels, n_cut=n, seed=seed, classes=classes)
+        kept, held_out = split_indices(files.labels, n_second=n, seed=seed, classes=classes)
     except ValueError as error:
         raise SetupError(f"data set {name!r} cannot be cut into a training and a held-out part: {error}") from None
     return FileSet(name, classes, files.take(kept), files.take(held_out))

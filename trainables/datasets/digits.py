@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from trainables.data.dataset import DataSet, Part
-from trainables.data.splits import cut
+from trainables.data.splits import split_indices
 
 N_HELD_OUT = 360
 """A fifth of the images."""
@@ -33,7 +33,7 @@ class Digits:
     def __init__(self) -> None:
         table = torch.from_numpy(rows())
         whole = Part((table[:, :-1] / BRIGHTEST).float().reshape(-1, 1, 8, 8), table[:, -1].long())
-        kept, held_out = cut(whole.labels, n_cut=N_HELD_OUT, seed=HELD_OUT_SEED, classes=self.classes)
+        kept, held_out = split_indices(whole.labels, n_second=N_HELD_OUT, seed=HELD_OUT_SEED, classes=self.classes)
         self._training, self._held_out = whole.take(kept), whole.take(held_out)
 
     def training(self) -> Part:

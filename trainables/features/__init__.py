@@ -1,4 +1,4 @@
-"""Features of frozen stages: computed once, cached in memory and on disk, and found again by fingerprint.
+"""Features of frozen stages: computed once, cached in memory and on disk, and found again by a fingerprint.
 
-It stands on `trainables.data` and `trainables.store`. Training and regimes import it.
+This package uses `trainables.data` and `trainables.store`. Training and regimes import it.
 """

@@ -1,9 +1,8 @@
-"""Augmented views that are kept: some of each image, in place of a new one every epoch.
+"""AugmentedViews: a fixed number of augmented versions (views) of each image, whose features can be cached.
 
-Frozen stages see a new view of an image in every epoch where augmentation is random, so nothing that they
-make of it can be kept. With a stated number of views an image, drawn once for all trials, it can: each
-epoch picks one of them at random. That is no longer the same training, so it is used only where
-`augmented_views` asks for it.
+With random augmentation, frozen stages get a new view of each image in every epoch, so their features cannot be cached.
+If the views are drawn only once, for all trials, their features can be cached. Each epoch then uses a random one of the
+views of each image. This changes the training, so it is used only if `augmented_views` is set.
 """
 
 from __future__ import annotations
@@ -22,23 +21,27 @@ from trainables.errors import WrongValue
 from trainables.hyperparameters import Config, optional
 
 HYPERPARAMETERS = {
-    "augmented_views": "views of each image that are drawn once, so that what frozen stages make of them is kept: "
-    "each epoch sees one of them; at least 1; default none, which draws anew every epoch",
+    "augmented_views": "number of augmented views of each image, drawn once, so that their features can be cached: "
+    "each epoch uses one of them; at least 1; default none, which draws a new view in every epoch",
 }
 
 MAX_VIEWS = 2
-"""Of a part, by different recipes, that are kept: the last used."""
+"""The number of AugmentedViews, with different settings, that are cached for each part: the last used ones."""
 
-_made: weakref.WeakKeyDictionary[Part, OrderedDict[str, AugmentedViews]] = weakref.WeakKeyDictionary()
-"""By their part and key: what frozen stages make of views is found again as long as these live."""
+_cached_views: weakref.WeakKeyDictionary[Part, OrderedDict[str, AugmentedViews]] = weakref.WeakKeyDictionary()
+"""The cached AugmentedViews, by their part and key. The features in memory are found only for the same object."""
 
 
 class AugmentedViews(Part):
-    """The images of a part, each in `n` views by a recipe: view number v of image number i is row v * m + i."""
+    """The images of a part in `n` views each. View v of image i of the m images in the pool is row v * m + i.
 
-    varied = True
+    The views are not stored: `of_pool` computes them.
+    """
+
+    has_views = True
 
     def __init__(self, part: Part, recipe: recipes.Recipe, n: int, key: str) -> None:
+        """`recipe` makes the views, and `key` identifies the recipe, its settings and `n`."""
         super().__init__(part.pool, part.labels, rows=part.rows, key=f"{part.key}/{key}")
         self._recipe = recipe
         self._n = n
@@ -48,7 +51,11 @@ class AugmentedViews(Part):
         return self._n * len(self.pool)
 
     def of_pool(self, index: slice) -> Tensor:
-        """float32 of 0..1; the same for the same `index`, which must begin where it began before."""
+        """Return the views in the rows `index`, float32 in 0..1.
+
+        The start of `index` seeds the random numbers. So the same slice always returns the same views, but another
+        slice returns other views for the same row.
+        """
         rows = torch.arange(index.start, index.stop)
         images = self.pool[(rows % len(self.pool)).to(self.pool.device)]
         if images.dtype == torch.uint8:
@@ -65,14 +72,17 @@ class AugmentedViews(Part):
         raise NotImplementedError("views keep their labels")
 
     def draw(self, generator: torch.Generator) -> Tensor:
-        """The rows of one view of each image of the part, int64 (n,), at random."""
-        drawn = torch.randint(self._n, (len(self),), generator=generator).to(self.labels.device)
-        rows = torch.arange(len(self), device=drawn.device) if self.rows is None else self.rows
-        return drawn * len(self.pool) + rows
+        """Return the rows of one random view of each image of this part, int64 (n,)."""
+        views = torch.randint(self._n, (len(self),), generator=generator).to(self.labels.device)
+        rows = torch.arange(len(self), device=views.device) if self.rows is None else self.rows
+        return views * len(self.pool) + rows
 
 
 def n_views(config: Config) -> int | None:
-    """How many views `config` asks for; None where it asks for none. A ValueError names a wrong value and its key."""
+    """Return the number of views that `config` asks for, or None.
+
+    A WrongValue if it is not allowed, or if `config` has no augmentation or has a mixing.
+    """
     n = optional(config, "augmented_views")
     if n is not None and recipes.recipe(config) is None:
         raise WrongValue("`augmented_views` needs an `augmentation` that is not none")
@@ -82,14 +92,17 @@ def n_views(config: Config) -> int | None:
 
 
 def build_views(config: Config, part: Part) -> AugmentedViews | None:
-    """The views that `config` asks for; None where it asks for none. A ValueError names a wrong value and its key."""
+    """Return the views of `part` that `config` asks for, or None.
+
+    The same part and settings give the same object, as long as it is cached. Raises WrongValue like `n_views`.
+    """
     n, recipe = n_views(config), recipes.recipe(config)
     if n is None or recipe is None:
         return None
     settings = sorted((key, config[key]) for key in recipes.HYPERPARAMETERS if config.get(key) is not None)
     key = hashlib.blake2b(repr((n, settings, recipes.VERSION)).encode(), digest_size=16).hexdigest()
-    made = _made.setdefault(part, OrderedDict())
-    made[key] = found = made.pop(key, None) or AugmentedViews(part, recipe, n, key)
-    while len(made) > MAX_VIEWS:
-        made.popitem(last=False)
-    return found
+    cached = _cached_views.setdefault(part, OrderedDict())
+    cached[key] = views = cached.pop(key, None) or AugmentedViews(part, recipe, n, key)
+    while len(cached) > MAX_VIEWS:
+        cached.popitem(last=False)
+    return views

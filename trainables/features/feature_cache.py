@@ -1,10 +1,12 @@
-"""Features of frozen stages: computed once for all trials that share them.
+"""The FeatureCache: features of frozen stages, computed once for all trials that share them.
 
-Frozen stages in evaluation mode give the same features of the same image in every epoch of every trial.
-So they are computed once, found again by what they depend on: the images, the weights and the form of the
-stages, and the normalisation. Those of stages that no trial has changed since they came from a file are
-kept on disk (`trainables/store/store.py`), for every study; others in memory, the last used ones, up to a limit,
-and none longer than the part that they belong to.
+Frozen stages in evaluation mode return the same features for an image in every epoch of every trial. So the features
+are computed once and cached. The key of the cache holds everything that they depend on: the images, the weights and
+code of the stages, and the normalization.
+
+If the weights of the stages come from a file and were not trained since, the features are stored on disk, for all
+studies (`trainables/store/store.py`). Other features are kept in memory, up to a limit, and at most as long as their
+part exists.
 """
 
 from __future__ import annotations
@@ -25,131 +27,145 @@ from trainables.threads import all_cores
 from trainables.trainable import TransferModel
 
 LIMIT_BYTES = 6 * 2**30
-"""What is kept in memory at most, over all data sets and models of a process."""
+"""The memory for features in a process, over all data sets and models."""
 BATCH_SIZE = 64
-"""Images at a time, so that what is in between needs little memory."""
+"""The number of images that are computed at a time. It is small, so that the activations need little memory."""
 
-MAX_SIZES = 1000
-"""Forms of features that are remembered."""
+MAX_SHAPES = 1000
+"""The number of feature shapes that are cached."""
 
 Advance = Callable[[float], None]
+"""Reports the progress. It is called with the share that is done, 0 to 1."""
 
 
 class Features(NamedTuple):
-    """What frozen stages make of the images of a part; change nothing of it in place."""
+    """The features of the images of a part. They are shared, so do not modify them in place."""
 
     values: Tensor
     """float32, (m, ...), on the part's device."""
     rows: Tensor | None
-    """int64, (n,): which of them are those of the part; all in order where None."""
+    """int64, (n,): the rows of `values` that belong to the part. None if these are all rows, in order."""
 
 
 class FeatureCache:
-    """Keeps features: in memory the last used ones, up to a limit; on disk where they last."""
+    """A cache of features, on disk if possible and otherwise in memory. It drops the least recently used ones first."""
 
     def __init__(self, limit_bytes: int) -> None:
+        """`limit_bytes` is the largest total size of the features in memory."""
         self._limit_bytes = limit_bytes
-        self._kept: OrderedDict[tuple[int, str, bool], Features] = OrderedDict()
-        """By the id of their part, which is alive as long as that is a key; the last used at the end."""
-        self._sizes: dict[tuple[str, tuple[int, int, int]], tuple[int, ...]] = {}
-        """The form of what stages make of an image, by their fingerprint and its own form."""
-        self._mapped: weakref.WeakValueDictionary[tuple[str, str, bool], Tensor] = weakref.WeakValueDictionary()
-        """Those on disk that are open, by the key of the images."""
+        self._features: OrderedDict[tuple[int, str, bool], Features] = OrderedDict()
+        """The cached features by the id of their part, fingerprint and `bf16`, the last used at the end.
+
+        Entries are deleted together with their part, so an id is never reused while it is a key.
+        """
+        self._shapes: dict[tuple[str, tuple[int, int, int]], tuple[int, ...]] = {}
+        """The shape of the features of one image, by the fingerprint of the stages and the shape of the image."""
+        self._memory_mapped: weakref.WeakValueDictionary[tuple[str, str, bool], Tensor] = weakref.WeakValueDictionary()
+        """The features on disk that are open, by the key of the images, fingerprint and `bf16`."""
 
     def get(self, model: TransferModel, part: Part, n_stages: int, fingerprint: str, *, bf16: bool = False) -> Features:
-        """The features of a part after the first `n_stages` stages, which must be frozen.
+        """Return the features of `part` after the first `n_stages` stages, which must be frozen.
 
-        `fingerprint` is that of these stages. They are computed in evaluation mode, whatever mode the model
-        is in, without gradients, and in bfloat16 if asked to.
+        `fingerprint` is that of these stages (`fingerprint.of_stages`). With `bf16`, they are computed with bfloat16
+        autocast. They are always computed in evaluation mode and without gradients; the mode of the model is restored.
         """
         key = (id(part), fingerprint, bf16)
-        features = self._kept.pop(key, None)
+        features = self._features.pop(key, None)
         if features is None:
-            features = self._on_disk(model, part, n_stages, fingerprint, bf16) or self._in_memory(
+            features = self._from_disk(model, part, n_stages, fingerprint, bf16) or self._in_memory(
                 model, part, n_stages, fingerprint, bf16
             )
-            weakref.finalize(part, self._kept.pop, key, None)
-        self._kept[key] = features
-        while len(self._kept) > 1 and sum(map(self._n_bytes, self._kept.values())) > self._limit_bytes:
-            self._kept.popitem(last=False)
+            weakref.finalize(part, self._features.pop, key, None)
+        self._features[key] = features
+        while len(self._features) > 1 and sum(map(self._n_bytes, self._features.values())) > self._limit_bytes:
+            self._features.popitem(last=False)
         return features
 
     def fits(self, model: TransferModel, part: Part, n_stages: int, fingerprint: str) -> bool:
-        """Whether there is room for the features of a part: on disk, or in memory beside those of another as large."""
+        """Return whether there is room for the features of `part`, on disk or in memory.
+
+        In memory, the features of another part of the same size must fit as well.
+        """
         n_bytes = prod(self._shape(model, part, n_stages, fingerprint)) * torch.float32.itemsize
         disk = _disk(model, n_stages)
         if disk is not None and part.labels.device.type == "cpu" and disk.has_room(part.n_pool * n_bytes):
             return True
-        return 2 * (part.n_pool if part.varied else len(part)) * n_bytes <= self._limit_bytes
+        return 2 * (part.n_pool if part.has_views else len(part)) * n_bytes <= self._limit_bytes
 
     def _in_memory(self, model: TransferModel, part: Part, n_stages: int, fingerprint: str, bf16: bool) -> Features:
-        is_some = part.rows is not None and not part.varied
-        n, images = (len(part), part.batch) if is_some else (part.n_pool, part.of_pool)
+        """Compute the features of `part` in memory, or those of all views if it has any."""
+        is_selection = part.rows is not None and not part.has_views
+        n, images = (len(part), part.batch) if is_selection else (part.n_pool, part.of_pool)
         values = torch.empty((n, *self._shape(model, part, n_stages, fingerprint)), device=part.labels.device)
         _compute(model, images, values, n_stages, bf16)
-        return Features(values, None if is_some else part.rows)
+        return Features(values, None if is_selection else part.rows)
 
-    def _on_disk(
+    def _from_disk(
         self, model: TransferModel, part: Part, n_stages: int, fingerprint: str, bf16: bool
     ) -> Features | None:
-        """The features of all images of the part's pool; None where they do not last, or cannot be kept."""
+        """Return the features of the part's whole pool from the store. None if the features cannot be stored."""
         disk = _disk(model, n_stages)
         if disk is None:
             return None
         key = (part.key, fingerprint, bf16)
-        values = self._mapped.get(key)
+        values = self._memory_mapped.get(key)
         if values is None:
             shape = (part.n_pool, *self._shape(model, part, n_stages, fingerprint))
 
             def fill(content: store.Bytes, advance: Advance) -> None:
-                with all_cores():  # other workers wait for these features, or for none
-                    made = torch.from_numpy(content).view(torch.float32).reshape(shape)
-                    _compute(model, part.of_pool, made, n_stages, bf16, advance)
+                with all_cores():  # other workers that need these features wait meanwhile
+                    features = torch.from_numpy(content).view(torch.float32).reshape(shape)
+                    _compute(model, part.of_pool, features, n_stages, bf16, advance)
 
-            words = f"features of {shape[0]} images, {' x '.join(map(str, shape[1:]))} numbers each"
-            computed = (*key, torch.__version__, part.labels.device.type, BATCH_SIZE)
-            found = disk.get("features", computed, prod(shape) * torch.float32.itemsize, words, fill)
-            if found is None:
+            description = f"features of {shape[0]} images, {' x '.join(map(str, shape[1:]))} numbers each"
+            disk_key = (*key, torch.__version__, part.labels.device.type, BATCH_SIZE)
+            entry = disk.get("features", disk_key, prod(shape) * torch.float32.itemsize, description, fill)
+            if entry is None:
                 return None
-            values = torch.from_numpy(found.content).view(torch.float32).reshape(shape).to(part.labels.device)
-            self._mapped[key] = values
+            values = torch.from_numpy(entry.content).view(torch.float32).reshape(shape).to(part.labels.device)
+            self._memory_mapped[key] = values
         return Features(values, part.rows)
 
     def _shape(self, model: TransferModel, part: Part, n_stages: int, fingerprint: str) -> tuple[int, ...]:
-        """The form of what the first stages make of an image of this part."""
+        """Return the shape of the features of one image of `part`. It is cached."""
         key = (fingerprint, part.shape)
-        if len(self._sizes) > MAX_SIZES:
-            self._sizes.clear()
-        if key not in self._sizes:
-            self._sizes[key] = _shape(model, part, n_stages)
-        return self._sizes[key]
+        if len(self._shapes) > MAX_SHAPES:
+            self._shapes.clear()
+        if key not in self._shapes:
+            self._shapes[key] = _feature_shape(model, part, n_stages)
+        return self._shapes[key]
 
     def _n_bytes(self, features: Features) -> int:
-        """What features take of this process's memory: nothing where they are mapped."""
-        mapped = features.values.device.type == "cpu" and any(features.values is each for each in self._mapped.values())
-        return 0 if mapped else features.values.nbytes
+        """Return the memory that features take in this process: none if they are memory-mapped."""
+        is_mapped = features.values.device.type == "cpu" and any(
+            features.values is values for values in self._memory_mapped.values()
+        )
+        return 0 if is_mapped else features.values.nbytes
 
 
 SHARED = FeatureCache(LIMIT_BYTES)
-"""The store of this process."""
+"""The feature cache of this process."""
 
 
 def width(model: TransferModel, part: Part) -> int:
-    """How many numbers the head sees of an image of this part."""
-    return prod(_shape(model, part, len(model.stages)))
+    """Return the number of features that the head receives for each image of `part`."""
+    return prod(_feature_shape(model, part, len(model.stages)))
 
 
 def _disk(model: TransferModel, n_stages: int) -> store.Store | None:
-    """The store on disk, where features of the first stages last longer than a trial."""
+    """Return the store on disk if the features of the first stages can be stored there, otherwise None.
+
+    They can be stored if other trials and processes will compute the same features.
+    """
     names = list(model.stages)[:n_stages]
-    lasts = model.pretrained.issuperset(names) and all(
+    is_storable = model.pretrained.issuperset(names) and all(
         fingerprint.is_reproducible(model.stages[name]) for name in names
     )
-    return store.shared() if lasts else None
+    return store.shared() if is_storable else None
 
 
-def _shape(model: TransferModel, part: Part, n_stages: int) -> tuple[int, ...]:
-    """The form of what the first stages make of an image of this part."""
+def _feature_shape(model: TransferModel, part: Part, n_stages: int) -> tuple[int, ...]:
+    """Return the shape of the features of one image of `part`. It runs an image through the first stages."""
     training = model.training
     model.eval()
     with torch.no_grad():
@@ -166,7 +182,10 @@ def _compute(
     bf16: bool,
     advance: Advance = lambda done: None,
 ) -> None:
-    """Put into `values`, (n, ...), what the first stages make of the n images."""
+    """Compute the features of n images after the first stages, and write them into `values`, (n, ...).
+
+    `images` returns the images of a slice.
+    """
     training = model.training
     model.eval()
     device = model.mean.device

@@ -1,7 +1,8 @@
-"""The form of a module: in words, all that its forward pass depends on beside its tensors.
+"""Fingerprints of frozen stages, which are keys of the feature cache: hashes of their code, attributes and weights.
 
-Its classes with the versions of the packages, or the sources, that they come from, and whatever its modules
-hold as attributes. Two modules of one form that hold the same tensors compute the same.
+The code and the attributes are described as lines of text: the class of each submodule, with the version of its package
+or a hash of its source file, and the values of its attributes. Two modules with the same description and equal tensors
+compute the same output.
 """
 
 from __future__ import annotations
@@ -22,97 +23,106 @@ from torch import Tensor, nn
 from trainables.trainable import TransferModel
 
 MAX_HASHED_BYTES = 2**28
-"""Of weights that are kept beside their hash, in the memory of their device: two models at most, each up to so many."""
+"""The largest size of weights that are kept with their hash, on their device. They are kept for two models."""
 PACKAGES = ("torch", "torchvision", "timm")
-"""Known by their versions; other classes by their sources."""
-OWN = {*vars(nn.Module()), "training"}
-"""What every module holds. Features are computed in evaluation mode, whatever the mode is."""
-PLAIN = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, slice, range)
+"""Packages whose classes are identified by the version of the package. Other classes are identified by their source."""
+MODULE_ATTRIBUTES = {*vars(nn.Module()), "training"}
+"""Attributes that every module has. They are left out, and so is the mode: features are computed in evaluation mode."""
+PLAIN_TYPES = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, slice, range)
+"""Types whose `repr` describes a value completely."""
 
 
 def of_stages(model: TransferModel, n_stages: int) -> str:
-    """What the features after the first stages depend on beside the images, as a hash.
+    """Return a hash of everything that the features after the first stages depend on, except the images.
 
-    That of equal ones is found again, as to compare weights takes less than to hash them.
+    The hashes of the last two models are cached with their weights, because comparing weights is faster than hashing
+    them.
     """
-    words: list[str] = []
+    description: list[str] = []
     tensors: list[Tensor] = [model.mean, model.std]
     for name in list(model.stages)[:n_stages]:
         stage = model.stages[name]
-        words += describe(stage)
+        description += describe(stage)
         for key, value in [*stage.named_parameters(), *stage.named_buffers()]:
-            words.append(key)
+            description.append(key)
             tensors.append(value.detach())
-    for i, known in enumerate(_hashed):
-        if known.are(words, tensors):
-            del _hashed[i]
-            _hashed.appendleft(known)
-            return known.digest
-    digest = hashlib.sha256("\n".join(words).encode())  # processors have instructions for it
+    for i, cached in enumerate(_recent_hashes):
+        if cached.matches(description, tensors):
+            del _recent_hashes[i]
+            _recent_hashes.appendleft(cached)
+            return cached.digest
+    digest = hashlib.sha256("\n".join(description).encode())  # fast, as processors have instructions for SHA-256
     for value in tensors:
         digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     if sum(value.nbytes for value in tensors) <= MAX_HASHED_BYTES:
-        _hashed.appendleft(_Hashed(words, [value.clone() for value in tensors], digest.hexdigest()))
+        _recent_hashes.appendleft(_HashedStages(description, [value.clone() for value in tensors], digest.hexdigest()))
     return digest.hexdigest()
 
 
-class _Hashed(NamedTuple):
-    """Weights whose hash is known."""
+class _HashedStages(NamedTuple):
+    """Stages whose hash has been computed."""
 
-    words: list[str]
+    description: list[str]
     tensors: list[Tensor]
     digest: str
 
-    def are(self, words: list[str], tensors: list[Tensor]) -> bool:
-        return self.words == words and all(
+    def matches(self, description: list[str], tensors: list[Tensor]) -> bool:
+        return self.description == description and all(
             one.dtype == other.dtype and one.device == other.device and torch.equal(one, other)
             for one, other in zip(self.tensors, tensors, strict=True)
         )
 
 
-_hashed: deque[_Hashed] = deque(maxlen=2)
+_recent_hashes: deque[_HashedStages] = deque(maxlen=2)
 
 
 def describe(module: nn.Module) -> list[str]:
-    """The lines of its form; what cannot be put into words stands for itself in this process alone."""
+    """Return the lines that describe a module's code and attributes.
+
+    Attributes that cannot be described, such as lambdas, are given by their address, which is valid only in this
+    process.
+    """
     return [repr(module), *(line for each in module.modules() for line in _lines(each))]
 
 
 def is_reproducible(module: nn.Module) -> bool:
-    """Whether all of its form can be put into words, so that another process finds the same."""
+    """Return whether a module can be described completely, so that other processes get the same description."""
     return not any(_UNKNOWN in line for line in describe(module))
 
 
 _UNKNOWN = "<unknown at "
+"""Begins the description of what cannot be described."""
 
 
 def _lines(module: nn.Module) -> Iterator[str]:
-    kind: Any = type(module)
-    yield _source(kind)
+    """Yield the lines about one module without its submodules."""
+    module_class: Any = type(module)
+    yield _describe_source(module_class)
     for key, value in sorted(vars(module).items()):
-        if key not in OWN:
-            yield f"{key}={_words(value)}"
+        if key not in MODULE_ATTRIBUTES:
+            yield f"{key}={_describe_value(value)}"
 
 
-def _words(value: object) -> str:
-    if isinstance(value, PLAIN):
+def _describe_value(value: object) -> str:
+    if isinstance(value, PLAIN_TYPES):
         return repr(value)
     if isinstance(value, list | tuple | set | frozenset):
-        words = [_words(each) for each in value]
-        return f"{type(value).__name__}({', '.join(sorted(words) if isinstance(value, set | frozenset) else words)})"
+        items = [_describe_value(item) for item in value]
+        return f"{type(value).__name__}({', '.join(sorted(items) if isinstance(value, set | frozenset) else items)})"
     if isinstance(value, Mapping):
-        return f"mapping({', '.join(f'{_words(key)}: {_words(each)}' for key, each in value.items())})"
+        items = [f"{_describe_value(key)}: {_describe_value(item)}" for key, item in value.items()]
+        return f"mapping({', '.join(items)})"
     if isinstance(value, type):
-        return _source(value)
-    is_named = isinstance(value, FunctionType | BuiltinFunctionType) and "<" not in value.__qualname__
-    if is_named and not getattr(value, "__closure__", None):
-        return _source(value)
+        return _describe_source(value)
+    is_named_function = isinstance(value, FunctionType | BuiltinFunctionType) and "<" not in value.__qualname__
+    if is_named_function and not getattr(value, "__closure__", None):
+        return _describe_source(value)
     return f"{_UNKNOWN}{id(value)}>"
 
 
 @lru_cache(maxsize=1000)
-def _source(named: Any) -> str:
-    """The name of a class or function, and the version of its package, or a hash of the file it stands in."""
+def _describe_source(named: Any) -> str:
+    """Return the name of a class or function with the version of its package, or with a hash of its source file."""
     name, package = f"{named.__module__}.{named.__qualname__}", str(named.__module__).partition(".")[0]
     if package in PACKAGES:
         return f"{name} {getattr(sys.modules.get(package), '__version__', '')}"

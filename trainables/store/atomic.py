@@ -1,14 +1,13 @@
-"""Files that are written whole or not at all: a new content takes the place of the old.
+"""Atomic file writes: after a crash, a file has either its old content or its new content, never half of one.
 
-A write goes to a temporary name in the same folder and is then renamed, so a process that is killed at
-any moment leaves the old content or the new one.
+The content is written to a temporary file in the same folder, which is then renamed.
 
-To rename onto a name that is taken makes file systems such as ext4 write the content to the disk at
-once, for the sake of a power cut, and where epochs take milliseconds that is most of their time. So a
-file younger than a second is unlinked first. A process killed just then leaves the new content, whole,
-under its temporary name, where `recover` finds it. A power cut may cost such a young file; a kill does not.
+If a rename replaces a file, file systems such as ext4 write the new content to the disk at once, to survive a power
+failure. If an epoch takes milliseconds, these writes take most of its time. So a file that is less than a second old is
+deleted before the rename. If the process is killed between the two, the complete new content is still in the temporary
+file, and `recover` restores it. Only a power failure can lose such a file.
 
-A path has one writer at a time.
+A path must have only one writer at a time.
 """
 
 from __future__ import annotations
@@ -19,11 +18,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 YOUNG_SECONDS = 1.0
-"""The age up to which a file is replaced without being forced to the disk."""
+"""A file younger than this is deleted before it is replaced, so that the new content is not forced to the disk."""
 
 
 def write(path: Path, fill: Callable[[Path], object]) -> None:
-    """Let `fill` make a temporary file beside `path`, then give it that name; never leave half a file behind."""
+    """Write `path` atomically. `fill` is called with the path of a temporary file and writes the content to it.
+
+    If `fill` raises, the temporary file is deleted, `path` is not changed, and the error is passed on.
+    """
     temporary = _temporary(path)
     try:
         fill(temporary)
@@ -36,7 +38,11 @@ def write(path: Path, fill: Callable[[Path], object]) -> None:
 
 
 def recover(path: Path) -> None:
-    """Give `path` the content that a killed process was about to; delete it if the old one is still there."""
+    """Complete a write of `path` that was interrupted by a kill.
+
+    If `path` does not exist, the temporary file is renamed to it. Otherwise the temporary file is deleted, because it
+    may be incomplete.
+    """
     temporary = _temporary(path)
     if path.exists():
         temporary.unlink(missing_ok=True)
@@ -45,7 +51,7 @@ def recover(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete `path`, and what a killed process was about to put there; no error if there is nothing."""
+    """Delete `path`, and the temporary file of an interrupted write. No error if they do not exist."""
     path.unlink(missing_ok=True)
     _temporary(path).unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""What is computed for the store at the moment: written down by who computes, for who looks.
+"""Progress of a long computation, as a file that other processes read.
 
 Nothing here needs torch.
 """
@@ -13,57 +13,59 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 REPORT_SECONDS = 0.5
-"""So often at most it is written down."""
-SILENT_SECONDS = 20
-"""Who says nothing for longer is at a long step, or was killed: when it ends, nobody knows."""
-FORGOTTEN_SECONDS = 600
-"""A killed process leaves its file; nothing that lives says nothing for so long."""
+"""The least time between two writes of a progress file."""
+STALLED_SECONDS = 20
+"""After this time without a write, the remaining time is unknown: the computation is in a long step, or was killed."""
+STALE_SECONDS = 600
+"""After this time without a write, the file is ignored: it is left from a process that was killed."""
 
 
 class ProgressFile:
-    """Writes down how far a computation is."""
+    """The progress file of a computation. Call the object with the share that is done."""
 
     def __init__(self, path: Path, words: str) -> None:
-        """`path` ends in .progress; `words` say what is computed."""
+        """The name of `path` ends in .progress. `words` describes the computation."""
         self._path, self._words = path, words
         self._begun, self._written = time.time(), -math.inf
 
     def __call__(self, done: float) -> None:
-        """Take note of the share that is done, 0 to 1."""
+        """Record the share that is done, 0 to 1. Writes the file at most every REPORT_SECONDS."""
         if time.monotonic() - self._written >= REPORT_SECONDS:
             self._written = time.monotonic()
             self._path.write_text(json.dumps({"words": self._words, "done": done, "begun": self._begun}))
 
     def end(self) -> None:
-        """Forget it."""
+        """Delete the file, because the computation has ended."""
         self._path.unlink(missing_ok=True)
 
 
 class RunningComputation(NamedTuple):
-    """A computation under way."""
+    """A computation that is running."""
 
     words: str
+    """A description of what is computed."""
     done: float
-    """The share, 0 to 1."""
+    """The share that is done, 0 to 1."""
     left: float | None
-    """Seconds until it ends, at its pace so far; None while nothing is done, or where it says nothing any more."""
+    """The estimated remaining seconds. None if nothing is done yet, or if the computation has stalled."""
 
 
 def running(folder: Path) -> list[RunningComputation]:
-    """What is under way in a folder."""
-    listed = []
+    """Return the computations whose progress files are in a folder, sorted by file name."""
+    computations = []
     for path in sorted(folder.glob("*.progress")):
-        about = read_json(path)
+        progress = read_json(path)
         with contextlib.suppress(OSError):
-            if "begun" in about and (silent := time.time() - path.stat().st_mtime) < FORGOTTEN_SECONDS:
-                done, taken = float(about["done"]), path.stat().st_mtime - float(about["begun"])
-                left = max(0.0, taken * (1 / done - 1) - silent) if done > 0 and silent < SILENT_SECONDS else None
-                listed.append(RunningComputation(str(about["words"]), done, left))
-    return listed
+            if "begun" in progress and (since_write := time.time() - path.stat().st_mtime) < STALE_SECONDS:
+                done, elapsed = float(progress["done"]), path.stat().st_mtime - float(progress["begun"])
+                is_known = done > 0 and since_write < STALLED_SECONDS
+                left = max(0.0, elapsed * (1 / done - 1) - since_write) if is_known else None
+                computations.append(RunningComputation(str(progress["words"]), done, left))
+    return computations
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty where there is none."""
+    """Return the object in a JSON file, or an empty dictionary if the file is missing or holds no object."""
     with contextlib.suppress(OSError, ValueError):
         content = json.loads(path.read_text())
         if isinstance(content, dict):

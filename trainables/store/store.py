@@ -1,13 +1,13 @@
-"""The store: arrays on disk that are computed once, for all trials of all studies.
+"""The Store: arrays on disk that are computed once and shared by all trials of all studies.
 
-An entry is computed by one process while others that ask for it wait; it is written under a temporary name
-and renamed, so it is there whole or not at all. It is found by its key, which names all that it depends on,
-and checked by its checksums when it is opened: what is damaged is thrown away and computed again. Entries
-are memory-mapped, so all workers of a machine share one copy in memory. The least recently used ones make
-room where the store grows beyond its limit.
+An entry is found by its key, which holds everything that the content depends on. If it is missing, one process computes
+it while other processes that need it wait. It is written to a temporary file that is then renamed, so an entry is never
+incomplete. Checksums are verified when an entry is opened, and a damaged entry is deleted and computed again. Entries
+are memory-mapped, so all workers of a machine share one copy in memory. If the store would exceed its limit, the least
+recently used entries are deleted.
 
-The folder is $HPO_CACHE, or ~/.cache/hpo/store; `HPO_CACHE=off` keeps nothing on disk. $HPO_CACHE_GB limits it.
-Nothing here needs torch.
+The folder is $HPO_CACHE, by default ~/.cache/hpo/store. $HPO_CACHE_GB is the limit in GiB. With `HPO_CACHE=off`,
+nothing is stored. Nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -35,91 +35,101 @@ from trainables.store.progress import ProgressFile, read_json
 from trainables.threads import n_cores
 
 VERSION = 1
-"""Of the files' form. Entries of another version are not read."""
+"""The version of the file format. Entries of another version are not read."""
 DEFAULT_GB = 32.0
+"""The default limit of the store, in GiB."""
 SPARE_BYTES = 2**30
-"""What the store leaves free on its disk."""
+"""The space that the store leaves free on its disk."""
 BLOCK_BYTES = 2**24
-"""A checksum is over so many bytes."""
+"""The number of bytes that one checksum covers."""
 OFF = ("off", "no", "none", "false", "0")
+"""The values of $HPO_CACHE that turn the store off."""
 
 Bytes = NDArray[np.uint8]
+"""The content of an entry, (n_bytes,). Callers view it as the type and shape that they need."""
 Advance = Callable[[float], None]
-"""Called with the share, 0 to 1, that is computed."""
+"""Reports the progress of a computation. It is called with the share that is done, 0 to 1."""
 Fill = Callable[[Bytes, Advance], Mapping[str, Any] | None]
-"""Computes an entry into the bytes it is given; may return notes, of plain values, to be kept with it."""
+"""Computes an entry: writes its content into the given bytes. It may return notes, a mapping that JSON can hold, which
+are stored with the entry."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry that is there."""
+    """The description of an entry in the store."""
 
     name: str
     words: str
-    """What it holds, for people."""
+    """A description of the content, for users."""
     n_bytes: int
     used: float
-    """When it was last opened, in seconds since the epoch."""
+    """The time when it was last opened, in seconds since 1970."""
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """The content of an entry."""
+class OpenedEntry:
+    """An entry that was opened and verified."""
 
     content: Bytes
-    """Memory-mapped; what is written to it stays in this process."""
+    """Memory-mapped, copy-on-write: changes stay in this process and are not stored."""
     notes: dict[str, Any]
+    """What the Fill of the entry returned."""
 
 
 class _FillFailed(Exception):
-    """The computation of an entry failed, not the store."""
+    """Wraps an error of a Fill, to tell it from an error of the store itself."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
 
 
-_open: WeakValueDictionary[tuple[str, int, int, int], Bytes] = WeakValueDictionary()
-"""The contents that this process has open, checked, by the place, inode, size and time of their files."""
+_open_contents: WeakValueDictionary[tuple[str, int, int, int], Bytes] = WeakValueDictionary()
+"""The verified contents that this process has open. The key is the path, inode, size and time of the file."""
 
 
 class Store:
-    """The entries in one folder."""
+    """A folder of entries."""
 
     def __init__(self, folder: Path, limit_bytes: float) -> None:
+        """`limit_bytes` is the largest total size of the entries."""
         self.folder = folder
         self.limit_bytes = limit_bytes
 
-    def get(self, kind: str, key: Sequence[object], n_bytes: int, words: str, fill: Fill) -> Found | None:
-        """The entry of `kind` for `key`, of `n_bytes`; computed by `fill` where it is not there.
+    def get(self, kind: str, key: Sequence[object], n_bytes: int, words: str, fill: Fill) -> OpenedEntry | None:
+        """Return the entry with the content that `key` determines. If it is missing, `fill` computes it.
 
-        None where there is no room for it, or the disk fails: a line on stderr says so, and the caller computes
-        what it needs in memory. Errors of `fill` are passed on, and leave nothing behind.
+        `kind` is the beginning of the entry's name, such as "features". `n_bytes` is the size of the content. `words`
+        describes the content to users.
+
+        Returns None if there is no room for the entry or if the disk fails, and prints the reason to stderr. The caller
+        then computes the content in memory. If `fill` raises, the error is passed on and no entry is stored.
         """
-        name = f"{kind}-{_hashed((VERSION, *key))}"
+        name = f"{kind}-{_hash((VERSION, *key))}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            found = self._opened(name, n_bytes)
-            if found is not None:
-                return found
+            opened = self._open(name, n_bytes)
+            if opened is not None:
+                return opened
             with FileLock(self.folder / f"{name}.lock"):
-                found = self._opened(name, n_bytes)
-                if found is None:
+                # Another process may have computed it while this one waited for the lock.
+                opened = self._open(name, n_bytes)
+                if opened is None:
                     self._discard_damaged(name)
-                if found is None and self.has_room(n_bytes):
+                if opened is None and self.has_room(n_bytes):
                     self._make_room(n_bytes)
                     self._build(name, n_bytes, words, fill)
-                    found = self._opened(name, n_bytes)
-            problem = "there is no room for it" if found is None else ""
+                    opened = self._open(name, n_bytes)
+            problem = "there is no room for it" if opened is None else ""
         except _FillFailed as failed:
             raise failed.error from failed.error.__cause__
         except (OSError, NotImplementedError) as error:
-            found, problem = None, getattr(error, "strerror", None) or str(error)
+            opened, problem = None, getattr(error, "strerror", None) or str(error)
         if problem:
-            _say(f"the store {self.folder} cannot keep {words} ({problem}): they stay in memory")
-        return found
+            _warn(f"the store {self.folder} cannot keep {words} ({problem}): they stay in memory")
+        return opened
 
     def has_room(self, n_bytes: int) -> bool:
-        """Whether an entry of `n_bytes` can be kept, be it that others make room."""
+        """Return whether an entry of `n_bytes` would fit into the store, if other entries are deleted for it."""
         with contextlib.suppress(OSError):
             folder = next(path for path in (self.folder, *self.folder.parents) if path.exists())
             if not os.access(folder, os.W_OK) or not folder.is_dir():
@@ -129,79 +139,86 @@ class Store:
         return False
 
     def entries(self) -> list[Entry]:
-        """All entries, the last used first."""
-        found = []
+        """Return all entries, the most recently used first."""
+        entries = []
         for path in self.folder.glob("*.json"):
-            about, data = read_json(path), path.with_suffix(".bin")
-            with contextlib.suppress(OSError):  # another process may clear it away
-                found.append(Entry(path.stem, about.get("words", "?"), data.stat().st_size, path.stat().st_mtime))
-        return sorted(found, key=lambda entry: -entry.used)
+            header, data = read_json(path), path.with_suffix(".bin")
+            with contextlib.suppress(OSError):  # another process may delete the entry meanwhile
+                entries.append(Entry(path.stem, header.get("words", "?"), data.stat().st_size, path.stat().st_mtime))
+        return sorted(entries, key=lambda entry: -entry.used)
 
     def remove(self, name: str) -> None:
-        """Delete an entry. Processes that have it open keep what they have."""
+        """Delete an entry. Processes that have it open can still use it."""
         for suffix in (".json", ".bin"):
             (self.folder / f"{name}{suffix}").unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Delete all entries, and what killed processes left; what is computed at the moment stays."""
+        """Delete all entries, and the files of killed computations. Running computations are not disturbed."""
         for entry in self.entries():
             self.remove(entry.name)
         self._sweep()
 
     def _sweep(self) -> None:
-        """Delete the files of computations that nobody is at any more. Their locks stay: others may wait for them."""
+        """Delete the files of computations that were killed: those without a finished entry whose lock is free.
+
+        The lock files stay, because other processes may wait for them.
+        """
         for path in [*self.folder.glob("*.tmp"), *self.folder.glob("*.bin"), *self.folder.glob("*.progress")]:
             if not path.with_suffix(".json").exists():
                 with contextlib.suppress(TimeoutError), FileLock(path.with_suffix(".lock"), timeout=0):
                     if not path.with_suffix(".json").exists():
                         path.unlink(missing_ok=True)
 
-    def _opened(self, name: str, n_bytes: int) -> Found | None:
-        """An entry that is whole; None where it is damaged, or not there."""
-        about_path, path = self.folder / f"{name}.json", self.folder / f"{name}.bin"
-        if not about_path.exists():
+    def _open(self, name: str, n_bytes: int) -> OpenedEntry | None:
+        """Open an entry and verify its checksums. Returns None if it is missing, damaged or of another version."""
+        header_path, path = self.folder / f"{name}.json", self.folder / f"{name}.bin"
+        if not header_path.exists():
             return None
-        about = read_json(about_path)
+        header = read_json(header_path)
         with contextlib.suppress(OSError, ValueError, KeyError):
             status = path.stat()
-            if about["version"] == VERSION and status.st_size == max(n_bytes, 1):
+            if header["version"] == VERSION and status.st_size == max(n_bytes, 1):
                 key = (str(path), status.st_ino, status.st_size, status.st_mtime_ns)
-                content = _open.get(key)
+                content = _open_contents.get(key)
                 if content is None:
-                    content = np.memmap(path, dtype=np.uint8, mode="c", shape=(n_bytes,)) if n_bytes else _nothing()
-                    if _sums(content) != about["sums"]:
+                    content = np.memmap(path, dtype=np.uint8, mode="c", shape=(n_bytes,)) if n_bytes else _empty()
+                    if _checksums(content) != header["sums"]:
                         raise ValueError("the checksums differ")
-                    _open[key] = content
-                os.utime(about_path)
-                return Found(content, about["notes"])
+                    _open_contents[key] = content
+                os.utime(header_path)
+                return OpenedEntry(content, header["notes"])
         return None
 
     def _discard_damaged(self, name: str) -> None:
-        """Delete what is left of an entry, with a line on stderr. Only for who holds its lock: another may build it."""
+        """Delete an entry that could not be opened, and say so on stderr.
+
+        The caller must hold the entry's lock, because another process could be computing the entry.
+        """
         if (self.folder / f"{name}.json").exists():
-            _say(f"{self.folder / name}.bin is damaged, or of another version: it is computed again")
+            _warn(f"{self.folder / name}.bin is damaged, or of another version: it is computed again")
             self.remove(name)
 
     def _build(self, name: str, n_bytes: int, words: str, fill: Fill) -> None:
+        """Compute and write an entry. The caller must hold its lock."""
         temporary, progress = self.folder / f"{name}.tmp", ProgressFile(self.folder / f"{name}.progress", words)
         try:
             with open(temporary, "wb") as file:
-                # Where there is no room, this fails; a write through the map would kill the process.
+                # If the disk is full, this raises an error. A later write to the memory map would kill the process.
                 if hasattr(os, "posix_fallocate"):
                     os.posix_fallocate(file.fileno(), 0, max(n_bytes, 1))
                 else:
                     file.truncate(max(n_bytes, 1))
-            content = np.memmap(temporary, dtype=np.uint8, mode="r+", shape=(n_bytes,)) if n_bytes else _nothing()
+            content = np.memmap(temporary, dtype=np.uint8, mode="r+", shape=(n_bytes,)) if n_bytes else _empty()
             progress(0.0)
             try:
                 notes = fill(content, progress) or {}
             except Exception as error:
                 raise _FillFailed(error) from error
-            about = {"version": VERSION, "words": words, "notes": dict(notes), "sums": _sums(content)}
+            header = {"version": VERSION, "words": words, "notes": dict(notes), "sums": _checksums(content)}
             if isinstance(content, np.memmap):
                 content.flush()
             os.replace(temporary, self.folder / f"{name}.bin")
-            temporary.write_text(json.dumps(about))
+            temporary.write_text(json.dumps(header))
             os.replace(temporary, self.folder / f"{name}.json")
         finally:
             temporary.unlink(missing_ok=True)
@@ -210,7 +227,7 @@ class Store:
             progress.end()
 
     def _make_room(self, n_bytes: int) -> None:
-        """Delete what killed processes left, then entries, the least recently used first, until another fits."""
+        """Delete the files of killed computations, then the least recently used entries, until `n_bytes` fit."""
         self._sweep()
         entries = self.entries()
         free = shutil.disk_usage(self.folder).free - SPARE_BYTES
@@ -222,7 +239,10 @@ class Store:
 
 
 def shared() -> Store | None:
-    """The store that the environment names; None where it is off. A ValueError names a limit that is none."""
+    """Return the store that the environment variables describe, or None if it is turned off.
+
+    Raises ValueError if HPO_CACHE_GB is not a number of at least 0, or if HPO_CACHE is not a usable folder.
+    """
     place = os.environ.get("HPO_CACHE", "")
     if place.lower() in OFF:
         return None
@@ -242,20 +262,20 @@ def shared() -> Store | None:
     return Store(folder, gigabytes * 2**30)
 
 
-def _sums(content: Bytes) -> list[int]:
-    """Checksums of the blocks of a content, by all cores: zlib leaves the interpreter to others meanwhile."""
-    blocks: Iterator[Bytes] = (content[at : at + BLOCK_BYTES] for at in range(0, len(content), BLOCK_BYTES))
+def _checksums(content: Bytes) -> list[int]:
+    """Return the checksum of each block of a content. Threads use all cores, because zlib releases the GIL."""
+    blocks: Iterator[Bytes] = (content[start : start + BLOCK_BYTES] for start in range(0, len(content), BLOCK_BYTES))
     with ThreadPoolExecutor(n_cores()) as pool:
         return list(pool.map(zlib.crc32, blocks))
 
 
-def _nothing() -> Bytes:
+def _empty() -> Bytes:
     return np.empty(0, dtype=np.uint8)
 
 
-def _hashed(key: Sequence[object]) -> str:
+def _hash(key: Sequence[object]) -> str:
     return blake2b(json.dumps([str(each) for each in key]).encode(), digest_size=16).hexdigest()
 
 
-def _say(text: str) -> None:
+def _warn(text: str) -> None:
     print(f"hpo: {text}", file=sys.stderr, flush=True)

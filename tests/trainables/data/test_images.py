@@ -11,7 +11,7 @@ from tests.trainables.datasets.pictures import files, picture, saved
 from trainables import vision
 from trainables.data.dataset import Files, Part
 from trainables.data.decoding import read
-from trainables.data.images import BATCH, ImageFormat, load, statistics
+from trainables.data.images import VALUES_PER_BATCH, ImageFormat, load, statistics
 
 RED, GREEN, BLUE = (255, 0, 0), (0, 255, 0), (0, 0, 255)
 
@@ -98,7 +98,7 @@ def test_a_part_is_resized_as_files_are(tmp_path: Path, sides: tuple[int, int], 
 
 def test_many_images_are_resized_one_like_the_other() -> None:
     images = torch.stack([pixels(picture(i, (64, 64))) for i in range(50)])
-    assert images.numel() > 2 * BATCH
+    assert images.numel() > 2 * VALUES_PER_BATCH
     part = load(Part(images, torch.zeros(50, dtype=torch.int64)), ImageFormat(size=24))
     for i in (0, 25, 49):
         alone = load(Part(images[i : i + 1], torch.tensor([0])), ImageFormat(size=24))
@@ -170,7 +170,7 @@ def test_statistics_are_those_of_all_pixels_as_0_to_1(kind: torch.dtype) -> None
     images = torch.randint(0, 256, (90, 3, 40, 50), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     images[:, 1] //= 2
     images[:, 2, :, :25] = 0
-    assert images.numel() > 2 * BATCH
+    assert images.numel() > 2 * VALUES_PER_BATCH
     scaled = images.double() / 255
     part = Part(images if kind == torch.uint8 else scaled.float(), torch.zeros(90, dtype=torch.int64))
     mean, std = statistics(part)

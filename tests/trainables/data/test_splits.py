@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from tests.trainables.numbered import check_labels, files, labels_of, numbers, pictures
 from trainables.data.dataset import Source
-from trainables.data.splits import cut, folds, per_class, split
+from trainables.data.splits import per_class, split, split_indices, split_into_folds
 
 LABELS = torch.tensor([0, 0, 1, 1])
 
@@ -35,10 +35,10 @@ def test_a_split_rounds_its_validation_part_up_to_a_sample() -> None:
 
 
 def test_a_split_follows_from_its_seed_alone() -> None:
-    cuts = [
+    splits = [
         numbers(split(pictures(30, 50, 20), classes="abc", fraction=0.2, seed=seed).validation) for seed in (1, 1, 2)
     ]
-    assert cuts[0] == cuts[1] != cuts[2]
+    assert splits[0] == splits[1] != splits[2]
 
 
 def test_a_class_with_too_few_samples_is_named_with_what_is_needed() -> None:
@@ -54,29 +54,29 @@ def test_a_fraction_that_is_none_is_refused(fraction: float) -> None:
 
 @pytest.mark.parametrize("source", [pictures(9, 16, 5), files(9, 16, 5)], ids=["part", "files"])
 def test_each_sample_is_in_the_validation_part_of_one_fold_and_trains_in_all_others(source: Source) -> None:
-    cuts = folds(source, classes="abc", n_folds=3, seed=0)
-    assert sorted(number for each in cuts for number in numbers(each.validation)) == list(range(30))
-    for each in cuts:
+    splits = split_into_folds(source, classes="abc", n_folds=3, seed=0)
+    assert sorted(number for each in splits for number in numbers(each.validation)) == list(range(30))
+    for each in splits:
         assert sorted(numbers(each.train) + numbers(each.validation)) == list(range(30))
         check_labels(each, source)
 
 
 def test_folds_keep_the_shares_of_the_classes() -> None:
-    for each in folds(pictures(9, 15, 6), classes="abc", n_folds=3, seed=0):
+    for each in split_into_folds(pictures(9, 15, 6), classes="abc", n_folds=3, seed=0):
         assert each.validation.labels.bincount().tolist() == [3, 5, 2]
 
 
 def test_folds_follow_from_their_seed_alone() -> None:
-    cuts = [
-        [numbers(each.validation) for each in folds(pictures(9, 15), classes="ab", n_folds=3, seed=seed)]
+    splits = [
+        [numbers(each.validation) for each in split_into_folds(pictures(9, 15), classes="ab", n_folds=3, seed=seed)]
         for seed in (1, 1, 2)
     ]
-    assert cuts[0] == cuts[1] != cuts[2]
+    assert splits[0] == splits[1] != splits[2]
 
 
 def test_a_class_with_fewer_samples_than_folds_is_named() -> None:
     with pytest.raises(ValueError, match=r"class 'b' has 4 of 24 samples: for 5 folds, each class needs at least 5$"):
-        folds(pictures(20, 4), classes="ab", n_folds=5, seed=0)
+        split_into_folds(pictures(20, 4), classes="ab", n_folds=5, seed=0)
 
 
 def test_so_many_of_each_class_are_drawn_by_seed() -> None:
@@ -102,9 +102,9 @@ def test_a_class_with_fewer_images_than_are_to_be_drawn_is_named_with_the_key() 
         per_class(pictures(3, 5), 4, seed=0, classes="ab", key="few")
 
 
-def test_a_cut_that_leaves_nothing_is_refused() -> None:
+def test_a_split_that_leaves_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="4 of 4 samples cannot be cut off"):
-        cut(LABELS, n_cut=4, seed=0, classes="ab")
+        split_indices(LABELS, n_second=4, seed=0, classes="ab")
 
 
 @given(
@@ -112,19 +112,19 @@ def test_a_cut_that_leaves_nothing_is_refused() -> None:
     share=st.floats(0.05, 0.95),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_a_cut_leaves_every_class_on_both_sides_or_is_refused(counts: list[int], share: float, seed: int) -> None:
+def test_a_split_leaves_every_class_on_both_sides_or_is_refused(counts: list[int], share: float, seed: int) -> None:
     labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-    n_cut = min(max(round(share * len(labels)), 1), len(labels) - 1)
+    n_second = min(max(round(share * len(labels)), 1), len(labels) - 1)
     classes = "abcde"[: len(counts)]
-    if min(min(counts) * n_cut, min(counts) * (len(labels) - n_cut)) < len(labels):
+    if min(min(counts) * n_second, min(counts) * (len(labels) - n_second)) < len(labels):
         with pytest.raises(ValueError, match="each class needs at least"):
-            cut(labels, n_cut=n_cut, seed=seed, classes=classes)
+            split_indices(labels, n_second=n_second, seed=seed, classes=classes)
         return
-    kept, cut_off = cut(labels, n_cut=n_cut, seed=seed, classes=classes)
-    assert sorted(kept + cut_off) == list(range(len(labels)))
-    assert len(cut_off) == n_cut
-    for side in (kept, cut_off):
-        assert set(labels[side].tolist()) == set(range(len(counts)))
+    first, second = split_indices(labels, n_second=n_second, seed=seed, classes=classes)
+    assert sorted(first + second) == list(range(len(labels)))
+    assert len(second) == n_second
+    for part in (first, second):
+        assert set(labels[part].tolist()) == set(range(len(counts)))
 
 
 @pytest.fixture(params=["kept", "off"])
@@ -137,18 +137,18 @@ def test_scikit_learn_draws_them_and_what_is_kept_is_what_it_drew() -> None:
     labels = labels_of(30, 50, 20)
     expected = train_test_split(range(100), test_size=20, stratify=labels, random_state=7)
     for _ in range(2):
-        assert cut(labels, n_cut=20, seed=7, classes="abc") == tuple(map(sorted, expected))
-    cutter = StratifiedKFold(4, shuffle=True, random_state=7)
+        assert split_indices(labels, n_second=20, seed=7, classes="abc") == tuple(map(sorted, expected))
+    splitter = StratifiedKFold(4, shuffle=True, random_state=7)
     for _ in range(2):
-        found = folds(pictures(30, 50, 20), classes="abc", n_folds=4, seed=7)
-        for each, (kept, cut_off) in zip(found, cutter.split(range(100), labels), strict=True):
-            assert (numbers(each.train), numbers(each.validation)) == (kept.tolist(), cut_off.tolist())
+        found = split_into_folds(pictures(30, 50, 20), classes="abc", n_folds=4, seed=7)
+        for each, (train, validation) in zip(found, splitter.split(range(100), labels), strict=True):
+            assert (numbers(each.train), numbers(each.validation)) == (train.tolist(), validation.tolist())
 
 
 def test_what_was_drawn_once_is_found_without_scikit_learn(tmp_path: Path) -> None:
     script = (
-        "import sys, torch; from trainables.data.splits import cut\n"
-        "print(cut(torch.arange(40) % 4, n_cut=8, seed=3, classes='abcd'), 'sklearn' in sys.modules)"
+        "import sys, torch; from trainables.data.splits import split_indices\n"
+        "print(split_indices(torch.arange(40) % 4, n_second=8, seed=3, classes='abcd'), 'sklearn' in sys.modules)"
     )
     environment = os.environ | {"HPO_CACHE": str(tmp_path)}
     command = [sys.executable, "-c", script]

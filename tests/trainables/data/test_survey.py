@@ -10,7 +10,7 @@ from tests.trainables.datasets.pictures import broken, files, picture, saved
 from trainables.data import images
 from trainables.data.dataset import Files, Part
 from trainables.data.heldout import held_out
-from trainables.data.survey import Class, Extent, Twins, Unreadable, lines, survey
+from trainables.data.survey import ClassCounts, DuplicatePair, SizeStatistics, UnreadableFile, lines, survey
 from trainables.datasets import caltech101, digits
 
 CLASSES = ("rose", "daisy")
@@ -30,7 +30,7 @@ def part(*numbers: int, labels: list[int]) -> Part:
 def test_it_counts_each_class_in_both_parts(tmp_path: Path, unseen: Files) -> None:
     training = saved(tmp_path / "seen", *(picture(i) for i in range(5)), labels=[1, 0, 1, 1, 1])
     found = survey(training, unseen, CLASSES)
-    assert found.classes == (Class("rose", 1, 1), Class("daisy", 4, 1))
+    assert found.classes == (ClassCounts("rose", 1, 1), ClassCounts("daisy", 4, 1))
     assert found.is_sound
 
 
@@ -38,7 +38,7 @@ def test_it_tells_the_sizes_of_the_images_to_search_with(tmp_path: Path, unseen:
     sides = [(10, 40), (20, 9), (70, 30), (30, 20)]
     training = saved(tmp_path / "seen", *(picture(i, size) for i, size in enumerate(sides)), labels=[0, 1, 1, 1])
     found = survey(training, unseen, CLASSES)
-    assert (found.width, found.height) == (Extent(10, 25, 70), Extent(9, 25, 40))
+    assert (found.width, found.height) == (SizeStatistics(10, 25, 70), SizeStatistics(9, 25, 40))
 
 
 def test_an_image_is_grey_where_its_colours_are_alike_however_it_is_stored(tmp_path: Path, unseen: Files) -> None:
@@ -64,11 +64,11 @@ def test_each_file_that_cannot_be_read_is_named_with_the_reason(tmp_path: Path) 
     unseen = files(bad["missing.jpg"], *saved(tmp_path / "unseen", picture(1)).paths, labels=[0, 1])
     found = survey(training, unseen, CLASSES)
     assert found.unreadable == (
-        Unreadable(str(bad["text.jpg"]), "it is no image of a known format"),
-        Unreadable(str(bad["missing.jpg"]), "No such file or directory"),
+        UnreadableFile(str(bad["text.jpg"]), "it is no image of a known format"),
+        UnreadableFile(str(bad["missing.jpg"]), "No such file or directory"),
     )
-    assert found.classes == (Class("rose", 1, 1), Class("daisy", 1, 1))
-    assert found.width == Extent(12, 12, 12)
+    assert found.classes == (ClassCounts("rose", 1, 1), ClassCounts("daisy", 1, 1))
+    assert found.width == SizeStatistics(12, 12, 12)
 
 
 def test_a_part_of_which_nothing_can_be_read_has_no_sizes_and_no_brightness(tmp_path: Path, unseen: Files) -> None:
@@ -90,7 +90,7 @@ def test_an_image_in_both_parts_is_found_by_its_pixels_whatever_its_file(tmp_pat
     copy = tmp_path / "copy.bmp"
     picture(1).save(copy)
     found = survey(training, files(*unseen.paths, copy, labels=[0, 1, 1]), CLASSES)
-    assert found.in_both == (Twins(str(training.paths[1]), str(copy)),)
+    assert found.in_both_parts == (DuplicatePair(str(training.paths[1]), str(copy)),)
     assert found.in_two_classes == ()
 
 
@@ -105,18 +105,21 @@ def test_one_image_in_two_classes_of_a_part_is_found(tmp_path: Path) -> None:
     unseen = saved(tmp_path / "unseen", *(picture(i) for i in (2, 2)), labels=[0, 1])
     found = survey(training, unseen, CLASSES)
     seen, other = training.paths, unseen.paths
-    assert found.in_two_classes == (Twins(str(seen[1]), str(seen[3])), Twins(str(other[0]), str(other[1])))
-    assert found.in_both == ()
+    assert found.in_two_classes == (
+        DuplicatePair(str(seen[1]), str(seen[3])),
+        DuplicatePair(str(other[0]), str(other[1])),
+    )
+    assert found.in_both_parts == ()
 
 
 def test_images_in_memory_are_surveyed_as_files_are() -> None:
     training = part(7, 8, 9, 8, labels=[0, 1, 1, 0])
     found = survey(training, part(9, 5, labels=[0, 1]), CLASSES)
-    assert found.classes == (Class("rose", 2, 1), Class("daisy", 2, 1))
-    assert (found.width, found.height, found.n_grey) == (Extent(2, 2, 2), Extent(1, 1, 1), 4)
+    assert found.classes == (ClassCounts("rose", 2, 1), ClassCounts("daisy", 2, 1))
+    assert (found.width, found.height, found.n_grey) == (SizeStatistics(2, 2, 2), SizeStatistics(1, 1, 1), 4)
     assert (found.mean, found.std) == images.statistics(training)
-    assert found.in_both == (Twins("training image 2", "held-out image 0"),)
-    assert found.in_two_classes == (Twins("training image 1", "training image 3"),)
+    assert found.in_both_parts == (DuplicatePair("training image 2", "held-out image 0"),)
+    assert found.in_two_classes == (DuplicatePair("training image 1", "training image 3"),)
 
 
 def test_an_image_in_memory_with_all_channels_alike_is_grey() -> None:
@@ -145,7 +148,7 @@ def test_the_digits_are_sound() -> None:
     dataset = digits.build(None)
     found = survey(dataset.training(), held_out(dataset), dataset.classes)
     assert found.is_sound
-    assert (found.width, found.n_grey) == (Extent(8, 8, 8), 1437)
+    assert (found.width, found.n_grey) == (SizeStatistics(8, 8, 8), 1437)
 
 
 def test_real_photographs_are_sound() -> None:
@@ -153,4 +156,4 @@ def test_real_photographs_are_sound() -> None:
     found = survey(dataset.training(), held_out(dataset), dataset.classes)
     assert found.is_sound
     assert found.n_grey == 271
-    assert (found.width, found.height) == (Extent(80, 300, 708), Extent(101, 240, 494))
+    assert (found.width, found.height) == (SizeStatistics(80, 300, 708), SizeStatistics(101, 240, 494))

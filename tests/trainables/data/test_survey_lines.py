@@ -2,18 +2,18 @@ from dataclasses import replace
 
 import pytest
 
-from trainables.data.survey import Class, Extent, Survey, Twins, Unreadable, lines
+from trainables.data.survey import ClassCounts, DuplicatePair, SizeStatistics, Survey, UnreadableFile, lines
 
 SOUND = Survey(
-    classes=(Class("rose", 12, 3), Class("daisy", 1234, 56)),
-    width=Extent(80, 250.5, 300),
-    height=Extent(90, 200, 3000),
+    classes=(ClassCounts("rose", 12, 3), ClassCounts("daisy", 1234, 56)),
+    width=SizeStatistics(80, 250.5, 300),
+    height=SizeStatistics(90, 200, 3000),
     n_grey=17,
     mean=(0.5, 0.25, 0.125),
     std=(0.1, 0.2, 0.3),
     unreadable=(),
     empty=(),
-    in_both=(),
+    in_both_parts=(),
     in_two_classes=(),
 )
 
@@ -39,10 +39,10 @@ def test_a_sound_data_set_is_told_in_so_many_lines() -> None:
 def test_what_is_broken_is_told_by_kind_and_number() -> None:
     found = replace(
         SOUND,
-        unreadable=(Unreadable("rose/1.jpg", "truncated"),),
+        unreadable=(UnreadableFile("rose/1.jpg", "truncated"),),
         empty=("rose", "daisy"),
-        in_both=(Twins("rose/2.jpg", "rose/3.jpg"),),
-        in_two_classes=(Twins("rose/4.jpg", "daisy/5.jpg"), Twins("rose/6.jpg", "daisy/7.jpg")),
+        in_both_parts=(DuplicatePair("rose/2.jpg", "rose/3.jpg"),),
+        in_two_classes=(DuplicatePair("rose/4.jpg", "daisy/5.jpg"), DuplicatePair("rose/6.jpg", "daisy/7.jpg")),
     )
     assert lines(found)[12:] == [
         "Classes that lack images in one of the parts: rose, daisy",
@@ -57,7 +57,7 @@ def test_what_is_broken_is_told_by_kind_and_number() -> None:
 
 
 def test_of_many_faults_the_first_are_shown_and_the_rest_counted() -> None:
-    found = replace(SOUND, unreadable=tuple(Unreadable(f"{i}.jpg", "empty") for i in range(25)))
+    found = replace(SOUND, unreadable=tuple(UnreadableFile(f"{i}.jpg", "empty") for i in range(25)))
     assert lines(found)[-3:] == ["  8.jpg: empty", "  9.jpg: empty", "  and 15 more"]
     assert "Images that are unreadable: 25" in lines(found)
 
@@ -65,7 +65,7 @@ def test_of_many_faults_the_first_are_shown_and_the_rest_counted() -> None:
 @pytest.mark.parametrize("longest", [1, 12, 30, 60])
 @pytest.mark.parametrize("n", [1, 2, 7, 101])
 def test_a_line_has_at_most_80_characters_and_no_class_is_left_out(n: int, longest: int) -> None:
-    classes = tuple(Class(f"{i:03}{'x' * longest}"[: max(longest, 3)], 100 + i, 900 + i) for i in range(n))
+    classes = tuple(ClassCounts(f"{i:03}{'x' * longest}"[: max(longest, 3)], 100 + i, 900 + i) for i in range(n))
     found = lines(replace(SOUND, classes=classes))
     assert max(map(len, found)) <= 80
     table = " ".join(found[3:])

@@ -120,7 +120,7 @@ def test_a_fingerprint_is_found_again_until_a_single_weight_changes(monkeypatch:
     assert fingerprint.of_stages(model, 1) not in (before, after)
     model.normalize([0.5], [2.0])
     assert fingerprint.of_stages(model, 2) not in (before, after)
-    fingerprint._hashed.clear()
+    fingerprint._recent_hashes.clear()
     assert fingerprint.of_stages(equal, 2) == before
 
 

@@ -82,7 +82,7 @@ def test_unreadable_files_are_left_out_of_each_part_or_refused_again_and_again(s
 
 
 def test_many_images_that_are_resized_are_resized_once(monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
-    monkeypatch.setattr(images, "LEAST_BYTES", 0)
+    monkeypatch.setattr(images, "MIN_STORED_BYTES", 0)
     part = Part(torch.randint(256, (5, 1, 8, 8), dtype=torch.uint8), torch.zeros(5, dtype=torch.int64))
     resized = images.load(part, ImageFormat(16, channels=3))
     assert len(list(store.glob("*.bin"))) == 1
