@@ -1,6 +1,7 @@
-"""The door to `trainables`: the names of a task and the numbers of a trial become a training with reports.
+"""The training of one trial: this package builds a trainable, trains it epoch by epoch and returns reports.
 
-`trainables` is imported inside functions, so importing this room imports no torch. Runners and the rooms above use it.
+It connects `hpo` to `trainables`. `trainables` is imported inside functions, so importing this package does not import
+torch. `hpo.runners` and the packages above it may import this package.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""The builder: the names of a study's task and the numbers of a trial become a trainable with its data.
+"""The Builder, which makes a trainable and its data from the task of a study and the hyperparameters of a trial.
 
-`trainables.assembly` does the work. Here plug-ins are loaded by name, and what a user can mend becomes a TaskError.
+`trainables.assembly` does the work. The Builder loads the plug-ins by name, and turns errors that the user can fix into
+a TaskError.
 """
 
 from __future__ import annotations
@@ -29,18 +30,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Job:
-    """What all trials of a study share."""
+    """The inputs that all trials of a study share."""
 
     space: SearchSpace
     seed: int
     data: Path
     """The folder of the data sets."""
     trainable: Build | None = None
-    """Own training code, in place of the space's regime."""
+    """The user's own training code. It replaces the regime of the space's task."""
 
     def __getstate__(self) -> dict[str, Any]:
-        """Own code travels to a worker process by value where no module can be imported for it: from a script, a
-        notebook, a lambda.
+        """Pickle the trainable with cloudpickle, so that it can be sent to a worker process.
+
+        Code that the worker cannot import is sent by value: code of a script or a notebook, or a lambda.
         """
         import cloudpickle
 
@@ -53,12 +55,12 @@ class Job:
             object.__setattr__(self, name, value)
 
     def check_can_be_sent(self) -> None:
-        """A Mistake where the trainable cannot be sent to a worker process."""
+        """Raise a Mistake if the trainable cannot be sent to a worker process."""
         import cloudpickle
 
         try:
             cloudpickle.dumps(self.trainable)
-        except Exception as error:  # whatever the objects that it holds raise
+        except Exception as error:  # the objects in the trainable may raise any error when they are pickled
             reason = str(error).partition("\n")[0]
             raise Mistake(
                 f"the trainable {forms.name_of(self.trainable or Job)} cannot be sent to worker processes: {reason}; "
@@ -67,30 +69,36 @@ class Job:
 
 
 class Builder:
-    """Builds the trainables of one slot. It lives as long as its slot, and keeps the data set in memory."""
+    """Builds the trainables of one slot. It lives as long as the slot and keeps the data set in memory."""
 
     def __init__(self, job: Job, device: str) -> None:
-        # Read when torch is imported. Threads that spin while they wait for each other make an epoch several
-        # times as long wherever other work shares the cores.
+        # Torch reads this variable when it is imported. By default its threads spin while they wait for each other.
+        # If other work shares the cores, an epoch then takes several times as long.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         self._job = job
         self._device = device
 
     def build(self, settings: Config, seed: int) -> Trainable:
-        """A fresh trainable; all that is random in it follows from `seed`.
+        """Build a new trainable. All its random numbers follow from `seed`.
 
-        A TaskError where what the task names is not there or does not fit. Where that hangs on a hyperparameter that
-        is searched, it is a SetupError: other values may do.
+        Raises a TaskError if a part of the task is missing or does not fit. If this depends on a searched
+        hyperparameter, raises a SetupError instead: only this trial fails, because other values may fit.
         """
         with self._task_errors():
             return self._assembly.build(settings, seed)
 
     def search_data(self, settings: Config) -> Sequence[SearchData | None]:
-        """What the regime receives, once a fold; None where the task names no data set."""
+        """Return the data that the regime receives for each fold: one entry, unless the task asks for folds.
+
+        The only entry is None if the task names no data set.
+        """
         return self._assembly.search_data(settings)
 
     def held_out(self, ask: Callable[[DataSet], Source], settings: Config) -> Part:
-        """The part of the data set that `ask` gets, as the model of `settings` expects it."""
+        """Return the part that `ask` gets from the data set, in the image format that the model of `settings` expects.
+
+        Raises the errors of `build`.
+        """
         with self._task_errors():
             return self._assembly.held_out(ask, settings)
 
@@ -98,12 +106,13 @@ class Builder:
     def _assembly(self) -> Assembly:
         from trainables.assembly import Assembly
 
-        own = self._job.trainable
-        code = None if own is None else functools.partial(forms.build, own)
+        trainable = self._job.trainable
+        code = None if trainable is None else functools.partial(forms.build, trainable)
         return Assembly(self._job.space.task, functools.cache(plugins.load), self._job.data, self._device, code=code)
 
     @contextlib.contextmanager
     def _task_errors(self) -> Iterator[None]:
+        """Raise a TaskError for each error that the user can fix, unless it depends on a searched hyperparameter."""
         from trainables import errors
 
         try:
@@ -119,5 +128,5 @@ class Builder:
 
 
 def trial_seed(seed: int, trial: int) -> int:
-    """The seed of one trial: 32 bits that depend on the study's seed and the trial's number alone."""
+    """The seed of one trial: 32 bits that depend only on the study's seed and the trial's number."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{trial}".encode()).digest()[:4], "big")

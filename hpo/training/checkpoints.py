@@ -1,7 +1,6 @@
-"""The checkpoints of a study: where those of a trial stand, and how they are kept, found and cleared away.
+"""The checkpoints of a study: their paths, and how they are written, read and deleted.
 
-With the worker and the builder, this is the door between the two houses: `trainables/training/checkpoints.py` reads and
-writes the files.
+`trainables/training/checkpoints.py` defines the content of the files.
 """
 
 from __future__ import annotations
@@ -15,68 +14,77 @@ from hpo.errors import HpoError, MachineError
 
 
 class Checkpoints:
-    """Those of a slot's trials. A disk that fails is a MachineError: no fault of the trial's, which can go on later."""
+    """Reads and writes the checkpoints of the trials of one slot.
+
+    If the disk fails, the methods raise a MachineError. It is not the fault of the trial, which can continue later.
+    """
 
     def __init__(self, folder: Path) -> None:
-        """Makes the folder where there is none."""
+        """`folder` is created if it does not exist."""
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
-        self._proven = False
+        self._was_read_back = False
 
     def read(self, trial: int) -> dict[str, Any] | None:
-        """The content of a trial's last checkpoint; None where it is lost or damaged."""
+        """Return the content of a trial's last checkpoint. Returns None if it is missing or damaged."""
         from trainables.training import checkpoints
 
         path = checkpoint(self._folder, trial)
-        with _disk_faults(path):
+        with _disk_errors(path):
             try:
                 return checkpoints.read(path)
             except checkpoints.DamagedCheckpoint:
                 return None
 
     def write(self, trial: int, content: dict[str, Any]) -> None:
-        """Put a checkpoint in place of the trial's last."""
+        """Write the last checkpoint of a trial. It replaces the one before.
+
+        Raises an HpoError if the first checkpoint of the slot cannot be read back.
+        """
         from trainables.training import checkpoints
 
         path = checkpoint(self._folder, trial)
-        with _disk_faults(path):
+        with _disk_errors(path):
             checkpoints.write(path, content)
-            self._prove(path)
+            self._read_back_first(path)
 
     def keep_best(self, trial: int) -> None:
-        """Keep the trial's last checkpoint as that of its best epoch, too."""
+        """Keep the last checkpoint of a trial also as the checkpoint of its best epoch."""
         from trainables.training import checkpoints
 
         path = checkpoint(self._folder, trial)
-        with _disk_faults(path):
+        with _disk_errors(path):
             checkpoints.keep_best(path, best_checkpoint(self._folder, trial))
 
-    def _prove(self, path: Path) -> None:
-        """Read the first checkpoint back: one that cannot be read would cost every epoch when it is needed."""
+    def _read_back_first(self, path: Path) -> None:
+        """Read the first checkpoint back. If it is unreadable, the user learns this now and not when a trial resumes.
+
+        Raises an HpoError if it cannot be read.
+        """
         from trainables.training import checkpoints
 
-        if not self._proven:
+        if not self._was_read_back:
             try:
                 checkpoints.read(path)
             except checkpoints.DamagedCheckpoint as error:
                 raise HpoError(
                     f"state_dict() of the trainable may hold only tensors and plain Python values: {error}"
                 ) from error
-            self._proven = True
+            self._was_read_back = True
 
 
 def checkpoint(folder: Path, trial: int) -> Path:
-    """Where the state of a trial's last epoch stands."""
+    """The path of the checkpoint of a trial's last epoch."""
     return folder / f"{trial}.pt"
 
 
 def best_checkpoint(folder: Path, trial: int) -> Path:
-    """Where the state of a trial's best epoch stands."""
+    """The path of the checkpoint of a trial's best epoch."""
     return folder / f"{trial}.best.pt"
 
 
 def recover(folder: Path) -> None:
-    """Mend what workers that were killed while they wrote a checkpoint left behind."""
+    """Complete or delete the checkpoints that workers were writing when they were killed."""
     from trainables.store import atomic
 
     for temporary in folder.glob(".*.tmp"):
@@ -91,15 +99,16 @@ def discard(folder: Path, trial: int) -> None:
     atomic.remove(best_checkpoint(folder, trial))
 
 
-def conclude(folder: Path, trial: int) -> None:
-    """Keep of a trial that has ended only its best epoch."""
+def discard_all_but_best(folder: Path, trial: int) -> None:
+    """Delete all checkpoints of a finished trial except that of its best epoch."""
     from trainables.store import atomic
 
     atomic.remove(checkpoint(folder, trial))
 
 
 @contextlib.contextmanager
-def _disk_faults(path: Path) -> Iterator[None]:
+def _disk_errors(path: Path) -> Iterator[None]:
+    """Raise a MachineError for an OSError."""
     try:
         yield
     except OSError as error:

@@ -1,7 +1,7 @@
-"""The course of one trial: its epochs one by one, what they report, when it ends, and its checkpoint.
+"""The TrialRun of one trial: it reports the epochs, ends the trial by early stopping, and saves the checkpoint.
 
-A checkpoint holds the reports of the trial so far beside its state. So a trial whose last epochs were
-trained but not recorded (the process was killed in between) reports them again without training them.
+A checkpoint contains the reports of all epochs so far, and the state of the training. If the process is killed after an
+epoch was saved but before it was recorded, the trial reports this epoch later without training it again.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 HYPERPARAMETERS = {
     "patience": "epochs without improvement after which a trial ends itself, a whole number of at least 1",
     "threshold": "least drop of the objective that counts as an improvement for patience, at least 0",
-    "window": "a trial ends itself when its validation accuracy exceeds none of so many before, at least 1",
+    "window": "a trial ends itself when its validation accuracy exceeds none of this many epochs before, at least 1",
 }
 
 
 class TrialRun:
-    """A trial in training, at the epoch where its checkpoint is: take the metrics of one epoch after another.
+    """A trial in training. It starts at the epoch of its checkpoint.
 
-    Whoever drives it steps `trainable` and hands on what the step returned; the report comes back with the
-    checkpoint written, so the trial can be left after any report and goes on from there another time.
+    To train an epoch, call `trainable.step()` and pass the returned metrics to `add_epoch`. This writes the checkpoint
+    and returns the report. So the trial may be interrupted after any report, and a later TrialRun continues it there.
     """
 
     def __init__(
@@ -43,9 +43,10 @@ class TrialRun:
         checkpoints: Checkpoints,
         device: str,
     ) -> None:
-        """Set a fresh `trainable` to where its checkpoint is; a lost or damaged one is as good as none.
+        """Load the trial's checkpoint into `trainable`, which must be new.
 
-        Without it, the epochs on record are trained once more, and not reported. `device` goes on record.
+        If the checkpoint is missing or damaged, the trial starts again at epoch 1. `device` is the name of the device
+        in the reports. Raises a SetupError if a hyperparameter of early stopping has a wrong value.
         """
         self.trainable = trainable
         self._space = space
@@ -53,65 +54,79 @@ class TrialRun:
         self._checkpoints = checkpoints
         self._device = device
         self._patience = patience({**space.fixed, **suggestion.config})
-        self._progress = self._loaded()
+        self._progress = self._load_progress()
 
     @property
     def goes_on(self) -> bool:
-        """Whether there is another epoch to train up to `until`."""
+        """Whether the trial has another epoch to train: it has not ended and has not reached `until`."""
         return self._progress.epoch < self._suggestion.until and not self._progress.ended
 
     def reports(self, after: int) -> list[Report]:
-        """Those of the epochs after `after`, as far as the trial is."""
+        """Return the reports of the epochs after epoch `after` that are trained already."""
         return [Report(trial=self._suggestion.trial, **content) for content in self._progress.reports[after:]]
 
     def check(self, after: int) -> None:
-        """An HpoError where the trial goes no further, and has not gone beyond epoch `after`, which is on record."""
+        """Raise an HpoError if the trial cannot report an epoch after epoch `after`, which is on record.
+
+        This happens if the trial ended itself at epoch `after` or earlier.
+        """
         if self._progress.epoch <= after and not self.goes_on:
             raise HpoError(f"the trial ended after epoch {self._progress.epoch}, but epoch {after} of it is on record")
 
-    def take(self, step: Mapping[str, float], seconds: float) -> Report:
-        """Add an epoch with what `step()` returned and how long it took; write the checkpoint."""
-        was_best = self._progress.at_best
-        self._progress.add(step, self._space.objective, self._patience, seconds, self._device)
+    def add_epoch(self, metrics: Mapping[str, float], seconds: float) -> Report:
+        """Add an epoch, write the checkpoint, and return the report of the epoch.
+
+        `metrics` is what `trainable.step()` returned, and `seconds` is how long it took. Raises a TaskError if `metrics`
+        is not a mapping or lacks the objective.
+        """
+        was_best = self._progress.last_is_best
+        self._progress.add(metrics, self._space.objective, self._patience, seconds, self._device)
         self._save(was_best=was_best)
         return Report(trial=self._suggestion.trial, **self._progress.reports[-1])
 
-    def _loaded(self) -> _Progress:
+    def _load_progress(self) -> _Progress:
+        """Load the checkpoint, if there is one, and return the progress of the trial."""
         trial = self._suggestion.trial
         saved = self._checkpoints.read(trial)
         if saved is None:
             return _Progress()
         self.trainable.load_state_dict(saved.pop("state"))
         progress = _Progress(**saved | {"reports": json.loads(saved["reports"])})
-        if progress.at_best and self._is_over(progress):
-            self._checkpoints.keep_best(trial)  # a kill may have come in between
+        if progress.last_is_best and self._has_ended(progress):
+            self._checkpoints.keep_best(trial)  # a kill may have prevented this in `_save`
         return progress
 
     def _save(self, *, was_best: bool) -> None:
-        """Write the checkpoint; keep that of the best epoch when a worse one takes its place, or none follows."""
+        """Write the checkpoint of the last epoch.
+
+        The checkpoint of the best epoch is kept just before a worse epoch overwrites it, or when the trial has ended.
+        """
         trial, progress = self._suggestion.trial, self._progress
-        if was_best and not progress.at_best:
+        if was_best and not progress.last_is_best:
             self._checkpoints.keep_best(trial)
-        # One text, as torch asks of each number that it writes whether it is a tensor.
+        # The reports are written as one string, because torch.save would check each number for being a tensor.
         reports = json.dumps(progress.reports)
         self._checkpoints.write(trial, {**vars(progress), "reports": reports, "state": self.trainable.state_dict()})
-        if progress.at_best and self._is_over(progress):
+        if progress.last_is_best and self._has_ended(progress):
             self._checkpoints.keep_best(trial)
 
-    def _is_over(self, progress: _Progress) -> bool:
-        """Whether the trial trains no further, so that of its checkpoints only the best will be kept."""
+    def _has_ended(self, progress: _Progress) -> bool:
+        """Whether the trial will never train again. Then only the checkpoint of its best epoch is needed."""
         return progress.ended or progress.epoch >= self._space.fidelity.high
 
 
 @dataclass
 class _Progress:
-    """What must be known to go on; it stands in the checkpoint."""
+    """The reports of a trial and the state of its early stopping.
+
+    The names of the fields are keys of the checkpoint.
+    """
 
     reports: list[dict[str, Any]] = field(default_factory=list)
     reference: float = math.inf
-    """The loss that the next improvement is measured against."""
+    """The loss of the last improvement. A loss that is lower by more than the threshold is the next improvement."""
     stale: int = 0
-    """Epochs since the last improvement."""
+    """The number of epochs since the last improvement."""
 
     @property
     def epoch(self) -> int:
@@ -122,35 +137,39 @@ class _Progress:
         return float(self.reports[-1]["loss"]) if self.reports else math.inf
 
     @property
-    def phase(self) -> float | None:
-        """How many phases of the training are left after the last epoch; None where it has none."""
+    def phases_left(self) -> float | None:
+        """The number of training phases that follow the phase of the last epoch. None if the training has no phases."""
         return self.reports[-1]["metrics"].get("phases_left") if self.reports else None
 
     @property
-    def at_best(self) -> bool:
-        """Whether the last epoch is the best so far of its phase; of equals, the first is."""
-        of_phase = [report for report in self.reports[-2:] if report["metrics"].get("phases_left") == self.phase]
-        before = of_phase[0]["loss"] if len(of_phase) > 1 else math.inf
-        return self.loss < before
+    def last_is_best(self) -> bool:
+        """Whether the last epoch is the best of its phase so far. Among equal epochs, the first is the best."""
+        in_phase = [report for report in self.reports[-2:] if report["metrics"].get("phases_left") == self.phases_left]
+        best_before = in_phase[0]["loss"] if len(in_phase) > 1 else math.inf
+        return self.loss < best_before
 
     @property
     def ended(self) -> bool:
         return bool(self.reports and self.reports[-1]["last"])
 
-    def add(self, step: Mapping[str, float], name: str, patience: Patience, seconds: float, device: str) -> None:
-        """Add the report of an epoch, whose objective is called `name`."""
-        if not isinstance(step, Mapping):
+    def add(self, returned: Mapping[str, float], name: str, patience: Patience, seconds: float, device: str) -> None:
+        """Add the report of an epoch.
+
+        `returned` is what `step()` returned, and `name` is the name of the objective. Raises a TaskError if `returned`
+        is not a mapping or lacks the objective.
+        """
+        if not isinstance(returned, Mapping):
             raise TaskError(
-                f"step() of the trainable returned {step!r}; it must return metrics, as {{'val_loss': 0.5}}"
+                f"step() of the trainable returned {returned!r}; it must return metrics, as {{'val_loss': 0.5}}"
             )
-        metrics = {key: float(value) for key, value in step.items()}
+        metrics = {key: float(value) for key, value in returned.items()}
         loss, best = objective(name, metrics), self.loss
-        if metrics.get("phases_left") != self.phase:
-            # What an earlier phase reached is no result of this one.
+        if metrics.get("phases_left") != self.phases_left:
+            # A new phase starts from zero, because the losses of different phases cannot be compared.
             best, self.reference, self.stale = math.inf, math.inf, 0
         if loss < self.reference - patience.threshold:
             self.reference, self.stale = loss, 0
-        elif not metrics.get("phases_left"):  # a phase that only prepares for the last may take its time
+        elif not metrics.get("phases_left"):  # patience counts only in the last phase: the others only prepare for it
             self.stale += 1
         report = {
             "fidelity": self.epoch + 1,
@@ -165,16 +184,21 @@ class _Progress:
 
 @dataclass(frozen=True)
 class Patience:
-    """When a trial ends itself."""
+    """The settings of early stopping."""
 
     epochs: int
+    """The number of epochs without improvement after which a trial ends."""
     threshold: float
+    """The decrease of the loss that an improvement must exceed."""
     window: int | None
+    """The number of earlier epochs that the validation accuracy is compared with. None turns this rule off."""
 
     def is_spent(self, progress: _Progress, metrics: Mapping[str, float]) -> bool:
-        """Whether the epoch with these metrics, the first that is not yet among the reports, is the last.
+        """Whether the trial ends after the epoch with these `metrics`.
 
-        By the window: its validation accuracy is no higher than the lowest of the `window` before it.
+        `progress.stale` already counts this epoch, but `progress.reports` does not contain it yet. A trial ends for one
+        of two reasons: `epochs` epochs brought no improvement, or the validation accuracy is no higher than the lowest
+        of the `window` epochs before, all of the same phase.
         """
         if progress.stale >= self.epochs:
             return True
@@ -182,12 +206,15 @@ class Patience:
             return False
         phase = metrics.get("phases_left")
         before = [report["metrics"] for report in progress.reports[-self.window :]]
-        before = [each["val_accuracy"] for each in before if each.get("phases_left") == phase]
-        return len(before) == self.window and metrics["val_accuracy"] <= min(before)
+        accuracies = [earlier["val_accuracy"] for earlier in before if earlier.get("phases_left") == phase]
+        return len(accuracies) == self.window and metrics["val_accuracy"] <= min(accuracies)
 
 
 def patience(settings: Config) -> Patience:
-    """The patience that `settings` ask for; a SetupError names a wrong value and its key."""
+    """Read the settings of early stopping from the hyperparameters of a trial.
+
+    Raises a SetupError, which names the hyperparameter, if a value is wrong.
+    """
     from trainables import hyperparameters
 
     return Patience(
@@ -198,7 +225,10 @@ def patience(settings: Config) -> Patience:
 
 
 def objective(name: str, metrics: dict[str, float]) -> float:
-    """The value to minimise; val_error is added to the metrics. A TaskError where the trainable does not return it."""
+    """Return the value to minimize, which is the metric `name`. Raises a TaskError if `metrics` lacks it.
+
+    If it is `val_error`, it is computed from `val_accuracy` and added to `metrics`.
+    """
     if name == "val_error" and "val_accuracy" in metrics:
         metrics["val_error"] = 1 - metrics["val_accuracy"]
     if name not in metrics:

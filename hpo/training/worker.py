@@ -1,6 +1,6 @@
-"""The worker: trains the trials of one slot, epoch by epoch. With the builder, the door between the houses.
+"""The Worker, which trains the trials of one slot, epoch by epoch.
 
-It lives as long as its slot, and what its trials share stays warm between them.
+It lives as long as its slot, so torch is imported and the data set is read only once for all its trials.
 """
 
 from __future__ import annotations
@@ -20,47 +20,53 @@ if TYPE_CHECKING:
     from trainables.fused import Group
 
 READS_ALSO = ("hpo.training.trial_run", "trainables.data.preprocessing")
-"""Where the hyperparameters are declared that a trial of any regime has."""
+"""The modules that declare the hyperparameters of every trial, whatever its regime is."""
 
 
 class Worker:
-    """Trains the trials of one slot, one after another."""
+    """Trains the trials of one slot.
+
+    `train` trains one trial after another. `begin`, `key` and `group` serve the fused runner, which trains many trials
+    together.
+    """
 
     def __init__(self, job: Job, checkpoints: Path, device: str) -> None:
         self._job = job
         self._checkpoints = Checkpoints(checkpoints)
         self._builder = Builder(job, device)
-        # A slot sees its own GPU alone, and calls it cuda; on record it goes by the machine's number.
-        self._place = f"cuda:{os.environ['CUDA_VISIBLE_DEVICES']}" if device == "cuda" else device
+        # The process of a slot sees only one GPU and calls it cuda. Reports give the number of this GPU on the machine.
+        self._device_name = f"cuda:{os.environ['CUDA_VISIBLE_DEVICES']}" if device == "cuda" else device
 
     def train(self, suggestion: Suggestion, *, after: int) -> Iterator[Report]:
-        """Train a trial up to `until`; yield the report of each epoch after `after`, its checkpoint written.
+        """Train a trial up to `suggestion.until`, and yield the report of each epoch after epoch `after`.
 
-        The generator may be closed after any report: the trial goes on from there another time.
+        The checkpoint of an epoch is written before its report is yielded. So the generator may be closed after any
+        report, and a later call continues the trial there. Raises the errors of `begin` and of the training, and an
+        HpoError if the trial cannot report an epoch after `after`.
         """
-        course = self.begin(suggestion)
-        yield from course.reports(after)
-        while course.goes_on:
+        trial_run = self.begin(suggestion)
+        yield from trial_run.reports(after)
+        while trial_run.goes_on:
             started = time.perf_counter()
-            report = course.take(course.trainable.step(), time.perf_counter() - started)
+            report = trial_run.add_epoch(trial_run.trainable.step(), time.perf_counter() - started)
             if report.fidelity > after:
                 yield report
-        course.check(after)
+        trial_run.check(after)
 
     def begin(self, suggestion: Suggestion) -> TrialRun:
-        """A trial, built and set to where its checkpoint is; errors as of `Builder.build`."""
+        """Build a trial and load its checkpoint. Raises the errors of `Builder.build` and of `TrialRun`."""
         settings = {**self._job.space.fixed, **suggestion.config}
         trainable = self._builder.build(settings, trial_seed(self._job.seed, suggestion.trial))
-        return TrialRun(self._job.space, suggestion, trainable, self._checkpoints, self._place)
+        return TrialRun(self._job.space, suggestion, trainable, self._checkpoints, self._device_name)
 
-    def key(self, course: TrialRun) -> Hashable | None:
-        """Equal for trials that one group can step; None for one that must be stepped alone."""
+    def key(self, trial_run: TrialRun) -> Hashable | None:
+        """Return a key that is equal for trials that one group can train. Returns None if a trial must train alone."""
         from trainables import fused
 
-        return fused.key(course.trainable)
+        return fused.key(trial_run.trainable)
 
     def group(self) -> Group:
-        """For trials of one key: it steps them as one program."""
+        """Return a new group, which trains trials with equal keys as one batched program."""
         from trainables import fused
 
         return fused.Group()
