@@ -18,7 +18,7 @@ from hpo.plugins.declarations import Declared, options, own
 FOLDER = Path(__file__).parent
 WIDTH = 100
 SHARED = {
-    "Every trial": ("hpo.training.trial_run", "trainables.data.preprocessing"),
+    "Every trial": ("hpo.training.early_stopping", "trainables.data.preprocessing"),
     "Optimizer and schedule": (
         "trainables.training.gradient_descent",
         "trainables.training.optimizers",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hpo.errors import Mistake, UnknownName
 
 if TYPE_CHECKING:
-    from trainables.store.progress import RunningComputation
+    from trainables.store.progress_files import RunningComputation
     from trainables.store.store import Store
 
 
@@ -49,12 +49,12 @@ def clear(name: str | None = None) -> str:
 
 def in_progress() -> list[RunningComputation]:
     """The cache entries that workers are computing at the moment."""
-    from trainables.store import progress
+    from trainables.store import progress_files
 
     store = _store()
     if store is None or not store.folder.is_dir():
         return []
-    return progress.running(store.folder)
+    return progress_files.running(store.folder)
 
 
 def check() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo import plugins, spacefile
-from hpo.api.errors import short_traceback
 from hpo.api.progress import shown
+from hpo.api.short_traceback import short_traceback
 from hpo.api.study import Study
 from hpo.errors import Mistake, SpaceFileError, UnknownName
 from hpo.loop import begin, default_name
@@ -16,8 +16,8 @@ from hpo.record import Budget, Settings, StudyFolder
 from hpo.record.files import STUDY_FILE
 from hpo.record.study_folder import changed, changed_trainable
 from hpo.space import SearchSpace
-from hpo.training import source
-from hpo.training.forms import Build
+from hpo.training import code_digest
+from hpo.training.user_code import Build
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -64,7 +64,7 @@ def search(
     chosen = Settings(**{"runner": "inline", **settings})  # type: ignore[arg-type]
     folder = Path(studies) / (study or default_name(read, chosen))
     budget = Budget(trials, epochs, time)
-    differing = changed(folder, read, chosen, None if trainable is None else source.digest(trainable))
+    differing = changed(folder, read, chosen, None if trainable is None else code_digest.digest(trainable))
     if differing == ["trainable"]:
         raise changed_trainable(folder)
     found = Study(folder, trainable)

@@ -8,8 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.api.errors import short_traceback
 from hpo.api.progress import shown
+from hpo.api.short_traceback import short_traceback
 from hpo.errors import StudyError
 from hpo.heldout import ModelResult, evaluate
 from hpo.loop import resume

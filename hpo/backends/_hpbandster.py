@@ -32,7 +32,7 @@ from hpbandster.optimizers.iterations import SuccessiveHalving
 from numpy.typing import NDArray
 from statsmodels.nonparametric.kernels import aitchison_aitken, gaussian
 
-from hpo.backends._numpy_state import PrivateNumpyState
+from hpo.backends._random_state import PrivateNumpyState
 from hpo.space import Categorical, Domain, Float, Int, SearchSpace
 from hpo.space.values import is_one_of
 from hpo.trial import Config, Scalar

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from hpo.backends import optuna
 from hpo.backends._backend import Backend
-from hpo.backends._numpy_state import PrivateNumpyState
 from hpo.backends._options import needs, one_of, reject_unknown, seed32, whole_number
+from hpo.backends._random_state import PrivateNumpyState
 from hpo.backends._stopping import Searcher, StoppingBackend, end_time, rung_times
 from hpo.space import SearchSpace
 from hpo.trial import Config

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 def data(name: str, options: tuple[str, ...], folder: str | None) -> None:
     """Look a data set over: classes, sizes, mean and deviation, and what is broken in it."""
     from hpo.record import data_folder
-    from trainables.data import heldout, survey
+    from trainables.data import dataset_report, heldout
 
     values = named_values(options)
     # Both parts are read, to find images that stand in both. Nothing is trained or evaluated.
     dataset = _built(_plugin(name, values), name, values, data_folder(folder))
-    for line in survey.lines(survey.survey(dataset.training(), heldout.held_out(dataset), dataset.classes)):
+    for line in dataset_report.lines(
+        dataset_report.report(dataset.training(), heldout.held_out(dataset), dataset.classes)
+    ):
         click.echo(line)
 
 

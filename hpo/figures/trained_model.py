@@ -33,7 +33,7 @@ class TrainedModel:
         Raises Mistake if there is no such trial, checkpoint or data set, or if the trial's model has no named stages.
         Raises StudyError if the checkpoint is damaged.
         """
-        from trainables import inspection
+        from trainables import model_inspection
         from trainables.training import checkpoints
 
         self._study = study
@@ -49,7 +49,7 @@ class TrainedModel:
         trainable = builder.build(self._config, trial_seed(study.settings.seed, self.trial.number))
         trainable.load_state_dict(saved["state"])
         with self._as_mistake():
-            self._model = inspection.model(trainable)
+            self._model = model_inspection.model(trainable)
         data = builder.search_data(self._config)[0]
         assert data is not None, "a model of named stages is built for a data set"
         self._data = data
@@ -57,10 +57,10 @@ class TrainedModel:
 
     def filters(self) -> Array:
         """Return the weights of the first layer, (n, channels, height, width)."""
-        from trainables import inspection
+        from trainables import model_inspection
 
         with self._as_mistake():
-            return inspection.filters(self._model, self._data.train.shape)
+            return model_inspection.filters(self._model, self._data.train.shape)
 
     def activations(self, stage: str | None, image: str | None) -> tuple[str, Array, list[tuple[str, Array]]]:
         """Compute the activations of one image in a stage.
@@ -69,12 +69,12 @@ class TrainedModel:
         (channels, height, width). `stage` defaults to the first stage, `image` to the first image of the validation
         part.
         """
-        from trainables import inspection
+        from trainables import model_inspection
 
         name = next(iter(self._model.stages)) if stage is None else stage
         batch = self._image(image or "0")
         with self._as_mistake("--stage: "):
-            maps = inspection.activations(self._model, name, batch)
+            maps = model_inspection.activations(self._model, name, batch)
         pixels = batch[0].numpy()
         return name, pixels / 255 if pixels.dtype == np.uint8 else pixels, list(maps)
 
@@ -83,18 +83,18 @@ class TrainedModel:
 
         Returns the points, (n, 2), and their labels, (n,).
         """
-        from trainables import inspection
+        from trainables import model_inspection
 
-        part = inspection.sample(self._data, N_POINTS)
+        part = model_inspection.sample(self._data, N_POINTS)
         with self._as_mistake():
-            return inspection.embedding(inspection.features(self._model, part)), part.labels.numpy()
+            return model_inspection.embedding(model_inspection.features(self._model, part)), part.labels.numpy()
 
     def _image(self, image: str) -> Any:
         """The image at a path, or the image with this number in the validation part: (1, channels, height, width).
 
         A number that is also the name of a file means the file.
         """
-        from trainables import inspection
+        from trainables import model_inspection
 
         images = self._data.validation.images
         if image.isdecimal() and not Path(image).exists():
@@ -102,7 +102,7 @@ class TrainedModel:
                 raise Mistake(f"--image {image}: the validation part has {len(images)} images, numbered from 0")
             return images[int(image)][None]
         with self._as_mistake(f"--image {image}: "):
-            return inspection.read(Path(image), self._data.train.shape, self._config)
+            return model_inspection.read(Path(image), self._data.train.shape, self._config)
 
     def _check_buildable(self) -> None:
         """Raise a Mistake if the study has its own training code or no data set: then there is no model to show."""

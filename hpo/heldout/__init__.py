@@ -6,6 +6,6 @@ No other package evaluates a model on held-out data. `hpo.results` and the packa
 from __future__ import annotations
 
 from hpo.heldout.evaluation import PROTOCOLS, evaluate
-from hpo.heldout.test_record import ModelResult, Spread, TestRecord, TrialResult
+from hpo.heldout.record import ModelResult, Spread, TestRecord, TrialResult
 
 __all__ = ["PROTOCOLS", "ModelResult", "Spread", "TestRecord", "TrialResult", "evaluate"]

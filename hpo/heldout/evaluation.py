@@ -22,8 +22,8 @@ from hpo import cache
 from hpo.devices import main_device
 from hpo.errors import Mistake, StudyError, nearest
 from hpo.heldout import misclassified
+from hpo.heldout.record import ModelResult, TestRecord, combine
 from hpo.heldout.retraining import MAX_SEEDS, RetrainedModel, from_search, retrain, stopping_epoch
-from hpo.heldout.test_record import ModelResult, TestRecord, combine
 from hpo.record import RETRAINED, StudyFolder, Trial, command, lock
 from hpo.training import Build, Builder, Job
 from hpo.trial import Config
@@ -135,11 +135,11 @@ class _Evaluator:
 
         Nothing is saved if the trainable has no method `predict(part)`.
         """
-        from trainables import inspection
+        from trainables import model_inspection
 
         data = self._builder.search_data({**self._fixed, **model.trial.config})[0]
         assert data is not None, "a task with held-out data has a data set"
-        arrays = inspection.misclassified(trainable, self._part(model.trial), data.classes)
+        arrays = model_inspection.misclassified(trainable, self._part(model.trial), data.classes)
         if arrays is not None:
             misclassified.write(self._study, arrays, trial=model.trial.number, seed=model.seed)
 

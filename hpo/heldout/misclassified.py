@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.errors import MachineError, StudyError
-from hpo.heldout.test_record import TestRecord
+from hpo.heldout.record import TestRecord
 from hpo.record import MISCLASSIFIED, StudyFolder
 
 Array = NDArray[Any]
@@ -37,7 +37,7 @@ class Misclassified:
 
 
 def write(study: StudyFolder, arrays: Mapping[str, Array], *, trial: int, seed: int) -> None:
-    """Write the arrays of `trainables.inspection.misclassified`. Raises MachineError if they cannot be written."""
+    """Write the arrays of `trainables.model_inspection.misclassified`. Raises MachineError if that fails."""
     from trainables.store import atomic
 
     path = study.folder / MISCLASSIFIED

@@ -1,6 +1,6 @@
-"""The search: ask the backend, start trials, record and tell their reports; and the replay that resumes a study.
+"""The search loop, which connects a backend, a runner and a record, and the replay, which resumes a study.
 
-It joins a backend, a runner and a record. The command line and the Python API call it.
+The command line and the Python API call this package.
 """
 
 from __future__ import annotations

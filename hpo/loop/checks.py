@@ -1,7 +1,7 @@
-"""What the search does not take on trust: what a backend suggests and decides, and trials that crash.
+"""Checks of the search loop: what the backend suggests and decides, and how many trials crash.
 
-`hpo/backends/_backend.py` says what a backend must keep to. One that does not would hang the search or
-spoil its record; here it is named instead.
+A backend that breaks the rules of `hpo/backends/_backend.py` would hang the search or damage its record. With these
+checks it ends the search with an error instead.
 """
 
 from __future__ import annotations
@@ -13,15 +13,19 @@ from hpo.record import History, Ledger, State
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 MAX_CRASHES = 5
-"""Crashes in a row that stop a study."""
+"""The number of crashes in a row that end a search."""
 WRONG_VALUE = "WrongValue"
-"""The kind of the crash of a trial that has a hyperparameter with a value that cannot be."""
+"""The `kind` of a Crash that is caused by an impossible value of a hyperparameter."""
 MAX_FIRST_CRASHES = 3
-"""Crashes that stop a study in which no epoch was ever trained."""
+"""The number of crashes that end the search of a study without any trained epoch."""
 
 
 def suggestion(asked: Suggestion, ledger: Ledger) -> None:
-    """Raise an HpoError for a suggestion that lies outside the space, or is of no trial that could be continued."""
+    """Raise an HpoError if a suggestion is wrong.
+
+    Its configuration must lie in the search space. Its trial must be new, with the next number, or paused. Its `until`
+    must lie above the last epoch of the trial.
+    """
     trial = ledger.history.trials.get(asked.trial)
     problem = ledger.space.problem(asked.config)
     if trial is None and asked.trial != len(ledger.history.trials):
@@ -35,7 +39,11 @@ def suggestion(asked: Suggestion, ledger: Ledger) -> None:
 
 
 def decisions(history: History, event: Report | Crash, made: Mapping[int, Decision]) -> None:
-    """Raise an HpoError where nobody decides on a trial that waits, or somebody on one that trains."""
+    """Raise an HpoError if the decisions that a backend made on an event are wrong.
+
+    There must be a decision on the trial of the event if it has reached its `until`. There must be none on any other
+    trial that trains.
+    """
     trial = history.trials[event.trial]
     decided = made.get(event.trial, Decision.CONTINUE)
     if trial.state is State.RUNNING and trial.epoch >= trial.until and decided is Decision.CONTINUE:
@@ -48,18 +56,21 @@ def decisions(history: History, event: Report | Crash, made: Mapping[int, Decisi
 
 
 def crashes(history: History, *, at_end: bool = False) -> None:
-    """Raise TooManyCrashes after so many in a row; sooner, or at the end, in a study that never trained an epoch.
+    """Raise TooManyCrashes after `MAX_CRASHES` crashes in a row.
 
-    There it is a TaskError where each crash is over a wrong value, which is the user's to mend.
+    In a study without any trained epoch, `MAX_FIRST_CRASHES` crashes are enough, or a single one at the end of the
+    search. It is a TaskError then if a wrong value caused every crash, because the user can fix this.
     """
-    at_first = history.n_epochs == 0 and history.n_crashes >= (1 if at_end else MAX_FIRST_CRASHES)
-    if not at_first and history.crashes_in_a_row < MAX_CRASHES:
+    failed_to_start = history.n_epochs == 0 and history.n_crashes >= (1 if at_end else MAX_FIRST_CRASHES)
+    if not failed_to_start and history.crashes_in_a_row < MAX_CRASHES:
         return
     first = next(trial.crash for trial in history.trials.values() if trial.crash is not None)
-    if at_first:
+    if failed_to_start:
         what = "the first trial" if history.n_crashes == 1 else f"the first {history.n_crashes} trials"
     else:
         what = f"{history.crashes_in_a_row} trials in a row"
-    if at_first and all(trial.crash is None or trial.crash.kind == WRONG_VALUE for trial in history.trials.values()):
+    if failed_to_start and all(
+        trial.crash is None or trial.crash.kind == WRONG_VALUE for trial in history.trials.values()
+    ):
         raise TaskError(f"{what} cannot be trained; trial {first.trial}: {first.error.partition(chr(10))[0]}")
     raise TooManyCrashes(f"{what} crashed; trial {first.trial} first, with {first.kind}: {first.error}")

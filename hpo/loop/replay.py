@@ -1,4 +1,4 @@
-"""Resume is replay: a fresh backend is asked and told what the record says that it was."""
+"""The replay, which resumes a study: a new backend gets the same calls as the record."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _CHANGED = "; was a package or a plug-in changed since the study was begun? Its 
 
 
 def replay(backend: Backend, ledger: Ledger) -> None:
-    """Bring a fresh backend to where the record ends, by asking and telling what was asked and told.
+    """Bring a new backend to the end of the record: repeat each recorded `ask` and `tell`.
 
-    Where the process was killed between an event and the record of its decisions, they are recorded
-    now. Raises ReplayError where an answer departs from the record.
+    If the process was killed after it recorded an event but before it recorded the decisions on it, they are recorded
+    now. Raises a ReplayError if an answer of the backend differs from the record.
     """
     events = tuple(ledger.history.events)
     for position, event in enumerate(events):

@@ -1,4 +1,4 @@
-"""The search loop: ask -> start -> events -> record -> tell -> settle. And how a study begins and resumes."""
+"""The search loop: ask -> start -> events -> record -> tell -> settle. Functions to begin and resume a study."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from hpo.record import Budget, Event, History, Ledger, Settings, State, StudyFol
 from hpo.record.storage import absolute
 from hpo.record.study_folder import changed_trainable, check_absent
 from hpo.results import write_tables
-from hpo.runners import _auto
+from hpo.runners import _auto_runner
 from hpo.runners._runner import Runner
 from hpo.space import SearchSpace
-from hpo.training import checkpoints as kept
-from hpo.training import source
+from hpo.training import code_digest
 from hpo.training.builder import Job
-from hpo.training.forms import Build
+from hpo.training.checkpoints import discard, discard_all_but_best
+from hpo.training.user_code import Build
 from hpo.trial import Decision, Suggestion
 
 Watch = Callable[[Event, Ledger], None]
-"""Called after each event is on record; shows the progress."""
+"""Is called after each event is recorded, to show the progress."""
 
 
 def begin(
@@ -39,16 +39,21 @@ def begin(
     trainable: Build | None = None,
     watch: Watch | None = None,
 ) -> str:
-    """Create a study and search it; say why it ended. Nothing is written before all of it is known to be right."""
+    """Create a study in `folder`, search it, and return why the search ended.
+
+    All settings are checked before anything is written. Raises a Mistake if one of them is wrong, and a StudyError if
+    the folder contains a study already or is locked. If the search ends with a Mistake before any epoch is recorded,
+    the study is deleted. `trainable` is the user's own training code, if it replaces a regime.
+    """
     cache.check()
     settings = replace(settings, storage=absolute(settings.storage))
     if is_locked(folder):
         raise locked(folder)
-    digest = None if trainable is None else source.digest(trainable)
+    digest = None if trainable is None else code_digest.digest(trainable)
     check_absent(folder, space, settings, digest)
-    _check_trains(space, trainable)
-    if settings.runner == _auto.AUTO:
-        settings = replace(settings, runner="processes" if trainable else _auto.runner_for(space))
+    _check_task(space, trainable)
+    if settings.runner == _auto_runner.AUTO:
+        settings = replace(settings, runner="processes" if trainable else _auto_runner.runner_for(space))
     backend = build_backend(space, settings)
     plugins.module_name("hpo.runners", settings.runner)
     plan_slots(settings.devices, settings.slots)
@@ -56,7 +61,7 @@ def begin(
         check_absent(folder, space, settings, digest)
         study = StudyFolder(folder, space, settings, budget.or_default(), trainable=digest)
         try:
-            return _drive(study, study.begin(), backend, trainable, watch)
+            return _search(study, study.begin(), backend, trainable, watch)
         except Mistake:
             study.discard_unless_reported()
             raise
@@ -65,15 +70,21 @@ def begin(
 def resume(
     folder: Path, budget: Budget | None = None, *, trainable: Build | None = None, watch: Watch | None = None
 ) -> str:
-    """Go on with a study where its record ends, with a new budget if one is given; say why it ended."""
+    """Continue a study from the end of its record, and return why the search ended.
+
+    `budget`, if given, replaces the study's budget. It is the total over all runs.
+
+    Raises a StudyError if the study does not exist, is locked, or was begun with another trainable. Raises a Mistake if
+    the study has spent more than `budget` already.
+    """
     cache.check()
     space = StudyFolder.reopen(folder).space
-    spacefile.parse(space.to_dict(), source=str(folder / "study.yaml"))  # are its plug-ins installed here?
-    _check_trains(space, trainable)
+    spacefile.parse(space.to_dict(), source=str(folder / "study.yaml"))  # raises a Mistake if a plug-in is missing
+    _check_task(space, trainable)
     with lock(folder):
         study = StudyFolder.reopen(folder)
-        if trainable is not None and study.trainable not in (None, source.digest(trainable)):
-            raise changed_trainable(folder)
+        if (None if trainable is None else code_digest.digest(trainable)) != study.trainable:
+            raise changed_trainable(folder, given=trainable is not None)
         ledger = study.ledger(write=True)
         try:
             backend = build_backend(study.space, study.settings)
@@ -85,10 +96,11 @@ def resume(
         except BaseException:
             ledger.close()
             raise
-        return _drive(study, ledger, backend, trainable, watch)
+        return _search(study, ledger, backend, trainable, watch)
 
 
 def _check_budget(budget: Budget, history: History) -> None:
+    """Raise a Mistake if the study has more trials or epochs than `budget` allows."""
     for name, given, spent in (
         ("trials", budget.trials, len(history.trials)),
         ("epochs", budget.epochs, history.n_epochs),
@@ -100,12 +112,15 @@ def _check_budget(budget: Budget, history: History) -> None:
 
 
 def default_name(space: SearchSpace, settings: Settings) -> str:
-    """`<space>-<backend>-<seed>`."""
+    """The name of a study that the user did not name: `<space>-<backend>-<seed>`."""
     return f"{space.name}-{settings.backend}-{settings.seed}"
 
 
 def build_backend(space: SearchSpace, settings: Settings) -> Backend:
-    """The backend of a study, as it is before its first `ask`."""
+    """Build the backend of a study. Nothing has been asked of it yet.
+
+    Raises a Mistake if an option is unknown, or if the plug-in does not return a backend.
+    """
     build = plugins.load("hpo.backends", settings.backend).build
     try:
         inspect.signature(build).bind(space, **{"seed": settings.seed, **settings.options})
@@ -119,7 +134,8 @@ def build_backend(space: SearchSpace, settings: Settings) -> Backend:
     return backend
 
 
-def _check_trains(space: SearchSpace, trainable: Build | None) -> None:
+def _check_task(space: SearchSpace, trainable: Build | None) -> None:
+    """Raise a Mistake if there is nothing to train: no regime and no trainable."""
     if trainable is None and space.task.regime is None and "regime" not in space.domains:
         raise Mistake(
             "nothing says what to train: the space needs a `task` with a `regime`, "
@@ -127,12 +143,15 @@ def _check_trains(space: SearchSpace, trainable: Build | None) -> None:
         )
 
 
-def _drive(study: StudyFolder, ledger: Ledger, backend: Backend, trainable: Build | None, watch: Watch | None) -> str:
-    """Search on from where ledger and backend are, and write the tables. Needs the study's lock."""
+def _search(study: StudyFolder, ledger: Ledger, backend: Backend, trainable: Build | None, watch: Watch | None) -> str:
+    """Build the runner, run the search loop, and write the tables. Returns why the search ended.
+
+    The caller must hold the study's lock.
+    """
     settings = study.settings
     try:
         ledger.reopen()
-        _tidy(ledger.history, study.checkpoints)
+        _discard_unneeded(ledger.history, study.checkpoints)
         job = Job(study.space, settings.seed, study.data, trainable)
         build = plugins.load("hpo.runners", settings.runner).build
         runner: Runner = build(job, study.checkpoints, devices=settings.devices, slots=settings.slots)
@@ -147,30 +166,34 @@ def _drive(study: StudyFolder, ledger: Ledger, backend: Backend, trainable: Buil
     return reason
 
 
-def _tidy(history: History, checkpoints: Path) -> None:
-    """Delete the checkpoints that a killed search was about to."""
+def _discard_unneeded(history: History, checkpoints: Path) -> None:
+    """Delete the checkpoints that the search no longer needs, in case it was killed before it deleted them."""
     for trial in history.trials.values():
         if trial.state in (State.STOPPED, State.CRASHED):
-            kept.discard(checkpoints, trial.number)
+            discard(checkpoints, trial.number)
         elif trial.state is State.COMPLETE:
-            kept.conclude(checkpoints, trial.number)
+            discard_all_but_best(checkpoints, trial.number)
 
 
 def run(backend: Backend, runner: Runner, ledger: Ledger, budget: Budget, watch: Watch | None = None) -> str:
-    """The search loop, from where backend and ledger stand until the budget is spent; says why it ended."""
+    """Run the search loop until the budget is spent or no configuration is left. Returns why the search ended.
+
+    The backend must be in the state at the end of the ledger. Trials that were interrupted are started again first.
+    Raises an HpoError if the backend breaks its protocol, and the errors of `checks.crashes`.
+    """
     history = ledger.history
-    cut_short = [_unfinished(history, trial) for trial in sorted(history.running)]
-    history.crashes_in_a_row, full = 0, False
+    interrupted = [_last_suggestion(history, trial) for trial in sorted(history.running)]
+    history.crashes_in_a_row, enough_trials = 0, False
     while True:
         if spent := _spent(budget, ledger):
             return spent
         answer: Answer = "wait"
         while runner.free():
-            if cut_short:
-                suggestion = cut_short.pop(0)
+            if interrupted:
+                suggestion = interrupted.pop(0)
             else:
-                full = budget.trials is not None and len(history.trials) >= budget.trials
-                answer = backend.ask(new=not full)
+                enough_trials = budget.trials is not None and len(history.trials) >= budget.trials
+                answer = backend.ask(new=not enough_trials)
                 if answer in ("wait", "done"):
                     break
                 if not isinstance(answer, Suggestion):
@@ -186,7 +209,7 @@ def run(backend: Backend, runner: Runner, ledger: Ledger, budget: Budget, watch:
                 raise HpoError("the backend waits, but no trial is running that it could wait for")
             return (
                 f"the budget of {_counted(budget.trials, 'trial')} is spent"
-                if full
+                if enough_trials
                 else "every configuration is trained"
             )
         for event in runner.events():
@@ -207,17 +230,19 @@ def _show(watch: Watch | None, event: Event, ledger: Ledger) -> None:
         watch(event, ledger)
 
 
-def _unfinished(history: History, number: int) -> Suggestion:
-    """What a trial that was cut short was doing."""
+def _last_suggestion(history: History, number: int) -> Suggestion:
+    """The latest suggestion of a trial."""
     trial = history.trials[number]
     return Suggestion(number, trial.config, trial.until, trial.bracket, trial.notes)
 
 
 def _counted(n: int | None, thing: str) -> str:
+    """The number of things in words: "1 trial", "2 trials"."""
     return f"{n} {thing}{'s' * (n != 1)}"
 
 
 def _spent(budget: Budget, ledger: Ledger) -> str | None:
+    """Why the search ends now, if its budget of epochs or seconds is spent. None if it is not."""
     if budget.epochs is not None and ledger.history.n_epochs >= budget.epochs:
         return f"the budget of {_counted(budget.epochs, 'epoch')} is spent"
     if budget.seconds is not None and ledger.elapsed >= budget.seconds:

@@ -1,6 +1,7 @@
-"""The record of a study: its folder, its settings, its ledger of events, and the history that follows from them.
+"""The record of a study: its folder, its settings, the ledger of its events, and the history of its trials.
 
-optuna is imported here and in `hpo.backends` alone. `hpo.heldout`, `hpo.results` and the rooms above may import it.
+Only this package and `hpo.backends` import optuna. `hpo.heldout`, `hpo.results` and the packages above them may import
+this package.
 """
 
 from __future__ import annotations

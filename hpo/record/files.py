@@ -1,4 +1,4 @@
-"""The files in a study's folder: their names, which of them stay out of git, and atomic text writes."""
+"""The files in the folder of a study: their names, the study's `.gitignore`, and atomic writes of text files."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from pathlib import Path
 from hpo.errors import MachineError
 
 STUDY_FILE = "study.yaml"
-"""The settings of the study. A folder with this file is a study."""
+"""The search space and the settings of the study. A folder that contains this file is a study."""
 LEDGER_FILE = "ledger.log"
-"""The journal, unless the record lies in another storage."""
+"""The journal of the ledger. It does not exist if the ledger is in another Optuna storage."""
 CHECKPOINTS = "checkpoints"
 """The folder of the checkpoints of the search."""
 RETRAINED = "retrained"
-"""The folder of the checkpoints of a test that is running."""
+"""The folder of the checkpoints of a running test, which retrains trials. It is deleted when the test ends."""
 TEST_FILE = "test.json"
 """The test results."""
 MISCLASSIFIED = "misclassified.npz"
-"""The images that the best tested trial classifies wrongly; `trainables.inspection.misclassified` describes the arrays."""
+"""The images that the best tested trial classifies wrongly; see `trainables.model_inspection.misclassified`."""
 FIGURES = "figures"
-"""The folder of the figures."""
+"""The folder of the plots."""
 IGNORED = "".join(f"/{name}\n" for name in ("lock", LEDGER_FILE, CHECKPOINTS, RETRAINED, FIGURES, MISCLASSIFIED))
-"""A study's own `.gitignore`: what belongs to the machine that made the study, or holds images of the data set."""
+"""The content of a study's `.gitignore`: files that only this machine needs, and files with images of the data set."""
 
 
 def command(verb: str, folder: Path, *words: str, hpo: str = "hpo") -> str:
-    """The command to type for a study; `hpo` is how the program is called."""
+    """The command line that runs `verb` on a study, for messages to the user. `hpo` is the name of the program."""
     where = [] if folder.parent == Path("studies") else [f"--studies {shlex.quote(str(folder.parent))}"]
     return " ".join([hpo, verb, folder.name, *words, *where])
 
 
 def keep_out_of_git(folder: Path) -> None:
-    """Write the `.gitignore` of a study, unless the user has one there."""
+    """Write the `.gitignore` of a study, unless the folder contains one already."""
     if not (folder / ".gitignore").exists():
         write_text(folder / ".gitignore", IGNORED)
 
 
 def let_into_git(folder: Path) -> None:
-    """Delete the `.gitignore` of a study; one that the user wrote stays."""
+    """Delete the `.gitignore` of a study, unless the user changed it."""
     with contextlib.suppress(OSError, ValueError):
         if (folder / ".gitignore").read_text(encoding="utf-8") == IGNORED:
             (folder / ".gitignore").unlink()
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all; a MachineError where it cannot be written."""
+    """Write a text file atomically. Raises a MachineError if it cannot be written."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         temporary.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The history of a study as plain values: what happened, in order, and what it says of each trial."""
+"""The History of a study: its events in order, and the state of each trial. It reads and writes no files."""
 
 from __future__ import annotations
 
@@ -11,35 +11,42 @@ from hpo.trial import Config, Crash, Decision, Report, Scalar, Suggestion
 
 @dataclass(frozen=True)
 class Settled:
-    """What the backend decided on one event: the fate of each trial that it did not let go on."""
+    """The decisions of the backend on one report or crash."""
 
     trial: int
-    """The trial whose event was told."""
+    """The trial of the report or crash."""
     fidelity: int
-    """Its epoch then; 0 for a crash before the first."""
+    """The epoch of the report, 0 for a crash."""
     decisions: Mapping[int, Decision]
+    """The decisions by trial number: PAUSE or STOP. Trials that continue are left out."""
 
 
 Event = Suggestion | Report | Crash | Settled
+"""An entry of the history."""
 
 
 class State(Enum):
-    """Where a trial stands."""
+    """The state of a trial."""
 
     RUNNING = "running"
+    """It trains, or waits for a decision."""
     PAUSED = "paused"
+    """It may be promoted later."""
     STOPPED = "stopped"
+    """The backend stopped it early."""
     COMPLETE = "complete"
+    """It reached the top rung, or ended itself by early stopping."""
     CRASHED = "crashed"
 
 
 @dataclass
 class Trial:
-    """All that is known of one trial."""
+    """The record of one trial. The fields from `config` to `notes` are those of its Suggestion."""
 
     number: int
     config: Config
     until: int
+    """The epoch at which the trial waits for a decision, from its latest suggestion."""
     bracket: int
     notes: Mapping[str, Scalar]
     reports: list[Report] = field(default_factory=list)
@@ -48,17 +55,17 @@ class Trial:
 
     @property
     def epoch(self) -> int:
-        """The last epoch on record; 0 before the first."""
+        """The last epoch on record, 0 before the first report."""
         return self.reports[-1].fidelity if self.reports else 0
 
     @property
     def loss(self) -> float:
-        """The lowest objective so far, of the phase of training that it is in; inf before the first report."""
+        """The lowest objective so far in the current phase of the training, inf before the first report."""
         return self.reports[-1].loss if self.reports else float("inf")
 
     @property
     def best(self) -> Report | None:
-        """The report of the stopping epoch: the first that reached the lowest objective."""
+        """The report of the stopping epoch, the first with the lowest objective. None before the first report."""
         if not self.reports:
             return None
         phase = self.reports[-1].metrics.get("phases_left")
@@ -68,45 +75,45 @@ class Trial:
 
 
 class History:
-    """The events of one study, in order, and the trials that follow from them."""
+    """The events of one study in order, and the trials that result from them."""
 
     def __init__(self, high: int) -> None:
         self.high = high
-        """The top rung: a trial that reports it is complete."""
+        """The top rung: the epoch at which a trial is complete."""
         self.events: list[Event] = []
         self.trials: dict[int, Trial] = {}
         self.running: set[int] = set()
-        """The trials that wait for an epoch or for its decision."""
+        """The numbers of the trials that train or wait for a decision."""
         self.n_epochs = 0
-        """Epochs on record, over all trials."""
+        """The number of epochs on record, over all trials."""
         self.n_crashes = 0
-        """Trials that crashed."""
+        """The number of crashed trials."""
         self.crashes_in_a_row = 0
-        """Crashes since the last report."""
+        """The number of crashes since the last report."""
         self.incumbent: Trial | None = None
-        """The trial with the lowest loss so far, crashed ones left out."""
+        """The trial with the lowest loss so far, without the crashed ones."""
 
     def append(self, event: Event) -> None:
-        """Take in the next event."""
+        """Add the next event, and update the trials."""
         self.events.append(event)
         match event:
             case Suggestion():
-                self._suggested(event)
+                self._add_suggestion(event)
             case Report():
-                self._reported(event)
+                self._add_report(event)
             case Crash():
                 self.trials[event.trial].crash = event
                 self.n_crashes += 1
                 self.crashes_in_a_row += 1
-                self._move(event.trial, State.CRASHED)
+                self._set_state(event.trial, State.CRASHED)
                 if self.incumbent is self.trials[event.trial]:
                     self.incumbent = next(iter(self.ranked()), None)
             case Settled():
                 for number, decision in event.decisions.items():
                     if self.trials[number].state in (State.RUNNING, State.PAUSED):
-                        self._move(number, State.STOPPED if decision is Decision.STOP else State.PAUSED)
+                        self._set_state(number, State.STOPPED if decision is Decision.STOP else State.PAUSED)
 
-    def _suggested(self, suggestion: Suggestion) -> None:
+    def _add_suggestion(self, suggestion: Suggestion) -> None:
         trial = self.trials.get(suggestion.trial)
         if trial is None:
             trial = Trial(
@@ -114,22 +121,22 @@ class History:
             )
             self.trials[suggestion.trial] = trial
         trial.until = suggestion.until
-        self._move(suggestion.trial, State.RUNNING)
+        self._set_state(suggestion.trial, State.RUNNING)
 
-    def _reported(self, report: Report) -> None:
+    def _add_report(self, report: Report) -> None:
         trial = self.trials[report.trial]
         trial.reports.append(report)
         self.n_epochs += 1
         self.crashes_in_a_row = 0
         if self.incumbent is trial and len(trial.reports) > 1 and report.loss > trial.reports[-2].loss:
-            # Another phase of its training begins.
-            self.incumbent = min(self.trials.values(), key=lambda each: (each.loss, each.number))
+            # Only a new phase of its training can raise the loss of a trial. Then another trial may be better.
+            self.incumbent = next(iter(self.ranked()), None)
         elif report.loss < (self.incumbent.loss if self.incumbent else float("inf")):
             self.incumbent = trial
         if report.last or report.fidelity >= self.high:
-            self._move(report.trial, State.COMPLETE)
+            self._set_state(report.trial, State.COMPLETE)
 
-    def _move(self, number: int, state: State) -> None:
+    def _set_state(self, number: int, state: State) -> None:
         self.trials[number].state = state
         if state is State.RUNNING:
             self.running.add(number)
@@ -138,16 +145,16 @@ class History:
 
     @property
     def n_saved(self) -> int:
-        """Epochs that were spared by stopping: what the trials that ended early had left to the top rung."""
+        """The number of epochs saved by early stopping: those from the stopped and paused trials up to the top rung."""
         ended = (State.STOPPED, State.PAUSED)
         return sum(self.high - trial.epoch for trial in self.trials.values() if trial.state in ended)
 
     def ranked(self) -> list[Trial]:
-        """The trials that have a finite loss, best first; of equals, the earlier."""
+        """The trials with a finite loss that did not crash, best first. Among equals, the earlier is first."""
         scored = [trial for trial in self.trials.values() if trial.loss < float("inf") and trial.crash is None]
         return sorted(scored, key=lambda trial: (trial.loss, trial.number))
 
 
 def configuration(config: Config) -> str:
-    """A configuration in one line."""
+    """A configuration as one line of text."""
     return ", ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in config.items())

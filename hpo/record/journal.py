@@ -1,10 +1,13 @@
-"""The ledger's file: a journal that Optuna's JournalStorage, and so its dashboard, can read.
+"""The Journal, the file of the ledger. Optuna's JournalStorage and its dashboard can read it.
 
-Optuna's own file backend locks, opens, syncs and closes the file for each operation. A study has one
-writer, so this one keeps the file open and syncs it at most once a second, and when it is closed. A
-killed process loses nothing by that: what was written survives it; syncing is for power cuts. An event
-that comes a second or more after the last is on the disk before the backend hears of it. A line is
-written in one call; a last line torn by a crash is cut off when the file is next opened for writing.
+Optuna's own file backend locks, opens, syncs and closes the file for each operation, which is slow. A study has only
+one writer, so the Journal keeps the file open. It syncs the file at most once a second, and when it is closed.
+
+A killed process loses nothing, because written data survives its process. Only a power failure can lose data that is
+not synced. An event that comes more than a second after the last sync is on the disk before the backend is told of it.
+
+Each operation is one line. If a crash leaves an incomplete last line, it is cut off when the file is next opened for
+writing.
 """
 
 from __future__ import annotations
@@ -21,25 +24,27 @@ from optuna.storages.journal import BaseJournalBackend
 from hpo.errors import MachineError
 
 SYNC_SECONDS = 1.0
+"""The shortest time between two syncs."""
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Journal(BaseJournalBackend):
-    """One journal file; at most one process may hold it with `write`."""
+    """One journal file. At most one process may open it with `write`."""
 
     def __init__(self, path: Path, *, write: bool) -> None:
         self._path = path
         self._writes = write
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND if write else os.O_RDONLY
         self._fd = os.open(path, flags, 0o644)
-        self._synced = time.monotonic()
-        self._next = 0
+        self._last_sync = time.monotonic()
+        self._n_read = 0
         self._offset = 0
+        """The length of the lines that have been read, in bytes."""
         if write:
-            self._cut_torn_line()
+            self._cut_incomplete_line()
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Add operations, one line each; all of them are written, or none."""
+        """Append operations, one line each. If the disk fails, none of them is left in the file."""
         data = b"".join(_encode(log).encode() + b"\n" for log in logs)
         size = os.fstat(self._fd).st_size
         try:
@@ -47,22 +52,25 @@ class Journal(BaseJournalBackend):
             while written < len(data):
                 written += os.write(self._fd, data[written:])
             now = time.monotonic()
-            if now - self._synced > SYNC_SECONDS:
+            if now - self._last_sync > SYNC_SECONDS:
                 os.fsync(self._fd)
-                self._synced = now
+                self._last_sync = now
         except OSError:
             os.ftruncate(self._fd, size)
             raise
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
-        """The operations from a number on, as far as they are written whole."""
-        if log_number_from != self._next:
-            self._next = self._offset = 0
-        skip = log_number_from - self._next
+        """Return the operations from number `log_number_from` on. An incomplete last line is left out.
+
+        Raises a MachineError if a line is damaged.
+        """
+        if log_number_from != self._n_read:
+            self._n_read = self._offset = 0
+        skip = log_number_from - self._n_read
         logs = []
-        for line in self._whole_lines():
+        for line in self._complete_lines():
             self._offset += len(line)
-            self._next += 1
+            self._n_read += 1
             if skip:
                 skip -= 1
             else:
@@ -77,7 +85,8 @@ class Journal(BaseJournalBackend):
             os.close(self._fd)
             self._fd = -1
 
-    def _whole_lines(self) -> list[bytes]:
+    def _complete_lines(self) -> list[bytes]:
+        """The lines after those that have been read."""
         size = os.fstat(self._fd).st_size - self._offset
         data = os.pread(self._fd, size, self._offset) if size > 0 else b""
         return [line for line in data.splitlines(keepends=True) if line.endswith(b"\n")]
@@ -88,14 +97,15 @@ class Journal(BaseJournalBackend):
         except ValueError:
             log = None
         if not isinstance(log, dict):
-            raise MachineError(f"{self._path}:{self._next}: this line of the ledger is damaged")
+            raise MachineError(f"{self._path}:{self._n_read}: this line of the ledger is damaged")
         return log
 
-    def _cut_torn_line(self) -> None:
+    def _cut_incomplete_line(self) -> None:
+        """Cut off everything after the last newline. The file is searched backwards, block by block."""
         size = os.fstat(self._fd).st_size
-        end, step = size, 65536
+        end, block_size = size, 65536
         while end > 0:
-            start = max(0, end - step)
+            start = max(0, end - block_size)
             newline = os.pread(self._fd, end - start, start).rfind(b"\n")
             if newline >= 0:
                 end = start + newline + 1

@@ -1,13 +1,15 @@
-"""The ledger: every backend's trial as an Optuna trial, and the one writer of it.
+"""The Ledger, which records the events of a study in an Optuna study, whatever the backend is.
 
-Each event of a study is one user attribute of its trial, written in one operation and numbered in the
-order in which it happened: `suggestion:27`, `report:3`, `settled:3`, `crash`. These attributes are the
-record. What the dashboard shows beside them (intermediate values, states, the value) follows from them,
-and is mended from them when a study is opened after a crash.
+Each trial is an Optuna trial. Each event is one user attribute of its trial and is written in one operation. The keys
+are `suggestion:27`, `report:3`, `settled:3` and `crash`, where the number is an epoch (for a suggestion, its `until`).
+The value contains the number `n` of the event, which gives the order of all events of the study.
 
-PAUSE stays RUNNING, STOP is PRUNED, full fidelity is COMPLETE, Crash is FAIL. Optuna never changes a
-finished trial: one that goes on after its study was closed is copied into a new Optuna trial with the
-same attribute `trial`, and the newest copy counts.
+These attributes are the record. The dashboard also shows intermediate values, states and the value of each trial. They
+are computed from the attributes, and repaired from them when a study is opened after a crash.
+
+A paused trial stays RUNNING in Optuna, a stopped one is PRUNED, a complete one is COMPLETE and a crashed one is FAIL.
+Optuna never changes a finished trial. So a trial that continues after its study was closed is copied to a new Optuna
+trial with the same user attribute `trial`, and only the newest copy counts.
 """
 
 from __future__ import annotations
@@ -36,89 +38,99 @@ _STATES = {State.COMPLETE: TrialState.COMPLETE, State.STOPPED: TrialState.PRUNED
 
 
 class Ledger:
-    """The record of one study, in a journal file or in any other Optuna storage."""
+    """The record of one study, in a journal file or in any other Optuna storage. It has only one writer at a time."""
 
     def __init__(self, storage: BaseStorage, name: str, space: SearchSpace, journal: Journal | None = None) -> None:
         self._storage = storage
         self._journal = journal
         self.space = space
-        self._study = storage.get_study_id_from_name(name)
+        self._study_id = storage.get_study_id_from_name(name)
         self._distributions = {key: serialization.distribution(domain) for key, domain in space.domains.items()}
-        self._ids: dict[int, int] = {}
+        self._optuna_ids: dict[int, int] = {}
+        """The id of the newest Optuna trial of each trial."""
         self._finished: set[int] = set()
-        self._sequence = 0
-        self._elapsed = 0.0
+        """The trials whose newest Optuna trial is finished."""
+        self._n_events = 0
+        self._recorded_seconds = 0.0
         self.history = History(space.fidelity.high)
-        self._read()
+        self._read_events()
         self._opened = time.monotonic()
 
-    # What happened --------------------------------------------------------------------------------
+    # Recording ------------------------------------------------------------------------------------
 
     def suggest(self, suggestion: Suggestion) -> None:
-        """Record that a trial starts, or goes on."""
+        """Record that a trial starts or continues."""
         with storage_errors():
-            key, value = f"suggestion:{suggestion.until}", self._stamp(serialization.from_suggestion(suggestion))
-            if suggestion.trial not in self._ids:
-                self._create(suggestion, key, value)
+            key, value = f"suggestion:{suggestion.until}", self._numbered(serialization.from_suggestion(suggestion))
+            if suggestion.trial not in self._optuna_ids:
+                self._create_trial(suggestion, key, value)
             else:
-                self._set(suggestion.trial, key, value)
+                self._set_attribute(suggestion.trial, key, value)
             self.history.append(suggestion)
 
     def record(self, event: Report | Crash) -> None:
-        """Record an epoch or a crash, before the backend is told of it."""
+        """Record an epoch or a crash. This is done before the backend is told of it."""
         with storage_errors():
             if isinstance(event, Report):
-                self._set(event.trial, f"report:{event.fidelity}", self._stamp(serialization.from_report(event)))
-                self._show(event)
+                self._set_attribute(
+                    event.trial, f"report:{event.fidelity}", self._numbered(serialization.from_report(event))
+                )
+                self._set_intermediate_value(event)
             else:
-                self._set(event.trial, "crash", self._stamp({"kind": event.kind, "error": event.error}))
+                self._set_attribute(event.trial, "crash", self._numbered({"kind": event.kind, "error": event.error}))
             self.history.append(event)
 
     def settle(self, event: Report | Crash, decisions: Mapping[int, Decision]) -> None:
-        """Record what the backend decided on an event, and end the trials that it ended."""
-        ended = {number: decision for number, decision in decisions.items() if decision is not Decision.CONTINUE}
+        """Record the backend's decisions on an event, and finish the Optuna trials of the trials that ended.
+
+        Trials that continue are not recorded.
+        """
+        not_continued = {number: fate for number, fate in decisions.items() if fate is not Decision.CONTINUE}
         with storage_errors():
-            if ended:
-                settled = Settled(event.trial, _fidelity(event), ended)
-                fates = {str(number): decision.value for number, decision in ended.items()}
-                self._set(event.trial, f"settled:{settled.fidelity}", self._stamp({"decisions": fates}))
+            if not_continued:
+                settled = Settled(event.trial, _fidelity(event), not_continued)
+                fates = {str(number): decision.value for number, decision in not_continued.items()}
+                self._set_attribute(event.trial, f"settled:{settled.fidelity}", self._numbered({"decisions": fates}))
                 self.history.append(settled)
-            for number in {event.trial, *ended}:
+            for number in {event.trial, *not_continued}:
                 self._finish(number, _STATES.get(self.history.trials[number].state))
 
     def close_unfinished(self, reason: str) -> None:
-        """End the study: trials that wait or were cut short close as pruned; they may be taken up again."""
+        """Record why the study ended, and mark paused and interrupted trials as pruned in Optuna.
+
+        These trials can continue if the study is resumed.
+        """
         with storage_errors():
             for number in self.history.trials:
                 self._finish(number, TrialState.PRUNED)
-            self._storage.set_study_user_attr(self._study, "finished", reason)
+            self._storage.set_study_user_attr(self._study_id, "finished", reason)
 
     def reopen(self) -> None:
-        """Say that the study is being searched (again)."""
+        """Record that the study is being searched, for the first time or again."""
         with storage_errors():
-            self._storage.set_study_user_attr(self._study, "finished", None)
+            self._storage.set_study_user_attr(self._study_id, "finished", None)
 
     @property
     def finished(self) -> str | None:
-        """Why the study ended; None while it is searched or can be resumed."""
-        value: str | None = self._storage.get_study_user_attrs(self._study).get("finished")
+        """Why the study ended. None while it is being searched, and if it was interrupted."""
+        value: str | None = self._storage.get_study_user_attrs(self._study_id).get("finished")
         return value
 
     @property
     def elapsed(self) -> float:
-        """Seconds of search on record, over all runs, and of this run so far."""
-        return self._elapsed + time.monotonic() - self._opened
+        """The wall time of the search in seconds: that on record, over all runs, plus this run so far."""
+        return self._recorded_seconds + time.monotonic() - self._opened
 
     @property
     def recorded(self) -> float:
-        """Seconds of search on record."""
-        return self._elapsed
+        """The wall time of the search that is on record, in seconds."""
+        return self._recorded_seconds
 
     @property
-    def origin(self) -> dict[str, Any]:
-        """What the study was begun with: the digest of its space, its backend and its seed."""
-        origin: dict[str, Any] = self._storage.get_study_user_attrs(self._study).get("origin", {})
-        return origin
+    def identity(self) -> dict[str, Any]:
+        """The `StudyFolder.identity` that the study was begun with, such as the digest of its space and its seed."""
+        identity: dict[str, Any] = self._storage.get_study_user_attrs(self._study_id).get("origin", {})
+        return identity
 
     def close(self) -> None:
         """Release the storage."""
@@ -128,27 +140,28 @@ class Ledger:
 
     # Writing --------------------------------------------------------------------------------------
 
-    def _stamp(self, content: dict[str, Any]) -> dict[str, Any]:
-        self._sequence += 1
-        return {"n": self._sequence, "at": round(self.elapsed, 3), **content}
+    def _numbered(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Add the number and the time of a new event to its content."""
+        self._n_events += 1
+        return {"n": self._n_events, "at": round(self.elapsed, 3), **content}
 
-    def _create(self, suggestion: Suggestion, key: str, value: dict[str, Any]) -> None:
+    def _create_trial(self, suggestion: Suggestion, key: str, value: dict[str, Any]) -> None:
         trial = create_trial(
             state=TrialState.RUNNING,
             params=dict(suggestion.config),
             distributions={name: self._distributions[name] for name in suggestion.config},
             user_attrs={**suggestion.notes, "trial": suggestion.trial, "bracket": suggestion.bracket, key: value},
         )
-        self._ids[suggestion.trial] = self._storage.create_new_trial(self._study, trial)
+        self._optuna_ids[suggestion.trial] = self._storage.create_new_trial(self._study_id, trial)
 
-    def _set(self, number: int, key: str, value: object) -> None:
+    def _set_attribute(self, number: int, key: str, value: object) -> None:
         if number in self._finished:
-            self._copy(number)
-        self._storage.set_trial_user_attr(self._ids[number], key, value)
+            self._copy_to_new_trial(number)
+        self._storage.set_trial_user_attr(self._optuna_ids[number], key, value)
 
-    def _copy(self, number: int) -> None:
-        """Take up a trial that Optuna holds for finished, as a new Optuna trial."""
-        old = self._storage.get_trial(self._ids[number])
+    def _copy_to_new_trial(self, number: int) -> None:
+        """Copy a trial to a new Optuna trial, because its Optuna trial is finished and cannot be changed."""
+        old = self._storage.get_trial(self._optuna_ids[number])
         new = create_trial(
             state=TrialState.RUNNING,
             params=old.params,
@@ -156,85 +169,94 @@ class Ledger:
             user_attrs=old.user_attrs,
             intermediate_values=old.intermediate_values,
         )
-        self._ids[number] = self._storage.create_new_trial(self._study, new)
+        self._optuna_ids[number] = self._storage.create_new_trial(self._study_id, new)
         self._finished.discard(number)
 
-    def _show(self, report: Report) -> None:
+    def _set_intermediate_value(self, report: Report) -> None:
+        """Store the objective of an epoch for the dashboard."""
         value = report.metrics.get(self.space.objective, report.loss)
-        self._storage.set_trial_intermediate_value(self._ids[report.trial], report.fidelity, value)
+        self._storage.set_trial_intermediate_value(self._optuna_ids[report.trial], report.fidelity, value)
 
     def _finish(self, number: int, state: TrialState | None) -> None:
+        """Finish the Optuna trial of a trial with `state`. Does nothing for None, or if it is finished already."""
         if state is None or number in self._finished:
             return
         trial = self.history.trials[number]
         values = [trial.loss] if trial.reports and state is not TrialState.FAIL else None
         if values is None and state is TrialState.COMPLETE:
             raise AssertionError(f"trial {number} is complete without a report")
-        self._storage.set_trial_state_values(self._ids[number], state, values)
+        self._storage.set_trial_state_values(self._optuna_ids[number], state, values)
         self._finished.add(number)
 
     # Reading --------------------------------------------------------------------------------------
 
-    def _read(self) -> None:
+    def _read_events(self) -> None:
+        """Build the history from the storage."""
         events: list[tuple[int, float, Event]] = []
-        for frozen in self._frozen().values():
+        for frozen in self._newest_trials().values():
             number = frozen.user_attrs["trial"]
             for key, value in frozen.user_attrs.items():
                 event = serialization.to_event(number, key, value)
                 if event is not None:
                     events.append((value["n"], value["at"], event))
-        for sequence, at, event in sorted(events, key=lambda item: item[0]):
+        for n, seconds, event in sorted(events, key=lambda item: item[0]):
             self.history.append(event)
-            self._sequence, self._elapsed = sequence, at
+            self._n_events, self._recorded_seconds = n, seconds
 
-    def _frozen(self) -> dict[int, FrozenTrial]:
-        """The newest Optuna trial of each trial."""
+    def _newest_trials(self) -> dict[int, FrozenTrial]:
+        """Return the newest Optuna trial of each trial, and note their ids and which of them are finished.
+
+        Raises a StudyError if another program has written trials into the Optuna study.
+        """
         newest: dict[int, FrozenTrial] = {}
-        for frozen in self._storage.get_all_trials(self._study, deepcopy=False):
+        for frozen in self._storage.get_all_trials(self._study_id, deepcopy=False):
             number = frozen.user_attrs.get("trial")
             if number is None:
                 raise StudyError(f"trial {frozen.number} of the storage was not written by hpo: use a study of its own")
             newest[number] = frozen
         for number, frozen in newest.items():
-            self._ids[number] = self._storage.get_trial_id_from_study_id_trial_number(self._study, frozen.number)
+            self._optuna_ids[number] = self._storage.get_trial_id_from_study_id_trial_number(
+                self._study_id, frozen.number
+            )
             if frozen.state.is_finished():
                 self._finished.add(number)
         return newest
 
-    def mend(self) -> None:
-        """Write what a kill between two operations left out: intermediate values and states."""
+    def repair(self) -> None:
+        """Write the intermediate values and states that are missing because the process was killed in between."""
         last = self.history.events[-1] if self.history.events else None
-        # The decisions on the last event may not be on record: replay brings them, and ends its trial.
+        # The decisions on the last event may not be on record. Then the replay records them and finishes this trial.
         undecided = last.trial if isinstance(last, Report | Crash) else None
         with storage_errors():
-            for number, frozen in self._frozen().items():
+            for number, frozen in self._newest_trials().items():
                 trial = self.history.trials[number]
                 if frozen.state.is_finished():
                     continue
                 for report in trial.reports:
                     if report.fidelity not in frozen.intermediate_values:
-                        self._show(report)
+                        self._set_intermediate_value(report)
                 if number != undecided:
                     self._finish(number, _STATES.get(trial.state))
 
 
-def create_ledger(where: Path | str, name: str, space: SearchSpace, origin: dict[str, Any]) -> Ledger:
-    """Begin the record of a study, with what it is begun with.
+def create_ledger(where: Path | str, name: str, space: SearchSpace, identity: dict[str, Any]) -> Ledger:
+    """Begin the record of a study.
 
-    `where` is the journal file, or the URL of an Optuna storage. Raises Mistake for a URL that names no
-    storage, StudyError where a study of that name is recorded there, MachineError where it fails.
+    `where` is the path of the journal file, or the URL of an Optuna storage. `identity` is the `StudyFolder.identity`.
+    Raises a Mistake if `where` is not the URL of a storage, a StudyError if the storage contains a study of this name
+    already, and a MachineError if the storage fails.
     """
     with storage_errors():
         storage, journal = open_storage(where, write=True)
         if name in {study.study_name for study in storage.get_all_studies()}:
             ledger = Ledger(storage, name, space, journal)
-            # A journal lies in the study's own folder: a kill may have come before the study had its study.yaml.
+            # A journal without events is left by a process that was killed before it wrote study.yaml. It is replaced.
             if ledger.history.events or journal is None:
                 ledger.close()
                 raise StudyError(f"{where}: holds a study {name!r} already: choose another name with --study")
             storage.delete_study(storage.get_study_id_from_name(name))
         study = storage.create_new_study([StudyDirection.MINIMIZE], name)
-        storage.set_study_user_attr(study, "origin", origin)
+        storage.set_study_user_attr(study, "origin", identity)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             optuna.load_study(study_name=name, storage=storage).set_metric_names([space.objective])
@@ -242,9 +264,10 @@ def create_ledger(where: Path | str, name: str, space: SearchSpace, origin: dict
 
 
 def open_ledger(where: Path | str, name: str, space: SearchSpace, *, write: bool) -> Ledger:
-    """Open the record of a study that exists; with `write`, mend what a kill left half done.
+    """Open the record of a study that exists. With `write`, it is also repaired, in case its process was killed.
 
-    Raises as `create_ledger` does, and StudyError where there is no such record.
+    Raises a Mistake if `where` is not the URL of a storage, a StudyError if it does not contain the study, and a
+    MachineError if the storage fails.
     """
     with storage_errors():
         file = Path(where.removeprefix(SQLITE)) if isinstance(where, str) and where.startswith(SQLITE) else where
@@ -258,7 +281,7 @@ def open_ledger(where: Path | str, name: str, space: SearchSpace, *, write: bool
             raise StudyError(f"{where}: holds no study {name!r}")
         ledger = Ledger(storage, name, space, journal)
         if write:
-            ledger.mend()
+            ledger.repair()
         return ledger
 
 

@@ -1,4 +1,4 @@
-"""The lock of a study's folder: one process at a time searches or tests a study."""
+"""The lock of a study's folder, so that only one process at a time searches or tests a study."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ LOCK_FILE = "lock"
 
 @contextlib.contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Hold a study's folder against every other process; make the folder where it is missing.
+    """Hold the lock of a study's folder. A process that is killed releases the lock.
 
-    A killed process lets go of the lock. A StudyError where another process holds it, a MachineError where the folder
-    cannot be made or written.
+    The folder is created if it does not exist, and deleted at the end if no study was written into it. Temporary files
+    of killed processes are deleted. Raises a StudyError if another process holds the lock, and a MachineError if the
+    folder cannot be created or written.
     """
-    fresh = [path for path in (folder, folder.parent) if not path.exists()]
+    created = [path for path in (folder, folder.parent) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        held = FileLock(folder / LOCK_FILE, timeout=0)
-        held.acquire()
-        for left_behind in folder.glob(".*.tmp"):
-            left_behind.unlink()
+        file_lock = FileLock(folder / LOCK_FILE, timeout=0)
+        file_lock.acquire()
+        for temporary in folder.glob(".*.tmp"):
+            temporary.unlink()
     except Timeout:
         raise locked(folder) from None
     except OSError as error:
@@ -35,16 +36,16 @@ def lock(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        held.release()
-        if fresh and not (folder / STUDY_FILE).exists():
-            with contextlib.suppress(OSError):  # what is not empty stays
+        file_lock.release()
+        if created and not (folder / STUDY_FILE).exists():
+            with contextlib.suppress(OSError):  # a folder that is not empty stays
                 (folder / LOCK_FILE).unlink(missing_ok=True)
-                for path in fresh:
+                for path in created:
                     path.rmdir()
 
 
 def locked(folder: Path) -> StudyError:
-    """The error for a study that another process holds."""
+    """Return the error for a study whose lock another process holds."""
     return StudyError(
         f"study {folder.name!r} is being searched or tested by another process; "
         f"`{command('status', folder)}` shows how far it is"
@@ -52,13 +53,13 @@ def locked(folder: Path) -> StudyError:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process holds the study."""
+    """Whether a process holds the lock of the study."""
     if not (folder / LOCK_FILE).exists():
         return False
-    held = FileLock(folder / LOCK_FILE, timeout=0)
+    file_lock = FileLock(folder / LOCK_FILE, timeout=0)
     try:
-        held.acquire()
+        file_lock.acquire()
     except Timeout:
         return True
-    held.release()
+    file_lock.release()
     return False

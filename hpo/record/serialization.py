@@ -1,6 +1,6 @@
-"""Events as the user attributes of Optuna trials, and back.
+"""Conversion of events to user attributes of Optuna trials and back, and of domains to Optuna distributions.
 
-JSON has no NaN and no inf: they are kept as text.
+JSON has no NaN and inf, so they are stored as text.
 """
 
 from __future__ import annotations
@@ -16,13 +16,17 @@ from hpo.trial import Crash, Decision, Report, Suggestion
 
 
 def from_suggestion(suggestion: Suggestion) -> dict[str, Any]:
-    """The configuration stands here too: Optuna takes choices such as 1 and true for the same."""
+    """The attribute of a suggestion.
+
+    It includes the configuration, because the parameters of an Optuna trial do not distinguish choices such as 1 and
+    true.
+    """
     content = {"until": suggestion.until, "bracket": suggestion.bracket, "notes": dict(suggestion.notes)}
     return {**content, "config": dict(suggestion.config)}
 
 
 def from_report(report: Report) -> dict[str, Any]:
-    """The loss and all metrics of an epoch."""
+    """The attribute of a report. Its trial and its epoch are not included."""
     return {
         "loss": _to_json(report.loss),
         "metrics": {key: _to_json(value) for key, value in report.metrics.items()},
@@ -33,7 +37,7 @@ def from_report(report: Report) -> dict[str, Any]:
 
 
 def to_event(trial: int, key: str, value: Any) -> Event | None:
-    """The event that an attribute of a trial holds; None for an attribute that is none."""
+    """The event that an attribute of a trial contains. None if the attribute is not an event."""
     kind, _, fidelity = key.partition(":")
     if not isinstance(value, dict) or "n" not in value:
         return None
@@ -50,7 +54,7 @@ def to_event(trial: int, key: str, value: Any) -> Event | None:
 
 
 def distribution(domain: Domain) -> BaseDistribution:
-    """A domain as Optuna's distribution."""
+    """The Optuna distribution of a domain."""
     if isinstance(domain, Categorical):
         return CategoricalDistribution(domain.choices)
     kind = IntDistribution if isinstance(domain, Int) else FloatDistribution

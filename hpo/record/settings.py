@@ -1,4 +1,4 @@
-"""The settings of a study: what it may spend, and how it is searched."""
+"""The settings of a study: its Budget, and the Settings of its search."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from hpo.trial import Scalar
 
 @dataclass(frozen=True)
 class Budget:
-    """What a study may spend, over all its runs; None is no limit."""
+    """The budget of a study, over all its runs. None is no limit. Raises a Mistake if a value is negative."""
 
     trials: int | None = None
+    """The number of trials."""
     epochs: int | None = None
-    """Epochs of training, over all trials."""
+    """The number of epochs, over all trials."""
     seconds: float | None = None
-    """Wall time of the search."""
+    """The wall time of the search, in seconds."""
 
     def __post_init__(self) -> None:
         for name in ("trials", "epochs", "seconds"):
@@ -28,34 +29,36 @@ class Budget:
                 raise Mistake(f"a budget of {value} {name}: at least 0 is allowed")
 
     def or_default(self) -> Budget:
-        """This budget; 64 trials where nothing was said."""
+        """Return this budget, or 64 trials if no limit is set."""
         return self if self != Budget() else Budget(trials=64)
 
 
 def data_folder(given: str | None = None) -> Path:
-    """The folder of the data sets and weights: as given, else $HPO_DATA, else ~/.cache/hpo."""
+    """The folder of the data sets and weights: `given`, or else $HPO_DATA, or else ~/.cache/hpo."""
     return Path(given or os.environ.get("HPO_DATA") or "~/.cache/hpo").expanduser()
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that says how a study is searched; `study.yaml` holds it."""
+    """The settings of a search. They are stored in `study.yaml`."""
 
     backend: str = "optuna"
+    """The name of the backend."""
     options: Mapping[str, Scalar] = field(default_factory=dict)
     """Options of the backend, such as `sampler: gp`."""
     seed: int = 0
-    """Decides the backend's draws, and with the trial's number the seed of each trial."""
+    """The seed of the backend. The seed of each trial follows from it and from the number of the trial."""
     runner: str = "processes"
-    """A runner by name, or auto for the one that suits the space."""
+    """The name of the runner, or `auto` for the one that suits the search space."""
     devices: str = "auto"
-    """auto, cpu, or a list such as cuda:0,cuda:1."""
+    """`auto`, `cpu`, or a list such as `cuda:0,cuda:1`."""
     slots: int | None = None
-    """Trials at once on each device; None is what the runner holds right.
+    """The number of trials at once on each device. None is the default of the runner.
 
-    processes: one on a GPU, one a core on the CPU. fused: 64 and 16.
+    The default of `processes` is 1 on a GPU, and 1 for each core on the CPU. The default of `fused` is 16 on a GPU, and
+    8 on the CPU.
     """
     storage: str | None = None
-    """The URL of an Optuna storage; None is the journal in the study's folder."""
+    """The URL of an Optuna storage. None is the journal in the study's folder."""
     data: str | None = None
-    """The folder of the data sets; None is $HPO_DATA, else ~/.cache/hpo."""
+    """The folder of the data sets. None is $HPO_DATA, or else ~/.cache/hpo."""

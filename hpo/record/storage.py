@@ -1,4 +1,4 @@
-"""Where the ledger is stored: a journal file, or any Optuna storage by its URL; and how a storage fails."""
+"""The storage of the ledger: a journal file, or any Optuna storage by its URL. Its errors become errors of hpo."""
 
 from __future__ import annotations
 
@@ -14,23 +14,31 @@ from hpo.errors import HpoError, MachineError, Mistake
 from hpo.record.journal import Journal
 
 SQLITE = "sqlite:///"
+"""The beginning of the URL of a SQLite file."""
 
 
 def absolute(url: str | None) -> str | None:
-    """The URL of a storage; a SQLite file gets its whole path, so that the study can be opened from any folder."""
+    """Make the path in the URL of a SQLite file absolute, so that the study can be opened from any folder.
+
+    Any other URL, and None, is returned as it is.
+    """
     return f"{SQLITE}{Path(url.removeprefix(SQLITE)).absolute()}" if url and url.startswith(SQLITE) else url
 
 
 def open_storage(where: Path | str, *, write: bool) -> tuple[BaseStorage, Journal | None]:
-    """The storage of a record: a journal file, or the URL of an Optuna storage; a Mistake where it is neither."""
+    """Open the storage at `where`, the path of a journal file or the URL of an Optuna storage.
+
+    The second result is the Journal, None for a URL. Raises a Mistake if `where` is not the URL of a storage, or if the
+    driver of its database is not installed.
+    """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if isinstance(where, str):
-        return _storage(where), None
+        return _open_url(where), None
     journal = Journal(where, write=write)
     return optuna.storages.JournalStorage(journal), journal
 
 
-def _storage(url: str) -> BaseStorage:
+def _open_url(url: str) -> BaseStorage:
     try:
         return optuna.storages.get_storage(url)
     except ImportError as error:
@@ -41,7 +49,7 @@ def _storage(url: str) -> BaseStorage:
 
 @contextmanager
 def storage_errors() -> Iterator[None]:
-    """Turn the many ways in which a storage fails into one error with one line."""
+    """Turn any error of a storage into a MachineError with one line of text."""
     try:
         yield
     except HpoError:

@@ -1,4 +1,4 @@
-"""A study on disk: a folder with its settings, its record, its checkpoints and its tables."""
+"""The StudyFolder, a study on disk: a folder with its settings, its record, its checkpoints and its tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 
 from hpo import spacefile
 from hpo.errors import MachineError, StudyError, nearest
-from hpo.record import origin
+from hpo.record import provenance
 from hpo.record.files import CHECKPOINTS, LEDGER_FILE, STUDY_FILE, command, keep_out_of_git, let_into_git, write_text
 from hpo.record.history import History
 from hpo.record.ledger import Ledger, create_ledger, open_ledger
@@ -21,7 +21,10 @@ from hpo.space import SearchSpace
 
 
 class StudyFolder:
-    """One study folder. `reopen` finds one that exists; `hpo.record.lock` keeps other processes out of it."""
+    """The folder of one study. `reopen` opens one that exists.
+
+    The caller must hold the lock (`hpo.record.lock`) while it writes.
+    """
 
     def __init__(
         self,
@@ -33,23 +36,26 @@ class StudyFolder:
         trainable: str | None = None,
         made: Mapping[str, Any] | None = None,
     ) -> None:
-        """`trainable` is the digest of the trainable's source, None where the space names a regime."""
+        """`trainable` is the digest of the source of the user's training code. None if a regime of hpo is trained.
+
+        `made` is the content of `made` in `study.yaml`. None describes this machine and this moment.
+        """
         self.folder = folder
         self.space = space
         self.settings = settings
         self.budget = budget
         self.trainable = trainable
-        self.made = origin.describe(settings) if made is None else made
-        """When, where and with which versions the study was begun."""
+        self.made = provenance.describe(settings) if made is None else made
+        """When, where and with which package versions the study was begun. See `hpo.record.provenance`."""
 
     @property
     def name(self) -> str:
-        """The name of the study and of its folder."""
+        """The name of the study, which is that of its folder."""
         return self.folder.name
 
     @property
     def checkpoints(self) -> Path:
-        """Where the runner keeps the checkpoints."""
+        """The folder of the checkpoints of the search."""
         return self.folder / CHECKPOINTS
 
     @property
@@ -59,12 +65,16 @@ class StudyFolder:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What must not change as long as the study lives."""
+        """The parts of the study that must never change. See the function `identity`."""
         return identity(self.space, self.settings, self.trainable)
 
     @classmethod
     def reopen(cls, folder: Path) -> StudyFolder:
-        """Read `study.yaml` of a study that exists; the plug-ins that it names need not be installed here."""
+        """Read the `study.yaml` of a study that exists. The plug-ins that it names need not be installed.
+
+        Raises a StudyError if the folder contains no study or its `study.yaml` is damaged, and a MachineError if the
+        file cannot be read.
+        """
         path = folder / STUDY_FILE
         if not path.exists():
             siblings = [p.parent.name for p in folder.parent.glob(f"*/{STUDY_FILE}")] if folder.parent.is_dir() else []
@@ -83,7 +93,7 @@ class StudyFolder:
         return cls(folder, space, settings, budget, trainable=trainable, made=made)
 
     def save(self) -> None:
-        """Write `study.yaml`: the resolved space, the settings, and where and when the study was begun."""
+        """Write `study.yaml`: the search space, the settings, the budget, and how the study was begun."""
         content = {
             "study": self.name,
             "space": self.space.to_dict(),
@@ -97,7 +107,10 @@ class StudyFolder:
         write_text(self.folder / STUDY_FILE, text)
 
     def begin(self) -> Ledger:
-        """Begin the record, and write `study.yaml`. Checkpoints of an earlier study in this folder are deleted."""
+        """Create the record and write `study.yaml`. Checkpoints of an earlier study in this folder are deleted.
+
+        Raises the errors of `create_ledger`.
+        """
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         ledger = create_ledger(self._where, self.name, self.space, self.identity)
         keep_out_of_git(self.folder)
@@ -105,7 +118,7 @@ class StudyFolder:
         return ledger
 
     def discard_unless_reported(self) -> None:
-        """Delete the study if no epoch is on record; one in another storage stays, to be resumed."""
+        """Delete the study if no epoch is on record. A study in another Optuna storage stays and can be resumed."""
         if self.settings.storage is None and self.history()[0].n_epochs == 0:
             shutil.rmtree(self.checkpoints, ignore_errors=True)
             let_into_git(self.folder)
@@ -113,11 +126,14 @@ class StudyFolder:
                 (self.folder / name).unlink(missing_ok=True)
 
     def ledger(self, *, write: bool) -> Ledger:
-        """Open the record; a StudyError where it was begun with another space, backend or seed."""
+        """Open the record. Raises a StudyError if it was begun with another identity, such as another space or seed.
+
+        Raises the errors of `open_ledger`.
+        """
         if write:
             keep_out_of_git(self.folder)
         ledger = open_ledger(self._where, self.name, self.space, write=write)
-        changed = [key for key, value in self.identity.items() if ledger.origin.get(key) != value]
+        changed = [key for key, value in self.identity.items() if ledger.identity.get(key) != value]
         if changed:
             ledger.close()
             raise StudyError(
@@ -127,7 +143,10 @@ class StudyFolder:
         return ledger
 
     def history(self) -> tuple[History, str | None]:
-        """What is on record now, and why the study ended; None while it is searched or can be resumed."""
+        """Return the history of the study, and why it ended. The latter is None if it has not ended.
+
+        Raises the errors of `ledger`.
+        """
         ledger = self.ledger(write=False)
         try:
             return ledger.history, ledger.finished
@@ -136,11 +155,15 @@ class StudyFolder:
 
     @property
     def _where(self) -> Path | str:
+        """The URL of the storage, or the path of the journal."""
         return self.settings.storage or self.folder / LEDGER_FILE
 
 
 def identity(space: SearchSpace, settings: Settings, trainable: str | None = None) -> dict[str, Any]:
-    """What makes two searches the same one."""
+    """The space, backend, options, seed and training code of a search. If all are equal, it is the same search.
+
+    `trainable` is the digest of the user's training code, None without it.
+    """
     return {
         "space": space.digest(),
         "backend": settings.backend,
@@ -151,7 +174,7 @@ def identity(space: SearchSpace, settings: Settings, trainable: str | None = Non
 
 
 def changed(folder: Path, space: SearchSpace, settings: Settings, trainable: str | None = None) -> list[str] | None:
-    """What differs from the study in a folder; None where there is no study."""
+    """Return the keys of `identity` that differ from those of the study in a folder. None if it contains no study."""
     if not (folder / STUDY_FILE).exists():
         return None
     before, after = StudyFolder.reopen(folder).identity, identity(space, settings, trainable)
@@ -159,7 +182,7 @@ def changed(folder: Path, space: SearchSpace, settings: Settings, trainable: str
 
 
 def check_absent(folder: Path, space: SearchSpace, settings: Settings, trainable: str | None = None) -> None:
-    """Raise a StudyError if a study has this folder already, saying whether it is the same search."""
+    """Raise a StudyError if the folder contains a study already. Its message says whether it is the same search."""
     differing = changed(folder, space, settings, trainable)
     if differing is None:
         return
@@ -177,8 +200,16 @@ def check_absent(folder: Path, space: SearchSpace, settings: Settings, trainable
     )
 
 
-def changed_trainable(folder: Path) -> StudyError:
-    """The error for a study whose trainable has other code now; it names a study that does not exist yet."""
+def changed_trainable(folder: Path, *, given: bool = True) -> StudyError:
+    """Return the error for a study whose trainable has other code now, or is not `given` at all.
+
+    It suggests a name that is still free.
+    """
+    if not given:
+        return StudyError(
+            f"study {folder.name!r} in {folder.parent} was begun with a trainable: go on with it from Python, "
+            f"by hpo.open_study({str(folder)!r}, trainable=...).resume()"
+        )
     free = next(name for n in range(2, 10_000) if not (folder.parent / (name := f"{folder.name}-{n}")).exists())
     return StudyError(
         f"study {folder.name!r} in {folder.parent} was begun with other code of its trainable: "

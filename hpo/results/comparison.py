@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hpo.heldout.test_record import TestRecord
+from hpo.heldout.record import TestRecord
 from hpo.record import StudyFolder
 from hpo.results.rendering import render
 from hpo.space import SearchSpace
-from hpo.spacefile import references
+from hpo.spacefile import published
 from hpo.trial import Scalar
 
 if TYPE_CHECKING:
@@ -23,12 +23,12 @@ def compare(study: StudyFolder, frame: DataFrame) -> DataFrame | None:
     """
     if study.space.reference is None:
         return None
-    return references.side_by_side(frame, references.read(study.space.reference), shared_values(study.space))
+    return published.side_by_side(frame, published.read(study.space.reference), shared_values(study.space))
 
 
 def page(study: StudyFolder, frame: DataFrame) -> str:
     """Return a comparison as a Markdown page: the table, the values that all rows share, and the numbered notes."""
-    shown, lines = references.condensed(frame)
+    shown, lines = published.condensed(frame)
     heading = f"# {study.name}: published ({study.space.reference}) and found"
     return "\n".join([heading, "", render(shown, "md"), _how_trained(study, frame), "", *lines]).rstrip() + "\n"
 

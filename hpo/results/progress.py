@@ -20,7 +20,7 @@ from hpo.record import Budget, Event, History, Ledger, State, Trial, configurati
 from hpo.trial import Crash, Report
 
 if TYPE_CHECKING:
-    from trainables.store.progress import RunningComputation
+    from trainables.store.progress_files import RunningComputation
 
 REDRAW_SECONDS = 0.25
 """The least time between two updates of the lines below the table."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from hpo.heldout.test_record import Spread, TestRecord
+from hpo.heldout.record import Spread, TestRecord
 from hpo.record import History, StudyFolder, command, configuration, is_locked
 from hpo.results import tables
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hpo.heldout.test_record import TestRecord, TrialResult
+from hpo.heldout.record import TestRecord, TrialResult
 from hpo.record import State, StudyFolder, Trial, is_locked
 from hpo.space import Int
 from hpo.space.rules import METRICS, TESTS

@@ -1,4 +1,4 @@
-"""The runners: who executes trials. One file a runner; `_runner.py` is the Protocol.
+"""The runners, which train trials. There is one file for each runner; `_runner.py` is the Protocol.
 
-They stand on `hpo.training` and `hpo.devices`, and import no backend and no record.
+They use `hpo.training` and `hpo.devices`, and do not import backends or the record.
 """

@@ -1,4 +1,7 @@
-"""A team: the trials of one worker that train in rounds, an epoch each, those that can as one program."""
+"""The FusedWorker, which trains many trials in rounds of one epoch.
+
+Trials with equal keys train together, as one batched program (`trainables/fused/group.py`).
+"""
 
 from __future__ import annotations
 
@@ -18,21 +21,21 @@ if TYPE_CHECKING:
 
 
 class DeviceLost(Exception):
-    """The device context of the process is lost to an error of one of several trials: nobody knows of which."""
+    """A CUDA error of one of several trials made the device unusable for the process. Which trial failed is unknown."""
 
 
 @dataclass
 class _Member:
-    """A trial of the team."""
+    """A trial that is built and ready to train."""
 
     suggestion: Suggestion
     after: int
-    """The last epoch that was handed on."""
-    course: TrialRun
+    """The last epoch that was reported, or was on record when the trial started."""
+    trial_run: TrialRun
     reports: list[Report]
-    """Of epochs that are trained, but were not handed on."""
+    """The reports of epochs that are trained but not reported yet."""
     key: Hashable | None
-    """None if it is stepped alone."""
+    """Trials with equal keys train together. None if the trial trains alone."""
 
     @property
     def trial(self) -> int:
@@ -40,117 +43,127 @@ class _Member:
 
 
 class FusedWorker:
-    """Trains trials in rounds. A MachineError and a TaskError are raised: they are no fault of a trial's."""
+    """Trains trials in rounds of one epoch.
+
+    Errors of a trial become a Crash. A MachineError or a TaskError is raised, because it is not the fault of a trial.
+    """
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._waiting: dict[int, tuple[Suggestion, int]] = {}
+        self._not_built: dict[int, tuple[Suggestion, int]] = {}
         self._members: dict[int, _Member] = {}
         self._groups: dict[Hashable, Group] = {}
 
     def start(self, suggestion: Suggestion, after: int) -> None:
-        """Take a trial in, which is built in its first round."""
-        self._waiting[suggestion.trial] = suggestion, after
+        """Add a trial, whose last epoch on record is `after`. It is built in its first round."""
+        self._not_built[suggestion.trial] = suggestion, after
 
     def drop(self, trial: int) -> None:
-        """Let a trial go; it stays where its last checkpoint is."""
-        self._waiting.pop(trial, None)
+        """Remove a trial. Its checkpoints stay."""
+        self._not_built.pop(trial, None)
         self._members.pop(trial, None)
         keys = {member.key for member in self._members.values()}
         self._groups = {key: group for key, group in self._groups.items() if key in keys}
 
     def round(self, trials: Collection[int]) -> list[Report | Crash]:
-        """An epoch of each of these trials; what each reports, by number of trial.
+        """Train one epoch of each of these trials, and return their events, sorted by trial number.
 
-        It takes several epochs where none of them comes to report one, as they are on record.
+        Epochs that are on record already are trained without a report. If this leaves no events, further epochs are
+        trained. Raises DeviceLost if a CUDA error of one of several trials made the device unusable.
         """
         events: list[Report | Crash] = []
         while not events:
-            members = [member for trial in sorted(trials) if (member := self._begun(trial, events)) is not None]
-            stepped = [member for member in members if not self._repeat(member, events)]
-            for key in dict.fromkeys(member.key for member in stepped):
-                alike = [member for member in stepped if member.key == key]
+            members = [member for trial in sorted(trials) if (member := self._built(trial, events)) is not None]
+            to_train = [member for member in members if not self._report_untrained(member, events)]
+            for key in dict.fromkeys(member.key for member in to_train):
+                with_key = [member for member in to_train if member.key == key]
                 if key is None:
-                    for member in alike:
-                        self._alone(member, events, len(trials))
+                    for member in with_key:
+                        self._train_alone(member, events, len(trials))
                 else:
-                    self._together(alike, events)
+                    self._train_together(with_key, events)
         return sorted(events, key=lambda event: event.trial)
 
-    def _begun(self, trial: int, events: list[Report | Crash]) -> _Member | None:
-        """The member, which is built first where it is new; None where that crashed."""
-        if trial in self._waiting:
-            suggestion, after = self._waiting.pop(trial)
+    def _built(self, trial: int, events: list[Report | Crash]) -> _Member | None:
+        """Return the member of a trial, which is built first if it is new. Returns None if building it crashed."""
+        if trial in self._not_built:
+            suggestion, after = self._not_built.pop(trial)
             try:
-                course = self._worker.begin(suggestion)
-                key = self._worker.key(course)
+                trial_run = self._worker.begin(suggestion)
+                key = self._worker.key(trial_run)
                 if key is not None:
-                    self._groups.setdefault(key, self._worker.group()).admit(course.trainable)  # type: ignore[arg-type]
+                    self._groups.setdefault(key, self._worker.group()).admit(trial_run.trainable)  # type: ignore[arg-type]
             except (MachineError, TaskError):
                 raise
             except Exception as error:
                 _check_device(error, len(self._members) + 1)
                 events.append(crash(trial, error))
                 return None
-            self._members[trial] = _Member(suggestion, after, course, course.reports(after), key)
+            self._members[trial] = _Member(suggestion, after, trial_run, trial_run.reports(after), key)
         return self._members[trial]
 
-    def _repeat(self, member: _Member, events: list[Report | Crash]) -> bool:
-        """Report an epoch that is trained already, or that there is none left to train; whether it did."""
+    def _report_untrained(self, member: _Member, events: list[Report | Crash]) -> bool:
+        """Add the event of a member that needs no training in this round. Returns False if it must train.
+
+        The event is the report of an epoch that is trained already, or a Crash if no epoch is left to train.
+        """
         if member.reports:
             events.append(member.reports.pop(0))
             member.after += 1
-        elif member.course.goes_on:
+        elif member.trial_run.goes_on:
             return False
         else:
             try:
-                member.course.check(member.after)
+                member.trial_run.check(member.after)
                 raise HpoError(f"the trial has ended, and epoch {member.after} of it is reported")
             except HpoError as error:
                 events.append(crash(member.trial, error))
         return True
 
-    def _together(self, members: Sequence[_Member], events: list[Report | Crash]) -> None:
+    def _train_together(self, members: Sequence[_Member], events: list[Report | Crash]) -> None:
         started = time.perf_counter()
         try:
             group = self._groups[members[0].key]
-            metrics = group.step([member.course.trainable for member in members])  # type: ignore[misc]
+            metrics = group.step([member.trial_run.trainable for member in members])  # type: ignore[misc]
         except Exception as error:
             _check_device(error, len(members))
-            self._part(members, events)
+            self._train_apart(members, events)
             return
         seconds = (time.perf_counter() - started) / len(members)
-        for member, each in zip(members, metrics, strict=True):
-            self._take(member, each, seconds, events)
+        for member, member_metrics in zip(members, metrics, strict=True):
+            self._report_trained(member, member_metrics, seconds, events)
 
-    def _part(self, members: Sequence[_Member], events: list[Report | Crash]) -> None:
-        """Step trials alone from now on, from their checkpoints, as a step of all failed amid an epoch."""
+    def _train_apart(self, members: Sequence[_Member], events: list[Report | Crash]) -> None:
+        """Train members alone in this and all later rounds, after training them together failed.
+
+        They start from their checkpoints, because the failure may have left them in the middle of an epoch.
+        """
         for member in members:
             self.drop(member.trial)
         for member in members:
-            self._waiting[member.trial] = member.suggestion, member.after
-            begun = self._begun(member.trial, events)
-            if begun is not None:
-                begun.reports, begun.key = [], None
-                self._alone(begun, events, len(members))
+            self._not_built[member.trial] = member.suggestion, member.after
+            rebuilt = self._built(member.trial, events)
+            if rebuilt is not None:
+                rebuilt.reports, rebuilt.key = [], None
+                self._train_alone(rebuilt, events, len(members))
 
-    def _alone(self, member: _Member, events: list[Report | Crash], n_trials: int) -> None:
+    def _train_alone(self, member: _Member, events: list[Report | Crash], n_trials: int) -> None:
         started = time.perf_counter()
         try:
-            metrics = member.course.trainable.step()
+            metrics = member.trial_run.trainable.step()
         except (MachineError, TaskError):
             raise
         except Exception as error:
             _check_device(error, n_trials)
             events.append(crash(member.trial, error))
             return
-        self._take(member, metrics, time.perf_counter() - started, events)
+        self._report_trained(member, metrics, time.perf_counter() - started, events)
 
-    def _take(
+    def _report_trained(
         self, member: _Member, metrics: Mapping[str, float], seconds: float, events: list[Report | Crash]
     ) -> None:
         try:
-            report = member.course.take(metrics, seconds)
+            report = member.trial_run.add_epoch(metrics, seconds)
         except (MachineError, TaskError):
             raise
         except Exception as error:
@@ -162,5 +175,6 @@ class FusedWorker:
 
 
 def _check_device(error: Exception, n_trials: int) -> None:
+    """Raise DeviceLost if `error` is a CUDA error and there are several trials in the process."""
     if n_trials > 1 and "CUDA error" in str(error):
         raise DeviceLost from error

@@ -1,8 +1,18 @@
-"""What a runner is. A runner executes; it decides nothing, records nothing, and knows no backend.
+"""The Runner protocol: what every runner offers.
 
-A file of this folder (or a module named by an entry point of the group `hpo.runners`) offers
+A runner trains trials. It does not decide which trials train, write the record or know the backend.
+
+To add a runner, write a module with one function:
 
     build(job: Job, checkpoints: Path, *, devices: str, slots: int | None) -> Runner
+
+`job` holds the search space, the seed, the folder of the data sets and the user's own training code, if there is any.
+`checkpoints` is the folder of the checkpoints. `devices` and `slots` are the settings of the study; `hpo.devices` reads
+them. The module is a file in this folder, a module that is registered under the entry point group `hpo.runners`, or any
+module named `package.module`.
+
+`hpo.training.worker.Worker` trains a trial epoch by epoch and writes its checkpoints. `inline.py` is the shortest
+example.
 """
 
 from __future__ import annotations
@@ -12,68 +22,84 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from hpo.training.checkpoints import conclude, discard
+from hpo.training.checkpoints import discard, discard_all_but_best
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 
 class Runner(Protocol):
-    """Trains suggestions on its slots and hands back what happens, one event an epoch."""
+    """Trains trials on its slots and returns an event for each epoch.
+
+    The search loop repeats three steps: it calls `start` while `free` is above 0, then `events`, then `settle` for each
+    event.
+    """
 
     def free(self) -> int:
-        """The number of slots that could start a suggestion now."""
+        """Return the number of free slots: how many suggestions could be started now."""
         ...
 
     def start(self, suggestion: Suggestion, *, after: int) -> None:
-        """Train a trial up to `suggestion.until` on a free slot.
+        """Start to train a trial up to epoch `suggestion.until` on a free slot. Does not wait for the training.
 
-        `after` is the last epoch of the trial that is on record: its first report is `after + 1`,
-        from the checkpoint where there is one. An epoch that the checkpoint holds and the record
-        does not is reported without being trained again.
+        Args:
+            suggestion: the trial, which is new, or was paused or interrupted. A trial that is not new continues from
+                its checkpoint. If the checkpoint is missing or damaged, it trains again from epoch 1.
+            after: the last epoch of the trial that is on record, 0 if none is. The first report is that of epoch
+                `after + 1`. If the checkpoint already contains this epoch, it is reported without being trained again.
         """
         ...
 
     def events(self) -> Iterable[Report | Crash]:
-        """What happened since the last call; blocks for at least one event.
+        """Wait for at least one event, and return all events since the last call.
 
-        A trial that has reported waits for `settle` before it goes on. An exception of the training is
-        a Crash; a MachineError, such as a full disk, and a TaskError, such as missing data, are
-        raised: they are no fault of the trial.
+        After an event, a trial waits until `settle` is called for it. An exception in the training becomes a Crash.
+
+        A MachineError, such as a full disk, and a TaskError, such as missing data, are raised, because they are not the
+        fault of the trial. Raises an HpoError if no trial is running.
         """
         ...
 
     def settle(self, trial: int, decision: Decision) -> None:
-        """Tell a trial its fate.
+        """Apply the backend's decision to a trial.
 
-        CONTINUE to a trial that has reached its `until`, has said `last` or has crashed frees its
-        slot. PAUSE frees the slot and keeps the checkpoint. STOP frees it and deletes the
-        checkpoint, also that of a trial that was paused before.
+        The search loop calls this once for the trial of each event, and also for paused trials that the backend stops.
+
+        - CONTINUE: the trial trains its next epoch. If it has reached `until`, has reported `last=True` or has crashed,
+          it frees its slot instead.
+        - PAUSE: the trial frees its slot and keeps its checkpoint.
+        - STOP: the trial frees its slot if it has one, and its checkpoints are deleted.
+
+        A finished trial keeps only the checkpoint of its best epoch. A crashed trial keeps no checkpoint.
         """
         ...
 
     def close(self) -> None:
-        """End every worker. Whatever runs is left where its last checkpoint is."""
+        """End all workers. Running trials keep their checkpoints, so that they can continue in a later run."""
         ...
 
 
 def goes_on(suggestion: Suggestion, event: Report | Crash | None, decision: Decision) -> bool:
-    """Whether a trial trains another epoch after its last event and the decision on it."""
+    """Whether a trial trains another epoch after its last `event` and the decision on this event."""
     if decision is not Decision.CONTINUE or isinstance(event, Crash):
         return False
     return event is None or not (event.last or event.fidelity >= suggestion.until)
 
 
-def tidy(checkpoints: Path, high: int, trial: int, event: Report | Crash | None, decision: Decision) -> None:
-    """Delete what a settled trial needs no more; `event` is the one just settled, None if it was paused before.
+def discard_unneeded(
+    checkpoints: Path, high: int, trial: int, event: Report | Crash | None, decision: Decision
+) -> None:
+    """Delete the checkpoints that a trial no longer needs after `decision`.
 
-    Nothing stays of a trial that was stopped or crashed; of one that has ended, its best epoch.
+    If the trial was stopped or crashed, all its checkpoints are deleted. If it is finished, all but that of its best
+    epoch. `event` is the event that the decision is about, or None if the trial was paused before. `high` is the top
+    rung.
     """
     if decision is Decision.STOP or isinstance(event, Crash):
         discard(checkpoints, trial)
     elif event is not None and (event.last or event.fidelity >= high):
-        conclude(checkpoints, trial)
+        discard_all_but_best(checkpoints, trial)
 
 
 def crash(trial: int, error: Exception) -> Crash:
-    """An exception of a trial as an event: its text first, then the end of its traceback."""
+    """Return the Crash of a trial for an exception. Its text is the message, then the end of the traceback."""
     text = "".join(traceback.format_exception(error))
     return Crash(trial, type(error).__name__, f"{error}\n{text[-4000:]}")

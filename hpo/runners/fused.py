@@ -1,9 +1,11 @@
-"""The fused runner: one long-lived worker process a device, each with many trials, which train in rounds.
+"""The fused runner: trains many trials at once in one worker process for each device.
 
-In a round each trial of a worker trains an epoch: those that differ only in numbers and train but a small head as
-one program (`trainables/fused/group.py`), any others one after another. Then the worker waits for all decisions. A
-worker that dies is replaced and its trials go on from their checkpoints; if it dies twice without a new
-epoch, they train one by one until each has a new one, so that only the one that is to blame crashes.
+A worker trains in rounds of one epoch for each of its trials. Trials that train only a small head, and differ only in
+numbers such as the learning rate, train as one batched program (`trainables/fused/group.py`). All others train one
+after another. After a round the worker waits for all decisions.
+
+A worker that dies is replaced, and its trials continue from their checkpoints. If it dies twice without a new epoch in
+between, its trials train one by one until each has a new epoch, so that only the trial that kills the worker crashes.
 """
 
 from __future__ import annotations
@@ -18,56 +20,63 @@ from pathlib import Path
 from hpo.devices import Slot, plan_slots
 from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners._fused_worker import DeviceLost, FusedWorker
-from hpo.runners._process import Process, end
-from hpo.runners._runner import goes_on, tidy
+from hpo.runners._runner import discard_unneeded, goes_on
+from hpo.runners._worker_process import Process, end
 from hpo.training.builder import Job
 from hpo.training.checkpoints import recover
 from hpo.training.worker import Worker
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 MAX_DEATHS = 2
-"""Deaths of a worker, without a new epoch between them, after which its trials train one by one."""
+"""If a worker dies this many times without a new epoch in between, its trials train one by one."""
 N_TRIALS = {"cpu": 8, "cuda": 16}
-"""Trials at once on a device, where nothing is said. More are faster still, but begin before a backend that learns
-from what came before has learned anything."""
+"""The default number of trials at once on a device.
+
+More would train faster, but would start before a backend that learns from earlier trials has learned anything.
+"""
 
 
 def build(job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | None = None) -> Fused:
-    """A runner with so many slots on each of `devices`; a worker starts with the first trial on its device."""
+    """Build a runner with `slots` slots on each of `devices`. None is the default of the device, `N_TRIALS`.
+
+    The worker of a device starts with the first trial on the device. Raises a Mistake if a device does not exist, or if
+    the trainable of `job` cannot be sent to a worker process.
+    """
     job.check_can_be_sent()
     recover(checkpoints)
-    plan_slots(devices, slots)  # names what is wrong
+    plan_slots(devices, slots)  # raises a Mistake if `slots` is wrong
     return Fused(job, checkpoints, plan_slots(devices, 1), slots)
 
 
 @dataclass
 class _Running:
-    """A trial on a worker."""
+    """A trial that has a slot."""
 
     suggestion: Suggestion
     after: int
-    """The last epoch of it that was handed on."""
+    """The last epoch that was reported, or was on record when the trial started."""
     event: Report | Crash | None = None
-    """Its last event."""
+    """The last event of the trial."""
     waits: bool = False
-    """Whether it waits for the decision on that event."""
+    """Whether the trial waits for the decision on this event."""
 
 
 @dataclass
 class _WorkerState:
-    """A device, the process that works on it, and the trials that it trains."""
+    """The worker process of a device, and the trials that it trains."""
 
     process: Process
     trials: dict[int, _Running] = field(default_factory=dict)
     started: list[tuple[Suggestion, int]] = field(default_factory=list)
-    """Trials that the process is not told of yet."""
+    """The trials that started since the last round, each with its last epoch on record. Sent with the next round."""
     dropped: list[int] = field(default_factory=list)
-    """Trials that the process still holds, and need not."""
-    at_work: list[int] = field(default_factory=list)
-    """The trials of the round that is under way."""
+    """The trials that ended since the last round. Sent with the next round, so that the process frees their memory."""
+    in_round: list[int] = field(default_factory=list)
+    """The trials of the current round. Empty if the process waits for the next round."""
     deaths: int = 0
+    """How many processes of this worker have died since the last event."""
     suspects: list[int] = field(default_factory=list)
-    """Trials that must go one by one."""
+    """The trials that must train one by one, because one of them may kill the process."""
 
 
 class Fused:
@@ -77,7 +86,7 @@ class Fused:
         self._job, self._checkpoints, self._devices = job, checkpoints, devices
         self._n_slots = slots or N_TRIALS[devices[0].device]
         self._workers: list[_WorkerState] = []
-        """The devices that have been used so far, in their order."""
+        """The workers of the devices that have been used so far, in the order of the devices."""
 
     def free(self) -> int:
         return self._n_slots * len(self._devices) - sum(len(worker.trials) for worker in self._workers)
@@ -88,7 +97,7 @@ class Fused:
             if all(worker.trials for worker in self._workers):
                 self._workers.append(_WorkerState(Process(serve, (self._job, self._checkpoints), slot)))
         worker = min(self._workers, key=lambda worker: len(worker.trials))
-        if not worker.trials and not worker.process.is_alive:  # it died idle, which is no fault of this trial's
+        if not worker.trials and not worker.process.is_alive:  # it died while idle, which no trial caused
             worker.process.replace()
         worker.trials[suggestion.trial] = _Running(suggestion, after)
         worker.started.append((suggestion, after))
@@ -97,8 +106,8 @@ class Fused:
         events: list[Report | Crash] = []
         while not events:
             for worker in self._workers:
-                self._begin_round(worker)
-            busy = {worker.process.pipe: worker for worker in self._workers if worker.at_work}
+                self._start_round(worker)
+            busy = {worker.process.pipe: worker for worker in self._workers if worker.in_round}
             if not busy:
                 raise HpoError("no trial is running, so nothing can happen")
             for pipe in connection.wait(busy):
@@ -109,37 +118,44 @@ class Fused:
         high = self._job.space.fidelity.high
         worker = next((worker for worker in self._workers if trial in worker.trials), None)
         if worker is None:
-            tidy(self._checkpoints, high, trial, None, decision)
+            discard_unneeded(self._checkpoints, high, trial, None, decision)
             return
         running = worker.trials[trial]
         running.waits = False
         if not goes_on(running.suggestion, running.event, decision):
-            tidy(self._checkpoints, high, trial, running.event, decision)
+            discard_unneeded(self._checkpoints, high, trial, running.event, decision)
             del worker.trials[trial]
-            worker.started = [each for each in worker.started if each[0].trial != trial]
+            worker.started = [(suggestion, after) for suggestion, after in worker.started if suggestion.trial != trial]
             worker.dropped.append(trial)
 
     def close(self) -> None:
         end([worker.process for worker in self._workers])
         self._workers = []
 
-    def _begin_round(self, worker: _WorkerState) -> None:
-        """Tell an idle worker what was started and dropped, and let the trials that wait for nothing train an epoch."""
+    def _start_round(self, worker: _WorkerState) -> None:
+        """Start the next round of a worker, with all trials that do not wait for a decision.
+
+        The worker also learns which trials were started and dropped since its last round. Does nothing if a round is
+        running or if no trial is ready.
+        """
         ready = [trial for trial, running in worker.trials.items() if not running.waits]
-        if worker.at_work or not ready:
+        if worker.in_round or not ready:
             return
         worker.suspects = [trial for trial in worker.suspects if trial in worker.trials]
-        worker.at_work = worker.suspects[:1] or ready
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a death is found when the answer is read
-            worker.process.pipe.send((worker.dropped, worker.started, worker.at_work))
+        worker.in_round = worker.suspects[:1] or ready
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `_receive` notices a worker that died
+            worker.process.pipe.send((worker.dropped, worker.started, worker.in_round))
         worker.dropped, worker.started = [], []
 
     def _receive(self, worker: _WorkerState) -> list[Report | Crash]:
-        """What came of a round; nothing if the worker died and its trials were started again."""
+        """Return the events of a round. They are empty if the worker died and its trials were started again.
+
+        Raises a MachineError or a TaskError of the worker.
+        """
         try:
             answer: list[Report | Crash] | MachineError | TaskError = worker.process.pipe.recv()
         except (EOFError, ConnectionResetError):
-            answer = self._died(worker)
+            answer = self._replace_dead(worker)
         if isinstance(answer, MachineError | TaskError):
             raise answer
         for event in answer:
@@ -151,45 +167,48 @@ class Fused:
         if answer:
             worker.deaths = 0
         if any(isinstance(event, Crash) and "CUDA error" in event.error for event in answer):
-            self._replace(worker)  # the device context of that process is lost
-        worker.at_work = []
+            self._replace(worker)  # a CUDA error makes the device unusable for the rest of the process
+        worker.in_round = []
         return answer
 
-    def _died(self, worker: _WorkerState) -> list[Report | Crash]:
-        """Put a new worker in place of one that died; the crash of the trial that is to blame, if that is known."""
+    def _replace_dead(self, worker: _WorkerState) -> list[Report | Crash]:
+        """Replace the process of a worker that died.
+
+        Returns the Crash of the trial that killed it, if that is known, otherwise an empty list.
+        """
         worker.deaths += 1
         status = self._replace(worker)
         if worker.deaths < MAX_DEATHS:
             return []
-        if len(worker.at_work) > 1:
-            worker.suspects = list(worker.at_work)
+        if len(worker.in_round) > 1:
+            worker.suspects = list(worker.in_round)
             return []
-        (trial,) = worker.at_work
+        (trial,) = worker.in_round
         after = worker.trials[trial].after
         error = f"its worker died {worker.deaths} times after epoch {after}, at last with exit status {status}"
         return [Crash(trial, "WorkerDied", error)]
 
     def _replace(self, worker: _WorkerState) -> int | None:
-        """A new process, to be told of all trials; the exit status of the old one."""
+        """Start a new process, which takes over all trials, and return the exit status of the old one."""
         worker.dropped = []
         worker.started = [(running.suggestion, running.after) for running in worker.trials.values()]
         return worker.process.replace()
 
 
 def serve(pipe: connection.Connection, job: Job, checkpoints: Path, slot: Slot) -> None:
-    """What a worker does: round after round."""
-    team = FusedWorker(Worker(job, checkpoints, slot.device))
+    """The main loop of a worker process: it trains one round after another."""
+    fused_worker = FusedWorker(Worker(job, checkpoints, slot.device))
     while True:
         dropped, started, trials = pipe.recv()
         for trial in dropped:
-            team.drop(trial)
+            fused_worker.drop(trial)
         for suggestion, after in started:
-            team.start(suggestion, after)
+            fused_worker.start(suggestion, after)
         answer: list[Report | Crash] | MachineError | TaskError
         try:
-            answer = team.round(trials)
+            answer = fused_worker.round(trials)
         except (MachineError, TaskError) as error:
             answer = error
         except DeviceLost:
-            os._exit(1)
+            os._exit(1)  # the runner replaces this process and finds the trial that fails
         pipe.send(answer)

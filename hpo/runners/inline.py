@@ -1,4 +1,8 @@
-"""The inline runner: one slot, in this process. The simplest, and exact to the event on resume."""
+"""The inline runner: trains one trial at a time, in the process that searches.
+
+It is the simplest runner. Its events always come in the same order, so a resumed study gets exactly the events of an
+uninterrupted one.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from pathlib import Path
 
 from hpo.devices import main_device
 from hpo.errors import HpoError, MachineError, TaskError
-from hpo.runners._runner import crash, goes_on, tidy
+from hpo.runners._runner import crash, discard_unneeded, goes_on
 from hpo.training.builder import Job
 from hpo.training.checkpoints import recover
 from hpo.training.worker import Worker
@@ -15,14 +19,14 @@ from hpo.trial import Crash, Decision, Report, Suggestion
 
 
 def build(job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | None = None) -> Inline:
-    """A runner with one slot, whatever `slots` says, on the first of `devices`."""
+    """Build a runner with one slot, on the first of `devices`. `slots` is ignored."""
     del slots
     recover(checkpoints)
     return Inline(Worker(job, checkpoints, main_device(devices)), checkpoints, job.space.fidelity.high)
 
 
 class Inline:
-    """Trains in the process that searches, one epoch for each call of `events`."""
+    """Trains one epoch for each call of `events`."""
 
     def __init__(self, worker: Worker, checkpoints: Path, high: int) -> None:
         self._worker = worker
@@ -53,9 +57,9 @@ class Inline:
     def settle(self, trial: int, decision: Decision) -> None:
         running = self._suggestion
         if running is None or running.trial != trial:
-            tidy(self._checkpoints, self._high, trial, None, decision)
+            discard_unneeded(self._checkpoints, self._high, trial, None, decision)
         elif not goes_on(running, self._event, decision):
-            tidy(self._checkpoints, self._high, trial, self._event, decision)
+            discard_unneeded(self._checkpoints, self._high, trial, self._event, decision)
             self._suggestion, self._event, self._epochs = None, None, iter(())
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
-"""The processes runner: one long-lived worker process a slot.
+"""The processes runner: trains one trial at a time in each of several worker processes, one process for each slot.
 
-A worker imports torch and reads the data set once, then trains trial after trial. After each report it
-waits for the decision, so that no epoch is trained that nobody wants. A worker that dies is replaced and
-its trial goes on from its checkpoint; one that dies twice without a new epoch crashes its trial.
+A worker imports torch and reads the data set once, then trains one trial after another. After each report it waits for
+the decision, so no epoch is trained in vain. A worker that dies is replaced, and its trial continues from its
+checkpoint. If the workers of a trial die twice without a new epoch in between, the trial has crashed.
 """
 
 from __future__ import annotations
@@ -14,19 +14,25 @@ from pathlib import Path
 
 from hpo.devices import Slot, plan_slots
 from hpo.errors import HpoError, MachineError, TaskError
-from hpo.runners._process import Process, end
-from hpo.runners._runner import crash, goes_on, tidy
+from hpo.runners._runner import crash, discard_unneeded, goes_on
+from hpo.runners._worker_process import Process, end
 from hpo.training.builder import Job
 from hpo.training.checkpoints import recover
 from hpo.training.worker import Worker
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 MAX_DEATHS = 2
-"""Deaths of a trial's workers, without a new epoch between them, that make it a crash."""
+"""A trial crashes if its workers die this many times without a new epoch in between."""
 
 
 def build(job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | None = None) -> Processes:
-    """A runner with a slot for each of `devices`; its worker starts with the first trial on it."""
+    """Build a runner with `slots` slots on each of `devices`.
+
+    The default is one slot on each GPU, or one for each core on the CPU.
+
+    The worker of a slot starts with the first trial on the slot. Raises a Mistake if a device does not exist, or if the
+    trainable of `job` cannot be sent to a worker process.
+    """
     job.check_can_be_sent()
     recover(checkpoints)
     return Processes(job, checkpoints, plan_slots(devices, slots))
@@ -34,26 +40,28 @@ def build(job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | No
 
 @dataclass
 class _WorkerState:
-    """A slot, the process that works on it, and the trial that it trains."""
+    """The worker process of a slot, and the trial that it trains."""
 
     process: Process
     suggestion: Suggestion | None = None
+    """None if the slot is free."""
     event: Report | Crash | None = None
     """The last event of the trial."""
     after: int = 0
-    """The last epoch of the trial that was handed on."""
+    """The last epoch of the trial that was reported, or was on record when the trial started."""
     deaths: int = 0
+    """How many workers of the trial have died since its last new epoch."""
 
 
 @dataclass
 class Processes:
-    """Trains on several slots at once."""
+    """Trains one trial on each slot."""
 
     job: Job
     checkpoints: Path
     slots: list[Slot]
     _workers: list[_WorkerState] = field(default_factory=list)
-    """The slots that have been used so far, in the order of `slots`."""
+    """The workers of the slots that have been used so far, in the order of `slots`."""
 
     def free(self) -> int:
         return len(self.slots) - sum(worker.suggestion is not None for worker in self._workers)
@@ -64,7 +72,7 @@ class Processes:
             slot = self.slots[len(self._workers)]
             worker = _WorkerState(Process(serve, (self.job, self.checkpoints), slot))
             self._workers.append(worker)
-        elif not worker.process.is_alive:  # it died idle, which is no fault of this trial's
+        elif not worker.process.is_alive:  # it died while idle, which no trial caused
             worker.process.replace()
         worker.suggestion, worker.event, worker.after, worker.deaths = suggestion, None, after, 0
         self._send(worker, (suggestion, after))
@@ -88,14 +96,14 @@ class Processes:
             (worker for worker in self._workers if worker.suggestion and worker.suggestion.trial == trial), None
         )
         if worker is None or worker.suggestion is None:
-            tidy(self.checkpoints, self.job.space.fidelity.high, trial, None, decision)
+            discard_unneeded(self.checkpoints, self.job.space.fidelity.high, trial, None, decision)
             return
-        on = goes_on(worker.suggestion, worker.event, decision)
-        if not on:
-            tidy(self.checkpoints, self.job.space.fidelity.high, trial, worker.event, decision)
+        trains_on = goes_on(worker.suggestion, worker.event, decision)
+        if not trains_on:
+            discard_unneeded(self.checkpoints, self.job.space.fidelity.high, trial, worker.event, decision)
             worker.suggestion = None
         if isinstance(worker.event, Report):
-            self._send(worker, on)
+            self._send(worker, trains_on)
 
     def close(self) -> None:
         end([worker.process for worker in self._workers])
@@ -107,10 +115,13 @@ class Processes:
         except (BrokenPipeError, ConnectionResetError):
             if worker.suggestion is None:
                 worker.process.replace()
-            # else the death of the worker is found by `events`, which starts the trial again
+            # Otherwise `events` notices that the worker died, and starts the trial again.
 
     def _receive(self, worker: _WorkerState) -> Report | Crash | None:
-        """The next event of a worker; None if its worker died and its trial was started again."""
+        """Return the next event of a worker. Returns None if the worker died and its trial was started again.
+
+        Raises a MachineError or a TaskError of the worker.
+        """
         assert worker.suggestion is not None
         try:
             event: Report | Crash | MachineError | TaskError = worker.process.pipe.recv()
@@ -129,13 +140,13 @@ class Processes:
         if isinstance(event, Report):
             worker.after, worker.deaths = event.fidelity, 0
         elif event.kind != "WorkerDied" and "CUDA error" in event.error:
-            worker.process.replace()  # the device context of that process is lost
+            worker.process.replace()  # a CUDA error makes the device unusable for the rest of the process
         worker.event = event
         return event
 
 
 def serve(pipe: connection.Connection, job: Job, checkpoints: Path, slot: Slot) -> None:
-    """What a worker does: it trains one trial after another."""
+    """The main loop of a worker process: it trains one trial after another."""
     worker = Worker(job, checkpoints, slot.device)
     while True:
         suggestion, after = pipe.recv()
@@ -143,10 +154,13 @@ def serve(pipe: connection.Connection, job: Job, checkpoints: Path, slot: Slot) 
 
 
 def _train(pipe: connection.Connection, worker: Worker, suggestion: Suggestion, after: int) -> None:
-    """Train until the decision is no; an error of the training is an event, one of the pipe ends the worker."""
+    """Train a trial until the runner decides that it ends, or until an error.
+
+    An error of the training is sent as an event. An error of the pipe is raised, which ends the worker.
+    """
     reports = worker.train(suggestion, after=after)
-    goes_on = True
-    while goes_on:
+    trains_on = True
+    while trains_on:
         event: Report | Crash | MachineError | TaskError
         try:
             event = next(reports)
@@ -155,4 +169,4 @@ def _train(pipe: connection.Connection, worker: Worker, suggestion: Suggestion, 
         except Exception as error:
             event = crash(suggestion.trial, error)
         pipe.send(event)
-        goes_on = isinstance(event, Report) and pipe.recv()
+        trains_on = isinstance(event, Report) and pipe.recv()

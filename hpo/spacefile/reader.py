@@ -19,7 +19,7 @@ from hpo.space import DATA_KEYS, TASK_DOMAINS, DatasetSpec, Fidelity, SearchSpac
 from hpo.space.domains import Categorical, Domain, Float, Int
 from hpo.space.rules import OBJECTIVES, Problem
 from hpo.space.values import format_value
-from hpo.spacefile import references
+from hpo.spacefile import published
 from hpo.spacefile.document import Document, load
 from hpo.spacefile.yaml_text import Keys
 
@@ -225,7 +225,7 @@ def _condition_problems(content: Any, domains: Domains, constants: Mapping[str, 
 
 
 def _reference_problems(reference: object) -> Iterator[Problem]:
-    if reference is not None and reference not in (known := references.names()):
+    if reference is not None and reference not in (known := published.names()):
         yield ("reference",), f"no published table {format_value(reference)}{nearest(str(reference), known)}"
 
 

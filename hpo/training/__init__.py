@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hpo.training.builder import Builder, Job, trial_seed
 from hpo.training.checkpoints import Checkpoints
-from hpo.training.forms import Build
+from hpo.training.user_code import Build
 from hpo.training.worker import Worker
 
 __all__ = ["Build", "Builder", "Checkpoints", "Job", "Worker", "trial_seed"]

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 from hpo import plugins
 from hpo.errors import Mistake, TaskError
 from hpo.space import SearchSpace
-from hpo.training import forms
-from hpo.training.forms import Build
+from hpo.training import user_code
+from hpo.training.user_code import Build
 from hpo.trial import Config
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Job:
     data: Path
     """The folder of the data sets."""
     trainable: Build | None = None
-    """The user's own training code. It replaces the regime of the space's task."""
+    """The user's own training code, which replaces the regime of the task. None if the regime is trained."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the trainable with cloudpickle, so that it can be sent to a worker process.
@@ -61,9 +61,9 @@ class Job:
         try:
             cloudpickle.dumps(self.trainable)
         except Exception as error:  # the objects in the trainable may raise any error when they are pickled
-            reason = str(error).partition("\n")[0]
+            name, reason = user_code.name_of(self.trainable or Job), str(error).partition("\n")[0]
             raise Mistake(
-                f"the trainable {forms.name_of(self.trainable or Job)} cannot be sent to worker processes: {reason}; "
+                f"the trainable {name} cannot be sent to worker processes: {reason}; "
                 "make what it needs inside it, or search with runner='inline'"
             ) from None
 
@@ -107,7 +107,7 @@ class Builder:
         from trainables.assembly import Assembly
 
         trainable = self._job.trainable
-        code = None if trainable is None else functools.partial(forms.build, trainable)
+        code = None if trainable is None else functools.partial(user_code.build, trainable)
         return Assembly(self._job.space.task, functools.cache(plugins.load), self._job.data, self._device, code=code)
 
     @contextlib.contextmanager

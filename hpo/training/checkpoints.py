@@ -1,6 +1,6 @@
 """The checkpoints of a study: their paths, and how they are written, read and deleted.
 
-`trainables/training/checkpoints.py` defines the content of the files.
+`trainables/training/checkpoints.py` reads and writes the single files.
 """
 
 from __future__ import annotations
@@ -49,7 +49,10 @@ class Checkpoints:
             self._read_back_first(path)
 
     def keep_best(self, trial: int) -> None:
-        """Keep the last checkpoint of a trial also as the checkpoint of its best epoch."""
+        """Keep the last checkpoint of a trial also as that of its best epoch.
+
+        The file is linked. It is copied only on file systems without hard links.
+        """
         from trainables.training import checkpoints
 
         path = checkpoint(self._folder, trial)
@@ -108,7 +111,7 @@ def discard_all_but_best(folder: Path, trial: int) -> None:
 
 @contextlib.contextmanager
 def _disk_errors(path: Path) -> Iterator[None]:
-    """Raise a MachineError for an OSError."""
+    """Turn an OSError into a MachineError."""
     try:
         yield
     except OSError as error:

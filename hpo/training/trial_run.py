@@ -1,4 +1,4 @@
-"""The TrialRun of one trial: it reports the epochs, ends the trial by early stopping, and saves the checkpoint.
+"""One trial in training: its epochs, what they report, when it ends, and its checkpoint.
 
 A checkpoint contains the reports of all epochs so far, and the state of the training. If the process is killed after an
 epoch was saved but before it was recorded, the trial reports this epoch later without training it again.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,16 +15,11 @@ from typing import TYPE_CHECKING, Any
 from hpo.errors import HpoError, TaskError
 from hpo.space import SearchSpace
 from hpo.training.checkpoints import Checkpoints
-from hpo.trial import Config, Report, Suggestion
+from hpo.training.early_stopping import EarlyStopping
+from hpo.trial import Report, Suggestion
 
 if TYPE_CHECKING:
     from trainables.trainable import Trainable
-
-HYPERPARAMETERS = {
-    "patience": "epochs without improvement after which a trial ends itself, a whole number of at least 1",
-    "threshold": "least drop of the objective that counts as an improvement for patience, at least 0",
-    "window": "a trial ends itself when its validation accuracy exceeds none of this many epochs before, at least 1",
-}
 
 
 class TrialRun:
@@ -46,14 +40,14 @@ class TrialRun:
         """Load the trial's checkpoint into `trainable`, which must be new.
 
         If the checkpoint is missing or damaged, the trial starts again at epoch 1. `device` is the name of the device
-        in the reports. Raises a SetupError if a hyperparameter of early stopping has a wrong value.
+        in the reports. Raises a WrongValue if a hyperparameter of early stopping has a wrong value.
         """
         self.trainable = trainable
         self._space = space
         self._suggestion = suggestion
         self._checkpoints = checkpoints
         self._device = device
-        self._patience = patience({**space.fixed, **suggestion.config})
+        self._early_stopping = EarlyStopping.read({**space.fixed, **suggestion.config})
         self._progress = self._load_progress()
 
     @property
@@ -76,11 +70,12 @@ class TrialRun:
     def add_epoch(self, metrics: Mapping[str, float], seconds: float) -> Report:
         """Add an epoch, write the checkpoint, and return the report of the epoch.
 
-        `metrics` is what `trainable.step()` returned, and `seconds` is how long it took. Raises a TaskError if `metrics`
-        is not a mapping or lacks the objective.
+        `metrics` is what `trainable.step()` returned, and `seconds` is how long it took.
+
+        Raises a TaskError if `metrics` is not a mapping or lacks the objective.
         """
         was_best = self._progress.last_is_best
-        self._progress.add(metrics, self._space.objective, self._patience, seconds, self._device)
+        self._progress.add(metrics, self._space.objective, self._early_stopping, seconds, self._device)
         self._save(was_best=was_best)
         return Report(trial=self._suggestion.trial, **self._progress.reports[-1])
 
@@ -152,7 +147,7 @@ class _Progress:
     def ended(self) -> bool:
         return bool(self.reports and self.reports[-1]["last"])
 
-    def add(self, returned: Mapping[str, float], name: str, patience: Patience, seconds: float, device: str) -> None:
+    def add(self, returned: Mapping[str, float], name: str, rule: EarlyStopping, seconds: float, device: str) -> None:
         """Add the report of an epoch.
 
         `returned` is what `step()` returned, and `name` is the name of the objective. Raises a TaskError if `returned`
@@ -167,61 +162,20 @@ class _Progress:
         if metrics.get("phases_left") != self.phases_left:
             # A new phase starts from zero, because the losses of different phases cannot be compared.
             best, self.reference, self.stale = math.inf, math.inf, 0
-        if loss < self.reference - patience.threshold:
+        if loss < self.reference - rule.threshold:
             self.reference, self.stale = loss, 0
         elif not metrics.get("phases_left"):  # patience counts only in the last phase: the others only prepare for it
             self.stale += 1
+        earlier = [report["metrics"] for report in self.reports]
         report = {
             "fidelity": self.epoch + 1,
             "loss": loss if loss < best else best,
             "metrics": metrics,
             "seconds": seconds,
-            "last": patience.is_spent(self, metrics) or not math.isfinite(loss),
+            "last": rule.ends(self.stale, metrics, earlier) or not math.isfinite(loss),
             "device": device,
         }
         self.reports.append(report)
-
-
-@dataclass(frozen=True)
-class Patience:
-    """The settings of early stopping."""
-
-    epochs: int
-    """The number of epochs without improvement after which a trial ends."""
-    threshold: float
-    """The decrease of the loss that an improvement must exceed."""
-    window: int | None
-    """The number of earlier epochs that the validation accuracy is compared with. None turns this rule off."""
-
-    def is_spent(self, progress: _Progress, metrics: Mapping[str, float]) -> bool:
-        """Whether the trial ends after the epoch with these `metrics`.
-
-        `progress.stale` already counts this epoch, but `progress.reports` does not contain it yet. A trial ends for one
-        of two reasons: `epochs` epochs brought no improvement, or the validation accuracy is no higher than the lowest
-        of the `window` epochs before, all of the same phase.
-        """
-        if progress.stale >= self.epochs:
-            return True
-        if self.window is None or "val_accuracy" not in metrics:
-            return False
-        phase = metrics.get("phases_left")
-        before = [report["metrics"] for report in progress.reports[-self.window :]]
-        accuracies = [earlier["val_accuracy"] for earlier in before if earlier.get("phases_left") == phase]
-        return len(accuracies) == self.window and metrics["val_accuracy"] <= min(accuracies)
-
-
-def patience(settings: Config) -> Patience:
-    """Read the settings of early stopping from the hyperparameters of a trial.
-
-    Raises a SetupError, which names the hyperparameter, if a value is wrong.
-    """
-    from trainables import hyperparameters
-
-    return Patience(
-        hyperparameters.whole(settings, "patience", default=sys.maxsize),
-        hyperparameters.real(settings, "threshold", 0.0, hyperparameters.AT_LEAST_0),
-        hyperparameters.optional(settings, "window"),
-    )
 
 
 def objective(name: str, metrics: dict[str, float]) -> float:

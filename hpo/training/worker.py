@@ -19,7 +19,7 @@ from hpo.trial import Report, Suggestion
 if TYPE_CHECKING:
     from trainables.fused import Group
 
-READS_ALSO = ("hpo.training.trial_run", "trainables.data.preprocessing")
+READS_ALSO = ("hpo.training.early_stopping", "trainables.data.preprocessing")
 """The modules that declare the hyperparameters of every trial, whatever its regime is."""
 
 

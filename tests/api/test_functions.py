@@ -11,7 +11,7 @@ import pytest
 import hpo
 from hpo.errors import Mistake, StudyError
 from tests import toy
-from tests.api import forms
+from tests.api import user_code
 
 SPACE = {"space": {"x": {"low": 0.0, "high": 1.0}}, "fidelity": {"high": 9}}
 
@@ -59,22 +59,22 @@ def test_a_search_that_nothing_is_to_train_for_says_so(tmp_path: Path) -> None:
 
 
 def test_a_study_whose_trainable_changed_is_refused_and_a_free_name_is_given(tmp_path: Path) -> None:
-    first = hpo.search(SPACE, forms.Parabola, backend="random", trials=2, studies=tmp_path, devices="cpu")
+    first = hpo.search(SPACE, user_code.Parabola, backend="random", trials=2, studies=tmp_path, devices="cpu")
     before = first.table()
     (tmp_path / f"{first.name}-2").mkdir()
-    for call in (hpo.search, lambda *a, **k: hpo.open_study(first.path, trainable=forms.steeper).resume(trials=4)):
+    for call in (hpo.search, lambda *a, **k: hpo.open_study(first.path, trainable=user_code.steeper).resume(trials=4)):
         with pytest.raises(StudyError, match=f"other code of its trainable.*study='{first.name}-3'"):
-            call(SPACE, forms.steeper, backend="random", trials=4, studies=tmp_path, devices="cpu")
+            call(SPACE, user_code.steeper, backend="random", trials=4, studies=tmp_path, devices="cpu")
     pd.testing.assert_frame_equal(first.table(), before)
     named = hpo.search(
-        SPACE, forms.steeper, backend="random", trials=2, studies=tmp_path, devices="cpu", study=f"{first.name}-3"
+        SPACE, user_code.steeper, backend="random", trials=2, studies=tmp_path, devices="cpu", study=f"{first.name}-3"
     )
     assert named.best.loss != first.best.loss
 
 
 def test_a_mistake_of_the_trainable_is_one_line_and_leaves_no_study(tmp_path: Path) -> None:
     for runner in ("inline", "processes"):
-        for code, told in forms.WRONG:
+        for code, told in user_code.WRONG:
             with pytest.raises(Mistake) as raised:
                 hpo.search(
                     SPACE, code, backend="random", trials=4, studies=tmp_path / "s", runner=runner, devices="cpu"
@@ -85,7 +85,7 @@ def test_a_mistake_of_the_trainable_is_one_line_and_leaves_no_study(tmp_path: Pa
 
 
 def test_what_cannot_be_sent_to_a_worker_is_said_before_any_trial(tmp_path: Path) -> None:
-    code = forms.holding_a_lock()
+    code = user_code.holding_a_lock()
     with pytest.raises(Mistake, match=r"cannot be sent to worker processes: cannot pickle .*lock.*; .*runner='inline'"):
         hpo.search(SPACE, code, backend="random", trials=2, studies=tmp_path / "s", runner="processes", devices="cpu")
     assert not (tmp_path / "s").exists()

@@ -6,14 +6,14 @@ import pytest
 
 import hpo
 from hpo.errors import Mistake, StudyError
-from tests.api import forms
+from tests.api import user_code
 
 SPACE = hpo.SearchSpace("parabola", {"x": hpo.Float(0.0, 1.0)}, hpo.Fidelity(9))
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> hpo.Study:
-    return hpo.search(SPACE, forms.Parabola, backend="bohb", trials=12, studies=tmp_path, devices="cpu")
+    return hpo.search(SPACE, user_code.Parabola, backend="bohb", trials=12, studies=tmp_path, devices="cpu")
 
 
 def test_the_best_trial_is_the_first_of_the_table(study: hpo.Study) -> None:
@@ -43,7 +43,7 @@ def test_a_study_goes_on_with_a_larger_budget_and_shows_what_is_on_record(study:
 def test_a_study_begun_with_a_trainable_needs_it_to_go_on(study: hpo.Study) -> None:
     with pytest.raises(Mistake, match="needs the `trainable`"):
         hpo.open_study(study.path).resume(trials=15)
-    assert len(hpo.open_study(study.path, trainable=forms.Parabola).resume(trials=15).table()) == 15
+    assert len(hpo.open_study(study.path, trainable=user_code.Parabola).resume(trials=15).table()) == 15
 
 
 def test_a_study_shows_itself_in_a_terminal_and_in_a_notebook(study: hpo.Study) -> None:
@@ -58,13 +58,13 @@ def test_html_of_a_configuration_is_escaped(tmp_path: Path) -> None:
     space = hpo.SearchSpace(
         "s", {"x": hpo.Float(0.0, 1.0), "kind": hpo.Categorical(("<b>a</b>", "<i>b</i>"))}, hpo.Fidelity(1)
     )
-    study = hpo.search(space, forms.Parabola, backend="random", trials=2, studies=tmp_path, devices="cpu")
-    assert "<b>" not in study._repr_html_().replace("<b>", "", 0).split("<table")[0]
+    study = hpo.search(space, user_code.Parabola, backend="random", trials=2, studies=tmp_path, devices="cpu")
+    assert "<b>" not in study._repr_html_()
     assert "&lt;" in study._repr_html_()
 
 
 def test_a_study_without_a_finite_loss_has_no_best_trial(tmp_path: Path) -> None:
-    study = hpo.search(SPACE, forms.Parabola, backend="random", trials=0, studies=tmp_path, devices="cpu")
+    study = hpo.search(SPACE, user_code.Parabola, backend="random", trials=0, studies=tmp_path, devices="cpu")
     assert study.table().empty
     assert study.curves().empty
     with pytest.raises(StudyError, match="no trial with a finite loss"):
@@ -88,3 +88,17 @@ def test_a_study_of_a_space_with_a_data_set_is_tested(tmp_path: Path, capsys: py
     again = hpo.test(study.name, studies=tmp_path, top=1, seeds=2, protocol="retrain", quiet=True)
     assert again["test_accuracy"][again["trial"] == tested["trial"][0]].iloc[0] == tested["test_accuracy"][0]
     assert capsys.readouterr().out == ""
+
+
+def test_a_trainable_in_place_of_a_regime_is_not_left_out_when_a_study_goes_on(tmp_path: Path) -> None:
+    task = hpo.Task(regime="from_scratch", model="softmax_regression", dataset="digits")  # type: ignore[arg-type]
+    space = hpo.SearchSpace("s", {"lr": hpo.Float(0.1, 1.0)}, hpo.Fidelity(1), task)
+    own = hpo.search(
+        space, user_code.constant, backend="random", trials=1, studies=tmp_path, devices="cpu", study="own"
+    )
+    with pytest.raises(StudyError, match=r"was begun with a trainable: .*hpo.open_study"):
+        hpo.open_study(own.path).resume(trials=2)
+    by_regime = hpo.search(space, backend="random", trials=1, studies=tmp_path, devices="cpu", study="regime")
+    with pytest.raises(StudyError, match="other code of its trainable"):
+        hpo.open_study(by_regime.path, trainable=user_code.constant).resume(trials=2)
+    assert len(own.resume(trials=2).table()) == len(by_regime.resume(trials=2).table()) == 2

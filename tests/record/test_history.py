@@ -76,6 +76,16 @@ def test_a_crashed_incumbent_gives_way_to_the_next_best(history: History) -> Non
     assert [trial.number for trial in history.ranked()] == [1]
 
 
+def test_no_crashed_trial_is_the_best_when_the_best_begins_another_phase(history: History) -> None:
+    history.append(report(0, 1, 1.0))
+    history.append(Crash(0, "ValueError", "no"))
+    history.append(report(1, 1, 2.0))
+    history.append(report(2, 1, 3.0))
+    assert history.incumbent is history.trials[1]
+    history.append(report(1, 2, 4.0))
+    assert history.incumbent is history.trials[2]
+
+
 def test_trials_without_a_finite_loss_are_not_ranked(history: History) -> None:
     history.append(report(0, 1, math.inf, last=True))
     history.append(report(1, 1, 2.0))

@@ -7,7 +7,7 @@ from hpo import results
 from hpo.record import StudyFolder
 from hpo.results import comparison, tables
 from hpo.space import Categorical, DatasetSpec, Fidelity, SearchSpace, Task
-from hpo.spacefile import references
+from hpo.spacefile import published
 
 
 def test_a_comparison_sets_published_numbers_beside_those_found(published: StudyFolder) -> None:
@@ -25,7 +25,7 @@ def test_what_all_trials_share_tells_published_rows_apart(variant: str, row: int
     task = Task("fine_tune", "resnet18", dataset=data)
     space = SearchSpace("p", {"lr": Categorical((1e-3, 3e-3))}, Fidelity(9), task, {"augmentation": "none"})
     found = pd.DataFrame({"trial": [0, 1], "lr": [1e-3, 3e-3], "loss": [0.1, 0.2], "epochs": [9, 9]})
-    frame = references.side_by_side(found, references.read("pacs_cartoon_resnet18"), comparison.shared_values(space))
+    frame = published.side_by_side(found, published.read("pacs_cartoon_resnet18"), comparison.shared_values(space))
     assert list(frame.index[frame["source"] == "both"]) == [row]
 
 

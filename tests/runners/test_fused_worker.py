@@ -39,7 +39,7 @@ class FaultyWorker(Worker):
         super().__init__(*arguments)
         self.error = error
 
-    def key(self, course: TrialRun) -> Hashable:
+    def key(self, trial_run: TrialRun) -> Hashable:
         return "all"
 
     def group(self) -> Any:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hpo.space import Fidelity, SearchSpace
 from hpo.space.domains import Float
 from hpo.training.builder import Job
-from hpo.training.forms import Build
+from hpo.training.user_code import Build
 from hpo.training.worker import Worker
 from hpo.trial import Config, Report, Suggestion
 from tests.space.spaces import FEW

@@ -1,10 +1,10 @@
-"""Many small trainings as one program: heads that differ only in numbers are stacked and stepped together.
+"""Fused training: many small trainings that differ only in hyperparameters run as one batched program.
 
-It stands on `trainables.training`. The fused runner uses it through `hpo.training`.
+This package uses `trainables.training`. The fused runner of `hpo` uses it through `hpo.training`.
 """
 
 from __future__ import annotations
 
-from trainables.fused.group import LARGEST, LIMITS, Group, key
+from trainables.fused.group import CHUNK_LIMITS, MAX_PARAMETERS, Group, key
 
-__all__ = ["LARGEST", "LIMITS", "Group", "key"]
+__all__ = ["CHUNK_LIMITS", "MAX_PARAMETERS", "Group", "key"]

@@ -1,8 +1,9 @@
-"""Lockstep: a few trainings of heads through an epoch, step by step, as one.
+"""Lockstep: a few trainings of heads that run through an epoch together, step by step.
 
-In a step each training sees a batch of its own order. Those of smaller batches have more steps; they stand
-first, so that the steps in which the others have none left are of the first rows alone. Where batches of
-one step differ in size, the smaller are filled up with samples that count for nothing.
+In each step, every training takes a batch from its own order of the samples. A training with smaller batches has more
+steps. Trainings are sorted by batch size, so that those with the most steps come first. The last steps then use only
+the first rows of the stack. If the batches of one step have different sizes, the smaller ones are padded with samples
+of weight 0.
 """
 
 from __future__ import annotations
@@ -20,151 +21,169 @@ from trainables.training import epochs
 from trainables.training.epochs import Samples
 from trainables.training.gradient_descent import Training
 
-VALIDATED = 256
-"""Samples that are validated at a time."""
-LARGEST_COPY = 2**28
-"""Bytes of inputs of which each chunk may have a copy in the precision of the products."""
+VALIDATION_BATCH_SIZE = 256
+"""The number of samples that are validated at a time."""
+MAX_COPY_BYTES = 2**28
+"""The largest size of inputs that each chunk may copy to the precision of its matrix products."""
 
 
 class _Step(NamedTuple):
-    """One step of an epoch: which samples it takes of each order, for the trainings that have any left."""
+    """One step of an epoch, for the trainings that still have a batch left."""
 
-    n: int
-    """How many trainings."""
-    places: slice | Tensor
-    """The same places of each order, or (n, batch) of each its own."""
-    share: float | Tensor
-    """What a sample counts in the mean over its batch: (n, batch, 1), 0 where it only fills up."""
+    n_members: int
+    """The number of these trainings. They are the first ones."""
+    positions: slice | Tensor
+    """The positions of the batch in the order of each training: a slice for all, or (n_members, batch)."""
+    weight: float | Tensor
+    """The weight of each sample in the mean over its batch: one for all, or (n_members, batch, 1), 0 for padding."""
 
 
 class Lockstep:
-    """Trainings whose heads have one form and whose optimizers are of one kind, on the same samples."""
+    """Trainings that are stepped together. They have the same samples, head layers and kind of optimizer."""
 
     def __init__(self, members: Sequence[Training]) -> None:
-        self.members = sorted(members, key=lambda member: member.method.batch_size)
+        self.members = sorted(members, key=lambda member: member.optimization.batch_size)
         heads = [member.model.head for member in self.members]
-        methods = [member.method for member in self.members]
-        self._stack = StackedParameters(heads, [method.optimizer for method in methods])
-        self._dtype = torch.bfloat16 if methods[0].bf16 else torch.float32
-        self._layers = stacked_layers.stacked(heads[0], self._stack.column, self._dtype)
+        optimizations = [member.optimization for member in self.members]
+        self._parameters = StackedParameters(heads, [optimization.optimizer for optimization in optimizations])
+        self._dtype = torch.bfloat16 if optimizations[0].bf16 else torch.float32
+        self._layers = stacked_layers.stack_layers(heads[0], self._parameters.values_and_gradients, self._dtype)
         self._device = next(heads[0].parameters()).device
-        losses = [loss for member in self.members if (loss := member.plain_loss) is not None]
-        self._smoothing = self._column([loss.label_smoothing for loss in losses], 0.0, 3)
-        self._l2 = self._column([loss.l2 for loss in losses], 0.0, 1)
-        self._limits = self._column([method.clip_norm or torch.inf for method in methods], torch.inf, 2)
-        n = len(self.members[0].data.train)
-        self._steps = list(_steps(n, [method.batch_size for method in methods], self._device))
+        losses = [loss for member in self.members if (loss := member.classifier_loss) is not None]
+        self._label_smoothing = self._per_member([loss.label_smoothing for loss in losses], 0.0, 3)
+        self._l2 = self._per_member([loss.l2 for loss in losses], 0.0, 1)
+        clip_norms = [optimization.clip_norm or torch.inf for optimization in optimizations]
+        self._clip_norms = self._per_member(clip_norms, torch.inf, 2)
+        batch_sizes = [optimization.batch_size for optimization in optimizations]
+        self._steps = list(_steps(len(self.members[0].data.train), batch_sizes, self._device))
+        # Of each member: training loss, correct training samples, validation loss, correct validation samples.
         self._sums = torch.zeros(4, len(members), device=self._device)
         self._orders = torch.empty(0)
 
-    def _column(self, numbers: Sequence[float], neutral: float, ndim: int) -> Tensor | None:
-        """A number a row, with `ndim` dimensions; None where all are neutral."""
-        if all(number == neutral for number in numbers):
+    def _per_member(self, values: Sequence[float], neutral: float, ndim: int) -> Tensor | None:
+        """Return one value for each member as a tensor (n_members, 1, ...) of `ndim` dimensions.
+
+        Returns None if all values are `neutral`, so that they need not be applied.
+        """
+        if all(value == neutral for value in values):
             return None
-        return torch.tensor(numbers, device=self._device).reshape(-1, *[1] * (ndim - 1))
+        return torch.tensor(values, device=self._device).reshape(-1, *[1] * (ndim - 1))
 
     @property
     def is_current(self) -> bool:
-        """Whether nothing took the place of what the members hold since they were put together."""
-        return self._stack.is_current
+        """Whether the stacked tensors are still the ones that the members hold."""
+        return self._parameters.is_current
 
     def begin(self) -> None:
-        """Make ready for an epoch."""
+        """Prepare an epoch: draw the order of each member, and read the current hyperparameters of its optimizer."""
         self._orders = torch.stack([member.draw_order() for member in self.members]).to(self._device)
-        self._stack.refresh()
+        self._parameters.refresh()
         self._sums.zero_()
 
     @torch.no_grad()
     def run(self, train: Samples, validation: Samples) -> None:
-        """Train an epoch of each member, then validate; what comes of it stays on the device."""
+        """Train one epoch of each member, then validate. The results stay on the device until `results` reads them."""
         inputs = train.inputs.flatten(1)
-        n_seen = len(self.members) * len(train)
-        if len(inputs) <= n_seen and inputs.nbytes <= LARGEST_COPY:  # else each step makes the same numbers of some
+        n_used = len(self.members) * len(train)
+        # One conversion of all inputs is cheaper than one in each step, if the steps use at least as many samples.
+        if len(inputs) <= n_used and inputs.nbytes <= MAX_COPY_BYTES:
             inputs = inputs.to(self._dtype)
-        for n, places, share in self._steps:
-            orders = self._orders[:n]
-            chosen = orders[:, places] if isinstance(places, slice) else orders.gather(1, places)
-            rows = chosen if train.rows is None else train.rows[chosen]
+        for n_members, positions, weight in self._steps:
+            orders = self._orders[:n_members]
+            indices = orders[:, positions] if isinstance(positions, slice) else orders.gather(1, positions)
+            rows = indices if train.rows is None else train.rows[indices]
             values = inputs.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
-            self._step(values, train.labels[chosen], share)
+            self._step(values, train.labels[indices], weight)
         self._validate(validation)
 
     def results(self) -> Iterator[tuple[Training, Mapping[str, float]]]:
-        """What the epoch gave of each member. Waits for the device."""
+        """Yield each member with the metrics of its epoch. This waits for the device."""
         data = self.members[0].data
-        n, n_validation = len(data.train), len(data.validation)
+        n_train, n_validation = len(data.train), len(data.validation)
         for member, sums in zip(self.members, self._sums.T.tolist(), strict=True):
             yield (
                 member,
                 {
                     "val_loss": sums[2] / n_validation,
                     "val_accuracy": sums[3] / n_validation,
-                    "train_loss": sums[0] / n,
-                    "train_accuracy": sums[1] / n,
+                    "train_loss": sums[0] / n_train,
+                    "train_accuracy": sums[1] / n_train,
                 },
             )
 
-    def _step(self, values: Tensor, labels: Tensor, share: float | Tensor) -> None:
-        n = len(values)
-        entered = []
+    def _step(self, values: Tensor, labels: Tensor, weight: float | Tensor) -> None:
+        """Make a step of the first k members with inputs (k, batch, width), labels (k, batch) and sample weights."""
+        k = len(values)
+        layer_inputs = []
         for layer in self._layers:
-            entered.append(values)
+            layer_inputs.append(values)
             values = layer.forward(values)
-        loss, is_right, gradient = self._judge(values.float(), labels)
-        if isinstance(share, Tensor):
-            counts = share.squeeze(2) > 0
-            loss, is_right = loss.masked_fill(~counts, 0), is_right & counts
-        self._sums[0, :n] += loss.sum(dim=1)
-        self._sums[1, :n] += is_right.sum(dim=1)
-        wanted: Tensor | None = gradient.mul_(share)
-        for layer, values in zip(reversed(self._layers), reversed(entered), strict=True):
-            if wanted is not None:
-                wanted = layer.backward(values, wanted)
+        loss, is_correct, logits_gradient = self._loss_and_gradient(values.float(), labels)
+        if isinstance(weight, Tensor):
+            is_sample = weight.squeeze(2) > 0
+            loss, is_correct = loss.masked_fill(~is_sample, 0), is_correct & is_sample
+        self._sums[0, :k] += loss.sum(dim=1)
+        self._sums[1, :k] += is_correct.sum(dim=1)
+        gradient: Tensor | None = logits_gradient.mul_(weight)
+        for layer, values in zip(reversed(self._layers), reversed(layer_inputs), strict=True):
+            if gradient is not None:
+                gradient = layer.backward(values, gradient)
         if self._l2 is not None:
-            self._stack.penalise(self._l2[:n])
-        if self._limits is not None:
-            self._stack.clip(self._limits[:n])
-        self._stack.update(n)
+            self._parameters.add_l2_gradients(self._l2[:k])
+        if self._clip_norms is not None:
+            self._parameters.clip(self._clip_norms[:k])
+        self._parameters.update(k)
 
-    def _judge(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The cross-entropy of each sample, whether it was answered correctly, and the gradient of the sum of it."""
-        right = labels.unsqueeze(2)
-        log = logits.log_softmax(dim=2)
-        loss, is_right = -log.gather(2, right).squeeze(2), logits.argmax(dim=2) == labels
-        if self._smoothing is None:
+    def _loss_and_gradient(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Compute the loss of logits (k, batch, n_classes) for labels (k, batch).
+
+        Returns the cross-entropy of each sample with label smoothing, (k, batch), whether each sample is classified
+        correctly, (k, batch), and the gradient of the sum of the losses with respect to the logits.
+        """
+        targets = labels.unsqueeze(2)
+        log_probabilities = logits.log_softmax(dim=2)
+        loss, is_correct = -log_probabilities.gather(2, targets).squeeze(2), logits.argmax(dim=2) == labels
+        if self._label_smoothing is None:
             gradient = logits.softmax(dim=2)
-            return loss, is_right, gradient.scatter_add_(2, right, gradient.new_full((), -1.0).expand(right.shape))
-        spread = self._smoothing[: len(logits)]
-        each = spread / logits.shape[2]
-        loss = (1 - spread[..., 0]) * loss - each[..., 0] * log.sum(dim=2)
-        gradient = logits.softmax(dim=2).sub_(each)
-        return loss, is_right, gradient.scatter_add_(2, right, (spread - 1).expand(right.shape))
+            minus_one = gradient.new_full((), -1.0).expand(targets.shape)
+            return loss, is_correct, gradient.scatter_add_(2, targets, minus_one)
+        smoothing = self._label_smoothing[: len(logits)]
+        per_class = smoothing / logits.shape[2]
+        loss = (1 - smoothing[..., 0]) * loss - per_class[..., 0] * log_probabilities.sum(dim=2)
+        gradient = logits.softmax(dim=2).sub_(per_class)
+        return loss, is_correct, gradient.scatter_add_(2, targets, (smoothing - 1).expand(targets.shape))
 
     def _validate(self, samples: Samples) -> None:
-        n = len(self.members)
-        for start in range(0, len(samples), VALIDATED):
-            values = samples.batch(slice(start, start + VALIDATED)).flatten(1).expand(n, -1, -1)
-            labels = samples.labels[start : start + VALIDATED]
+        """Add the loss and the correct predictions of each member on `samples` to the sums."""
+        n_members = len(self.members)
+        for start in range(0, len(samples), VALIDATION_BATCH_SIZE):
+            values = samples.batch(slice(start, start + VALIDATION_BATCH_SIZE)).flatten(1).expand(n_members, -1, -1)
+            labels = samples.labels[start : start + VALIDATION_BATCH_SIZE]
             for layer in self._layers:
                 values = layer.forward(values)
             logits = values.float()
-            log = logits.log_softmax(dim=2)
-            self._sums[2] -= log.gather(2, labels.expand(n, -1).unsqueeze(2)).sum(dim=(1, 2))
+            log_probabilities = logits.log_softmax(dim=2)
+            targets = labels.expand(n_members, -1).unsqueeze(2)
+            self._sums[2] -= log_probabilities.gather(2, targets).sum(dim=(1, 2))
             self._sums[3] += (logits.argmax(dim=2) == labels).sum(dim=1)
 
 
 def _steps(n: int, batch_sizes: Sequence[int], device: torch.device) -> Iterator[_Step]:
-    """The steps of an epoch of n samples, in which training i takes batches of `batch_sizes[i]`, which rise."""
-    every = torch.arange(n)
-    cuts = [[len(batch) for batch in epochs.batches(every, batch_size)] for batch_size in batch_sizes]
-    spans = [list(zip(accumulate(sizes, initial=0), sizes, strict=False)) for sizes in cuts]
-    for step in range(len(spans[0])):
-        now = [span[step] for span in spans if step < len(span)]
-        start, size = now[0]
-        if all(span == now[0] for span in now):
-            yield _Step(len(now), slice(start, start + size), 1 / size)
+    """Yield the steps of an epoch of `n` samples.
+
+    `batch_sizes` holds the batch size of each training, in ascending order.
+    """
+    order = torch.arange(n)
+    lengths = [[len(batch) for batch in epochs.batches(order, batch_size)] for batch_size in batch_sizes]
+    # The start and the length of each batch of each training.
+    batches = [list(zip(accumulate(each, initial=0), each, strict=False)) for each in lengths]
+    for step in range(len(batches[0])):
+        current = [batches_of_one[step] for batches_of_one in batches if step < len(batches_of_one)]
+        start, length = current[0]
+        if all(batch == current[0] for batch in current):
+            yield _Step(len(current), slice(start, start + length), 1 / length)
         else:
-            starts, sizes = torch.tensor(now, device=device).T.unsqueeze(2)
-            within = torch.arange(int(sizes.max()), device=device)
-            share = torch.where(within < sizes, 1 / sizes, 0.0).unsqueeze(2)
-            yield _Step(len(now), (starts + within).clamp(max=n - 1), share)
+            starts, sizes = torch.tensor(current, device=device).T.unsqueeze(2)
+            offsets = torch.arange(int(sizes.max()), device=device)
+            weight = torch.where(offsets < sizes, 1 / sizes, 0.0).unsqueeze(2)
+            yield _Step(len(current), (starts + offsets).clamp(max=n - 1), weight)

@@ -1,7 +1,8 @@
-"""Stacked layers: one layer of each of many networks at once, forward and backward.
+"""Stacked layers: the same layer of many networks, computed together, forward and backward.
 
-Values are (k, n, width): n samples for each of k networks. Where k is smaller than the stack, they are
-of its first networks. Gradients are written by hand: PyTorch's own bookkeeping takes longer than a small layer.
+Values have the shape (k, n, width): n samples for each of k networks. If k is smaller than the number of stacked
+networks, these are the first k. Gradients are computed without autograd, because its overhead takes longer than a small
+layer.
 """
 
 from __future__ import annotations
@@ -15,50 +16,61 @@ from torch import Tensor, nn
 
 from trainables.models._heads import ZeroFirst
 
-Column = Callable[[int], tuple[Tensor, Tensor]]
-"""Of parameter number i, the values of all networks, (k, *shape), and where their gradients go."""
+ValuesAndGradients = Callable[[int], tuple[Tensor, Tensor]]
+"""Takes the index of a parameter. Returns its values in all networks, (n_networks, *shape), and the tensor for their
+gradients, of the same shape."""
 
 
 class Layer(Protocol):
-    """One layer of each network."""
+    """A layer of all networks."""
 
-    def forward(self, values: Tensor) -> Tensor: ...
+    def forward(self, values: Tensor) -> Tensor:
+        """Return the output of the layer for inputs (k, n, width)."""
+        ...
 
     def backward(self, values: Tensor, gradient: Tensor) -> Tensor | None:
-        """From what entered, and the gradient of what left: that of what entered, None where nobody wants it.
+        """Compute gradients from the inputs of the layer and the gradient of its outputs.
 
-        Those of its parameters are written to where they belong. `gradient` may be changed.
+        Returns the gradient of the inputs, or None if it is not needed. The gradients of the parameters are written to
+        the tensors for them. `gradient` may be modified.
         """
         ...
 
 
-def plain(head: nn.Module) -> list[nn.Module] | None:
-    """The layers of a head in order, without those that do nothing; None where one of them cannot be stacked."""
+def stackable_layers(head: nn.Module) -> list[nn.Module] | None:
+    """Return the layers of a head in order, or None if one of them cannot be stacked.
+
+    Layers without an effect, such as Identity, are left out.
+    """
     if type(head) is nn.Sequential:
         layers: list[nn.Module] = []
         for child in head:
-            found = plain(child)
-            if found is None:
+            child_layers = stackable_layers(child)
+            if child_layers is None:
                 return None
-            layers += found
+            layers += child_layers
         return layers
-    does_nothing = type(head) is nn.Identity or (type(head) is nn.Dropout and head.p == 0)
-    if does_nothing or (type(head) is nn.Flatten and (head.start_dim, head.end_dim) == (1, -1)):
+    has_no_effect = type(head) is nn.Identity or (type(head) is nn.Dropout and head.p == 0)
+    # Inputs are already flat.
+    if has_no_effect or (type(head) is nn.Flatten and (head.start_dim, head.end_dim) == (1, -1)):
         return []
     return [head] if type(head) in (nn.Linear, nn.ReLU, ZeroFirst) else None
 
 
-def stacked(head: nn.Module, column: Column, dtype: torch.dtype) -> list[Layer]:
-    """The layers of networks of the form of `head`, which is plain; products are computed in `dtype`."""
-    return list(_stacked(plain(head) or (), column, dtype))
+def stack_layers(head: nn.Module, parameters: ValuesAndGradients, dtype: torch.dtype) -> list[Layer]:
+    """Return the stacked layers of networks whose layers are those of `head`, all of them stackable.
+
+    Matrix products are computed in `dtype`.
+    """
+    return list(_stack(stackable_layers(head) or (), parameters, dtype))
 
 
-def _stacked(layers: Sequence[nn.Module], column: Column, dtype: torch.dtype) -> Iterator[Layer]:
+def _stack(layers: Sequence[nn.Module], parameters: ValuesAndGradients, dtype: torch.dtype) -> Iterator[Layer]:
     n_parameters = 0
     for layer in layers:
         if isinstance(layer, nn.Linear):
-            bias = None if layer.bias is None else column(n_parameters + 1)
-            yield _Linear(*column(n_parameters), bias, dtype, is_first=n_parameters == 0)
+            bias = None if layer.bias is None else parameters(n_parameters + 1)
+            yield _Linear(*parameters(n_parameters), bias, dtype, is_first=n_parameters == 0)
             n_parameters += 1 if bias is None else 2
         else:
             yield _ReLU() if isinstance(layer, nn.ReLU) else _ZeroFirst()
@@ -69,9 +81,10 @@ class _Linear:
     weight: Tensor
     weight_gradient: Tensor
     bias: tuple[Tensor, Tensor] | None
+    """The values and the tensor for the gradients."""
     dtype: torch.dtype
     is_first: bool
-    """Nobody wants the gradient of what enters it."""
+    """Whether no layer with parameters comes before, so that the gradient of the inputs is not needed."""
 
     def forward(self, values: Tensor) -> Tensor:
         k = len(values)
@@ -82,7 +95,7 @@ class _Linear:
 
     def backward(self, values: Tensor, gradient: Tensor) -> Tensor | None:
         k, gradient = len(values), gradient.to(self.dtype)
-        if self.dtype == torch.float32:  # straight to where it belongs
+        if self.dtype == torch.float32:  # written directly, without a temporary tensor
             torch.bmm(gradient.transpose(1, 2), values, out=self.weight_gradient[:k])
         else:
             self.weight_gradient[:k] = torch.bmm(gradient.transpose(1, 2), values.to(self.dtype))

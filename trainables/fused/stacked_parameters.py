@@ -1,9 +1,8 @@
-"""Stacks: the parameters of many small networks as one table, and what optimizers do to it.
+"""Stacked parameters: the parameters of many small networks in one table, and the optimizer steps on it.
 
-Each network has a row. Its own parameters and the state of its own optimizer are views of the row, so
-nothing is copied back after a step. A step may be of the first rows alone: networks whose epoch has
-more steps than others' stand first. The updates are those of PyTorch's SGD, Adam and AdamW, each row
-with its own numbers.
+Each network has a row. Its parameters and the state of its optimizer are views of the row, so nothing is copied back
+after a step. A step may apply to the first rows only: networks with more steps in an epoch come first. The updates are
+those of PyTorch's SGD, Adam and AdamW, and each row has its own hyperparameters.
 """
 
 from __future__ import annotations
@@ -18,22 +17,28 @@ from torch.optim import Optimizer
 
 from trainables.training import uncompiled_optimizers
 
-ALIGNED = 16
-"""Numbers: each parameter begins at a multiple of it within its row."""
-ROWWISE = 2**12
-"""Numbers a row, from which on a CPU updates rows one by one, each in one pass by the kernel of PyTorch's optimizer."""
-STATES = {
+ALIGNMENT = 16
+"""Each parameter starts at a multiple of this many scalars in its row."""
+MIN_ROWWISE_SIZE = 2**12
+"""The number of scalars in a row from which a CPU updates each row separately.
+
+PyTorch's fused optimizer kernels then update a row in one pass.
+"""
+STATE_NAMES = {
     "sgd": (),
     "momentum": ("momentum_buffer",),
     "nag": ("momentum_buffer",),
     "adam": ("exp_avg", "exp_avg_sq"),
     "adamw": ("exp_avg", "exp_avg_sq"),
 }
-"""What an optimizer keeps of each number, by its kind."""
+"""The state that each kind of optimizer has for each parameter, by PyTorch's names. Adam also counts its steps."""
 
 
-def kind(optimizer: Optimizer) -> str | None:
-    """sgd (without momentum), momentum, nag, adam or adamw; None of any other optimizer, or with other options."""
+def optimizer_kind(optimizer: Optimizer) -> str | None:
+    """Return sgd (without momentum), momentum, nag, adam or adamw.
+
+    Returns None for any other optimizer, for several parameter groups, and for options that are not supported.
+    """
     if len(optimizer.param_groups) != 1:
         return None
     (group,) = optimizer.param_groups
@@ -47,59 +52,66 @@ def kind(optimizer: Optimizer) -> str | None:
 
 
 class StackedParameters:
-    """What trains in networks of one form, its gradients, and the states of their optimizers, all of one kind."""
+    """The parameters, gradients and optimizer states of networks with the same layers and one kind of optimizer."""
 
     def __init__(self, networks: Sequence[nn.Module], optimizers: Sequence[Optimizer]) -> None:
-        """Takes over what the networks and optimizers hold, and hands them views of it."""
+        """Copy the parameters and states into the table, and replace them by views of the table."""
         self._networks, self._optimizers = networks, optimizers
-        self._kind = kind(optimizers[0]) or ""
-        self._like = list(networks[0].parameters())
-        lengths = [-(-each.numel() // ALIGNED) * ALIGNED for each in self._like]
+        self._kind = optimizer_kind(optimizers[0]) or ""
+        self._templates = list(networks[0].parameters())
+        """The parameters of the first network. Those of the others have the same shapes."""
+        lengths = [-(-parameter.numel() // ALIGNMENT) * ALIGNMENT for parameter in self._templates]
         self._starts = list(accumulate(lengths, initial=0))
-        shape, device = (len(networks), self._starts[-1]), self._like[0].device
+        """The column at which each parameter starts, and the number of columns."""
+        shape, device = (len(networks), self._starts[-1]), self._templates[0].device
         self._values, self.gradients = torch.zeros(shape, device=device), torch.zeros(shape, device=device)
-        self._states = {name: torch.zeros(shape, device=device) for name in STATES[self._kind]}
-        # PyTorch counts the steps of each parameter by itself.
-        self._steps = torch.zeros(len(networks), len(self._like), device=device)
-        self._handed = [self._take_over(row) for row in range(len(networks))]
-        self._rowwise = device.type == "cpu" and shape[1] >= ROWWISE
-        tables = [self._values, self.gradients, *self._states.values(), self._steps[:, 0]]
-        self._lists = [[[table[row]] for table in tables] for row in range(len(networks))]
-        self._numbers: dict[str, Tensor] = {}
+        self._states = {name: torch.zeros(shape, device=device) for name in STATE_NAMES[self._kind]}
+        # Adam counts the steps of each parameter separately.
+        self._step_counts = torch.zeros(len(networks), len(self._templates), device=device)
+        self._state_views = [self._take_over(row) for row in range(len(networks))]
+        self._is_rowwise = device.type == "cpu" and shape[1] >= MIN_ROWWISE_SIZE
+        tables = [self._values, self.gradients, *self._states.values(), self._step_counts[:, 0]]
+        # The row of each table, each as a list of one tensor, as the fused kernels take them.
+        self._row_tensors = [[[table[row]] for table in tables] for row in range(len(networks))]
+        self._hyperparameters: dict[str, Tensor] = {}
         self.refresh()
 
     def _take_over(self, row: int) -> list[dict[str, Tensor]]:
-        """The views that the network and the optimizer of a row hold from now on, for each parameter."""
-        handed, state = [], self._optimizers[row].state
+        """Replace the parameters and states of the network in `row` by views of the table.
+
+        Returns the views of the state of each parameter, by name.
+        """
+        state_views, state = [], self._optimizers[row].state
         for i, parameter in enumerate(self._networks[row].parameters()):
             parameter.data = self._view(self._values, row, i).copy_(parameter.data)
             views = {name: self._view(table, row, i) for name, table in self._states.items()}
             if "exp_avg" in views:
-                views["step"] = self._steps[row, i]
+                views["step"] = self._step_counts[row, i]
             if views:
-                for name, before in state[parameter].items():
-                    views[name].copy_(before)
+                for name, value in state[parameter].items():
+                    views[name].copy_(value)
                 state[parameter].update(views)
-            handed.append(views)
-        return handed
+            state_views.append(views)
+        return state_views
 
     def _view(self, table: Tensor, row: int, i: int) -> Tensor:
-        like = self._like[i]
-        return table[row, self._starts[i] : self._starts[i] + like.numel()].view(like.shape)
+        """Return the view of parameter number `i` in a row of a table, in the shape of the parameter."""
+        template = self._templates[i]
+        return table[row, self._starts[i] : self._starts[i] + template.numel()].view(template.shape)
 
-    def column(self, i: int) -> tuple[Tensor, Tensor]:
-        """Of parameter number i, the values of all networks, (k, *shape), and where their gradients go."""
-        like = self._like[i]
-        numbers = slice(self._starts[i], self._starts[i] + like.numel())
-        values, gradients = (table[:, numbers].view(-1, *like.shape) for table in (self._values, self.gradients))
+    def values_and_gradients(self, i: int) -> tuple[Tensor, Tensor]:
+        """Return the values of parameter number `i` in all networks, (n_networks, *shape), and its gradients."""
+        template = self._templates[i]
+        columns = slice(self._starts[i], self._starts[i] + template.numel())
+        values, gradients = (table[:, columns].view(-1, *template.shape) for table in (self._values, self.gradients))
         return values, gradients
 
     @property
     def is_current(self) -> bool:
-        """Whether its views are still what the networks and optimizers hold: what was loaded takes their place."""
+        """Whether the networks and optimizers still hold the views. Loading a state replaces them."""
         for row, (network, optimizer) in enumerate(zip(self._networks, self._optimizers, strict=True)):
             for i, parameter in enumerate(network.parameters()):
-                views, state = self._handed[row][i], optimizer.state
+                views, state = self._state_views[row][i], optimizer.state
                 if parameter.data_ptr() != self._view(self._values, row, i).data_ptr():
                     return False
                 if views and any(state[parameter].get(name) is not view for name, view in views.items()):
@@ -107,7 +119,7 @@ class StackedParameters:
         return True
 
     def refresh(self) -> None:
-        """Read the numbers of each optimizer anew: its schedule changes the learning rate."""
+        """Read the current hyperparameters of each optimizer, because a schedule changes the learning rate."""
         groups = [optimizer.param_groups[0] for optimizer in self._optimizers]
         columns = {name: [group[name] for group in groups] for name in ("lr", "weight_decay")}
         if self._kind in ("momentum", "nag"):
@@ -115,31 +127,36 @@ class StackedParameters:
         if "exp_avg" in self._states:
             columns["eps"] = [group["eps"] for group in groups]
             columns["beta1"], columns["beta2"] = map(list, zip(*(group["betas"] for group in groups), strict=True))
-        self._rows = [{name: column[row] for name, column in columns.items()} for row in range(len(groups))]
+        self._row_hyperparameters = [
+            {name: column[row] for name, column in columns.items()} for row in range(len(groups))
+        ]
         device = self._values.device
-        self._numbers = {
+        self._hyperparameters = {
             name: torch.tensor(column, dtype=torch.float64, device=device)[:, None] for name, column in columns.items()
         }
 
     def clip(self, limits: Tensor) -> None:
-        """Scale the gradients of the first rows down to their limits, (k, 1), of their norm."""
+        """Scale the gradients of the first k rows down if their norm exceeds the row's limit. `limits` is (k, 1)."""
         gradients = self.gradients[: len(limits)]
         factor = (limits / (torch.linalg.vector_norm(gradients, dim=1, keepdim=True) + 1e-6)).clamp(max=1.0)
         gradients.mul_(torch.where(limits.isinf(), 1.0, factor))
 
     @torch.no_grad()
-    def penalise(self, factors: Tensor) -> None:
-        """Add to the gradients of the weights of the first rows those of `factors`, (k,), times their squares' sum."""
-        for i, like in enumerate(self._like):
-            if like.ndim > 1:
-                values, gradients = (each[: len(factors)] for each in self.column(i))
-                gradients.addcmul_(values, 2 * factors.reshape(-1, *[1] * like.ndim))
+    def add_l2_gradients(self, factors: Tensor) -> None:
+        """Add the gradients of the L2 penalty to those of the first k rows.
+
+        The penalty is `factors`, (k,), times the sum of the squares of the weights. Biases are left out.
+        """
+        for i, template in enumerate(self._templates):
+            if template.ndim > 1:
+                values, gradients = (table[: len(factors)] for table in self.values_and_gradients(i))
+                gradients.addcmul_(values, 2 * factors.reshape(-1, *[1] * template.ndim))
 
     def update(self, k: int) -> None:
-        """A step of the optimizers of the first k networks."""
+        """Make one step of the optimizers of the first `k` networks."""
         if "exp_avg" in self._states:
-            self._steps[:k] += 1
-        if self._rowwise:
+            self._step_counts[:k] += 1
+        if self._is_rowwise:
             for row in range(k):
                 self._update_row(row)
         elif "exp_avg" in self._states:
@@ -148,38 +165,39 @@ class StackedParameters:
             self._sgd(k)
 
     def _update_row(self, row: int) -> None:
-        values, gradients, *states, steps = self._lists[row]
-        options: dict[str, Any] = {**self._rows[row], "maximize": False}
+        values, gradients, *states, step_counts = self._row_tensors[row]
+        options: dict[str, Any] = {**self._row_hyperparameters[row], "maximize": False}
         if "exp_avg" in self._states:
-            step = torch._fused_adam_ if self._kind == "adam" else torch._fused_adamw_
-            step(values, gradients, states[0], states[1], [], steps, amsgrad=False, **options)
+            kernel = torch._fused_adam_ if self._kind == "adam" else torch._fused_adamw_
+            kernel(values, gradients, states[0], states[1], [], step_counts, amsgrad=False, **options)
         else:
             buffers, momentum = (states[0], options.pop("momentum")) if states else ([], 0.0)
             options |= {"momentum": momentum, "dampening": 0.0, "nesterov": self._kind == "nag"}
             torch._fused_sgd_(values, gradients, buffers, is_first_step=False, **options)
 
     def _sgd(self, k: int) -> None:
-        values, gradients, numbers = self._values[:k], self.gradients[:k], self._float(k)
-        gradients.addcmul_(values, numbers["weight_decay"])
+        values, gradients, hyperparameters = self._values[:k], self.gradients[:k], self._float_hyperparameters(k)
+        gradients.addcmul_(values, hyperparameters["weight_decay"])
         if self._states:
             buffer = self._states["momentum_buffer"][:k]
-            buffer.mul_(numbers["momentum"]).add_(gradients)
-            gradients = gradients.addcmul_(buffer, numbers["momentum"]) if self._kind == "nag" else buffer
-        values.addcmul_(gradients, numbers["lr"], value=-1)
+            buffer.mul_(hyperparameters["momentum"]).add_(gradients)
+            gradients = gradients.addcmul_(buffer, hyperparameters["momentum"]) if self._kind == "nag" else buffer
+        values.addcmul_(gradients, hyperparameters["lr"], value=-1)
 
     def _adam(self, k: int) -> None:
-        values, gradients, numbers = self._values[:k], self.gradients[:k], self._float(k)
-        mean, square = (table[:k] for table in self._states.values())
+        values, gradients, hyperparameters = self._values[:k], self.gradients[:k], self._float_hyperparameters(k)
+        exp_avg, exp_avg_sq = (table[:k] for table in self._states.values())
         if self._kind == "adamw":
-            values.mul_(1 - numbers["lr"] * numbers["weight_decay"])
+            values.mul_(1 - hyperparameters["lr"] * hyperparameters["weight_decay"])
         else:
-            gradients.addcmul_(values, numbers["weight_decay"])
-        mean.lerp_(gradients, 1 - numbers["beta1"])
-        square.mul_(numbers["beta2"]).addcmul_(gradients, gradients * (1 - numbers["beta2"]))
-        steps = self._steps[:k, :1].double()
-        first, second = (1 - self._numbers[name][:k] ** steps for name in ("beta1", "beta2"))
-        root = square.sqrt().div_(second.sqrt().float()).add_(numbers["eps"])
-        values.addcmul_(mean / root, (self._numbers["lr"][:k] / first).float(), value=-1)
+            gradients.addcmul_(values, hyperparameters["weight_decay"])
+        exp_avg.lerp_(gradients, 1 - hyperparameters["beta1"])
+        exp_avg_sq.mul_(hyperparameters["beta2"]).addcmul_(gradients, gradients * (1 - hyperparameters["beta2"]))
+        step_counts = self._step_counts[:k, :1].double()
+        correction1, correction2 = (1 - self._hyperparameters[name][:k] ** step_counts for name in ("beta1", "beta2"))
+        denominator = exp_avg_sq.sqrt().div_(correction2.sqrt().float()).add_(hyperparameters["eps"])
+        values.addcmul_(exp_avg / denominator, (self._hyperparameters["lr"][:k] / correction1).float(), value=-1)
 
-    def _float(self, k: int) -> dict[str, Tensor]:
-        return {name: column[:k].float() for name, column in self._numbers.items()}
+    def _float_hyperparameters(self, k: int) -> dict[str, Tensor]:
+        """Return the hyperparameters of the first `k` networks as float32 columns, (k, 1)."""
+        return {name: column[:k].float() for name, column in self._hyperparameters.items()}

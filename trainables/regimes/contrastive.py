@@ -48,7 +48,8 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
 
     def encode() -> Training:
         model.freeze([HEAD])
-        return Training(model, data, gradient_descent.method(config, model, objective, device, lr="encoder_lr"), device)
+        optimization = gradient_descent.build_optimization(config, model, objective, device, lr="encoder_lr")
+        return Training(model, data, optimization, device)
 
     def classify() -> Training:
         model.freeze(model.stages if frozen else ())

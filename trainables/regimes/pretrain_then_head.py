@@ -48,17 +48,22 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
         layer = nn.Linear(feature_cache.width(model, data.train), len(first.classes))
         pretraining_model = TransferModel(dict(model.stages.items()), nn.Sequential(nn.Flatten(), layer))
         pretraining_model.mean, pretraining_model.std = model.mean, model.std
-        objective, varies = classification.build(config, pretraining_model, len(first.classes))
-        method = gradient_descent.method(config, pretraining_model, objective, device, lr="pretrain_lr")
+        objective, changes_images = classification.build(config, pretraining_model, len(first.classes))
+        optimization = gradient_descent.build_optimization(
+            config, pretraining_model, objective, device, lr="pretrain_lr"
+        )
         model.to(device)
         # The two parts may have different classes. SearchData only checks that the labels of both are in range.
         phase_data = SearchData(pretraining_part, data.validation, max(first.classes, data.classes, key=len))
-        return Training(pretraining_model, phase_data, method, device, varies=varies, judged=model)
+        return Training(
+            pretraining_model, phase_data, optimization, device, changes_images=changes_images, validated_model=model
+        )
 
     def head() -> Training:
         model.freeze(model.stages)
-        objective, _ = classification.build(config, model, len(data.classes), plain=True)
-        return Training(model, head_data, gradient_descent.method(config, model, objective, device), device)
+        objective, _ = classification.build(config, model, len(data.classes), augment=False)
+        optimization = gradient_descent.build_optimization(config, model, objective, device)
+        return Training(model, head_data, optimization, device)
 
     return Phases(model, [Phase(pretrain, whole(config, "pretrain_epochs", 10)), Phase(head)])
 

@@ -31,7 +31,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from trainables.store.progress import ProgressFile, read_json
+from trainables.store.progress_files import ProgressFile, read_json
 from trainables.threads import n_cores
 
 VERSION = 1

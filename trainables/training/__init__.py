@@ -1,6 +1,6 @@
-"""Training by gradient descent: one epoch, optimizers, schedules, losses, phases, folds and checkpoints.
+"""Training by gradient descent: epochs, optimizers, schedules, losses, phases, folds and checkpoints.
 
-It stands on `trainables.features` and `trainables.augmentation`. Regimes import it.
+This package uses `trainables.features` and `trainables.augmentation`. Regimes and `trainables.fused` import it.
 """
 
 from __future__ import annotations

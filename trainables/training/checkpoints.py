@@ -1,7 +1,7 @@
-"""Checkpoints: a state in a file, written whole or not at all.
+"""Checkpoints: files that hold the state of a training. They are written atomically and checked when they are read.
 
-A process that is killed at any moment leaves the old checkpoint or the new one. There is no fsync: a
-checkpoint outlives its process, but need not outlive a power cut, after which the trial starts again.
+If the process is killed while it writes, the file holds either the old checkpoint or the new one. The files are not
+synchronised to the disk (no fsync). So a checkpoint may be lost in a power failure. The trial then starts again.
 """
 
 from __future__ import annotations
@@ -18,35 +18,38 @@ from trainables.store import atomic
 
 
 class DamagedCheckpoint(Exception):
-    """A checkpoint that is there and cannot be read; the message names the file."""
+    """A checkpoint that exists but cannot be read. The message names the file."""
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Write tensors and plain Python values to `path`, in place of what was there."""
-    whole = _whole(content)
+    """Write tensors and plain Python values to `path`. An existing file is replaced."""
+    content = _copy_views(content)
 
     def save(temporary: Path) -> None:
-        with open(temporary, "wb") as file:  # torch's own way of opening a name takes twice as long on the whole
-            torch.save(whole, file)
+        with open(temporary, "wb") as file:  # torch.save takes twice as long in total if it opens the file itself
+            torch.save(content, file)
 
     atomic.write(path, save)
 
 
-def _whole(value: Any) -> Any:
-    """The same content with a copy of each tensor that is part of a larger one, all of which torch would write."""
+def _copy_views(value: Any) -> Any:
+    """Return the same content, with a copy of each tensor that is a view of a larger tensor.
+
+    Without the copy, torch.save writes the whole larger tensor.
+    """
     if isinstance(value, torch.Tensor):
         return value.clone() if value.untyped_storage().nbytes() > value.nbytes else value
     if type(value) is dict:
-        return {key: _whole(each) for key, each in value.items()}
+        return {key: _copy_views(item) for key, item in value.items()}
     if type(value) in (list, tuple):
-        return type(value)(_whole(each) for each in value)
+        return type(value)(_copy_views(item) for item in value)
     return value
 
 
 def read(path: Path) -> dict[str, Any] | None:
-    """The content of a checkpoint, its tensors on the CPU; None where there is no file.
+    """Return the content of a checkpoint, with all tensors on the CPU. Returns None if there is no file.
 
-    A file that cannot be opened is an OSError; one that is cut short, altered or no checkpoint is damaged.
+    Raises OSError if the file cannot be opened, and DamagedCheckpoint if it is incomplete, altered or no checkpoint.
     """
     atomic.recover(path)
     try:
@@ -55,7 +58,7 @@ def read(path: Path) -> dict[str, Any] | None:
         return None
     with file:
         try:
-            # torch writes checksums into its archives, but does not look at them when it reads.
+            # torch.load does not verify the checksums that torch.save writes, so this does.
             altered = zipfile.ZipFile(file).testzip()
             file.seek(0)
             content = torch.load(file, map_location="cpu", weights_only=True)
@@ -70,16 +73,17 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def keep_best(path: Path, best_path: Path) -> None:
-    """Make `best_path` a second name of the checkpoint at `path`: no second write, no second copy on disk.
+    """Make `best_path` a hard link to the checkpoint at `path`, so that nothing is written or stored twice.
 
-    The next `write` to `path` replaces the name and leaves the content of `best_path` alone. Where
-    the file system knows no hard links, the file is copied.
+    The next `write` to `path` creates a new file, so the content of `best_path` stays the same. If the file system does
+    not support hard links, the file is copied.
     """
     if best_path.exists() and best_path.samefile(path):
-        return  # renaming one of two links to a file onto the other would do nothing, and leave both
+        return  # a rename between two links to the same file does nothing, so the temporary link would stay
 
     def link_or_copy(temporary: Path) -> None:
-        temporary.unlink(missing_ok=True)  # a link that a killed process left: to copy into it would hit its file
+        # A killed process may have left a link here. Copying into it would overwrite the file that it links to.
+        temporary.unlink(missing_ok=True)
         try:
             os.link(path, temporary)
         except OSError:

@@ -1,4 +1,4 @@
-"""The objective of a classifier: its loss, on images as they are, or changed and mixed."""
+"""The training objective of a classifier: the loss of a batch, with optional augmentation and mixing of its images."""
 
 from __future__ import annotations
 
@@ -22,23 +22,25 @@ READS_ALSO = (
 )
 
 
-def build(config: Config, model: TransferModel, n_classes: int, *, plain: bool = False) -> tuple[Objective, bool]:
-    """The objective of a classifier as `config` says, and whether it changes images at random.
+def build(config: Config, model: TransferModel, n_classes: int, *, augment: bool = True) -> tuple[Objective, bool]:
+    """Return the objective that `config` describes, and whether it changes images at random.
 
-    `plain`: on images as they are, whatever `config` says of augmentation and mixing.
+    If `augment` is false, images are neither augmented nor mixed, whatever `config` says. Raises ValueError for a wrong
+    value in `config`; the message names the key.
     """
-    augmented_views.n_views(config)  # wrong values are refused wherever it stands
-    recipe, mix = (None, None) if plain else (recipes.recipe(config), mixing.mixing(config))
+    augmented_views.n_views(config)  # raises an error for a wrong value, also where the views are not used
+    recipe, mix = (recipes.recipe(config), mixing.mixing(config)) if augment else (None, None)
     objective = Classification(losses.build(config, model), n_classes, recipe, mix)
     return objective, recipe is not None or mix is not None
 
 
 class Classification:
-    """The objective of a classifier: its loss on images that may be changed at random and mixed before."""
+    """The objective of a classifier: first augmentation, then mixing, then the loss."""
 
     def __init__(
         self, loss: losses.Loss, n_classes: int, recipe: recipes.Recipe | None, mix: mixing.Mixing | None
     ) -> None:
+        """Without `recipe`, images are not augmented. Without `mix`, they are not mixed."""
         self.loss = loss
         self._n_classes = n_classes
         self._recipe = recipe
@@ -53,7 +55,8 @@ class Classification:
         if self._mix is not None:
             inputs, targets = self._mix(inputs, functional.one_hot(labels, self._n_classes).float(), generator)
         logits = forward(inputs)
-        loss, penalty = self.loss.of(logits, targets), self.loss.penalty()
-        minimised = loss if penalty is None else loss + penalty
-        answers = targets if self._mix is None else targets.argmax(dim=1)  # of a mixed image, the larger share
-        return BatchResult(minimised, loss.detach(), epochs.n_correct(logits.detach(), answers), len(labels))
+        loss, penalty = self.loss.cross_entropy(logits, targets), self.loss.penalty()
+        total_loss = loss if penalty is None else loss + penalty
+        # The correct answer for a mixed image is the class with the larger weight.
+        correct = targets if self._mix is None else targets.argmax(dim=1)
+        return BatchResult(total_loss, loss.detach(), epochs.n_correct(logits.detach(), correct), len(labels))

@@ -1,7 +1,7 @@
-"""One epoch: the loops over batches, as plain functions.
+"""One epoch of training, validation or prediction: the loops over batches, as plain functions.
 
-Batches are gathered by index from tensors that lie on the device, and the sums stay there until the
-epoch ends: nothing waits for the device in between.
+All samples lie on the device, and a batch is selected by indices. The sums of loss and accuracy stay on the device
+until the epoch ends, so no batch waits for a transfer.
 """
 
 from __future__ import annotations
@@ -17,87 +17,93 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 Forward = Callable[[Tensor], Tensor]
-"""From inputs (n, ...) to logits (n, classes)."""
+"""Takes inputs (n, ...) and returns logits (n, n_classes)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """What a network sees, and the answers."""
+    """The inputs of a network with their labels, on one device."""
 
     inputs: Tensor
-    """(n, ...): images, or what a frozen part made of them."""
+    """(m, ...): images, or features of frozen stages."""
     labels: Tensor
     """int64, (n,)."""
     rows: Tensor | None = None
-    """int64, (n,): which of `inputs`, that are more; all in order where None."""
+    """int64, (n,): the row of `inputs` for each label. None if these are all rows, in order."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def batch(self, index: Tensor | slice) -> Tensor:
-        """The inputs at `index`, (k, ...)."""
+        """Return the inputs of the samples at `index`, (k, ...)."""
         return self.inputs[index] if self.rows is None else self.inputs[self.rows[index]]
 
 
 class BatchResult(NamedTuple):
-    """What an objective says of a batch."""
+    """The result of one batch."""
 
-    minimised: Tensor
-    """What is differentiated: the loss with its penalties, a scalar."""
+    total_loss: Tensor
+    """The loss with its penalties, a scalar. `backward` is called on it."""
     loss: Tensor
-    """What is reported: the mean over the samples, a scalar, detached."""
+    """The mean loss over the samples without penalties, a scalar, detached. It is reported."""
     n_correct: Tensor
-    """How many samples were answered correctly, a scalar."""
-    n: int
-    """How many samples the loss is a mean over."""
+    """The number of samples that were classified correctly, a scalar."""
+    n_samples: int
+    """The number of samples that `loss` is the mean of."""
 
 
 Objective = Callable[[Forward, Tensor, Tensor, torch.Generator], BatchResult]
-"""From the network, and a batch's inputs and labels, to what is minimised; what is random comes from the generator."""
+"""What a training minimises: takes the network's forward function, and the inputs and labels of a batch.
+
+It calls the forward function and computes the loss. All its random numbers come from the generator, a CPU one.
+"""
 
 
 @dataclass(frozen=True)
 class Optimization:
-    """How a training goes about it."""
+    """How a network is optimized: the optimizer, its schedule, the objective, and the settings of a step."""
 
     optimizer: Optimizer
-    """Over the parameters that train."""
+    """The optimizer of the parameters that train."""
     schedule: LRScheduler
-    """Stepped once an epoch."""
+    """The schedule of the learning rate. Its `step` is called once after each epoch."""
     objective: Objective
+    """Computes the loss of a batch."""
     batch_size: int
+    """The number of samples in each step of the optimizer."""
     clip_norm: float | None = None
-    """Gradients are scaled down to this total norm where theirs is greater."""
+    """The largest total norm of the gradients. If it is exceeded, they are scaled down to it. None: no limit."""
     bf16: bool = False
-    """Whether convolutions and matrix products are computed in bfloat16; weights and losses stay float32."""
+    """Whether autocast computes convolutions and matrix products in bfloat16. Weights and losses stay float32."""
 
 
 def train_epoch(
-    network: nn.Module, forward: Forward, samples: Samples, method: Optimization, generator: torch.Generator
+    network: nn.Module, forward: Forward, samples: Samples, optimization: Optimization, generator: torch.Generator
 ) -> tuple[float, float]:
-    """Train on each sample once, in an order drawn from `generator` (a CPU one), and step the schedule.
+    """Train on each sample once, in a random order, and then step the schedule.
 
-    Returns the mean loss and the share of correct answers, as they were when each batch was trained.
+    `generator` is a CPU one; the order is drawn from it. Returns the mean loss and the accuracy in 0..1, measured on
+    each batch just before its step.
     """
     network.train()
     device = samples.labels.device
     sums = _Sums(device)
     order = torch.randperm(len(samples), generator=generator).to(device)
-    trained = [parameter for group in method.optimizer.param_groups for parameter in group["params"]]
-    for batch in batches(order, method.batch_size):
-        judged = method.objective(forward, samples.batch(batch), samples.labels[batch], generator)
-        method.optimizer.zero_grad(set_to_none=True)
-        judged.minimised.backward()  # type: ignore[no-untyped-call]
-        if method.clip_norm is not None:
-            nn.utils.clip_grad_norm_(trained, method.clip_norm)
-        method.optimizer.step()
-        sums.add(judged.loss, judged.n_correct, judged.n)
-    method.schedule.step()
+    parameters = [parameter for group in optimization.optimizer.param_groups for parameter in group["params"]]
+    for batch in batches(order, optimization.batch_size):
+        result = optimization.objective(forward, samples.batch(batch), samples.labels[batch], generator)
+        optimization.optimizer.zero_grad(set_to_none=True)
+        result.total_loss.backward()  # type: ignore[no-untyped-call]
+        if optimization.clip_norm is not None:
+            nn.utils.clip_grad_norm_(parameters, optimization.clip_norm)
+        optimization.optimizer.step()
+        sums.add(result.loss, result.n_correct, result.n_samples)
+    optimization.schedule.step()
     return sums.means()
 
 
 def validate(network: nn.Module, forward: Forward, samples: Samples, *, batch_size: int = 256) -> tuple[float, float]:
-    """The mean cross-entropy in nats and the accuracy in 0..1; leaves the network in evaluation mode."""
+    """Return the mean cross-entropy in nats and the accuracy in 0..1. The network is left in evaluation mode."""
     network.eval()
     sums = _Sums(samples.labels.device)
     with torch.inference_mode():
@@ -109,7 +115,10 @@ def validate(network: nn.Module, forward: Forward, samples: Samples, *, batch_si
 
 
 def predict(network: nn.Module, forward: Forward, samples: Samples, *, batch_size: int = 256) -> Tensor:
-    """The probability of each class for each sample, (n, classes), on the CPU; leaves evaluation mode."""
+    """Return the class probabilities of each sample, (n, n_classes), on the CPU.
+
+    The network is left in evaluation mode.
+    """
     network.eval()
     with torch.inference_mode():
         starts = range(0, len(samples), batch_size)
@@ -118,36 +127,37 @@ def predict(network: nn.Module, forward: Forward, samples: Samples, *, batch_siz
 
 
 def n_correct(logits: Tensor, labels: Tensor) -> Tensor:
-    """How many samples have their highest logit at their label, a scalar on the device."""
+    """Return the number of samples whose highest logit is that of their label, a scalar on the device."""
     return (logits.argmax(dim=1) == labels).sum()
 
 
 def batches(order: Tensor, batch_size: int) -> list[Tensor]:
-    """Cut `order` (n,) into batches of `batch_size`; the last is shorter, but never a single sample.
+    """Divide `order` (n,) into batches of `batch_size`. The last batch may be smaller.
 
-    A single one joins the batch before it, as BatchNorm cannot normalise one value a channel.
+    If a single sample remains, it is added to the batch before it, because BatchNorm cannot normalize one value per
+    channel.
     """
-    cut = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-    if batch_size > 1 and len(cut) > 1 and len(cut[-1]) == 1:
-        cut[-2:] = [torch.cat(cut[-2:])]
-    return cut
+    divided = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    if batch_size > 1 and len(divided) > 1 and len(divided[-1]) == 1:
+        divided[-2:] = [torch.cat(divided[-2:])]
+    return divided
 
 
 class _Sums:
-    """The loss and the correct answers of an epoch, summed on the device."""
+    """The sums of loss and correct predictions over an epoch, on the device."""
 
     def __init__(self, device: torch.device) -> None:
         self._loss = torch.zeros((), device=device)
-        self._correct = torch.zeros((), dtype=torch.int64, device=device)
+        self._n_correct = torch.zeros((), dtype=torch.int64, device=device)
+        self._n_samples = 0
 
-        self._n = 0
-
-    def add(self, loss: Tensor, n_correct: Tensor, n: int) -> None:
-        """Take in a batch of `n` samples and their mean loss."""
-        self._loss += loss * n
-        self._correct += n_correct
-        self._n += n
+    def add(self, loss: Tensor, n_correct: Tensor, n_samples: int) -> None:
+        """Add a batch of `n_samples` samples. `loss` is their mean loss."""
+        self._loss += loss * n_samples
+        self._n_correct += n_correct
+        self._n_samples += n_samples
 
     def means(self) -> tuple[float, float]:
-        n = max(self._n, 1)  # no triplet in any batch
-        return float(self._loss) / n, int(self._correct) / n
+        """Return the mean loss and the accuracy over all samples. This waits for the device."""
+        n = max(self._n_samples, 1)  # no sample counts if a contrastive epoch had no triplets
+        return float(self._loss) / n, int(self._n_correct) / n

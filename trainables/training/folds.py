@@ -1,4 +1,4 @@
-"""Cross-validation: one training for each fold, side by side, as one Trainable."""
+"""Cross-validation: the trainings of all folds, together as one Trainable."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from trainables.trainable import Trainable
 
 
 class Folds:
-    """Steps the trainings of all folds; each of its metrics is the mean over them."""
+    """A Trainable that trains one model for each fold. Each metric is the mean over the folds."""
 
     def __init__(self, trainings: Sequence[Trainable]) -> None:
-        """The trainings, one a fold, built alike but for their data."""
+        """`trainings` holds one training for each fold. They are built alike, except for their data."""
         self.trainings = tuple(trainings)
 
     def step(self) -> Mapping[str, float]:
@@ -27,18 +27,21 @@ class Folds:
         return {"folds": [training.state_dict() for training in self.trainings]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for training, each in zip(self.trainings, state["folds"], strict=True):
-            training.load_state_dict(each)
+        for training, fold_state in zip(self.trainings, state["folds"], strict=True):
+            training.load_state_dict(fold_state)
 
     def evaluate(self, part: Part) -> Mapping[str, float]:
-        """The mean of what each fold's model gives."""
+        """Return the mean loss and accuracy of the models of all folds on `part`."""
         return _mean([training.evaluate(part) for training in self.trainings])
 
     def predict(self, part: Part) -> Tensor:
-        """The mean of the probabilities that each fold's model gives, (n, classes); an AttributeError without them."""
+        """Return the mean of the class probabilities of the models of all folds, (n, n_classes).
+
+        Raises AttributeError if the trainings have no `predict`.
+        """
         return torch.stack([training.predict(part) for training in self.trainings]).mean(dim=0)  # type: ignore[attr-defined]
 
 
 def _mean(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """The mean of each metric; all are of the same kind."""
+    """Return the mean of each metric over the folds. All folds report the same metrics."""
     return {key: fmean(each[key] for each in metrics) for key in metrics[0]}

@@ -1,4 +1,4 @@
-"""Training by gradient descent: the Trainable that regimes build."""
+"""Training by gradient descent: the Trainable that most regimes return."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainables.features.augmented_views import AugmentedViews
 from trainables.hyperparameters import Config, choice, whole
 from trainables.seeding import random_state, set_random_state
 from trainables.trainable import TransferModel
-from trainables.training import classification, epochs, losses, optimizers
+from trainables.training import classification, epochs, losses, optimizers, schedules
 from trainables.training.classification import Classification
 from trainables.training.epochs import Forward, Objective, Optimization, Samples
 
@@ -29,91 +29,114 @@ READS_ALSO = ("trainables.training.optimizers", "trainables.training.classificat
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str, *, lr: str = "lr") -> Training:
-    """The training of all that is not frozen in `model`, as `config` says, on `device` (cpu, cuda, cuda:1, ...).
+    """Return a training of all parts of `model` that are not frozen, on `device` (cpu, cuda, cuda:1, ...).
 
-    Freeze before, and seed torch before the model is built: its weights, the order of the samples and
-    dropout all follow from that. `lr` names the key of the learning rate. A ValueError names a wrong
-    value and its key.
+    `config` gives the optimizer, the schedule, the loss, the augmentation, the batch size and the precision. `lr` is
+    the key of the learning rate in `config`.
+
+    Call `model.freeze` before. Seed torch before the model is built: the seed determines the weights, the order of the
+    samples and dropout.
+
+    Raises ValueError for a wrong value in `config`; the message names the key. Raises SetupError if there is no room
+    for the features of the augmented views.
     """
-    kept = augmented_views.build_views(config, data.train.to(device)) if model.n_frozen_first else None
-    objective, varies = classification.build(config, model, len(data.classes), plain=kept is not None)
-    how = method(config, model, objective, device, lr=lr)
-    return Training(model, data, how, device, varies=varies, views=kept)
+    views = augmented_views.build_views(config, data.train.to(device)) if model.n_frozen_first else None
+    objective, changes_images = classification.build(config, model, len(data.classes), augment=views is None)
+    optimization = build_optimization(config, model, objective, device, lr=lr)
+    return Training(model, data, optimization, device, changes_images=changes_images, views=views)
 
 
-def method(config: Config, model: TransferModel, objective: Objective, device: str, *, lr: str = "lr") -> Optimization:
-    """How to train all that is not frozen in `model`, which is moved to `device`; `lr` names the key of its rate."""
-    # Convolutions are faster, or as fast, where a pixel's channels lie together: on CPUs as on GPUs.
+def build_optimization(
+    config: Config, model: TransferModel, objective: Objective, device: str, *, lr: str = "lr"
+) -> Optimization:
+    """Return how to optimize all parts of `model` that are not frozen. The model is moved to `device`.
+
+    `lr` is the key of the learning rate in `config`. Raises ValueError for a wrong value in `config`; the message names
+    the key.
+    """
+    # On CPUs and GPUs, convolutions are at least as fast in channels_last as in the default memory format.
     model.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = optimizers.build(trained, config, lr=lr)
-    schedule = optimizers.schedule(optimizer, config)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimizer = optimizers.build(parameters, config, lr=lr)
+    schedule = schedules.build(optimizer, config)
     batch_size, clip_norm = whole(config, "batch_size", 64), optimizers.clip(config)
     return Optimization(optimizer, schedule, objective, batch_size, clip_norm, is_bf16(config, device))
 
 
 def is_bf16(config: Config, device: str) -> bool:
-    """Whether `config` asks for bfloat16: auto is float32 on the CPU, and bfloat16 on a GPU that computes in it."""
+    """Return whether the training uses bfloat16.
+
+    `precision: auto` uses float32 on the CPU, and bfloat16 on a GPU that supports it. Raises ValueError for a wrong
+    `precision`.
+    """
     precision = choice(config, "precision", "fp32", ("fp32", "bf16", "auto"))
     on_gpu = torch.device(device).type == "cuda"
     return precision == "bf16" or (precision == "auto" and on_gpu and torch.cuda.is_bf16_supported())
 
 
 class Training:
-    """Trains what a regime left unfrozen in a model, by the method it was given.
+    """A Trainable that trains the parts of a model that are not frozen.
 
-    Where images are as they are in every epoch, what the first frozen stages make of them is computed
-    once (`trainables/features/feature_cache.py`).
+    If the images are the same in every epoch, the features of the first frozen stages are computed only once and cached
+    (`trainables/features/feature_cache.py`).
 
-    All that is random follows from torch's global generators as they are when the training is built:
-    the order of the samples and what is random in the objective by a generator of its own, dropout and
-    the like by the global ones, which are set back at each step to where the last one left them. So
-    what else draws random numbers in the process, another training for one, changes nothing here.
+    Results depend only on the state of torch's global generators at the time when the training is built. The order of
+    the samples and the random numbers of the objective come from the training's own generator. Dropout uses the global
+    generators: each step first restores the state in which the last step left them. So other code in the process that
+    draws random numbers, such as another training, does not change the results.
     """
 
     def __init__(
         self,
         model: TransferModel,
         data: SearchData,
-        method: Optimization,
+        optimization: Optimization,
         device: str,
         *,
-        varies: bool = False,
-        judged: TransferModel | None = None,
+        changes_images: bool = False,
+        validated_model: TransferModel | None = None,
         views: AugmentedViews | None = None,
     ) -> None:
-        """`varies`: the objective changes images at random. `judged`: the model to validate, if it is another.
+        """Set up the training of `model`.
 
-        `views`: what trains in place of the training part's images as they are. A SetupError where there is no
-        room for what the frozen stages make of them.
+        `changes_images` says that the objective changes images at random, so that no features can be cached.
+        `validated_model` is the model to validate, if it is not `model`. `views` are trained on instead of the original
+        images of the training part; each epoch uses a random view of each image.
+
+        Raises SetupError if there is no room for the features of the views.
         """
-        self.model = judged or model
-        self._trained = model
+        self.model = validated_model or model
+        """The model that is validated and predicts."""
+        self._trained_model = model
         self._data = data.to(device)
-        self._method = method
-        self._varies = varies
+        self._optimization = optimization
+        self._changes_images = changes_images
         self._views = views
-        self._order = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
-        self._random = random_state(device)
+        self._generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        self._random_state = random_state(device)
         self._device = device
         self._epoch = 0
-        # Over all weights of a network it takes longer than an epoch of its head, and frozen ones do not change.
-        self._fingerprint, self._fits = cache(fingerprint.of_stages), cache(self._has_room)
+        # The weights of frozen stages do not change, so one fingerprint is enough. For all weights of a network, it
+        # takes longer to compute than an epoch of the head.
+        self._fingerprint, self._fits = cache(fingerprint.of_stages), cache(self._compute_fits)
         if views is not None and not self._fits(model, views, model.n_frozen_first):
             raise SetupError(
-                "`augmented_views`: there is no room for what the frozen stages make of so many: ask for fewer",
+                "`augmented_views`: there is no room for the features of so many views: ask for fewer",
                 keys=("augmented_views",),
             )
 
     def step(self) -> Mapping[str, float]:
-        first = 0 if self._varies else self._first_stage(self._trained, self._views or self._data.train)
-        samples = self._samples(self._trained, self._views or self._data.train, first)
+        part = self._views or self._data.train
+        first_stage = 0 if self._changes_images else self._first_stage(self._trained_model, part)
+        samples = self._samples(self._trained_model, part, first_stage)
         if self._views is not None:
-            samples = Samples(samples.inputs, samples.labels, self._views.draw(self._order))
-        set_random_state(self._random, self._device)
-        forward = partial(_forward, self._trained, first, self._method.bf16)
-        train_loss, train_accuracy = epochs.train_epoch(self._trained, forward, samples, self._method, self._order)
-        self._random = random_state(self._device)
+            samples = Samples(samples.inputs, samples.labels, self._views.draw(self._generator))
+        set_random_state(self._random_state, self._device)
+        forward = partial(_forward, self._trained_model, first_stage, self._optimization.bf16)
+        train_loss, train_accuracy = epochs.train_epoch(
+            self._trained_model, forward, samples, self._optimization, self._generator
+        )
+        self._random_state = random_state(self._device)
         self._epoch += 1
         validation = self.evaluate(self._data.validation)
         return {
@@ -125,98 +148,118 @@ class Training:
 
     def state_dict(self) -> dict[str, Any]:
         return {
-            "weights": self._trained.trained_state(),
-            "optimizer": self._method.optimizer.state_dict(),
-            "schedule": self._method.schedule.state_dict(),
-            "random": self._random,
-            "order": self._order.get_state(),
+            "weights": self._trained_model.trained_state(),
+            "optimizer": self._optimization.optimizer.state_dict(),
+            "schedule": self._optimization.schedule.state_dict(),
+            "random": self._random_state,
+            "order": self._generator.get_state(),
             "epoch": self._epoch,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._trained.load_trained_state(state["weights"])
-        # The optimizer would go on in the very tensors it is given.
-        self._method.optimizer.load_state_dict(deepcopy(state["optimizer"]))
-        self._method.schedule.load_state_dict(deepcopy(state["schedule"]))
-        self._random = self._random | state["random"]
-        self._order.set_state(state["order"])
+        self._trained_model.load_trained_state(state["weights"])
+        # Without the copy, the optimizer would modify the tensors of `state`.
+        self._optimization.optimizer.load_state_dict(deepcopy(state["optimizer"]))
+        self._optimization.schedule.load_state_dict(deepcopy(state["schedule"]))
+        self._random_state = self._random_state | state["random"]
+        self._generator.set_state(state["order"])
         self._epoch = state["epoch"]
 
     def evaluate(self, part: Part) -> Mapping[str, float]:
-        loss, accuracy = epochs.validate(self.model, *self._judged(part))
+        loss, accuracy = epochs.validate(self.model, *self._forward_and_samples(part))
         return {"loss": loss, "accuracy": accuracy}
 
     def predict(self, part: Part) -> Tensor:
-        return epochs.predict(self.model, *self._judged(part))
+        """Return the class probabilities of each image of `part`, (n, n_classes), on the CPU."""
+        return epochs.predict(self.model, *self._forward_and_samples(part))
 
     @property
-    def method(self) -> Optimization:
-        """How it goes about it; live, as are the parameters in its optimizer."""
-        return self._method
+    def optimization(self) -> Optimization:
+        """The optimizer, schedule, objective and settings. They are those of the training, not copies."""
+        return self._optimization
 
     @property
     def data(self) -> SearchData:
-        """What it trains and validates on, on its device."""
+        """The training and the validation part, on the device."""
         return self._data
 
     @property
-    def plain_loss(self) -> losses.Loss | None:
-        """The loss of a classifier that sees images as they are, and is itself validated; None of another training."""
-        objective = self._method.objective
-        is_other = self._varies or self._views is not None or self.model is not self._trained
+    def classifier_loss(self) -> losses.Loss | None:
+        """The loss, if the objective is a classifier's, on unchanged images, for the model that is also validated.
+
+        None for any other training.
+        """
+        objective = self._optimization.objective
+        is_other = self._changes_images or self._views is not None or self.model is not self._trained_model
         return None if is_other or not isinstance(objective, Classification) else objective.loss
 
     def fingerprint(self, stage: int) -> str | None:
-        """What enters stage number `stage` depends on, beside the images; None where there is no room to keep it."""
+        """Return a hash of all that the inputs of stage number `stage` depend on, except the images.
+
+        Returns None if there is no room to cache these inputs for both parts.
+        """
         has_room = self._fits(self.model, self._data.train, stage) and self._fits(
             self.model, self._data.validation, stage
         )
         return self._fingerprint(self.model, stage) if has_room else None
 
-    def entering(self, part: Part, stage: int) -> Samples:
-        """What enters stage number `stage`, above 0, of a part; no stage before it may have weights that train."""
+    def stage_inputs(self, part: Part, stage: int) -> Samples:
+        """Return the inputs of stage number `stage`, which is above 0, for a part.
+
+        No stage before it may have weights that train.
+        """
         return self._samples(self.model, part, stage)
 
     def draw_order(self) -> Tensor:
-        """The order of the samples in the next epoch, (n,), on the CPU: for who trains it on this one's behalf."""
-        return torch.randperm(len(self._data.train), generator=self._order)
+        """Return the order of the samples in the next epoch, (n,), on the CPU.
+
+        For code that trains the epoch itself, instead of calling `step`.
+        """
+        return torch.randperm(len(self._data.train), generator=self._generator)
 
     def count_epoch(self) -> None:
-        """Take note of an epoch that was trained on this one's behalf: the schedule goes on."""
-        self._method.optimizer.zero_grad(set_to_none=True)
-        self._method.optimizer.step()  # without gradients it changes nothing; the schedule wants to come after it
-        self._method.schedule.step()
+        """Count an epoch that other code trained, and step the schedule."""
+        self._optimization.optimizer.zero_grad(set_to_none=True)
+        # Without gradients, this changes nothing. PyTorch warns if the schedule steps before the optimizer does.
+        self._optimization.optimizer.step()
+        self._optimization.schedule.step()
         self._epoch += 1
 
-    def _judged(self, part: Part) -> tuple[Forward, Samples]:
-        """The model to validate, from the first stage that trains on, and what enters that stage of a part."""
-        part = part.to(self._device)
-        first = self._first_stage(self.model, part)
-        forward = partial(_forward, self.model, first, self._method.bf16)
-        return forward, self._samples(self.model, part, first)
+    def _forward_and_samples(self, part: Part) -> tuple[Forward, Samples]:
+        """Return the forward function of the validated model and its inputs for `part`.
 
-    def _has_room(self, model: TransferModel, part: Part, n_stages: int) -> bool:
+        If the features of the first frozen stages can be cached, they are the inputs.
+        """
+        part = part.to(self._device)
+        first_stage = self._first_stage(self.model, part)
+        forward = partial(_forward, self.model, first_stage, self._optimization.bf16)
+        return forward, self._samples(self.model, part, first_stage)
+
+    def _compute_fits(self, model: TransferModel, part: Part, n_stages: int) -> bool:
+        """Return whether there is room to cache the features of `part` after the first `n_stages` stages."""
         return feature_cache.SHARED.fits(model, part, n_stages, self._fingerprint(model, n_stages))
 
     def _first_stage(self, model: TransferModel, part: Part) -> int:
-        """The stage from which on a part goes through the model anew each time: the first one, 0, without room."""
+        """Return the first stage that runs in every epoch: the first that trains, or 0 if features cannot be cached."""
         n_frozen = model.n_frozen_first
         return n_frozen if n_frozen and self._fits(model, part, n_frozen) else 0
 
     def _samples(self, model: TransferModel, part: Part, first_stage: int) -> Samples:
-        """What enters stage number `first_stage` of a part, those before it being frozen."""
+        """Return the inputs of stage number `first_stage` for `part`. All stages before it must be frozen."""
         if first_stage == 0:
             return Samples(part.pool, part.labels, part.rows)
         fingerprint = self._fingerprint(model, first_stage)
-        values, rows = feature_cache.SHARED.get(model, part, first_stage, fingerprint, bf16=self._method.bf16)
+        values, rows = feature_cache.SHARED.get(model, part, first_stage, fingerprint, bf16=self._optimization.bf16)
         return Samples(values, part.labels, rows)
 
 
 def _forward(model: TransferModel, first_stage: int, bf16: bool, inputs: Tensor) -> Tensor:
-    """The logits, float32, of what enters stage number `first_stage`: of images where that is 0."""
-    # A copy of features, as a stage may work in place on what it is given, and they are kept.
-    together = torch.channels_last if inputs.ndim == 4 else torch.preserve_format
-    inputs = model.preprocess(inputs) if first_stage == 0 else inputs.clone(memory_format=together)
+    """Return the logits, float32, from the inputs of stage number `first_stage`. For stage 0, these are images."""
+    if first_stage == 0:
+        inputs = model.preprocess(inputs)
+    else:  # a copy, because a stage may work in place, and the features stay in the cache
+        memory_format = torch.channels_last if inputs.ndim == 4 else torch.preserve_format
+        inputs = inputs.clone(memory_format=memory_format)
     with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=bf16):
         logits: Tensor = model.head(model.run_stages(inputs, first_stage, len(model.stages)))
     return logits.float()

@@ -1,4 +1,4 @@
-"""Training in phases: one Trainable after another on the same model."""
+"""Training in phases: several trainings of the same model, one after another, as one Trainable."""
 
 from __future__ import annotations
 
@@ -17,80 +17,89 @@ from trainables.training.gradient_descent import Training
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a training: what it trains, and when it is over."""
+    """One phase: how its training is built, and when it ends."""
 
     build: Callable[[], Training]
-    """Freezes what this phase does not train, and builds its training."""
+    """Freezes the parts of the model that do not train in this phase, and returns the training."""
     n_epochs: int = 0
-    """After so many epochs it is over; the last phase has no end of its own."""
+    """The number of epochs after which the phase ends. The last phase never ends, so it needs none."""
     patience: int | None = None
-    """After so many epochs without a lower validation loss it is over, too."""
+    """The phase also ends after this many epochs in a row without a lower validation loss. None: no early stopping."""
 
 
 class Phases:
-    """Phases one after another; each epoch of each is a step.
+    """A Trainable that trains a model in phases. Each epoch of each phase is one step.
 
-    The metrics of a step hold `phases_left` beside those of the phase: while phases are left, the
-    validation loss tells little of what will come.
+    The metrics of a step include `phases_left`, the number of phases after the current one. While it is above 0, the
+    validation loss says little about the final result.
     """
 
     def __init__(self, model: TransferModel, phases: Sequence[Phase]) -> None:
-        """Draws a seed for each phase from torch's global generator, so that each begins alike whenever it does."""
+        """Draw a seed for each phase from torch's global generator.
+
+        So a phase starts with the same random numbers whenever it starts.
+        """
         self.model = model
         self._phases = phases
         self._seeds = [int(torch.randint(2**62, ())) for _ in phases]
-        self._index, self._epochs, self._stale, self._best = 0, 0, 0, math.inf
-        self._trained: set[str] = set()
-        self._current = self._begin()
+        self._index, self._n_epochs, self._n_stale_epochs, self._best_loss = 0, 0, 0, math.inf
+        self._trained_names: set[str] = set()
+        self._training = self._build_training()
 
     def step(self) -> Mapping[str, float]:
         if self._is_over():
-            self._trained |= {*self.model.stages, HEAD} - self.model.frozen
+            self._trained_names |= {*self.model.stages, HEAD} - self.model.frozen
             self._index += 1
-            self._epochs, self._stale, self._best = 0, 0, math.inf
-            self._current = self._begin()
-        metrics = self._current.step()
-        self._epochs += 1
-        self._stale = 0 if metrics["val_loss"] < self._best else self._stale + 1
-        self._best = min(self._best, metrics["val_loss"])
+            self._n_epochs, self._n_stale_epochs, self._best_loss = 0, 0, math.inf
+            self._training = self._build_training()
+        metrics = self._training.step()
+        self._n_epochs += 1
+        self._n_stale_epochs = 0 if metrics["val_loss"] < self._best_loss else self._n_stale_epochs + 1
+        self._best_loss = min(self._best_loss, metrics["val_loss"])
         return {**metrics, "phases_left": float(self._n_left)}
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "phase": self._index,
-            "epochs": self._epochs,
-            "stale": self._stale,
-            "best": self._best,
+            "epochs": self._n_epochs,
+            "stale": self._n_stale_epochs,
+            "best": self._best_loss,
             "seeds": self._seeds,
-            "trained": self.model.state_of(sorted(self._trained)),
-            "names": sorted(self._trained),
-            "current": self._current.state_dict(),
+            # The weights of earlier phases, which the state of the current training leaves out if they are frozen now.
+            "trained": self.model.state_of(sorted(self._trained_names)),
+            "names": sorted(self._trained_names),
+            "current": self._training.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._index, self._epochs = state["phase"], state["epochs"]
-        self._stale, self._best, self._seeds = state["stale"], state["best"], list(state["seeds"])
-        self._trained = set(state["names"])
+        self._index, self._n_epochs = state["phase"], state["epochs"]
+        self._n_stale_epochs, self._best_loss = state["stale"], state["best"]
+        self._seeds = list(state["seeds"])
+        self._trained_names = set(state["names"])
         self.model.load_state_dict(state["trained"], strict=False)
-        self._current = self._begin()
-        self._current.load_state_dict(state["current"])
+        self._training = self._build_training()
+        self._training.load_state_dict(state["current"])
 
     def evaluate(self, part: Part) -> Mapping[str, float]:
-        return self._current.evaluate(part)
+        return self._training.evaluate(part)
 
     def predict(self, part: Part) -> torch.Tensor:
-        return self._current.predict(part)
+        return self._training.predict(part)
 
     @property
     def _n_left(self) -> int:
+        """The number of phases after the current one."""
         return len(self._phases) - 1 - self._index
 
     def _is_over(self) -> bool:
         phase = self._phases[self._index]
         if self._n_left == 0:
             return False
-        return self._epochs >= phase.n_epochs or (phase.patience is not None and self._stale >= phase.patience)
+        return self._n_epochs >= phase.n_epochs or (
+            phase.patience is not None and self._n_stale_epochs >= phase.patience
+        )
 
-    def _begin(self) -> Training:
+    def _build_training(self) -> Training:
+        """Seed all random generators and build the training of the current phase."""
         seed_everything(self._seeds[self._index])
         return self._phases[self._index].build()

@@ -1,7 +1,8 @@
-"""PyTorch's optimizers without its compiler: the same steps, sooner begun.
+"""PyTorch's optimizers without an import of its compiler. Their steps are the same, but a process starts faster.
 
-Each method below calls PyTorch's own, without the wrapper around it that imports torch._dynamo, to keep the method out
-of compiled code. That import takes as long as PyTorch's own; nothing here is ever part of compiled code.
+PyTorch wraps some methods of its optimizers, to keep them out of compiled code. The first call of a wrapper imports
+torch._dynamo, which takes as long as importing torch itself. Optimizers are never part of compiled code here, so the
+methods below call PyTorch's own methods without the wrapper.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _state_dict = inspect.unwrap(Optimizer.state_dict)
 _load_state_dict = inspect.unwrap(Optimizer.load_state_dict)
 
 
-class _Eager(Optimizer):
+class _UncompiledOptimizer(Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         _add_param_group(self, param_group)
 
@@ -35,25 +36,25 @@ class _Eager(Optimizer):
         _load_state_dict(self, state_dict)
 
 
-def _eager_step(kind: type[Optimizer]) -> Callable[..., Any]:
-    """The step of an optimizer that is not differentiated through."""
-    step: Callable[..., Any] = torch.no_grad()(inspect.unwrap(kind.step))
+def _uncompiled_step(optimizer_class: type[Optimizer]) -> Callable[..., Any]:
+    """Return the `step` of an optimizer without its wrapper. It records no gradients."""
+    step: Callable[..., Any] = torch.no_grad()(inspect.unwrap(optimizer_class.step))
     return step
 
 
-class SGD(_Eager, optim.SGD):
-    """torch.optim.SGD."""
+class SGD(_UncompiledOptimizer, optim.SGD):
+    """torch.optim.SGD without the wrapper."""
 
-    step = _eager_step(optim.SGD)
-
-
-class Adam(_Eager, optim.Adam):
-    """torch.optim.Adam."""
-
-    step = _eager_step(optim.Adam)
+    step = _uncompiled_step(optim.SGD)
 
 
-class AdamW(_Eager, optim.AdamW):
-    """torch.optim.AdamW."""
+class Adam(_UncompiledOptimizer, optim.Adam):
+    """torch.optim.Adam without the wrapper."""
 
-    step = _eager_step(optim.AdamW)
+    step = _uncompiled_step(optim.Adam)
+
+
+class AdamW(_UncompiledOptimizer, optim.AdamW):
+    """torch.optim.AdamW without the wrapper."""
+
+    step = _uncompiled_step(optim.AdamW)

@@ -108,7 +108,7 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 def test_heads_side_by_side_report_what_each_does_alone(optimizer: dict[str, Any], head: str) -> None:
     configs = [{**optimizer, "lr": lr, "batch_size": size} for lr, size in ((0.05, 16), (0.01, 32), (0.002, 24))]
     members, alone = ([build(seed, head, **config) for seed, config in enumerate(configs)] for _ in range(2))
-    assert (sum(each.numel() for each in members[0].model.parameters()) >= stacked_parameters.ROWWISE) == (
+    assert (sum(each.numel() for each in members[0].model.parameters()) >= stacked_parameters.MIN_ROWWISE_SIZE) == (
         head == "wide"
     )
     check_alike(members, alone)
@@ -231,7 +231,7 @@ def test_other_draws_in_the_process_change_nothing() -> None:
 def test_threads_change_nothing() -> None:
     before = torch.get_num_threads()
     members, alone = ([build(seed, "wide", momentum=0.5) for seed in range(5)] for _ in range(2))
-    assert sum(each.numel() for each in members[0].model.head.parameters()) >= stacked_parameters.ROWWISE
+    assert sum(each.numel() for each in members[0].model.head.parameters()) >= stacked_parameters.MIN_ROWWISE_SIZE
     torch.set_num_threads(2)
     try:
         check_alike(members, alone, n_epochs=2)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainables.store import progress
+from trainables.store import progress_files
 from trainables.store import store as stores
 from trainables.store.store import Advance, Bytes, Store
 
@@ -234,9 +234,9 @@ def test_a_killed_computation_leaves_nothing_that_counts_and_the_next_begins_ane
     assert first.stdout is not None
     assert first.stdout.readline() == "computing\n"
     deadline = time.monotonic() + 20
-    while not progress.running(store.folder) and time.monotonic() < deadline:
+    while not progress_files.running(store.folder) and time.monotonic() < deadline:
         time.sleep(0.01)
-    (found,) = progress.running(store.folder)
+    (found,) = progress_files.running(store.folder)
     assert (found.words, found.done < 1) == ("slow numbers", True)
     assert store.entries() == []
     first.send_signal(signal.SIGKILL)
@@ -245,7 +245,7 @@ def test_a_killed_computation_leaves_nothing_that_counts_and_the_next_begins_ane
     content(store, Computation())  # another entry clears away what is left
     assert not list(store.folder.glob("*.tmp"))
     assert slow(0.0).communicate(timeout=60)[0].split() == ["computing", "True"]
-    assert progress.running(store.folder) == []
+    assert progress_files.running(store.folder) == []
     assert len(store.entries()) == 2
 
 

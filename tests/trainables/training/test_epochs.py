@@ -47,7 +47,7 @@ def cross_entropy(forward: Forward, inputs: Tensor, labels: Tensor, generator: t
     return BatchResult(2 * loss, loss.detach(), n_correct(logits, labels), len(labels))
 
 
-def method(model: nn.Module, batch_size: int, lr: float = 0.0, clip_norm: float | None = None) -> Optimization:
+def optimization(model: nn.Module, batch_size: int, lr: float = 0.0, clip_norm: float | None = None) -> Optimization:
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
     return Optimization(optimizer, LambdaLR(optimizer, lambda epoch: 0.5**epoch), cross_entropy, batch_size, clip_norm)
 
@@ -55,14 +55,14 @@ def method(model: nn.Module, batch_size: int, lr: float = 0.0, clip_norm: float 
 def epoch(
     model: nn.Module, trained: Samples, *, batch_size: int, lr: float = 0.0, seed: int = 0
 ) -> tuple[float, float]:
-    return train_epoch(model, model, trained, method(model, batch_size, lr), torch.Generator().manual_seed(seed))
+    return train_epoch(model, model, trained, optimization(model, batch_size, lr), torch.Generator().manual_seed(seed))
 
 
-def exact(model: Recorder, judged: Samples) -> tuple[float, float]:
+def exact(model: Recorder, part: Samples) -> tuple[float, float]:
     with torch.no_grad():
-        logits = model.linear(judged.inputs.flatten(1))
-    accuracy = (logits.argmax(1) == judged.labels).float().mean()
-    return float(functional.cross_entropy(logits, judged.labels)), float(accuracy)
+        logits = model.linear(part.inputs.flatten(1))
+    accuracy = (logits.argmax(1) == part.labels).float().mean()
+    return float(functional.cross_entropy(logits, part.labels)), float(accuracy)
 
 
 def gradient(model: Recorder, part: Samples) -> Tensor:
@@ -122,7 +122,7 @@ def test_each_step_follows_the_gradient_of_its_own_batch_alone() -> None:
 def test_gradients_of_too_great_a_norm_over_all_parameters_are_scaled_down() -> None:
     model, part = Recorder(), samples(24)
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    train_epoch(model, model, part, method(model, 24, lr=1.0, clip_norm=1e-3), torch.Generator())
+    train_epoch(model, model, part, optimization(model, 24, lr=1.0, clip_norm=1e-3), torch.Generator())
     steps = [parameter.detach() - start for parameter, start in zip(model.parameters(), before, strict=True)]
     assert float(torch.cat([step.flatten() for step in steps]).norm()) == pytest.approx(1e-3, rel=1e-3)
 
@@ -130,13 +130,13 @@ def test_gradients_of_too_great_a_norm_over_all_parameters_are_scaled_down() -> 
 def test_gradients_within_the_norm_are_left_as_they_are() -> None:
     model, part = Recorder(), samples(24)
     before, downhill = model.linear.weight.detach().clone(), gradient(model, part)
-    train_epoch(model, model, part, method(model, 24, lr=1.0, clip_norm=1e3), torch.Generator())
+    train_epoch(model, model, part, optimization(model, 24, lr=1.0, clip_norm=1e3), torch.Generator())
     torch.testing.assert_close(model.linear.weight.detach(), before - downhill)
 
 
 def test_the_schedule_takes_a_step_an_epoch_and_none_a_batch() -> None:
     model = Recorder()
-    chosen = method(model, batch_size=6, lr=1.0)
+    chosen = optimization(model, batch_size=6, lr=1.0)
     rates = []
     for _ in range(3):
         rates.append(chosen.optimizer.param_groups[0]["lr"])
@@ -145,14 +145,14 @@ def test_the_schedule_takes_a_step_an_epoch_and_none_a_batch() -> None:
 
 
 def test_a_mean_over_some_samples_of_a_batch_counts_as_much_as_they_are() -> None:
-    judged = iter([(1.0, 2, 3), (4.0, 0, 1), (9.0, 0, 0)])
+    results = iter([(1.0, 2, 3), (4.0, 0, 1), (9.0, 0, 0)])
 
     def some(forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> BatchResult:
-        loss, correct, n = next(judged)
+        loss, correct, n = next(results)
         return BatchResult(forward(inputs).sum(), torch.tensor(loss), torch.tensor(correct), n)
 
     model = Recorder()
-    chosen = replace(method(model, batch_size=8), objective=some)
+    chosen = replace(optimization(model, batch_size=8), objective=some)
     assert train_epoch(model, model, samples(24), chosen, torch.Generator()) == (7 / 4, 2 / 4)
 
 
@@ -161,7 +161,7 @@ def test_an_epoch_in_which_no_sample_counts_has_a_loss_of_zero() -> None:
         return BatchResult(0 * forward(inputs).sum(), torch.zeros(()), torch.tensor(0), 0)
 
     model = Recorder()
-    chosen = replace(method(model, batch_size=8), objective=none)
+    chosen = replace(optimization(model, batch_size=8), objective=none)
     assert train_epoch(model, model, samples(24), chosen, torch.Generator()) == (0.0, 0.0)
 
 
@@ -174,7 +174,7 @@ def test_what_is_random_in_an_objective_follows_from_the_generator_of_the_epoch(
 
     model = Recorder()
     for seed in (1, 1, 2):
-        chosen = replace(method(model, batch_size=24), objective=noisy)
+        chosen = replace(optimization(model, batch_size=24), objective=noisy)
         train_epoch(model, model, samples(24), chosen, torch.Generator().manual_seed(seed))
     assert drawn[0] == drawn[1] != drawn[2]
 

@@ -112,10 +112,10 @@ def test_the_reported_training_loss_is_without_the_penalty() -> None:
     assert build({**config, "l2": 50.0}).step()["train_loss"] == build(config).step()["train_loss"]
 
 
-def judged(
-    config: Config, part: Part, *, plain: bool = False, model: nn.Module | None = None
+def batch_result(
+    config: Config, part: Part, *, augment: bool = True, model: nn.Module | None = None
 ) -> tuple[list[Tensor], BatchResult]:
-    """The inputs that the network is given of a part, and what the objective says of them."""
+    """The inputs that the network is given of a part, and the result of the objective."""
     seen: list[Tensor] = []
     network = model or nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
 
@@ -124,8 +124,8 @@ def judged(
         logits: Tensor = network(inputs)
         return logits
 
-    objective, varies = classification.build(config, toys.model(), 3, plain=plain)
-    assert varies == (not plain and config != {})
+    objective, changes_images = classification.build(config, toys.model(), 3, augment=augment)
+    assert changes_images == (augment and config != {})
     return seen, objective(forward, part.images, part.labels, torch.Generator().manual_seed(0))
 
 
@@ -133,8 +133,8 @@ def test_images_of_bytes_are_augmented_and_mixed_like_the_same_images_as_fractio
     images = torch.randint(256, (12, 1, 8, 8), dtype=torch.uint8)
     part = Part(images, torch.arange(12) % 3)
     for config in ({"augmentation": "flip_rotation"}, {"mixing": "mixup"}, {"mixing": "collage"}):
-        (found,), _ = judged(config, part)
-        (expected,), _ = judged(config, Part(images.float() / 255, part.labels))
+        (found,), _ = batch_result(config, part)
+        (expected,), _ = batch_result(config, Part(images.float() / 255, part.labels))
         assert found.dtype == torch.float32
         torch.testing.assert_close(found, expected)
         assert not torch.equal(found, images.float() / 255)
@@ -149,25 +149,25 @@ class Bytes(nn.Module):
 
 def test_images_that_nothing_changes_go_to_the_network_as_they_are() -> None:
     part = Part(torch.randint(256, (12, 1, 8, 8), dtype=torch.uint8), torch.arange(12) % 3)
-    for config, plain in ((PLAIN, False), ({"augmentation": "flip_rotation", "mixing": "mixup"}, True)):
-        (found,), _ = judged(config, part, plain=plain, model=nn.Sequential(Bytes(), nn.Linear(64, 3)))
+    for config, augment in ((PLAIN, True), ({"augmentation": "flip_rotation", "mixing": "mixup"}, False)):
+        (found,), _ = batch_result(config, part, augment=augment, model=nn.Sequential(Bytes(), nn.Linear(64, 3)))
         assert found is part.images
 
 
 def test_targets_are_mixed_like_the_images() -> None:
     part, model = toys.part(12, seed=0), nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
-    (mixed,), found = judged({"mixing": "mixup"}, part, model=model)
+    (mixed,), found = batch_result({"mixing": "mixup"}, part, model=model)
     with torch.no_grad():
         logits = model(mixed)
-    assert found.n == 12
+    assert found.n_samples == 12
     assert float(found.loss) != pytest.approx(float(functional.cross_entropy(logits, part.labels)), rel=1e-3)
-    assert float(found.minimised.detach()) == float(found.loss)
+    assert float(found.total_loss.detach()) == float(found.loss)
 
 
 def test_the_answer_of_a_mixed_image_is_the_class_of_its_larger_share() -> None:
     values = torch.arange(40) % 2
     part = Part(values.float().reshape(-1, 1, 1, 1).expand(-1, 1, 8, 8).clone(), values)  # black is 0, white is 1
-    seen, found = judged({"mixing": "mixup"}, part, model=Brighter())
+    seen, found = batch_result({"mixing": "mixup"}, part, model=Brighter())
     assert int(found.n_correct) == 40
     larger = (seen[0].mean(dim=(1, 2, 3)) > 0.5).long()
     assert not torch.equal(larger, part.labels)
@@ -190,8 +190,8 @@ def test_another_model_may_be_validated_than_the_one_that_trains() -> None:
     model, data = toys.model(), toys.data()
     other = TransferModel(dict(model.stages.items()), nn.Sequential(nn.Flatten(), nn.Linear(32, 5)))
     objective, _ = classification.build({}, other, 5)
-    method = gradient_descent.method({"lr": 0.01}, other, objective, "cpu")
-    made = Training(other, data, method, "cpu", judged=model)
+    optimization = gradient_descent.build_optimization({"lr": 0.01}, other, objective, "cpu")
+    made = Training(other, data, optimization, "cpu", validated_model=model)
     head = deepcopy(model.head.state_dict())
     metrics = made.step()
     assert made.model is model

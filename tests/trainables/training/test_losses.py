@@ -20,27 +20,28 @@ def shares(labels: Tensor) -> Tensor:
 def test_without_keys_the_loss_is_the_mean_cross_entropy_and_nothing_is_added() -> None:
     loss = losses.build({}, toys.model())
     by_hand = -LOGITS.log_softmax(dim=1)[range(5), LABELS].mean()
-    torch.testing.assert_close(loss.of(LOGITS, LABELS), by_hand)
+    torch.testing.assert_close(loss.cross_entropy(LOGITS, LABELS), by_hand)
     assert loss.penalty() is None
 
 
 @pytest.mark.parametrize("config", [{}, {"label_smoothing": 0.3}])
 def test_targets_as_shares_of_classes_give_what_labels_give(config: Config) -> None:
     loss = losses.build(config, toys.model())
-    torch.testing.assert_close(loss.of(LOGITS, shares(LABELS)), loss.of(LOGITS, LABELS))
+    torch.testing.assert_close(loss.cross_entropy(LOGITS, shares(LABELS)), loss.cross_entropy(LOGITS, LABELS))
 
 
 def test_the_loss_of_a_mixed_target_is_the_mix_of_the_losses() -> None:
     loss = losses.build({}, toys.model())
     other = LABELS.roll(1)
-    mixed = loss.of(LOGITS, 0.3 * shares(LABELS) + 0.7 * shares(other))
-    torch.testing.assert_close(mixed, 0.3 * loss.of(LOGITS, LABELS) + 0.7 * loss.of(LOGITS, other))
+    mixed = loss.cross_entropy(LOGITS, 0.3 * shares(LABELS) + 0.7 * shares(other))
+    expected = 0.3 * loss.cross_entropy(LOGITS, LABELS) + 0.7 * loss.cross_entropy(LOGITS, other)
+    torch.testing.assert_close(mixed, expected)
 
 
 def test_label_smoothing_spreads_its_share_evenly_over_all_classes() -> None:
     loss = losses.build({"label_smoothing": 0.3}, toys.model())
-    expected = losses.Loss().of(LOGITS, 0.7 * shares(LABELS) + 0.1)
-    torch.testing.assert_close(loss.of(LOGITS, LABELS), expected)
+    expected = losses.Loss().cross_entropy(LOGITS, 0.7 * shares(LABELS) + 0.1)
+    torch.testing.assert_close(loss.cross_entropy(LOGITS, LABELS), expected)
 
 
 def test_the_penalty_is_the_factor_times_the_sum_of_squares_of_the_head_s_weights_without_its_bias() -> None:

@@ -7,7 +7,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from tests.trainables.declarations import Recording, declared
 from trainables.hyperparameters import Config
-from trainables.training import optimizers
+from trainables.training import optimizers, schedules
 
 
 def build(config: Config) -> Optimizer:
@@ -40,7 +40,7 @@ def test_groups_of_parameters_may_have_learning_rates_of_their_own() -> None:
     one, other = nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(1))
     groups: list[dict[str, Any]] = [{"params": [one], "lr": 0.5}, {"params": [other]}]
     optimizer = optimizers.build(groups, {"lr": 0.1})
-    schedule = optimizers.schedule(optimizer, {"step_size": 1, "gamma": 0.5})
+    schedule = schedules.build(optimizer, {"step_size": 1, "gamma": 0.5})
     optimizer.step()
     schedule.step()
     assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.05]
@@ -55,24 +55,11 @@ def test_groups_of_parameters_may_have_learning_rates_of_their_own() -> None:
         ({"weight_decay": -1e-3}, "`weight_decay` must be of at least 0, but is -0.001"),
         ({"optimizer": "sgd", "momentum": 1.0}, "`momentum` must be of at least 0 and below 1, but is 1.0"),
         ({"optimizer": "nag", "momentum": 0.0}, "`momentum` must be above 0 and below 1, but is 0.0"),
-        ({"schedule": "steps"}, "`schedule` must be one of constant, step, exponential, cosine, but is 'steps'"),
-        ({"schedule": "step"}, "`schedule` is 'step', which needs `step_size`"),
-        ({"step_size": 0}, "`step_size` must be a whole number of at least 1, but is 0"),
-        ({"step_size": 5, "gamma": 1.5}, "`gamma` must be above 0 and at most 1, but is 1.5"),
-        ({"schedule": "exponential", "gamma": 0.0}, "`gamma` must be above 0 and at most 1, but is 0.0"),
-        ({"schedule": "cosine"}, "`schedule` is 'cosine', which needs `period`: a whole number of at least 1"),
-        ({"schedule": "cosine", "period": 0}, "`period` must be a whole number of at least 1, but is 0"),
-        (
-            {"schedule": "cosine", "period": 3, "lr": 0.1, "lr_min": 0.2},
-            "`lr_min` must be of at least 0 and at most the learning rate, 0.1, but is 0.2",
-        ),
-        ({"schedule": "cosine", "period": 3, "lr_min": -0.2}, "`lr_min` must be of at least 0 and .*, but is -0.2"),
-        ({"warmup": -1}, "`warmup` must be a whole number of at least 0, but is -1"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_key_and_what_is_allowed(config: Config, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        optimizers.schedule(build(config), config)
+        build(config)
 
 
 def test_adam_ignores_momentum() -> None:
@@ -82,7 +69,7 @@ def test_adam_ignores_momentum() -> None:
 def test_a_phase_may_have_a_learning_rate_key_of_its_own() -> None:
     config: Config = {"lr": 1.0, "probe_lr": 0.5, "schedule": "cosine", "period": 1, "lr_min": 0.1}
     optimizer = optimizers.build([nn.Parameter(torch.ones(1))], config, lr="probe_lr")
-    schedule = optimizers.schedule(optimizer, config)
+    schedule = schedules.build(optimizer, config)
     before = optimizer.param_groups[0]["lr"]
     optimizer.step()
     schedule.step()
@@ -99,7 +86,7 @@ def test_gradients_are_limited_only_where_a_norm_is_given() -> None:
         optimizers.clip({"clip_norm": 0})
 
 
-def test_every_key_that_is_read_is_declared_and_every_declared_key_is_read() -> None:
+def test_every_key_that_is_read_here_or_by_a_schedule_is_declared_and_every_declared_key_is_read() -> None:
     read: set[str] = set()
     configs: list[Config] = [
         {"optimizer": "sgd"},
@@ -109,17 +96,15 @@ def test_every_key_that_is_read_is_declared_and_every_declared_key_is_read() -> 
     ]
     for config in configs:
         recording = Recording(config)
-        optimizers.schedule(build(recording), recording)
+        schedules.build(build(recording), recording)
         optimizers.clip(recording)
         read |= recording.read
     assert read == set(declared("trainables.training.optimizers"))
 
 
-@pytest.mark.parametrize("key", ["optimizer", "schedule"])
-def test_the_declared_choices_are_those_that_build(key: str) -> None:
-    choices = declared("trainables.training.optimizers")[key]
+def test_the_declared_choices_are_those_that_build() -> None:
+    choices = declared("trainables.training.optimizers")["optimizer"]
     for name in choices:
-        config: Config = {key: name, "step_size": 1, "period": 1}
-        optimizers.schedule(build(config), config)
-    with pytest.raises(ValueError, match=f"`{key}` must be one of {', '.join(map(str, choices))}, but"):
-        optimizers.schedule(build({key: "none"}), {key: "none"})
+        build({"optimizer": name})
+    with pytest.raises(ValueError, match=f"`optimizer` must be one of {', '.join(map(str, choices))}, but"):
+        build({"optimizer": "none"})

@@ -59,11 +59,11 @@ def test_what_a_closure_gives_is_returned_and_no_step_is_part_of_the_graph() -> 
 def test_a_model_trains_without_the_compiler_being_imported() -> None:
     script = """
 import sys, torch
-from trainables.training import optimizers
+from trainables.training import optimizers, schedules
 for name in ("sgd", "nag", "adam", "adamw"):
     weight = torch.nn.Parameter(torch.ones(2))
     optimizer = optimizers.build([weight], {"optimizer": name})
-    schedule = optimizers.schedule(optimizer, {"schedule": "cosine", "period": 3})
+    schedule = schedules.build(optimizer, {"schedule": "cosine", "period": 3})
     weight.sum().backward()
     optimizer.step()
     schedule.step()

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from tests.trainables import toys
-from trainables import inspection
+from trainables import model_inspection
 from trainables.data.dataset import Part, SearchData
 from trainables.models import softmax_regression
 from trainables.regimes import from_scratch, pretrain_then_head
@@ -56,12 +56,12 @@ def conv_model(n_channels: int) -> TransferModel:
 
 def test_the_filters_are_the_weights_of_the_first_convolution() -> None:
     model = toys.model()
-    assert np.array_equal(inspection.filters(model, (1, 8, 8)), toys.first_weight(model).numpy())
+    assert np.array_equal(model_inspection.filters(model, (1, 8, 8)), toys.first_weight(model).numpy())
 
 
 def test_the_filters_of_a_linear_layer_on_the_pixels_have_the_shape_of_an_image() -> None:
     model = softmax_regression.build({}, shape=(3, 4, 5), n_classes=7, weights="none")
-    found = inspection.filters(model, (3, 4, 5))
+    found = model_inspection.filters(model, (3, 4, 5))
     assert found.shape == (7, 3, 4, 5)
     assert np.array_equal(found[2].ravel(), model.get_parameter("head.weight")[2].detach().numpy())
 
@@ -76,13 +76,13 @@ def test_the_filters_of_a_linear_layer_on_the_pixels_have_the_shape_of_an_image(
 )
 def test_filters_that_are_no_pictures_are_refused(model: TransferModel, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        inspection.filters(model, (2, 8, 8))
+        model_inspection.filters(model, (2, 8, 8))
 
 
 def test_maps_are_those_before_and_after_the_relu_and_at_the_end_of_the_stage() -> None:
     model = toys.model()
     image = toys.part(1, seed=3).images
-    before, after, end = inspection.activations(model, "first", image)
+    before, after, end = model_inspection.activations(model, "first", image)
     assert [maps.name for maps in (before, after, end)] == ["before ReLU", "after ReLU", "after first"]
     stage = model.stages["first"]
     assert isinstance(stage, nn.Sequential)
@@ -93,7 +93,7 @@ def test_maps_are_those_before_and_after_the_relu_and_at_the_end_of_the_stage() 
 
 def test_a_relu_in_place_does_not_hide_what_came_before_it() -> None:
     model = TransferModel({"only": nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(inplace=True))}, nn.Flatten())
-    before, after = inspection.activations(model, "only", torch.rand(1, 1, 8, 8) - 0.5)
+    before, after = model_inspection.activations(model, "only", torch.rand(1, 1, 8, 8) - 0.5)
     assert before.values.min() < 0 == after.values.min()
     assert np.array_equal(after.values, before.values.clip(min=0))
 
@@ -101,28 +101,28 @@ def test_a_relu_in_place_does_not_hide_what_came_before_it() -> None:
 def test_a_stage_without_relu_shows_its_end_alone_and_the_stages_before_it_are_run() -> None:
     model = TransferModel({"one": nn.Conv2d(1, 2, 3), "two": nn.AvgPool2d(2)}, nn.Flatten())
     image = torch.rand(1, 1, 8, 8)
-    (maps,) = inspection.activations(model, "two", image)
+    (maps,) = model_inspection.activations(model, "two", image)
     assert maps.name == "after two"
     assert np.array_equal(maps.values, model.features(image)[0].detach().numpy())
 
 
 def test_looking_at_activations_leaves_no_hook_behind() -> None:
     model = toys.model()
-    inspection.activations(model, "first", toys.part(1, seed=3).images)
+    model_inspection.activations(model, "first", toys.part(1, seed=3).images)
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
 
 def test_a_stage_that_is_not_there_or_gives_no_maps_is_named() -> None:
     model = TransferModel({"maps": nn.Conv2d(1, 2, 3), "vector": nn.Sequential(nn.Flatten(), nn.ReLU())}, nn.Identity())
     with pytest.raises(ValueError, match=r"no stage 'map' \(allowed: maps, vector\)"):
-        inspection.activations(model, "map", torch.rand(1, 1, 8, 8))
+        model_inspection.activations(model, "map", torch.rand(1, 1, 8, 8))
     with pytest.raises(ValueError, match="'vector' gives no maps"):
-        inspection.activations(model, "vector", torch.rand(1, 1, 8, 8))
+        model_inspection.activations(model, "vector", torch.rand(1, 1, 8, 8))
 
 
 def test_features_are_what_the_head_sees_in_evaluation_mode() -> None:
     model, images = toys.model().train(), toys.part(150, seed=1)
-    found = inspection.features(model, images)
+    found = model_inspection.features(model, images)
     assert found.shape == (150, 32)
     assert np.allclose(found, model.eval().features(images.images).flatten(1).detach().numpy(), atol=1e-6)
 
@@ -135,14 +135,14 @@ def test_a_sample_holds_each_class_in_proportion_out_of_training_and_validation(
         return Part(torch.cat([each.images for each in parts]), torch.cat([each.labels for each in parts]))
 
     data = SearchData(joined(block(0, 300), block(1, 60)), joined(block(1, 30), block(2, 10)), ("a", "b", "c"))
-    found = inspection.sample(data, 40)
+    found = model_inspection.sample(data, 40)
     assert torch.bincount(found.labels).tolist() == [30, 9, 1]
     assert torch.equal(found.images[:, 0, 0, 0].long(), found.labels)
-    assert len(inspection.sample(data, 1000)) == 400
+    assert len(model_inspection.sample(data, 1000)) == 400
 
 
 def test_a_sample_is_the_same_each_time() -> None:
-    one, two = (inspection.sample(toys.data(), 50) for _ in range(2))
+    one, two = (model_inspection.sample(toys.data(), 50) for _ in range(2))
     assert torch.equal(one.images, two.images)
 
 
@@ -150,25 +150,25 @@ def test_a_sample_is_the_same_each_time() -> None:
 def test_the_plane_keeps_apart_what_lies_apart_and_is_the_same_each_time(n_features: int) -> None:
     labels = np.arange(60) % 2
     features = np.random.default_rng(0).normal(size=(60, n_features)).astype(np.float32) + 50 * labels[:, None]
-    points = inspection.embedding(features)
+    points = model_inspection.embedding(features)
     assert points.shape == (60, 2)
     middles = np.array([points[labels == label].mean(axis=0) for label in (0, 1)])
     distances = np.linalg.norm(points[:, None] - middles, axis=2)
     assert np.array_equal(distances.argmin(axis=1), labels)
-    assert np.array_equal(points, inspection.embedding(features))
+    assert np.array_equal(points, model_inspection.embedding(features))
 
 
 def test_features_without_a_plane_are_refused() -> None:
     with pytest.raises(ValueError, match="the features of all 9 images are alike"):
-        inspection.embedding(np.ones((9, 5), dtype=np.float32))
+        model_inspection.embedding(np.ones((9, 5), dtype=np.float32))
     with pytest.raises(ValueError, match="3 images of 5 features are too few"):
-        inspection.embedding(np.eye(3, 5, dtype=np.float32))
+        model_inspection.embedding(np.eye(3, 5, dtype=np.float32))
 
 
 def test_an_image_file_is_brought_to_what_the_model_sees(tmp_path: Path) -> None:
     path = tmp_path / "red.png"
     Image.new("RGB", (40, 20), (255, 0, 0)).save(path)
-    colour, grey = inspection.read(path, (3, 8, 8), {}), inspection.read(path, (1, 8, 8), {})
+    colour, grey = model_inspection.read(path, (3, 8, 8), {}), model_inspection.read(path, (1, 8, 8), {})
     assert colour.shape == (1, 3, 8, 8)
     assert colour.dtype == grey.dtype == torch.uint8
     assert colour[0, :, 4, 4].tolist() == [255, 0, 0]
@@ -180,23 +180,23 @@ def test_an_image_file_is_cut_or_squashed_as_the_configuration_says(tmp_path: Pa
     image = Image.new("L", (40, 20))
     image.paste(255, (0, 0, 10, 20))
     image.save(path)
-    assert inspection.read(path, (1, 8, 8), {}).max() < 128
-    assert inspection.read(path, (1, 8, 8), {"resize": "squash"}).max() == 255
+    assert model_inspection.read(path, (1, 8, 8), {}).max() < 128
+    assert model_inspection.read(path, (1, 8, 8), {"resize": "squash"}).max() == 255
 
 
 def test_a_file_that_is_no_image_and_a_model_of_no_squares_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     with pytest.raises(ValueError, match="cannot be read as an image"):
-        inspection.read(path, (1, 8, 8), {})
+        model_inspection.read(path, (1, 8, 8), {})
     Image.new("L", (9, 9)).save(path)
     with pytest.raises(ValueError, match="only of square ones"):
-        inspection.read(path, (1, 8, 6), {})
+        model_inspection.read(path, (1, 8, 6), {})
 
 
 def test_mistakes_are_the_wrong_images_the_surest_first_with_the_likeliest_classes() -> None:
     images = part([0, 1, 2, 3])
     probabilities = [[0.35, 0.6, 0.05, 0.0], [0.0, 1.0, 0.0, 0.0], [0.7, 0.05, 0.15, 0.1], [0.1, 0.2, 0.3, 0.4]]
-    found = inspection.misclassified(Guess(probabilities), images, ("a", "b", "c", "d"))
+    found = model_inspection.misclassified(Guess(probabilities), images, ("a", "b", "c", "d"))
     assert found is not None
     assert found["true"].tolist() == ["c", "a"]
     assert found["top"].tolist() == [["a", "c", "d"], ["b", "a", "c"]]
@@ -207,7 +207,7 @@ def test_mistakes_are_the_wrong_images_the_surest_first_with_the_likeliest_class
 
 def test_of_many_mistakes_48_are_kept_as_small_images() -> None:
     images = Part(torch.randint(256, (60, 3, 300, 224), dtype=torch.uint8), torch.zeros(60, dtype=torch.int64))
-    found = inspection.misclassified(Guess([[0.1, 0.9]] * 60), images, ("a", "b"))
+    found = model_inspection.misclassified(Guess([[0.1, 0.9]] * 60), images, ("a", "b"))
     assert found is not None
     assert found["images"].shape == (48, 3, 112, 83)
     assert found["top"].shape == found["probabilities"].shape == (48, 2)
@@ -215,14 +215,14 @@ def test_of_many_mistakes_48_are_kept_as_small_images() -> None:
 
 
 def test_without_a_mistake_there_is_nothing_to_show() -> None:
-    found = inspection.misclassified(Guess([[0.9, 0.1]]), part([0], size=200), ("a", "b"))
+    found = model_inspection.misclassified(Guess([[0.9, 0.1]]), part([0], size=200), ("a", "b"))
     assert found is not None
     assert (len(found["images"]), len(found["true"]), int(found["n_wrong"])) == (0, 0, 0)
 
 
 def test_of_a_trainable_that_does_not_predict_no_mistakes_are_known() -> None:
-    assert inspection.misclassified(Mute(), part([0]), ("a",)) is None
-    assert inspection.misclassified(Folds([Guess([[1.0]]), Mute()]), part([0]), ("a",)) is None
+    assert model_inspection.misclassified(Mute(), part([0]), ("a",)) is None
+    assert model_inspection.misclassified(Folds([Guess([[1.0]]), Mute()]), part([0]), ("a",)) is None
 
 
 def test_folds_predict_the_mean_of_their_probabilities() -> None:
@@ -234,9 +234,9 @@ def test_the_model_is_found_in_a_training_in_phases_and_in_the_first_of_some_fol
     seed_everything(0)
     plain = from_scratch.build(CONFIG, toys.model(), toys.data(), "cpu")
     phases = pretrain_then_head.build(CONFIG, toys.model(), toys.data(), "cpu")
-    assert inspection.model(plain) is plain.model  # type: ignore[attr-defined]
-    assert inspection.model(phases) is phases.model  # type: ignore[attr-defined]
-    assert inspection.model(Folds([plain, phases])) is plain.model  # type: ignore[attr-defined]
+    assert model_inspection.model(plain) is plain.model  # type: ignore[attr-defined]
+    assert model_inspection.model(phases) is phases.model  # type: ignore[attr-defined]
+    assert model_inspection.model(Folds([plain, phases])) is plain.model  # type: ignore[attr-defined]
     for none in (Guess([[1.0]]), SimpleNamespace(model=nn.Identity())):
         with pytest.raises(ValueError, match="no `model` of named stages"):
-            inspection.model(none)
+            model_inspection.model(none)

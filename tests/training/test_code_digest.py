@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hpo.training.source import digest
+from hpo.training.code_digest import digest
 
 BASE = """
 WIDTH = 64

@@ -10,7 +10,7 @@ import pytest
 from hpo import spacefile
 from hpo.errors import UnknownName
 from hpo.space import Categorical, SearchSpace
-from hpo.spacefile import references
+from hpo.spacefile import published
 
 NO_TRAININGS = {"normalization_statistics", "pacs_cartoon_sizes", "squeezenet_top5"}
 """Tables of other things than trainings."""
@@ -45,7 +45,7 @@ def found(*rows: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def sides(table: pd.DataFrame, fixed: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-    frame = references.side_by_side(table, REFERENCE, {"model": "alexnet"} if fixed is None else fixed)
+    frame = published.side_by_side(table, REFERENCE, {"model": "alexnet"} if fixed is None else fixed)
     rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
     return [{str(key): value for key, value in row.items()} for row in rows]
 
@@ -53,36 +53,36 @@ def sides(table: pd.DataFrame, fixed: Mapping[str, Any] | None = None) -> list[d
 # The tables
 
 
-@pytest.mark.parametrize("name", references.names())
+@pytest.mark.parametrize("name", published.names())
 def test_a_table_holds_named_rows_that_differ_and_results_that_can_be(name: str) -> None:
-    frame = references.read(name)
+    frame = published.read(name)
     assert len(frame) > 0
     assert frame.columns[-1] == "note"
-    assert not frame.duplicated(references.hyperparameters(frame)).any()
-    for column in set(references.RESULTS) & set(frame):
+    assert not frame.duplicated(published.hyperparameters(frame)).any()
+    for column in set(published.RESULTS) & set(frame):
         most = 1.0 if column.endswith("accuracy") else 100.0
         assert frame[column].dropna().between(0, most).all()
 
 
-@pytest.mark.parametrize("name", [name for name in references.names() if name.startswith("caltech101")])
+@pytest.mark.parametrize("name", [name for name in published.names() if name.startswith("caltech101")])
 def test_accuracies_on_caltech101_are_counts_of_its_images(name: str) -> None:
     """2,892 images to validate on and 2,893 to test on; the first run was published with two digits only."""
     if name == "caltech101_alexnet_scratch_default":
         pytest.skip("two digits")
-    frame = references.read(name)
+    frame = published.read(name)
     for column, n in (("val_accuracy", 2892), ("test_accuracy", 2893)):
         counts = (frame[column] * n).round()
         assert (frame[column] - counts / n).abs().max() < 0.000051
 
 
 def test_an_empty_cell_is_missing_and_the_word_none_is_not() -> None:
-    assert references.read("caltech101_resnet50_bohb")["momentum"].isna().sum() == 4
-    assert (references.read("pacs_cartoon_resnet18")["augmentation"] == "none").sum() == 6
+    assert published.read("caltech101_resnet50_bohb")["momentum"].isna().sum() == 4
+    assert (published.read("pacs_cartoon_resnet18")["augmentation"] == "none").sum() == 6
 
 
 def test_an_unknown_table_names_the_nearest() -> None:
     with pytest.raises(UnknownName, match="did you mean 'lp_vs_lpft'"):
-        references.read("lp_vs_lp")
+        published.read("lp_vs_lp")
 
 
 # Side by side
@@ -105,7 +105,7 @@ def test_numbers_match_by_value_and_not_by_their_digits() -> None:
 
 def test_truth_values_match_as_such() -> None:
     reference = pd.DataFrame({"train_head": [True, False], "val_accuracy": [0.8, 0.4], "note": [None, None]})
-    frame = references.side_by_side(found({"train_head": False}), reference, {})
+    frame = published.side_by_side(found({"train_head": False}), reference, {})
     assert list(frame["source"]) == ["published", "both"]
 
 
@@ -149,7 +149,7 @@ def test_the_five_best_other_trials_follow_with_empty_published_columns() -> Non
 
 
 def test_published_and_found_are_neighbours_and_hyperparameters_stand_once() -> None:
-    frame = references.side_by_side(found({"lr": 0.1, "patience": 5}), REFERENCE, {"model": "alexnet"})
+    frame = published.side_by_side(found({"lr": 0.1, "patience": 5}), REFERENCE, {"model": "alexnet"})
     names = [
         "source",
         "model",
@@ -169,7 +169,7 @@ def test_a_study_without_trials_leaves_the_published_rows() -> None:
 
 
 def test_a_condensed_table_tells_below_it_what_all_rows_share_and_what_the_notes_are() -> None:
-    table, lines = references.condensed(references.side_by_side(found({"lr": 0.1}), REFERENCE, {"model": "alexnet"}))
+    table, lines = published.condensed(published.side_by_side(found({"lr": 0.1}), REFERENCE, {"model": "alexnet"}))
     assert "model" not in table
     assert list(table["note"]) == ["", "1, 2", "2"]
     assert lines == ["In every row: model alexnet.", "", "1. doubtful", "2. rounded"]
@@ -178,7 +178,7 @@ def test_a_condensed_table_tells_below_it_what_all_rows_share_and_what_the_notes
 # The bundled spaces and their tables
 
 BUNDLED = sorted(spacefile.bundled())
-TRAININGS = [name for name in references.names() if name not in NO_TRAININGS]
+TRAININGS = [name for name in published.names() if name not in NO_TRAININGS]
 
 
 @functools.cache
@@ -210,8 +210,8 @@ def test_a_space_holds_at_least_one_row_of_its_table(name: str) -> None:
 
 
 def rows_of(name: str) -> Iterator[dict[str, Any]]:
-    frame = references.read(name)
-    for row in frame[references.hyperparameters(frame)].to_dict("records"):
+    frame = published.read(name)
+    for row in frame[published.hyperparameters(frame)].to_dict("records"):
         yield {str(key): value for key, value in row.items() if not pd.isna(value)}
 
 

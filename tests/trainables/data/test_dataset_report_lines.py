@@ -2,9 +2,16 @@ from dataclasses import replace
 
 import pytest
 
-from trainables.data.survey import ClassCounts, DuplicatePair, SizeStatistics, Survey, UnreadableFile, lines
+from trainables.data.dataset_report import (
+    ClassCounts,
+    DatasetReport,
+    DuplicatePair,
+    SizeStatistics,
+    UnreadableFile,
+    lines,
+)
 
-SOUND = Survey(
+SOUND = DatasetReport(
     classes=(ClassCounts("rose", 12, 3), ClassCounts("daisy", 1234, 56)),
     width=SizeStatistics(80, 250.5, 300),
     height=SizeStatistics(90, 200, 3000),

@@ -1,4 +1,4 @@
-"""Where and when a study was begun: the time, the commit, the machine, and the versions of the packages."""
+"""The origin of a study, which `study.yaml` records: the time, the git commit, the machine and the package versions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PACKAGES = ("hpo", "torch", "torchvision", "optuna", "ray", "hpbandster", "Confi
 
 
 def describe(settings: Settings) -> dict[str, Any]:
-    """What `study.yaml` holds under `made`."""
+    """Return the content of `made` in `study.yaml`, for a study that begins now on this machine."""
     versions = {}
     for package in PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
@@ -30,11 +30,11 @@ def describe(settings: Settings) -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """The commit of the git checkout that the command was typed in; None outside of one."""
+    """The git commit of the working directory. None if it is not in a git repository."""
     try:
-        answer = subprocess.run(
+        result = subprocess.run(
             ["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, timeout=5, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return answer.stdout.strip() or None
+    return result.stdout.strip() or None

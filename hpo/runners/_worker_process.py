@@ -1,4 +1,4 @@
-"""A worker process: its start, its pipe, and its end with the process that searches."""
+"""A worker process with a pipe to the process that searches. It ends when the searching process ends."""
 
 from __future__ import annotations
 
@@ -17,10 +17,13 @@ from hpo.devices import Slot
 
 
 class Process:
-    """A process that works on a slot, and can be put in place of itself when it died."""
+    """A worker process of one slot. A process that died can be replaced."""
 
     def __init__(self, serve: Callable[..., None], arguments: tuple[Any, ...], slot: Slot) -> None:
-        """Runs `serve(pipe, *arguments, slot)` in a new process. Both must be importable there."""
+        """Run `serve(pipe, *arguments, slot)` in a new process.
+
+        `serve` must be importable in the new process, and `arguments` must be picklable.
+        """
         self._serve, self._arguments, self._slot = serve, arguments, slot
         self._spawn()
 
@@ -29,7 +32,7 @@ class Process:
         return self._process.is_alive()
 
     def replace(self) -> int | None:
-        """End the process if it still runs, and start another; the exit status of the one that was."""
+        """End the process if it still runs, start a new one, and return the exit status of the old one."""
         self.kill()
         self.join()
         status = self._process.exitcode
@@ -37,49 +40,53 @@ class Process:
         return status
 
     def kill(self) -> None:
-        """End the process at once, without waiting for it."""
+        """Kill the process, without waiting for its end."""
         self._process.kill()
 
     def join(self) -> None:
-        """Wait for the end of the process, and close its pipe."""
+        """Wait until the process has ended, and close its pipe."""
         self._process.join()
         self.pipe.close()
 
     def _spawn(self) -> None:
         context = multiprocessing.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        arguments = (self._serve, theirs, *self._arguments, self._slot)
-        self._process = context.Process(target=_live, args=arguments, daemon=True)
-        with _inherited(self._slot.environment), _without_main():
+        self.pipe, child_pipe = context.Pipe()
+        arguments = (self._serve, child_pipe, *self._arguments, self._slot)
+        self._process = context.Process(target=_run, args=arguments, daemon=True)
+        with _child_environment(self._slot.environment), _hidden_main_module():
             self._process.start()
-        theirs.close()
+        child_pipe.close()
 
 
 def end(processes: Sequence[Process]) -> None:
-    """End all of them at once, and wait for that."""
+    """Kill all processes, then wait until they have ended."""
     for process in processes:
         process.kill()
     for process in processes:
         process.join()
 
 
-def _live(serve: Callable[..., None], *arguments: Any) -> None:
-    """The life of a worker: it ends with the searching process, or when that closes the pipe."""
+def _run(serve: Callable[..., None], *arguments: Any) -> None:
+    """The main function of a worker process.
+
+    The process ends when the searching process ends or closes the pipe.
+    """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         serve(*arguments)
 
 
 @contextlib.contextmanager
-def _inherited(environment: dict[str, str]) -> Iterator[None]:
-    """What a process started inside inherits: variables, and a blocked SIGINT.
+def _child_environment(environment: dict[str, str]) -> Iterator[None]:
+    """A process that is started inside this context inherits `environment` and ignores Ctrl-C.
 
-    Ctrl-C reaches every process of a terminal, but is the affair of the one that searches.
+    A terminal sends SIGINT to all processes, but only the searching process must react to it.
     """
     before = {name: os.environ.get(name) for name in environment}
     os.environ.update(environment)
     if sys.platform != "win32":
-        resource_tracker.ensure_running()  # it starts with the first process else, and lets SIGINT through again
+        # Otherwise the resource tracker starts together with the first process, and unblocks SIGINT.
+        resource_tracker.ensure_running()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}) if hasattr(signal, "pthread_sigmask") else None
     try:
         yield
@@ -94,11 +101,12 @@ def _inherited(environment: dict[str, str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _without_main() -> Iterator[None]:
-    """A process started inside does not run the user's script again.
+def _hidden_main_module() -> Iterator[None]:
+    """A process that is started inside this context does not run the user's script.
 
-    By default multiprocessing does, so that functions of the script can be found; a script without
-    `if __name__ == "__main__"` would then search again in each worker. Here own code travels by value (`Job`).
+    By default multiprocessing runs the script again in each new process, so that its functions can be imported. A
+    script without `if __name__ == "__main__"` would then search again in each worker. Workers do not need the script,
+    because `Job` sends its code by value.
     """
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
@@ -109,6 +117,7 @@ def _without_main() -> Iterator[None]:
 
 
 def _end_with_parent() -> None:
+    """Wait for the end of the searching process, then end this one."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])

@@ -14,9 +14,9 @@ import hpo
 from hpo.errors import HpoError, TaskError
 from hpo.space import SearchSpace
 from hpo.training import Job, Worker
-from hpo.training.forms import GeneratorTrainable, build
+from hpo.training.user_code import GeneratorTrainable, build
 from hpo.trial import Report, Suggestion
-from tests.api.forms import FORMS, WRONG, Parabola
+from tests.api.user_code import FORMS, WRONG, Parabola
 
 CONFIG = {"x": 0.5}
 SPACE = hpo.SearchSpace("s", {"x": hpo.Float(0.0, 1.0)}, hpo.Fidelity(9))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hpo import spacefile
-from hpo.runners._auto import runner_for
+from hpo.runners._auto_runner import runner_for
 
 PROBE: dict[str, Any] = {
     "task": {"regime": "linear_probe", "model": "resnet18", "weights": "imagenet", "dataset": "digits"},
@@ -65,7 +65,7 @@ def test_images_that_change_need_a_process_each(key: str) -> None:
 
 def test_it_is_found_without_torch() -> None:
     script = (
-        "import sys; from hpo import spacefile; from hpo.runners._auto import runner_for\n"
+        "import sys; from hpo import spacefile; from hpo.runners._auto_runner import runner_for\n"
         "print(runner_for(spacefile.read(spacefile.find('digits_softmax'))), 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

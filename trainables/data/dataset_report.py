@@ -1,6 +1,6 @@
 """Descriptive statistics of a data set (counts, image sizes, pixel mean and standard deviation) and its problems.
 
-The statistics are those of the training part. For the held-out part, a survey gives only the number of images, the
+The statistics are those of the training part. For the held-out part, a report gives only the number of images, the
 unreadable files and the duplicates. Two images are duplicates if their sizes and pixels are equal, even if their files
 differ.
 """
@@ -23,7 +23,7 @@ WIDTH = 80
 MAX_NAME_LENGTH = 40
 """The largest number of characters of a class name that are shown."""
 N_SHOWN = 10
-"""The largest number of problems of one kind that are printed. The survey itself has all of them."""
+"""The largest number of problems of one kind that are printed. The report itself has all of them."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class DuplicatePair:
 
 
 @dataclass(frozen=True)
-class Survey:
+class DatasetReport:
     """The statistics of a data set, and its problems."""
 
     classes: tuple[ClassCounts, ...]
@@ -91,15 +91,15 @@ class Survey:
         return not (self.unreadable or self.empty or self.in_both_parts or self.in_two_classes)
 
 
-def survey(training: Source, held_out: Source, classes: Sequence[str]) -> Survey:
-    """Survey the training and the held-out part of a data set. Each file is read once.
+def report(training: Source, held_out: Source, classes: Sequence[str]) -> DatasetReport:
+    """DatasetReport the training and the held-out part of a data set. Each file is read once.
 
     `classes` holds the names of the classes in the order of their labels.
     """
-    train, test = _PartSurvey(training, "training"), _PartSurvey(held_out, "held-out")
+    train, test = _PartReport(training, "training"), _PartReport(held_out, "held-out")
     counts = [source.labels.bincount(minlength=len(classes)).tolist() for source in (training, held_out)]
     mean, std = train.pixel_statistics()
-    return Survey(
+    return DatasetReport(
         classes=tuple(map(ClassCounts, classes, *counts)),
         width=_size_statistics([width for width, _ in train.sizes]),
         height=_size_statistics([height for _, height in train.sizes]),
@@ -117,32 +117,32 @@ def survey(training: Source, held_out: Source, classes: Sequence[str]) -> Survey
     )
 
 
-def lines(survey: Survey) -> list[str]:
-    """Return the lines of the survey as text, with a table of the classes."""
-    n_training = sum(each.n_training for each in survey.classes)
-    n_held_out = sum(each.n_held_out for each in survey.classes)
-    text = [f"{len(survey.classes)} classes: {n_training} images to search with, {n_held_out} held out", ""]
-    text += [*_table(survey.classes), "", "Of the images to search with:"]
-    for name, sizes in (("width", survey.width), ("height", survey.height)):
+def lines(report: DatasetReport) -> list[str]:
+    """Return the lines of the report as text, with a table of the classes."""
+    n_training = sum(each.n_training for each in report.classes)
+    n_held_out = sum(each.n_held_out for each in report.classes)
+    text = [f"{len(report.classes)} classes: {n_training} images to search with, {n_held_out} held out", ""]
+    text += [*_table(report.classes), "", "Of the images to search with:"]
+    for name, sizes in (("width", report.width), ("height", report.height)):
         if sizes:
             text.append(f"  {name:8}{sizes.minimum} to {sizes.maximum} pixels, median {sizes.median:g}")
-    text.append(f"  {'grey':8}{survey.n_grey}")
-    for name, values in (("mean", survey.mean), ("std", survey.std)):
+    text.append(f"  {'grey':8}{report.n_grey}")
+    for name, values in (("mean", report.mean), ("std", report.std)):
         text.append(f"  {name:8}{'  '.join(f'{value:.4f}' for value in values)}")
     text.append("")
-    if survey.is_sound:
+    if report.is_sound:
         return [*text, "All can be read, none is held out as well, and none stands in two classes."]
-    if survey.empty:
-        text.append(f"Classes that lack images in one of the parts: {', '.join(survey.empty)}")
-    text += _problems("unreadable", [f"{file.path}: {file.reason}" for file in survey.unreadable])
-    pairs = [f"{pair.first} = {pair.second}" for pair in survey.in_both_parts]
+    if report.empty:
+        text.append(f"Classes that lack images in one of the parts: {', '.join(report.empty)}")
+    text += _problems("unreadable", [f"{file.path}: {file.reason}" for file in report.unreadable])
+    pairs = [f"{pair.first} = {pair.second}" for pair in report.in_both_parts]
     text += _problems("held out, and also to be trained on", pairs)
-    pairs = [f"{pair.first} = {pair.second}" for pair in survey.in_two_classes]
+    pairs = [f"{pair.first} = {pair.second}" for pair in report.in_two_classes]
     return text + _problems("the same, but in two classes", pairs)
 
 
-class _PartSurvey:
-    """The survey of one part. The constructor reads every image once."""
+class _PartReport:
+    """The report on one part. The constructor reads every image once."""
 
     def __init__(self, source: Source, part: str) -> None:
         """`part` is "training" or "held-out". It is used in the names of images that are not from files."""
