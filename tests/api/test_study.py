@@ -98,7 +98,7 @@ def test_a_trainable_in_place_of_a_regime_is_not_left_out_when_a_study_goes_on(t
     )
     with pytest.raises(StudyError, match=r"was begun with a trainable: .*hpo.open_study"):
         hpo.open_study(own.path).resume(trials=2)
-    by_regime = hpo.search(space, backend="random", trials=1, studies=tmp_path, devices="cpu", study="regime")
+    by_regime = hpo.search(space, study="regime", **how)  # type: ignore[arg-type]
     with pytest.raises(StudyError, match="other code of its trainable"):
         hpo.open_study(by_regime.path, trainable=user_code.constant).resume(trials=2)
     assert len(own.resume(trials=2).table()) == len(by_regime.resume(trials=2).table()) == 2
