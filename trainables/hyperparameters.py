@@ -38,7 +38,7 @@ ABOVE_0_BELOW_1 = Rule("above 0 and below 1", lambda value: 0 < value < 1)
 ABOVE_0_TO_1 = Rule("above 0 and at most 1", lambda value: 0 < value <= 1)
 
 
-def real(config: Config, key: str, default: float, rule: Rule) -> float:
+def read_float(config: Config, key: str, default: float, rule: Rule) -> float:
     """Return the number at `key`. A WrongValue if it is not a number, is not finite, or breaks `rule`."""
     value = _present(config, key, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -48,7 +48,7 @@ def real(config: Config, key: str, default: float, rule: Rule) -> float:
     return float(value)
 
 
-def whole(config: Config, key: str, default: int, *, least: int = 1) -> int:
+def read_int(config: Config, key: str, default: int, *, least: int = 1) -> int:
     """Return the whole number at `key`. A WrongValue if it is not a whole number, or is less than `least`."""
     value = _present(config, key, default)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -56,7 +56,7 @@ def whole(config: Config, key: str, default: int, *, least: int = 1) -> int:
     return value
 
 
-def choice(config: Config, key: str, default: str, allowed: Sequence[str]) -> str:
+def read_choice(config: Config, key: str, default: str, allowed: Sequence[str]) -> str:
     """Return the name at `key`. A WrongValue if it is not in `allowed`."""
     value = _present(config, key, default)
     if not isinstance(value, str) or value not in allowed:
@@ -64,7 +64,7 @@ def choice(config: Config, key: str, default: str, allowed: Sequence[str]) -> st
     return value
 
 
-def flag(config: Config, key: str, default: bool) -> bool:
+def read_bool(config: Config, key: str, default: bool) -> bool:
     """Return the boolean at `key`. A WrongValue if it is not a boolean."""
     value = _present(config, key, default)
     if not isinstance(value, bool):
@@ -72,12 +72,12 @@ def flag(config: Config, key: str, default: bool) -> bool:
     return value
 
 
-def optional(config: Config, key: str, least: int = 1) -> int | None:
+def read_optional_int(config: Config, key: str, least: int = 1) -> int | None:
     """Return the whole number at `key`, or None if the key is missing or its value is None.
 
     A WrongValue if it is not a whole number, or is less than `least`.
     """
-    return None if config.get(key) is None else whole(config, key, least, least=least)
+    return None if config.get(key) is None else read_int(config, key, least, least=least)
 
 
 def _present(config: Config, key: str, default: Scalar) -> Scalar:

@@ -32,9 +32,9 @@ class EarlyStopping:
         from trainables import hyperparameters
 
         return cls(
-            hyperparameters.whole(settings, "patience", default=sys.maxsize),
-            hyperparameters.real(settings, "threshold", 0.0, hyperparameters.AT_LEAST_0),
-            hyperparameters.optional(settings, "window"),
+            hyperparameters.read_int(settings, "patience", default=sys.maxsize),
+            hyperparameters.read_float(settings, "threshold", 0.0, hyperparameters.AT_LEAST_0),
+            hyperparameters.read_optional_int(settings, "window"),
         )
 
     def ends(self, stale: int, metrics: Mapping[str, float], earlier: Sequence[Mapping[str, float]]) -> bool:

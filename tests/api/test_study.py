@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,12 +94,11 @@ def test_a_study_of_a_space_with_a_data_set_is_tested(tmp_path: Path, capsys: py
 def test_a_trainable_in_place_of_a_regime_is_not_left_out_when_a_study_goes_on(tmp_path: Path) -> None:
     task = hpo.Task(regime="from_scratch", model="softmax_regression", dataset="digits")  # type: ignore[arg-type]
     space = hpo.SearchSpace("s", {"lr": hpo.Float(0.1, 1.0)}, hpo.Fidelity(1), task)
-    own = hpo.search(
-        space, user_code.constant, backend="random", trials=1, studies=tmp_path, devices="cpu", study="own"
-    )
+    how: dict[str, Any] = {"backend": "random", "trials": 1, "studies": tmp_path, "devices": "cpu"}
+    own = hpo.search(space, user_code.constant, study="own", **how)
     with pytest.raises(StudyError, match=r"was begun with a trainable: .*hpo.open_study"):
         hpo.open_study(own.path).resume(trials=2)
-    by_regime = hpo.search(space, study="regime", **how)  # type: ignore[arg-type]
+    by_regime = hpo.search(space, study="regime", **how)
     with pytest.raises(StudyError, match="other code of its trainable"):
         hpo.open_study(by_regime.path, trainable=user_code.constant).resume(trials=2)
     assert len(own.resume(trials=2).table()) == len(by_regime.resume(trials=2).table()) == 2

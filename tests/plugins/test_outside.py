@@ -21,7 +21,7 @@ MODEL = '''
 
 from torch import nn
 
-from trainables.hyperparameters import whole
+from trainables.hyperparameters import read_int
 from trainables.models import InputSpec, TransferModel, linear_head
 
 HYPERPARAMETERS = {"units": "of the hidden layer, a whole number of at least 1; default 4"}
@@ -31,7 +31,7 @@ INPUT = InputSpec(size=6, channels=3)
 
 def build(config, *, shape, n_classes, weights):
     assert shape == (3, 6, 6)
-    units = whole(config, "units", 4)
+    units = read_int(config, "units", 4)
     hidden = nn.Sequential(nn.Flatten(), nn.Linear(108, units), nn.ReLU())
     return TransferModel({"hidden": hidden}, linear_head(units, n_classes, config))
 '''

@@ -16,7 +16,7 @@ from trainables.models import softmax_regression
 from trainables.regimes import from_scratch, pretrain_then_head
 from trainables.seeding import seed_everything
 from trainables.trainable import TransferModel
-from trainables.training.folds import Folds
+from trainables.training.cross_validation import CrossValidation
 
 CONFIG = {"lr": 0.01, "batch_size": 16}
 
@@ -222,11 +222,11 @@ def test_without_a_mistake_there_is_nothing_to_show() -> None:
 
 def test_of_a_trainable_that_does_not_predict_no_mistakes_are_known() -> None:
     assert model_inspection.misclassified(Mute(), part([0]), ("a",)) is None
-    assert model_inspection.misclassified(Folds([Guess([[1.0]]), Mute()]), part([0]), ("a",)) is None
+    assert model_inspection.misclassified(CrossValidation([Guess([[1.0]]), Mute()]), part([0]), ("a",)) is None
 
 
 def test_folds_predict_the_mean_of_their_probabilities() -> None:
-    folds = Folds([Guess([[1.0, 0.0]]), Guess([[0.5, 0.5]])])
+    folds = CrossValidation([Guess([[1.0, 0.0]]), Guess([[0.5, 0.5]])])
     assert folds.predict(part([0])).tolist() == [[0.75, 0.25]]
 
 
@@ -236,7 +236,7 @@ def test_the_model_is_found_in_a_training_in_phases_and_in_the_first_of_some_fol
     phases = pretrain_then_head.build(CONFIG, toys.model(), toys.data(), "cpu")
     assert model_inspection.model(plain) is plain.model  # type: ignore[attr-defined]
     assert model_inspection.model(phases) is phases.model  # type: ignore[attr-defined]
-    assert model_inspection.model(Folds([plain, phases])) is plain.model  # type: ignore[attr-defined]
+    assert model_inspection.model(CrossValidation([plain, phases])) is plain.model  # type: ignore[attr-defined]
     for none in (Guess([[1.0]]), SimpleNamespace(model=nn.Identity())):
         with pytest.raises(ValueError, match="no `model` of named stages"):
             model_inspection.model(none)

@@ -17,7 +17,7 @@ from trainables.errors import SetupError
 from trainables.hyperparameters import Config, Scalar
 from trainables.models import _weights
 from trainables.trainable import Trainable, TransferModel
-from trainables.training.folds import Folds
+from trainables.training.cross_validation import CrossValidation
 
 LoadPlugin = Callable[[str, str], Any]
 """Takes a package, such as `trainables.models`, and the name of a plug-in. Returns the plug-in's module."""
@@ -111,7 +111,7 @@ class Assembly:
                 f"{key} {name}" for key, name in (("regime", regime), ("model", model)) if name is not None
             )
             raise SetupError(f"{prefix}: {error}" if prefix else str(error), keys=error.keys) from error
-        return trainables[0] if len(trainables) == 1 else Folds(trainables)
+        return trainables[0] if len(trainables) == 1 else CrossValidation(trainables)
 
     def search_data(self, config: Config) -> Sequence[SearchData | None]:
         """Return the data that the regime receives for each fold: one entry, unless the task asks for folds.
@@ -189,16 +189,16 @@ class Assembly:
         """The data set of the task, which is split at the first call. None if the task names no data set."""
         task = self._task
         if self._preprocessor is None and task.dataset is not None:
-            first = None
+            pretraining = None
             # If both are the same data set, regimes pretrain on the training part.
             if task.pretraining is not None and task.pretraining != task.dataset:
-                first = PretrainingSet(self._load_dataset(task.pretraining), task.pretraining.groups)
+                pretraining = PretrainingSet(self._load_dataset(task.pretraining), task.pretraining.groups)
             validation = task.validation
             self._preprocessor = Preprocessor(
                 self._load_dataset(task.dataset),
                 Validation(validation.fraction, validation.folds, validation.seed),
                 groups=task.dataset.groups,
-                first=first,
+                pretraining=pretraining,
                 device=self._device,
             )
         return self._preprocessor

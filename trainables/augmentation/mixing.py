@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trainables.hyperparameters import ABOVE_0, Config, choice, real
+from trainables.hyperparameters import ABOVE_0, Config, read_choice, read_float
 
 HYPERPARAMETERS = {
     "mixing": ["none", "mixup", "collage"],
@@ -34,12 +34,12 @@ def mixing(config: Config) -> Mixing | None:
     collage divides the image at a random row or column. The lower or right side is replaced by the same side of the
     other image. The weights are the shares of pixels. Each image keeps at least one row or column.
     """
-    name = choice(config, "mixing", "none", ("none", "mixup", "collage"))
+    name = read_choice(config, "mixing", "none", ("none", "mixup", "collage"))
     if name == "none":
         return None
     if name == "collage":
         return _collage
-    alpha = real(config, "mixup_alpha", 1.0, ABOVE_0)
+    alpha = read_float(config, "mixup_alpha", 1.0, ABOVE_0)
     return lambda images, targets, generator: _mixup(images, targets, generator, alpha=alpha)
 
 

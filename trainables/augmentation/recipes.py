@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from trainables.augmentation import transforms
-from trainables.hyperparameters import ABOVE_0_TO_1, AT_LEAST_0, Config, Rule, choice, real
+from trainables.hyperparameters import ABOVE_0_TO_1, AT_LEAST_0, Config, Rule, read_choice, read_float
 
 HYPERPARAMETERS = {
     "augmentation": ["none", "flip_jitter", "flip_rotation", "flip_jitter_rotation", "few_shot"],
@@ -50,7 +50,7 @@ def recipe(config: Config) -> Recipe | None:
     outside the image are black.
     """
     names = ("none", "flip_jitter", "flip_rotation", "flip_jitter_rotation", "few_shot")
-    name = choice(config, "augmentation", "none", names)
+    name = read_choice(config, "augmentation", "none", names)
     if name == "none":
         return None
     if name == "few_shot":
@@ -86,7 +86,7 @@ def _run(steps: Sequence[_Step], images: Tensor, generator: torch.Generator) -> 
 
 
 def _flip(config: Config, default: float) -> _Step:
-    probability = real(config, "flip_probability", default, FROM_0_TO_1)
+    probability = read_float(config, "flip_probability", default, FROM_0_TO_1)
     return _Step(1, lambda images, drawn: transforms.flip(images, drawn[:, 0] < probability))
 
 
@@ -97,20 +97,20 @@ def _jitter(config: Config) -> list[_Step]:
         ("contrast", transforms.adjust_contrast),
         ("saturation", transforms.adjust_saturation),
     ):
-        if strength := real(config, key, 0.4, AT_LEAST_0):
+        if strength := read_float(config, key, 0.4, AT_LEAST_0):
             steps.append(_uniform(max(0.0, 1 - strength), 1 + strength, transform))
-    if hue := real(config, "hue", 0.0, FROM_0_TO_HALF):
+    if hue := read_float(config, "hue", 0.0, FROM_0_TO_HALF):
         steps.append(_uniform(-hue, hue, transforms.adjust_hue))
     return steps
 
 
 def _rotation(config: Config, default: float) -> list[_Step]:
-    degrees = real(config, "degrees", default, FROM_0_TO_180)
+    degrees = read_float(config, "degrees", default, FROM_0_TO_180)
     return [_uniform(-degrees, degrees, transforms.rotate)] if degrees else []
 
 
 def _crop(config: Config) -> list[_Step]:
-    share = real(config, "crop_share", 200 / 227, ABOVE_0_TO_1)
+    share = read_float(config, "crop_share", 200 / 227, ABOVE_0_TO_1)
 
     def apply(images: Tensor, drawn: Tensor) -> Tensor:
         full_height, full_width = images.shape[2:]
@@ -123,13 +123,13 @@ def _crop(config: Config) -> list[_Step]:
 
 
 def _sharpness(config: Config) -> _Step:
-    factor = real(config, "sharpness", 2.0, AT_LEAST_0)
-    probability = real(config, "sharpness_probability", 0.1, FROM_0_TO_1)
+    factor = read_float(config, "sharpness", 2.0, AT_LEAST_0)
+    probability = read_float(config, "sharpness_probability", 0.1, FROM_0_TO_1)
     return _with_probability(probability, factor, transforms.adjust_sharpness)
 
 
 def _greyscale(config: Config) -> _Step:
-    probability = real(config, "greyscale_probability", 0.1, FROM_0_TO_1)
+    probability = read_float(config, "greyscale_probability", 0.1, FROM_0_TO_1)
     return _with_probability(probability, 0.0, transforms.adjust_saturation)
 
 

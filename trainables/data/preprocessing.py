@@ -17,7 +17,7 @@ from trainables.data.images import ImageFormat
 from trainables.data.input_spec import InputSpec
 from trainables.data.splits import Split
 from trainables.errors import SetupError
-from trainables.hyperparameters import Config, choice, flag, optional
+from trainables.hyperparameters import Config, read_bool, read_choice, read_optional_int
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS = {
@@ -59,12 +59,12 @@ class Preprocessor:
         validation: Validation,
         *,
         groups: Groups | None = None,
-        first: PretrainingSet | None = None,
+        pretraining: PretrainingSet | None = None,
         device: str = "cpu",
     ) -> None:
         """Split the training part of `dataset`; no image is loaded.
 
-        `groups` merges classes, `first` is the pretraining set, and `device` is where regimes receive the images.
+        `groups` merges classes. `pretraining` is a data set to train on first. Regimes receive the images on `device`.
 
         Raises SetupError if the data set cannot be split or grouped like this, or if images of the pretraining set may
         also be in the validation or held-out part of `dataset`.
@@ -73,13 +73,13 @@ class Preprocessor:
         self._mapping = _mapping(dataset.classes, groups)
         self.classes = tuple(groups) if groups else dataset.classes
         source = self.grouped(dataset.training()).as_whole()
-        if first is not None and first.dataset.name == dataset.name:
-            _check_apart(first.dataset, source)
+        if pretraining is not None and pretraining.dataset.name == dataset.name:
+            _check_apart(pretraining.dataset, source)
         try:
             self._splits = _split(source, self.classes, validation)
         except ValueError as error:
             raise SetupError(f"data set {dataset.name!r}: {error}") from None
-        self._pretraining_set = first
+        self._pretraining_set = pretraining
         self._device = device
         self._loaded: tuple[ImageFormat, tuple[SearchData, ...]] | None = None
 
@@ -130,9 +130,9 @@ def image_format(config: Config, expected: InputSpec) -> ImageFormat:
     `image_size` in `config` takes precedence over the size that the model expects. A WrongValue if a value is not
     allowed.
     """
-    size = optional(config, "image_size") or expected.size
-    resize = choice(config, "resize", "crop", images.RESIZES)
-    return ImageFormat(size, expected.channels, resize, flag(config, "skip_unreadable", False))
+    size = read_optional_int(config, "image_size") or expected.size
+    resize = read_choice(config, "resize", "crop", images.RESIZES)
+    return ImageFormat(size, expected.channels, resize, read_bool(config, "skip_unreadable", False))
 
 
 def normalize(model: TransferModel, config: Config, expected: InputSpec, train: Part) -> None:
@@ -141,7 +141,7 @@ def normalize(model: TransferModel, config: Config, expected: InputSpec, train: 
     model (the default): the statistics that the model expects, if it expects any. data: the statistics of the training
     part. none: images stay in 0..1.
     """
-    kind = choice(config, "normalization", "model", ("model", "data", "none"))
+    kind = read_choice(config, "normalization", "model", ("model", "data", "none"))
     if kind == "data":
         model.normalize(*images.statistics(train))
     elif kind == "model" and expected.mean is not None and expected.std is not None:

@@ -68,7 +68,7 @@ def split_into_folds(source: Source, *, classes: Sequence[str], n_folds: int, se
     )
 
 
-def per_class(part: Part, n: int, *, seed: int, classes: Sequence[str], key: str) -> Part:
+def sample_per_class(part: Part, n: int, *, seed: int, classes: Sequence[str], key: str) -> Part:
     """Return a part of `n` random images of each class. The draw follows from `seed`.
 
     Raises WrongValue if a class has fewer images. The message names the class and `key`, the hyperparameter whose value

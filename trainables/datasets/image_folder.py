@@ -19,7 +19,7 @@ from pathlib import Path
 from trainables.data.dataset import DataSet
 from trainables.datasets._folders import FileSet, hold_out, list_images, subfolders
 from trainables.errors import SetupError
-from trainables.hyperparameters import ABOVE_0_BELOW_1, Scalar, real, whole
+from trainables.hyperparameters import ABOVE_0_BELOW_1, Scalar, read_float, read_int
 
 OPTIONS = {
     "folder": "the folder: its name in the folder of all data sets, or its path",
@@ -45,8 +45,8 @@ def build(root: Path | None, *, folder: Scalar = None, held_out: Scalar = None, 
         return _split_by_folders(path.name, parts)
     options = {"dataset.held_out": held_out, "dataset.seed": seed}
     try:
-        fraction = real(options, "dataset.held_out", 0.2, ABOVE_0_BELOW_1)
-        cut_seed = whole(options, "dataset.seed", 0, least=0)
+        fraction = read_float(options, "dataset.held_out", 0.2, ABOVE_0_BELOW_1)
+        cut_seed = read_int(options, "dataset.seed", 0, least=0)
     except ValueError as error:
         raise SetupError(str(error)) from None
     classes, files = list_images(path)

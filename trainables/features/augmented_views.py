@@ -18,7 +18,7 @@ from torch import Tensor
 from trainables.augmentation import mixing, recipes
 from trainables.data.dataset import Part
 from trainables.errors import WrongValue
-from trainables.hyperparameters import Config, optional
+from trainables.hyperparameters import Config, read_optional_int
 
 HYPERPARAMETERS = {
     "augmented_views": "number of augmented views of each image, drawn once, so that their features can be cached: "
@@ -83,7 +83,7 @@ def n_views(config: Config) -> int | None:
 
     A WrongValue if it is not allowed, or if `config` has no augmentation or has a mixing.
     """
-    n = optional(config, "augmented_views")
+    n = read_optional_int(config, "augmented_views")
     if n is not None and recipes.recipe(config) is None:
         raise WrongValue("`augmented_views` needs an `augmentation` that is not none")
     if n is not None and mixing.mixing(config) is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from trainables.hyperparameters import Config, choice
+from trainables.hyperparameters import Config, read_choice
 
 HYPERPARAMETERS = {"head_init": ["default", "xavier_normal"]}
 
@@ -40,7 +40,7 @@ class ZeroFirst(nn.Module):
 
 
 def _initialise(layer: nn.Linear | nn.Conv2d, config: Config) -> None:
-    if choice(config, "head_init", "default", ("default", "xavier_normal")) == "xavier_normal":
+    if read_choice(config, "head_init", "default", ("default", "xavier_normal")) == "xavier_normal":
         nn.init.xavier_normal_(layer.weight)
         assert layer.bias is not None
         nn.init.zeros_(layer.bias)

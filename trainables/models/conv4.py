@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from trainables.errors import SetupError
-from trainables.hyperparameters import FROM_0_BELOW_1, Config, real, whole
+from trainables.hyperparameters import FROM_0_BELOW_1, Config, read_float, read_int
 from trainables.models import _heads
 from trainables.models._weights import refuse
 from trainables.trainable import TransferModel
@@ -35,9 +35,9 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
     if min(sides) < MIN_SIDE:
         message = f"conv4 needs images of at least {MIN_SIDE} pixels a side (`image_size`), but has {sides}"
         raise SetupError(message, keys=("image_size",))
-    n_hidden = whole(config, "hidden", 4096)
-    n_embedding = whole(config, "embedding", 64)
-    dropout = nn.Dropout(real(config, "dropout", 0.1, FROM_0_BELOW_1))
+    n_hidden = read_int(config, "hidden", 4096)
+    n_embedding = read_int(config, "embedding", 64)
+    dropout = nn.Dropout(read_float(config, "dropout", 0.1, FROM_0_BELOW_1))
     n_pixels = (sides[0] // 4) * (sides[1] // 4)
     stages = {
         "conv1": _convolution(channels, 64),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from trainables.errors import SetupError
-from trainables.hyperparameters import FROM_0_BELOW_1, Config, real, whole
+from trainables.hyperparameters import FROM_0_BELOW_1, Config, read_float, read_int
 from trainables.models import _heads
 from trainables.models._weights import refuse
 from trainables.trainable import TransferModel
@@ -32,8 +32,8 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
     if min(sides) < MIN_SIDE:
         message = f"small_cnn needs images of at least {MIN_SIDE} pixels a side (`image_size`), but has {sides}"
         raise SetupError(message, keys=("image_size",))
-    width = whole(config, "width", 16)
-    dropout = real(config, "dropout", 0.0, FROM_0_BELOW_1)
+    width = read_int(config, "width", 16)
+    dropout = read_float(config, "dropout", 0.0, FROM_0_BELOW_1)
     stages = {"stage1": _stage(channels, width), "stage2": _stage(width, 2 * width)}
     n_features = 2 * width * (sides[0] // 4) * (sides[1] // 4)
     head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), _heads.linear(n_features, n_classes, config))

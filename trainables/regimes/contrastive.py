@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from trainables.data.dataset import SearchData
 from trainables.features import feature_cache
-from trainables.hyperparameters import ABOVE_0, Config, choice, real, whole
+from trainables.hyperparameters import ABOVE_0, Config, read_choice, read_float, read_int
 from trainables.trainable import HEAD, Trainable, TransferModel
 from trainables.training import gradient_descent
 from trainables.training.epochs import BatchResult, Forward
@@ -39,12 +39,12 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
     as well (`fine_tune`). Augmentation and mixing apply only to the classifier's phase: triplets use unchanged images.
     Raises ValueError for a wrong value in `config`; the message names the key.
     """
-    if choice(config, "classifier", "softmax", ("softmax", "network")) == "network":
-        n_features, width = feature_cache.width(model, data.train), whole(config, "classifier_width", 256)
+    if read_choice(config, "classifier", "softmax", ("softmax", "network")) == "network":
+        n_features, width = feature_cache.width(model, data.train), read_int(config, "classifier_width", 256)
         layers = nn.Linear(n_features, width), nn.ReLU(), nn.Linear(width, len(data.classes))
         model.head = nn.Sequential(nn.Flatten(), *layers)
-    frozen = choice(config, "encoder", "frozen", ("frozen", "fine_tune")) == "frozen"
-    objective = Triplets(model, real(config, "margin", 1.0, ABOVE_0))
+    frozen = read_choice(config, "encoder", "frozen", ("frozen", "fine_tune")) == "frozen"
+    objective = Triplets(model, read_float(config, "margin", 1.0, ABOVE_0))
 
     def encode() -> Training:
         model.freeze([HEAD])
@@ -55,7 +55,7 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
         model.freeze(model.stages if frozen else ())
         return gradient_descent.build(config, model, data, device)
 
-    return Phases(model, [Phase(encode, whole(config, "encoder_epochs", 10)), Phase(classify)])
+    return Phases(model, [Phase(encode, read_int(config, "encoder_epochs", 10)), Phase(classify)])
 
 
 class Triplets:

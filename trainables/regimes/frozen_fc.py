@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trainables.data.dataset import SearchData
 from trainables.errors import SetupError
-from trainables.hyperparameters import Config, flag
+from trainables.hyperparameters import Config, read_bool
 from trainables.trainable import HEAD, Trainable, TransferModel
 from trainables.training import gradient_descent
 
@@ -22,7 +22,7 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
     If `train_head` is false, the head keeps its random weights. Raises ValueError for a wrong value in `config`; the
     message names the key. Raises SetupError if nothing or everything would be frozen.
     """
-    train_head = flag(config, "train_head", True)
+    train_head = read_bool(config, "train_head", True)
     if train_head and not model.classifier:
         raise SetupError(
             "frozen_fc with `train_head` freezes the fully connected layers before the head, and this model has none: "

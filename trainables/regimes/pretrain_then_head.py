@@ -12,9 +12,9 @@ from dataclasses import replace
 from torch import nn
 
 from trainables.data.dataset import Part, Pretraining, SearchData
-from trainables.data.splits import per_class
+from trainables.data.splits import sample_per_class
 from trainables.features import feature_cache
-from trainables.hyperparameters import Config, optional, whole
+from trainables.hyperparameters import Config, read_int, read_optional_int
 from trainables.trainable import Trainable, TransferModel
 from trainables.training import classification, gradient_descent
 from trainables.training.gradient_descent import Training
@@ -65,7 +65,7 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
         optimization = gradient_descent.build_optimization(config, model, objective, device)
         return Training(model, head_data, optimization, device)
 
-    return Phases(model, [Phase(pretrain, whole(config, "pretrain_epochs", 10)), Phase(head)])
+    return Phases(model, [Phase(pretrain, read_int(config, "pretrain_epochs", 10)), Phase(head)])
 
 
 def _subset(config: Config, key: str, part: Part, classes: tuple[str, ...]) -> Part:
@@ -73,5 +73,5 @@ def _subset(config: Config, key: str, part: Part, classes: tuple[str, ...]) -> P
 
     The draw depends on `samples_seed` only, so that all trials train on the same images.
     """
-    n, seed = optional(config, key), whole(config, "samples_seed", 0, least=0)
-    return part if n is None else per_class(part, n, seed=seed, classes=classes, key=key)
+    n, seed = read_optional_int(config, key), read_int(config, "samples_seed", 0, least=0)
+    return part if n is None else sample_per_class(part, n, seed=seed, classes=classes, key=key)

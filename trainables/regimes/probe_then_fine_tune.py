@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from trainables.data.dataset import SearchData
 from trainables.errors import WrongValue
-from trainables.hyperparameters import Config, optional, whole
+from trainables.hyperparameters import Config, read_int, read_optional_int
 from trainables.trainable import Trainable, TransferModel
 from trainables.training import gradient_descent
 from trainables.training.gradient_descent import Training
@@ -35,7 +35,7 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
     """
     names = list(model.stages)
     with_weights = [name for name in names if list(model.stages[name].parameters())]
-    n_stages = whole(config, "n_stages", len(with_weights))
+    n_stages = read_int(config, "n_stages", len(with_weights))
     if n_stages > len(with_weights):
         raise WrongValue(
             f"`n_stages` must be at most {len(with_weights)}: so many stages have weights; but is {n_stages}"
@@ -49,5 +49,5 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
         model.freeze(names[: names.index(with_weights[-n_stages])])
         return gradient_descent.build(config, model, data, device)
 
-    probe_phase = Phase(probe, whole(config, "probe_epochs", 10), optional(config, "probe_patience"))
+    probe_phase = Phase(probe, read_int(config, "probe_epochs", 10), read_optional_int(config, "probe_patience"))
     return Phases(model, [probe_phase, Phase(fine_tune)])

@@ -14,7 +14,7 @@ from trainables.data.dataset import Part, SearchData
 from trainables.errors import SetupError
 from trainables.features import augmented_views, feature_cache, fingerprint
 from trainables.features.augmented_views import AugmentedViews
-from trainables.hyperparameters import Config, choice, whole
+from trainables.hyperparameters import Config, read_choice, read_int
 from trainables.seeding import random_state, set_random_state
 from trainables.trainable import TransferModel
 from trainables.training import classification, epochs, losses, optimizers, schedules
@@ -59,7 +59,7 @@ def build_optimization(
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = optimizers.build(parameters, config, lr=lr)
     schedule = schedules.build(optimizer, config)
-    batch_size, clip_norm = whole(config, "batch_size", 64), optimizers.clip(config)
+    batch_size, clip_norm = read_int(config, "batch_size", 64), optimizers.clip(config)
     return Optimization(optimizer, schedule, objective, batch_size, clip_norm, is_bf16(config, device))
 
 
@@ -69,7 +69,7 @@ def is_bf16(config: Config, device: str) -> bool:
     `precision: auto` uses float32 on the CPU, and bfloat16 on a GPU that supports it. Raises ValueError for a wrong
     `precision`.
     """
-    precision = choice(config, "precision", "fp32", ("fp32", "bf16", "auto"))
+    precision = read_choice(config, "precision", "fp32", ("fp32", "bf16", "auto"))
     on_gpu = torch.device(device).type == "cuda"
     return precision == "bf16" or (precision == "auto" and on_gpu and torch.cuda.is_bf16_supported())
 

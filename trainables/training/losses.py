@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.errors import WrongValue
-from trainables.hyperparameters import AT_LEAST_0, FROM_0_BELOW_1, Config, choice, real
+from trainables.hyperparameters import AT_LEAST_0, FROM_0_BELOW_1, Config, read_choice, read_float
 from trainables.trainable import HEAD, TransferModel
 
 HYPERPARAMETERS = {
@@ -59,9 +59,9 @@ def build(config: Config, model: TransferModel) -> Loss:
     Raises ValueError for a wrong value in `config`, or if `l2_on` names a part without such weights; the message names
     the key.
     """
-    label_smoothing = real(config, "label_smoothing", 0.0, FROM_0_BELOW_1)
-    l2 = real(config, "l2", 0.0, AT_LEAST_0)
-    part_name = choice(config, "l2_on", "head", (HEAD, "all", *model.stages))
+    label_smoothing = read_float(config, "label_smoothing", 0.0, FROM_0_BELOW_1)
+    l2 = read_float(config, "l2", 0.0, AT_LEAST_0)
+    part_name = read_choice(config, "l2_on", "head", (HEAD, "all", *model.stages))
     if not l2:
         return Loss(label_smoothing)
     part = {HEAD: model.head, "all": model, **dict(model.stages.items())}[part_name]

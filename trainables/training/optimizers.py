@@ -8,7 +8,15 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from trainables.hyperparameters import ABOVE_0, ABOVE_0_BELOW_1, AT_LEAST_0, FROM_0_BELOW_1, Config, choice, real
+from trainables.hyperparameters import (
+    ABOVE_0,
+    ABOVE_0_BELOW_1,
+    AT_LEAST_0,
+    FROM_0_BELOW_1,
+    Config,
+    read_choice,
+    read_float,
+)
 from trainables.training.uncompiled_optimizers import SGD, Adam, AdamW
 
 HYPERPARAMETERS = {
@@ -31,18 +39,18 @@ def build(
     those of PyTorch, except for `nag`: this is SGD with Nesterov momentum, which needs a momentum, so the default is
     0.9. Raises ValueError for a wrong value in `config`; the message names the key.
     """
-    name = choice(config, "optimizer", "adamw", ("sgd", "nag", "adam", "adamw"))
-    learning_rate = real(config, lr, 1e-3, ABOVE_0)
-    weight_decay = real(config, "weight_decay", 0.01 if name == "adamw" else 0.0, AT_LEAST_0)
+    name = read_choice(config, "optimizer", "adamw", ("sgd", "nag", "adam", "adamw"))
+    learning_rate = read_float(config, lr, 1e-3, ABOVE_0)
+    weight_decay = read_float(config, "weight_decay", 0.01 if name == "adamw" else 0.0, AT_LEAST_0)
     if name == "adam":
         return Adam(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
     if name == "adamw":
         return AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
     nesterov = name == "nag"
     if nesterov:
-        momentum = real(config, "momentum", 0.9, ABOVE_0_BELOW_1)
+        momentum = read_float(config, "momentum", 0.9, ABOVE_0_BELOW_1)
     else:
-        momentum = real(config, "momentum", 0.0, FROM_0_BELOW_1)
+        momentum = read_float(config, "momentum", 0.0, FROM_0_BELOW_1)
     return SGD(
         parameters, lr=learning_rate, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov, fused=True
     )
@@ -53,4 +61,4 @@ def clip(config: Config) -> float | None:
 
     Raises ValueError if `clip_norm` is not above 0.
     """
-    return None if config.get("clip_norm") is None else real(config, "clip_norm", 1.0, ABOVE_0)
+    return None if config.get("clip_norm") is None else read_float(config, "clip_norm", 1.0, ABOVE_0)

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from trainables.errors import WrongValue
-from trainables.hyperparameters import ABOVE_0_TO_1, Config, Rule, choice, real, whole
+from trainables.hyperparameters import ABOVE_0_TO_1, Config, Rule, read_choice, read_float, read_int
 
 HYPERPARAMETERS = {
     "schedule": ["constant", "step", "exponential", "cosine"],
@@ -43,7 +43,7 @@ def build(optimizer: Optimizer, config: Config) -> LambdaLR:
     Raises ValueError for a wrong value in `config`; the message names the key.
     """
     factor = _factor(config, float(optimizer.defaults["lr"]))
-    n_warmup_epochs = whole(config, "warmup", 0, least=0)
+    n_warmup_epochs = read_int(config, "warmup", 0, least=0)
     if n_warmup_epochs:
         factor = partial(_with_warmup, n_warmup_epochs=n_warmup_epochs, schedule=factor)
     return LambdaLR(optimizer, factor)
@@ -52,19 +52,19 @@ def build(optimizer: Optimizer, config: Config) -> LambdaLR:
 def _factor(config: Config, lr: float) -> Factor:
     """Return the factor of the schedule that `config` names, without warm-up."""
     default = "constant" if config.get("step_size") is None else "step"
-    name = choice(config, "schedule", default, ("constant", "step", "exponential", "cosine"))
+    name = read_choice(config, "schedule", default, ("constant", "step", "exponential", "cosine"))
     if name == "constant":
         return _constant
     if name == "exponential":
-        return partial(_step_decay, step_size=1, gamma=real(config, "gamma", 0.95, ABOVE_0_TO_1))
+        return partial(_step_decay, step_size=1, gamma=read_float(config, "gamma", 0.95, ABOVE_0_TO_1))
     key = "period" if name == "cosine" else "step_size"
     if config.get(key) is None:
         raise WrongValue(f"`schedule` is {name!r}, which needs `{key}`: a whole number of at least 1")
-    n_epochs = whole(config, key, 1)
+    n_epochs = read_int(config, key, 1)
     if name == "cosine":
         to_lr = Rule(f"of at least 0 and at most the learning rate, {lr!r}", lambda value: 0 <= value <= lr)
-        return partial(_cosine, period=n_epochs, lowest=real(config, "lr_min", 0.0, to_lr) / lr)
-    return partial(_step_decay, step_size=n_epochs, gamma=real(config, "gamma", 0.1, ABOVE_0_TO_1))
+        return partial(_cosine, period=n_epochs, lowest=read_float(config, "lr_min", 0.0, to_lr) / lr)
+    return partial(_step_decay, step_size=n_epochs, gamma=read_float(config, "gamma", 0.1, ABOVE_0_TO_1))
 
 
 def _constant(epoch: int) -> float:

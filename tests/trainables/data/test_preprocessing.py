@@ -171,7 +171,7 @@ def test_a_file_that_is_no_image_is_named_and_may_be_left_out(tmp_path: Path) ->
 
 def test_another_data_set_to_train_on_first_comes_whole_and_in_the_same_form() -> None:
     other = Fake(numbered(9, side=6), classes=("a", "b", "c"), name="other")
-    (data,) = Preprocessor(Fake(numbered()), Validation(), first=PretrainingSet(other)).folds(
+    (data,) = Preprocessor(Fake(numbered()), Validation(), pretraining=PretrainingSet(other)).folds(
         ImageFormat(size=5, channels=3)
     )
     assert data.pretraining is not None
@@ -183,13 +183,15 @@ def test_another_data_set_to_train_on_first_comes_whole_and_in_the_same_form() -
 def test_a_first_data_set_of_another_shape_is_refused_with_what_to_do() -> None:
     other = Fake(numbered(9, side=6), name="other")
     with pytest.raises(SetupError, match=r"\(1, 6, 6\) .* data set \(1, 4, 4\): give both one `image_size`"):
-        Preprocessor(Fake(numbered()), Validation(), first=PretrainingSet(other)).folds(ImageFormat())
+        Preprocessor(Fake(numbered()), Validation(), pretraining=PretrainingSet(other)).folds(ImageFormat())
 
 
 def test_classes_of_the_first_data_set_are_grouped_by_groups_of_its_own() -> None:
     other = Fake(numbered(9, side=4), classes=("a", "b", "c"), name="other")
     groups = {"ab": ["a", "b"], "c": ["c"]}
-    (data,) = Preprocessor(Fake(numbered()), Validation(), first=PretrainingSet(other, groups)).folds(ImageFormat())
+    (data,) = Preprocessor(Fake(numbered()), Validation(), pretraining=PretrainingSet(other, groups)).folds(
+        ImageFormat()
+    )
     assert data.pretraining is not None
     assert data.pretraining.classes == ("ab", "c")
     assert set(data.pretraining.train.labels.tolist()) == {0, 1}
@@ -197,7 +199,7 @@ def test_classes_of_the_first_data_set_are_grouped_by_groups_of_its_own() -> Non
 
 def test_the_same_data_set_under_other_options_is_not_trained_on_first_as_its_parts_may_overlap() -> None:
     with pytest.raises(SetupError, match="images to validate or test on would be trained on first"):
-        Preprocessor(Fake(numbered()), Validation(), first=PretrainingSet(Fake(numbered())))
+        Preprocessor(Fake(numbered()), Validation(), pretraining=PretrainingSet(Fake(numbered())))
 
 
 def test_another_folder_of_the_same_kind_of_data_set_may_be_trained_on_first(tmp_path: Path) -> None:
@@ -205,9 +207,9 @@ def test_another_folder_of_the_same_kind_of_data_set_may_be_trained_on_first(tmp
         return Files(tuple(tmp_path / folder / f"{i}.png" for i in range(10)), torch.arange(10) % 2)
 
     here, there = Fake(files("here"), ("a", "b"), "folder"), Fake(files("there"), ("a", "b"), "folder")
-    Preprocessor(here, Validation(), first=PretrainingSet(there))
+    Preprocessor(here, Validation(), pretraining=PretrainingSet(there))
     with pytest.raises(SetupError, match="Name another data set"):
-        Preprocessor(here, Validation(), first=PretrainingSet(Fake(files("here"), ("a", "b"), "folder")))
+        Preprocessor(here, Validation(), pretraining=PretrainingSet(Fake(files("here"), ("a", "b"), "folder")))
 
 
 def test_the_images_lie_on_the_device_of_the_preparation() -> None:

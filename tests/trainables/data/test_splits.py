@@ -11,7 +11,7 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from tests.trainables.numbered import check_labels, files, labels_of, numbers, pictures
 from trainables.data.dataset import Source
-from trainables.data.splits import per_class, split, split_indices, split_into_folds
+from trainables.data.splits import sample_per_class, split, split_indices, split_into_folds
 
 LABELS = torch.tensor([0, 0, 1, 1])
 
@@ -81,7 +81,7 @@ def test_a_class_with_fewer_samples_than_folds_is_named() -> None:
 
 def test_so_many_of_each_class_are_drawn_by_seed() -> None:
     part = pictures(9, 15, 6)
-    drawn = [per_class(part, 4, seed=seed, classes="abc", key="n") for seed in (1, 1, 2)]
+    drawn = [sample_per_class(part, 4, seed=seed, classes="abc", key="n") for seed in (1, 1, 2)]
     assert drawn[0].labels.bincount().tolist() == [4, 4, 4]
     assert numbers(drawn[0]) == numbers(drawn[1]) != numbers(drawn[2])
     assert len(set(numbers(drawn[0]))) == 12
@@ -91,15 +91,15 @@ def test_so_many_of_each_class_are_drawn_by_seed() -> None:
 def test_each_image_of_a_class_is_as_likely_to_be_drawn() -> None:
     counts = torch.zeros(12)
     for seed in range(300):
-        counts[numbers(per_class(pictures(8, 4), 2, seed=seed, classes="ab", key="n"))] += 1
+        counts[numbers(sample_per_class(pictures(8, 4), 2, seed=seed, classes="ab", key="n"))] += 1
     assert (counts[:8] - 75).abs().max() < 40
     assert (counts[8:] - 150).abs().max() < 50
 
 
 def test_a_class_with_fewer_images_than_are_to_be_drawn_is_named_with_the_key() -> None:
-    assert len(per_class(pictures(3, 3), 3, seed=0, classes="ab", key="few")) == 6
+    assert len(sample_per_class(pictures(3, 3), 3, seed=0, classes="ab", key="few")) == 6
     with pytest.raises(ValueError, match=r"class 'a' has 3 of 8 samples: for `few` = 4, each class needs at least 4"):
-        per_class(pictures(3, 5), 4, seed=0, classes="ab", key="few")
+        sample_per_class(pictures(3, 5), 4, seed=0, classes="ab", key="few")
 
 
 def test_a_split_that_leaves_nothing_is_refused() -> None:

@@ -13,7 +13,7 @@ from trainables.data.dataset import Part
 from trainables.trainable import Trainable
 
 
-class Folds:
+class CrossValidation:
     """A Trainable that trains one model for each fold. Each metric is the mean over the folds."""
 
     def __init__(self, trainings: Sequence[Trainable]) -> None:

@@ -11,7 +11,7 @@ from tests.trainables.states import identical
 from trainables.data.dataset import SearchData
 from trainables.regimes import fine_tune, probe_then_fine_tune
 from trainables.seeding import seed_everything
-from trainables.training.folds import Folds
+from trainables.training.cross_validation import CrossValidation
 from trainables.training.gradient_descent import Training
 
 
@@ -31,26 +31,26 @@ def mean(metrics: list[Mapping[str, float]]) -> dict[str, object]:
 
 
 def test_metrics_are_the_means_over_the_folds_as_each_would_train_alone() -> None:
-    alone, together = trainings(), Folds(trainings())
+    alone, together = trainings(), CrossValidation(trainings())
     for _ in range(3):
         assert together.step() == mean([each.step() for each in alone])
 
 
 def test_an_evaluation_is_the_mean_over_the_models() -> None:
-    folds, part = Folds(trainings()), toys.part(30, seed=7)
+    folds, part = CrossValidation(trainings()), toys.part(30, seed=7)
     folds.step()
     assert folds.evaluate(part) == mean([each.evaluate(part) for each in folds.trainings])
 
 
 def test_a_prediction_is_the_mean_probability_over_the_models() -> None:
-    folds, part = Folds(trainings()), toys.part(30, seed=7)
+    folds, part = CrossValidation(trainings()), toys.part(30, seed=7)
     folds.step()
     one, other = (each.predict(part) for each in trainings_of(folds))
     torch.testing.assert_close(folds.predict(part), (one + other) / 2)
 
 
 def test_folds_that_stop_and_go_on_are_exactly_folds_that_never_stopped() -> None:
-    unbroken = Folds(trainings())
+    unbroken = CrossValidation(trainings())
     unbroken.step()
     file = BytesIO()
     torch.save(unbroken.state_dict(), file)
@@ -58,7 +58,7 @@ def test_folds_that_stop_and_go_on_are_exactly_folds_that_never_stopped() -> Non
     file.seek(0)
     state = torch.load(file, weights_only=True)
     kept = deepcopy(state)
-    resumed = Folds(trainings(seed=3))
+    resumed = CrossValidation(trainings(seed=3))
     resumed.load_state_dict(state)
     assert [resumed.step() for _ in range(2)] == expected
     assert identical(resumed.state_dict(), unbroken.state_dict())
@@ -66,16 +66,16 @@ def test_folds_that_stop_and_go_on_are_exactly_folds_that_never_stopped() -> Non
 
 
 def test_a_state_of_another_number_of_folds_is_refused() -> None:
-    folds = Folds(trainings())
+    folds = CrossValidation(trainings())
     with pytest.raises(ValueError, match=r"zip\(\)"):
         folds.load_state_dict({"folds": folds.state_dict()["folds"][:1]})
 
 
 def test_folds_in_phases_change_phase_together_and_go_on_exactly() -> None:
-    def build(seed: int) -> Folds:
+    def build(seed: int) -> CrossValidation:
         seed_everything(seed)
         config = {"probe_epochs": 2, "lr": 0.01}
-        return Folds([probe_then_fine_tune.build(config, toys.pretrained(), data, "cpu") for data in datas()])
+        return CrossValidation([probe_then_fine_tune.build(config, toys.pretrained(), data, "cpu") for data in datas()])
 
     unbroken = build(0)
     epochs = [unbroken.step() for _ in range(4)]
@@ -88,5 +88,5 @@ def test_folds_in_phases_change_phase_together_and_go_on_exactly() -> None:
     assert [resumed.step() for _ in range(2)] == epochs[2:]
 
 
-def trainings_of(folds: Folds) -> list[Training]:
+def trainings_of(folds: CrossValidation) -> list[Training]:
     return [each for each in folds.trainings if isinstance(each, Training)]
