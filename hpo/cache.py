@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from hpo.errors import Mistake, UnknownName
+from hpo.errors import UnknownName, UserError
 
 if TYPE_CHECKING:
     from trainables.store.progress_files import RunningComputation
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
 def lines() -> list[str]:
     """The lines that `hpo cache` prints: the entries, the most recently used first, then their total size.
 
-    Raises Mistake if HPO_CACHE or HPO_CACHE_GB is wrong.
+    Raises UserError if HPO_CACHE or HPO_CACHE_GB has an invalid value.
     """
     store = _store()
     if store is None:
-        return ["the store is off (HPO_CACHE=off): images and features are kept in memory alone"]
+        return ["the cache is off (HPO_CACHE=off): images and features are kept only in memory"]
     entries = store.entries()
     rows = [f"{_size(entry.n_bytes):>9}  {_ago(entry.used):>14}  {entry.words}  {entry.name}" for entry in entries]
     total = sum(entry.n_bytes for entry in entries)
-    return [*rows, f"{_size(total):>9}  in all, of {_size(store.limit_bytes)} at most, in {store.folder}"]
+    return [*rows, f"{_size(total):>9}  in total, of {_size(store.limit_bytes)} at most, in {store.folder}"]
 
 
 def clear(name: str | None = None) -> str:
     """Delete the entry `name`, or all entries. Returns a line that says how much space was freed.
 
-    Raises UnknownName if there is no such entry, and Mistake if the cache is off or its settings are wrong.
+    Raises UnknownName if there is no such entry, and UserError if the cache is off or its settings are wrong.
     """
     store = _store()
     if store is None:
-        raise Mistake("the store is off (HPO_CACHE=off): there is nothing to clear")
+        raise UserError("the cache is off (HPO_CACHE=off): there is nothing to clear")
     entries = {entry.name: entry for entry in store.entries()}
     if name is None:
         store.clear()
@@ -58,18 +58,18 @@ def in_progress() -> list[RunningComputation]:
 
 
 def check() -> None:
-    """Raise a Mistake if HPO_CACHE or HPO_CACHE_GB is wrong."""
+    """Raise a UserError if HPO_CACHE or HPO_CACHE_GB has an invalid value."""
     _store()
 
 
 def _store() -> Store | None:
-    """The cache of this machine. Returns None if it is off. Raises Mistake if its settings are wrong."""
+    """The cache of this machine. Returns None if it is off. Raises UserError if its settings are wrong."""
     from trainables.store import store as stores
 
     try:
         return stores.shared()
     except ValueError as error:
-        raise Mistake(str(error)) from None
+        raise UserError(str(error)) from None
 
 
 def _size(n_bytes: float) -> str:

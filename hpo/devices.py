@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass, field
 
-from hpo.errors import Mistake
+from hpo.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ def plan_slots(devices: str, per_device: int | None) -> list[Slot]:
     """Plan the slots on `devices`: `auto`, `cpu`, or a list of GPUs such as `cuda:0,cuda:1`.
 
     On the CPU there are `per_device` slots, by default one for each core. On GPUs there are `per_device` slots for each
-    GPU, by default one, and a slot sees no other GPU. The cores are divided among the slots. Raises Mistake if a device
-    does not exist.
+    GPU, by default one, and a slot sees no other GPU. The cores are divided among the slots. Raises UserError
+    if a device does not exist.
     """
     if per_device is not None and per_device < 1:
-        raise Mistake(f"--slots {per_device}: at least 1 is allowed")
+        raise UserError(f"--slots {per_device}: at least 1 is allowed")
     gpus = _requested_gpus(devices)
     cores = n_cores()
     if not gpus:
@@ -91,9 +91,11 @@ def _requested_gpus(devices: str) -> list[str]:
     for name in devices.split(","):
         match = re.fullmatch(r"cuda(?::(\d+))?", name.strip())
         if match is None:
-            raise Mistake(f"--devices {devices}: {name!r} is no device (allowed: auto, cpu, or a list such as cuda:0)")
+            raise UserError(
+                f"--devices {devices}: {name!r} is no device (allowed: auto, cpu, or a list such as cuda:0)"
+            )
         index = int(match[1] or 0)
         if index >= len(visible):
-            raise Mistake(f"--devices {devices}: this machine has {len(visible)} CUDA devices, so no {name!r}")
+            raise UserError(f"--devices {devices}: this machine has {len(visible)} CUDA devices, so no {name!r}")
         gpus.append(visible[index])
     return gpus

@@ -1,15 +1,15 @@
-"""The errors that hpo raises. An error that the user can fix is one plain line of text.
+"""The errors that hpo raises. The message is plain text, one line for each problem.
 
 HpoError                  any error that hpo raises on purpose; exit status 1
-├── Mistake               the command, or a file given to it, is wrong; exit status 2
+├── UserError             the command, or a file given to it, is wrong; exit status 2
 │   ├── SpaceError        a rule of a search space is broken
 │   ├── SpaceFileError    a space file has mistakes; the message lists all of them
 │   ├── UnknownName       a name does not exist; the message suggests the most similar one
-│   ├── TaskError         data, weights or values of a task are missing, unreadable or impossible
+│   ├── TaskError         data, weights or values of a task are missing, unreadable or invalid
 │   └── StudyError        a study exists already, is missing, is locked, or was made for another space
 ├── ReplayError           a replayed search differs from its record
 ├── TooManyCrashes        several trials in a row crashed; the message holds the first error
-└── MachineError          the machine is at fault: disk full, no permission, broken storage
+└── MachineError          the disk is full, a permission is missing, or a storage is broken
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ class HpoError(Exception):
     exit_status = 1
 
 
-class Mistake(HpoError):
+class UserError(HpoError):
     """The command, or a file given to it, is wrong."""
 
     exit_status = 2
 
 
-class SpaceError(Mistake):
+class SpaceError(UserError):
     """A rule of a search space is broken. The message has one line for each problem."""
 
 
-class SpaceFileError(Mistake):
+class SpaceFileError(UserError):
     """A space file has mistakes. The message has one line for each of them."""
 
     def __init__(self, mistakes: Iterable[str]) -> None:
@@ -43,18 +43,18 @@ class SpaceFileError(Mistake):
         super().__init__("\n".join(self.mistakes))
 
 
-class UnknownName(Mistake):
+class UnknownName(UserError):
     """A name does not exist. The message suggests the most similar known name."""
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
         super().__init__(f"unknown {what} {name!r}{nearest(name, known)}")
 
 
-class TaskError(Mistake):
-    """Data, weights or values of a task are missing, unreadable or impossible, so that every trial would fail alike."""
+class TaskError(UserError):
+    """Data, weights or values of a task are missing, unreadable or invalid, so every trial would fail the same way."""
 
 
-class StudyError(Mistake):
+class StudyError(UserError):
     """A study exists already, is missing, is locked, or was made for another space."""
 
 
@@ -67,11 +67,11 @@ class TooManyCrashes(HpoError):
 
 
 class MachineError(HpoError):
-    """The machine is at fault: disk full, no permission, broken storage."""
+    """The disk is full, a permission is missing, or a storage is broken."""
 
 
 MAX_NAMES_LENGTH = 160
-"""The length, in characters, up to which a message lists all known names. If they are longer, it lists the nearest."""
+"""A list of names longer than so many characters is cut to the most similar names."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hpo.devices import main_device, n_cores, plan_slots, visible_gpus
-from hpo.errors import Mistake
+from hpo.errors import UserError
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_a_gpu_can_have_several_slots(two_gpus: None) -> None:
 def test_devices_are_counted_among_those_that_are_visible(two_gpus: None) -> None:
     assert [slot.name for slot in plan_slots("cuda:1", None)] == ["cuda:5"]
     assert main_device("cuda:1") == "cuda:1"
-    with pytest.raises(Mistake, match=r"this machine has 2 CUDA devices, so no 'cuda:2'"):
+    with pytest.raises(UserError, match=r"this machine has 2 CUDA devices, so no 'cuda:2'"):
         plan_slots("cuda:0,cuda:2", None)
 
 
@@ -58,9 +58,9 @@ def test_a_slot_on_the_cpu_sees_no_gpu(two_gpus: None) -> None:
 
 
 def test_unknown_devices_and_no_slots_are_refused(no_gpu: None) -> None:
-    with pytest.raises(Mistake, match="'gpu0' is no device"):
+    with pytest.raises(UserError, match="'gpu0' is no device"):
         plan_slots("gpu0", None)
-    with pytest.raises(Mistake, match="at least 1"):
+    with pytest.raises(UserError, match="at least 1"):
         plan_slots("cpu", 0)
 
 

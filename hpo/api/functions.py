@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo import plugins, spacefile
-from hpo.api.progress import shown
+from hpo.api.progress import show_progress
 from hpo.api.short_traceback import short_traceback
 from hpo.api.study import Study
-from hpo.errors import Mistake, SpaceFileError, UnknownName
+from hpo.errors import SpaceFileError, UnknownName, UserError
 from hpo.loop import begin, default_name
 from hpo.record import Budget, Settings, StudyFolder
 from hpo.record.files import STUDY_FILE
-from hpo.record.study_folder import changed, changed_trainable
+from hpo.record.study_folder import changed_parts, changed_trainable_error
 from hpo.space import SearchSpace
 from hpo.training import code_digest
 from hpo.training.user_code import Build
@@ -53,24 +53,24 @@ def search(
         settings: the fields of `hpo.record.Settings`: backend ("optuna"), options, seed (0), runner ("inline": in
             this process), devices, slots, storage, data. A study that goes on keeps those that it was begun with.
 
-    Raises Mistake (and its kinds) where an argument is wrong, TooManyCrashes, MachineError.
+    Raises UserError (and its kinds) where an argument is wrong, TooManyCrashes, MachineError.
     """
     read = read_space(space)
     for name in settings:
         if name not in Settings.__dataclass_fields__:
             raise UnknownName("setting", name, Settings.__dataclass_fields__)
     if trainable is not None and not callable(trainable):
-        raise Mistake(f"trainable must be a class or a function, but is {trainable!r}")
+        raise UserError(f"trainable must be a class or a function, but is {trainable!r}")
     chosen = Settings(**{"runner": "inline", **settings})  # type: ignore[arg-type]
     folder = Path(studies) / (study or default_name(read, chosen))
     budget = Budget(trials, epochs, time)
-    differing = changed(folder, read, chosen, None if trainable is None else code_digest.digest(trainable))
+    differing = changed_parts(folder, read, chosen, None if trainable is None else code_digest.digest(trainable))
     if differing == ["trainable"]:
-        raise changed_trainable(folder)
+        raise changed_trainable_error(folder)
     found = Study(folder, trainable)
     if differing == []:
         return found.resume(trials=trials, epochs=epochs, time=time, quiet=quiet)
-    with shown(budget.or_default(), quiet=quiet) as watch:
+    with show_progress(budget.or_default(), quiet=quiet) as watch:
         begin(folder, read, chosen, budget, trainable=trainable, watch=watch)
     return found
 

@@ -23,7 +23,7 @@ WIDTH = 100
 
 
 @contextlib.contextmanager
-def shown(budget: Budget, *, quiet: bool) -> Iterator[Watch | None]:
+def show_progress(budget: Budget, *, quiet: bool) -> Iterator[Watch | None]:
     """What to call after each event of a search; None where nothing is to be shown."""
     console = Console(stderr=True)
     if quiet:

@@ -1,4 +1,4 @@
-"""The `Study` of the Python API: a handle on a study folder, with its results and what can be done with it next."""
+"""The `Study` of the Python API: the results of one study, and how to resume and test it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.api.progress import shown
+from hpo.api.progress import show_progress
 from hpo.api.short_traceback import short_traceback
 from hpo.errors import StudyError
 from hpo.heldout import ModelResult, evaluate
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 N_SHOWN = 10
-"""The rows of the table that a notebook shows."""
+"""The number of rows of the table that a notebook shows."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class BestTrial:
     """The best trial of a study."""
 
     trial: int
+    """Its number."""
     config: Mapping[str, Scalar]
     """Its hyperparameters."""
     loss: float
@@ -46,7 +47,7 @@ class Study:
     """One study. It reads its folder anew at each call, so it shows what is on record now."""
 
     def __init__(self, path: Path, trainable: Build | None = None) -> None:
-        """The study in the folder `path`; `trainable` is the training code that it was begun with, if it was."""
+        """The study in the folder `path`. `trainable` is the user's training code, None if a regime trains."""
         self.path = path
         """The folder of the study."""
         self._trainable = trainable
@@ -62,17 +63,17 @@ class Study:
         return self._folder.space
 
     def table(self) -> DataFrame:
-        """All trials, the lowest loss first, then those without one.
+        """All trials, sorted by loss; trials without a loss come last.
 
-        Columns: trial, state; the hyperparameters, empty where not active; the metrics at the best epoch; loss,
-        stopping_epoch (the best one), epochs (trained), bracket, seconds; of tested trials test_accuracy,
-        test_accuracy_std, test_loss, test_seeds; of crashed ones error.
+        Columns: trial, state; the hyperparameters, empty if not active; the metrics at the best epoch; loss,
+        stopping_epoch (the best epoch), epochs (trained), bracket, seconds; for tested trials test_accuracy,
+        test_accuracy_std, test_loss, test_seeds; for crashed trials error.
         """
         return table(self._folder)
 
     @property
     def best(self) -> BestTrial:
-        """The trial with the lowest loss; a StudyError where none has a finite one."""
+        """The trial with the lowest loss. Raises StudyError if no trial has a finite loss."""
         history, _ = self._folder.history()
         ranked = history.ranked()
         if not ranked or ranked[0].best is None:
@@ -81,7 +82,7 @@ class Study:
         return BestTrial(trial.number, dict(trial.config), report.loss, report.fidelity, dict(report.metrics))
 
     def curves(self) -> DataFrame:
-        """One row for each epoch of each trial: trial, epoch, then each metric, NaN where a trial lacks it."""
+        """One row for each epoch of each trial: trial, epoch, and each metric, NaN if a trial lacks it."""
         import pandas as pd
 
         history, _ = self._folder.history()
@@ -101,10 +102,13 @@ class Study:
         time: float | None = None,
         quiet: bool = False,
     ) -> Study:
-        """Go on where the record ends, with a new budget in all if one is given; `time=0` ends the study here."""
+        """Resume the study. A given budget replaces the old one, and counts from the start of the study.
+
+        `time` is in seconds; 0 ends the study now.
+        """
         budget = Budget(trials, epochs, time)
-        seen = self._folder.budget if budget == Budget() else budget
-        with shown(seen, quiet=quiet) as watch:
+        shown_budget = self._folder.budget if budget == Budget() else budget
+        with show_progress(shown_budget, quiet=quiet) as watch:
             resume(self.path, budget, trainable=self._trainable, watch=watch)
         return self
 
@@ -112,35 +116,37 @@ class Study:
     def test(self, *, top: int = 1, seeds: int = 1, protocol: str = "retrain", quiet: bool = False) -> DataFrame:
         """Test the `top` best trials on held-out data, and return one row for each tested trial.
 
-        `retrain` trains each anew to its best epoch with each of `seeds` seeds; `checkpoint` tests the weights of the
-        search. Each look at held-out data is counted. Columns: trial; the hyperparameters; protocol, seeds, epochs;
-        the mean and standard deviation (over seeds) of val_accuracy and test_accuracy; test_loss.
+        `retrain` trains each again to its best epoch with each of `seeds` seeds; `checkpoint` tests the weights of the
+        search. Each look at held-out data is counted in the study's `test.json`.
+
+        Columns: trial; the hyperparameters; protocol, seeds, epochs; the mean and standard deviation (over seeds) of
+        val_accuracy and test_accuracy; test_loss.
         """
         import pandas as pd
 
-        def watch(evaluation: ModelResult) -> None:
+        def watch(result: ModelResult) -> None:
             if not quiet:
-                accuracy = evaluation.held_out["accuracy"]
-                print(f"trial {evaluation.trial}, seed {evaluation.seed}: test accuracy {accuracy:.4f}")
+                accuracy = result.held_out["accuracy"]
+                print(f"trial {result.trial}, seed {result.seed}: test accuracy {accuracy:.4f}")
 
-        found = evaluate(self.path, top=top, seeds=seeds, protocol=protocol, trainable=self._trainable, watch=watch)
+        record = evaluate(self.path, top=top, seeds=seeds, protocol=protocol, trainable=self._trainable, watch=watch)
         write_tables(self._folder)
         if not quiet:
-            print(status.test_lines(found)[-1])
+            print(status.test_lines(record)[-1])
         rows = [
             {
-                "trial": each.trial,
-                **each.config,
-                "protocol": each.protocol,
-                "seeds": len(each.seeds),
-                "epochs": each.stopping_epoch,
-                "val_accuracy": each.val_accuracy.mean,
-                "val_accuracy_std": each.val_accuracy.std,
-                "test_accuracy": each.test_accuracy.mean,
-                "test_accuracy_std": each.test_accuracy.std,
-                "test_loss": each.test_loss.mean,
+                "trial": tested.trial,
+                **tested.config,
+                "protocol": tested.protocol,
+                "seeds": len(tested.seeds),
+                "epochs": tested.stopping_epoch,
+                "val_accuracy": tested.val_accuracy.mean,
+                "val_accuracy_std": tested.val_accuracy.std,
+                "test_accuracy": tested.test_accuracy.mean,
+                "test_accuracy_std": tested.test_accuracy.std,
+                "test_loss": tested.test_loss.mean,
             }
-            for each in found.trials
+            for tested in record.trials
         ]
         return pd.DataFrame(rows)
 
@@ -148,7 +154,7 @@ class Study:
         return "\n".join([f"Study({str(self.path)!r})", *status.lines(self.path)])
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: how far the study is, and its best trials."""
+        """What a notebook shows: the progress of the study, and its best trials."""
         lines = "".join(f"{escape(line)}\n" for line in status.lines(self.path))
         best = tables.short(self.table().dropna(subset=["loss"]).head(N_SHOWN))
         return f"<pre>{lines}</pre>{best.map(cell).to_html(index=False, border=0)}"

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
-from hpo.errors import Mistake, UnknownName
+from hpo.errors import UnknownName, UserError
 
 
 def reject_unknown(unknown: Mapping[str, object], known: Collection[str]) -> None:
@@ -29,15 +29,15 @@ def one_of(name: str, value: object, allowed: Collection[str]) -> str:
 
 
 def whole_number(name: str, value: object, low: int, high: int | None = None) -> int:
-    """The value of an option that takes a whole number from `low` to `high`. Raises Mistake if it is anything else."""
+    """The value of an option that takes a whole number from `low` to `high`. UserError if it is anything else."""
     if isinstance(value, bool) or not isinstance(value, int) or value < low or (high is not None and value > high):
         most = "" if high is None else f" and at most {high}"
-        raise Mistake(f"`{name}` must be a whole number of at least {low}{most}, but is {value!r}")
+        raise UserError(f"`{name}` must be a whole number of at least {low}{most}, but is {value!r}")
     return value
 
 
 def number(name: str, value: object, low: float, high: float = math.inf, *, open_low: bool = False) -> float:
-    """The value of an option that takes a finite number from `low` to `high`. Raises Mistake if it is anything else.
+    """The value of an option that takes a finite number from `low` to `high`. Raises UserError if it is anything else.
 
     With `open_low`, `low` itself is not allowed.
     """
@@ -45,12 +45,12 @@ def number(name: str, value: object, low: float, high: float = math.inf, *, open
     if not is_finite or not low <= value <= high or (open_low and value == low):  # type: ignore[operator]
         least = f"above {low:g}" if open_low else f"of at least {low:g}"
         most = "" if high == math.inf else f" and at most {high:g}"
-        raise Mistake(f"`{name}` must be a number {least}{most}, but is {value!r}")
+        raise UserError(f"`{name}` must be a number {least}{most}, but is {value!r}")
     return float(value)  # type: ignore[arg-type]
 
 
 def seed32(seed: object) -> int:
-    """The seed, if numpy's random state can take it: 0 to 2**32 - 1. Raises Mistake if it cannot."""
+    """The seed, if numpy's random state can take it: 0 to 2**32 - 1. Raises UserError if it cannot."""
     return whole_number("seed", seed, 0, 2**32 - 1)
 
 
@@ -59,7 +59,7 @@ def needs(extra: str) -> Iterator[None]:
     """A context in which a backend imports the packages of one of hpo's extras.
 
     Warnings are hidden inside, because users can do nothing about what a package warns of on import. Python's global
-    random state is restored, because importing Ray draws from it. Raises Mistake, with the command that installs the
+    random state is restored, because importing Ray draws from it. Raises UserError, with the command that installs the
     extra, if an import fails.
     """
     state = random.getstate()
@@ -68,6 +68,6 @@ def needs(extra: str) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     except ImportError as error:
-        raise Mistake(f"{error}; this needs: pip install 'hpo[{extra}]'") from error
+        raise UserError(f"{error}; this needs: pip install 'hpo[{extra}]'") from error
     finally:
         random.setstate(state)

@@ -1,4 +1,4 @@
-"""A private copy of numpy's global random state, for libraries that draw from the global one."""
+"""A separate random state for libraries that draw from numpy's global one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 
 class PrivateNumpyState:
-    """A context manager that replaces numpy's global random state by its own, and restores it on exit.
+    """A context manager that replaces numpy's global random state with its own, and restores it on exit.
 
     The private state continues where the previous `with` block left it. So draws inside are reproducible, and code
     outside is not affected by them.

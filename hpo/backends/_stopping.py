@@ -1,8 +1,8 @@
-"""A backend that starts every trial for full fidelity and stops weak trials at rungs. Optuna and ASHA use it.
+"""A backend that lets each trial run to the last epoch unless a pruner stops it at a rung. Optuna and ASHA use it.
 
 The libraries behind them compute their rungs with a floating-point logarithm, and may lose a rung by rounding. So they
-get a time of their own, in which our rung k is time eta**k, and they see a trial only at its rungs. (Optuna's median
-pruner has no rungs; its times are the epochs.)
+are told the step eta**k at rung k, not the epoch, and they see a trial only at its rungs. (Optuna's median pruner has
+no rungs. It is told the epochs.)
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ from hpo.space import Fidelity, SearchSpace
 from hpo.trial import Config, Crash, Decision, Report, Suggestion
 
 WORST_LOSS = 1e300
-"""Replaces an infinite loss. A percentile between infinities is NaN, and no trial is stopped by comparison with NaN."""
+"""Replaces an infinite loss. With infinite losses a percentile can be NaN, and comparison with NaN stops no trial."""
 
 
-def rung_times(fidelity: Fidelity) -> dict[int, int]:
-    """The library's time at each rung, by the epoch of the rung."""
+def library_steps(fidelity: Fidelity) -> dict[int, int]:
+    """The step that the library is told at each rung, by the epoch of the rung."""
     return {epoch: int(fidelity.eta**k) for k, epoch in enumerate(fidelity.rungs())}
 
 
-def end_time(fidelity: Fidelity) -> int:
-    """The library's maximum time, from which it computes the number of its rungs.
+def library_max_step(fidelity: Fidelity) -> int:
+    """The library's maximum step, from which it computes the number of its rungs.
 
-    It lies half-way between the last rung and the next, so that no rounding error moves it past one of them.
+    It is 1.5 times the step of the last rung, so below that of the next one: rounding adds no rung and loses none. With
+    a single rung it is 1.
     """
-    last = max(rung_times(fidelity).values())
+    last = max(library_steps(fidelity).values())
     return last + last // 2
 
 
@@ -41,7 +42,7 @@ class Searcher(Protocol):
         """The configuration of the next trial."""
         ...
 
-    def observe(self, trial: int, time: int, loss: float) -> None:
+    def observe(self, trial: int, step: int, loss: float) -> None:
         """Receive the finite loss of a trial at a rung."""
         ...
 
@@ -50,14 +51,14 @@ class Searcher(Protocol):
         ...
 
 
-class Stopper(Protocol):
+class Pruner(Protocol):
     """Decides at each rung whether a trial continues."""
 
     def begin(self, trial: int) -> int:
         """Add a new trial, and return its bracket."""
         ...
 
-    def stops(self, trial: int, time: int, loss: float) -> bool:
+    def stops(self, trial: int, step: int, loss: float) -> bool:
         """Whether a trial with this finite loss stops at this rung. The searcher has already observed the loss."""
         ...
 
@@ -67,14 +68,14 @@ class Stopper(Protocol):
 
 
 class StoppingBackend:
-    """Starts the configurations that the searcher draws. At each rung the stopper decides which trials continue."""
+    """Starts the configurations that the searcher draws. At each rung the pruner decides which trials continue."""
 
-    def __init__(self, space: SearchSpace, times: Mapping[int, int], searcher: Searcher, stopper: Stopper) -> None:
-        """`times` are the library's times by epoch, for the epochs at which the stopper decides."""
+    def __init__(self, space: SearchSpace, steps: Mapping[int, int], searcher: Searcher, pruner: Pruner) -> None:
+        """`steps` are the library's steps by epoch, for the epochs at which the pruner decides."""
         self._high = space.fidelity.high
-        self._times = times
+        self._steps = steps
         self._searcher = searcher
-        self._stopper = stopper
+        self._pruner = pruner
         self._trial_numbers = count()
         self._last_epochs: dict[int, int] = {}
         """The last reported epoch of each running trial."""
@@ -84,7 +85,7 @@ class StoppingBackend:
             return "done"
         trial = next(self._trial_numbers)
         self._last_epochs[trial] = 0
-        return Suggestion(trial, self._searcher.suggest(), until=self._high, bracket=self._stopper.begin(trial))
+        return Suggestion(trial, self._searcher.suggest(), until=self._high, bracket=self._pruner.begin(trial))
 
     def tell(self, event: Report | Crash) -> Mapping[int, Decision]:
         trial = event.trial
@@ -96,14 +97,14 @@ class StoppingBackend:
             self._end_unstopped(trial, event.fidelity, loss)
             return {}
         self._last_epochs[trial] = event.fidelity
-        if event.fidelity not in self._times or not self._stops(trial, self._times[event.fidelity], loss):
+        if event.fidelity not in self._steps or not self._stops(trial, self._steps[event.fidelity], loss):
             return {}
         self._remove(trial, loss, stopped=True)
         return {trial: Decision.STOP}
 
-    def _stops(self, trial: int, time: int, loss: float) -> bool:
-        self._searcher.observe(trial, time, min(loss, WORST_LOSS))
-        return self._stopper.stops(trial, time, min(loss, WORST_LOSS))
+    def _stops(self, trial: int, step: int, loss: float) -> bool:
+        self._searcher.observe(trial, step, min(loss, WORST_LOSS))
+        return self._pruner.stops(trial, step, min(loss, WORST_LOSS))
 
     def _end_unstopped(self, trial: int, epoch: int, loss: float) -> None:
         """End a trial that ended by itself at `epoch`.
@@ -111,12 +112,12 @@ class StoppingBackend:
         Its last loss is also its result at the rungs from `epoch` on, up to the first one that would have stopped it.
         So a crash counts as the worst result at the next rung.
         """
-        for rung, time in self._times.items():
-            if rung >= epoch and self._stops(trial, time, loss):
+        for rung, step in self._steps.items():
+            if rung >= epoch and self._stops(trial, step, loss):
                 break
         self._remove(trial, loss, stopped=False)
 
     def _remove(self, trial: int, loss: float, *, stopped: bool) -> None:
         del self._last_epochs[trial]
-        self._stopper.end(trial)
+        self._pruner.end(trial)
         self._searcher.end(trial, loss, stopped=stopped)

@@ -18,7 +18,7 @@ from hpo.backends import optuna
 from hpo.backends._backend import Backend
 from hpo.backends._options import needs, one_of, reject_unknown, seed32, whole_number
 from hpo.backends._random_state import PrivateNumpyState
-from hpo.backends._stopping import Searcher, StoppingBackend, end_time, rung_times
+from hpo.backends._stopping import Searcher, StoppingBackend, library_max_step, library_steps
 from hpo.space import SearchSpace
 from hpo.trial import Config
 
@@ -38,7 +38,7 @@ def build(space: SearchSpace, *, seed: int, searcher: str = "random", brackets: 
             counted from 0). Most trials enter bracket 0.
         unknown: options that ASHA does not have. They raise UnknownName.
 
-    Raises Mistake if an option is wrong, or if Ray is not installed.
+    Raises UserError if an option is wrong, or if Ray is not installed.
     """
     reject_unknown(unknown, ("searcher", "brackets"))
     chosen = one_of("searcher", searcher, ("random", "tpe"))
@@ -51,7 +51,7 @@ def build(space: SearchSpace, *, seed: int, searcher: str = "random", brackets: 
             time_attr="time",
             metric="loss",
             mode="min",
-            max_t=end_time(space.fidelity),
+            max_t=library_max_step(space.fidelity),
             grace_period=space.fidelity.eta**bracket,
             reduction_factor=space.fidelity.eta,
         )
@@ -60,8 +60,8 @@ def build(space: SearchSpace, *, seed: int, searcher: str = "random", brackets: 
     draws: Searcher = (
         _RandomSearcher(space, random.Random(seed)) if chosen == "random" else optuna.tpe(space, seed=seed)
     )
-    stopper = _RayStopper(schedulers, random.Random(f"brackets {seed}"))
-    return StoppingBackend(space, rung_times(space.fidelity), draws, stopper)
+    stopper = _RayPruner(schedulers, random.Random(f"brackets {seed}"))
+    return StoppingBackend(space, library_steps(space.fidelity), draws, stopper)
 
 
 class _RandomSearcher:
@@ -73,12 +73,12 @@ class _RandomSearcher:
     def suggest(self) -> Config:
         return self._space.sample(self._rng)
 
-    def observe(self, trial: int, time: int, loss: float) -> None: ...
+    def observe(self, trial: int, step: int, loss: float) -> None: ...
 
     def end(self, trial: int, loss: float, *, stopped: bool) -> None: ...
 
 
-class _RayStopper:
+class _RayPruner:
     """One Ray scheduler for each bracket.
 
     A Ray scheduler can hold several brackets, but it draws and hides the bracket of a trial. Here the bracket is drawn
@@ -100,9 +100,9 @@ class _RayStopper:
             self._schedulers[bracket].on_trial_add(None, _ray_trial(trial))
         return bracket
 
-    def stops(self, trial: int, time: int, loss: float) -> bool:
+    def stops(self, trial: int, step: int, loss: float) -> bool:
         scheduler = self._schedulers[self._brackets[trial]]
-        result: Mapping[str, float] = {"time": time, "loss": loss}
+        result: Mapping[str, float] = {"time": step, "loss": loss}
         return bool(scheduler.on_trial_result(None, _ray_trial(trial), result) == scheduler.STOP)
 
     def end(self, trial: int) -> None:

@@ -59,7 +59,7 @@ def build(
         min_bandwidth: the smallest bandwidth of a density. It keeps some variation in every hyperparameter.
         unknown: options that BOHB does not have. They raise UnknownName.
 
-    Raises Mistake if an option is wrong, or if HpBandSter is not installed.
+    Raises UserError if an option is wrong, or if HpBandSter is not installed.
     """
     reject_unknown(unknown, OPTIONS)
     least = len(space.domains) + 1

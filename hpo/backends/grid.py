@@ -1,4 +1,4 @@
-"""Grid search: every combination of values once, each trained to full fidelity.
+"""Grid search: every combination of values once, each trained for the maximum number of epochs.
 
 A hyperparameter adds combinations only where it is active. The first hyperparameter of the space varies slowest.
 """
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from hpo.backends._backend import Backend
 from hpo.backends._full_fidelity import FullFidelity
 from hpo.backends._options import reject_unknown
-from hpo.errors import Mistake
+from hpo.errors import UserError
 from hpo.space import Categorical, SearchSpace
 from hpo.trial import Config, Scalar
 
@@ -18,7 +18,7 @@ from hpo.trial import Config, Scalar
 def build(space: SearchSpace, *, seed: int, **unknown: object) -> Backend:
     """Grid search over `space`. It has no options and ignores the seed.
 
-    Each range must have `points`, the number of its values in the grid. Raises Mistake if a range has none, and
+    Each range must have `points`, the number of its values in the grid. Raises UserError if a range has none, and
     UnknownName if an option is given.
     """
     reject_unknown(unknown, ())
@@ -27,7 +27,9 @@ def build(space: SearchSpace, *, seed: int, **unknown: object) -> Backend:
     ]
     if ranges:
         fix = " ".join(f"--set space.{name}.points=5" for name in ranges)
-        raise Mistake(f"a grid needs `points`, how many values to take, of each range: {', '.join(ranges)} (as {fix})")
+        raise UserError(
+            f"a grid needs `points`, how many values to take, of each range: {', '.join(ranges)} (as {fix})"
+        )
     return FullFidelity(space, _combinations(space))
 
 

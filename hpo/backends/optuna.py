@@ -15,7 +15,7 @@ import optuna
 
 from hpo.backends._backend import Backend
 from hpo.backends._options import needs, one_of, reject_unknown, seed32, whole_number
-from hpo.backends._stopping import StoppingBackend, end_time, rung_times
+from hpo.backends._stopping import StoppingBackend, library_max_step, library_steps
 from hpo.space import Categorical, Domain, Fidelity, Int, SearchSpace
 from hpo.trial import Config, Scalar
 
@@ -45,7 +45,7 @@ def build(
         n_startup_trials: the number of random trials before tpe, gp or cmaes starts to use its model.
         unknown: options that this backend does not have. They raise UnknownName.
 
-    Raises Mistake if an option is wrong, or if a package that the sampler needs is not installed.
+    Raises UserError if an option is wrong, or if a package that the sampler needs is not installed.
     """
     reject_unknown(unknown, ("sampler", "pruner", "n_startup_trials"))
     sampler, pruner = one_of("sampler", sampler, SAMPLERS), one_of("pruner", pruner, PRUNERS)
@@ -56,10 +56,10 @@ def build(
         _sampler(sampler, seed32(seed), n_startup_trials, by_rungs=by_rungs),
         _pruner(pruner, space.fidelity),
     )
-    times = rung_times(space.fidelity) if by_rungs else {}
+    times = library_steps(space.fidelity) if by_rungs else {}
     if pruner == "median":
         times = {epoch: epoch for epoch in range(space.fidelity.low, space.fidelity.high + 1)}
-    return StoppingBackend(space, times, searcher, _OptunaStopper(searcher))
+    return StoppingBackend(space, times, searcher, _OptunaPruner(searcher))
 
 
 def tpe(space: SearchSpace, *, seed: int) -> OptunaSearcher:
@@ -115,8 +115,8 @@ class OptunaSearcher:
                 config[name] = value
         return config
 
-    def observe(self, trial: int, time: int, loss: float) -> None:
-        self.running[trial].report(loss, time)
+    def observe(self, trial: int, step: int, loss: float) -> None:
+        self.running[trial].report(loss, step)
 
     @_quiet()
     def end(self, trial: int, loss: float, *, stopped: bool) -> None:
@@ -130,7 +130,7 @@ class OptunaSearcher:
             self._study.tell(ended, loss)
 
 
-class _OptunaStopper:
+class _OptunaPruner:
     """Stops trials by the pruner of the searcher's Optuna study."""
 
     def __init__(self, searcher: OptunaSearcher) -> None:
@@ -140,7 +140,7 @@ class _OptunaStopper:
         return 0
 
     @_quiet()
-    def stops(self, trial: int, time: int, loss: float) -> bool:
+    def stops(self, trial: int, step: int, loss: float) -> bool:
         return self._searcher.running[trial].should_prune()
 
     def end(self, trial: int) -> None: ...
@@ -188,7 +188,9 @@ def _pruner(name: str, fidelity: Fidelity) -> optuna.pruners.BasePruner:
     pruners, eta = optuna.pruners, fidelity.eta
     match name:
         case "hyperband":
-            return pruners.HyperbandPruner(min_resource=1, max_resource=end_time(fidelity), reduction_factor=eta)
+            return pruners.HyperbandPruner(
+                min_resource=1, max_resource=library_max_step(fidelity), reduction_factor=eta
+            )
         case "sha":
             return pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=eta)
         case "median":

@@ -1,4 +1,4 @@
-"""The command `hpo`: its verbs in the order of use, and errors as plain lines with an exit status."""
+"""The command `hpo`. An HpoError is printed as text, without a traceback, and sets the exit status."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from hpo.cli.search import resume, search, spaces
 from hpo.errors import HpoError
 
 
-class Verbs(click.Group):
-    """Turns errors into one or a few plain lines and an exit status; lists the verbs in the order of use."""
+class CommandGroup(click.Group):
+    """Prints an HpoError as text and sets the exit status. Lists the commands in the order of use."""
 
     def invoke(self, ctx: click.Context) -> Any:
         sys.path.insert(0, os.getcwd())  # the user's own modules, as with `python -m`
@@ -30,18 +30,18 @@ class Verbs(click.Group):
             click.echo(f"hpo: {error}", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
-            click.echo("interrupted; the same command goes on where it was", err=True)
+            click.echo("interrupted; run the same command again to continue", err=True)
             ctx.exit(130)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
 
-@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__)
 def app() -> None:
     """Find the best training configuration of an image classifier, and prove it on held-out data."""
 
 
-for verb in (spaces, search, resume, status, best, test, export, plot, data, fetch, cache, dashboard):
-    app.add_command(verb)
+for command in (spaces, search, resume, status, best, test, export, plot, data, fetch, cache, dashboard):
+    app.add_command(command)

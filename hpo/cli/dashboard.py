@@ -1,4 +1,4 @@
-"""The verb dashboard."""
+"""The command dashboard."""
 
 from __future__ import annotations
 

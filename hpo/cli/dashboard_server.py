@@ -9,7 +9,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import click
 
-from hpo.errors import Mistake
+from hpo.errors import UserError
 from hpo.record import StudyFolder
 
 HOST = "127.0.0.1"
@@ -29,17 +29,17 @@ class _Quiet(WSGIRequestHandler):
 
 
 def serve(study: StudyFolder, port: int) -> None:
-    """Serve until Ctrl-C, and print the address first. A Mistake where the port is taken."""
+    """Serve until Ctrl-C, and print the address first. A UserError where the port is taken."""
     study.ledger(write=False).close()
     try:
         from optuna_dashboard import wsgi
     except ImportError:
-        raise Mistake("the dashboard is not installed: pip install 'hpo[dashboard]'") from None
+        raise UserError("the dashboard is not installed: pip install 'hpo[dashboard]'") from None
     app = wsgi(study.settings.storage or str(study.folder / "ledger.log"))
     try:
         server = make_server(HOST, port, app, server_class=_Server, handler_class=_Quiet)
     except OSError as error:
-        raise Mistake(f"--port {port}: cannot be served on: {error.strerror}; choose another") from None
+        raise UserError(f"--port {port}: cannot be served on: {error.strerror}; choose another") from None
     # A KeyboardInterrupt that meets a request would be swallowed by the code that answers it.
     signal.signal(signal.SIGINT, lambda number, frame: os._exit(0))
     click.echo(f"http://{HOST}:{server.server_port}/ shows {study.name}; Ctrl-C ends it", err=True)

@@ -1,4 +1,4 @@
-"""Options and values that several verbs share."""
+"""Options and values that several commands share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from hpo.errors import Mistake, UnknownName
+from hpo.errors import UnknownName, UserError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,7 +67,7 @@ def named_values(texts: tuple[str, ...]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         parsed = yaml_text.parse(value)
         if not equals or not key.isidentifier() or parsed.mistakes or isinstance(parsed.value, list | dict):
-            raise Mistake(f"--option {text}: write it as name=value")
+            raise UserError(f"--option {text}: write it as name=value")
         options[key] = parsed.value
     return options
 
@@ -76,7 +76,7 @@ def trial_numbers(text: str) -> list[int]:
     """The value of --trials, where it names trials."""
     numbers = text.split(",")
     if not all(number.strip().isdecimal() for number in numbers):
-        raise Mistake(f"--trials {text}: write the numbers of trials, as 3,7")
+        raise UserError(f"--trials {text}: write the numbers of trials, as 3,7")
     return [int(number) for number in numbers]
 
 
@@ -87,9 +87,9 @@ def check_format(format: str, known: tuple[str, ...]) -> None:
 
 
 def study_name(name: str) -> str:
-    """The value of --study; a Mistake for a name that no folder should have."""
+    """The value of --study; a UserError for a name that no folder should have."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise Mistake(
+        raise UserError(
             f"--study {name}: a name holds letters, digits, '.', '_' and '-', and begins with one of the first"
         )
     return name

@@ -1,4 +1,4 @@
-"""What several verbs print: a table that fits the terminal, and the next command to type."""
+"""What several commands print: a table that fits the terminal, and the next command to type."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from hpo.record import StudyFolder
 
 
-def next_command(verb: str, folder: Path, *words: str) -> str:
-    """A command to type, as it works here: with the path of hpo if it is not on PATH."""
+def next_command(verb: str, folder: Path, *arguments: str) -> str:
+    """The command line to type next. It holds the full path of `hpo` if `hpo` is not on PATH."""
     from hpo.record import command
 
     script = Path(sys.argv[0])
     hpo = str(script) if script.name == "hpo" and shutil.which("hpo") is None else "hpo"
-    return command(verb, folder, *words, hpo=hpo)
+    return command(verb, folder, *arguments, hpo=hpo)
 
 
 def print_table(frame: DataFrame, study: StudyFolder) -> None:
-    """Print a table of trials, as wide as the terminal; outside of one, as wide as it gets."""
+    """Print a table of trials that fits the terminal. Its width has no limit if the output is not a terminal."""
     from hpo.results import table_text
 
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None

@@ -1,4 +1,4 @@
-"""The verbs that read a study: status, best, test, export, plot."""
+"""The commands that read or test a study: status, best, test, export, plot."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from hpo.cli.options import check_format, studies_option, trial_numbers
 from hpo.cli.printing import print_table
-from hpo.errors import Mistake
+from hpo.errors import UserError
 
 if TYPE_CHECKING:
     from hpo.heldout import ModelResult
@@ -85,7 +85,7 @@ def export(name: str, format: str, out: Path | None, published: bool, studies: P
     study = StudyFolder.reopen(studies / name)
     frame = comparison.compare(study, table(study)) if published else table(study)
     if frame is None:
-        raise Mistake(f"--published: the space of study {name!r} names no `reference`")
+        raise UserError(f"--published: the space of study {name!r} names no `reference`")
     text = comparison.page(study, frame) if published and format == "md" else render(frame, format)
     if out is None:
         click.echo(text, nl=False)

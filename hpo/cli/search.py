@@ -1,4 +1,4 @@
-"""The verbs that search: spaces, search, resume."""
+"""The commands that search: spaces, search, resume."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.command()
 def spaces() -> None:
-    """List the bundled spaces, a line each."""
+    """List the bundled spaces, one per line."""
     from hpo import spacefile
 
     bundled = spacefile.bundled()
@@ -43,10 +43,10 @@ def spaces() -> None:
     "--runner",
     default="auto",
     show_default=True,
-    help="auto (fused where only heads train, else processes), fused, processes, inline, or your own.",
+    help="auto (fused if only the last layer trains, else processes), fused, processes, inline, or your own.",
 )
 @click.option("--devices", default="auto", show_default=True, help="auto, cpu, or a list such as cuda:0,cuda:1.")
-@click.option("--slots", type=click.IntRange(1), help="Trials at once on each device.")
+@click.option("--slots", type=click.IntRange(1), help="Trials to run at once on each device.")
 @click.option("--set", "overrides", multiple=True, metavar="K=V", help="Override a key: space.lr.high=0.5.")
 @click.option("--storage", help="The URL of an Optuna storage, such as sqlite:///study.db; a journal by default.")
 @click.option("--data", help=DATA_HELP)
@@ -74,13 +74,13 @@ def search(
     from hpo.loop import begin, default_name
     from hpo.record import Budget, Settings
 
-    made = spacefile.read(spacefile.find(space), overrides)
+    search_space = spacefile.read(spacefile.find(space), overrides)
     settings = Settings(backend, named_values(options), seed, runner, devices, slots, storage, data)
-    folder = studies / study_name(default_name(made, settings) if name is None else name)
+    folder = studies / study_name(default_name(search_space, settings) if name is None else name)
     budget = Budget(trials, epochs, seconds).or_default()
-    with _watched(folder, budget, quiet) as watch:
-        reason = begin(folder, made, settings, budget, watch=watch)
-    _conclude(folder, reason)
+    with _progress_display(folder, budget, quiet) as watch:
+        reason = begin(folder, search_space, settings, budget, watch=watch)
+    _print_outcome(folder, reason)
 
 
 @click.command()
@@ -91,24 +91,27 @@ def search(
 def resume(
     name: str, trials: int | None, epochs: int | None, seconds: float | None, studies: Path, quiet: bool
 ) -> None:
-    """Go on with a study where it was cut short, or with a larger budget.
+    """Continue an interrupted study, or extend a finished one.
 
-    A budget given here takes the place of the old one; `--time 0` ends the study where it is.
+    A budget given here replaces the old one; `--time 0` ends the study now.
     """
-    from hpo.loop import resume
+    from hpo import loop
     from hpo.record import Budget, StudyFolder
 
     folder = studies / name
     budget = Budget(trials, epochs, seconds)
-    shown = StudyFolder.reopen(folder).budget if budget == Budget() else budget
-    with _watched(folder, shown, quiet) as watch:
-        reason = resume(folder, budget, watch=watch)
-    _conclude(folder, reason)
+    shown_budget = StudyFolder.reopen(folder).budget if budget == Budget() else budget
+    with _progress_display(folder, shown_budget, quiet) as watch:
+        reason = loop.resume(folder, budget, watch=watch)
+    _print_outcome(folder, reason)
 
 
 @contextlib.contextmanager
-def _watched(folder: Path, budget: Budget, quiet: bool) -> Iterator[Any]:
-    """Show the progress of a search. Ctrl-C ends it with the command that resumes it, a second Ctrl-C at once."""
+def _progress_display(folder: Path, budget: Budget, quiet: bool) -> Iterator[Any]:
+    """Show the progress of a search.
+
+    The first Ctrl-C ends the search and prints the command that resumes it. A second one exits at once.
+    """
     from rich.console import Console
 
     from hpo.results.progress import Lines, Screen
@@ -117,24 +120,24 @@ def _watched(folder: Path, budget: Budget, quiet: bool) -> Iterator[Any]:
         signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    old_handlers = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     console = Console(stderr=True)
-    screen: Any = contextlib.nullcontext() if quiet else Screen(console, budget)
+    display: Any = contextlib.nullcontext() if quiet else Screen(console, budget)
     if not quiet and not console.is_terminal:
-        screen = Lines(console)
+        display = Lines(console)
     try:
-        with screen as watch:
+        with display as watch:
             yield watch
     except KeyboardInterrupt:
         click.echo(f"interrupted; nothing is lost. Go on with:  {next_command('resume', folder)}", err=True)
         sys.stderr.flush()
-        os._exit(130)
+        os._exit(130)  # workers may still be busy, and nothing needs to be cleaned up
     finally:
-        for number, handler in before.items():
+        for number, handler in old_handlers.items():
             signal.signal(number, handler)
 
 
-def _conclude(folder: Path, reason: str) -> None:
+def _print_outcome(folder: Path, reason: str) -> None:
     """Print why a search ended, what failed, its best trials, and the next command to type."""
     from hpo.record import StudyFolder
     from hpo.results import table
@@ -149,8 +152,8 @@ def _conclude(folder: Path, reason: str) -> None:
         raise HpoError("no trial has a finite loss")
     print_table(frame.head(5), study)
     if not (frame["state"] == "complete").any():
-        goes_on = f"`{next_command('resume', folder)}` with more --trials, --epochs or --time goes further"
-        click.echo(f"No trial was trained to its end, {study.space.fidelity.high} epochs: {goes_on}", err=True)
+        hint = f"`{next_command('resume', folder)}` with more --trials, --epochs or --time goes further"
+        click.echo(f"No trial was trained to its end, {study.space.fidelity.high} epochs: {hint}", err=True)
     click.echo("", err=True)
     if study.space.task.dataset is not None:
         click.echo(f"Test the best on held-out data:  {next_command('test', folder, '--top 1 --seeds 3')}", err=True)

@@ -132,7 +132,7 @@ def points(title: str, points: Array, labels: Array, classes: Sequence[str]) -> 
         x, y = points[labels == label].T
         marker = "o" if label < len(COLOURS) or not has_legend else "^"
         colour = colours[label % len(colours)]
-        ax.scatter(x, y, s=size, marker=marker, color=colour, linewidths=0, alpha=0.85, label=style.short(name, 24))
+        ax.scatter(x, y, s=size, marker=marker, color=colour, linewidths=0, alpha=0.85, label=style.shorten(name, 24))
     ax.set(xticks=[], yticks=[], aspect="equal")
     ax.spines[:].set_visible(False)
     if has_legend:

@@ -76,8 +76,8 @@ def mistakes(title: str, images: Array, true: Sequence[str], top: Sequence[Seque
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax, image, name, predictions in zip(axes, images, true, top, strict=False):
         _show_image(ax, image.transpose(1, 2, 0) / 255)
-        ax.set_title(style.short(name, 18), fontsize=8.5, fontweight="bold")
-        lines = [f"{style.short(predicted, 15)}  {probability:.2f}" for predicted, probability in predictions]
+        ax.set_title(style.shorten(name, 18), fontsize=8.5, fontweight="bold")
+        lines = [f"{style.shorten(predicted, 15)}  {probability:.2f}" for predicted, probability in predictions]
         ax.set_xlabel("\n".join(lines), fontsize=7.5, labelpad=3)
     for ax in axes[len(images) :]:
         ax.set_axis_off()

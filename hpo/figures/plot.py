@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.errors import MachineError, Mistake, StudyError, UnknownName
+from hpo.errors import MachineError, StudyError, UnknownName, UserError
 from hpo.figures import charts, pictures, style
 from hpo.figures.trained_model import TrainedModel, find
 from hpo.heldout import Spread, TestRecord, TrialResult, misclassified
@@ -69,7 +69,7 @@ def plot(
     stage of the model. `image` is the path of an image, or the number of an image in the validation part, from 0. Each
     kind of figure takes only some of these options.
 
-    Raises Mistake if an option does not fit, or if there is nothing to draw.
+    Raises UserError if an option does not fit, or if there is nothing to draw.
     """
     if kind not in KINDS:
         raise UnknownName("kind", kind, KINDS)
@@ -80,7 +80,7 @@ def plot(
     try:
         importlib.import_module("matplotlib")
     except ImportError:
-        raise Mistake("figures need matplotlib, which is not installed: pip install 'hpo[plot]'") from None
+        raise UserError("figures need matplotlib, which is not installed: pip install 'hpo[plot]'") from None
     study = StudyFolder.reopen(folder)
     with style.style():
         figure = draw(study, options)
@@ -97,22 +97,22 @@ def _check_options(kind: str, options: PlotOptions, accepted: Sequence[str]) -> 
     for name, value in vars(options).items():
         if value not in (None, ()) and name not in accepted:
             kinds = ", ".join(other for other, (_, other_accepted) in KINDS.items() if name in other_accepted)
-            raise Mistake(f"--{name} says nothing to a figure of kind {kind!r}; it is an option of {kinds}")
+            raise UserError(f"--{name} says nothing to a figure of kind {kind!r}; it is an option of {kinds}")
     if options.trials and options.top is not None:
-        raise Mistake("--trials and --top both say which trials: give one of them")
+        raise UserError("--trials and --top both say which trials: give one of them")
     if options.top is not None and options.top < 1:
-        raise Mistake(f"--top {options.top}: at least 1 is allowed")
+        raise UserError(f"--top {options.top}: at least 1 is allowed")
 
 
 def _output_paths(folder: Path, kind: str, out: Path | None) -> list[Path]:
     if out is None:
         return [folder / FIGURES / f"{kind}{suffix}" for suffix in (".png", ".svg")]
     if out.suffix not in style.SUFFIXES:
-        raise Mistake(f"--out {out}: the suffix says what is written, and must be one of {', '.join(style.SUFFIXES)}")
+        raise UserError(f"--out {out}: the suffix says what is written, and must be one of {', '.join(style.SUFFIXES)}")
     if not out.parent.is_dir():
-        raise Mistake(f"--out {out}: there is no folder {out.parent}")
+        raise UserError(f"--out {out}: there is no folder {out.parent}")
     if out.is_dir():
-        raise Mistake(f"--out {out}: is a folder; a file is needed")
+        raise UserError(f"--out {out}: is a folder; a file is needed")
     return [out]
 
 
@@ -121,10 +121,10 @@ def _curves(study: StudyFolder, options: PlotOptions) -> Figure:
     ranked = history.ranked()[: options.top or N_CURVES]
     chosen = [find(study, history, number) for number in dict.fromkeys(options.trials)] or ranked
     if not chosen:
-        raise Mistake(f"no trial of study {study.name!r} has a finite loss: there is no curve to draw")
+        raise UserError(f"no trial of study {study.name!r} has a finite loss: there is no curve to draw")
     for trial in chosen:
         if not trial.reports:
-            raise Mistake(f"trial {trial.number} of study {study.name!r} has no epoch on record: it has no curve")
+            raise UserError(f"trial {trial.number} of study {study.name!r} has no epoch on record: it has no curve")
     names = labels({trial.number: trial.config for trial in chosen})
     curves = [_curve(trial, label) for trial, label in zip(chosen, names, strict=True)]
     which = "" if options.trials else "the best "
@@ -160,7 +160,7 @@ def _tsne(study: StudyFolder, options: PlotOptions) -> Figure:
 def _misclassified(study: StudyFolder, options: PlotOptions) -> Figure:
     found = misclassified.read(study)
     if not found.n_wrong:
-        raise Mistake(f"study {study.name!r}: trial {found.trial} got all {found.n} held-out images right")
+        raise UserError(f"study {study.name!r}: trial {found.trial} got all {found.n} held-out images right")
     which = f"{study.name}, trial {found.trial}, seed {found.seed}"
     title = f"{which}: {found.n_wrong} of {found.n} held-out images misclassified"
     if len(found.images) < found.n_wrong:
@@ -170,7 +170,7 @@ def _misclassified(study: StudyFolder, options: PlotOptions) -> Figure:
 
 def _samples(study: StudyFolder, options: PlotOptions) -> Figure:
     if SAMPLES not in study.space.domains:
-        raise Mistake(f"study {study.name!r} does not search {SAMPLES!r}, so there is nothing to draw accuracy over")
+        raise UserError(f"study {study.name!r} does not search {SAMPLES!r}, so there is nothing to draw accuracy over")
     results = TestRecord.read(study).finite()
     keys = [key for key in SERIES if key in study.space.domains]
     series: dict[tuple[Scalar, ...], dict[int, TrialResult]] = {}
@@ -180,7 +180,7 @@ def _samples(study: StudyFolder, options: PlotOptions) -> Figure:
         if isinstance(n, int):
             series.setdefault(tuple(result.config.get(key) for key in keys), {}).setdefault(n, result)
     if not series:
-        raise Mistake(f"study {study.name!r}: no tested trial has a number of {SAMPLES!r}")
+        raise UserError(f"study {study.name!r}: no tested trial has a number of {SAMPLES!r}")
     lines = [
         _line(values, series[values])
         for values in sorted(series, key=lambda values: _choice_indices(study, keys, values))
@@ -216,7 +216,7 @@ def _validation_test(study: StudyFolder, options: PlotOptions) -> Figure:
     for number in options.trials:
         if number not in by_trial:
             have = ", ".join(map(str, sorted(by_trial)))
-            raise Mistake(f"trial {number} of study {study.name!r} was not tested; these were: {have}")
+            raise UserError(f"trial {number} of study {study.name!r} was not tested; these were: {have}")
     shown = [by_trial[number] for number in dict.fromkeys(options.trials)] or results[: options.top]
     names = labels({result.trial: result.config for result in shown})
     if max(map(len, names)) > LABEL_WIDTH:

@@ -78,7 +78,7 @@ def save(figure: Figure, path: Path) -> None:
 
 def colours(n: int) -> list[str]:
     """Return `n` colours: those of COLOURS, or more colours from dark to bright if these are too few."""
-    return list(COLOURS[:n]) if n <= len(COLOURS) else sampled("viridis", n)
+    return list(COLOURS[:n]) if n <= len(COLOURS) else sample_colormap("viridis", n)
 
 
 def rainbow(n: int) -> list[str]:
@@ -86,10 +86,10 @@ def rainbow(n: int) -> list[str]:
     # A step without a common divisor with n visits each colour once. Near 0.382 n, the golden section, it is far.
     steps = range(max(1, round(n * 0.382)), n + 1)
     step = next(step for step in steps if math.gcd(step, n) == 1)
-    return [sampled("turbo", n)[i * step % n] for i in range(n)]
+    return [sample_colormap("turbo", n)[i * step % n] for i in range(n)]
 
 
-def sampled(name: str, n: int) -> list[str]:
+def sample_colormap(name: str, n: int) -> list[str]:
     """Return `n` evenly spaced colours of the matplotlib colormap `name`, without its brightest end."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
@@ -97,6 +97,6 @@ def sampled(name: str, n: int) -> list[str]:
     return [to_hex(colour) for colour in colormaps[name](np.linspace(0, 0.92, n))]
 
 
-def short(text: str, n: int) -> str:
+def shorten(text: str, n: int) -> str:
     """Shorten a text to at most `n` characters."""
     return text if len(text) <= n else text[: n - 1] + "…"

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.errors import Mistake, StudyError
+from hpo.errors import StudyError, UserError
 from hpo.record import History, State, StudyFolder, Trial
 from hpo.training.builder import Builder, Job, trial_seed
 from hpo.training.checkpoints import best_checkpoint
@@ -30,7 +30,7 @@ class TrainedModel:
     def __init__(self, study: StudyFolder, history: History, numbers: Sequence[int]) -> None:
         """Load the model of the trial in `numbers`. If `numbers` is empty, take the best trial that has a checkpoint.
 
-        Raises Mistake if there is no such trial, checkpoint or data set, or if the trial's model has no named stages.
+        Raises UserError if there is no such trial, checkpoint or data set, or if the trial's model has no named stages.
         Raises StudyError if the checkpoint is damaged.
         """
         from trainables import model_inspection
@@ -99,35 +99,35 @@ class TrainedModel:
         images = self._data.validation.images
         if image.isdecimal() and not Path(image).exists():
             if int(image) >= len(images):
-                raise Mistake(f"--image {image}: the validation part has {len(images)} images, numbered from 0")
+                raise UserError(f"--image {image}: the validation part has {len(images)} images, numbered from 0")
             return images[int(image)][None]
         with self._as_mistake(f"--image {image}: "):
             return model_inspection.read(Path(image), self._data.train.shape, self._config)
 
     def _check_buildable(self) -> None:
-        """Raise a Mistake if the study has its own training code or no data set: then there is no model to show."""
+        """Raise a UserError if the study has its own training code or no data set: then there is no model to show."""
         task, name = self._study.space.task, self._study.name
         if "regime" not in self._config and task.regime is None:
-            raise Mistake(f"study {name!r} was searched from Python with a trainable of its own, unknown to a figure")
+            raise UserError(f"study {name!r} was searched from Python with a trainable of its own, unknown to a figure")
         if task.dataset is None:
-            raise Mistake(f"study {name!r} has no `task.dataset`, so hpo knows of no images to show")
+            raise UserError(f"study {name!r} has no `task.dataset`, so hpo knows of no images to show")
 
     @contextmanager
     def _as_mistake(self, prefix: str = "") -> Iterator[None]:
-        """Turn a ValueError, raised if something cannot be shown of this model, into a Mistake."""
+        """Turn a ValueError, raised if something cannot be shown of this model, into a UserError."""
         try:
             yield
         except ValueError as error:
-            raise Mistake(f"{prefix or f'trial {self.trial.number}: '}{error}") from error
+            raise UserError(f"{prefix or f'trial {self.trial.number}: '}{error}") from error
 
 
 def _choose_trial(study: StudyFolder, history: History, numbers: Sequence[int]) -> Trial:
-    """The trial in `numbers`, or the best one that has a checkpoint. A Mistake if there is no such trial."""
+    """The trial in `numbers`, or the best one that has a checkpoint. A UserError if there is no such trial."""
     with_checkpoint = [trial for trial in history.ranked() if _has_checkpoint(study, trial)]
     if len(numbers) > 1:
-        raise Mistake("--trials: this kind of figure shows the model of one trial")
+        raise UserError("--trials: this kind of figure shows the model of one trial")
     if not with_checkpoint:
-        raise Mistake(
+        raise UserError(
             f"study {study.name!r} has no trained model here: checkpoints are kept of complete trials, "
             "on the machine that searched"
         )
@@ -136,7 +136,7 @@ def _choose_trial(study: StudyFolder, history: History, numbers: Sequence[int]) 
     trial = find(study, history, numbers[0])
     if trial not in with_checkpoint:
         have = ", ".join(str(each.number) for each in sorted(with_checkpoint, key=lambda each: each.number))
-        raise Mistake(f"trial {trial.number} of study {study.name!r} has no checkpoint; these have: {have}")
+        raise UserError(f"trial {trial.number} of study {study.name!r} has no checkpoint; these have: {have}")
     return trial
 
 
@@ -146,7 +146,7 @@ def _has_checkpoint(study: StudyFolder, trial: Trial) -> bool:
 
 
 def find(study: StudyFolder, history: History, number: int) -> Trial:
-    """Return the trial with this number. Raises Mistake if there is none."""
+    """Return the trial with this number. Raises UserError if there is none."""
     if number not in history.trials:
-        raise Mistake(f"study {study.name!r} has no trial {number}, but {len(history.trials)} numbered from 0")
+        raise UserError(f"study {study.name!r} has no trial {number}, but {len(history.trials)} numbered from 0")
     return history.trials[number]

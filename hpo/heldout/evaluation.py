@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 
 from hpo import cache
 from hpo.devices import main_device
-from hpo.errors import Mistake, StudyError, nearest
+from hpo.errors import StudyError, UserError, nearest
 from hpo.heldout import misclassified
 from hpo.heldout.record import ModelResult, TestRecord, combine
-from hpo.heldout.retraining import MAX_SEEDS, RetrainedModel, from_search, retrain, stopping_epoch
+from hpo.heldout.retraining import MAX_SEEDS, ModelToTest, load_from_search, retrain, stopping_epoch
 from hpo.record import RETRAINED, StudyFolder, Trial, command, lock
 from hpo.training import Build, Builder, Job
 from hpo.trial import Config
@@ -50,14 +50,14 @@ def evaluate(
     with it. `watch` is called with the evaluation of each trained model.
 
     Raises StudyError if the study is still being searched, or was interrupted before its budget was spent. Raises
-    Mistake if an argument is wrong, or if a test with fewer seeds would replace one with more.
+    UserError if an argument is wrong, or if a test with fewer seeds would replace one with more.
     """
     if protocol not in PROTOCOLS:
-        raise Mistake(f"unknown protocol {protocol!r}{nearest(protocol, PROTOCOLS)}")
+        raise UserError(f"unknown protocol {protocol!r}{nearest(protocol, PROTOCOLS)}")
     if top < 1 or not 1 <= seeds <= MAX_SEEDS:
-        raise Mistake(f"--top {top} --seeds {seeds}: each must be at least 1, the seeds at most {MAX_SEEDS}")
+        raise UserError(f"--top {top} --seeds {seeds}: each must be at least 1, the seeds at most {MAX_SEEDS}")
     if protocol == "checkpoint" and seeds > 1:
-        raise Mistake("--protocol checkpoint tests the weights of the search as they are: it has no seeds")
+        raise UserError("--protocol checkpoint tests the weights of the search as they are: it has no seeds")
     StudyFolder.reopen(folder)
     cache.check()
     with lock(folder):
@@ -67,7 +67,7 @@ def evaluate(
         _check_seeds(record, trials, seeds, protocol)
         job = Job(study.space, study.settings.seed, study.data, trainable)
         evaluator = _Evaluator(study, job, record, trials[0])
-        models = from_search(study, trials) if protocol == "checkpoint" else retrain(study, job, trials, seeds)
+        models = load_from_search(study, trials) if protocol == "checkpoint" else retrain(study, job, trials, seeds)
         evaluations: dict[int, list[ModelResult]] = {trial.number: [] for trial in trials}
         for model in models:
             evaluation = evaluator.evaluate(model)
@@ -82,12 +82,12 @@ def evaluate(
 
 
 def _check_seeds(record: TestRecord, trials: Sequence[Trial], seeds: int, protocol: str) -> None:
-    """Raise a Mistake if a test with `seeds` seeds would replace a result with more seeds."""
+    """Raise a UserError if a test with `seeds` seeds would replace a result with more seeds."""
     numbers = {trial.number for trial in trials}
     for tested in record.trials:
         n = len(tested.seeds)
         if tested.trial in numbers and tested.protocol == protocol and n > seeds:
-            raise Mistake(
+            raise UserError(
                 f"trial {tested.trial} is tested with {n} seeds already, which a test with {seeds} would replace: "
                 f"`hpo best` shows its result, --seeds {n} or more tests again"
             )
@@ -97,29 +97,29 @@ class _Evaluator:
     """Evaluates trained models on the held-out part. It counts each look before it is taken."""
 
     def __init__(self, study: StudyFolder, job: Job, record: TestRecord, trial: Trial) -> None:
-        """Raise a Mistake if the task has no data set, or if the trainable of `trial` has no method `evaluate`."""
+        """Raise a UserError if the task has no data set, or if the trainable of `trial` has no method `evaluate`."""
         self._study = study
         self._record = record
         self._fixed = job.space.fixed
         self._builder = Builder(job, main_device(study.settings.devices))
         if job.space.task.dataset is None:
-            raise Mistake(f"study {study.name!r} has no `task.dataset`, so hpo knows of no held-out data to test on")
+            raise UserError(f"study {study.name!r} has no `task.dataset`, so hpo knows of no held-out data to test on")
         self._held_out: Part | None = None
         self._held_out_config: Config = {}
         if not hasattr(self._build(trial, 0), "evaluate"):
-            raise Mistake(
+            raise UserError(
                 f"the trainable of study {study.name!r} has no method `evaluate(part)` that returns its "
                 "loss and accuracy, so it cannot be tested"
             )
 
-    def evaluate(self, model: RetrainedModel) -> ModelResult:
+    def evaluate(self, model: ModelToTest) -> ModelResult:
         """Load a trained model and evaluate it on the held-out part.
 
         The loss and the accuracy are NaN if the training diverged before it saved a checkpoint.
         """
         from trainables.training import checkpoints
 
-        saved = checkpoints.read(model.checkpoint) if model.checkpoint else None
+        saved = checkpoints.read(model.checkpoint)
         held_out: Mapping[str, float] = {"loss": math.nan, "accuracy": math.nan}
         if saved is not None:
             trainable = self._build(model.trial, model.build_seed)
@@ -130,7 +130,7 @@ class _Evaluator:
                 self._save_misclassified(model, trainable)
         return ModelResult(model.trial.number, model.seed, model.validation, held_out)
 
-    def _save_misclassified(self, model: RetrainedModel, trainable: Trainable) -> None:
+    def _save_misclassified(self, model: ModelToTest, trainable: Trainable) -> None:
         """Save the misclassified images, so that plotting them needs no further look at held-out data.
 
         Nothing is saved if the trainable has no method `predict(part)`.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpo import plugins
-from hpo.errors import HpoError, Mistake
+from hpo.errors import HpoError, UserError
 from hpo.record import RETRAINED, State, StudyFolder, Trial
 from hpo.runners._runner import Runner
 from hpo.space import Fidelity
@@ -16,36 +16,40 @@ from hpo.training.checkpoints import best_checkpoint, checkpoint, recover
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 MAX_SEEDS = 1000
+"""The largest number of seeds. A retraining has the number `trial * MAX_SEEDS + seed`, which is unique."""
 EARLY_STOPPING = ("patience", "window")
 """The hyperparameters that let a trial stop early. Retraining ignores them and always ends at the stopping epoch."""
-RETRAIN_SEED = 2**31
+RETRAIN_SEED_OFFSET = 2**31
 """Added to the study's seed, so that retraining does not repeat the random numbers of the search."""
 
 
 @dataclass(frozen=True)
-class RetrainedModel:
-    """A trained model to test, given by its checkpoint. With the protocol `checkpoint` it comes from the search."""
+class ModelToTest:
+    """A trained model to test: retrained, or loaded from a checkpoint of the search."""
 
     trial: Trial
     seed: int
-    """The seed under which `test.json` lists the model."""
+    """The seed that `test.json` shows."""
     build_seed: int
-    """The seed that its trainable was built with. It determines random frozen weights, which no checkpoint holds."""
-    checkpoint: Path | None
-    """If the training diverged in its first epoch, this is None, or there is no such file."""
+    """The seed that its trainable was built with. Frozen random weights, which no checkpoint holds, follow from it."""
+    checkpoint: Path
+    """There is no such file if the training diverged in its first epoch."""
     validation: Mapping[str, float]
     """The validation metrics of the epoch that the checkpoint holds."""
     is_first: bool
     """Whether this is the first seed of the best trial. The misclassified images of this model are saved."""
 
 
-def from_search(study: StudyFolder, trials: list[Trial]) -> Iterator[RetrainedModel]:
-    """Yield the model that the search saved at the best epoch of each trial. A Mistake if a trial has no checkpoint."""
+def load_from_search(study: StudyFolder, trials: list[Trial]) -> Iterator[ModelToTest]:
+    """Yield the model that the search saved at the best epoch of each trial.
+
+    Raises a UserError if a trial has no checkpoint.
+    """
     recover(study.checkpoints)
     for trial in trials:
         path = best_checkpoint(study.checkpoints, trial.number)
         if trial.state is not State.COMPLETE or not path.exists():
-            raise Mistake(
+            raise UserError(
                 f"trial {trial.number} has no checkpoint any more (kept are those of complete trials): "
                 "use --protocol retrain"
             )
@@ -54,15 +58,15 @@ def from_search(study: StudyFolder, trials: list[Trial]) -> Iterator[RetrainedMo
         path = best_checkpoint(study.checkpoints, trial.number)
         seed = study.settings.seed
         build_seed = trial_seed(seed, trial.number)
-        yield RetrainedModel(trial, seed, build_seed, path, trial.best.metrics, is_first=trial is trials[0])
+        yield ModelToTest(trial, seed, build_seed, path, trial.best.metrics, is_first=trial is trials[0])
 
 
-def retrain(study: StudyFolder, job: Job, trials: list[Trial], seeds: int) -> Iterator[RetrainedModel]:
+def retrain(study: StudyFolder, job: Job, trials: list[Trial], seeds: int) -> Iterator[ModelToTest]:
     """Train each trial with each seed up to its stopping epoch, and yield each model when it is ready.
 
     The trainings use the runner, devices and slots of the search. Each training is a suggestion without early stopping.
-    The top rung of their space lies above all stopping epochs, so that each training pauses at its stopping epoch
-    and keeps its checkpoint.
+    `fidelity.high` lies above all stopping epochs: a trial that reaches it would keep only its best checkpoint, and
+    a paused one keeps its last.
     """
     high = 1 + max(stopping_epoch(trial) for trial in trials)
     fixed = {key: value for key, value in job.space.fixed.items() if key not in EARLY_STOPPING}
@@ -70,16 +74,16 @@ def retrain(study: StudyFolder, job: Job, trials: list[Trial], seeds: int) -> It
     folder = study.folder / RETRAINED
     settings = study.settings
     build = plugins.load("hpo.runners", settings.runner).build
-    waiting = {trial.number * MAX_SEEDS + seed: (trial, seed) for trial in trials for seed in range(seeds)}
+    pending = {trial.number * MAX_SEEDS + seed: (trial, seed) for trial in trials for seed in range(seeds)}
     running: dict[int, tuple[Trial, int]] = {}
     best_reports: dict[int, Report] = {}
-    retrain_job = replace(job, space=space, seed=settings.seed + RETRAIN_SEED)
+    retrain_job = replace(job, space=space, seed=settings.seed + RETRAIN_SEED_OFFSET)
     runner: Runner = build(retrain_job, folder, devices=settings.devices, slots=settings.slots)
     try:
-        while waiting or running:
-            while waiting and runner.free():
-                number = next(iter(waiting))
-                trial, seed = running[number] = waiting.pop(number)
+        while pending or running:
+            while pending and runner.free():
+                number = next(iter(pending))
+                trial, seed = running[number] = pending.pop(number)
                 config = {key: value for key, value in trial.config.items() if key not in EARLY_STOPPING}
                 runner.start(Suggestion(number, config, until=stopping_epoch(trial)), after=0)
             for event in runner.events():
@@ -89,17 +93,17 @@ def retrain(study: StudyFolder, job: Job, trials: list[Trial], seeds: int) -> It
                         f"trial {trial.number} crashed when it was trained again, seed {seed}: {event.error}"
                     )
                 best = best_reports.get(number)
-                # The losses of different phases cannot be compared, so the first epoch of a phase is its best so far.
+                # The losses of different phases cannot be compared, so the best report starts anew with each phase.
                 if best is None or event.loss < best.loss or _phases_left(event) != _phases_left(best):
                     best_reports[number] = event
                 ended = event.last or event.fidelity == stopping_epoch(trial)
                 runner.settle(number, Decision.PAUSE if ended else Decision.CONTINUE)
                 if ended:
                     del running[number]
-                    path, metrics = _final_checkpoint(folder, event, best_reports.get(number))
+                    path, metrics = _final_checkpoint(folder, event, best_reports[number])
                     build_seed = trial_seed(retrain_job.seed, number)
                     is_first = trial is trials[0] and seed == 0
-                    yield RetrainedModel(trial, seed, build_seed, path, metrics, is_first=is_first)
+                    yield ModelToTest(trial, seed, build_seed, path, metrics, is_first=is_first)
     finally:
         runner.close()
 
@@ -108,13 +112,12 @@ def _phases_left(report: Report) -> float | None:
     return report.metrics.get("phases_left")
 
 
-def _final_checkpoint(folder: Path, last: Report, best: Report | None) -> tuple[Path | None, Mapping[str, float]]:
-    """The checkpoint and the metrics of the last epoch, or those of the best epoch if the training diverged."""
-    if not last.last:
-        return checkpoint(folder, last.trial), last.metrics
-    if best is None:
-        return None, last.metrics
-    return best_checkpoint(folder, last.trial), best.metrics
+def _final_checkpoint(folder: Path, final: Report, best: Report) -> tuple[Path, Mapping[str, float]]:
+    """The checkpoint and the metrics of the final epoch, or those of the best epoch if the training diverged."""
+    diverged = final.last  # without early stopping, a training ends itself only if it diverges
+    if diverged:
+        return best_checkpoint(folder, final.trial), best.metrics
+    return checkpoint(folder, final.trial), final.metrics
 
 
 def stopping_epoch(trial: Trial) -> int:

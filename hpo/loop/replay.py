@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hpo.backends._backend import Backend
 from hpo.errors import ReplayError
-from hpo.record import Ledger, Settled
+from hpo.record import Decisions, Ledger
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 _CHANGED = "; was a package or a plug-in changed since the study was begun? Its study.yaml lists the versions"
@@ -25,7 +25,7 @@ def replay(backend: Backend, ledger: Ledger) -> None:
         elif isinstance(event, Report | Crash):
             decisions = backend.tell(event)
             following = events[position + 1] if position + 1 < len(events) else None
-            recorded = following.decisions if isinstance(following, Settled) else {}
+            recorded = following.decisions if isinstance(following, Decisions) else {}
             ended = {trial: fate for trial, fate in decisions.items() if fate is not Decision.CONTINUE}
             if following is None:
                 ledger.settle(event, decisions)

@@ -1,4 +1,7 @@
-"""The search loop: ask -> start -> events -> record -> tell -> settle. Functions to begin and resume a study."""
+"""The search loop, and how a study begins and resumes.
+
+backend.ask -> runner.start -> runner.events -> ledger.record -> backend.tell -> ledger.settle, runner.settle
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ from pathlib import Path
 from hpo import cache, plugins, spacefile
 from hpo.backends._backend import Answer, Backend
 from hpo.devices import plan_slots
-from hpo.errors import HpoError, Mistake
+from hpo.errors import HpoError, UserError
 from hpo.loop import checks
 from hpo.loop.replay import replay
-from hpo.record import Budget, Event, History, Ledger, Settings, State, StudyFolder, is_locked, lock, locked
-from hpo.record.storage import absolute
-from hpo.record.study_folder import changed_trainable, check_absent
+from hpo.record import Budget, Event, History, Ledger, Settings, State, StudyFolder, is_locked, lock, locked_error
+from hpo.record.storage import absolute_url
+from hpo.record.study_folder import changed_trainable_error, check_is_new
 from hpo.results import write_tables
 from hpo.runners import _auto_runner
 from hpo.runners._runner import Runner
@@ -39,18 +42,18 @@ def begin(
     trainable: Build | None = None,
     watch: Watch | None = None,
 ) -> str:
-    """Create a study in `folder`, search it, and return why the search ended.
+    """Create a study in `folder`, run its search, and return why the search ended.
 
-    All settings are checked before anything is written. Raises a Mistake if one of them is wrong, and a StudyError if
-    the folder contains a study already or is locked. If the search ends with a Mistake before any epoch is recorded,
-    the study is deleted. `trainable` is the user's own training code, if it replaces a regime.
+    All settings are checked before anything is written. Raises a UserError if one of them is wrong, and a StudyError if
+    the folder contains a study already or is locked. If the search ends with a UserError before any epoch is recorded,
+    the study is deleted. `trainable` is the user's training code, used instead of a regime.
     """
     cache.check()
-    settings = replace(settings, storage=absolute(settings.storage))
+    settings = replace(settings, storage=absolute_url(settings.storage))
     if is_locked(folder):
-        raise locked(folder)
+        raise locked_error(folder)
     digest = None if trainable is None else code_digest.digest(trainable)
-    check_absent(folder, space, settings, digest)
+    check_is_new(folder, space, settings, digest)
     _check_task(space, trainable)
     if settings.runner == _auto_runner.AUTO:
         settings = replace(settings, runner="processes" if trainable else _auto_runner.runner_for(space))
@@ -58,12 +61,12 @@ def begin(
     plugins.module_name("hpo.runners", settings.runner)
     plan_slots(settings.devices, settings.slots)
     with lock(folder):
-        check_absent(folder, space, settings, digest)
-        study = StudyFolder(folder, space, settings, budget.or_default(), trainable=digest)
+        check_is_new(folder, space, settings, digest)
+        study = StudyFolder(folder, space, settings, budget.or_default(), trainable_digest=digest)
         try:
-            return _search(study, study.begin(), backend, trainable, watch)
-        except Mistake:
-            study.discard_unless_reported()
+            return _run_study(study, study.begin(), backend, trainable, watch)
+        except UserError:
+            study.delete_if_empty()
             raise
 
 
@@ -74,17 +77,17 @@ def resume(
 
     `budget`, if given, replaces the study's budget. It is the total over all runs.
 
-    Raises a StudyError if the study does not exist, is locked, or was begun with another trainable. Raises a Mistake if
-    the study has spent more than `budget` already.
+    Raises a StudyError if the study does not exist, is locked, or was begun with another trainable. Raises a UserError
+    if the study has spent more than `budget` already.
     """
     cache.check()
     space = StudyFolder.reopen(folder).space
-    spacefile.parse(space.to_dict(), source=str(folder / "study.yaml"))  # raises a Mistake if a plug-in is missing
+    spacefile.parse(space.to_dict(), source=str(folder / "study.yaml"))  # raises a UserError if a plug-in is missing
     _check_task(space, trainable)
     with lock(folder):
         study = StudyFolder.reopen(folder)
-        if (None if trainable is None else code_digest.digest(trainable)) != study.trainable:
-            raise changed_trainable(folder, given=trainable is not None)
+        if (None if trainable is None else code_digest.digest(trainable)) != study.trainable_digest:
+            raise changed_trainable_error(folder, given=trainable is not None)
         ledger = study.ledger(write=True)
         try:
             backend = build_backend(study.space, study.settings)
@@ -96,17 +99,17 @@ def resume(
         except BaseException:
             ledger.close()
             raise
-        return _search(study, ledger, backend, trainable, watch)
+        return _run_study(study, ledger, backend, trainable, watch)
 
 
 def _check_budget(budget: Budget, history: History) -> None:
-    """Raise a Mistake if the study has more trials or epochs than `budget` allows."""
+    """Raise a UserError if the study has more trials or epochs than `budget` allows."""
     for name, given, spent in (
         ("trials", budget.trials, len(history.trials)),
         ("epochs", budget.epochs, history.n_epochs),
     ):
         if given is not None and given < spent:
-            raise Mistake(
+            raise UserError(
                 f"--{name} {given}: the study has spent {spent} {name} already; give what it may spend in all"
             )
 
@@ -119,7 +122,7 @@ def default_name(space: SearchSpace, settings: Settings) -> str:
 def build_backend(space: SearchSpace, settings: Settings) -> Backend:
     """Build the backend of a study. Nothing has been asked of it yet.
 
-    Raises a Mistake if an option is unknown, or if the plug-in does not return a backend.
+    Raises a UserError if an option is unknown, or if the plug-in does not return a backend.
     """
     build = plugins.load("hpo.backends", settings.backend).build
     try:
@@ -127,30 +130,32 @@ def build_backend(space: SearchSpace, settings: Settings) -> Backend:
         if {"space", "seed"} & set(settings.options):
             raise TypeError("`space` and `seed` are no options")
     except TypeError as error:
-        raise Mistake(f"--option: backend {settings.backend!r}: {error}") from None
+        raise UserError(f"--option: backend {settings.backend!r}: {error}") from None
     backend: Backend = build(space, seed=settings.seed, **settings.options)
     if missing := [name for name in ("ask", "tell") if not callable(getattr(backend, name, None))]:
-        raise Mistake(f"backend {settings.backend!r}: what its `build` returned has no method `{missing[0]}`")
+        raise UserError(f"backend {settings.backend!r}: what its `build` returned has no method `{missing[0]}`")
     return backend
 
 
 def _check_task(space: SearchSpace, trainable: Build | None) -> None:
-    """Raise a Mistake if there is nothing to train: no regime and no trainable."""
+    """Raise a UserError if there is nothing to train: no regime and no trainable."""
     if trainable is None and space.task.regime is None and "regime" not in space.domains:
-        raise Mistake(
+        raise UserError(
             "nothing says what to train: the space needs a `task` with a `regime`, "
             "or, from Python, `search` needs the `trainable` that the study was begun with"
         )
 
 
-def _search(study: StudyFolder, ledger: Ledger, backend: Backend, trainable: Build | None, watch: Watch | None) -> str:
+def _run_study(
+    study: StudyFolder, ledger: Ledger, backend: Backend, trainable: Build | None, watch: Watch | None
+) -> str:
     """Build the runner, run the search loop, and write the tables. Returns why the search ended.
 
     The caller must hold the study's lock.
     """
     settings = study.settings
     try:
-        ledger.reopen()
+        ledger.reopen()  # the study is no longer finished
         _discard_unneeded(ledger.history, study.checkpoints)
         job = Job(study.space, settings.seed, study.data, trainable)
         build = plugins.load("hpo.runners", settings.runner).build
@@ -178,22 +183,22 @@ def _discard_unneeded(history: History, checkpoints: Path) -> None:
 def run(backend: Backend, runner: Runner, ledger: Ledger, budget: Budget, watch: Watch | None = None) -> str:
     """Run the search loop until the budget is spent or no configuration is left. Returns why the search ended.
 
-    The backend must be in the state at the end of the ledger. Trials that were interrupted are started again first.
+    The backend must have received all events of the ledger (see `replay`). Interrupted trials start again first.
     Raises an HpoError if the backend breaks its protocol, and the errors of `checks.crashes`.
     """
     history = ledger.history
     interrupted = [_last_suggestion(history, trial) for trial in sorted(history.running)]
-    history.crashes_in_a_row, enough_trials = 0, False
+    history.crashes_in_a_row, trials_are_spent = 0, False
     while True:
-        if spent := _spent(budget, ledger):
+        if spent := _spent_budget_message(budget, ledger):
             return spent
-        answer: Answer = "wait"
+        answer: Answer = "wait"  # stays so if no slot is free, or if interrupted trials take all of them
         while runner.free():
             if interrupted:
                 suggestion = interrupted.pop(0)
             else:
-                enough_trials = budget.trials is not None and len(history.trials) >= budget.trials
-                answer = backend.ask(new=not enough_trials)
+                trials_are_spent = budget.trials is not None and len(history.trials) >= budget.trials
+                answer = backend.ask(new=not trials_are_spent)
                 if answer in ("wait", "done"):
                     break
                 if not isinstance(answer, Suggestion):
@@ -206,10 +211,10 @@ def run(backend: Backend, runner: Runner, ledger: Ledger, budget: Budget, watch:
         if not history.running:
             checks.crashes(history, at_end=True)
             if answer == "wait":
-                raise HpoError("the backend waits, but no trial is running that it could wait for")
+                raise HpoError("the backend answered 'wait', but no trial is running")
             return (
-                f"the budget of {_counted(budget.trials, 'trial')} is spent"
-                if enough_trials
+                f"the budget of {_with_plural(budget.trials, 'trial')} is spent"
+                if trials_are_spent
                 else "every configuration is trained"
             )
         for event in runner.events():
@@ -217,11 +222,11 @@ def run(backend: Backend, runner: Runner, ledger: Ledger, budget: Budget, watch:
             decisions = backend.tell(event)
             checks.decisions(history, event, decisions)
             ledger.settle(event, decisions)
-            for trial in {event.trial: None, **decisions}:
-                runner.settle(trial, decisions.get(trial, Decision.CONTINUE))
+            for trial, decision in {event.trial: Decision.CONTINUE, **decisions}.items():
+                runner.settle(trial, decision)
             _show(watch, event, ledger)
             checks.crashes(history)
-            if spent := _spent(budget, ledger):
+            if spent := _spent_budget_message(budget, ledger):
                 return spent
 
 
@@ -236,15 +241,15 @@ def _last_suggestion(history: History, number: int) -> Suggestion:
     return Suggestion(number, trial.config, trial.until, trial.bracket, trial.notes)
 
 
-def _counted(n: int | None, thing: str) -> str:
+def _with_plural(n: int | None, thing: str) -> str:
     """The number of things in words: "1 trial", "2 trials"."""
     return f"{n} {thing}{'s' * (n != 1)}"
 
 
-def _spent(budget: Budget, ledger: Ledger) -> str | None:
-    """Why the search ends now, if its budget of epochs or seconds is spent. None if it is not."""
+def _spent_budget_message(budget: Budget, ledger: Ledger) -> str | None:
+    """The message that the budget of epochs or seconds is spent. None if it is not."""
     if budget.epochs is not None and ledger.history.n_epochs >= budget.epochs:
-        return f"the budget of {_counted(budget.epochs, 'epoch')} is spent"
+        return f"the budget of {_with_plural(budget.epochs, 'epoch')} is spent"
     if budget.seconds is not None and ledger.elapsed >= budget.seconds:
         return f"the budget of {budget.seconds:g} seconds is spent"
     return None

@@ -17,7 +17,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
 
-from hpo.errors import Mistake
+from hpo.errors import UserError
 from hpo.space.values import is_one_of, scalar_problem
 from hpo.trial import Scalar
 
@@ -31,8 +31,8 @@ Find = Callable[[str], ModuleSpec | None]
 def read(module: str, find: Find) -> Declared | None:
     """Read the hyperparameters that a module and the modules in its READS_ALSO declare.
 
-    Returns None if one of these modules declares nothing. Raises Mistake if a declaration is not a literal of the form
-    above, if READS_ALSO names a missing module, or if a source is not valid Python.
+    Returns None if one of these modules declares nothing. Raises UserError if a declaration is not a literal of the
+    form above, if READS_ALSO names a missing module, or if a source is not valid Python.
     """
     visited, remaining, declarations = set(), [module], []
     while remaining:
@@ -56,12 +56,12 @@ def own(module: str, find: Find) -> Declared:
 def options(module: str, find: Find) -> Declared | None:
     """The literal OPTIONS of a data set's module, which has the form of HYPERPARAMETERS. Returns None if it has none.
 
-    Raises Mistake if it is not a literal of this form, or if the source is not valid Python.
+    Raises UserError if it is not a literal of this form, or if the source is not valid Python.
     """
     source = _source_path(find(module))
     found = None if source is None else _literal(_parse(source), "OPTIONS", source)
     if found is not None and not _is_declaration(found):
-        raise Mistake(f"{source}: OPTIONS must map names to a line of text or a list of values")
+        raise UserError(f"{source}: OPTIONS must map names to a line of text or a list of values")
     declared: Declared | None = found
     return declared
 
@@ -69,7 +69,7 @@ def options(module: str, find: Find) -> Declared | None:
 def pretrains(module: str, find: Find) -> bool:
     """Whether a regime declares `PRETRAINING = True`: it first trains on the data set `pretraining` of the task.
 
-    Raises Mistake if the declaration is neither True nor False, or if the source is not valid Python.
+    Raises UserError if the declaration is neither True nor False, or if the source is not valid Python.
     """
     return _flag(module, "PRETRAINING", find)
 
@@ -77,7 +77,7 @@ def pretrains(module: str, find: Find) -> bool:
 def needs_weights(module: str, find: Find) -> bool:
     """Whether a regime declares `PRETRAINED = True`: it starts from pretrained weights.
 
-    Raises Mistake if the declaration is neither True nor False, or if the source is not valid Python.
+    Raises UserError if the declaration is neither True nor False, or if the source is not valid Python.
     """
     return _flag(module, "PRETRAINED", find)
 
@@ -85,13 +85,13 @@ def needs_weights(module: str, find: Find) -> bool:
 def trains(module: str, find: Find) -> str | None:
     """Which part of the model a regime trains in every epoch, as it declares in `TRAINS`: "head" or "all".
 
-    Returns None if it declares nothing. Raises Mistake if it declares anything else, or if the source is not valid
+    Returns None if it declares nothing. Raises UserError if it declares anything else, or if the source is not valid
     Python.
     """
     source = _source_path(find(module))
     found = None if source is None else _literal(_parse(source), "TRAINS", source)
     if found not in (None, "head", "all"):
-        raise Mistake(f'{source}: TRAINS must be "head" or "all"')
+        raise UserError(f'{source}: TRAINS must be "head" or "all"')
     part: str | None = found
     return part
 
@@ -99,7 +99,7 @@ def trains(module: str, find: Find) -> str | None:
 def has_head_alone(module: str, find: Find) -> bool:
     """Whether a model declares `HEAD_ONLY = True`: only its head has weights.
 
-    Raises Mistake if the declaration is neither True nor False, or if the source is not valid Python.
+    Raises UserError if the declaration is neither True nor False, or if the source is not valid Python.
     """
     return _flag(module, "HEAD_ONLY", find)
 
@@ -107,7 +107,7 @@ def has_head_alone(module: str, find: Find) -> bool:
 def has_linear_head(module: str, find: Find) -> bool:
     """Whether the head of a model consists of linear layers. It does unless the model declares `LINEAR_HEAD = False`.
 
-    Raises Mistake if the declaration is neither True nor False, or if the source is not valid Python.
+    Raises UserError if the declaration is neither True nor False, or if the source is not valid Python.
     """
     return _flag(module, "LINEAR_HEAD", find, default=True)
 
@@ -116,7 +116,7 @@ def _flag(module: str, name: str, find: Find, *, default: bool = False) -> bool:
     source = _source_path(find(module))
     found = None if source is None else _literal(_parse(source), name, source)
     if found is not None and not isinstance(found, bool):
-        raise Mistake(f"{source}: {name} must be True or False")
+        raise UserError(f"{source}: {name} must be True or False")
     return default if found is None else bool(found)
 
 
@@ -140,18 +140,18 @@ def merged(declared: Iterable[Declared]) -> Declared:
 def _read_module(module: str, spec: ModuleSpec | None) -> tuple[Declared | None, list[str]]:
     """The HYPERPARAMETERS of a module, None if it has none, and the module names in its READS_ALSO."""
     if spec is None:
-        raise Mistake(f"READS_ALSO names {module}, but there is no such module")
+        raise UserError(f"READS_ALSO names {module}, but there is no such module")
     source = _source_path(spec)
     if source is None:
         return None, []
     tree = _parse(source)
     declared, reads_also = _literal(tree, "HYPERPARAMETERS", source), _literal(tree, "READS_ALSO", source)
     if declared is not None and not _is_declaration(declared):
-        raise Mistake(f"{source}: HYPERPARAMETERS must map names to a line of text or a list of values")
+        raise UserError(f"{source}: HYPERPARAMETERS must map names to a line of text or a list of values")
     if reads_also is not None and not (
         isinstance(reads_also, list | tuple) and all(isinstance(name, str) for name in reads_also)
     ):
-        raise Mistake(f"{source}: READS_ALSO must be a tuple of module names")
+        raise UserError(f"{source}: READS_ALSO must be a tuple of module names")
     return declared, list(reads_also or ())
 
 
@@ -165,7 +165,7 @@ def _parse(source: str) -> ast.Module:
     try:
         return ast.parse(Path(source).read_bytes())
     except SyntaxError as error:
-        raise Mistake(f"{source}:{error.lineno}: is broken Python: {error.msg}") from None
+        raise UserError(f"{source}:{error.lineno}: is broken Python: {error.msg}") from None
 
 
 def _literal(tree: ast.Module, name: str, source: str) -> Any:
@@ -180,7 +180,7 @@ def _literal(tree: ast.Module, name: str, source: str) -> Any:
                     return ast.literal_eval(value)
                 except ValueError:
                     message = f"{source}:{statement.lineno}: {name} must be a literal: it is read without being run"
-                    raise Mistake(message) from None
+                    raise UserError(message) from None
     return None
 
 

@@ -20,7 +20,7 @@ from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
 from typing import Any
 
-from hpo.errors import Mistake, UnknownName, nearest
+from hpo.errors import UnknownName, UserError, nearest
 from hpo.plugins.declarations import Declared, merged, needs_weights, options, pretrains, read
 from hpo.space import DATA_KEYS, TASK_DOMAINS, DatasetSpec, SearchSpace
 from hpo.space.domains import Domain
@@ -82,7 +82,7 @@ def load(package: str, name: str) -> Any:
     For a variant such as `timm:resnet18`, return the result of `variant("resnet18")` of the module `timm` instead; it
     has a method `build`.
 
-    Raises Mistake if a package that the plug-in needs is not installed, or if the module has no function `build` (or
+    Raises UserError if a package that the plug-in needs is not installed, or if the module has no function `build` (or
     `variant`). Raises UnknownName if there is no such plug-in.
     """
     module = module_name(package, name)
@@ -92,14 +92,14 @@ def load(package: str, name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or find(error.name.partition(".")[0]) is not None:
             raise
-        raise Mistake(
+        raise UserError(
             f"{noun} {name!r} needs {error.name}, which is not installed{_install_hint(package, name)}"
         ) from error
     family, colon, variant = name.partition(":")
     function = "variant" if colon else "build"
     if not callable(getattr(plugin, function, None)):
         hint = f"; name a variant, as {family}:NAME" if callable(getattr(plugin, "variant", None)) else ""
-        raise Mistake(f"{noun} {name!r}: {plugin.__file__} has no function `{function}`{hint}")
+        raise UserError(f"{noun} {name!r}: {plugin.__file__} has no function `{function}`{hint}")
     return plugin.variant(variant) if colon else plugin
 
 

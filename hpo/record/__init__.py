@@ -7,9 +7,9 @@ this package.
 from __future__ import annotations
 
 from hpo.record.files import FIGURES, MISCLASSIFIED, RETRAINED, TEST_FILE, command, write_text
-from hpo.record.history import Event, History, Settled, State, Trial, configuration
+from hpo.record.history import Decisions, Event, History, State, Trial, configuration
 from hpo.record.ledger import Ledger
-from hpo.record.lock import is_locked, lock, locked
+from hpo.record.lock import is_locked, lock, locked_error
 from hpo.record.settings import Budget, Settings, data_folder
 from hpo.record.study_folder import StudyFolder
 
@@ -19,11 +19,11 @@ __all__ = [
     "RETRAINED",
     "TEST_FILE",
     "Budget",
+    "Decisions",
     "Event",
     "History",
     "Ledger",
     "Settings",
-    "Settled",
     "State",
     "StudyFolder",
     "Trial",
@@ -32,6 +32,6 @@ __all__ = [
     "data_folder",
     "is_locked",
     "lock",
-    "locked",
+    "locked_error",
     "write_text",
 ]

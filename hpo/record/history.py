@@ -10,7 +10,7 @@ from hpo.trial import Config, Crash, Decision, Report, Scalar, Suggestion
 
 
 @dataclass(frozen=True)
-class Settled:
+class Decisions:
     """The decisions of the backend on one report or crash."""
 
     trial: int
@@ -21,7 +21,7 @@ class Settled:
     """The decisions by trial number: PAUSE or STOP. Trials that continue are left out."""
 
 
-Event = Suggestion | Report | Crash | Settled
+Event = Suggestion | Report | Crash | Decisions
 """An entry of the history."""
 
 
@@ -91,7 +91,7 @@ class History:
         self.crashes_in_a_row = 0
         """The number of crashes since the last report."""
         self.incumbent: Trial | None = None
-        """The trial with the lowest loss so far, without the crashed ones."""
+        """The trial with the lowest loss so far, among the trials that did not crash."""
 
     def append(self, event: Event) -> None:
         """Add the next event, and update the trials."""
@@ -108,7 +108,7 @@ class History:
                 self._set_state(event.trial, State.CRASHED)
                 if self.incumbent is self.trials[event.trial]:
                     self.incumbent = next(iter(self.ranked()), None)
-            case Settled():
+            case Decisions():
                 for number, decision in event.decisions.items():
                     if self.trials[number].state in (State.RUNNING, State.PAUSED):
                         self._set_state(number, State.STOPPED if decision is Decision.STOP else State.PAUSED)
@@ -129,7 +129,7 @@ class History:
         self.n_epochs += 1
         self.crashes_in_a_row = 0
         if self.incumbent is trial and len(trial.reports) > 1 and report.loss > trial.reports[-2].loss:
-            # Only a new phase of its training can raise the loss of a trial. Then another trial may be better.
+            # The lowest loss of a trial rises only when a new phase of its training begins. Another may be better now.
             self.incumbent = next(iter(self.ranked()), None)
         elif report.loss < (self.incumbent.loss if self.incumbent else float("inf")):
             self.incumbent = trial

@@ -28,7 +28,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.errors import StudyError
 from hpo.record import serialization
-from hpo.record.history import Event, History, Settled, State
+from hpo.record.history import Decisions, Event, History, State
 from hpo.record.journal import Journal
 from hpo.record.storage import SQLITE, open_storage, storage_errors
 from hpo.space import SearchSpace
@@ -88,7 +88,7 @@ class Ledger:
         not_continued = {number: fate for number, fate in decisions.items() if fate is not Decision.CONTINUE}
         with storage_errors():
             if not_continued:
-                settled = Settled(event.trial, _fidelity(event), not_continued)
+                settled = Decisions(event.trial, _fidelity(event), not_continued)
                 fates = {str(number): decision.value for number, decision in not_continued.items()}
                 self._set_attribute(event.trial, f"settled:{settled.fidelity}", self._numbered({"decisions": fates}))
                 self.history.append(settled)
@@ -243,7 +243,7 @@ def create_ledger(where: Path | str, name: str, space: SearchSpace, identity: di
     """Begin the record of a study.
 
     `where` is the path of the journal file, or the URL of an Optuna storage. `identity` is the `StudyFolder.identity`.
-    Raises a Mistake if `where` is not the URL of a storage, a StudyError if the storage contains a study of this name
+    Raises a UserError if `where` is not the URL of a storage, a StudyError if the storage contains a study of this name
     already, and a MachineError if the storage fails.
     """
     with storage_errors():
@@ -266,7 +266,7 @@ def create_ledger(where: Path | str, name: str, space: SearchSpace, identity: di
 def open_ledger(where: Path | str, name: str, space: SearchSpace, *, write: bool) -> Ledger:
     """Open the record of a study that exists. With `write`, it is also repaired, in case its process was killed.
 
-    Raises a Mistake if `where` is not the URL of a storage, a StudyError if it does not contain the study, and a
+    Raises a UserError if `where` is not the URL of a storage, a StudyError if it does not contain the study, and a
     MachineError if the storage fails.
     """
     with storage_errors():

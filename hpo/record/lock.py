@@ -30,7 +30,7 @@ def lock(folder: Path) -> Iterator[None]:
         for temporary in folder.glob(".*.tmp"):
             temporary.unlink()
     except Timeout:
-        raise locked(folder) from None
+        raise locked_error(folder) from None
     except OSError as error:
         raise MachineError(f"{folder}: the study's folder cannot be made or written: {error}") from None
     try:
@@ -44,7 +44,7 @@ def lock(folder: Path) -> Iterator[None]:
                     path.rmdir()
 
 
-def locked(folder: Path) -> StudyError:
+def locked_error(folder: Path) -> StudyError:
     """Return the error for a study whose lock another process holds."""
     return StudyError(
         f"study {folder.name!r} is being searched or tested by another process; "

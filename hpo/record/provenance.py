@@ -17,7 +17,7 @@ PACKAGES = ("hpo", "torch", "torchvision", "optuna", "ray", "hpbandster", "Confi
 
 
 def describe(settings: Settings) -> dict[str, Any]:
-    """Return the content of `made` in `study.yaml`, for a study that begins now on this machine."""
+    """Describe this moment and this machine. `study.yaml` holds it as `made`."""
     versions = {}
     for package in PACKAGES:
         with contextlib.suppress(PackageNotFoundError):

@@ -10,7 +10,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from hpo.record.history import Event, Settled
+from hpo.record.history import Decisions, Event
 from hpo.space.domains import Categorical, Domain, Int
 from hpo.trial import Crash, Decision, Report, Suggestion
 
@@ -49,7 +49,7 @@ def to_event(trial: int, key: str, value: Any) -> Event | None:
         return Report(trial, int(fidelity), float(loss), metrics, seconds, last, device)
     if kind == "settled":
         decisions = {int(number): Decision(fate) for number, fate in value["decisions"].items()}
-        return Settled(trial, int(fidelity), decisions)
+        return Decisions(trial, int(fidelity), decisions)
     return Crash(trial, value["kind"], value["error"])
 
 

@@ -1,4 +1,4 @@
-"""The settings of a study: its Budget, and the Settings of its search."""
+"""Budget and Settings: how long a study may run, and how it searches."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hpo.errors import Mistake
+from hpo.errors import UserError
 from hpo.trial import Scalar
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The budget of a study, over all its runs. None is no limit. Raises a Mistake if a value is negative."""
+    """The budget of a study, over all its runs. None is no limit. Raises a UserError if a value is negative."""
 
     trials: int | None = None
     """The number of trials."""
@@ -26,7 +26,7 @@ class Budget:
         for name in ("trials", "epochs", "seconds"):
             value = getattr(self, name)
             if value is not None and value < 0:
-                raise Mistake(f"a budget of {value} {name}: at least 0 is allowed")
+                raise UserError(f"the budget of {name} must be at least 0, but is {value}")
 
     def or_default(self) -> Budget:
         """Return this budget, or 64 trials if no limit is set."""

@@ -1,4 +1,4 @@
-"""The storage of the ledger: a journal file, or any Optuna storage by its URL. Its errors become errors of hpo."""
+"""The storage of the ledger: a journal file, or any Optuna storage by its URL; and its errors as MachineErrors."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import optuna
 from optuna.storages import BaseStorage
 from sqlalchemy.exc import ArgumentError
 
-from hpo.errors import HpoError, MachineError, Mistake
+from hpo.errors import HpoError, MachineError, UserError
 from hpo.record.journal import Journal
 
 SQLITE = "sqlite:///"
 """The beginning of the URL of a SQLite file."""
 
 
-def absolute(url: str | None) -> str | None:
+def absolute_url(url: str | None) -> str | None:
     """Make the path in the URL of a SQLite file absolute, so that the study can be opened from any folder.
 
     Any other URL, and None, is returned as it is.
@@ -28,8 +28,8 @@ def absolute(url: str | None) -> str | None:
 def open_storage(where: Path | str, *, write: bool) -> tuple[BaseStorage, Journal | None]:
     """Open the storage at `where`, the path of a journal file or the URL of an Optuna storage.
 
-    The second result is the Journal, None for a URL. Raises a Mistake if `where` is not the URL of a storage, or if the
-    driver of its database is not installed.
+    Returns the storage and, for a file, its Journal (None for a URL). Optuna logs only warnings from then on. Raises a
+    UserError if `where` is not the URL of a storage, or if the driver of its database is not installed.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if isinstance(where, str):
@@ -42,9 +42,9 @@ def _open_url(url: str) -> BaseStorage:
     try:
         return optuna.storages.get_storage(url)
     except ImportError as error:
-        raise Mistake(f"--storage {url}: the driver of this database is not installed: {error}") from None
+        raise UserError(f"--storage {url}: the driver of this database is not installed: {error}") from None
     except (ArgumentError, ValueError, TypeError) as error:
-        raise Mistake(f"--storage {url}: not a storage URL, such as sqlite:///study.db: {error}") from None
+        raise UserError(f"--storage {url}: not a storage URL (one is sqlite:///study.db): {error}") from None
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The StudyFolder, a study on disk: a folder with its settings, its record, its checkpoints and its tables."""
+"""StudyFolder: one study on disk, with its settings, its record, its checkpoints and its tables."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ class StudyFolder:
         settings: Settings,
         budget: Budget,
         *,
-        trainable: str | None = None,
+        trainable_digest: str | None = None,
         made: Mapping[str, Any] | None = None,
     ) -> None:
-        """`trainable` is the digest of the source of the user's training code. None if a regime of hpo is trained.
+        """`trainable_digest` identifies the user's training code; None if the study trains a regime.
 
-        `made` is the content of `made` in `study.yaml`. None describes this machine and this moment.
+        `made` says when, where and with which package versions the study was begun. If None, it is found out now.
         """
         self.folder = folder
         self.space = space
         self.settings = settings
         self.budget = budget
-        self.trainable = trainable
+        self.trainable_digest = trainable_digest
         self.made = provenance.describe(settings) if made is None else made
         """When, where and with which package versions the study was begun. See `hpo.record.provenance`."""
 
@@ -66,7 +66,7 @@ class StudyFolder:
     @property
     def identity(self) -> dict[str, Any]:
         """The parts of the study that must never change. See the function `identity`."""
-        return identity(self.space, self.settings, self.trainable)
+        return identity(self.space, self.settings, self.trainable_digest)
 
     @classmethod
     def reopen(cls, folder: Path) -> StudyFolder:
@@ -85,12 +85,12 @@ class StudyFolder:
             budget = Budget(**content["budget"])
             space = spacefile.parse(content["space"], source=str(path), installed=False)
             made = dict(content["made"])
-            trainable = content.get("trainable")
+            trainable_digest = content.get("trainable")
         except (OSError, UnicodeDecodeError) as error:
             raise MachineError(f"{path}: cannot be read: {error}") from None
         except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise StudyError(f"{path}: is damaged, or was written by another version: {error}") from None
-        return cls(folder, space, settings, budget, trainable=trainable, made=made)
+        return cls(folder, space, settings, budget, trainable_digest=trainable_digest, made=made)
 
     def save(self) -> None:
         """Write `study.yaml`: the search space, the settings, the budget, and how the study was begun."""
@@ -98,7 +98,7 @@ class StudyFolder:
             "study": self.name,
             "space": self.space.to_dict(),
             "digest": self.space.digest(),
-            **({"trainable": self.trainable} if self.trainable is not None else {}),
+            **({"trainable": self.trainable_digest} if self.trainable_digest is not None else {}),
             "settings": {**asdict(self.settings), "options": dict(self.settings.options)},
             "budget": asdict(self.budget),
             "made": dict(self.made),
@@ -112,13 +112,13 @@ class StudyFolder:
         Raises the errors of `create_ledger`.
         """
         shutil.rmtree(self.checkpoints, ignore_errors=True)
-        ledger = create_ledger(self._where, self.name, self.space, self.identity)
+        ledger = create_ledger(self._storage_location, self.name, self.space, self.identity)
         keep_out_of_git(self.folder)
         self.save()
         return ledger
 
-    def discard_unless_reported(self) -> None:
-        """Delete the study if no epoch is on record. A study in another Optuna storage stays and can be resumed."""
+    def delete_if_empty(self) -> None:
+        """Delete the study if no epoch is on record. A study whose record lies in a database (`--storage`) is kept."""
         if self.settings.storage is None and self.history()[0].n_epochs == 0:
             shutil.rmtree(self.checkpoints, ignore_errors=True)
             let_into_git(self.folder)
@@ -132,7 +132,7 @@ class StudyFolder:
         """
         if write:
             keep_out_of_git(self.folder)
-        ledger = open_ledger(self._where, self.name, self.space, write=write)
+        ledger = open_ledger(self._storage_location, self.name, self.space, write=write)
         changed = [key for key, value in self.identity.items() if ledger.identity.get(key) != value]
         if changed:
             ledger.close()
@@ -143,7 +143,7 @@ class StudyFolder:
         return ledger
 
     def history(self) -> tuple[History, str | None]:
-        """Return the history of the study, and why it ended. The latter is None if it has not ended.
+        """Return the history of the study, and why it ended. The reason is None if it has not ended.
 
         Raises the errors of `ledger`.
         """
@@ -154,41 +154,43 @@ class StudyFolder:
             ledger.close()
 
     @property
-    def _where(self) -> Path | str:
+    def _storage_location(self) -> Path | str:
         """The URL of the storage, or the path of the journal."""
         return self.settings.storage or self.folder / LEDGER_FILE
 
 
-def identity(space: SearchSpace, settings: Settings, trainable: str | None = None) -> dict[str, Any]:
+def identity(space: SearchSpace, settings: Settings, trainable_digest: str | None = None) -> dict[str, Any]:
     """The space, backend, options, seed and training code of a search. If all are equal, it is the same search.
 
-    `trainable` is the digest of the user's training code, None without it.
+    `trainable_digest` identifies the user's training code; None without it.
     """
     return {
         "space": space.digest(),
         "backend": settings.backend,
         "options": dict(settings.options),
         "seed": settings.seed,
-        **({"trainable": trainable} if trainable is not None else {}),
+        **({"trainable": trainable_digest} if trainable_digest is not None else {}),
     }
 
 
-def changed(folder: Path, space: SearchSpace, settings: Settings, trainable: str | None = None) -> list[str] | None:
+def changed_parts(
+    folder: Path, space: SearchSpace, settings: Settings, trainable_digest: str | None = None
+) -> list[str] | None:
     """Return the keys of `identity` that differ from those of the study in a folder. None if it contains no study."""
     if not (folder / STUDY_FILE).exists():
         return None
-    before, after = StudyFolder.reopen(folder).identity, identity(space, settings, trainable)
+    before, after = StudyFolder.reopen(folder).identity, identity(space, settings, trainable_digest)
     return [key for key in {**before, **after} if before.get(key) != after.get(key)]
 
 
-def check_absent(folder: Path, space: SearchSpace, settings: Settings, trainable: str | None = None) -> None:
+def check_is_new(folder: Path, space: SearchSpace, settings: Settings, trainable_digest: str | None = None) -> None:
     """Raise a StudyError if the folder contains a study already. Its message says whether it is the same search."""
-    differing = changed(folder, space, settings, trainable)
+    differing = changed_parts(folder, space, settings, trainable_digest)
     if differing is None:
         return
     name = folder.name
     if differing == ["trainable"]:
-        raise changed_trainable(folder)
+        raise changed_trainable_error(folder)
     if differing:
         raise StudyError(
             f"study {name!r} exists in {folder.parent}, with another {', '.join(differing)}: "
@@ -200,8 +202,8 @@ def check_absent(folder: Path, space: SearchSpace, settings: Settings, trainable
     )
 
 
-def changed_trainable(folder: Path, *, given: bool = True) -> StudyError:
-    """Return the error for a study whose trainable has other code now, or is not `given` at all.
+def changed_trainable_error(folder: Path, *, given: bool = True) -> StudyError:
+    """Return the error for a study whose training code changed, or was not passed (`given=False`).
 
     It suggests a name that is still free.
     """

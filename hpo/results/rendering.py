@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.errors import Mistake, UnknownName
+from hpo.errors import UnknownName, UserError
 from hpo.record import write_text
 from hpo.results.tables import short
 
@@ -59,11 +59,11 @@ def table_text(frame: DataFrame, hyperparameters: list[str], width: int | None =
 
 
 def write(text: str, out: Path) -> None:
-    """Write a rendered table to the file `out`. A Mistake if `out` is a folder, or if its parent folder is missing."""
+    """Write a rendered table to the file `out`. Raises UserError if `out` is a folder, or its folder is missing."""
     if not out.parent.is_dir():
-        raise Mistake(f"--out {out}: there is no folder {out.parent}")
+        raise UserError(f"--out {out}: there is no folder {out.parent}")
     if out.is_dir():
-        raise Mistake(f"--out {out}: is a folder; a file is needed")
+        raise UserError(f"--out {out}: is a folder; a file is needed")
     write_text(out, text)
 
 

@@ -39,12 +39,12 @@ More would train faster, but would start before a backend that learns from earli
 def build(job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | None = None) -> Fused:
     """Build a runner with `slots` slots on each of `devices`. None is the default of the device, `N_TRIALS`.
 
-    The worker of a device starts with the first trial on the device. Raises a Mistake if a device does not exist, or if
-    the trainable of `job` cannot be sent to a worker process.
+    The worker of a device starts with the first trial on the device. Raises a UserError if a device does not exist,
+    or if the trainable of `job` cannot be sent to a worker process.
     """
     job.check_can_be_sent()
     recover(checkpoints)
-    plan_slots(devices, slots)  # raises a Mistake if `slots` is wrong
+    plan_slots(devices, slots)  # raises a UserError if `slots` is wrong
     return Fused(job, checkpoints, plan_slots(devices, 1), slots)
 
 

@@ -30,8 +30,8 @@ def build(job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | No
 
     The default is one slot on each GPU, or one for each core on the CPU.
 
-    The worker of a slot starts with the first trial on the slot. Raises a Mistake if a device does not exist, or if the
-    trainable of `job` cannot be sent to a worker process.
+    The worker of a slot starts with the first trial on the slot. Raises a UserError if a device does not exist,
+    or if the trainable of `job` cannot be sent to a worker process.
     """
     job.check_can_be_sent()
     recover(checkpoints)

@@ -12,8 +12,6 @@ from hpo.space.rules import When, choices_problems, raise_problems, range_proble
 from hpo.space.values import is_number, is_one_of
 from hpo.trial import Scalar
 
-__all__ = ["Categorical", "Domain", "Float", "Int", "When", "domain_to_dict", "is_number", "is_one_of"]
-
 
 @dataclass(frozen=True)
 class Float:

@@ -16,23 +16,10 @@ from typing import Any
 
 from hpo.errors import nearest
 from hpo.space import rules
-from hpo.space.domains import Categorical, Domain, Float, Int, domain_to_dict, is_one_of
-from hpo.space.rules import OBJECTIVES, Problem, raise_problems
-from hpo.space.values import format_value
+from hpo.space.domains import Categorical, Domain, domain_to_dict
+from hpo.space.rules import Problem, raise_problems
+from hpo.space.values import format_value, is_one_of
 from hpo.trial import Config, Scalar
-
-__all__ = [
-    "OBJECTIVES",
-    "Categorical",
-    "DatasetSpec",
-    "Domain",
-    "Fidelity",
-    "Float",
-    "Int",
-    "SearchSpace",
-    "Task",
-    "Validation",
-]
 
 TASK_DOMAINS = ("regime", "model")
 """The keys of a task that are searched if they hold a list of names."""

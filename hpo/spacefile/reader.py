@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo import plugins
-from hpo.errors import Mistake, nearest
+from hpo.errors import UserError, nearest
 from hpo.space import DATA_KEYS, TASK_DOMAINS, DatasetSpec, Fidelity, SearchSpace, Task, Validation, rules
 from hpo.space.domains import Categorical, Domain, Float, Int
 from hpo.space.rules import OBJECTIVES, Problem
@@ -61,7 +61,7 @@ def parse(content: Mapping[str, Any], *, name: str = "space", source: str = "", 
 def find(name_or_path: str) -> Path:
     """The path of a space file, given as a path or as the name of a bundled space, with or without `.yaml`.
 
-    Raises Mistake if there is no such file or bundled space.
+    Raises UserError if there is no such file or bundled space.
     """
     path, known = Path(name_or_path), bundled()
     if path.is_file():
@@ -70,7 +70,7 @@ def find(name_or_path: str) -> Path:
         return known[name_or_path.removesuffix(".yaml")]
     if path.exists():
         return path
-    raise Mistake(f"no file {name_or_path!r}, and no bundled space of that name{nearest(path.stem, known)}")
+    raise UserError(f"no file {name_or_path!r}, and no bundled space of that name{nearest(path.stem, known)}")
 
 
 def bundled() -> dict[str, Path]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import plugins
-from hpo.errors import Mistake, TaskError
+from hpo.errors import TaskError, UserError
 from hpo.space import SearchSpace
 from hpo.training import user_code
 from hpo.training.user_code import Build
@@ -55,14 +55,14 @@ class Job:
             object.__setattr__(self, name, value)
 
     def check_can_be_sent(self) -> None:
-        """Raise a Mistake if the trainable cannot be sent to a worker process."""
+        """Raise a UserError if the trainable cannot be sent to a worker process."""
         import cloudpickle
 
         try:
             cloudpickle.dumps(self.trainable)
         except Exception as error:  # the objects in the trainable may raise any error when they are pickled
             name, reason = user_code.name_of(self.trainable or Job), str(error).partition("\n")[0]
-            raise Mistake(
+            raise UserError(
                 f"the trainable {name} cannot be sent to worker processes: {reason}; "
                 "make what it needs inside it, or search with runner='inline'"
             ) from None
@@ -123,7 +123,7 @@ class Builder:
             raise TaskError(str(error)) from error
         except TaskError:
             raise
-        except Mistake as error:
+        except UserError as error:
             raise TaskError(str(error)) from error
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import hpo
-from hpo.errors import Mistake, StudyError
+from hpo.errors import StudyError, UserError
 from tests import toy
 from tests.api import user_code
 
@@ -49,11 +49,11 @@ def test_a_script_that_is_run_again_trains_nothing_twice(tmp_path: Path, monkeyp
 
 
 def test_a_search_that_nothing_is_to_train_for_says_so(tmp_path: Path) -> None:
-    with pytest.raises(Mistake, match="nothing says what to train"):
+    with pytest.raises(UserError, match="nothing says what to train"):
         hpo.search(SPACE, studies=tmp_path)
-    with pytest.raises(Mistake, match="unknown setting 'bakend'; did you mean 'backend'"):
+    with pytest.raises(UserError, match="unknown setting 'bakend'; did you mean 'backend'"):
         hpo.search(SPACE, toy.build, studies=tmp_path, bakend="bohb")
-    with pytest.raises(Mistake, match="must be a class or a function, but is 5"):
+    with pytest.raises(UserError, match="must be a class or a function, but is 5"):
         hpo.search(SPACE, 5, studies=tmp_path)  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
 
@@ -75,7 +75,7 @@ def test_a_study_whose_trainable_changed_is_refused_and_a_free_name_is_given(tmp
 def test_a_mistake_of_the_trainable_is_one_line_and_leaves_no_study(tmp_path: Path) -> None:
     for runner in ("inline", "processes"):
         for code, told in user_code.WRONG:
-            with pytest.raises(Mistake) as raised:
+            with pytest.raises(UserError) as raised:
                 hpo.search(
                     SPACE, code, backend="random", trials=4, studies=tmp_path / "s", runner=runner, devices="cpu"
                 )
@@ -86,7 +86,9 @@ def test_a_mistake_of_the_trainable_is_one_line_and_leaves_no_study(tmp_path: Pa
 
 def test_what_cannot_be_sent_to_a_worker_is_said_before_any_trial(tmp_path: Path) -> None:
     code = user_code.holding_a_lock()
-    with pytest.raises(Mistake, match=r"cannot be sent to worker processes: cannot pickle .*lock.*; .*runner='inline'"):
+    with pytest.raises(
+        UserError, match=r"cannot be sent to worker processes: cannot pickle .*lock.*; .*runner='inline'"
+    ):
         hpo.search(SPACE, code, backend="random", trials=2, studies=tmp_path / "s", runner="processes", devices="cpu")
     assert not (tmp_path / "s").exists()
     assert len(hpo.search(SPACE, code, backend="random", trials=2, studies=tmp_path / "s", devices="cpu").table()) == 2
@@ -107,13 +109,13 @@ def test_a_space_is_read_by_name_with_its_overrides(tmp_path: Path) -> None:
     assert space.fidelity == hpo.Fidelity(9)
     assert hpo.read_space(space) is space
     assert hpo.read_space(space.to_dict()) == space
-    with pytest.raises(Mistake, match="no bundled space"):
+    with pytest.raises(UserError, match="no bundled space"):
         hpo.read_space("digits_cn")
 
 
 def test_a_space_in_code_is_checked_against_what_its_task_reads(tmp_path: Path) -> None:
     task = hpo.Task(regime="from_scratch", model="softmax_regression", dataset="digits")  # type: ignore[arg-type]
     space = hpo.SearchSpace("s", {"momentm": hpo.Float(0.0, 0.9)}, hpo.Fidelity(9), task, {"optimiser": "sgd"})
-    with pytest.raises(Mistake, match=r"space.momentm: .*did you mean 'momentum'.*\nfixed.optimiser: .*'optimizer'"):
+    with pytest.raises(UserError, match=r"space.momentm: .*did you mean 'momentum'.*\nfixed.optimiser: .*'optimizer'"):
         hpo.search(space, studies=tmp_path)
     assert not list(tmp_path.iterdir())

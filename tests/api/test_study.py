@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import hpo
-from hpo.errors import Mistake, StudyError
+from hpo.errors import StudyError, UserError
 from tests.api import user_code
 
 SPACE = hpo.SearchSpace("parabola", {"x": hpo.Float(0.0, 1.0)}, hpo.Fidelity(9))
@@ -42,7 +42,7 @@ def test_a_study_goes_on_with_a_larger_budget_and_shows_what_is_on_record(study:
 
 
 def test_a_study_begun_with_a_trainable_needs_it_to_go_on(study: hpo.Study) -> None:
-    with pytest.raises(Mistake, match="needs the `trainable`"):
+    with pytest.raises(UserError, match="needs the `trainable`"):
         hpo.open_study(study.path).resume(trials=15)
     assert len(hpo.open_study(study.path, trainable=user_code.Parabola).resume(trials=15).table()) == 15
 

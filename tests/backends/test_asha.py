@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from hpo.backends import asha
-from hpo.errors import Mistake
+from hpo.errors import UserError
 from hpo.space import Fidelity, Float, SearchSpace
 from hpo.trial import Config
 from tests.backends.contract import SPACE, BackendContract, Build
@@ -71,5 +71,5 @@ def test_the_draw_of_brackets_leaves_the_draw_of_configurations_alone() -> None:
     ],
 )
 def test_a_wrong_option_is_a_mistake_that_names_what_is_allowed(options: dict[str, object], message: str) -> None:
-    with pytest.raises(Mistake, match=message):
+    with pytest.raises(UserError, match=message):
         asha.build(SPACE, seed=0, **options)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import pytest
 
 from hpo.backends import bohb
 from hpo.backends._backend import Backend
-from hpo.errors import Mistake
+from hpo.errors import UserError
 from hpo.trial import Crash, Decision, Suggestion
 from tests.backends.contract import SPACE, BackendContract, Build
 from tests.backends.driving import begin, line, report
@@ -152,7 +152,7 @@ def test_no_rung_is_lost_to_a_floating_logarithm(high: int, eta: int, rungs: int
     ],
 )
 def test_a_wrong_option_is_a_mistake_that_names_what_is_allowed(options: dict[str, object], message: str) -> None:
-    with pytest.raises(Mistake, match=message):
+    with pytest.raises(UserError, match=message):
         bohb.build(SPACE, seed=0, **options)  # type: ignore[arg-type]
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from hpo.backends import grid
-from hpo.errors import Mistake
+from hpo.errors import UserError
 from hpo.space import Categorical, Fidelity, Float, Int, SearchSpace
 from hpo.trial import Config, Suggestion
 from tests.backends.contract import SPACE, BackendContract, Build
@@ -74,7 +74,7 @@ def test_every_range_without_points_is_named_with_its_mend() -> None:
         {"lr": Float(0, 1), "k": Int(1, 3), "kind": Categorical(("a", "b")), "mu": Float(0, 1, points=3)},
         Fidelity(3),
     )
-    with pytest.raises(Mistake) as caught:
+    with pytest.raises(UserError) as caught:
         grid.build(space, seed=0)
     assert "lr, k " in str(caught.value)
     assert "--set space.lr.points=5 --set space.k.points=5" in str(caught.value)
@@ -82,5 +82,5 @@ def test_every_range_without_points_is_named_with_its_mend() -> None:
 
 
 def test_an_option_is_a_mistake() -> None:
-    with pytest.raises(Mistake, match="'points'"):
+    with pytest.raises(UserError, match="'points'"):
         grid.build(SPACE, seed=0, points=3)

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from hpo.backends._options import needs, seed32
-from hpo.errors import Mistake
+from hpo.errors import UserError
 
 
 def test_a_missing_extra_is_a_mistake_that_says_how_to_install_it() -> None:
-    with pytest.raises(Mistake, match=r"'no_such_package'; this needs: pip install 'hpo\[bohb\]'$"), needs("bohb"):
+    with pytest.raises(UserError, match=r"'no_such_package'; this needs: pip install 'hpo\[bohb\]'$"), needs("bohb"):
         import no_such_package  # type: ignore[import-not-found]  # noqa: F401
 
 
@@ -24,7 +24,7 @@ def test_what_an_extra_warns_of_on_import_is_kept_from_the_user() -> None:
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.0, True, None])
 def test_a_seed_that_numpy_would_refuse_is_a_mistake(seed: object) -> None:
-    with pytest.raises(Mistake, match="`seed` must be a whole number of at least 0 and at most 4294967295"):
+    with pytest.raises(UserError, match="`seed` must be a whole number of at least 0 and at most 4294967295"):
         seed32(seed)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from hpo.backends import optuna
 from hpo.backends._backend import Backend
-from hpo.errors import Mistake
+from hpo.errors import UserError
 from hpo.space import Categorical, Fidelity, Float, Int, SearchSpace
 from hpo.trial import Config, Crash
 from tests.backends.contract import SPACE, BackendContract, Build
@@ -175,7 +175,7 @@ def test_optuna_says_nothing_and_its_verbosity_stays_the_users() -> None:
     ],
 )
 def test_a_wrong_option_is_a_mistake_that_names_what_is_allowed(options: dict[str, object], message: str) -> None:
-    with pytest.raises(Mistake, match=message):
+    with pytest.raises(UserError, match=message):
         optuna.build(SPACE, seed=0, **options)  # type: ignore[arg-type]
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from hpo.backends import random
-from hpo.errors import Mistake
+from hpo.errors import UserError
 from tests.backends.contract import SPACE, BackendContract, Build
 from tests.backends.simulation import play
 
@@ -25,5 +25,5 @@ def test_another_seed_searches_elsewhere() -> None:
 
 
 def test_an_option_is_a_mistake() -> None:
-    with pytest.raises(Mistake, match=r"'n_trials'.*allowed: none"):
+    with pytest.raises(UserError, match=r"'n_trials'.*allowed: none"):
         random.build(SPACE, seed=0, n_trials=3)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hpo.errors import HpoError, Mistake, StudyError, UnknownName
+from hpo.errors import HpoError, StudyError, UnknownName, UserError
 from hpo.figures.plot import KINDS, labels, plot
 from hpo.figures.trained_model import TrainedModel
 from hpo.heldout import evaluate
@@ -75,7 +75,7 @@ def clone(folder: Path) -> Path:
     return folder
 
 
-def refused(folder: Path, kind: str, error: type[HpoError] = Mistake, **wishes: Any) -> str:
+def refused(folder: Path, kind: str, error: type[HpoError] = UserError, **wishes: Any) -> str:
     with pytest.raises(error) as caught:
         plot(folder, kind, **wishes)
     assert not (folder / "figures").exists()
@@ -172,7 +172,7 @@ def test_a_trial_that_may_still_be_written_is_left_alone(folder: Path) -> None:
     study = StudyFolder.reopen(folder)
     history, _ = study.history()
     history.trials[0].state = State.RUNNING
-    with pytest.raises(Mistake, match="trial 0 of study 's' has no checkpoint; these have: 1, 2, 3"):
+    with pytest.raises(UserError, match="trial 0 of study 's' has no checkpoint; these have: 1, 2, 3"):
         TrainedModel(study, history, [0])
 
 
@@ -265,7 +265,7 @@ def test_a_missing_matplotlib_is_named_with_how_to_install_it(folder: Path) -> N
         "plot(Path(sys.argv[1]), 'curves')"
     )
     answer = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=False)
-    assert "hpo.errors.Mistake: figures need matplotlib" in answer.stderr
+    assert "hpo.errors.UserError: figures need matplotlib" in answer.stderr
     assert "pip install 'hpo[plot]'" in answer.stderr
 
 

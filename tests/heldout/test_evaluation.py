@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from hpo.errors import Mistake, StudyError
+from hpo.errors import StudyError, UserError
 from hpo.heldout import ModelResult, evaluate
 from hpo.loop.search import begin
 from hpo.record import Budget, Settings, StudyFolder
@@ -83,7 +83,7 @@ def test_looks_add_up_over_commands_and_a_result_is_replaced(folder: Path) -> No
 def test_fewer_seeds_do_not_take_the_place_of_more(folder: Path) -> None:
     evaluate(folder, seeds=2)
     before = content(folder)
-    with pytest.raises(Mistake, match=r"is tested with 2 seeds already, .* --seeds 2 or more tests again"):
+    with pytest.raises(UserError, match=r"is tested with 2 seeds already, .* --seeds 2 or more tests again"):
         evaluate(folder, seeds=1)
     assert content(folder) == before
 
@@ -143,7 +143,7 @@ def test_a_training_that_diverges_with_another_seed_is_a_result_and_no_end(folde
 
 
 def test_a_trainable_that_cannot_be_tested_is_named_before_anything_is_trained(folder: Path) -> None:
-    with pytest.raises(Mistake, match=r"has no method `evaluate\(part\)`"):
+    with pytest.raises(UserError, match=r"has no method `evaluate\(part\)`"):
         evaluate(folder, trainable=toy.Unexaminable)
     assert not (folder / "test.json").exists()
     assert not (folder / "retrained").exists()
@@ -163,7 +163,7 @@ def test_test_results_stand_in_the_tables(folder: Path) -> None:
 def test_a_stopped_trial_has_no_weights_to_test(tmp_path: Path) -> None:
     settings = Settings(backend="random", runner="inline", devices="cpu")
     begin(tmp_path / "s", SPACE, settings, Budget(epochs=2))
-    with pytest.raises(Mistake, match="use --protocol retrain"):
+    with pytest.raises(UserError, match="use --protocol retrain"):
         evaluate(tmp_path / "s", protocol="checkpoint")
     assert not (tmp_path / "s" / "test.json").exists()
 

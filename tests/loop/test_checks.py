@@ -106,6 +106,6 @@ def test_a_backend_that_breaks_the_contract_is_named(
 def test_a_backend_that_waits_for_nothing_is_an_error_and_not_a_hang(tmp_path: Path) -> None:
     study = StudyFolder(tmp_path, toy.space(), INLINE, Budget())
     ledger = study.begin()
-    with pytest.raises(HpoError, match="the backend waits, but no trial is running"):
+    with pytest.raises(HpoError, match="the backend answered 'wait', but no trial is running"):
         run(Scripted([0.5], high=9), Immediate(), ledger, Budget())
     ledger.close()

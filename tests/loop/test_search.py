@@ -10,7 +10,7 @@ import pytest
 
 from hpo import spacefile
 from hpo.backends import random as random_backend
-from hpo.errors import Mistake, ReplayError, StudyError, TooManyCrashes
+from hpo.errors import ReplayError, StudyError, TooManyCrashes, UserError
 from hpo.loop.search import begin, resume
 from hpo.record import Budget, State, StudyFolder, lock
 from hpo.space import Fidelity, SearchSpace
@@ -144,7 +144,7 @@ def test_a_locked_study_is_not_searched_by_a_second_process(tmp_path: Path) -> N
 
 
 def test_an_unknown_backend_leaves_no_folder_behind(tmp_path: Path) -> None:
-    with pytest.raises(Mistake, match="did you mean 'bohb'"):
+    with pytest.raises(UserError, match="did you mean 'bohb'"):
         begin(tmp_path / "s", toy.space(), replace(INLINE, backend="bobh"), Budget(trials=1))
     assert list(tmp_path.iterdir()) == []
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.errors import Mistake
+from hpo.errors import UserError
 from hpo.plugins import declarations
 from hpo.plugins.declarations import Declared
 
@@ -52,7 +52,7 @@ def test_values_that_two_modules_allow_are_joined_and_what_one_leaves_open_is_op
     ],
 )
 def test_a_broken_declaration_is_a_mistake_that_names_the_file(tmp_path: Path, source: str, words: str) -> None:
-    with pytest.raises(Mistake, match=words):
+    with pytest.raises(UserError, match=words):
         declared(tmp_path, {"a": source})
 
 
@@ -85,7 +85,7 @@ def test_a_data_set_that_declares_no_options_has_none(tmp_path: Path) -> None:
     ],
 )
 def test_broken_options_are_a_mistake_that_names_the_file(tmp_path: Path, source: str, words: str) -> None:
-    with pytest.raises(Mistake, match=words):
+    with pytest.raises(UserError, match=words):
         options(tmp_path, source)
 
 
@@ -98,7 +98,7 @@ def test_a_regime_trains_on_another_data_set_first_only_if_it_says_so(tmp_path: 
     assert pretrains(tmp_path, "PRETRAINING = True\nraise AssertionError\n")
     assert not pretrains(tmp_path, "PRETRAINING = False\n")
     assert not pretrains(tmp_path, "HYPERPARAMETERS = {}\n")
-    with pytest.raises(Mistake, match=r"regime\.py: PRETRAINING must be True or False$"):
+    with pytest.raises(UserError, match=r"regime\.py: PRETRAINING must be True or False$"):
         pretrains(tmp_path, "PRETRAINING = 'yes'\n")
 
 
@@ -113,7 +113,7 @@ def test_what_trains_is_read_without_running_the_file(tmp_path: Path) -> None:
 
     assert said("TRAINS = 'head'\nraise AssertionError\n", declarations.trains) == "head"
     assert said("HYPERPARAMETERS = {}\n", declarations.trains) is None
-    with pytest.raises(Mistake, match=r'part\.py: TRAINS must be "head" or "all"$'):
+    with pytest.raises(UserError, match=r'part\.py: TRAINS must be "head" or "all"$'):
         said("TRAINS = 'heads'\n", declarations.trains)
     assert said("HEAD_ONLY = True\n", declarations.has_head_alone) is True
     assert said("", declarations.has_head_alone) is False

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from hpo import plugins
-from hpo.errors import Mistake, UnknownName
+from hpo.errors import UnknownName, UserError
 from hpo.space import Fidelity, Float, SearchSpace, Task
 
 Write = Callable[[dict[str, str]], None]
@@ -107,7 +107,7 @@ def test_no_module_but_the_one_loaded_is_imported_and_never_torch() -> None:
 
 def test_a_plug_in_without_build_is_a_mistake(outside: Write) -> None:
     outside({"own_g/empty": "build = 3\n"})
-    with pytest.raises(Mistake, match="has no function `build`"):
+    with pytest.raises(UserError, match="has no function `build`"):
         plugins.load("trainables.models", "own_g.empty")
 
 
@@ -122,9 +122,9 @@ def test_a_variant_of_a_family_is_what_the_family_makes_of_its_name(outside: Wri
 
 def test_a_family_without_a_variant_and_a_variant_of_no_family_are_mistakes(outside: Write) -> None:
     outside({"own_w/family": "def variant(name): ...\n", "own_w/model": "def build(): ...\n"})
-    with pytest.raises(Mistake, match=r"has no function `build`; name a variant, as own_w\.family:NAME$"):
+    with pytest.raises(UserError, match=r"has no function `build`; name a variant, as own_w\.family:NAME$"):
         plugins.load("trainables.models", "own_w.family")
-    with pytest.raises(Mistake, match=r"has no function `variant`$"):
+    with pytest.raises(UserError, match=r"has no function `variant`$"):
         plugins.load("trainables.models", "own_w.model:large")
 
 
@@ -136,7 +136,7 @@ def test_what_a_family_declares_its_variants_read(outside: Write) -> None:
 
 def test_a_package_that_is_missing_is_named(outside: Write) -> None:
     outside({"own_h/needy": "import not_installed_anywhere.deep\n"})
-    with pytest.raises(Mistake) as caught:
+    with pytest.raises(UserError) as caught:
         plugins.load("trainables.models", "own_h.needy")
     assert str(caught.value) == "model 'own_h.needy' needs not_installed_anywhere, which is not installed"
 
@@ -151,7 +151,7 @@ def test_a_bundled_plug_in_names_the_extra_that_brings_what_is_missing(
     code = (
         f"import sys\nsys.modules[{missing!r}] = None\nfrom hpo import errors, plugins\n"
         f"try: plugins.load({package!r}, {name!r})\n"
-        "except errors.Mistake as error: print(error)\n"
+        "except errors.UserError as error: print(error)\n"
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.endswith(f" needs {missing}, which is not installed; install it by: pip install 'hpo[{extra}]'\n")

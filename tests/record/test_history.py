@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from hpo.record import History, Settled, State
+from hpo.record import Decisions, History, State
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 
@@ -40,7 +40,7 @@ def test_a_trial_that_ends_itself_is_complete(history: History) -> None:
 
 def test_a_paused_trial_runs_again_when_it_is_promoted(history: History) -> None:
     history.append(report(0, 3, 1.0))
-    history.append(Settled(0, 3, {0: Decision.PAUSE}))
+    history.append(Decisions(0, 3, {0: Decision.PAUSE}))
     paused = history.trials[0].state
     history.append(Suggestion(0, {"x": 0}, until=9))
     assert (paused, history.trials[0].state) == (State.PAUSED, State.RUNNING)
@@ -48,14 +48,14 @@ def test_a_paused_trial_runs_again_when_it_is_promoted(history: History) -> None
 
 
 def test_one_event_can_settle_several_trials(history: History) -> None:
-    history.append(Settled(2, 3, {0: Decision.STOP, 1: Decision.STOP, 2: Decision.PAUSE}))
+    history.append(Decisions(2, 3, {0: Decision.STOP, 1: Decision.STOP, 2: Decision.PAUSE}))
     states = [history.trials[number].state for number in range(3)]
     assert states == [State.STOPPED, State.STOPPED, State.PAUSED]
 
 
 def test_a_complete_trial_stays_complete_when_it_is_settled(history: History) -> None:
     history.append(report(0, 9, 1.0))
-    history.append(Settled(0, 9, {0: Decision.STOP}))
+    history.append(Decisions(0, 9, {0: Decision.STOP}))
     assert history.trials[0].state is State.COMPLETE
 
 
@@ -109,7 +109,7 @@ def test_a_report_ends_a_row_of_crashes(history: History) -> None:
 
 def test_stopping_saves_the_epochs_up_to_the_top_rung(history: History) -> None:
     history.append(report(0, 3, 1.0))
-    history.append(Settled(0, 3, {0: Decision.STOP}))
+    history.append(Decisions(0, 3, {0: Decision.STOP}))
     history.append(report(1, 9, 1.0))
     assert history.n_saved == 6
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from hpo.record import Budget, Event, Settings, Settled, State, StudyFolder
+from hpo.record import Budget, Decisions, Event, Settings, State, StudyFolder
 from hpo.trial import Crash, Decision, Report, Suggestion
 from tests import toy
 
@@ -17,7 +17,7 @@ def test_events_keep_their_order_and_their_values_through_the_ledger(tmp_path: P
         Suggestion(1, {"kind": "b", "x": 1 / 3}, 3),
         Report(1, 1, math.inf, {"val_loss": math.nan, "extra": -math.inf}, 0.25, True),
         Report(0, 1, 0.1 + 0.2, {"val_loss": 0.1 + 0.2}, 0.25),
-        Settled(0, 1, {0: Decision.STOP}),
+        Decisions(0, 1, {0: Decision.STOP}),
         Suggestion(2, {"kind": "b", "x": 0.0}, 3),
         Crash(2, "ValueError", "line\nline"),
     ]
@@ -25,7 +25,7 @@ def test_events_keep_their_order_and_their_values_through_the_ledger(tmp_path: P
     for event in events:
         if isinstance(event, Suggestion):
             ledger.suggest(event)
-        elif isinstance(event, Settled):
+        elif isinstance(event, Decisions):
             ledger.settle(events[3], event.decisions)  # type: ignore[arg-type]
         else:
             ledger.record(event)

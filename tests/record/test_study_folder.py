@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hpo.errors import Mistake, StudyError
+from hpo.errors import StudyError, UserError
 from hpo.record import Budget, Settings, StudyFolder, lock
 from tests import toy
 
@@ -52,7 +52,7 @@ def test_a_damaged_study_yaml_is_a_plain_error(study: StudyFolder, text: str) ->
 
 
 def test_a_negative_budget_is_refused() -> None:
-    with pytest.raises(Mistake, match="at least 0"):
+    with pytest.raises(UserError, match="at least 0"):
         Budget(trials=-1)
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from hpo import results
-from hpo.errors import Mistake
+from hpo.errors import UserError
 from hpo.record import StudyFolder
 from hpo.results import tables
 
@@ -42,5 +42,5 @@ def test_each_text_format_is_what_it_says(study: StudyFolder) -> None:
 
 
 def test_an_unknown_format_names_the_nearest(study: StudyFolder) -> None:
-    with pytest.raises(Mistake, match="did you mean 'latex'"):
+    with pytest.raises(UserError, match="did you mean 'latex'"):
         results.render(tables.table(study), "latx")

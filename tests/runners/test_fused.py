@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from hpo.devices import n_cores
-from hpo.errors import Mistake
+from hpo.errors import UserError
 from hpo.runners import fused, inline
 from hpo.runners._runner import Runner
 from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task
@@ -93,7 +93,7 @@ class TestFused(RunnerContract):
             assert int(workers()[0].environ()["OMP_NUM_THREADS"]) == n_cores()
 
     def test_no_slots_are_a_mistake(self, job: Job, checkpoints: Path) -> None:
-        with pytest.raises(Mistake, match="--slots 0"):
+        with pytest.raises(UserError, match="--slots 0"):
             start(job, checkpoints, slots=0)
 
     def test_a_trial_whose_epoch_is_not_settled_waits_while_others_go_on(self, job: Job, checkpoints: Path) -> None:

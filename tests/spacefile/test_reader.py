@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from hpo import spacefile
-from hpo.errors import Mistake, SpaceFileError
+from hpo.errors import SpaceFileError, UserError
 from hpo.space import Categorical, DatasetSpec, Float, Int, Validation
 from tests.spacefile.spacefiles import mistakes, write
 
@@ -144,7 +144,7 @@ def test_a_space_is_found_by_path_or_by_bundled_name(tmp_path: Path, monkeypatch
 
 
 def test_a_space_that_is_nowhere_names_the_nearest_bundled_one() -> None:
-    with pytest.raises(Mistake) as caught:
+    with pytest.raises(UserError) as caught:
         spacefile.find("digit_cnn.yaml")
     assert "no file 'digit_cnn.yaml', and no bundled space of that name; did you mean 'digits_cnn'?" in str(
         caught.value

@@ -17,7 +17,7 @@ from trainables import vision
 from trainables.data.dataset import Part
 from trainables.errors import SetupError, reason
 
-BY_HAND = "fetch it where there is a connection, and copy it to"
+BY_HAND = "download it on a machine with a connection, and copy it to"
 
 
 class Downloaded:
