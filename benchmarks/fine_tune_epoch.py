@@ -48,8 +48,8 @@ BARE_LIMIT = 1.03
 """How many times the bare loop ours may take."""
 USUAL_LIMIT = 1.5
 """How many times ours the usual script shall take at least."""
-JUDGED = 256
-"""Images of a batch in validation, as ours has it."""
+VALIDATION_BATCH_SIZE = 256
+"""The number of images in a validation batch. Ours uses the same."""
 Epoch = Callable[[], object]
 
 
@@ -88,7 +88,11 @@ def bare(typed: argparse.Namespace, data: SearchData) -> Epoch:
         network.eval()
         part, total = data.validation, 0.0
         with torch.inference_mode():
-            for pixels, labels in zip(torch.split(part.images, JUDGED), torch.split(part.labels, JUDGED), strict=True):
+            for pixels, labels in zip(
+                torch.split(part.images, VALIDATION_BATCH_SIZE),
+                torch.split(part.labels, VALIDATION_BATCH_SIZE),
+                strict=True,
+            ):
                 total += loss_of(pixels, labels).item() * len(labels)
         return total / len(part)
 
@@ -100,7 +104,7 @@ def usual_script(typed: argparse.Namespace, root: Path) -> Epoch:
     workers, bf16 = cores(), typed.precision == "bf16"
     size, n = typed.image_size, typed.batch_size
     training = usual.loader(root / "train", size, workers=workers, batch_size=n, shuffle=True)
-    validation = usual.loader(root / "validation", size, workers=workers, batch_size=JUDGED)
+    validation = usual.loader(root / "validation", size, workers=workers, batch_size=VALIDATION_BATCH_SIZE)
     network = vision.models().get_model(typed.model, num_classes=len(training.dataset.classes))
     optimizer = SGD(network.parameters(), lr=LR, momentum=usual.MOMENTUM)
 

@@ -44,7 +44,7 @@ class Search:
 class Spent(NamedTuple):
     """What a search took."""
 
-    fitting: float
+    seconds: float
     """Seconds from the first trial to the end of the last, without imports."""
     epochs: int
     """Epochs trained, over all trials."""

@@ -98,7 +98,7 @@ def _row(row: Row, first: Row, images: int) -> list[object]:
     whole = configurations * epochs
     if name == "HpBandSter":
         whole = sum(n * rung for n, rung in probe_others.bracket(configurations, epochs))
-    return [*cells, whole, spent.fitting / (images * spent.epochs) * photos.WHOLE * whole / 3600]
+    return [*cells, whole, spent.seconds / (images * spent.epochs) * photos.WHOLE * whole / 3600]
 
 
 def _an_epoch(row: Row, first: Row) -> float:

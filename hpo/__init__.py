@@ -35,16 +35,16 @@ __all__ = [
     "test",
 ]
 
-_ROOMS = dict.fromkeys(__all__, "hpo.api") | {
+_MODULES = dict.fromkeys(__all__, "hpo.api") | {
     "HpoError": "hpo.errors",
     **dict.fromkeys(("Categorical", "Fidelity", "Float", "Int", "SearchSpace", "Task"), "hpo.space"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _ROOMS:
+    if name not in _MODULES:
         raise AttributeError(f"module 'hpo' has no attribute {name!r}")
-    value = getattr(import_module(_ROOMS[name]), name)
+    value = getattr(import_module(_MODULES[name]), name)
     globals()[name] = value
     return value
 

@@ -36,7 +36,7 @@ def plan_slots(devices: str, per_device: int | None) -> list[Slot]:
     if a device does not exist.
     """
     if per_device is not None and per_device < 1:
-        raise UserError(f"--slots {per_device}: at least 1 is allowed")
+        raise UserError(f"slots {per_device}: at least 1 is allowed")
     gpus = _requested_gpus(devices)
     cores = n_cores()
     if not gpus:
@@ -54,7 +54,11 @@ def main_device(devices: str) -> str:
 
 
 def n_cores() -> int:
-    """The number of cores that this process may use."""
+    """The number of CPU cores that this process may use.
+
+    `trainables.threads.n_cores` is the same function: `trainables` imports nothing of `hpo`, and this module nothing
+    of `trainables`.
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -91,11 +95,9 @@ def _requested_gpus(devices: str) -> list[str]:
     for name in devices.split(","):
         match = re.fullmatch(r"cuda(?::(\d+))?", name.strip())
         if match is None:
-            raise UserError(
-                f"--devices {devices}: {name!r} is no device (allowed: auto, cpu, or a list such as cuda:0)"
-            )
+            raise UserError(f"devices {devices}: {name!r} is no device (allowed: auto, cpu, or a list such as cuda:0)")
         index = int(match[1] or 0)
         if index >= len(visible):
-            raise UserError(f"--devices {devices}: this machine has {len(visible)} CUDA devices, so no {name!r}")
+            raise UserError(f"devices {devices}: this machine has {len(visible)} CUDA devices, so no {name!r}")
         gpus.append(visible[index])
     return gpus

@@ -55,7 +55,7 @@ class Report:
     seconds: float
     """The wall time of training and validation."""
     last: bool = False
-    """Whether the trial ends itself here, by patience or because it diverged."""
+    """Whether the trial ends itself here: by patience, because it diverged, or because its generator returned."""
     device: str = "cpu"
     """The device that trained the epoch: cpu, cuda:0, ..."""
 

@@ -1,8 +1,10 @@
-"""Random generators: seed all of them, and save and restore the states of those of torch."""
+"""Random generators of Python, NumPy and torch: seed them, and save and restore their states."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -54,3 +56,15 @@ def set_all_random_states(states: list[Tensor]) -> None:
     torch.set_rng_state(states[0])
     if len(states) > 1:
         torch.cuda.set_rng_state_all(states[1:])
+
+
+@contextmanager
+def unchanged_random_states() -> Iterator[None]:
+    """Restore the states of the global generators of Python, NumPy and torch at the end of the `with` block."""
+    python, numpy, torch_states = random.getstate(), np.random.get_state(), all_random_states()
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        set_all_random_states(torch_states)

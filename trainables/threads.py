@@ -8,7 +8,11 @@ from contextlib import contextmanager
 
 
 def n_cores() -> int:
-    """Return the number of CPU cores that this process may use."""
+    """Return the number of CPU cores that this process may use.
+
+    `hpo.devices.n_cores` is the same function: `trainables` imports nothing of `hpo`, and `hpo.devices` nothing of
+    `trainables`.
+    """
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

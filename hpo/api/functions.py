@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,15 +13,15 @@ from hpo.api.short_traceback import short_traceback
 from hpo.api.study import Study
 from hpo.errors import SpaceFileError, UnknownName, UserError
 from hpo.loop import begin, default_name
-from hpo.record import Budget, Settings, StudyFolder
-from hpo.record.files import STUDY_FILE
-from hpo.record.study_folder import changed_parts, changed_trainable_error
+from hpo.record import STUDY_FILE, Budget, Settings, StudyFolder, absolute_url, changed_parts, check_name
 from hpo.space import SearchSpace
-from hpo.training import code_digest
-from hpo.training.user_code import Build
+from hpo.training.user_code import Build, digest
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+ARGUMENTS = ("study", "studies", "trials", "epochs", "time", "quiet")
+"""The keyword arguments of `search` that are not settings."""
 
 
 @short_traceback
@@ -39,7 +40,8 @@ def search(
     """Search a space, and return the study.
 
     Called again with the same space, trainable, backend and seed, it goes on where the record ends: a script or cell
-    that is run again trains nothing twice. Ctrl-C ends a search at any moment, and nothing is lost.
+    that is run again trains nothing twice. If the study has spent more than the budget already, it is returned as it
+    is. Ctrl-C ends a search at any moment, and nothing is lost.
 
     Args:
         space: a SearchSpace, a dictionary in the form of a space file, the path of one, or the name of a bundled one.
@@ -58,21 +60,37 @@ def search(
     read = read_space(space)
     for name in settings:
         if name not in Settings.__dataclass_fields__:
-            raise UnknownName("setting", name, Settings.__dataclass_fields__)
+            raise UnknownName("argument of hpo.search", name, [*ARGUMENTS, *Settings.__dataclass_fields__])
     if trainable is not None and not callable(trainable):
         raise UserError(f"trainable must be a class or a function, but is {trainable!r}")
+    if isinstance(settings.get("data"), Path):
+        settings["data"] = str(settings["data"])
     chosen = Settings(**{"runner": "inline", **settings})  # type: ignore[arg-type]
-    folder = Path(studies) / (study or default_name(read, chosen))
+    folder = Path(studies) / check_name(study or default_name(read, chosen))
     budget = Budget(trials, epochs, time)
-    differing = changed_parts(folder, read, chosen, None if trainable is None else code_digest.digest(trainable))
-    if differing == ["trainable"]:
-        raise changed_trainable_error(folder)
     found = Study(folder, trainable)
-    if differing == []:
+    if changed_parts(folder, read, chosen, None if trainable is None else digest(trainable)) == []:
+        _warn_of_ignored_settings(folder, settings)
+        history, _ = StudyFolder.reopen(folder).history()
+        if budget.overspent(len(history.trials), history.n_epochs):
+            return found
         return found.resume(trials=trials, epochs=epochs, time=time, quiet=quiet)
     with show_progress(budget.or_default(), quiet=quiet) as watch:
         begin(folder, read, chosen, budget, trainable=trainable, watch=watch)
     return found
+
+
+def _warn_of_ignored_settings(folder: Path, settings: Mapping[str, object]) -> None:
+    """Warn of settings that differ from those that the study was begun with, and so have no effect."""
+    recorded = StudyFolder.reopen(folder).settings
+    for name, value in settings.items():
+        begun_with = absolute_url(str(value)) if name == "storage" and value is not None else value
+        if getattr(recorded, name) != begun_with:
+            warnings.warn(
+                f"study {folder.name!r} goes on with {name}={getattr(recorded, name)!r}, as it was begun; "
+                f"{name}={value!r} has no effect",
+                stacklevel=4,
+            )
 
 
 @short_traceback
@@ -102,6 +120,7 @@ def open_study(name: str | Path, *, studies: str | Path = "studies", trainable: 
     return Study(folder, trainable)
 
 
+@short_traceback
 def list_studies(studies: str | Path = "studies") -> list[Study]:
     """All studies in a folder, by name; none where there is no such folder."""
     return [Study(path.parent) for path in sorted(Path(studies).glob(f"*/{STUDY_FILE}"))]

@@ -13,13 +13,13 @@ R = TypeVar("R")
 
 
 def short_traceback(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a public function raise each HpoError without the traceback of what happened inside hpo."""
+    """Let a public function raise each HpoError, and Ctrl-C, without the traceback of what happened inside hpo."""
 
     @functools.wraps(function)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
-        except HpoError as error:
+        except (HpoError, KeyboardInterrupt) as error:
             raise error.with_traceback(None) from None
 
     return wrapper

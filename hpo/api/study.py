@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hpo.api.progress import show_progress
 from hpo.api.short_traceback import short_traceback
-from hpo.errors import StudyError
+from hpo.errors import HpoError, StudyError
 from hpo.heldout import ModelResult, evaluate
 from hpo.loop import resume
 from hpo.record import Budget, StudyFolder
@@ -18,6 +18,7 @@ from hpo.results import status, table, tables, write_tables
 from hpo.results.rendering import cell
 from hpo.space import SearchSpace
 from hpo.training import Build
+from hpo.training.random_states import unchanged_random_states
 from hpo.trial import Scalar
 
 if TYPE_CHECKING:
@@ -58,10 +59,12 @@ class Study:
         return self.path.name
 
     @property
+    @short_traceback
     def space(self) -> SearchSpace:
         """The space that it searches."""
         return self._folder.space
 
+    @short_traceback
     def table(self) -> DataFrame:
         """All trials, sorted by loss; trials without a loss come last.
 
@@ -72,6 +75,7 @@ class Study:
         return table(self._folder)
 
     @property
+    @short_traceback
     def best(self) -> BestTrial:
         """The trial with the lowest loss. Raises StudyError if no trial has a finite loss."""
         history, _ = self._folder.history()
@@ -81,6 +85,7 @@ class Study:
         trial, report = ranked[0], ranked[0].best
         return BestTrial(trial.number, dict(trial.config), report.loss, report.fidelity, dict(report.metrics))
 
+    @short_traceback
     def curves(self) -> DataFrame:
         """One row for each epoch of each trial: trial, epoch, and each metric, NaN if a trial lacks it."""
         import pandas as pd
@@ -129,7 +134,10 @@ class Study:
                 accuracy = result.held_out["accuracy"]
                 print(f"trial {result.trial}, seed {result.seed}: test accuracy {accuracy:.4f}")
 
-        record = evaluate(self.path, top=top, seeds=seeds, protocol=protocol, trainable=self._trainable, watch=watch)
+        with unchanged_random_states():
+            record = evaluate(
+                self.path, top=top, seeds=seeds, protocol=protocol, trainable=self._trainable, watch=watch
+            )
         write_tables(self._folder)
         if not quiet:
             print(status.test_lines(record)[-1])
@@ -151,8 +159,13 @@ class Study:
         return pd.DataFrame(rows)
 
     def __repr__(self) -> str:
-        return "\n".join([f"Study({str(self.path)!r})", *status.lines(self.path)])
+        try:
+            lines = status.lines(self.path)
+        except HpoError as error:  # a damaged study must not hide the others of a list
+            lines = [str(error)]
+        return "\n".join([f"Study({str(self.path)!r})", *lines])
 
+    @short_traceback
     def _repr_html_(self) -> str:
         """What a notebook shows: the progress of the study, and its best trials."""
         lines = "".join(f"{escape(line)}\n" for line in status.lines(self.path))

@@ -3,7 +3,7 @@
 Falkner, Klein, Hutter, BOHB: Robust and Efficient Hyperparameter Optimization at Scale, ICML 2018.
 
 The model and the brackets come from HpBandSter, the code of the paper, without its server and threads. A promoted trial
-continues from its checkpoint, while HpBandSter trains it again from its first epoch. Two defects of HpBandSter are
+continues from its checkpoint, whereas HpBandSter trains it again from its first epoch. Two defects of HpBandSter are
 corrected in `_hpbandster.py`.
 """
 

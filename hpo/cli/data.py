@@ -129,7 +129,7 @@ def _build_dataset(plugin: Any, name: str, options: Mapping[str, Scalar], folder
 
 
 def _download(what: str, target: Path, run: Callable[[], None]) -> None:
-    """Run a download. Its errors become a MachineError, whatever the library raises."""
+    """Run a download. Every error becomes a MachineError."""
     from trainables import errors
 
     try:

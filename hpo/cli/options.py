@@ -81,15 +81,6 @@ def trial_numbers(text: str) -> list[int]:
 
 
 def check_format(format: str, known: tuple[str, ...]) -> None:
-    """Raise UnknownName for a format that there is none of."""
+    """Raise UnknownName if `format` is not one of `known`."""
     if format not in known:
         raise UnknownName("format", format, known)
-
-
-def study_name(name: str) -> str:
-    """The value of --study; a UserError for a name that no folder should have."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise UserError(
-            f"--study {name}: a name holds letters, digits, '.', '_' and '-', and begins with one of the first"
-        )
-    return name

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpo.cli.options import DATA_HELP, budget_options, named_values, quiet_option, studies_option, study_name
+from hpo.cli.options import DATA_HELP, budget_options, named_values, quiet_option, studies_option
 from hpo.cli.printing import next_command, print_table
 from hpo.errors import HpoError
 
@@ -72,11 +72,11 @@ def search(
     """Search a space, and print the best configurations."""
     from hpo import spacefile
     from hpo.loop import begin, default_name
-    from hpo.record import Budget, Settings
+    from hpo.record import Budget, Settings, check_name
 
     search_space = spacefile.read(spacefile.find(space), overrides)
     settings = Settings(backend, named_values(options), seed, runner, devices, slots, storage, data)
-    folder = studies / study_name(default_name(search_space, settings) if name is None else name)
+    folder = studies / check_name(default_name(search_space, settings) if name is None else name)
     budget = Budget(trials, epochs, seconds).or_default()
     with _progress_display(folder, budget, quiet) as watch:
         reason = begin(folder, search_space, settings, budget, watch=watch)

@@ -48,7 +48,7 @@ class TrainedModel:
         builder = Builder(Job(study.space, study.settings.seed, study.data), "cpu")
         trainable = builder.build(self._config, trial_seed(study.settings.seed, self.trial.number))
         trainable.load_state_dict(saved["state"])
-        with self._as_mistake():
+        with self._as_user_error():
             self._model = model_inspection.model(trainable)
         data = builder.search_data(self._config)[0]
         assert data is not None, "a model of named stages is built for a data set"
@@ -59,7 +59,7 @@ class TrainedModel:
         """Return the weights of the first layer, (n, channels, height, width)."""
         from trainables import model_inspection
 
-        with self._as_mistake():
+        with self._as_user_error():
             return model_inspection.filters(self._model, self._data.train.shape)
 
     def activations(self, stage: str | None, image: str | None) -> tuple[str, Array, list[tuple[str, Array]]]:
@@ -73,7 +73,7 @@ class TrainedModel:
 
         name = next(iter(self._model.stages)) if stage is None else stage
         batch = self._image(image or "0")
-        with self._as_mistake("--stage: "):
+        with self._as_user_error("--stage: "):
             maps = model_inspection.activations(self._model, name, batch)
         pixels = batch[0].numpy()
         return name, pixels / 255 if pixels.dtype == np.uint8 else pixels, list(maps)
@@ -86,7 +86,7 @@ class TrainedModel:
         from trainables import model_inspection
 
         part = model_inspection.sample(self._data, N_POINTS)
-        with self._as_mistake():
+        with self._as_user_error():
             return model_inspection.embedding(model_inspection.features(self._model, part)), part.labels.numpy()
 
     def _image(self, image: str) -> Any:
@@ -101,19 +101,19 @@ class TrainedModel:
             if int(image) >= len(images):
                 raise UserError(f"--image {image}: the validation part has {len(images)} images, numbered from 0")
             return images[int(image)][None]
-        with self._as_mistake(f"--image {image}: "):
+        with self._as_user_error(f"--image {image}: "):
             return model_inspection.read(Path(image), self._data.train.shape, self._config)
 
     def _check_buildable(self) -> None:
         """Raise a UserError if the study has its own training code or no data set: then there is no model to show."""
         task, name = self._study.space.task, self._study.name
-        if "regime" not in self._config and task.regime is None:
-            raise UserError(f"study {name!r} was searched from Python with a trainable of its own, unknown to a figure")
+        if self._study.trainable_digest is not None:
+            raise UserError(f"study {name!r} was searched with training code of its own, so hpo cannot build its model")
         if task.dataset is None:
             raise UserError(f"study {name!r} has no `task.dataset`, so hpo knows of no images to show")
 
     @contextmanager
-    def _as_mistake(self, prefix: str = "") -> Iterator[None]:
+    def _as_user_error(self, prefix: str = "") -> Iterator[None]:
         """Turn a ValueError, raised if something cannot be shown of this model, into a UserError."""
         try:
             yield

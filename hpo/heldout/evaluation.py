@@ -49,19 +49,21 @@ def evaluate(
     A new result of a trial replaces its earlier one. `trainable` is your own training code, if the study was searched
     with it. `watch` is called with the evaluation of each trained model.
 
-    Raises StudyError if the study is still being searched, or was interrupted before its budget was spent. Raises
-    UserError if an argument is wrong, or if a test with fewer seeds would replace one with more.
+    Raises StudyError if the study is still being searched, was interrupted before its budget was spent, or was begun
+    with another trainable. Raises UserError if an argument is wrong, or if a test with fewer seeds would replace one
+    with more.
     """
     if protocol not in PROTOCOLS:
         raise UserError(f"unknown protocol {protocol!r}{nearest(protocol, PROTOCOLS)}")
     if top < 1 or not 1 <= seeds <= MAX_SEEDS:
-        raise UserError(f"--top {top} --seeds {seeds}: each must be at least 1, the seeds at most {MAX_SEEDS}")
+        raise UserError(f"top {top}, seeds {seeds}: each must be at least 1, the seeds at most {MAX_SEEDS}")
     if protocol == "checkpoint" and seeds > 1:
-        raise UserError("--protocol checkpoint tests the weights of the search as they are: it has no seeds")
+        raise UserError("the protocol checkpoint tests the weights of the search as they are: it has no seeds")
     StudyFolder.reopen(folder)
     cache.check()
     with lock(folder):
         study = StudyFolder.reopen(folder)
+        study.check_trainable(trainable)
         trials = _best_trials(study, top)
         record = TestRecord.read(study)
         _check_seeds(record, trials, seeds, protocol)
@@ -89,7 +91,7 @@ def _check_seeds(record: TestRecord, trials: Sequence[Trial], seeds: int, protoc
         if tested.trial in numbers and tested.protocol == protocol and n > seeds:
             raise UserError(
                 f"trial {tested.trial} is tested with {n} seeds already, which a test with {seeds} would replace: "
-                f"`hpo best` shows its result, --seeds {n} or more tests again"
+                f"`hpo best` shows its result; test again with {n} seeds or more"
             )
 
 

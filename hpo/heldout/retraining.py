@@ -51,7 +51,7 @@ def load_from_search(study: StudyFolder, trials: list[Trial]) -> Iterator[ModelT
         if trial.state is not State.COMPLETE or not path.exists():
             raise UserError(
                 f"trial {trial.number} has no checkpoint any more (kept are those of complete trials): "
-                "use --protocol retrain"
+                "use the protocol retrain"
             )
     for trial in trials:
         assert trial.best is not None

@@ -15,15 +15,27 @@ from hpo.backends._backend import Answer, Backend
 from hpo.devices import plan_slots
 from hpo.errors import HpoError, UserError
 from hpo.loop import checks
+from hpo.loop.interrupts import deferred_interrupt
 from hpo.loop.replay import replay
-from hpo.record import Budget, Event, History, Ledger, Settings, State, StudyFolder, is_locked, lock, locked_error
-from hpo.record.storage import absolute_url
-from hpo.record.study_folder import changed_trainable_error, check_is_new
+from hpo.record import (
+    Budget,
+    Event,
+    History,
+    Ledger,
+    Settings,
+    State,
+    StudyFolder,
+    absolute_url,
+    is_locked,
+    lock,
+    locked_error,
+)
+from hpo.record.study_folder import check_is_new, delete_empty_study
 from hpo.results import write_tables
 from hpo.runners import _auto_runner
 from hpo.runners._runner import Runner
 from hpo.space import SearchSpace
-from hpo.training import code_digest
+from hpo.training import user_code
 from hpo.training.builder import Job
 from hpo.training.checkpoints import discard, discard_all_but_best
 from hpo.training.user_code import Build
@@ -45,14 +57,15 @@ def begin(
     """Create a study in `folder`, run its search, and return why the search ended.
 
     All settings are checked before anything is written. Raises a UserError if one of them is wrong, and a StudyError if
-    the folder contains a study already or is locked. If the search ends with a UserError before any epoch is recorded,
-    the study is deleted. `trainable` is the user's training code, used instead of a regime.
+    the folder is locked or contains a study already; a study without any epoch is replaced. If the search ends with a
+    UserError before any epoch is recorded, the study is deleted. `trainable` is the user's training code, used instead
+    of a regime.
     """
     cache.check()
     settings = replace(settings, storage=absolute_url(settings.storage))
     if is_locked(folder):
         raise locked_error(folder)
-    digest = None if trainable is None else code_digest.digest(trainable)
+    digest = None if trainable is None else user_code.digest(trainable)
     check_is_new(folder, space, settings, digest)
     _check_task(space, trainable)
     if settings.runner == _auto_runner.AUTO:
@@ -62,6 +75,7 @@ def begin(
     plan_slots(settings.devices, settings.slots)
     with lock(folder):
         check_is_new(folder, space, settings, digest)
+        delete_empty_study(folder)
         study = StudyFolder(folder, space, settings, budget.or_default(), trainable_digest=digest)
         try:
             return _run_study(study, study.begin(), backend, trainable, watch)
@@ -81,37 +95,25 @@ def resume(
     if the study has spent more than `budget` already.
     """
     cache.check()
-    space = StudyFolder.reopen(folder).space
-    spacefile.parse(space.to_dict(), source=str(folder / "study.yaml"))  # raises a UserError if a plug-in is missing
-    _check_task(space, trainable)
+    study = StudyFolder.reopen(folder)
+    study.check_trainable(trainable)
+    source = str(folder / "study.yaml")
+    spacefile.parse(study.space.to_dict(), source=source)  # raises a UserError if a plug-in is missing
     with lock(folder):
         study = StudyFolder.reopen(folder)
-        if (None if trainable is None else code_digest.digest(trainable)) != study.trainable_digest:
-            raise changed_trainable_error(folder, given=trainable is not None)
         ledger = study.ledger(write=True)
         try:
             backend = build_backend(study.space, study.settings)
             replay(backend, ledger)
             if budget is not None and budget != Budget():
-                _check_budget(budget, ledger.history)
+                if problem := budget.overspent(len(ledger.history.trials), ledger.history.n_epochs):
+                    raise UserError(problem)
                 study.budget = budget
                 study.save()
         except BaseException:
             ledger.close()
             raise
         return _run_study(study, ledger, backend, trainable, watch)
-
-
-def _check_budget(budget: Budget, history: History) -> None:
-    """Raise a UserError if the study has more trials or epochs than `budget` allows."""
-    for name, given, spent in (
-        ("trials", budget.trials, len(history.trials)),
-        ("epochs", budget.epochs, history.n_epochs),
-    ):
-        if given is not None and given < spent:
-            raise UserError(
-                f"--{name} {given}: the study has spent {spent} {name} already; give what it may spend in all"
-            )
 
 
 def default_name(space: SearchSpace, settings: Settings) -> str:
@@ -128,9 +130,9 @@ def build_backend(space: SearchSpace, settings: Settings) -> Backend:
     try:
         inspect.signature(build).bind(space, **{"seed": settings.seed, **settings.options})
         if {"space", "seed"} & set(settings.options):
-            raise TypeError("`space` and `seed` are no options")
+            raise TypeError("`space` and `seed` are not options")
     except TypeError as error:
-        raise UserError(f"--option: backend {settings.backend!r}: {error}") from None
+        raise UserError(f"backend {settings.backend!r}: {error}") from None
     backend: Backend = build(space, seed=settings.seed, **settings.options)
     if missing := [name for name in ("ask", "tell") if not callable(getattr(backend, name, None))]:
         raise UserError(f"backend {settings.backend!r}: what its `build` returned has no method `{missing[0]}`")
@@ -141,8 +143,8 @@ def _check_task(space: SearchSpace, trainable: Build | None) -> None:
     """Raise a UserError if there is nothing to train: no regime and no trainable."""
     if trainable is None and space.task.regime is None and "regime" not in space.domains:
         raise UserError(
-            "nothing says what to train: the space needs a `task` with a `regime`, "
-            "or, from Python, `search` needs the `trainable` that the study was begun with"
+            "nothing says what to train: the space needs a `task` with a `regime`, or, from Python, "
+            "`hpo.search` needs a `trainable`"
         )
 
 
@@ -198,7 +200,8 @@ def run(backend: Backend, runner: Runner, ledger: Ledger, budget: Budget, watch:
                 suggestion = interrupted.pop(0)
             else:
                 trials_are_spent = budget.trials is not None and len(history.trials) >= budget.trials
-                answer = backend.ask(new=not trials_are_spent)
+                with deferred_interrupt():
+                    answer = backend.ask(new=not trials_are_spent)
                 if answer in ("wait", "done"):
                     break
                 if not isinstance(answer, Suggestion):
@@ -219,7 +222,8 @@ def run(backend: Backend, runner: Runner, ledger: Ledger, budget: Budget, watch:
             )
         for event in runner.events():
             ledger.record(event)
-            decisions = backend.tell(event)
+            with deferred_interrupt():
+                decisions = backend.tell(event)
             checks.decisions(history, event, decisions)
             ledger.settle(event, decisions)
             for trial, decision in {event.trial: Decision.CONTINUE, **decisions}.items():

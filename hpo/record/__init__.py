@@ -6,17 +6,20 @@ this package.
 
 from __future__ import annotations
 
-from hpo.record.files import FIGURES, MISCLASSIFIED, RETRAINED, TEST_FILE, command, write_text
+from hpo.record.files import FIGURES, MISCLASSIFIED, RETRAINED, STUDY_FILE, TEST_FILE, command, write_text
 from hpo.record.history import Decisions, Event, History, State, Trial, configuration
+from hpo.record.identity import check_name
 from hpo.record.ledger import Ledger
 from hpo.record.lock import is_locked, lock, locked_error
 from hpo.record.settings import Budget, Settings, data_folder
-from hpo.record.study_folder import StudyFolder
+from hpo.record.storage import absolute_url
+from hpo.record.study_folder import StudyFolder, changed_parts
 
 __all__ = [
     "FIGURES",
     "MISCLASSIFIED",
     "RETRAINED",
+    "STUDY_FILE",
     "TEST_FILE",
     "Budget",
     "Decisions",
@@ -27,6 +30,9 @@ __all__ = [
     "State",
     "StudyFolder",
     "Trial",
+    "absolute_url",
+    "changed_parts",
+    "check_name",
     "command",
     "configuration",
     "data_folder",

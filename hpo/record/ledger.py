@@ -253,7 +253,7 @@ def create_ledger(where: Path | str, name: str, space: SearchSpace, identity: di
             # A journal without events is left by a process that was killed before it wrote study.yaml. It is replaced.
             if ledger.history.events or journal is None:
                 ledger.close()
-                raise StudyError(f"{where}: holds a study {name!r} already: choose another name with --study")
+                raise StudyError(f"{where}: holds a study {name!r} already: choose another name")
             storage.delete_study(storage.get_study_id_from_name(name))
         study = storage.create_new_study([StudyDirection.MINIMIZE], name)
         storage.set_study_user_attr(study, "origin", identity)
@@ -273,8 +273,8 @@ def open_ledger(where: Path | str, name: str, space: SearchSpace, *, write: bool
         file = Path(where.removeprefix(SQLITE)) if isinstance(where, str) and where.startswith(SQLITE) else where
         if isinstance(file, Path) and not file.exists():
             raise StudyError(
-                f"{where}: the record of study {name!r} is not here, it stays where the study was made; "
-                "what it found stands in the tables beside study.yaml"
+                f"{where}: the record of study {name!r} is not here; it is on the machine that searched. "
+                "The results are in the tables beside study.yaml"
             )
         storage, journal = open_storage(where, write=write)
         if name not in {study.study_name for study in storage.get_all_studies()}:

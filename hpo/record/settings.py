@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import UnionType
+from typing import Any
 
 from hpo.errors import UserError
 from hpo.trial import Scalar
@@ -13,7 +15,10 @@ from hpo.trial import Scalar
 
 @dataclass(frozen=True)
 class Budget:
-    """The budget of a study, over all its runs. None is no limit. Raises a UserError if a value is negative."""
+    """The budget of a study, over all its runs. None is no limit.
+
+    Raises a UserError if a value is negative or no number.
+    """
 
     trials: int | None = None
     """The number of trials."""
@@ -24,9 +29,24 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name in ("trials", "epochs", "seconds"):
-            value = getattr(self, name)
-            if value is not None and value < 0:
+            value: Any = getattr(self, name)
+            if value is None:
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, float) if name == "seconds" else int):
+                kind = "a number" if name == "seconds" else "a whole number"
+                raise UserError(f"the budget of {name} must be {kind}, but is {value!r}")
+            if not value >= 0:
                 raise UserError(f"the budget of {name} must be at least 0, but is {value}")
+
+    def overspent(self, n_trials: int, n_epochs: int) -> str | None:
+        """Return a message if a study has spent more trials or epochs than this budget; else None."""
+        for name, allowed, spent in (("trials", self.trials, n_trials), ("epochs", self.epochs, n_epochs)):
+            if allowed is not None and allowed < spent:
+                return (
+                    f"a budget of {allowed} {name}: the study has spent {spent} {name} already; "
+                    "give what it may spend in all"
+                )
+        return None
 
     def or_default(self) -> Budget:
         """Return this budget, or 64 trials if no limit is set."""
@@ -40,7 +60,7 @@ def data_folder(given: str | None = None) -> Path:
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of a search. They are stored in `study.yaml`."""
+    """The settings of a search. They are stored in `study.yaml`. Raises a UserError if a value has the wrong type."""
 
     backend: str = "optuna"
     """The name of the backend."""
@@ -62,3 +82,25 @@ class Settings:
     """The URL of an Optuna storage. None is the journal in the study's folder."""
     data: str | None = None
     """The folder of the data sets. None is $HPO_DATA, or else ~/.cache/hpo."""
+
+    def __post_init__(self) -> None:
+        for name, (kinds, words) in _TYPES.items():
+            value = getattr(self, name)
+            if not isinstance(value, kinds) or isinstance(value, bool):
+                raise UserError(f"{name} must be {words}, but is {value!r}")
+        if self.seed < 0 or (self.slots is not None and self.slots < 1):
+            name, least = ("seed", 0) if self.seed < 0 else ("slots", 1)
+            raise UserError(f"{name} must be at least {least}, but is {getattr(self, name)}")
+
+
+_TYPES: dict[str, tuple[type | UnionType, str]] = {
+    "backend": (str, "the name of a backend"),
+    "options": (Mapping, "a dictionary such as {'sampler': 'gp'}"),
+    "seed": (int, "a whole number"),
+    "runner": (str, "the name of a runner"),
+    "devices": (str, "a text such as 'auto', 'cpu' or 'cuda:0,cuda:1'"),
+    "slots": (int | None, "a whole number or None"),
+    "storage": (str | None, "a URL or None"),
+    "data": (str | None, "the path of a folder or None"),
+}
+"""The allowed types of the fields of Settings, and how a message names them."""

@@ -42,9 +42,16 @@ def _open_url(url: str) -> BaseStorage:
     try:
         return optuna.storages.get_storage(url)
     except ImportError as error:
-        raise UserError(f"--storage {url}: the driver of this database is not installed: {error}") from None
+        raise UserError(f"storage {url}: the driver of this database is not installed: {error}") from None
     except (ArgumentError, ValueError, TypeError) as error:
-        raise UserError(f"--storage {url}: not a storage URL (one is sqlite:///study.db): {error}") from None
+        raise UserError(f"storage {url}: not a storage URL (one is sqlite:///study.db): {error}") from None
+
+
+def delete_study(url: str, name: str) -> None:
+    """Delete a study from the storage at a URL. Raises a MachineError if the storage fails."""
+    with storage_errors():
+        storage = _open_url(url)
+        storage.delete_study(storage.get_study_id_from_name(name))
 
 
 @contextmanager

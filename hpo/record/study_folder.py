@@ -15,9 +15,12 @@ from hpo.errors import MachineError, StudyError, nearest
 from hpo.record import provenance
 from hpo.record.files import CHECKPOINTS, LEDGER_FILE, STUDY_FILE, command, keep_out_of_git, let_into_git, write_text
 from hpo.record.history import History
+from hpo.record.identity import differences, differing, free_name, identity
 from hpo.record.ledger import Ledger, create_ledger, open_ledger
 from hpo.record.settings import Budget, Settings, data_folder
+from hpo.record.storage import delete_study
 from hpo.space import SearchSpace
+from hpo.training.user_code import Build, digest
 
 
 class StudyFolder:
@@ -117,13 +120,44 @@ class StudyFolder:
         self.save()
         return ledger
 
+    def is_empty(self) -> bool:
+        """Whether the record is here, and has no epoch."""
+        try:
+            return self.history()[0].n_epochs == 0
+        except StudyError:  # the record is on another machine, or was begun with another identity
+            return False
+
     def delete_if_empty(self) -> None:
-        """Delete the study if no epoch is on record. A study whose record lies in a database (`--storage`) is kept."""
-        if self.settings.storage is None and self.history()[0].n_epochs == 0:
-            shutil.rmtree(self.checkpoints, ignore_errors=True)
-            let_into_git(self.folder)
-            for name in (STUDY_FILE, LEDGER_FILE, "trials.csv", "best.csv"):
-                (self.folder / name).unlink(missing_ok=True)
+        """Delete the study if no epoch is on record."""
+        if not self.is_empty():
+            return
+        if self.settings.storage is not None:
+            delete_study(self.settings.storage, self.name)
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        let_into_git(self.folder)
+        for name in (STUDY_FILE, LEDGER_FILE, "trials.csv", "best.csv"):
+            (self.folder / name).unlink(missing_ok=True)
+
+    def check_trainable(self, trainable: Build | None) -> None:
+        """Raise a StudyError if `trainable` is not the training code that the study was begun with.
+
+        None stands for the regime of the space.
+        """
+        given = None if trainable is None else digest(trainable)
+        if given == self.trainable_digest:
+            return
+        study = f"study {self.name!r} in {self.folder.parent}"
+        if given is None:
+            raise StudyError(
+                f"{study} was searched with training code of its own: open it from Python with that code, "
+                f"as hpo.open_study({str(self.folder)!r}, trainable=...)"
+            )
+        if self.trainable_digest is None:
+            raise StudyError(f"{study} was searched with the regime of its space: leave `trainable` out")
+        raise StudyError(
+            f"{study} was begun with other training code: search under another name, "
+            f"such as {free_name(self.folder)!r}, or bring the old code back"
+        )
 
     def ledger(self, *, write: bool) -> Ledger:
         """Open the record. Raises a StudyError if it was begun with another identity, such as another space or seed.
@@ -133,12 +167,11 @@ class StudyFolder:
         if write:
             keep_out_of_git(self.folder)
         ledger = open_ledger(self._storage_location, self.name, self.space, write=write)
-        changed = [key for key, value in self.identity.items() if ledger.identity.get(key) != value]
-        if changed:
+        if changed := differing(ledger.identity, self.identity):
             ledger.close()
             raise StudyError(
                 f"study {self.name!r}: its {', '.join(changed)} changed since it was begun; "
-                "give the changed one a name of its own with --study"
+                f"search the changed one under another name, such as {free_name(self.folder)!r}"
             )
         return ledger
 
@@ -159,61 +192,37 @@ class StudyFolder:
         return self.settings.storage or self.folder / LEDGER_FILE
 
 
-def identity(space: SearchSpace, settings: Settings, trainable_digest: str | None = None) -> dict[str, Any]:
-    """The space, backend, options, seed and training code of a search. If all are equal, it is the same search.
-
-    `trainable_digest` identifies the user's training code; None without it.
-    """
-    return {
-        "space": space.digest(),
-        "backend": settings.backend,
-        "options": dict(settings.options),
-        "seed": settings.seed,
-        **({"trainable": trainable_digest} if trainable_digest is not None else {}),
-    }
-
-
 def changed_parts(
     folder: Path, space: SearchSpace, settings: Settings, trainable_digest: str | None = None
 ) -> list[str] | None:
     """Return the keys of `identity` that differ from those of the study in a folder. None if it contains no study."""
     if not (folder / STUDY_FILE).exists():
         return None
-    before, after = StudyFolder.reopen(folder).identity, identity(space, settings, trainable_digest)
-    return [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    return differing(StudyFolder.reopen(folder).identity, identity(space, settings, trainable_digest))
 
 
 def check_is_new(folder: Path, space: SearchSpace, settings: Settings, trainable_digest: str | None = None) -> None:
-    """Raise a StudyError if the folder contains a study already. Its message says whether it is the same search."""
-    differing = changed_parts(folder, space, settings, trainable_digest)
-    if differing is None:
-        return
-    name = folder.name
-    if differing == ["trainable"]:
-        raise changed_trainable_error(folder)
-    if differing:
-        raise StudyError(
-            f"study {name!r} exists in {folder.parent}, with another {', '.join(differing)}: "
-            "choose another name with --study"
-        )
-    raise StudyError(
-        f"study {name!r} exists in {folder.parent}: `{command('resume', folder)}` goes on with it, "
-        "--study NAME begins another"
-    )
+    """Raise a StudyError if the folder contains a study already, unless that is another search without any epoch.
 
-
-def changed_trainable_error(folder: Path, *, given: bool = True) -> StudyError:
-    """Return the error for a study whose training code changed, or was not passed (`given=False`).
-
-    It suggests a name that is still free.
+    The message says whether it is the same search. If it is not, the message gives a name that is still free.
     """
-    if not given:
-        return StudyError(
-            f"study {folder.name!r} in {folder.parent} was begun with a trainable: go on with it from Python, "
-            f"by hpo.open_study({str(folder)!r}, trainable=...).resume()"
-        )
-    free = next(name for n in range(2, 10_000) if not (folder.parent / (name := f"{folder.name}-{n}")).exists())
-    return StudyError(
-        f"study {folder.name!r} in {folder.parent} was begun with other code of its trainable: "
-        f"search under another name, as study={free!r}, or bring the old code back"
+    if not (folder / STUDY_FILE).exists():
+        return
+    study = StudyFolder.reopen(folder)
+    if changed := differences(study.identity, identity(space, settings, trainable_digest)):
+        if not study.is_empty():
+            raise StudyError(
+                f"study {study.name!r} exists in {folder.parent}, with {changed}: "
+                f"choose another name, such as {free_name(folder)!r}"
+            )
+        return
+    raise StudyError(
+        f"study {study.name!r} exists in {folder.parent}: `{command('resume', folder)}` goes on with it; "
+        f"another search needs another name, such as {free_name(folder)!r}"
     )
+
+
+def delete_empty_study(folder: Path) -> None:
+    """Delete the study in a folder if it has no epoch on record. Nothing happens if the folder contains no study."""
+    if (folder / STUDY_FILE).exists():
+        StudyFolder.reopen(folder).delete_if_empty()

@@ -7,6 +7,7 @@ uninterrupted one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from hpo.devices import main_device
@@ -14,6 +15,7 @@ from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners._runner import crash, discard_unneeded, goes_on
 from hpo.training.builder import Job
 from hpo.training.checkpoints import recover
+from hpo.training.random_states import unchanged_random_states
 from hpo.training.worker import Worker
 from hpo.trial import Crash, Decision, Report, Suggestion
 
@@ -30,6 +32,8 @@ class Inline:
 
     def __init__(self, worker: Worker, checkpoints: Path, high: int) -> None:
         self._worker = worker
+        self._random_states = ExitStack()  # restores those of the user's process when the runner is closed
+        self._random_states.enter_context(unchanged_random_states())
         self._checkpoints = checkpoints
         self._high = high
         self._suggestion: Suggestion | None = None
@@ -64,3 +68,4 @@ class Inline:
 
     def close(self) -> None:
         self._suggestion, self._event, self._epochs = None, None, iter(())
+        self._random_states.close()

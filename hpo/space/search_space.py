@@ -141,6 +141,7 @@ class SearchSpace:
     """The name of a table of published results, with which the results are compared."""
 
     def __post_init__(self) -> None:
+        raise_problems(_type_problems(self))
         raise_problems(rules.space_problems(self.domains, self.fixed, self.objective))
         constants = {**self.fixed, **{key: name for key in TASK_DOMAINS if (name := getattr(self.task, key))}}
         conditions = {name: domain.when for name, domain in self.domains.items()}
@@ -205,6 +206,16 @@ class SearchSpace:
         content = {key: value for key, value in self.to_dict().items() if key not in ("name", "reference")}
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _type_problems(space: SearchSpace) -> Iterator[Problem]:
+    """The problems of a space in code whose parts have the wrong type. A space file cannot have them."""
+    for name, domain in space.domains.items():
+        if not isinstance(domain, Domain):
+            yield ("space", name), f"must be a Float, an Int or a Categorical, but is {domain!r}"
+    for key, kind in (("fidelity", Fidelity), ("task", Task)):
+        if not isinstance(value := getattr(space, key), kind):
+            yield (key,), f"must be a {kind.__name__}, but is {value!r}"
 
 
 def _task_domain_problems(space: SearchSpace) -> Iterator[Problem]:

@@ -10,9 +10,11 @@ import contextlib
 import functools
 import hashlib
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hpo import plugins
@@ -42,30 +44,84 @@ class Job:
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the trainable with cloudpickle, so that it can be sent to a worker process.
 
-        Code that the worker cannot import is sent by value: code of a script or a notebook, or a lambda.
+        Code that the worker cannot import is sent by value: code of a script or a notebook, a lambda, or code of a
+        module that was loaded from a file outside `sys.path`.
         """
-        import cloudpickle
-
-        return {**vars(self), "trainable": cloudpickle.dumps(self.trainable)}
+        return {**vars(self), "trainable": (self._trainable_name, self._pickled_trainable())}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        """Unpickle the trainable. If this fails, the trainable is a function that raises a TaskError."""
         import cloudpickle
 
-        for name, value in (state | {"trainable": cloudpickle.loads(state["trainable"])}).items():
-            object.__setattr__(self, name, value)
+        name, pickled = state["trainable"]
+        try:
+            trainable = cloudpickle.loads(pickled)
+        except Exception as error:  # the modules that it imports may raise any error
+            trainable = functools.partial(_raise_not_loaded, name, str(error).partition("\n")[0])
+        for key, value in (state | {"trainable": trainable}).items():
+            object.__setattr__(self, key, value)
 
     def check_can_be_sent(self) -> None:
         """Raise a UserError if the trainable cannot be sent to a worker process."""
-        import cloudpickle
-
         try:
-            cloudpickle.dumps(self.trainable)
+            self._pickled_trainable()
         except Exception as error:  # the objects in the trainable may raise any error when they are pickled
-            name, reason = user_code.name_of(self.trainable or Job), str(error).partition("\n")[0]
+            reason = str(error).partition("\n")[0]
             raise UserError(
-                f"the trainable {name} cannot be sent to worker processes: {reason}; "
+                f"the trainable {self._trainable_name} cannot be sent to worker processes: {reason}; "
                 "make what it needs inside it, or search with runner='inline'"
             ) from None
+
+    @property
+    def _trainable_name(self) -> str:
+        return user_code.name_of(self.trainable or Job)
+
+    def _pickled_trainable(self) -> bytes:
+        import cloudpickle
+
+        code = self.trainable
+        while isinstance(code, functools.partial):
+            code = code.func
+        module = sys.modules.get(getattr(code, "__module__", None) or "")
+        if module is None or module.__name__ == "__main__" or _is_importable(module):
+            return bytes(cloudpickle.dumps(self.trainable))
+        with _pickled_by_value(module):
+            return bytes(cloudpickle.dumps(self.trainable))
+
+
+@contextlib.contextmanager
+def _pickled_by_value(module: ModuleType) -> Iterator[None]:
+    """Inside this context, cloudpickle sends the code of a module with the pickle, and not its name."""
+    import cloudpickle
+
+    if module.__name__ in cloudpickle.list_registry_pickle_by_value():  # the user has registered it
+        yield
+        return
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
+
+
+def _is_importable(module: ModuleType) -> bool:
+    """Whether another process with the same `sys.path` would import this module by its name, from the same file."""
+    parent, _, _ = module.__name__.rpartition(".")
+    path = getattr(sys.modules.get(parent), "__path__", ()) if parent else None
+    found = (finder.find_spec(module.__name__, path) for finder in sys.meta_path if hasattr(finder, "find_spec"))
+    spec = next((spec for spec in found if spec is not None), None)
+    file = getattr(module, "__file__", None)
+    if spec is None or file is None or not spec.has_location or spec.origin is None:
+        return spec is not None
+    return Path(spec.origin).resolve() == Path(file).resolve()
+
+
+def _raise_not_loaded(name: str, reason: str, config: Config) -> Trainable:
+    """The trainable of a worker process that cannot load the user's. Raises a TaskError."""
+    raise TaskError(
+        f"a worker process cannot load the trainable {name}: {reason}; "
+        "define it in a module that the worker can import, or search with runner='inline'"
+    )
 
 
 class Builder:

@@ -16,6 +16,8 @@ from hpo.errors import HpoError, TaskError
 from hpo.space import SearchSpace
 from hpo.training.checkpoints import Checkpoints
 from hpo.training.early_stopping import EarlyStopping
+from hpo.training.metrics import checked
+from hpo.training.user_code.generator import has_returned
 from hpo.trial import Report, Suggestion
 
 if TYPE_CHECKING:
@@ -72,10 +74,12 @@ class TrialRun:
 
         `metrics` is what `trainable.step()` returned, and `seconds` is how long it took.
 
-        Raises a TaskError if `metrics` is not a mapping or lacks the objective.
+        Raises a TaskError if `metrics` is not a mapping to numbers or lacks the objective.
         """
         was_best = self._progress.last_is_best
         self._progress.add(metrics, self._space.objective, self._early_stopping, seconds, self._device)
+        if has_returned(self.trainable):
+            self._progress.reports[-1]["last"] = True
         self._save(was_best=was_best)
         return Report(trial=self._suggestion.trial, **self._progress.reports[-1])
 
@@ -151,13 +155,9 @@ class _Progress:
         """Add the report of an epoch.
 
         `returned` is what `step()` returned, and `name` is the name of the objective. Raises a TaskError if `returned`
-        is not a mapping or lacks the objective.
+        is not a mapping to numbers or lacks the objective.
         """
-        if not isinstance(returned, Mapping):
-            raise TaskError(
-                f"step() of the trainable returned {returned!r}; it must return metrics, as {{'val_loss': 0.5}}"
-            )
-        metrics = {key: float(value) for key, value in returned.items()}
+        metrics = checked(returned, "step() of the trainable returned {}; it must return metrics")
         loss, best = objective(name, metrics), self.loss
         if metrics.get("phases_left") != self.phases_left:
             # A new phase starts from zero, because the losses of different phases cannot be compared.

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import hpo
-from hpo.errors import StudyError, UserError
+from hpo.errors import StudyError, TooManyCrashes, UserError
 from tests import toy
 from tests.api import user_code
 
@@ -51,7 +56,7 @@ def test_a_script_that_is_run_again_trains_nothing_twice(tmp_path: Path, monkeyp
 def test_a_search_that_nothing_is_to_train_for_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing says what to train"):
         hpo.search(SPACE, studies=tmp_path)
-    with pytest.raises(UserError, match="unknown setting 'bakend'; did you mean 'backend'"):
+    with pytest.raises(UserError, match=r"unknown argument of hpo\.search 'bakend'; did you mean 'backend'"):
         hpo.search(SPACE, toy.build, studies=tmp_path, bakend="bohb")
     with pytest.raises(UserError, match="must be a class or a function, but is 5"):
         hpo.search(SPACE, 5, studies=tmp_path)  # type: ignore[arg-type]
@@ -63,7 +68,7 @@ def test_a_study_whose_trainable_changed_is_refused_and_a_free_name_is_given(tmp
     before = first.table()
     (tmp_path / f"{first.name}-2").mkdir()
     for call in (hpo.search, lambda *a, **k: hpo.open_study(first.path, trainable=user_code.steeper).resume(trials=4)):
-        with pytest.raises(StudyError, match=f"other code of its trainable.*study='{first.name}-3'"):
+        with pytest.raises(StudyError, match=f"other training code.*'{first.name}-3'"):
             call(SPACE, user_code.steeper, backend="random", trials=4, studies=tmp_path, devices="cpu")
     pd.testing.assert_frame_equal(first.table(), before)
     named = hpo.search(
@@ -119,3 +124,83 @@ def test_a_space_in_code_is_checked_against_what_its_task_reads(tmp_path: Path) 
     with pytest.raises(UserError, match=r"space.momentm: .*did you mean 'momentum'.*\nfixed.optimiser: .*'optimizer'"):
         hpo.search(space, studies=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def failing(config: Mapping[str, Any]) -> user_code.Parabola:
+    raise KeyError("lrr")
+
+
+@pytest.mark.parametrize("storage", [None, "sqlite"])
+def test_a_search_that_crashed_before_its_first_epoch_begins_anew_with_the_mended_code(
+    tmp_path: Path, storage: str | None
+) -> None:
+    how: dict[str, Any] = {"backend": "random", "trials": 2, "studies": tmp_path, "devices": "cpu"}
+    if storage is not None:
+        how["storage"] = f"sqlite:///{tmp_path}/s.db"
+    with pytest.raises(TooManyCrashes, match="lrr"):
+        hpo.search(SPACE, failing, **how)
+    assert list(hpo.search(SPACE, user_code.Parabola, **how).table()["epochs"]) == [9, 9]
+
+
+def test_a_wrong_metric_leaves_no_study_in_a_storage_either(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"backend": "random", "trials": 2, "studies": tmp_path, "devices": "cpu"}
+    how["storage"] = f"sqlite:///{tmp_path}/s.db"
+    with pytest.raises(UserError):
+        hpo.search(SPACE, user_code.accuracies, **how)
+    assert list(hpo.search(SPACE, user_code.Parabola, **how).table()["epochs"]) == [9, 9]
+
+
+def test_a_search_with_less_than_the_study_has_spent_returns_the_study(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"backend": "random", "studies": tmp_path, "devices": "cpu"}
+    table = hpo.search(SPACE, user_code.Parabola, trials=2, **how).resume(trials=4).table()
+    pd.testing.assert_frame_equal(hpo.search(SPACE, user_code.Parabola, trials=2, **how).table(), table)
+
+
+def test_settings_that_have_no_effect_on_a_study_that_goes_on_are_named(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"backend": "random", "trials": 2, "studies": tmp_path, "devices": "cpu"}
+    hpo.search(SPACE, user_code.Parabola, **how)
+    with pytest.warns(UserWarning, match="goes on with slots=None, as it was begun; slots=2 has no effect") as warned:
+        hpo.search(SPACE, user_code.Parabola, slots=2, **how)
+    assert warned[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hpo.search(SPACE, user_code.Parabola, **how)
+
+
+WRONG_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
+    ({"time": "30m"}, "the budget of seconds must be a number, but is '30m'"),
+    ({"trials": "5"}, "the budget of trials must be a whole number, but is '5'"),
+    ({"trials": 2.5}, "the budget of trials must be a whole number, but is 2.5"),
+    ({"epochs": -1}, "the budget of epochs must be at least 0, but is -1"),
+    ({"options": ["sampler=gp"]}, "options must be a dictionary"),
+    ({"devices": ["cpu"]}, "devices must be a text such as 'auto'"),
+    ({"slots": 0}, "slots must be at least 1, but is 0"),
+    ({"seed": -1}, "seed must be at least 0, but is -1"),
+    ({"data": 5}, "data must be the path of a folder or None, but is 5"),
+    ({"runner": "proceses"}, "did you mean 'processes'"),
+    ({"study": "../outside"}, "study '../outside': a name has letters"),
+    ({"study": 5}, "study 5: a name has letters"),
+    ({"trails": 2}, "did you mean 'trials'"),
+    ({"storage": "nonsense"}, "storage nonsense: not a storage URL"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "message"), WRONG_ARGUMENTS, ids=[str(wrong) for wrong, _ in WRONG_ARGUMENTS])
+def test_a_wrong_argument_is_a_plain_error_and_writes_nothing(
+    tmp_path: Path, wrong: dict[str, Any], message: str
+) -> None:
+    how: dict[str, Any] = {"backend": "random", "devices": "cpu", "studies": tmp_path / "s", **wrong}
+    with pytest.raises(UserError) as raised:
+        hpo.search(SPACE, user_code.Parabola, **how)
+    assert message in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_search_leaves_the_random_states_as_they_were(tmp_path: Path) -> None:
+    def states() -> tuple[Any, ...]:
+        return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()  # type: ignore[index]
+
+    before = states()
+    study = hpo.search("digits_softmax", backend="random", trials=1, epochs=2, studies=tmp_path, devices="cpu")
+    study.test(quiet=True)
+    assert states() == before

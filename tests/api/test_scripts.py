@@ -83,8 +83,8 @@ def test_a_script_whose_code_changed_says_so_and_one_with_a_new_comment_goes_on(
         done = run(["script.py"], tmp_path)
         assert done.returncode == 1
         assert done.stdout == ""
-        assert "other code of its trainable" in done.stderr.splitlines()[-1]
-        assert "study='parabola-random-0-2'" in done.stderr.splitlines()[-1]
+        assert "other training code" in done.stderr.splitlines()[-1]
+        assert "such as 'parabola-random-0-2'" in done.stderr.splitlines()[-1]
 
 
 def test_a_notebook_shows_the_progress_and_the_study(tmp_path: Path) -> None:

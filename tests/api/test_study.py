@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def test_a_study_goes_on_with_a_larger_budget_and_shows_what_is_on_record(study:
 
 
 def test_a_study_begun_with_a_trainable_needs_it_to_go_on(study: hpo.Study) -> None:
-    with pytest.raises(UserError, match="needs the `trainable`"):
+    with pytest.raises(UserError, match=r"was searched with training code of its own: .*hpo\.open_study"):
         hpo.open_study(study.path).resume(trials=15)
     assert len(hpo.open_study(study.path, trainable=user_code.Parabola).resume(trials=15).table()) == 15
 
@@ -96,9 +97,38 @@ def test_a_trainable_in_place_of_a_regime_is_not_left_out_when_a_study_goes_on(t
     space = hpo.SearchSpace("s", {"lr": hpo.Float(0.1, 1.0)}, hpo.Fidelity(1), task)
     how: dict[str, Any] = {"backend": "random", "trials": 1, "studies": tmp_path, "devices": "cpu"}
     own = hpo.search(space, user_code.constant, study="own", **how)
-    with pytest.raises(StudyError, match=r"was begun with a trainable: .*hpo.open_study"):
+    with pytest.raises(StudyError, match="was searched with training code of its own"):
         hpo.open_study(own.path).resume(trials=2)
     by_regime = hpo.search(space, study="regime", **how)
-    with pytest.raises(StudyError, match="other code of its trainable"):
+    with pytest.raises(StudyError, match="was searched with the regime of its space"):
         hpo.open_study(by_regime.path, trainable=user_code.constant).resume(trials=2)
     assert len(own.resume(trials=2).table()) == len(by_regime.resume(trials=2).table()) == 2
+
+
+def test_a_test_with_other_code_than_the_search_is_refused(tmp_path: Path) -> None:
+    task = hpo.Task(regime="from_scratch", model="softmax_regression", dataset="digits")  # type: ignore[arg-type]
+    how: dict[str, Any] = {"backend": "random", "trials": 1, "studies": tmp_path, "devices": "cpu"}
+    space = hpo.SearchSpace("s", {"lr": hpo.Float(0.1, 1.0)}, hpo.Fidelity(1), task)
+    own = hpo.search(space, user_code.constant, study="own", **how)
+    for code, message in ((None, "of its own"), (user_code.epochs, "with other training code")):
+        with pytest.raises(StudyError, match=message):
+            hpo.open_study(own.path, trainable=code).test()
+    assert not (own.path / "test.json").exists()
+
+
+def test_a_damaged_study_does_not_hide_the_others_of_a_list(study: hpo.Study) -> None:
+    (study.path.parent / "damaged").mkdir()
+    (study.path.parent / "damaged" / "study.yaml").write_text("study: [")
+    text = repr(hpo.list_studies(study.path.parent))
+    assert "is damaged" in text
+    assert "Traceback" not in text
+    assert study.name in text
+
+
+def test_ctrl_c_is_told_without_the_lines_of_hpo(tmp_path: Path) -> None:
+    def interrupted(config: Mapping[str, Any]) -> user_code.Parabola:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as raised:
+        hpo.search(SPACE, interrupted, backend="random", studies=tmp_path, devices="cpu")
+    assert len(raised.traceback) == 2

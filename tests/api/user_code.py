@@ -75,6 +75,16 @@ class Number(Parabola):
         return 0.93
 
 
+class Word(Parabola):
+    def step(self) -> Mapping[str, Any]:
+        return {"val_loss": 0.5, "val_accuracy": "low"}
+
+
+def words(config: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    while True:
+        yield {"val_loss": 0.5, "val_accuracy": "low"}
+
+
 def two(config: Mapping[str, Any], model: object) -> Parabola:
     return Parabola(config)
 
@@ -85,6 +95,8 @@ WRONG: list[tuple[Callable[..., Any], str]] = [
     (val_accuracies, "returned no 'val_loss', but val_accuracy"),
     (Stateless, "the trainable Stateless has no method `state_dict`"),
     (Number, "step() of the trainable returned 0.93; it must return metrics"),
+    (Word, "the metric val_accuracy is 'low': it must be a number"),
+    (words, "the metric val_accuracy is 'low': it must be a number"),
     (two, "the trainable two takes (config, model); it must take config, or config, model, data, device"),
 ]
 

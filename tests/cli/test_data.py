@@ -122,7 +122,7 @@ def test_a_download_that_fails_is_a_fault_of_the_machine_and_says_why_and_what_t
     (tmp_path / "own_offline" / "model.py").write_text(lost)
     result = hpo("fetch", "--model", "own_offline.model")
     assert result.exit_code == 1
-    assert "the weights of own_offline.model cannot be downloaded: no route to host; fetch it" in result.output
+    assert "the weights of own_offline.model cannot be downloaded: no route to host; download" in result.output
     assert str(tmp_path / "data" / "weights" / "own.pth") in result.output
     assert "Traceback" not in result.output
 

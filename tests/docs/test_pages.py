@@ -14,7 +14,9 @@ from click.testing import CliRunner
 
 import hpo
 from docs import generate
+from hpo import plugins
 from hpo.cli.app import app
+from hpo.plugins.declarations import own
 from hpo.spacefile import bundled, read
 
 ROOT = Path(__file__).parents[2]
@@ -190,6 +192,25 @@ def test_every_file_that_is_named_is_there(page: str) -> None:
 @pytest.mark.parametrize("name", generate.PAGES)
 def test_a_generated_page_is_up_to_date(name: str) -> None:
     assert PAGES[f"docs/{name}"] == generate.PAGES[name](), "run `make docs`"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_page_has_a_placeholder(page: str) -> None:
+    words = r"\b(?:TODO|FIXME|XXX|TBD|[A-Z_]+_(?:OUTPUT|HERE|PLACEHOLDER))\b"
+    line_of_its_own = r"^[ \t]*[A-Z]+(?:_[A-Z]+)+[ \t]*$"
+    assert re.findall(f"{words}|{line_of_its_own}", PAGES[page], re.MULTILINE) == []
+
+
+def test_every_declared_hyperparameter_is_on_the_page() -> None:
+    covered = {module for modules in generate.SHARED.values() for module in modules}
+    covered |= {module for package in generate.KINDS.values() for module in plugins.names(package).values()}
+    declaring = set()
+    for path in sorted((ROOT / "trainables").rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        if own(module, plugins.find):
+            declaring.add(module)
+    assert "trainables.training.losses" in declaring
+    assert declaring - covered == set(), "add them to SHARED in docs/generate.py"
 
 
 def test_the_readme_fits_on_two_screens() -> None:

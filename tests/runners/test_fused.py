@@ -93,7 +93,7 @@ class TestFused(RunnerContract):
             assert int(workers()[0].environ()["OMP_NUM_THREADS"]) == n_cores()
 
     def test_no_slots_are_a_mistake(self, job: Job, checkpoints: Path) -> None:
-        with pytest.raises(UserError, match="--slots 0"):
+        with pytest.raises(UserError, match="slots 0"):
             start(job, checkpoints, slots=0)
 
     def test_a_trial_whose_epoch_is_not_settled_waits_while_others_go_on(self, job: Job, checkpoints: Path) -> None:

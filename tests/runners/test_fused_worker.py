@@ -1,4 +1,4 @@
-"""What a team does where a step of all fails; the rest is in the contract of the runner."""
+"""What a fused group does when its common step fails. The contract of the runner tests the rest."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class FaultyWorker(Worker):
         return Faulty(self.error)
 
 
-def team(tmp_path: Path, error: Exception, **fixed: Any) -> FusedWorker:
+def fused_worker(tmp_path: Path, error: Exception, **fixed: Any) -> FusedWorker:
     made = FusedWorker(FaultyWorker(Job(toy.space(**fixed), 7, tmp_path), tmp_path / "c", "cpu", error=error))
     for trial in range(3):
         made.start(suggestion(trial=trial), 0)
@@ -54,8 +54,8 @@ def team(tmp_path: Path, error: Exception, **fixed: Any) -> FusedWorker:
 
 
 def test_a_step_of_all_that_fails_is_repeated_by_each_alone(tmp_path: Path) -> None:
-    ours = team(tmp_path, RuntimeError("out of memory"))
-    events = [event for _ in range(3) for event in ours.round([0, 1, 2])]
+    fused = fused_worker(tmp_path, RuntimeError("out of memory"))
+    events = [event for _ in range(3) for event in fused.round([0, 1, 2])]
     assert fidelities(events) == [1, 1, 1, 2, 2, 2, 3, 3, 3]
     worker = Worker(Job(toy.space(), 7, tmp_path), tmp_path / "alone", "cpu")
     for trial in range(3):
@@ -64,10 +64,10 @@ def test_a_step_of_all_that_fails_is_repeated_by_each_alone(tmp_path: Path) -> N
 
 
 def test_only_the_one_that_fails_alone_crashes(tmp_path: Path) -> None:
-    ours = team(tmp_path, RuntimeError("one of them"))
-    ours.drop(1)
-    ours.start(suggestion(trial=1, fault="raise_at_once"), 0)
-    first, second, third = ours.round([0, 1, 2])
+    fused = fused_worker(tmp_path, RuntimeError("one of them"))
+    fused.drop(1)
+    fused.start(suggestion(trial=1, fault="raise_at_once"), 0)
+    first, second, third = fused.round([0, 1, 2])
     assert isinstance(second, Crash)
     assert isinstance(first, Report)
     assert isinstance(third, Report)
@@ -75,11 +75,11 @@ def test_only_the_one_that_fails_alone_crashes(tmp_path: Path) -> None:
 
 def test_a_lost_device_is_no_crash_of_any_of_several(tmp_path: Path) -> None:
     with pytest.raises(DeviceLost):
-        team(tmp_path, RuntimeError("CUDA error: device-side assert")).round([0, 1, 2])
+        fused_worker(tmp_path, RuntimeError("CUDA error: device-side assert")).round([0, 1, 2])
 
 
 def test_a_fault_of_the_machine_is_raised(tmp_path: Path) -> None:
-    ours = team(tmp_path, RuntimeError("out of memory"))
+    fused = fused_worker(tmp_path, RuntimeError("out of memory"))
     (tmp_path / "c" / "1.pt").mkdir()
     with pytest.raises(MachineError):
-        ours.round([0, 1, 2])
+        fused.round([0, 1, 2])

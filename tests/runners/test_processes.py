@@ -6,12 +6,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
 import psutil
 import pytest
 
 from hpo.devices import n_cores
+from hpo.errors import TaskError
 from hpo.runners import processes
 from hpo.runners._runner import Runner
 from hpo.training.builder import Job
@@ -86,6 +89,21 @@ class TestProcesses(RunnerContract):
             worker.kill()
             worker.wait()
         assert same(train(runner, suggestion(until=1), after=0)) == same(events)
+
+    def test_a_trainable_that_a_worker_cannot_load_is_a_task_error(
+        self, job: Job, checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        module = ModuleType("nowhere")
+        monkeypatch.setitem(sys.modules, "nowhere", module)
+        runner = processes.build(replace(job, trainable=lambda config: module), checkpoints, devices="cpu", slots=1)
+        try:
+            runner.start(suggestion(), after=0)
+            with pytest.raises(
+                TaskError, match=r"^a worker process cannot load .*: No module named 'nowhere'; [^\n]+$"
+            ):
+                list(runner.events())
+        finally:
+            runner.close()
 
     def test_each_slot_gets_its_threads_and_no_gpu_on_the_cpu(
         self, runner: Runner, monkeypatch: pytest.MonkeyPatch

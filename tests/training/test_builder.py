@@ -1,4 +1,4 @@
-"""How often a worker looks whether a model fits its data set."""
+"""How often the Builder checks that a model fits its data set."""
 
 from __future__ import annotations
 

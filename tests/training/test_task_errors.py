@@ -1,4 +1,4 @@
-"""Mistakes in what a task names: which message a search ends with, and that it leaves no study."""
+"""Errors in the names of a task: the message that the search ends with. No study is left."""
 
 from __future__ import annotations
 
@@ -147,6 +147,25 @@ def test_what_does_not_go_together_ends_a_search_in_plain_words_and_leaves_no_st
     result = digits_search(*words)
     assert result.exit_code == 2, result.output
     assert told in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "studies" / "s").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("def build(config): return None", "`build` must take (config, model, data, device): too many positional"),
+        ("def build(config, model, data, device): return None", "what its `build` returned has no method `step`"),
+    ],
+)
+def test_a_regime_that_breaks_its_rules_is_one_line(
+    digits_search: Hpo, tmp_path: Path, text: str, message: str
+) -> None:
+    package = f"odd_{tmp_path.name}"
+    (tmp_path / package / "regime.py").write_text(text)
+    result = digits_search(f"task.regime={package}.regime")
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "studies" / "s").exists()
 

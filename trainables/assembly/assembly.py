@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -136,8 +137,10 @@ class Assembly:
             if data is None:
                 raise SetupError(f"the model {model!r} needs a data set: `task.dataset` names none")
             built = self._build_model(str(model), config, data, pretrained=getattr(plugin, "PRETRAINED", True))
-        build: BuildRegime = self._code if plugin is None else plugin.build  # type: ignore[assignment]
-        return build(config, built, data, self._device)
+        if plugin is None:
+            assert self._code is not None, "it replaces the plug-in"
+            return self._code(config, built, data, self._device)
+        return _build_regime(plugin.build, str(regime), config, built, data, self._device)
 
     def _build_model(self, name: str, config: Config, data: SearchData, *, pretrained: bool) -> TransferModel:
         """A new model that fits the data set and normalises its images. Its weights are random unless `pretrained`."""
@@ -206,3 +209,18 @@ class Assembly:
     def _load_dataset(self, spec: DatasetSpec) -> DataSet:
         dataset: DataSet = self._load("trainables.datasets", spec.name).build(self._root, **spec.options)
         return dataset
+
+
+def _build_regime(
+    build: BuildRegime, name: str, config: Config, model: TransferModel | None, data: SearchData | None, device: str
+) -> Trainable:
+    """Build the trainable of a regime. Raises a SetupError if its module breaks the rules of a regime."""
+    try:
+        inspect.signature(build).bind(config, model, data, device)
+    except TypeError as error:
+        raise SetupError(f"the regime {name!r}: `build` must take (config, model, data, device): {error}") from None
+    trainable = build(config, model, data, device)
+    for method in ("step", "state_dict", "load_state_dict"):
+        if not callable(getattr(trainable, method, None)):
+            raise SetupError(f"the regime {name!r}: what its `build` returned has no method `{method}`")
+    return trainable

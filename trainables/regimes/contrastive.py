@@ -2,7 +2,8 @@
 
 With the triplet margin loss, an image (the anchor) must be closer to an image of its class (the positive) than to an
 image of another class (the negative), by a margin (F. Schroff, D. Kalenichenko, J. Philbin, FaceNet, CVPR 2015, arXiv
-1503.03832). Each image of a batch is an anchor. Its positive and its negative are drawn at random from the batch.
+1503.03832). Every image that has a positive and a negative in its batch is an anchor. Both are drawn at random from the
+batch.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ ALLOWED_TO_IMPORT = {"hpo/heldout/evaluation.py", "hpo/cli/data.py"}
 """The test of the best, and the survey of a data set, which trains and chooses nothing."""
 
 
-def looks(source: str) -> list[str]:
+def accesses(source: str) -> list[str]:
     """Each way by which a source could reach held-out data: `ask` for the method, `import` for the module.
 
     A call with arguments is none of the method, nor is what is looked up like a mapping.
@@ -42,7 +42,7 @@ def _is(node: ast.expr, text: str) -> bool:
 
 
 def sources() -> list[Path]:
-    return sorted(path for house in ("hpo", "trainables") for path in (ROOT / house).rglob("*.py"))
+    return sorted(path for package in ("hpo", "trainables") for path in (ROOT / package).rglob("*.py"))
 
 
 @pytest.mark.parametrize(
@@ -63,16 +63,16 @@ def sources() -> list[Path]:
     ],
 )
 def test_every_way_to_held_out_data_is_seen(source: str, expected: list[str]) -> None:
-    assert looks(source) == expected
+    assert accesses(source) == expected
 
 
 def test_one_function_alone_asks_a_data_set_for_its_held_out_part() -> None:
-    asking = {path.relative_to(ROOT).as_posix() for path in sources() if "ask" in looks(path.read_text())}
+    asking = {path.relative_to(ROOT).as_posix() for path in sources() if "ask" in accesses(path.read_text())}
     assert asking == {ALLOWED_TO_ASK}
 
 
 def test_what_trains_or_searches_never_imports_that_function() -> None:
-    importing = {path.relative_to(ROOT).as_posix() for path in sources() if "import" in looks(path.read_text())}
+    importing = {path.relative_to(ROOT).as_posix() for path in sources() if "import" in accesses(path.read_text())}
     assert importing <= ALLOWED_TO_IMPORT
 
 

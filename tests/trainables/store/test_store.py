@@ -1,4 +1,4 @@
-"""The store under use, damage, killing and want of room: real files, real processes."""
+"""The store in use, when damaged, when a process is killed, and on a full disk: real files, real processes."""
 
 from __future__ import annotations
 

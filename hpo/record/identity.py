@@ -1,0 +1,58 @@
+"""What makes two searches the same search, and the names of studies."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hpo.errors import UserError
+from hpo.record.settings import Settings
+from hpo.space import SearchSpace
+
+TRAINABLE = "trainable"
+"""The key of `identity` for the digest of the user's own training code. It is absent if a regime is trained."""
+
+
+def identity(space: SearchSpace, settings: Settings, trainable_digest: str | None = None) -> dict[str, Any]:
+    """The space, backend, options, seed and training code of a search. If all are equal, it is the same search.
+
+    `trainable_digest` identifies the user's own training code; None without it.
+    """
+    return {
+        "space": space.digest(),
+        "backend": settings.backend,
+        "options": dict(settings.options),
+        "seed": settings.seed,
+        **({TRAINABLE: trainable_digest} if trainable_digest is not None else {}),
+    }
+
+
+def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The keys in which two identities differ."""
+    return [key for key in {**before, **after} if before.get(key) != after.get(key)]
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """How the identity of an existing study differs from that of a new search: "another space, other options"."""
+    words = {"options": "other options", TRAINABLE: "other training code"}
+    if TRAINABLE not in after:
+        words[TRAINABLE] = "training code of its own, and this search has none"
+    if TRAINABLE not in before:
+        words[TRAINABLE] = "the regime of its space, not training code of its own"
+    return ", ".join(words.get(key, f"another {key}") for key in differing(before, after))
+
+
+def free_name(folder: Path) -> str:
+    """A name that is still free beside a study, such as "flowers-2"."""
+    return next(name for n in range(2, 10_000) if not (folder.parent / (name := f"{folder.name}-{n}")).exists())
+
+
+def check_name(name: str) -> str:
+    """Return the name of a study. Raises a UserError if no folder should have it."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", str(name)) or not isinstance(name, str):
+        raise UserError(
+            f"study {name!r}: a name has letters, digits, '.', '_' and '-', and begins with a letter or digit"
+        )
+    return name

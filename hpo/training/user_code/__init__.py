@@ -1,0 +1,8 @@
+"""The user's own training code: its forms, and the digest that tells whether it changed."""
+
+from __future__ import annotations
+
+from hpo.training.user_code.code_digest import digest
+from hpo.training.user_code.forms import Build, build, name_of
+
+__all__ = ["Build", "build", "digest", "name_of"]

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo.loop import begin, resume
+from hpo.loop.interrupts import deferred_interrupt
+from hpo.record import Budget, Settings
+from tests import toy
+from tests.loop.searching import check_sound, history
+
+
+def interrupt() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ctrl_c_comes_at_the_end_of_the_block() -> None:
+    steps = []
+
+    def swallow() -> None:
+        with deferred_interrupt():
+            try:
+                interrupt()
+                steps.append("went on")
+            except KeyboardInterrupt:
+                steps.append("swallowed")
+
+    with pytest.raises(KeyboardInterrupt):
+        swallow()
+    assert steps == ["went on"]
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+
+
+def test_in_a_thread_nothing_is_deferred() -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    def enter() -> None:
+        with deferred_interrupt():
+            assert signal.getsignal(signal.SIGINT) is before
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_bohb_can_be_resumed_after_ctrl_c_while_it_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """HpBandSter catches every exception around this draw, and would go on with a random configuration."""
+    truncnorm = pytest.importorskip("scipy.stats").truncnorm
+    draw, n_draws = truncnorm.rvs, 0
+
+    def interrupted(*arguments: Any, **keywords: Any) -> Any:
+        nonlocal n_draws
+        n_draws += 1
+        if n_draws == 100:
+            interrupt()
+        return draw(*arguments, **keywords)
+
+    monkeypatch.setattr(truncnorm, "rvs", interrupted)
+    settings = Settings("bohb", runner="inline", devices="cpu", seed=3)
+    with pytest.raises(KeyboardInterrupt):
+        begin(tmp_path / "s", toy.space(fault="none"), settings, Budget(trials=60), trainable=toy.build)
+    assert n_draws >= 100
+    assert len(history(tmp_path / "s").trials) < 60
+    resume(tmp_path / "s", trainable=toy.build)
+    assert len(history(tmp_path / "s").trials) == 60
+    check_sound(history(tmp_path / "s"))
