@@ -38,7 +38,7 @@ def test_the_list_names_each_entry_its_size_the_total_and_the_folder(store: Stor
         "pictures of dogs",
     ]
     assert "2.0 MB" in "".join(entries)
-    assert total.split() == ["3.0", "MB", "in", "all,", "of", "2.00", "GB", "at", "most,", "in", str(store.folder)]
+    assert total.split() == ["3.0", "MB", "in", "total,", "of", "2.00", "GB", "at", "most,", "in", str(store.folder)]
 
 
 def test_one_entry_or_all_are_deleted(store: Store) -> None:
