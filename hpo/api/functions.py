@@ -40,8 +40,8 @@ def search(
     """Search a space, and return the study.
 
     Called again with the same space, trainable, backend and seed, it goes on where the record ends: a script or cell
-    that is run again trains nothing twice. If the study has spent more than the budget already, it is returned as it
-    is. Ctrl-C ends a search at any moment, and nothing is lost.
+    that is run again trains nothing twice. If the study has spent more trials or epochs than the budget already, it
+    is returned as it is. Ctrl-C ends a search at any moment, and nothing is lost.
 
     Args:
         space: a SearchSpace, a dictionary in the form of a space file, the path of one, or the name of a bundled one.
@@ -50,7 +50,8 @@ def search(
             It takes `config`, or `config, model, data, device`.
         study: the name of the study; `<space>-<backend>-<seed>` by default.
         studies: the folder of the studies.
-        trials, epochs, time: the budget in all: trials begun, epochs trained, seconds of search. 64 trials by default.
+        trials, epochs, time: the total budget, over all runs: trials begun, epochs trained, seconds of search. By
+            default 64 trials.
         quiet: show no progress. By default it is shown in a terminal and in a notebook.
         settings: the fields of `hpo.record.Settings`: backend ("optuna"), options, seed (0), runner ("inline": in
             this process), devices, slots, storage, data. A study that goes on keeps those that it was begun with.
@@ -66,7 +67,7 @@ def search(
     if isinstance(settings.get("data"), Path):
         settings["data"] = str(settings["data"])
     chosen = Settings(**{"runner": "inline", **settings})  # type: ignore[arg-type]
-    folder = Path(studies) / check_name(study or default_name(read, chosen))
+    folder = Path(studies) / check_name(default_name(read, chosen) if study is None else study)
     budget = Budget(trials, epochs, time)
     found = Study(folder, trainable)
     if changed_parts(folder, read, chosen, None if trainable is None else digest(trainable)) == []:
@@ -84,6 +85,8 @@ def _warn_of_ignored_settings(folder: Path, settings: Mapping[str, object]) -> N
     """Warn of settings that differ from those that the study was begun with, and so have no effect."""
     recorded = StudyFolder.reopen(folder).settings
     for name, value in settings.items():
+        if (name, value) == ("runner", "auto"):
+            continue  # the recorded runner is the one that it chose
         begun_with = absolute_url(str(value)) if name == "storage" and value is not None else value
         if getattr(recorded, name) != begun_with:
             warnings.warn(
@@ -97,8 +100,12 @@ def _warn_of_ignored_settings(folder: Path, settings: Mapping[str, object]) -> N
 def read_space(space: SearchSpace | Mapping[str, object] | str | Path, overrides: Sequence[str] = ()) -> SearchSpace:
     """Read the space of a file, of a bundled name, or of a dictionary in the form of a space file.
 
-    `overrides` change keys of a file, as `--set` does: "space.lr.high=0.5". A SpaceFileError has all mistakes.
+    `overrides` change keys of a file, as `--set` does: "space.lr.high=0.5".
+
+    Raises a SpaceFileError that lists all mistakes.
     """
+    if overrides and not isinstance(space, str | Path):
+        raise UserError("overrides change the keys of a space file, so they need the name or path of one")
     if isinstance(space, SearchSpace):
         if mistakes := plugins.problem_lines(space):
             raise SpaceFileError(mistakes)
@@ -112,7 +119,9 @@ def read_space(space: SearchSpace | Mapping[str, object] | str | Path, overrides
 def open_study(name: str | Path, *, studies: str | Path = "studies", trainable: Build | None = None) -> Study:
     """The study of that name in the folder `studies`, or in the folder that is named by a path.
 
-    `trainable` is needed to resume or test a study that was begun with one. A StudyError where there is no such study.
+    `trainable` is needed to resume or test a study that was begun with one.
+
+    Raises a StudyError if there is no such study.
     """
     path = Path(name)
     folder = path if (path / STUDY_FILE).exists() else Path(studies) / name
@@ -128,8 +137,18 @@ def list_studies(studies: str | Path = "studies") -> list[Study]:
 
 @short_traceback
 def test(
-    study: Study | str | Path, *, studies: str | Path = "studies", top: int = 1, seeds: int = 1, **options: object
+    study: Study | str | Path,
+    *,
+    studies: str | Path = "studies",
+    trainable: Build | None = None,
+    top: int = 1,
+    seeds: int = 1,
+    protocol: str = "retrain",
+    quiet: bool = False,
 ) -> DataFrame:
-    """Test the best trials of a study on held-out data; see `Study.test`."""
-    found = study if isinstance(study, Study) else open_study(study, studies=studies)
-    return found.test(top=top, seeds=seeds, **options)  # type: ignore[arg-type]
+    """Test the best trials of a study on held-out data; see `Study.test`.
+
+    `trainable` is needed if the study was searched with your own training code, and `study` is a name or a path.
+    """
+    found = study if isinstance(study, Study) else open_study(study, studies=studies, trainable=trainable)
+    return found.test(top=top, seeds=seeds, protocol=protocol, quiet=quiet)

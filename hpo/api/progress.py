@@ -1,4 +1,4 @@
-"""Progress in a notebook or a terminal; nothing where nobody is looking."""
+"""Progress in a notebook or a terminal; none if the output is neither."""
 
 from __future__ import annotations
 

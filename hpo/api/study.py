@@ -168,7 +168,10 @@ class Study:
     @short_traceback
     def _repr_html_(self) -> str:
         """What a notebook shows: the progress of the study, and its best trials."""
-        lines = "".join(f"{escape(line)}\n" for line in status.lines(self.path))
+        try:
+            lines = "".join(f"{escape(line)}\n" for line in status.lines(self.path))
+        except HpoError:
+            return f"<pre>{escape(repr(self))}</pre>"
         best = tables.short(self.table().dropna(subset=["loss"]).head(N_SHOWN))
         return f"<pre>{lines}</pre>{best.map(cell).to_html(index=False, border=0)}"
 

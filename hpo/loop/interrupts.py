@@ -11,7 +11,7 @@ from types import FrameType
 
 @contextmanager
 def deferred_interrupt() -> Iterator[None]:
-    """Defer Ctrl-C (SIGINT) to the end of the `with` block.
+    """Defer Ctrl-C (SIGINT) to the end of the `with` block. A second Ctrl-C interrupts at once.
 
     A backend may catch every exception of its library, KeyboardInterrupt too. It would then give another suggestion
     than the replay of the record gives, and the study could not be resumed.
@@ -21,10 +21,16 @@ def deferred_interrupt() -> Iterator[None]:
         yield
         return
     caught: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: caught.append((number, frame)))
+
+    def defer(number: int, frame: FrameType | None) -> None:
+        if caught:
+            handler(number, frame)
+        caught.append((number, frame))
+
+    signal.signal(signal.SIGINT, defer)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, handler)
-        for number, frame in caught:
-            handler(number, frame)
+        if caught:
+            handler(*caught[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hpo.backends._backend import Backend
 from hpo.errors import ReplayError
+from hpo.loop.interrupts import deferred_interrupt
 from hpo.record import Decisions, Ledger
 from hpo.trial import Crash, Decision, Report, Suggestion
 
@@ -19,11 +20,13 @@ def replay(backend: Backend, ledger: Ledger) -> None:
     events = tuple(ledger.history.events)
     for position, event in enumerate(events):
         if isinstance(event, Suggestion):
-            answer = backend.ask()
+            with deferred_interrupt():
+                answer = backend.ask()
             if answer != event:
                 raise ReplayError(f"the record has {event}, but the backend now answers {answer}{_CHANGED}")
         elif isinstance(event, Report | Crash):
-            decisions = backend.tell(event)
+            with deferred_interrupt():
+                decisions = backend.tell(event)
             following = events[position + 1] if position + 1 < len(events) else None
             recorded = following.decisions if isinstance(following, Decisions) else {}
             ended = {trial: fate for trial, fate in decisions.items() if fate is not Decision.CONTINUE}

@@ -57,9 +57,10 @@ def begin(
     """Create a study in `folder`, run its search, and return why the search ended.
 
     All settings are checked before anything is written. Raises a UserError if one of them is wrong, and a StudyError if
-    the folder is locked or contains a study already; a study without any epoch is replaced. If the search ends with a
-    UserError before any epoch is recorded, the study is deleted. `trainable` is the user's training code, used instead
-    of a regime.
+    the folder is locked or contains a study already. An empty study of another search is replaced. If the search ends
+    with a UserError before any epoch is recorded, the study is deleted.
+
+    `trainable` is the user's training code, used instead of a regime.
     """
     cache.check()
     settings = replace(settings, storage=absolute_url(settings.storage))
@@ -77,8 +78,9 @@ def begin(
         check_is_new(folder, space, settings, digest)
         delete_empty_study(folder)
         study = StudyFolder(folder, space, settings, budget.or_default(), trainable_digest=digest)
+        ledger = study.begin()
         try:
-            return _run_study(study, study.begin(), backend, trainable, watch)
+            return _run_study(study, ledger, backend, trainable, watch)
         except UserError:
             study.delete_if_empty()
             raise

@@ -38,9 +38,9 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """How the identity of an existing study differs from that of a new search: "another space, other options"."""
     words = {"options": "other options", TRAINABLE: "other training code"}
     if TRAINABLE not in after:
-        words[TRAINABLE] = "training code of its own, and this search has none"
+        words[TRAINABLE] = "training code of its own, but this search was given none"
     if TRAINABLE not in before:
-        words[TRAINABLE] = "the regime of its space, not training code of its own"
+        words[TRAINABLE] = "the regime of its space, but this search was given training code"
     return ", ".join(words.get(key, f"another {key}") for key in differing(before, after))
 
 
@@ -53,6 +53,7 @@ def check_name(name: str) -> str:
     """Return the name of a study. Raises a UserError if no folder should have it."""
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", str(name)) or not isinstance(name, str):
         raise UserError(
-            f"study {name!r}: a name has letters, digits, '.', '_' and '-', and begins with a letter or digit"
+            f"study {name!r}: a name has letters, digits, '.', '_' and '-', and begins with a letter or digit; "
+            "without a name, a study is named after its space"
         )
     return name

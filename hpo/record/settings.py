@@ -29,22 +29,23 @@ class Budget:
 
     def __post_init__(self) -> None:
         for name in ("trials", "epochs", "seconds"):
-            value: Any = getattr(self, name)
+            value: Any = _plain(getattr(self, name))
+            object.__setattr__(self, name, value)
             if value is None:
                 continue
             if isinstance(value, bool) or not isinstance(value, (int, float) if name == "seconds" else int):
                 kind = "a number" if name == "seconds" else "a whole number"
-                raise UserError(f"the budget of {name} must be {kind}, but is {value!r}")
+                raise UserError(f"the budget in {name} must be {kind}, but is {value!r}")
             if not value >= 0:
-                raise UserError(f"the budget of {name} must be at least 0, but is {value}")
+                raise UserError(f"the budget in {name} must be at least 0, but is {value}")
 
     def overspent(self, n_trials: int, n_epochs: int) -> str | None:
         """Return a message if a study has spent more trials or epochs than this budget; else None."""
         for name, allowed, spent in (("trials", self.trials, n_trials), ("epochs", self.epochs, n_epochs)):
             if allowed is not None and allowed < spent:
                 return (
-                    f"a budget of {allowed} {name}: the study has spent {spent} {name} already; "
-                    "give what it may spend in all"
+                    f"the study has spent {spent} {name} already, more than the {allowed} given: "
+                    "the budget counts all runs together"
                 )
         return None
 
@@ -85,12 +86,22 @@ class Settings:
 
     def __post_init__(self) -> None:
         for name, (kinds, words) in _TYPES.items():
-            value = getattr(self, name)
+            value = _plain(getattr(self, name))
+            object.__setattr__(self, name, value)
             if not isinstance(value, kinds) or isinstance(value, bool):
                 raise UserError(f"{name} must be {words}, but is {value!r}")
+        object.__setattr__(self, "options", {str(key): _plain(value) for key, value in self.options.items()})
+        for key, value in self.options.items():
+            if not isinstance(value, str | int | float | None):
+                raise UserError(f"options: {key} must be a plain value, but is {value!r}")
         if self.seed < 0 or (self.slots is not None and self.slots < 1):
             name, least = ("seed", 0) if self.seed < 0 else ("slots", 1)
             raise UserError(f"{name} must be at least {least}, but is {getattr(self, name)}")
+
+
+def _plain(value: Any) -> Any:
+    """A scalar of NumPy or torch as a plain value, which YAML can hold. Any other value is returned as it is."""
+    return value.item() if getattr(value, "shape", None) == () else value
 
 
 _TYPES: dict[str, tuple[type | UnionType, str]] = {

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from hpo import spacefile
-from hpo.errors import MachineError, StudyError, nearest
+from hpo.errors import MachineError, StudyError, UserError, nearest
 from hpo.record import provenance
 from hpo.record.files import CHECKPOINTS, LEDGER_FILE, STUDY_FILE, command, keep_out_of_git, let_into_git, write_text
 from hpo.record.history import History
@@ -91,7 +91,7 @@ class StudyFolder:
             trainable_digest = content.get("trainable")
         except (OSError, UnicodeDecodeError) as error:
             raise MachineError(f"{path}: cannot be read: {error}") from None
-        except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, UserError) as error:
             raise StudyError(f"{path}: is damaged, or was written by another version: {error}") from None
         return cls(folder, space, settings, budget, trainable_digest=trainable_digest, made=made)
 

@@ -32,7 +32,7 @@ def _number(name: str, value: object) -> float:
     # The shape is checked first: a RuntimeError of `float` may be an error of the GPU, which is not a wrong metric.
     if not isinstance(value, str | bytes) and math.prod(getattr(value, "shape", ())) == 1:
         try:
-            return float(value)  # type: ignore[arg-type]
+            return float(value.item() if hasattr(value, "item") else value)  # type: ignore[arg-type]
         except (TypeError, ValueError):
             pass
     raise TaskError(f"the metric {name} is {short(value)}: it must be a number")

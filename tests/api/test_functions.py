@@ -168,10 +168,10 @@ def test_settings_that_have_no_effect_on_a_study_that_goes_on_are_named(tmp_path
 
 
 WRONG_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
-    ({"time": "30m"}, "the budget of seconds must be a number, but is '30m'"),
-    ({"trials": "5"}, "the budget of trials must be a whole number, but is '5'"),
-    ({"trials": 2.5}, "the budget of trials must be a whole number, but is 2.5"),
-    ({"epochs": -1}, "the budget of epochs must be at least 0, but is -1"),
+    ({"time": "30m"}, "the budget in seconds must be a number, but is '30m'"),
+    ({"trials": "5"}, "the budget in trials must be a whole number, but is '5'"),
+    ({"trials": 2.5}, "the budget in trials must be a whole number, but is 2.5"),
+    ({"epochs": -1}, "the budget in epochs must be at least 0, but is -1"),
     ({"options": ["sampler=gp"]}, "options must be a dictionary"),
     ({"devices": ["cpu"]}, "devices must be a text such as 'auto'"),
     ({"slots": 0}, "slots must be at least 1, but is 0"),
@@ -179,6 +179,8 @@ WRONG_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"data": 5}, "data must be the path of a folder or None, but is 5"),
     ({"runner": "proceses"}, "did you mean 'processes'"),
     ({"study": "../outside"}, "study '../outside': a name has letters"),
+    ({"study": ""}, "study '': a name has letters"),
+    ({"options": {"sampler": ["gp"]}}, "options: sampler must be a plain value, but is ['gp']"),
     ({"study": 5}, "study 5: a name has letters"),
     ({"trails": 2}, "did you mean 'trials'"),
     ({"storage": "nonsense"}, "storage nonsense: not a storage URL"),
@@ -204,3 +206,45 @@ def test_a_search_leaves_the_random_states_as_they_were(tmp_path: Path) -> None:
     study = hpo.search("digits_softmax", backend="random", trials=1, epochs=2, studies=tmp_path, devices="cpu")
     study.test(quiet=True)
     assert states() == before
+
+
+def test_numbers_of_numpy_are_plain_numbers(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"trials": np.int64(2), "time": np.float64(600), "seed": np.int64(3), "studies": tmp_path}
+    study = hpo.search(SPACE, user_code.Parabola, options={"sampler": np.str_("random")}, devices="cpu", **how)
+    assert len(hpo.open_study(study.path).table()) == 2
+
+
+def test_a_search_that_another_one_has_begun_in_the_storage_leaves_it_alone(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"backend": "random", "trials": 2, "devices": "cpu", "storage": f"sqlite:///{tmp_path}/s.db"}
+    tables: list[str] = []
+
+    def meanwhile(config: Mapping[str, Any]) -> user_code.Parabola:
+        if not tables:
+            with pytest.raises(StudyError, match="holds a study"):
+                hpo.search(SPACE, meanwhile, studies=tmp_path / "other", **how)
+            tables.append("refused")
+        return user_code.Parabola(config)
+
+    assert len(hpo.search(SPACE, meanwhile, studies=tmp_path / "one", **how).table()) == 2
+    assert tables == ["refused"]
+
+
+def test_overrides_are_for_files(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="overrides change the keys of a space file"):
+        hpo.read_space(hpo.read_space("digits_cnn"), ["fidelity.high=9"])
+
+
+def test_a_study_is_tested_by_name_with_its_own_code(tmp_path: Path) -> None:
+    study = hpo.search(SPACE, user_code.Parabola, backend="random", trials=1, studies=tmp_path, devices="cpu")
+    with pytest.raises(StudyError, match="training code of its own"):
+        hpo.test(study.name, studies=tmp_path)
+    with pytest.raises(UserError, match="knows of no held-out data"):
+        hpo.test(study.name, studies=tmp_path, trainable=user_code.Parabola)
+
+
+def test_auto_is_no_other_runner(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"backend": "random", "trials": 1, "studies": tmp_path, "devices": "cpu", "runner": "auto"}
+    hpo.search("digits_softmax", **how)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hpo.search("digits_softmax", **how)

@@ -111,7 +111,10 @@ class Changes:
 
 
 def visible(function: FunctionType) -> dict[str, Any]:
-    """The globals, closure variables and default arguments that a function uses, by name."""
+    """The globals, closure variables and default arguments that a function uses, by name.
+
+    A parameter that is assigned in the function may no longer be its default, so it is left out.
+    """
     found = {
         name: function.__globals__[name] for name in global_names(function.__code__) if name in function.__globals__
     }
@@ -122,8 +125,10 @@ def visible(function: FunctionType) -> dict[str, Any]:
             continue
     code, defaults = function.__code__, function.__defaults__ or ()
     positional = code.co_varnames[: code.co_argcount]
-    found.update(zip(positional[len(positional) - len(defaults) :], defaults, strict=False))
-    return {**found, **(function.__kwdefaults__ or {})}
+    given = dict(zip(positional[len(positional) - len(defaults) :], defaults, strict=False))
+    given.update(function.__kwdefaults__ or {})
+    assigned = {str(step.argval) for step in dis.get_instructions(code) if step.opname == "STORE_FAST"}
+    return {**found, **{name: value for name, value in given.items() if name not in assigned}}
 
 
 def namespace(value: Any) -> dict[str, Any]:

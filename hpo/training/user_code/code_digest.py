@@ -1,24 +1,21 @@
-"""What identifies own training code: its source, and that of all own code that it uses, with the constants in it."""
+"""A hash of the user's training code: its source, that of the user's code that it calls, and the constants they use."""
 
 from __future__ import annotations
 
 import argparse
 import ast
 import dis
-import enum
 import functools
 import hashlib
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from decimal import Decimal
-from fractions import Fraction
-from pathlib import PurePath
 from types import FunctionType, MappingProxyType, MethodType, ModuleType, SimpleNamespace
 from typing import Any
 
 from hpo.training.user_code.changed_values import Changes, namespace
+from hpo.training.user_code.constants import constant_text, name_of, sort_key, type_name
 from hpo.training.user_code.own_code import (
+    assignment_source,
     bytecode,
     class_body_names,
     class_node,
@@ -30,10 +27,6 @@ from hpo.training.user_code.own_code import (
     nested,
 )
 
-SCALARS: tuple[Any, ...] = (
-    *(bool, int, float, complex, str, bytes, bytearray, range),
-    *(type(None), type(...), Decimal, Fraction, PurePath),
-)
 SETTINGS = (SimpleNamespace, argparse.Namespace)
 PLAIN_BASES = ("builtins", "abc", "typing", "enum")
 """Modules whose base classes set no attributes of their own."""
@@ -44,7 +37,8 @@ def digest(code: Callable[..., Any]) -> str:
 
     Comments and layout do not count. What comes from an installed package counts by its name alone, and so do objects
     that are neither constants nor own ones. Code without a source counts by its bytecode. What the code itself changes
-    is left out: a counter, a cache, an attribute of a class.
+    is left out: a counter, a cache, an attribute of a class. Instead of a global that is left out, the source of its
+    assignment counts, such as `TRANSFORM = Compose([...])`.
     """
     changes = Changes()
     first = _Walk(changes)  # keeps all objects alive while their ids are in use
@@ -74,7 +68,7 @@ class _Walk:
         try:
             return describe(value)
         except Exception:  # objects may fail in any way when they are looked at
-            return _type_name(value)
+            return type_name(value)
 
     def _short(self, value: Any) -> str:
         return self._guarded(self._constant_or_number, value)
@@ -82,12 +76,12 @@ class _Walk:
     def _constant_or_number(self, value: Any) -> str:
         """The text of a constant, the name of what is not own, else a number."""
         if id(value) in self._changes.objects:
-            return _type_name(value)
-        constant = _constant(value)
+            return type_name(value)
+        constant = constant_text(value)
         if constant is not None:
             return constant
         if not self._is_followed(value):
-            return _name(value)
+            return name_of(value)
         if id(value) not in self._numbers:
             self._numbers[id(value)] = len(self._numbers)
             self._met.append(value)
@@ -127,14 +121,14 @@ class _Walk:
 
     def _items(self, items: Iterable[tuple[Any, Any]]) -> str:
         """Sorted by the keys, so that the order in which they came does not count."""
-        ordered = sorted(items, key=lambda item: _sort_key(item[0]))
-        return f"{{{', '.join(f'{_sort_key(key)}: {self._short(value)}' for key, value in ordered)}}}"
+        ordered = sorted(items, key=lambda item: sort_key(item[0]))
+        return f"{{{', '.join(f'{sort_key(key)}: {self._short(value)}' for key, value in ordered)}}}"
 
     def _set(self, values: Iterable[Any]) -> str:
         """Sorted; objects that cannot be ordered count by the name of their type."""
-        keys = sorted(_sort_key(value) for value in values)
-        ordered = sorted(values, key=_sort_key)
-        return f"{keys} {self._all(value for value in ordered if keys.count(_sort_key(value)) == 1)}"
+        keys = sorted(sort_key(value) for value in values)
+        ordered = sorted(values, key=sort_key)
+        return f"{keys} {self._all(value for value in ordered if keys.count(sort_key(value)) == 1)}"
 
     def _instance(self, value: Any) -> str:
         kinds = type(value).__mro__
@@ -183,7 +177,7 @@ class _Walk:
     def _function(self, function: FunctionType, owner: type | None) -> str:
         wrapped = _wrapped(function)
         if not is_own(*module_of(function)):
-            return f"{_name(function)} {self._all(wrapped)}"
+            return f"{name_of(function)} {self._all(wrapped)}"
         node, code = function_node(function), function.__code__
         self._changes.add(function, node, owner)
         source = ast.unparse(node) if node is not None else bytecode(code)
@@ -197,8 +191,16 @@ class _Walk:
                 continue
         given = [function.__defaults__ or (), function.__kwdefaults__ or {}, closure, *wrapped]
         used = self._globals(global_names(code), function.__globals__, attributes)
-        inner = [used, self._modules(closure.values(), attributes), *sorted(set(imported_sources(function)))]
+        opaque = [name for name in global_names(code) if self._is_opaque(function.__globals__, name)]
+        assigned = [assignment_source(function, name) for name in opaque]
+        inner = [used, self._modules(closure.values(), attributes), *assigned, *sorted(set(imported_sources(function)))]
         return f"function {source} {self._all(given)} {inner}"
+
+    def _is_opaque(self, values: dict[str, Any], name: str) -> bool:
+        """Whether the value of a global does not count: an object of a library, or one that the code changes."""
+        if name not in values or name.startswith("__"):
+            return False
+        return (id(values), name) in self._changes.names or self._short(values[name]) == type_name(values[name])
 
     def _globals(self, names: Iterable[str], values: dict[str, Any], attributes: set[str]) -> str:
         kept = {
@@ -259,41 +261,3 @@ def _stored(kinds: list[type]) -> dict[str, None]:
 
 def _names(node: ast.AST) -> set[str]:
     return {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}
-
-
-def _constant(value: Any) -> str | None:
-    """The text of a constant, the same in every process; None for what is none."""
-    kind = type(value)
-    if issubclass(kind, enum.Enum):
-        return f"{_name(kind)}.{value._name_}={_constant(value._value_)}"
-    for scalar in SCALARS:
-        if issubclass(kind, scalar):
-            return str(scalar.__repr__(value))
-    numpy = sys.modules.get("numpy")
-    if numpy is not None and issubclass(kind, numpy.ndarray | numpy.generic) and not value.dtype.hasobject:
-        return f"{value.dtype}{value.shape}{hashlib.sha256(value.tobytes()).hexdigest()}"
-    return None
-
-
-def _sort_key(value: Any) -> str:
-    try:
-        if type(value) in (tuple, frozenset):
-            parts = [_sort_key(each) for each in value]
-            return f"{type(value).__name__}{parts if type(value) is tuple else sorted(parts)}"
-        return _constant(value) or _name(value)
-    except Exception:  # objects may fail in any way when they are looked at
-        return _type_name(value)
-
-
-def _name(value: Any) -> str:
-    """The name of a function, a class or a module; the name of the type of anything else."""
-    if issubclass(type(value), ModuleType):
-        return f"module {value.__name__}"
-    name = getattr(value, "__qualname__", None) if callable(value) else None
-    if not isinstance(name, str):
-        return _type_name(value)
-    return f"{getattr(value, '__module__', '')}.{name}"
-
-
-def _type_name(value: Any) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}"

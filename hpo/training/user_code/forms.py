@@ -31,6 +31,9 @@ METHODS = ("step", "state_dict", "load_state_dict")
 def build(code: Build, config: Config, model: TransferModel | None, data: SearchData | None, device: str) -> Trainable:
     """Return the trainable of one trial. Raises a TaskError if the code has none of the forms."""
     made = code(config, model, data, device) if _takes_four(code) else code(config)
+    if isinstance(made, type):
+        name = made.__qualname__
+        raise TaskError(f"the trainable {name_of(code)} returned the class {name}: call it, as {name}(config)")
     missing = [name for name in METHODS if not callable(getattr(made, name, None))]
     if not missing:
         return made  # type: ignore[no-any-return]

@@ -62,11 +62,11 @@ class GeneratorTrainable:
         for key in {**before, **again}:
             if not _equal(before.get(key), again.get(key)):
                 values = f"{key} = {before.get(key)} at first, and {again.get(key)} when it ran again"
-                remedy = "a generator function must give the same in each run; the class form saves its state instead"
+                remedy = "a generator must give the same metrics in each run; the class form saves its state instead"
                 raise HpoError(f"epoch {self._n_run} gave {values}: {remedy}")
 
     def _next(self) -> dict[str, float]:
-        """The metrics of the next epoch. Raises a TaskError if they are no metrics, or if there was no epoch at all."""
+        """The metrics of the next epoch. Raises a TaskError if they are no numbers, or if there was no epoch at all."""
         with self._random_state:
             try:
                 yielded = next(self._epochs)

@@ -9,7 +9,7 @@ import hashlib
 import inspect
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.machinery import PathFinder
 from importlib.util import resolve_name
 from pathlib import Path
@@ -141,6 +141,21 @@ def _lambda_node(tree: ast.Module, code: CodeType) -> ast.Lambda | None:
     return max(around, key=lambda node: node.body.col_offset + (node.body.lineno << 32), default=None)
 
 
+def assignment_source(function: FunctionType, name: str) -> str:
+    """The assignments to a global in the file of a function, outside functions and classes; empty without a source."""
+    waiting: list[ast.AST] = list(getattr(_file(function.__code__), "body", ()))
+    found: list[str] = []
+    while waiting:
+        node = waiting.pop(0)
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            if any(isinstance(each, ast.Name) and each.id == name for target in targets for each in ast.walk(target)):
+                found.append(ast.unparse(node))
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            waiting.extend(each for each in ast.iter_child_nodes(node) if isinstance(each, ast.stmt))
+    return "; ".join(found)
+
+
 def nested(code: CodeType) -> Iterator[CodeType]:
     """The code object itself, and those of the functions and classes defined in it."""
     yield code
@@ -184,39 +199,71 @@ def _constant(value: object) -> str:
 
 
 def imported_sources(function: FunctionType) -> Iterator[tuple[str, str]]:
-    """The own modules that a function imports in its body, each with the source of its file; none of them is loaded."""
+    """The own modules that a function imports in its body, and those that they import, each with its source.
+
+    None of them is loaded.
+    """
+    waiting = list(_imported_names(function))
+    seen: set[str] = set()
+    while waiting:
+        name = waiting.pop(0)
+        if name in seen:
+            continue
+        seen.add(name)
+        source, package = _module_source(name)
+        if source is not None:
+            yield name, source
+            waiting.extend(_imports(source, package))
+
+
+def _imported_names(function: FunctionType) -> Iterator[str]:
+    """The modules that a function imports in its body."""
     for code in nested(function.__code__):
         steps = list(dis.get_instructions(code))
         for at, step in enumerate(steps):
             if step.opname != "IMPORT_NAME" or at < 2:
                 continue
             level, members = steps[at - 2].argval, steps[at - 1].argval
-            try:
-                name = resolve_name("." * (level or 0) + str(step.argval), function.__globals__.get("__package__"))
-            except ImportError:
-                continue
-            for each in (name, *(f"{name}.{member}" for member in members or ())):
-                source = _module_source(each)
-                if source is not None:
-                    yield each, source
+            package = function.__globals__.get("__package__")
+            yield from _resolved(str(step.argval), level or 0, members or (), package)
 
 
-def _module_source(name: str) -> str | None:
-    """The source of an own module without comments and layout, found on the path; None for any other module."""
+def _imports(source: str, package: str) -> Iterator[str]:
+    """The modules that a source imports."""
+    for node in ast.walk(_parsed(source) or ast.Module([], [])):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from _resolved(node.module or "", node.level, [alias.name for alias in node.names], package)
+
+
+def _resolved(name: str, level: int, members: Iterable[str], package: str | None) -> Iterator[str]:
+    """The full names of a module and of its members, which may be modules too. Nothing outside a package."""
+    try:
+        full = resolve_name("." * level + name, package)
+    except ImportError:
+        return
+    yield full
+    yield from (f"{full}.{member}" for member in members)
+
+
+def _module_source(name: str) -> tuple[str | None, str]:
+    """The source of an own module without comments and layout, and its package. None for any other module."""
     if name.partition(".")[0] in (*PACKAGES, *sys.builtin_module_names):
-        return None
+        return None, ""
     folders, spec = None, None
     full = ""
     for part in name.split("."):
         full = f"{full}.{part}".lstrip(".")
         spec = PathFinder.find_spec(full, folders)
         if spec is None:
-            return None
+            return None, ""
         folders = list(spec.submodule_search_locations or ())
     if spec is None or not spec.has_location or spec.origin is None or not is_own_path(spec.origin):
-        return None
+        return None, ""
     try:
         tree = _parsed(Path(spec.origin).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    return None if tree is None else ast.unparse(tree)
+        return None, ""
+    package = name if spec.submodule_search_locations is not None else name.rpartition(".")[0]
+    return (None if tree is None else ast.unparse(tree)), package
