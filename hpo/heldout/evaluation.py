@@ -25,7 +25,7 @@ from hpo.heldout import misclassified
 from hpo.heldout.record import ModelResult, TestRecord, combine
 from hpo.heldout.retraining import MAX_SEEDS, ModelToTest, load_from_search, retrain, stopping_epoch
 from hpo.record import RETRAINED, StudyFolder, Trial, command, lock
-from hpo.training import Build, Builder, Job
+from hpo.training import Build, Builder, Job, user_code
 from hpo.trial import Config
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def evaluate(
     cache.check()
     with lock(folder):
         study = StudyFolder.reopen(folder)
-        study.check_trainable(trainable)
+        study.check_trainable(None if trainable is None else user_code.digest(trainable))
         trials = _best_trials(study, top)
         record = TestRecord.read(study)
         _check_seeds(record, trials, seeds, protocol)

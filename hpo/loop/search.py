@@ -98,7 +98,7 @@ def resume(
     """
     cache.check()
     study = StudyFolder.reopen(folder)
-    study.check_trainable(trainable)
+    study.check_trainable(None if trainable is None else user_code.digest(trainable))
     source = str(folder / "study.yaml")
     spacefile.parse(study.space.to_dict(), source=source)  # raises a UserError if a plug-in is missing
     with lock(folder):

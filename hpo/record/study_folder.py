@@ -20,7 +20,6 @@ from hpo.record.ledger import Ledger, create_ledger, open_ledger
 from hpo.record.settings import Budget, Settings, data_folder
 from hpo.record.storage import delete_study
 from hpo.space import SearchSpace
-from hpo.training.user_code import Build, digest
 
 
 class StudyFolder:
@@ -138,16 +137,15 @@ class StudyFolder:
         for name in (STUDY_FILE, LEDGER_FILE, "trials.csv", "best.csv"):
             (self.folder / name).unlink(missing_ok=True)
 
-    def check_trainable(self, trainable: Build | None) -> None:
-        """Raise a StudyError if `trainable` is not the training code that the study was begun with.
+    def check_trainable(self, digest: str | None) -> None:
+        """Raise a StudyError if `digest` is not that of the training code that the study was begun with.
 
         None stands for the regime of the space.
         """
-        given = None if trainable is None else digest(trainable)
-        if given == self.trainable_digest:
+        if digest == self.trainable_digest:
             return
         study = f"study {self.name!r} in {self.folder.parent}"
-        if given is None:
+        if digest is None:
             raise StudyError(
                 f"{study} was searched with training code of its own: open it from Python with that code, "
                 f"as hpo.open_study({str(self.folder)!r}, trainable=...)"
