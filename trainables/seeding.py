@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -46,25 +44,20 @@ def set_random_state(state: dict[str, Tensor], device: str | torch.device) -> No
         torch.cuda.set_rng_state(state["cuda"], device)
 
 
-def all_random_states() -> list[Tensor]:
-    """Return the states of torch's generators: first the CPU's, then those of all visible CUDA devices."""
-    return [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])]
+class RandomStates:
+    """The states of the global generators of Python, NumPy and torch (the CPU's, and those of all CUDA devices).
 
+    They are saved when the object is created.
+    """
 
-def set_all_random_states(states: list[Tensor]) -> None:
-    """Restore the states that `all_random_states` returned."""
-    torch.set_rng_state(states[0])
-    if len(states) > 1:
-        torch.cuda.set_rng_state_all(states[1:])
+    def __init__(self) -> None:
+        self._python, self._numpy, self._torch = random.getstate(), np.random.get_state(), torch.get_rng_state()
+        self._cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
 
-
-@contextmanager
-def unchanged_random_states() -> Iterator[None]:
-    """Restore the states of the global generators of Python, NumPy and torch at the end of the `with` block."""
-    python, numpy, torch_states = random.getstate(), np.random.get_state(), all_random_states()
-    try:
-        yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-        set_all_random_states(torch_states)
+    def restore(self) -> None:
+        """Put the states back."""
+        random.setstate(self._python)
+        np.random.set_state(self._numpy)
+        torch.set_rng_state(self._torch)
+        if self._cuda:
+            torch.cuda.set_rng_state_all(self._cuda)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
-def unchanged_random_states() -> AbstractContextManager[None]:
-    """Restore the random states at the end of the `with` block. See `trainables.seeding.unchanged_random_states`."""
-    from trainables import seeding
+@contextmanager
+def unchanged_random_states() -> Iterator[None]:
+    """Restore the random states at the end of the `with` block."""
+    from trainables.seeding import RandomStates
 
-    return seeding.unchanged_random_states()
+    states = RandomStates()
+    try:
+        yield
+    finally:
+        states.restore()

@@ -22,7 +22,7 @@ CHANGING = frozenset(
 )
 """The methods that change a list, a dict or a set."""
 
-SETTING_UP = ("__init__", "__post_init__", "__new__", "__setstate__")
+CONSTRUCTORS = ("__init__", "__post_init__", "__new__", "__setstate__")
 """Methods whose values belong to the object from its beginning."""
 
 
@@ -30,10 +30,10 @@ SETTING_UP = ("__init__", "__post_init__", "__new__", "__setstate__")
 class Changes:
     """What the code changes. The objects must stay alive, since they are known by their ids."""
 
-    names: set[tuple[int, str]] = field(default_factory=set)
+    variables: set[tuple[int, str]] = field(default_factory=set)
     """The id of a namespace (a dict of globals), a class or an object, with the name of a variable in it."""
 
-    of_instances: set[tuple[int, str]] = field(default_factory=set)
+    instance_attributes: set[tuple[int, str]] = field(default_factory=set)
     """The id of a class, with the name of an attribute of its instances."""
 
     objects: set[int] = field(default_factory=set)
@@ -45,7 +45,7 @@ class Changes:
         for code in nested(function.__code__):
             for step in dis.get_instructions(code):
                 if step.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
-                    self.names.add((id(function.__globals__), str(step.argval)))
+                    self.variables.add((id(function.__globals__), str(step.argval)))
                 elif step.opname in ("STORE_DEREF", "DELETE_DEREF") and step.argval in cells:
                     self.objects.add(id(cells[step.argval]))
         if node is None:
@@ -78,7 +78,7 @@ class Changes:
         if issubclass(type(value), CONTAINERS) or type(value).__name__ == "ndarray":
             self.objects.add(id(value))
         elif path[-1] is not None:
-            self.names.add((id(vars(value)) if issubclass(type(value), ModuleType) else id(value), path[-1]))
+            self.variables.add((id(vars(value)) if issubclass(type(value), ModuleType) else id(value), path[-1]))
 
     def _change_own(self, function: FunctionType, owner: type, root: ast.expr, path: list[str | None]) -> None:
         """`self.n += 1`, `cls.n += 1`, `type(self).n += 1` or `self.__class__.n += 1` in a method."""
@@ -87,10 +87,10 @@ class Changes:
         name = path[1] if path[0] == "__class__" and len(path) > 1 else path[0]
         if name is None or not (is_first or of_class):
             return
-        if of_class or function.__name__ not in SETTING_UP:
-            self.names.add((id(owner), name))
-        if not of_class and function.__name__ not in SETTING_UP:
-            self.of_instances.add((id(owner), name))
+        if of_class or function.__name__ not in CONSTRUCTORS:
+            self.variables.add((id(owner), name))
+        if not of_class and function.__name__ not in CONSTRUCTORS:
+            self.instance_attributes.add((id(owner), name))
 
     def _add_bytecode(self, function: FunctionType, owner: type | None) -> None:
         """Without a source: whatever the stored attributes and items might belong to."""
@@ -103,11 +103,11 @@ class Changes:
                 self.objects.update([id(value)] if items or calls else [])
             else:
                 of = id(vars(value)) if issubclass(type(value), ModuleType) else id(value)
-                self.names.update((of, name) for name in stored)
+                self.variables.update((of, name) for name in stored)
         if owner is not None:
-            self.names.update((id(owner), name) for name in stored)
-            if function.__name__ not in SETTING_UP:
-                self.of_instances.update((id(owner), name) for name in stored)
+            self.variables.update((id(owner), name) for name in stored)
+            if function.__name__ not in CONSTRUCTORS:
+                self.instance_attributes.update((id(owner), name) for name in stored)
 
 
 def visible(function: FunctionType) -> dict[str, Any]:

@@ -58,10 +58,10 @@ class _Walk:
         self._waiting: deque[Any] = deque()
 
     def text_of(self, code: Any) -> str:
-        lines = [self._short(code)]
+        lines = [self._reference(code)]
         while self._waiting:
             value = self._waiting.popleft()
-            lines.append(f"#{self._numbers[id(value)]} {self._guarded(self._long, value)}")
+            lines.append(f"#{self._numbers[id(value)]} {self._guarded(self._description, value)}")
         return "\n".join(lines)
 
     def _guarded(self, describe: Callable[[Any], str], value: Any) -> str:
@@ -70,7 +70,7 @@ class _Walk:
         except Exception:  # objects may fail in any way when they are looked at
             return type_name(value)
 
-    def _short(self, value: Any) -> str:
+    def _reference(self, value: Any) -> str:
         return self._guarded(self._constant_or_number, value)
 
     def _constant_or_number(self, value: Any) -> str:
@@ -96,7 +96,7 @@ class _Walk:
             return True
         return issubclass(kind, SETTINGS) or is_own(*module_of(kind)) or bool(_wrapped(value))
 
-    def _long(self, value: Any) -> str:
+    def _description(self, value: Any) -> str:
         kind = type(value)
         if issubclass(kind, type):
             return self._class(value)
@@ -117,12 +117,12 @@ class _Walk:
         return f"wrapper {self._all(wrapped)}" if wrapped else self._instance(value)
 
     def _all(self, values: Iterable[Any]) -> str:
-        return f"[{', '.join(map(self._short, values))}]"
+        return f"[{', '.join(map(self._reference, values))}]"
 
     def _items(self, items: Iterable[tuple[Any, Any]]) -> str:
         """Sorted by the keys, so that the order in which they came does not count."""
         ordered = sorted(items, key=lambda item: sort_key(item[0]))
-        return f"{{{', '.join(f'{sort_key(key)}: {self._short(value)}' for key, value in ordered)}}}"
+        return f"{{{', '.join(f'{sort_key(key)}: {self._reference(value)}' for key, value in ordered)}}}"
 
     def _set(self, values: Iterable[Any]) -> str:
         """Sorted; objects that cannot be ordered count by the name of their type."""
@@ -137,16 +137,16 @@ class _Walk:
             not is_own(*module_of(kind)) and kind.__module__ not in PLAIN_BASES for kind in kinds
         ):  # a library's class may set attributes as it likes: take those that own methods set
             own = [kind for kind in kinds if is_own(*module_of(kind))]
-            held = {name: held[name] for name in _stored(own) if name in held}
-        changed = self._changes.of_instances
+            held = {name: held[name] for name in _attributes_set_by(own) if name in held}
+        changed = self._changes.instance_attributes
         kept = {
             name: each
             for name, each in held.items()
-            if (id(value), name) not in self._changes.names
+            if (id(value), name) not in self._changes.variables
             and not any((id(kind), name) in changed for kind in kinds)
             and not name.startswith("__")
         }
-        return f"instance {self._short(type(value))} {self._items(kept.items())}"
+        return f"instance {self._reference(type(value))} {self._items(kept.items())}"
 
     def _class(self, kind: type) -> str:
         members = namespace(kind)
@@ -166,12 +166,12 @@ class _Walk:
                 name: member
                 for name, member in members.items()
                 if not name.startswith("_abc_") and (not name.startswith("__") or name == "__slots__")
-                if name not in functions and (id(kind), name) not in self._changes.names
+                if name not in functions and (id(kind), name) not in self._changes.variables
             }
             parts.append(self._items(constants.items()))
         else:
             values = module_of(every[0] if every else kind)[1] or {}
-            parts.append(self._globals(class_body_names(node), values, _names(node)))
+            parts.append(self._globals(class_body_names(node), values, _attribute_names(node)))
         return " ".join(parts)
 
     def _function(self, function: FunctionType, owner: type | None) -> str:
@@ -200,13 +200,13 @@ class _Walk:
         """Whether the value of a global does not count: an object of a library, or one that the code changes."""
         if name not in values or name.startswith("__"):
             return False
-        return (id(values), name) in self._changes.names or self._short(values[name]) == type_name(values[name])
+        return (id(values), name) in self._changes.variables or self._reference(values[name]) == type_name(values[name])
 
     def _globals(self, names: Iterable[str], values: dict[str, Any], attributes: set[str]) -> str:
         kept = {
             name: values[name]
             for name in names
-            if name in values and not name.startswith("__") and (id(values), name) not in self._changes.names
+            if name in values and not name.startswith("__") and (id(values), name) not in self._changes.variables
         }
         return f"{self._items(kept.items())} {self._modules(kept.values(), attributes)}"
 
@@ -221,7 +221,7 @@ class _Walk:
                 continue
             done.append(module)
             used = {name: vars(module)[name] for name in sorted(attributes & set(vars(module)))}
-            kept = {k: v for k, v in used.items() if (id(vars(module)), k) not in self._changes.names}
+            kept = {k: v for k, v in used.items() if (id(vars(module)), k) not in self._changes.variables}
             waiting.extend(each for each in kept.values() if _is_own_module(each))
             texts.append(self._items(kept.items()))
         return str(texts)
@@ -252,12 +252,12 @@ def _wrapped(value: Any) -> list[Any]:
     return [] if inner is None else [inner]
 
 
-def _stored(kinds: list[type]) -> dict[str, None]:
+def _attributes_set_by(kinds: list[type]) -> dict[str, None]:
     """The names of the attributes that the methods of the classes set."""
     functions = [each for kind in kinds for member in namespace(kind).values() for each in _functions(member)]
     steps = (step for each in functions for code in nested(each.__code__) for step in dis.get_instructions(code))
     return dict.fromkeys(str(step.argval) for step in steps if step.opname == "STORE_ATTR")
 
 
-def _names(node: ast.AST) -> set[str]:
+def _attribute_names(node: ast.AST) -> set[str]:
     return {each.attr for each in ast.walk(node) if isinstance(each, ast.Attribute)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,11 @@ from hpo.errors import HpoError, TaskError
 from hpo.training import metrics
 
 if TYPE_CHECKING:
+    from trainables.seeding import RandomStates
     from trainables.trainable import Trainable
 
 REL_TOL, ABS_TOL = 1e-3, 1e-6
-"""The tolerance when an epoch runs again: another number of threads or a GPU rounds differently, by less than this."""
+"""The tolerance when an epoch runs again, because another number of threads or a GPU may round differently."""
 
 
 class GeneratorTrainable:
@@ -30,7 +30,7 @@ class GeneratorTrainable:
     def __init__(self, epochs: Iterator[Mapping[str, float]]) -> None:
         """`epochs` is a run that has not begun. The current random states are those that it begins with."""
         self._epochs = epochs
-        self._random_state = _RandomState()
+        self._random_states = self._current_random_states()
         self._metrics: list[dict[str, float]] = []
         """The metrics of all epochs of the trial."""
         self._n_run = 0
@@ -67,14 +67,19 @@ class GeneratorTrainable:
 
     def _next(self) -> dict[str, float]:
         """The metrics of the next epoch. Raises a TaskError if they are no numbers, or if there was no epoch at all."""
-        with self._random_state:
-            try:
-                yielded = next(self._epochs)
-            except StopIteration:
-                return self._last_again()
-        self._random_state = _RandomState()
+        self._random_states.restore()
+        try:
+            yielded = next(self._epochs)
+        except StopIteration:
+            return self._last_again()
+        self._random_states = self._current_random_states()
         self._n_run += 1
         return metrics.checked(yielded, "the generator function yielded {}; it must yield metrics")
+
+    def _current_random_states(self) -> RandomStates:
+        from trainables.seeding import RandomStates
+
+        return RandomStates()
 
     def _last_again(self) -> dict[str, float]:
         if self._n_run == 0:
@@ -93,29 +98,6 @@ def has_returned(trainable: Trainable) -> bool:
 
     trainings = trainable.trainings if isinstance(trainable, CrossValidation) else (trainable,)
     return all(isinstance(each, GeneratorTrainable) and each.has_returned for each in trainings)
-
-
-class _RandomState:
-    """The random states of Python, NumPy and torch as they are now. `with` restores them on entry."""
-
-    def __init__(self) -> None:
-        import numpy as np
-
-        from trainables import seeding
-
-        self._python, self._numpy, self._torch = random.getstate(), np.random.get_state(), seeding.all_random_states()
-
-    def __enter__(self) -> None:
-        import numpy as np
-
-        from trainables import seeding
-
-        random.setstate(self._python)
-        np.random.set_state(self._numpy)
-        seeding.set_all_random_states(self._torch)
-
-    def __exit__(self, *raised: object) -> None:
-        return None
 
 
 def _equal(one: float | None, other: float | None) -> bool:
