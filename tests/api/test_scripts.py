@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -126,3 +127,23 @@ def test_a_mistake_in_a_script_shows_its_own_line_and_the_message_alone(tmp_path
         assert done.stderr.splitlines()[-1].startswith("hpo.errors.TaskError: the trainable <lambda> returned 0.93")
         assert len(done.stderr.splitlines()) < 12
         assert "assembly" not in done.stderr
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_script_shows_its_progress_in_a_terminal(tmp_path: Path, quiet: bool) -> None:
+    search = f"hpo.search(space, Parabola, backend='random', trials=3, devices='cpu', quiet={quiet})\n"
+    (tmp_path / "script.py").write_text(SCRIPT + search)
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "80", "LINES": "24"}
+    command = [sys.executable, "script.py"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=theirs, stdout=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        try:
+            while part := os.read(ours, 4096):
+                shown += part
+        except OSError:  # the end of the output, on Linux
+            pass
+        os.close(ours)
+    assert process.returncode == 0, shown
+    assert (b"of 3 trials" in shown) is not quiet

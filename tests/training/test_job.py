@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import os
 import pickle
 import subprocess
@@ -18,6 +17,7 @@ import pytest
 import hpo
 from hpo.training import Job
 from tests.api.user_code import Parabola
+from tests.training import own_modules
 
 SPACE = hpo.SearchSpace("s", {"x": hpo.Float(0.0, 1.0)}, hpo.Fidelity(9))
 
@@ -50,15 +50,8 @@ def in_another_process(job: Job, folder: Path, script: str) -> str:
 @pytest.fixture
 def loaded_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """A module of a file outside `sys.path`."""
-    path = tmp_path / "elsewhere" / "my_net.py"
-    path.parent.mkdir()
-    path.write_text(MODULE)
-    spec = importlib.util.spec_from_file_location("my_net", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "my_net", module)
-    spec.loader.exec_module(module)
+    monkeypatch.delitem(sys.modules, "my_net", raising=False)
+    module: ModuleType = own_modules.load(tmp_path / "elsewhere" / "my_net.py", MODULE)
     return module
 
 

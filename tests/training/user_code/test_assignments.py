@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from hpo.training.user_code import digest
+from tests.training.own_modules import load
 
 BASE = """
 import re
@@ -31,28 +29,17 @@ def train(config, given=DEFAULTS):
 """
 
 
-def module(path: Path, text: str) -> ModuleType:
-    path.write_text(text)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = loaded
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
 @pytest.mark.parametrize(
     ("before", "after"), [('"a+"', '"b+"'), ('"m": 2', '"m": 3'), ("COUNT, = [0]", "COUNT, = [1]")]
 )
 def test_a_changed_assignment_changes_the_digest(tmp_path: Path, before: str, after: str) -> None:
-    one = digest(module(tmp_path / "one.py", BASE).train)
-    assert digest(module(tmp_path / "one.py", BASE.replace('compile("c")', 'compile("d")')).train) == one
-    assert digest(module(tmp_path / "one.py", BASE.replace(before, after)).train) != one
+    one = digest(load(tmp_path / "one.py", BASE).train)
+    assert digest(load(tmp_path / "one.py", BASE.replace('compile("c")', 'compile("d")')).train) == one
+    assert digest(load(tmp_path / "one.py", BASE.replace(before, after)).train) != one
 
 
 def test_training_does_not_change_the_digest(tmp_path: Path) -> None:
-    train: Any = module(tmp_path / "one.py", BASE).train
+    train: Any = load(tmp_path / "one.py", BASE).train
     before = digest(train)
     config: Mapping[str, Any] = {"lr": 5}
     assert next(train(config))["val_loss"] > 0
@@ -67,7 +54,7 @@ def test_what_is_imported_in_a_function_is_followed(tmp_path: Path, monkeypatch:
     (package / "near.py").write_text("from .far import WIDTH\n")
     (package / "far.py").write_text("WIDTH = 1\n")
     text = "def train(config):\n    import own_of_assignments.near as near\n    yield {'val_loss': near.WIDTH}\n"
-    train = module(tmp_path / "one.py", text).train
+    train = load(tmp_path / "one.py", text).train
     before = digest(train)
     (package / "far.py").write_text("WIDTH = 2\n")
     assert digest(train) != before

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hpo.training.user_code.code_digest import digest
+from tests.training import own_modules
 
 BASE = """
 WIDTH = 64
@@ -47,19 +48,7 @@ def load(tmp_path: Path) -> Load:
     """Makes a module of a text."""
     count = iter(range(100))
 
-    def load(text: str) -> Any:
-        path = tmp_path / str(next(count)) / "own.py"
-        path.parent.mkdir()
-        path.write_text(text)
-        spec = importlib.util.spec_from_file_location("own", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["own"] = module
-        spec.loader.exec_module(module)
-        return module
-
-    return load
+    return lambda text: own_modules.load(tmp_path / str(next(count)) / "own.py", text)
 
 
 CHANGES = {
