@@ -1,7 +1,8 @@
-"""The messages between the backend, the runner and the ledger, as frozen dataclasses without behaviour."""
+"""The messages between the backend, the runner and the ledger, as frozen dataclasses, and the rank of a loss."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -11,6 +12,9 @@ Scalar = bool | int | float | str | None
 
 Config = Mapping[str, Scalar]
 """The active searched hyperparameters of one trial, with their values."""
+
+Rank = tuple[float, float]
+"""The rank of an epoch or trial: its objective, then its `val_loss`. The lowest is the best. `rank` computes it."""
 
 
 class Decision(Enum):
@@ -49,7 +53,7 @@ class Report:
     fidelity: int
     """The epoch, counted from 1."""
     loss: float
-    """The lowest objective of the trial so far, inf if there is none yet. Its epoch is the stopping epoch."""
+    """The lowest finite objective of the trial so far, inf if there is none yet. Its epoch is the stopping epoch."""
     metrics: Mapping[str, float]
     """The values of this epoch: val_loss, val_accuracy, train_loss, train_accuracy, ..."""
     seconds: float
@@ -69,3 +73,16 @@ class Crash:
     """The class of the exception, or `WorkerDied`."""
     error: str
     """The message of the exception, with its traceback if there is one."""
+
+
+def valid_loss(loss: float) -> float:
+    """Return a loss, or inf if it is not finite. A loss of minus infinity or NaN is an error, and ranks last."""
+    return loss if math.isfinite(loss) else math.inf
+
+
+def rank(loss: float, metrics: Mapping[str, float]) -> Rank:
+    """Return the rank of an epoch with the objective `loss`. Everything that chooses a best epoch or trial uses it.
+
+    Between equal objectives, such as two equal values of `val_error`, the lower `val_loss` in `metrics` decides.
+    """
+    return valid_loss(loss), valid_loss(metrics.get("val_loss", math.inf))

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from hpo.backends._backend import Answer
 from hpo.space import Fidelity, SearchSpace
-from hpo.trial import Config, Crash, Decision, Report, Suggestion
+from hpo.trial import Config, Crash, Decision, Report, Suggestion, valid_loss
 
 WORST_LOSS = 1e300
 """Replaces an infinite loss. With infinite losses a percentile can be NaN, and comparison with NaN stops no trial."""
@@ -92,7 +92,7 @@ class StoppingBackend:
         if isinstance(event, Crash):
             self._end_unstopped(trial, self._last_epochs[trial] + 1, math.inf)
             return {}
-        loss = math.inf if math.isnan(event.loss) else event.loss
+        loss = valid_loss(event.loss)
         if event.last or event.fidelity >= self._high:
             self._end_unstopped(trial, event.fidelity, loss)
             return {}

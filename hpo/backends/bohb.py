@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from hpo.backends._backend import Answer, Backend
 from hpo.backends._options import needs, number, reject_unknown, seed32, whole_number
 from hpo.space import SearchSpace
-from hpo.trial import Config, Crash, Decision, Report, Scalar, Suggestion
+from hpo.trial import Config, Crash, Decision, Report, Scalar, Suggestion, valid_loss
 
 if TYPE_CHECKING:
     from hpo.backends._hpbandster import Halving, Key, Model
@@ -136,7 +136,7 @@ class Bohb:
         trial, bracket = self._trials[event.trial]
         if isinstance(event, Report) and event.fidelity < trial.until and not event.last:
             return {}
-        loss = math.inf if isinstance(event, Crash) else event.loss  # HpBandSter treats NaN like inf
+        loss = math.inf if isinstance(event, Crash) else valid_loss(event.loss)
         if isinstance(event, Crash) or event.last or trial.until == self._rungs[-1]:
             trial.final_loss = loss
         self._model.learn(bracket.halving.record_loss(trial.key, loss))

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from hpo.errors import StudyError
 from hpo.record import TEST_FILE, StudyFolder, Trial, write_text
-from hpo.trial import Config
+from hpo.trial import Config, Rank
 
 
 class Spread(NamedTuple):
@@ -60,11 +60,18 @@ class TrialResult:
     """The number of epochs that the tested models were trained for."""
     searched_loss: float
     """The lowest objective of the trial in the search."""
+    searched_val_loss: float | None
+    """The validation loss of that epoch. None if it was not finite, or if an older version wrote the file."""
     seeds: Sequence[int]
     val_loss: Spread
     val_accuracy: Spread
     test_loss: Spread
     test_accuracy: Spread
+
+    @property
+    def rank(self) -> Rank:
+        """The rank of the trial in the search."""
+        return self.searched_loss, math.inf if self.searched_val_loss is None else self.searched_val_loss
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as it stands in `test.json`."""
@@ -74,6 +81,7 @@ class TrialResult:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> TrialResult:
         """Read a result from its part of `test.json`. Raises KeyError or TypeError if the content is damaged."""
+        content = {"searched_val_loss": None, **content}
         others: dict[str, Any] = {name: content[name] for name in cls.__dataclass_fields__ if name not in SPREADS}
         return cls(**others | {name: Spread.from_json(content[name]) for name in SPREADS})
 
@@ -124,7 +132,7 @@ class TestRecord:
         write_text(self._study.folder / TEST_FILE, json.dumps(self.to_json(), indent=2) + "\n")
 
     def finite(self) -> list[TrialResult]:
-        """Return the tested trials with a finite test accuracy, the lowest loss in the search first.
+        """Return the tested trials with a finite test accuracy, in the order in which the search ranks them.
 
         Raises StudyError if nothing was tested (the message says what to type), or if no accuracy is finite.
         """
@@ -134,7 +142,7 @@ class TestRecord:
         finite = [each for each in self.trials if each.test_accuracy.is_finite]
         if not finite:
             raise StudyError(f"no tested trial of study {name!r} has a finite test accuracy: there is nothing to draw")
-        return sorted(finite, key=lambda each: (each.searched_loss, each.trial))
+        return sorted(finite, key=lambda each: (each.rank, each.trial))
 
 
 def combine(trial: Trial, protocol: str, stopping_epoch: int, results: Sequence[ModelResult]) -> TrialResult:
@@ -147,6 +155,7 @@ def combine(trial: Trial, protocol: str, stopping_epoch: int, results: Sequence[
         protocol=protocol,
         stopping_epoch=stopping_epoch,
         searched_loss=trial.loss,
+        searched_val_loss=trial.rank[1] if math.isfinite(trial.rank[1]) else None,
         seeds=[each.seed for each in results],
         val_loss=Spread.of([each.get("val_loss", math.nan) for each in validation]),
         val_accuracy=Spread.of([each.get("val_accuracy", math.nan) for each in validation]),

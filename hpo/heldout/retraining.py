@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hpo import plugins
 from hpo.errors import HpoError, UserError
-from hpo.record import RETRAINED, State, StudyFolder, Trial
+from hpo.record import RETRAINED, State, StudyFolder, Trial, better_report
 from hpo.runners._runner import Runner
 from hpo.space import Fidelity
 from hpo.training.builder import Job, trial_seed
@@ -92,10 +92,7 @@ def retrain(study: StudyFolder, job: Job, trials: list[Trial], seeds: int) -> It
                     raise HpoError(
                         f"trial {trial.number} crashed when it was trained again, seed {seed}: {event.error}"
                     )
-                best = best_reports.get(number)
-                # The losses of different phases cannot be compared, so the best report starts anew with each phase.
-                if best is None or event.loss < best.loss or _phases_left(event) != _phases_left(best):
-                    best_reports[number] = event
+                best_reports[number] = better_report(job.space.objective, event, best_reports.get(number))
                 ended = event.last or event.fidelity == stopping_epoch(trial)
                 runner.settle(number, Decision.PAUSE if ended else Decision.CONTINUE)
                 if ended:
@@ -106,10 +103,6 @@ def retrain(study: StudyFolder, job: Job, trials: list[Trial], seeds: int) -> It
                     yield ModelToTest(trial, seed, build_seed, path, metrics, is_first=is_first)
     finally:
         runner.close()
-
-
-def _phases_left(report: Report) -> float | None:
-    return report.metrics.get("phases_left")
 
 
 def _final_checkpoint(folder: Path, final: Report, best: Report) -> tuple[Path, Mapping[str, float]]:

@@ -7,7 +7,7 @@ this package.
 from __future__ import annotations
 
 from hpo.record.files import FIGURES, MISCLASSIFIED, RETRAINED, STUDY_FILE, TEST_FILE, command, write_text
-from hpo.record.history import Decisions, Event, History, State, Trial, configuration
+from hpo.record.history import Decisions, Event, History, State, Trial, better_report, configuration
 from hpo.record.identity import check_name
 from hpo.record.ledger import Ledger
 from hpo.record.lock import is_locked, lock, locked_error
@@ -31,6 +31,7 @@ __all__ = [
     "StudyFolder",
     "Trial",
     "absolute_url",
+    "better_report",
     "changed_parts",
     "check_name",
     "command",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from hpo.trial import Config, Crash, Decision, Report, Scalar, Suggestion
+from hpo.trial import Config, Crash, Decision, Rank, Report, Scalar, Suggestion, rank
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,24 @@ class Trial:
     reports: list[Report] = field(default_factory=list)
     crash: Crash | None = None
     state: State = State.RUNNING
+    objective: str = "val_loss"
+    """The name of the metric that the search minimises."""
+    best: Report | None = field(default=None, init=False)
+    """The report of the stopping epoch, see `better_report`. None before the first report."""
+
+    def __post_init__(self) -> None:
+        for report in self.reports:
+            self.best = better_report(self.objective, report, self.best)
+
+    def add(self, report: Report) -> None:
+        """Add the report of the next epoch."""
+        self.reports.append(report)
+        self.best = better_report(self.objective, report, self.best)
+
+    @property
+    def rank(self) -> Rank:
+        """The rank of the stopping epoch."""
+        return report_rank(self.objective, self.best) if self.best else (math.inf, math.inf)
 
     @property
     def epoch(self) -> int:
@@ -60,26 +79,18 @@ class Trial:
 
     @property
     def loss(self) -> float:
-        """The lowest objective so far in the current phase of the training, inf before the first report."""
-        return self.reports[-1].loss if self.reports else float("inf")
-
-    @property
-    def best(self) -> Report | None:
-        """The report of the stopping epoch, the first with the lowest objective. None before the first report."""
-        if not self.reports:
-            return None
-        phase = self.reports[-1].metrics.get("phases_left")
-        return next(
-            report for report in self.reports if report.loss == self.loss and report.metrics.get("phases_left") == phase
-        )
+        """The lowest objective so far in the current phase of the training, inf if none is finite."""
+        return self.rank[0]
 
 
 class History:
     """The events of one study in order, and the trials that result from them."""
 
-    def __init__(self, high: int) -> None:
+    def __init__(self, high: int, objective: str = "val_loss") -> None:
         self.high = high
         """The top rung: the epoch at which a trial is complete."""
+        self.objective = objective
+        """The name of the metric that the search minimises."""
         self.events: list[Event] = []
         self.trials: dict[int, Trial] = {}
         self.running: set[int] = set()
@@ -91,7 +102,7 @@ class History:
         self.crashes_in_a_row = 0
         """The number of crashes since the last report."""
         self.incumbent: Trial | None = None
-        """The trial with the lowest loss so far, among the trials that did not crash."""
+        """The first of `ranked`, the best trial so far."""
 
     def append(self, event: Event) -> None:
         """Add the next event, and update the trials."""
@@ -116,22 +127,23 @@ class History:
     def _add_suggestion(self, suggestion: Suggestion) -> None:
         trial = self.trials.get(suggestion.trial)
         if trial is None:
-            trial = Trial(
-                suggestion.trial, suggestion.config, suggestion.until, suggestion.bracket, dict(suggestion.notes)
-            )
+            notes = dict(suggestion.notes)
+            trial = Trial(suggestion.trial, suggestion.config, suggestion.until, suggestion.bracket, notes)
+            trial.objective = self.objective
             self.trials[suggestion.trial] = trial
         trial.until = suggestion.until
         self._set_state(suggestion.trial, State.RUNNING)
 
     def _add_report(self, report: Report) -> None:
         trial = self.trials[report.trial]
-        trial.reports.append(report)
+        rank_before = trial.rank
+        trial.add(report)
         self.n_epochs += 1
         self.crashes_in_a_row = 0
-        if self.incumbent is trial and len(trial.reports) > 1 and report.loss > trial.reports[-2].loss:
-            # The lowest loss of a trial rises only when a new phase of its training begins. Another may be better now.
+        if self.incumbent is trial and trial.rank > rank_before:
+            # The rank of a trial rises only when a new phase of its training begins. Another may be better now.
             self.incumbent = next(iter(self.ranked()), None)
-        elif report.loss < (self.incumbent.loss if self.incumbent else float("inf")):
+        elif trial.loss < math.inf and (self.incumbent is None or _key(trial) < _key(self.incumbent)):
             self.incumbent = trial
         if report.last or report.fidelity >= self.high:
             self._set_state(report.trial, State.COMPLETE)
@@ -150,9 +162,31 @@ class History:
         return sum(self.high - trial.epoch for trial in self.trials.values() if trial.state in ended)
 
     def ranked(self) -> list[Trial]:
-        """The trials with a finite loss that did not crash, best first. Among equals, the earlier is first."""
-        scored = [trial for trial in self.trials.values() if trial.loss < float("inf") and trial.crash is None]
-        return sorted(scored, key=lambda trial: (trial.loss, trial.number))
+        """The trials with a finite loss that did not crash, best first.
+
+        They are sorted by the objective at their stopping epoch, then by `val_loss` there, then by number.
+        """
+        scored = [trial for trial in self.trials.values() if trial.loss < math.inf and trial.crash is None]
+        return sorted(scored, key=_key)
+
+
+def _key(trial: Trial) -> tuple[Rank, int]:
+    return trial.rank, trial.number
+
+
+def report_rank(objective: str, report: Report) -> Rank:
+    """Return the rank of the epoch of a report. `objective` is the name of the metric that the search minimises."""
+    return rank(report.metrics.get(objective, report.loss), report.metrics)
+
+
+def better_report(objective: str, report: Report, best: Report | None) -> Report:
+    """Return the better of a trial's new report and the best before it, which is None for the first report.
+
+    Of equal ones it is the earlier. The losses of different phases cannot be compared, so a new phase starts anew.
+    """
+    if best is None or report.metrics.get("phases_left") != best.metrics.get("phases_left"):
+        return report
+    return report if report_rank(objective, report) < report_rank(objective, best) else best
 
 
 def configuration(config: Config) -> str:

@@ -52,7 +52,7 @@ class Ledger:
         """The trials whose newest Optuna trial is finished."""
         self._n_events = 0
         self._recorded_seconds = 0.0
-        self.history = History(space.fidelity.high)
+        self.history = History(space.fidelity.high, space.objective)
         self._read_events()
         self._opened = time.monotonic()
 

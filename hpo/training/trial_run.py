@@ -18,7 +18,7 @@ from hpo.training.checkpoints import Checkpoints
 from hpo.training.early_stopping import EarlyStopping
 from hpo.training.metrics import checked
 from hpo.training.user_code.generator import has_returned
-from hpo.trial import Report, Suggestion
+from hpo.trial import Rank, Report, Suggestion, rank, valid_loss
 
 if TYPE_CHECKING:
     from trainables.trainable import Trainable
@@ -77,7 +77,7 @@ class TrialRun:
         Raises a TaskError if `metrics` is not a mapping to numbers or lacks the objective.
         """
         was_best = self._progress.last_is_best
-        self._progress.add(metrics, self._space.objective, self._early_stopping, seconds, self._device)
+        self._progress.add(metrics, self._early_stopping, seconds, self._device)
         if has_returned(self.trainable):
             self._progress.reports[-1]["last"] = True
         self._save(was_best=was_best)
@@ -88,9 +88,9 @@ class TrialRun:
         trial = self._suggestion.trial
         saved = self._checkpoints.read(trial)
         if saved is None:
-            return _Progress()
+            return _Progress(self._space.objective)
         self.trainable.load_state_dict(saved.pop("state"))
-        progress = _Progress(**saved | {"reports": json.loads(saved["reports"])})
+        progress = _Progress(self._space.objective, **saved | {"reports": json.loads(saved["reports"])})
         if progress.last_is_best and self._has_ended(progress):
             self._checkpoints.keep_best(trial)  # a kill may have prevented this in `_save`
         return progress
@@ -103,9 +103,7 @@ class TrialRun:
         trial, progress = self._suggestion.trial, self._progress
         if was_best and not progress.last_is_best:
             self._checkpoints.keep_best(trial)
-        # The reports are written as one string, because torch.save would check each number for being a tensor.
-        reports = json.dumps(progress.reports)
-        self._checkpoints.write(trial, {**vars(progress), "reports": reports, "state": self.trainable.state_dict()})
+        self._checkpoints.write(trial, {**progress.to_dict(), "state": self.trainable.state_dict()})
         if progress.last_is_best and self._has_ended(progress):
             self._checkpoints.keep_best(trial)
 
@@ -118,14 +116,27 @@ class TrialRun:
 class _Progress:
     """The reports of a trial and the state of its early stopping.
 
-    The names of the fields are keys of the checkpoint.
+    The names of the fields are keys of the checkpoint, except `objective` and `best`.
     """
 
+    objective: str
+    """The name of the metric that the search minimises."""
     reports: list[dict[str, Any]] = field(default_factory=list)
     reference: float = math.inf
     """The loss of the last improvement. A loss that is lower by more than the threshold is the next improvement."""
     stale: int = 0
     """The number of epochs since the last improvement."""
+    best: dict[str, Any] | None = field(default=None, init=False)
+    """The report of the best epoch in the phase of the last epoch. Among equal epochs, the first is the best."""
+
+    def __post_init__(self) -> None:
+        for report in self.reports:
+            self._update_best(report)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the part of the checkpoint that `_Progress` is created from."""
+        # The reports are written as one string, because torch.save would check each number for being a tensor.
+        return {"reports": json.dumps(self.reports), "reference": self.reference, "stale": self.stale}
 
     @property
     def epoch(self) -> int:
@@ -142,23 +153,21 @@ class _Progress:
 
     @property
     def last_is_best(self) -> bool:
-        """Whether the last epoch is the best of its phase so far. Among equal epochs, the first is the best."""
-        in_phase = [report for report in self.reports[-2:] if report["metrics"].get("phases_left") == self.phases_left]
-        best_before = in_phase[0]["loss"] if len(in_phase) > 1 else math.inf
-        return self.loss < best_before
+        """Whether the last epoch is the best of its phase so far. It is not if its loss is not finite."""
+        return self.loss < math.inf and self.best is self.reports[-1]
 
     @property
     def ended(self) -> bool:
         return bool(self.reports and self.reports[-1]["last"])
 
-    def add(self, returned: Mapping[str, float], name: str, rule: EarlyStopping, seconds: float, device: str) -> None:
+    def add(self, returned: Mapping[str, float], rule: EarlyStopping, seconds: float, device: str) -> None:
         """Add the report of an epoch.
 
-        `returned` is what `step()` returned, and `name` is the name of the objective. Raises a TaskError if `returned`
-        is not a mapping to numbers or lacks the objective.
+        `returned` is what `step()` returned. Raises a TaskError if it is not a mapping to numbers or lacks the
+        objective.
         """
         metrics = checked(returned, "step() of the trainable returned {}; it must return metrics")
-        loss, best = objective(name, metrics), self.loss
+        loss, best = valid_loss(objective(self.objective, metrics)), self.loss
         if metrics.get("phases_left") != self.phases_left:
             # A new phase starts from zero, because the losses of different phases cannot be compared.
             best, self.reference, self.stale = math.inf, math.inf, 0
@@ -169,13 +178,27 @@ class _Progress:
         earlier = [report["metrics"] for report in self.reports]
         report = {
             "fidelity": self.epoch + 1,
-            "loss": loss if loss < best else best,
+            "loss": min(loss, best),
             "metrics": metrics,
             "seconds": seconds,
             "last": rule.ends(self.stale, metrics, earlier) or not math.isfinite(loss),
             "device": device,
         }
         self.reports.append(report)
+        self._update_best(report)
+
+    def _update_best(self, report: dict[str, Any]) -> None:
+        """Take in a report in the order of the epochs. A new phase starts anew."""
+        phase = report["metrics"].get("phases_left")
+        if (
+            self.best is None
+            or self.best["metrics"].get("phases_left") != phase
+            or self._rank(report) < self._rank(self.best)
+        ):
+            self.best = report
+
+    def _rank(self, report: dict[str, Any]) -> Rank:
+        return rank(report["metrics"][self.objective], report["metrics"])
 
 
 def objective(name: str, metrics: dict[str, float]) -> float:

@@ -116,7 +116,7 @@ def test_rungs_left_short_by_crashes_take_new_trials() -> None:
     assert [(answer.trial, answer.until) for answer in begin_all(backend, 3)] == [(8, 3), (9, 3), (10, 3)]
 
 
-@pytest.mark.parametrize("loss", [math.inf, math.nan])
+@pytest.mark.parametrize("loss", [math.inf, math.nan, -math.inf])
 def test_a_trial_with_the_worst_loss_is_stopped_at_its_rung(loss: float) -> None:
     backend = bohb.build(line(9), seed=0)
     assert backend.tell(report(begin(backend), loss)) == {0: Decision.STOP}

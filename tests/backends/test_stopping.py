@@ -54,7 +54,7 @@ def test_trials_are_begun_for_full_fidelity(make: Make) -> None:
     assert backend.ask(new=False) == "done"
 
 
-@pytest.mark.parametrize("worst", [math.inf, math.nan])
+@pytest.mark.parametrize("worst", [math.inf, math.nan, -math.inf])
 def test_an_infinite_loss_is_stopped_where_others_are_finite(make: Make, worst: float) -> None:
     space = line(27)
     backend = make(space)

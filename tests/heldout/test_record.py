@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -99,3 +100,24 @@ def test_a_damaged_count_of_looks_is_an_error_and_no_fresh_start(folder: Path) -
     with pytest.raises(StudyError, match=r"test\.json: is damaged"):
         evaluate(folder)
     assert (folder / "test.json").read_text() == '{"looks": "many"}'
+
+
+def test_results_of_equal_loss_are_in_the_order_of_the_search_too(study: StudyFolder) -> None:
+    at = [
+        replace(TRIAL, number=n, objective="val_error", reports=[Report(n, 1, 0.5, {"val_loss": loss}, 0.0)])
+        for n, loss in enumerate([0.9, math.nan, 0.7])
+    ]
+    models = [[ModelResult(trial.number, 0, {}, {"loss": 1.0, "accuracy": 0.5})] for trial in at]
+    written = record.TestRecord(
+        study, 3, [combine(trial, "retrain", 1, each) for trial, each in zip(at, models, strict=True)]
+    )
+    written.write()
+    assert [each.trial for each in record.TestRecord.read(study).finite()] == [2, 0, 1]
+
+
+def test_a_result_without_the_validation_loss_of_the_search_is_read(study: StudyFolder) -> None:
+    record.TestRecord(study, 1, [result(0, 0.4, 0.9)]).write()
+    older = content(study.folder)
+    del older["results"][0]["searched_val_loss"]
+    (study.folder / "test.json").write_text(json.dumps(older))
+    assert record.TestRecord.read(study).trials[0].rank == (0.4, math.inf)

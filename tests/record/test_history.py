@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hpo.record import Decisions, History, State
 from hpo.trial import Crash, Decision, Report, Suggestion
@@ -82,7 +85,7 @@ def test_no_crashed_trial_is_the_best_when_the_best_begins_another_phase(history
     history.append(report(1, 1, 2.0))
     history.append(report(2, 1, 3.0))
     assert history.incumbent is history.trials[1]
-    history.append(report(1, 2, 4.0))
+    history.append(report(1, 2, 4.0, phases_left=0.0))
     assert history.incumbent is history.trials[2]
 
 
@@ -134,3 +137,50 @@ def test_an_earlier_phase_that_reached_the_same_loss_is_not_the_stopping_epoch()
     best = history.trials[0].best
     assert best is not None
     assert best.fidelity == 3
+
+
+BAD = [math.nan, math.inf, -math.inf]
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_loss_that_is_not_finite_is_never_the_best(history: History, bad: float) -> None:
+    history.append(report(0, 1, bad))
+    assert (history.incumbent, history.ranked(), history.trials[0].loss) == (None, [], math.inf)
+    history.append(report(1, 1, 1.0))
+    history.append(report(1, 2, bad))
+    assert history.incumbent is history.trials[1]
+    best = history.trials[1].best
+    assert (history.trials[1].loss, best and best.fidelity) == (1.0, 1)
+
+
+def test_the_lower_validation_loss_decides_between_equal_errors() -> None:
+    history = History(high=9, objective="val_error")
+    for trial, losses in enumerate([[0.9, 0.8], [0.7, 0.6], [0.7, math.nan], [0.6]]):
+        history.append(Suggestion(trial, {"x": trial}, until=9))
+        for epoch, loss in enumerate(losses, start=1):
+            history.append(Report(trial, epoch, 0.5, {"val_loss": loss, "val_error": 0.5}, 0.1))
+    assert [trial.number for trial in history.ranked()] == [1, 3, 2, 0]
+    assert [trial.best and trial.best.fidelity for trial in history.trials.values()] == [2, 2, 1, 1]
+
+
+METRICS = st.fixed_dictionaries(
+    {"val_loss": st.sampled_from([0.5, 1.0, *BAD]), "val_error": st.sampled_from([0.25, 0.5, *BAD])},
+    optional={"phases_left": st.sampled_from([0.0, 1.0])},
+)
+
+
+@pytest.mark.parametrize("objective", ["val_loss", "val_error"])
+@given(events=st.lists(st.tuples(st.integers(0, 3), METRICS | st.none()), max_size=20))
+def test_the_incumbent_is_always_the_first_of_the_ranking(objective: str, events: list[Any]) -> None:
+    history = History(high=99, objective=objective)
+    for number in range(4):
+        history.append(Suggestion(number, {}, until=99))
+    for number, metrics in events:
+        trial = history.trials[number]
+        if trial.crash is not None:
+            continue
+        if metrics is None:
+            history.append(Crash(number, "E", ""))
+        else:
+            history.append(Report(number, trial.epoch + 1, metrics[objective], metrics, 0.1))
+        assert history.incumbent is next(iter(history.ranked()), None)

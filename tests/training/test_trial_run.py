@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 from hpo.space import Fidelity, SearchSpace
 from hpo.space.domains import Float
 from hpo.training.builder import Job
+from hpo.training.checkpoints import best_checkpoint
 from hpo.training.user_code import Build
 from hpo.training.worker import Worker
 from hpo.trial import Config, Report, Suggestion
 from tests.space.spaces import FEW
+from trainables.training import checkpoints
 
 
 class Scripted:
@@ -41,6 +44,28 @@ class Scripted:
 
 
 Train = Callable[..., list[Report]]
+
+
+Keep = Callable[[Sequence[Mapping[str, float]], str, bool], tuple[list[float], int]]
+
+
+@pytest.fixture(scope="session")
+def keep(tmp_path_factory: pytest.TempPathFactory) -> Keep:
+    """Trains a script; returns the reported losses, and the epoch whose checkpoint was kept as the best one."""
+
+    def keep(epochs: Sequence[Mapping[str, float]], objective: str, parts: bool) -> tuple[list[float], int]:
+        space = SearchSpace("scripted", {"x": Float(0, 1)}, Fidelity(len(epochs)), objective=objective)
+        build: Build = lambda *arguments: Scripted(epochs)  # noqa: E731
+        job, folder = Job(space, 0, Path(), build), tmp_path_factory.mktemp("checkpoints")
+        reports: list[Report] = []
+        for until in range(1, len(epochs) + 1) if parts else (len(epochs),):
+            if not (reports and reports[-1].last):
+                suggestion = Suggestion(0, {"x": 0.5}, until)
+                reports += Worker(job, folder, "cpu").train(suggestion, after=len(reports))
+        kept = checkpoints.read(best_checkpoint(folder, 0))
+        return [report.loss for report in reports], kept["state"]["epoch"] if kept else 0
+
+    return keep
 
 
 @pytest.fixture(scope="session")
@@ -147,3 +172,20 @@ def test_what_an_earlier_phase_reached_is_no_result_of_the_last_one(train: Train
 def test_a_phase_that_diverges_ends_the_trial_all_the_same(train: Train) -> None:
     reports = train(losses([2, float("nan"), 1], phases_left=1.0), patience=2)
     assert [report.last for report in reports] == [False, True]
+
+
+@pytest.mark.parametrize("parts", [False, True])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_not_finite_ends_a_trial_and_is_never_its_best(keep: Keep, bad: float, parts: bool) -> None:
+    assert keep(losses([3, 2, bad, 1]), "val_loss", parts) == ([3, 2, 2], 2)
+    assert keep([{"val_loss": 1.0, "val_accuracy": -bad}], "val_error", parts)[0] == [math.inf]
+
+
+def test_a_trial_whose_first_loss_is_not_finite_keeps_no_best_checkpoint(keep: Keep) -> None:
+    assert keep(losses([-math.inf, 1]), "val_loss", False) == ([math.inf], 0)
+
+
+@pytest.mark.parametrize("parts", [False, True])
+def test_between_epochs_of_equal_error_the_one_with_the_lower_validation_loss_is_kept(keep: Keep, parts: bool) -> None:
+    assert keep(losses([3, 1, 2, 1]), "val_error", parts) == ([0.5] * 4, 2)
+    assert keep(losses([3, -math.inf, 2, math.nan]), "val_error", parts) == ([0.5] * 4, 3)

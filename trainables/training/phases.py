@@ -54,8 +54,9 @@ class Phases:
             self._training = self._build_training()
         metrics = self._training.step()
         self._n_epochs += 1
-        self._n_stale_epochs = 0 if metrics["val_loss"] < self._best_loss else self._n_stale_epochs + 1
-        self._best_loss = min(self._best_loss, metrics["val_loss"])
+        loss = metrics["val_loss"] if math.isfinite(metrics["val_loss"]) else math.inf
+        self._n_stale_epochs = 0 if loss < self._best_loss else self._n_stale_epochs + 1
+        self._best_loss = min(self._best_loss, loss)
         return {**metrics, "phases_left": float(self._n_left)}
 
     def state_dict(self) -> dict[str, Any]:
