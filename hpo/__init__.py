@@ -8,6 +8,7 @@ The public names below are imported when they are first used, so `import hpo` is
 
 from __future__ import annotations
 
+import random
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +45,9 @@ _MODULES = dict.fromkeys(__all__, "hpo.api") | {
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module 'hpo' has no attribute {name!r}")
+    state = random.getstate()
     value = getattr(import_module(_MODULES[name]), name)
+    random.setstate(state)  # rich, which shows the progress, draws a number when it is imported
     globals()[name] = value
     return value
 

@@ -10,9 +10,10 @@ To add a backend, write a module with one function:
 this folder, a module that is registered under the entry point group `hpo.backends`, or any module named
 `package.module`.
 
-Every backend makes two promises:
+Every backend makes three promises:
 
 - It is deterministic: the same space, seed, options and calls give the same answers.
+- It neither reads nor changes the global random states of Python, NumPy and torch.
 - A call of `ask` that returns "wait" or "done" changes nothing.
 
 With these promises every study can be resumed, and a backend needs no code to save its state: `hpo resume` builds a new

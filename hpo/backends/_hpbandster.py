@@ -13,9 +13,8 @@ of choices. So ConfigSpace neither rounds our values nor compares them in its ow
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -27,12 +26,13 @@ from ConfigSpace import (
     UniformFloatHyperparameter,
 )
 from hpbandster.core.dispatcher import Job
-from hpbandster.optimizers.config_generators.bohb import BOHB
+from hpbandster.optimizers.config_generators import bohb
 from hpbandster.optimizers.iterations import SuccessiveHalving
 from numpy.typing import NDArray
 from statsmodels.nonparametric.kernels import aitchison_aitken, gaussian
 
-from hpo.backends._random_state import PrivateNumpyState
+from hpo.backends._quiet import ignored_warnings
+from hpo.backends._random_state import with_random_state
 from hpo.space import Categorical, Domain, Float, Int, SearchSpace
 from hpo.space.values import is_one_of
 from hpo.trial import Config, Scalar
@@ -49,9 +49,8 @@ class Model:
 
     def __init__(self, space: SearchSpace, seed: int, options: Mapping[str, object]) -> None:
         self._space = space
-        self._numpy = PrivateNumpyState(seed)
-        with self._quiet():
-            self._generator = _Generator(configspace=_configspace(space, seed), **options)
+        with _quiet():
+            self._generator = _generator(np.random.RandomState(seed), _configspace(space, seed), options)
 
     def halving(self, index: int, sizes: Sequence[int], rungs: Sequence[int]) -> Halving:
         """Bracket number `index`, whose configurations come from this model.
@@ -62,23 +61,14 @@ class Model:
 
     def suggest(self, rung: int) -> tuple[Native, dict[str, Scalar]]:
         """A configuration for a trial that starts at the rung with this epoch, and whether the model picked it."""
-        with self._numpy, self._quiet():
+        with _quiet():
             native, info = self._generator.get_config(rung)
         return native, {"model_based_pick": bool(info["model_based_pick"])}
 
     def learn(self, job: Job) -> None:
         """Update the model with the loss of a configuration at a rung."""
-        with self._numpy, self._quiet():
+        with _quiet():
             self._generator.new_result(job)
-
-    @staticmethod
-    @contextmanager
-    def _quiet() -> Iterator[None]:
-        """Hide the warnings about deprecated functions of ConfigSpace and statsmodels that HpBandSter calls."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
 
     def config(self, native: Native) -> Config:
         """Convert a configuration of HpBandSter into one of our space."""
@@ -154,15 +144,26 @@ class _Density:
         return float(np.mean(np.prod(kernels, axis=0)))
 
 
-class _Generator(BOHB):  # type: ignore[misc]
-    """HpBandSter's generator of configurations, with the densities of this file."""
+def _generator(
+    random_state: np.random.RandomState, configspace: ConfigurationSpace, options: Mapping[str, object]
+) -> Any:
+    """HpBandSter's generator of configurations, with the densities of this file. It draws from `random_state`."""
+    module = with_random_state(bohb, random_state)
 
-    def new_result(self, job: Job, update_model: bool = True) -> None:
-        super().new_result(job, update_model)
-        for pair in self.kde_models.values():
-            for side, estimate in pair.items():
-                if not isinstance(estimate, _Density):
-                    pair[side] = _Density(estimate, self.vartypes)
+    class Generator(module.BOHB):  # type: ignore[misc, name-defined]
+        def new_result(self, job: Job, update_model: bool = True) -> None:
+            super().new_result(job, update_model)
+            for pair in self.kde_models.values():
+                for side, estimate in pair.items():
+                    if not isinstance(estimate, _Density):
+                        pair[side] = _Density(estimate, self.vartypes)
+
+    return Generator(configspace=configspace, **options)
+
+
+def _quiet() -> AbstractContextManager[None]:
+    """Hide the warnings about deprecated functions of ConfigSpace and statsmodels that HpBandSter calls."""
+    return ignored_warnings(DeprecationWarning, FutureWarning)
 
 
 def _configspace(space: SearchSpace, seed: int) -> ConfigurationSpace:

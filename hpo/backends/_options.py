@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import random
-import warnings
+import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 
+from hpo.backends._quiet import ignored_warnings
 from hpo.errors import UnknownName, UserError
 
 
@@ -58,16 +59,16 @@ def seed32(seed: object) -> int:
 def needs(extra: str) -> Iterator[None]:
     """A context in which a backend imports the packages of one of hpo's extras.
 
-    Warnings are hidden inside, because users can do nothing about what a package warns of on import. Python's global
-    random state is restored, because importing Ray draws from it. Raises UserError, with the command that installs the
-    extra, if an import fails.
+    Warnings are hidden inside, because users can do nothing about what a package warns of on import. If anything is
+    imported, Python's global random state is restored, because importing Ray draws from it. Raises UserError, with the
+    command that installs the extra, if an import fails.
     """
-    state = random.getstate()
+    state, n_modules = random.getstate(), len(sys.modules)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with ignored_warnings(Warning):
             yield
     except ImportError as error:
         raise UserError(f"{error}; this needs: pip install 'hpo[{extra}]'") from error
     finally:
-        random.setstate(state)
+        if len(sys.modules) > n_modules:
+            random.setstate(state)

@@ -1,28 +1,39 @@
-"""A separate random state for libraries that draw from numpy's global one."""
+"""Copies of library modules that draw from a random state of their own, not from numpy's global one."""
 
 from __future__ import annotations
 
-from types import TracebackType
+from importlib.util import module_from_spec
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
 
-class PrivateNumpyState:
-    """A context manager that replaces numpy's global random state with its own, and restores it on exit.
+def with_random_state(module: ModuleType, random_state: np.random.RandomState) -> ModuleType:
+    """Load a second copy of `module`, in which `np.random` is `random_state`.
 
-    The private state continues where the previous `with` block left it. So draws inside are reproducible, and code
-    outside is not affected by them.
+    The copy serves one backend. So nothing else in the process affects its draws, and they affect nothing else, in
+    whatever threads the backends run. (To replace and restore numpy's global state around each call is safe only as
+    long as no other thread draws.) The distribution `truncnorm` of `scipy.stats` also draws from `random_state`, if the
+    module imports it as `sps`.
     """
+    spec = module.__spec__
+    assert spec is not None
+    assert spec.loader is not None
+    copy = module_from_spec(spec)
+    spec.loader.exec_module(copy)
+    numpy = ModuleType("numpy")
+    vars(numpy).update(vars(np), random=random_state)
+    vars(copy)["np"] = numpy
+    if (stats := getattr(copy, "sps", None)) is not None:
+        vars(copy)["sps"] = SimpleNamespace(truncnorm=_TruncatedNormal(stats, random_state))
+    return copy
 
-    def __init__(self, seed: int) -> None:
-        self._private = np.random.RandomState(seed).get_state()
 
-    def __enter__(self) -> None:
-        self._global = np.random.get_state()
-        np.random.set_state(self._private)
+class _TruncatedNormal:
+    """`scipy.stats.truncnorm` with a random state of its own."""
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._private = np.random.get_state()
-        np.random.set_state(self._global)
+    def __init__(self, stats: ModuleType, random_state: np.random.RandomState) -> None:
+        self._stats, self._random_state = stats, random_state
+
+    def rvs(self, a: float, b: float, *, loc: float, scale: float) -> float:
+        return float(self._stats.truncnorm.rvs(a, b, loc=loc, scale=scale, random_state=self._random_state))

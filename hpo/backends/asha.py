@@ -14,10 +14,12 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hpo.backends import optuna
 from hpo.backends._backend import Backend
 from hpo.backends._options import needs, one_of, reject_unknown, seed32, whole_number
-from hpo.backends._random_state import PrivateNumpyState
+from hpo.backends._random_state import with_random_state
 from hpo.backends._stopping import Searcher, StoppingBackend, library_max_step, library_steps
 from hpo.space import SearchSpace
 from hpo.trial import Config
@@ -45,9 +47,11 @@ def build(space: SearchSpace, *, seed: int, searcher: str = "random", brackets: 
     whole_number("brackets", brackets, 1, len(space.fidelity.rungs()))
     seed32(seed)
     with needs("asha"):
-        from ray.tune.schedulers import AsyncHyperBandScheduler
+        from ray.tune.schedulers import async_hyperband
+    # Ray draws the bracket of a trial from numpy's global state, even if there is only one.
+    ray = with_random_state(async_hyperband, np.random.RandomState(0))
     schedulers = [
-        AsyncHyperBandScheduler(
+        ray.AsyncHyperBandScheduler(
             time_attr="time",
             metric="loss",
             mode="min",
@@ -88,7 +92,6 @@ class _RayPruner:
     def __init__(self, schedulers: list[AsyncHyperBandScheduler], rng: random.Random) -> None:
         self._schedulers = schedulers
         self._rng = rng
-        self._numpy = PrivateNumpyState(0)
         self._brackets: dict[int, int] = {}
 
     def begin(self, trial: int) -> int:
@@ -96,8 +99,7 @@ class _RayPruner:
         weights = [math.exp(-k) for k in range(len(self._schedulers))]
         bracket = self._rng.choices(range(len(weights)), weights)[0]
         self._brackets[trial] = bracket
-        with self._numpy:
-            self._schedulers[bracket].on_trial_add(None, _ray_trial(trial))
+        self._schedulers[bracket].on_trial_add(None, _ray_trial(trial))
         return bracket
 
     def stops(self, trial: int, step: int, loss: float) -> bool:

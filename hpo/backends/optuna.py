@@ -15,6 +15,7 @@ import optuna
 
 from hpo.backends._backend import Backend
 from hpo.backends._options import needs, one_of, reject_unknown, seed32, whole_number
+from hpo.backends._quiet import ignored_warnings
 from hpo.backends._stopping import StoppingBackend, library_max_step, library_steps
 from hpo.space import Categorical, Domain, Fidelity, Int, SearchSpace
 from hpo.trial import Config, Scalar
@@ -73,15 +74,14 @@ def _quiet() -> Iterator[None]:
 
     The user can do nothing about them.
     """
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            warnings.filterwarnings("ignore", "Clip non-finite values", UserWarning)
+    with ignored_warnings(optuna.exceptions.ExperimentalWarning):
+        warnings.filterwarnings("ignore", "Clip non-finite values", UserWarning)
+        verbosity = optuna.logging.get_verbosity()
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        try:
             yield
-    finally:
-        optuna.logging.set_verbosity(verbosity)
+        finally:
+            optuna.logging.set_verbosity(verbosity)
 
 
 class OptunaSearcher:

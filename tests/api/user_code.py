@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+import numpy as np
+import torch
 
 
 class Parabola:
@@ -22,6 +26,25 @@ class Parabola:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.epoch = state["epoch"]
+
+
+class Noise:
+    """It draws from the random states of the process, in each epoch."""
+
+    def __init__(self, config: Mapping[str, Any]) -> None: ...
+
+    def step(self) -> Mapping[str, float]:
+        return {"val_loss": random.random() + float(np.random.random()) + float(torch.rand(()))}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+def crash_after_a_draw(config: Mapping[str, Any]) -> Noise:
+    Noise(config).step()
+    raise ValueError("told to crash")
 
 
 def steeper(config: Mapping[str, Any]) -> Parabola:

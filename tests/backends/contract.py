@@ -11,11 +11,16 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +30,7 @@ from hpo.trial import Decision, Scalar, Suggestion
 from tests.backends.fates import MIXED, Fate, fates
 from tests.backends.simulation import Play, play, replay
 from tests.space.spaces import spaces
+from trainables.seeding import RandomStates, seed_everything
 
 Build = Callable[[SearchSpace, int], Backend]
 """The backend under test, by space and seed."""
@@ -92,12 +98,81 @@ def _is_builtin(value: Scalar, domain: Domain) -> bool:
     return type(value) is (int if isinstance(domain, Int) else float)
 
 
-class BackendContract:
-    """The promises of `hpo.backends._backend.Backend`, each a test."""
+@contextmanager
+def global_random_states(seed: int) -> Iterator[None]:
+    """Seeds the global random states for the `with` block."""
+    states = RandomStates()
+    try:
+        seed_everything(seed)
+        yield
+    finally:
+        states.restore()
+
+
+@contextmanager
+def quick_switches() -> Iterator[None]:
+    """Lets threads take turns much more often than usual."""
+    interval = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(1e-5)
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+
+
+class RandomStateContract:
+    """No backend depends on the global random states of Python, numpy and torch, and none changes them."""
+
+    n_trials = 25
 
     @pytest.fixture
     def build(self) -> Build:
         raise NotImplementedError("a subclass gives `build`: (space, seed) -> Backend")
+
+    def test_global_random_states_are_neither_moved_nor_heeded(self, build: Build) -> None:
+        played = play(build(SPACE, 5), SPACE, trials=self.n_trials, fate=MIXED)
+        with global_random_states(99):
+            before = random.getstate(), repr(np.random.get_state()), torch.get_rng_state().tolist()
+            replay(build(SPACE, 5), played.steps)
+            assert (random.getstate(), repr(np.random.get_state()), torch.get_rng_state().tolist()) == before
+
+    def test_a_thread_that_draws_from_the_global_random_states_disturbs_nothing_and_is_not_disturbed(
+        self, build: Build
+    ) -> None:
+        played = play(build(SPACE, 6), SPACE, trials=self.n_trials, fate=MIXED)
+        ended = threading.Event()
+
+        def draw() -> list[tuple[float, float, float]]:
+            drawn = []
+            while not ended.is_set():
+                drawn.append((random.random(), float(np.random.random()), float(torch.rand(()))))
+            return drawn
+
+        with global_random_states(7), quick_switches(), ThreadPoolExecutor(1) as pool:
+            drawn = pool.submit(draw)
+            try:
+                replay(build(SPACE, 6), played.steps)
+            finally:
+                ended.set()
+        python, numpy, generator = random.Random(7), np.random.RandomState(7), torch.Generator().manual_seed(7)
+        assert drawn.result() == [
+            (python.random(), float(numpy.random()), float(torch.rand((), generator=generator))) for _ in drawn.result()
+        ]
+
+    def test_backends_in_several_threads_answer_as_each_does_alone(self, build: Build) -> None:
+        seeds = (1, 2, 1)
+        alone = [play(build(SPACE, seed), SPACE, seed=seed, trials=self.n_trials, fate=MIXED) for seed in seeds]
+        with quick_switches(), ThreadPoolExecutor(len(seeds)) as pool:
+            replays = [
+                pool.submit(lambda seed, played: replay(build(SPACE, seed), played.steps), seed, played)
+                for seed, played in zip(seeds, alone, strict=True)
+            ]
+            for each in replays:
+                each.result()
+
+
+class BackendContract(RandomStateContract):
+    """The promises of `hpo.backends._backend.Backend`, each a test."""
 
     @FEW
     @given(space=SPACES, seed=st.integers(0, 2**32 - 1))
@@ -181,16 +256,3 @@ class BackendContract:
         played = play(build(SPACE, 2), SPACE, trials=50, slots=4, fate=lambda n, _: fate if n < 25 else Fate.FINE)
         full = [number for number, trial in played.trials.items() if trial.epoch == SPACE.fidelity.high]
         assert max(full) >= 25
-
-    def test_global_random_states_are_neither_moved_nor_heeded(self, build: Build) -> None:
-        played = play(build(SPACE, 5), SPACE, fate=MIXED)
-        python, numpy = random.getstate(), np.random.get_state()
-        try:
-            random.seed(99)
-            np.random.seed(99)
-            before = random.getstate(), repr(np.random.get_state())
-            replay(build(SPACE, 5), played.steps)
-            assert (random.getstate(), repr(np.random.get_state())) == before
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)

@@ -16,6 +16,8 @@ from tests.backends.simulation import play
 
 
 class TestBohb(BackendContract):
+    n_trials = 60  # the model draws many of them
+
     @pytest.fixture
     def build(self) -> Build:
         return lambda space, seed: bohb.build(space, seed=seed, num_samples=4)

@@ -14,7 +14,7 @@ from hpo.backends._backend import Backend
 from hpo.errors import UserError
 from hpo.space import Categorical, Fidelity, Float, Int, SearchSpace
 from hpo.trial import Config, Crash
-from tests.backends.contract import SPACE, BackendContract, Build
+from tests.backends.contract import SPACE, BackendContract, Build, RandomStateContract
 from tests.backends.driving import begin, line, report, train
 from tests.backends.fates import MIXED
 from tests.backends.simulation import play, replay
@@ -42,6 +42,14 @@ class TestQmcUnpruned(BackendContract):
     @pytest.fixture
     def build(self) -> Build:
         return lambda space, seed: optuna.build(space, seed=seed, sampler="qmc", pruner="none")
+
+
+class TestGp(RandomStateContract):
+    n_trials = 5
+
+    @pytest.fixture
+    def build(self) -> Build:
+        return lambda space, seed: optuna.build(space, seed=seed, sampler="gp", pruner="none", n_startup_trials=3)
 
 
 def test_gp_bears_every_fate_and_replays() -> None:
