@@ -6,11 +6,15 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TypeAlias
 
 Scalar = bool | int | float | str | None
-"""A value of a hyperparameter. YAML and JSON can hold it."""
+"""A single value. YAML and JSON can hold it."""
 
-Config = Mapping[str, Scalar]
+Value: TypeAlias = "Scalar | tuple[Value, ...]"
+"""A value of a hyperparameter: a single value, or a list of values, which is kept as a tuple."""
+
+Config = Mapping[str, Value]
 """The active searched hyperparameters of one trial, with their values."""
 
 Rank = tuple[float, float]

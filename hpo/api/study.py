@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpo.api.progress import show_progress
 from hpo.api.short_traceback import short_traceback
@@ -17,9 +17,9 @@ from hpo.record import Budget, StudyFolder
 from hpo.results import status, table, tables, write_tables
 from hpo.results.rendering import cell
 from hpo.space import SearchSpace
+from hpo.space.values import list_as_text, with_lists
 from hpo.training import Build
 from hpo.training.random_states import unchanged_random_states
-from hpo.trial import Scalar
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -34,8 +34,8 @@ class BestTrial:
 
     trial: int
     """Its number."""
-    config: Mapping[str, Scalar]
-    """Its hyperparameters."""
+    config: Mapping[str, Any]
+    """Its hyperparameters, as the training code got them."""
     loss: float
     """The objective at its best epoch."""
     epoch: int
@@ -83,7 +83,8 @@ class Study:
         if not ranked or ranked[0].best is None:
             raise StudyError(f"study {self.name!r} has no trial with a finite loss")
         trial, report = ranked[0], ranked[0].best
-        return BestTrial(trial.number, dict(trial.config), report.loss, report.fidelity, dict(report.metrics))
+        config = {name: with_lists(value) for name, value in trial.config.items()}
+        return BestTrial(trial.number, config, report.loss, report.fidelity, dict(report.metrics))
 
     @short_traceback
     def curves(self) -> DataFrame:
@@ -144,7 +145,7 @@ class Study:
         rows = [
             {
                 "trial": tested.trial,
-                **tested.config,
+                **{name: list_as_text(value) for name, value in tested.config.items()},
                 "protocol": tested.protocol,
                 "seeds": len(tested.seeds),
                 "epochs": tested.stopping_epoch,

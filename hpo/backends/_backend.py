@@ -23,9 +23,9 @@ backend and repeats the recorded calls.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
-from hpo.trial import Crash, Decision, Report, Suggestion
+from hpo.trial import Config, Crash, Decision, Report, Suggestion
 
 Answer = Suggestion | Literal["wait", "done"]
 """The result of `Backend.ask`."""
@@ -64,5 +64,20 @@ class Backend(Protocol):
           deleted.
 
         A loss of inf and a Crash are no errors of the search. The backend treats both as the worst possible result.
+        """
+        ...
+
+
+@runtime_checkable
+class TakesConfigurations(Protocol):
+    """A backend that also tries given configurations. All backends of hpo do; your own may do without."""
+
+    def enqueue(self, config: Config) -> None:
+        """Queue a configuration. New trials take what is queued, in this order, before anything else.
+
+        The search loop calls this before the first `ask`, for the defaults of the space and for configurations that the
+        user wants to try first. A resume calls it for crashed trials that are tried again. The backend chooses the
+        values of active hyperparameters that `config` lacks, and leaves out those of hyperparameters that are not
+        active. A configuration that an earlier trial has is tried again.
         """
         ...

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 
 from hpo.backends._backend import Answer
+from hpo.backends._configurations import Configurations
 from hpo.space import SearchSpace
 from hpo.trial import Config, Crash, Decision, Report, Suggestion
 
 
 class FullFidelity:
-    """Suggests the configurations of an iterator, one after another. It ignores all results."""
+    """Suggests one configuration after another. It ignores all results."""
 
-    def __init__(self, space: SearchSpace, configs: Iterator[Config]) -> None:
+    def __init__(
+        self, space: SearchSpace, configurations: Configurations, next_config: Callable[[], Config | None]
+    ) -> None:
+        """`next_config` takes the next one of `configurations`. It returns None if none is left."""
         self._high = space.fidelity.high
-        self._configs = configs
+        self._configurations = configurations
+        self._next_config = next_config
         self._trial_numbers = count()
 
     def ask(self, *, new: bool = True) -> Answer:
-        if not new:
-            return "done"
-        config = next(self._configs, None)
+        config = self._next_config() if new else None
         return "done" if config is None else Suggestion(next(self._trial_numbers), config, until=self._high)
+
+    def enqueue(self, config: Config) -> None:
+        self._configurations.enqueue(config)
 
     def tell(self, event: Report | Crash) -> Mapping[int, Decision]:
         return {}

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from ConfigSpace import (
@@ -31,11 +31,12 @@ from hpbandster.optimizers.iterations import SuccessiveHalving
 from numpy.typing import NDArray
 from statsmodels.nonparametric.kernels import aitchison_aitken, gaussian
 
+from hpo.backends._configurations import Configurations
 from hpo.backends._quiet import ignored_warnings
 from hpo.backends._random_state import with_random_state
 from hpo.space import Categorical, Domain, Float, Int, SearchSpace
 from hpo.space.values import is_one_of
-from hpo.trial import Config, Scalar
+from hpo.trial import Config, Scalar, Value
 
 Native = Mapping[str, Any]
 """A configuration in the form of HpBandSter: positions in the unit cube and positions of choices."""
@@ -44,11 +45,21 @@ Key = tuple[int, int, int]
 """The identifier of a trial in HpBandSter: its bracket, the rung at which it began, and its position there."""
 
 
+class SuggestionInfo(NamedTuple):
+    """What HpBandSter keeps with the configuration of a trial."""
+
+    config: Config
+    """The configuration as one of our space."""
+    notes: Mapping[str, Scalar]
+    """The notes of the suggestion."""
+
+
 class Model:
     """BOHB's model of the space: at each rung, a density of the good configurations and one of the bad ones."""
 
     def __init__(self, space: SearchSpace, seed: int, options: Mapping[str, object]) -> None:
         self._space = space
+        self.configurations = Configurations(space, seed)
         with _quiet():
             self._generator = _generator(np.random.RandomState(seed), _configspace(space, seed), options)
 
@@ -57,22 +68,39 @@ class Model:
 
         `sizes` are the numbers of trials at its rungs, `rungs` the epochs of the rungs.
         """
-        return Halving(index, sizes, rungs, config_sampler=self.suggest)
+        return Halving(index, list(sizes), rungs, config_sampler=self.suggest)
 
-    def suggest(self, rung: int) -> tuple[Native, dict[str, Scalar]]:
-        """A configuration for a trial that starts at the rung with this epoch, and whether the model picked it."""
-        with _quiet():
-            native, info = self._generator.get_config(rung)
-        return native, {"model_based_pick": bool(info["model_based_pick"])}
+    def suggest(self, rung: int) -> tuple[Native, SuggestionInfo]:
+        """A configuration for a trial that starts at the rung with this epoch, and whether the model picked it.
+
+        It is the next one of `configurations`. At least one must be left.
+        """
+        draws: list[tuple[Native, Config, bool]] = []
+
+        def draw() -> Config:
+            with _quiet():
+                native, info = self._generator.get_config(rung)
+            draws.append((native, self._config(native), bool(info["model_based_pick"])))
+            return draws[-1][1]
+
+        config = self.configurations.next(draw)
+        for native, drawn, is_model_based in draws:
+            if drawn == config:
+                return native, SuggestionInfo(config, {"model_based_pick": is_model_based})
+        return self._native(config), SuggestionInfo(config, {"model_based_pick": False})
 
     def learn(self, job: Job) -> None:
         """Update the model with the loss of a configuration at a rung."""
         with _quiet():
             self._generator.new_result(job)
 
-    def config(self, native: Native) -> Config:
+    def _config(self, native: Native) -> Config:
         """Convert a configuration of HpBandSter into one of our space."""
         return {name: _value(domain, native[name]) for name, domain in self._space.domains.items() if name in native}
+
+    def _native(self, config: Config) -> Native:
+        """Convert a configuration of our space into one of HpBandSter."""
+        return {name: _position(self._space.domains[name], value) for name, value in config.items()}
 
 
 class Halving(SuccessiveHalving):  # type: ignore[misc]
@@ -93,10 +121,18 @@ class Halving(SuccessiveHalving):  # type: ignore[misc]
         """Whether all results of the current rung are there."""
         return not (self.is_finished or self.num_running or self.queued or self.has_vacancy)
 
-    @property
-    def may_promote(self) -> bool:
-        """Whether the results of the running trials can lead to a promotion without any new trial."""
-        return bool(self.num_running and not self.has_vacancy and self.stage + 1 < len(self.num_configs))
+    def may_promote(self, *, is_closed: bool) -> bool:
+        """Whether the results of the running trials can lead to a promotion without any new trial.
+
+        `is_closed` says that vacancies will not be filled.
+        """
+        is_full = is_closed or not self.has_vacancy
+        return bool(self.num_running and is_full and self.stage + 1 < len(self.num_configs))
+
+    def close(self) -> None:
+        """Leave the vacancies of the current rung empty, because no configuration is left for them."""
+        if self.has_vacancy:
+            self.num_configs[self.stage] = self.actual_num_configs[self.stage]
 
     def is_eliminated(self, key: Key) -> bool:
         """Whether a trial will never run again."""
@@ -191,13 +227,13 @@ def _choice_positions(domain: Domain) -> list[int] | None:
     return [0] if domain.low == domain.high else None
 
 
-def _allowed_positions(parent: Domain, allowed: Sequence[Scalar]) -> list[int]:
+def _allowed_positions(parent: Domain, allowed: Sequence[Value]) -> list[int]:
     """The positions of those choices of a parent that make a child active."""
     assert isinstance(parent, Categorical)
     return [position for position, choice in enumerate(parent.choices) if is_one_of(choice, allowed)]
 
 
-def _value(domain: Domain, native: Any) -> Scalar:
+def _value(domain: Domain, native: Any) -> Value:
     """Convert a value of HpBandSter into a value of a domain."""
     if isinstance(domain, Categorical):
         return domain.choices[int(native)]
@@ -206,14 +242,34 @@ def _value(domain: Domain, native: Any) -> Scalar:
     return _value_at(domain, float(native))
 
 
+def _position(domain: Domain, value: Value) -> float | int:
+    """Convert a value of a domain into one of HpBandSter. It reverses `_value`."""
+    if isinstance(domain, Categorical):
+        return domain.index_of(value)
+    if domain.low == domain.high:
+        return 0
+    low, high = _scale(domain)
+    assert isinstance(value, int | float)
+    scaled = math.log(value) if domain.log else float(value)
+    return min(max((scaled - low) / (high - low), 0.0), 1.0)
+
+
 def _value_at(domain: Float | Int, unit: float) -> float | int:
     """The value at the position `unit`, from 0 to 1, on the linear or logarithmic scale of a range."""
-    # With the margin, the rounding gives `low` and `high` as large a share as the numbers between them.
-    margin = 0.5 if isinstance(domain, Int) else 0.0
-    low, high = domain.low - margin, domain.high + margin
-    if domain.log:
-        value = math.exp((1 - unit) * math.log(low) + unit * math.log(high))
-    else:
-        value = (1 - unit) * low + unit * high
-    value = min(max(value, domain.low), domain.high)
+    low, high = _scale(domain)
+    value = (1 - unit) * low + unit * high
+    value = min(max(math.exp(value) if domain.log else value, domain.low), domain.high)
+    if domain.step is not None:
+        return domain.value_at(domain.index_of(value))
     return round(value) if isinstance(domain, Int) else value
+
+
+def _scale(domain: Float | Int) -> tuple[float, float]:
+    """The ends of a range on its linear or logarithmic scale.
+
+    A range of whole numbers, or with a step, is half a step wider on both sides. So the rounding gives `low` and `high`
+    as large a share as the values between them.
+    """
+    margin = (domain.step or (1 if isinstance(domain, Int) else 0)) / 2
+    low, high = domain.low - margin, domain.high + margin
+    return (math.log(low), math.log(high)) if domain.log else (low, high)

@@ -13,6 +13,7 @@ from itertools import count
 from typing import Protocol
 
 from hpo.backends._backend import Answer
+from hpo.backends._configurations import Configurations
 from hpo.space import Fidelity, SearchSpace
 from hpo.trial import Config, Crash, Decision, Report, Suggestion, valid_loss
 
@@ -38,8 +39,10 @@ def library_max_step(fidelity: Fidelity) -> int:
 class Searcher(Protocol):
     """Draws configurations, and may learn from losses. Trials are identified by their numbers."""
 
+    configurations: Configurations
+
     def suggest(self) -> Config:
-        """The configuration of the next trial."""
+        """The configuration of the next trial: the next one of `configurations`. At least one must be left."""
         ...
 
     def observe(self, trial: int, step: int, loss: float) -> None:
@@ -81,11 +84,14 @@ class StoppingBackend:
         """The last reported epoch of each running trial."""
 
     def ask(self, *, new: bool = True) -> Answer:
-        if not new:
+        if not new or self._searcher.configurations.are_exhausted:
             return "done"
         trial = next(self._trial_numbers)
         self._last_epochs[trial] = 0
         return Suggestion(trial, self._searcher.suggest(), until=self._high, bracket=self._pruner.begin(trial))
+
+    def enqueue(self, config: Config) -> None:
+        self._searcher.configurations.enqueue(config)
 
     def tell(self, event: Report | Crash) -> Mapping[int, Decision]:
         trial = event.trial

@@ -18,6 +18,7 @@ import numpy as np
 
 from hpo.backends import optuna
 from hpo.backends._backend import Backend
+from hpo.backends._configurations import Configurations
 from hpo.backends._options import needs, one_of, reject_unknown, seed32, whole_number
 from hpo.backends._random_state import with_random_state
 from hpo.backends._stopping import Searcher, StoppingBackend, library_max_step, library_steps
@@ -61,9 +62,7 @@ def build(space: SearchSpace, *, seed: int, searcher: str = "random", brackets: 
         )
         for bracket in range(brackets)
     ]
-    draws: Searcher = (
-        _RandomSearcher(space, random.Random(seed)) if chosen == "random" else optuna.tpe(space, seed=seed)
-    )
+    draws: Searcher = _RandomSearcher(space, seed) if chosen == "random" else optuna.tpe(space, seed=seed)
     stopper = _RayPruner(schedulers, random.Random(f"brackets {seed}"))
     return StoppingBackend(space, library_steps(space.fidelity), draws, stopper)
 
@@ -71,11 +70,12 @@ def build(space: SearchSpace, *, seed: int, searcher: str = "random", brackets: 
 class _RandomSearcher:
     """Draws independent random configurations. It ignores all losses."""
 
-    def __init__(self, space: SearchSpace, rng: random.Random) -> None:
-        self._space, self._rng = space, rng
+    def __init__(self, space: SearchSpace, seed: int) -> None:
+        self._space, self._rng = space, random.Random(seed)
+        self.configurations = Configurations(space, seed)
 
     def suggest(self) -> Config:
-        return self._space.sample(self._rng)
+        return self.configurations.next(lambda: self._space.sample(self._rng))
 
     def observe(self, trial: int, step: int, loss: float) -> None: ...
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from hpo.backends._backend import Answer, Backend
@@ -127,10 +128,15 @@ class Bohb:
         for bracket in self._open_brackets:
             if bracket.halving.queued:
                 return self._next_run(bracket)
-        if not new:
-            return "wait" if any(bracket.halving.may_promote for bracket in self._open_brackets) else "done"
+        is_closed = self._model.configurations.are_exhausted
+        if not new or is_closed:
+            may_promote = any(bracket.halving.may_promote(is_closed=is_closed) for bracket in self._open_brackets)
+            return "wait" if may_promote else "done"
         vacant = (bracket for bracket in self._open_brackets if bracket.halving.has_vacancy)
         return self._next_run(next(vacant, None) or self._open_bracket())
+
+    def enqueue(self, config: Config) -> None:
+        self._model.configurations.enqueue(config)
 
     def tell(self, event: Report | Crash) -> Mapping[int, Decision]:
         trial, bracket = self._trials[event.trial]
@@ -140,19 +146,22 @@ class Bohb:
         if isinstance(event, Crash) or event.last or trial.until == self._rungs[-1]:
             trial.final_loss = loss
         self._model.learn(bracket.halving.record_loss(trial.key, loss))
-        self._advance(bracket)
-        decisions = dict.fromkeys(_newly_eliminated(bracket), Decision.STOP)
+        # A bracket may have waited for new configurations. If none is left, it must wait no longer.
+        advancing = list(self._open_brackets) if self._model.configurations.are_exhausted else [bracket]
+        for each in advancing:
+            self._advance(each)
+        decisions = dict.fromkeys(chain.from_iterable(map(_newly_eliminated, advancing)), Decision.STOP)
         if trial.final_loss is None:
             decisions.setdefault(trial.number, Decision.PAUSE)
         return decisions
 
     def _next_run(self, bracket: _Bracket) -> Suggestion:
         """The next suggestion of a bracket that has a queued promotion or a vacancy."""
-        key, native, until = bracket.halving.get_next_run()
+        key, _, until = bracket.halving.get_next_run()
         trial = bracket.trials.get(key)
         if trial is None:
-            notes = bracket.halving.data[key].config_info
-            trial = _Trial(len(self._trials), self._model.config(native), notes, key, until)
+            config, notes = bracket.halving.data[key].config_info
+            trial = _Trial(len(self._trials), config, notes, key, until)
             bracket.trials[key] = trial
             self._trials.append((trial, bracket))
         trial.until = until
@@ -171,7 +180,7 @@ class Bohb:
         A promoted trial that has ended by itself is not trained. Its last loss is its result at the next rung.
         """
         halving = bracket.halving
-        while halving.rung_is_complete:
+        while self._is_complete(halving):
             halving.process_results()
             for key in halving.queued:
                 loss = bracket.trials[key].final_loss
@@ -180,6 +189,12 @@ class Bohb:
                     self._model.learn(halving.record_loss(key, loss))
         if halving.is_finished:
             self._open_brackets.remove(bracket)
+
+    def _is_complete(self, halving: Halving) -> bool:
+        """Whether all results of the current rung are there. No place is kept free if no configuration is left."""
+        if self._model.configurations.are_exhausted:
+            halving.close()
+        return halving.rung_is_complete
 
 
 def _newly_eliminated(bracket: _Bracket) -> Iterator[int]:

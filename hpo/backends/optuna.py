@@ -14,11 +14,13 @@ from importlib import import_module
 import optuna
 
 from hpo.backends._backend import Backend
+from hpo.backends._configurations import N_DRAWS, Configurations
 from hpo.backends._options import needs, one_of, reject_unknown, seed32, whole_number
+from hpo.backends._optuna_sampler import SamplerWithoutRepeats, suggest
 from hpo.backends._quiet import ignored_warnings
 from hpo.backends._stopping import StoppingBackend, library_max_step, library_steps
-from hpo.space import Categorical, Domain, Fidelity, Int, SearchSpace
-from hpo.trial import Config, Scalar
+from hpo.space import Fidelity, SearchSpace
+from hpo.trial import Config, Value
 
 SAMPLERS = {"tpe": (), "gp": ("scipy", "torch"), "cmaes": ("cmaes",), "qmc": ("scipy",), "random": ()}
 """The samplers, each with the packages that it needs in addition to Optuna."""
@@ -54,7 +56,9 @@ def build(
     by_rungs = pruner in ("hyperband", "sha")
     searcher = OptunaSearcher(
         space,
-        _sampler(sampler, seed32(seed), n_startup_trials, by_rungs=by_rungs),
+        # The draws of `gp` are slow, and it would mostly draw the same configuration again.
+        Configurations(space, seed32(seed), n_draws=1 if sampler == "gp" else N_DRAWS),
+        _sampler(sampler, seed, n_startup_trials, by_rungs=by_rungs),
         _pruner(pruner, space.fidelity),
     )
     times = library_steps(space.fidelity) if by_rungs else {}
@@ -65,7 +69,8 @@ def build(
 
 def tpe(space: SearchSpace, *, seed: int) -> OptunaSearcher:
     """Optuna's TPE without a pruner, for backends that stop trials themselves."""
-    return OptunaSearcher(space, _sampler("tpe", seed, 10, by_rungs=True), optuna.pruners.NopPruner())
+    sampler = _sampler("tpe", seed, 10, by_rungs=True)
+    return OptunaSearcher(space, Configurations(space, seed), sampler, optuna.pruners.NopPruner())
 
 
 @contextmanager
@@ -94,23 +99,31 @@ class OptunaSearcher:
 
     @_quiet()
     def __init__(
-        self, space: SearchSpace, sampler: optuna.samplers.BaseSampler, pruner: optuna.pruners.BasePruner
+        self,
+        space: SearchSpace,
+        configurations: Configurations,
+        sampler: optuna.samplers.BaseSampler,
+        pruner: optuna.pruners.BasePruner,
     ) -> None:
         self._space = space
+        self.configurations = configurations
         self.running: dict[int, optuna.Trial] = {}
         self._is_tpe = isinstance(sampler, optuna.samplers.TPESampler)
         # A fixed name, because the Hyperband pruner derives the bracket of a trial from a hash of it.
-        self._study = optuna.create_study(study_name="hpo", sampler=sampler, pruner=pruner)
+        self._study = optuna.create_study(
+            study_name="hpo", sampler=SamplerWithoutRepeats(space, configurations, sampler), pruner=pruner
+        )
 
     @_quiet()
     def suggest(self) -> Config:
         trial = self._study.ask()
+        trial.relative_params  # noqa: B018  # draws the configuration, which Optuna would not do if each range had one value
         self.running[trial.number] = trial
-        config: dict[str, Scalar] = {}
+        config: dict[str, Value] = {}
         for name, domain in self._space.domains.items():
             active = self._space.active(name, config)
             if active or not self._is_tpe:
-                value = _suggest(trial, name, domain)
+                value = suggest(trial, name, domain)
             if active:
                 config[name] = value
         return config
@@ -144,16 +157,6 @@ class _OptunaPruner:
         return self._searcher.running[trial].should_prune()
 
     def end(self, trial: int) -> None: ...
-
-
-def _suggest(trial: optuna.Trial, name: str, domain: Domain) -> Scalar:
-    if isinstance(domain, Categorical):
-        # Choices are passed by position, because Optuna treats the choices 1 and True as equal.
-        return domain.choices[trial.suggest_categorical(name, range(len(domain.choices)))]
-    if isinstance(domain, Int):
-        return int(trial.suggest_int(name, domain.low, domain.high, log=domain.log))
-    value = trial.suggest_float(name, domain.low, domain.high, log=domain.log)
-    return min(max(float(value), domain.low), domain.high)
 
 
 @_quiet()

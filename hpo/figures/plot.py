@@ -25,7 +25,7 @@ from hpo.figures import charts, pictures, style
 from hpo.figures.trained_model import TrainedModel, find
 from hpo.heldout import Spread, TestRecord, TrialResult, misclassified
 from hpo.record import FIGURES, History, StudyFolder, Trial, configuration
-from hpo.trial import Config, Scalar
+from hpo.trial import Config, Value
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -173,7 +173,7 @@ def _samples(study: StudyFolder, options: PlotOptions) -> Figure:
         raise UserError(f"study {study.name!r} does not search {SAMPLES!r}, so there is nothing to draw accuracy over")
     results = TestRecord.read(study).finite()
     keys = [key for key in SERIES if key in study.space.domains]
-    series: dict[tuple[Scalar, ...], dict[int, TrialResult]] = {}
+    series: dict[tuple[Value, ...], dict[int, TrialResult]] = {}
     # The results begin with the best one of the search: of several with the same settings, the first is kept.
     for result in results:
         n = result.config.get(SAMPLES)
@@ -189,7 +189,7 @@ def _samples(study: StudyFolder, options: PlotOptions) -> Figure:
     return charts.lines(title, lines, x="samples a class", y="test accuracy", legend=", ".join(keys))
 
 
-def _line(values: Sequence[Scalar], results: Mapping[int, TrialResult]) -> charts.Line:
+def _line(values: Sequence[Value], results: Mapping[int, TrialResult]) -> charts.Line:
     """The line of one combination of values of SERIES. `results` maps the number of samples to a test result."""
     n_samples = sorted(results)
     tests = [_error_bar(results[n].test_accuracy) for n in n_samples]
@@ -201,7 +201,7 @@ def _error_bar(spread: Spread) -> charts.ErrorBar:
     return charts.ErrorBar(spread.mean, spread.std or 0.0)
 
 
-def _choice_indices(study: StudyFolder, keys: Sequence[str], values: Sequence[Scalar]) -> list[int]:
+def _choice_indices(study: StudyFolder, keys: Sequence[str], values: Sequence[Value]) -> list[int]:
     """The index of each value among the choices that the space has for its key, or -1. Used to sort."""
     all_choices = [getattr(study.space.domains[key], "choices", ()) for key in keys]
     return [

@@ -38,7 +38,7 @@ class TrainedModel:
 
         self._study = study
         self.trial = _choose_trial(study, history, numbers)
-        self._config = {**study.space.fixed, **self.trial.config}
+        self._config: dict[str, Any] = {**study.space.fixed, **self.trial.config}
         self._check_buildable()
         try:
             saved = checkpoints.read(best_checkpoint(study.checkpoints, self.trial.number))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from hpo.errors import StudyError
 from hpo.record import TEST_FILE, StudyFolder, Trial, write_text
+from hpo.space.values import with_tuples
 from hpo.trial import Config, Rank
 
 
@@ -83,6 +84,7 @@ class TrialResult:
         """Read a result from its part of `test.json`. Raises KeyError or TypeError if the content is damaged."""
         content = {"searched_val_loss": None, **content}
         others: dict[str, Any] = {name: content[name] for name in cls.__dataclass_fields__ if name not in SPREADS}
+        others["config"] = {name: with_tuples(value) for name, value in others["config"].items()}
         return cls(**others | {name: Spread.from_json(content[name]) for name in SPREADS})
 
 

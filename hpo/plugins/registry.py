@@ -25,8 +25,8 @@ from hpo.plugins.declarations import Declared, merged, needs_weights, options, p
 from hpo.space import DATA_KEYS, TASK_DOMAINS, DatasetSpec, SearchSpace
 from hpo.space.domains import Domain
 from hpo.space.rules import Problem
-from hpo.space.values import format_value, is_one_of, scalar_problem
-from hpo.trial import Scalar
+from hpo.space.values import format_value, is_one_of, value_problem
+from hpo.trial import Scalar, Value
 
 TASK_PACKAGES = {"regime": "trainables.regimes", "model": "trainables.models"}
 """The keys of a task whose plug-ins read hyperparameters, and the packages of these plug-ins."""
@@ -153,7 +153,7 @@ def problem_lines(space: SearchSpace) -> list[str]:
 
 
 def problems(
-    task: Mapping[str, Any], domains: Mapping[str, Domain | None], fixed: Mapping[str, Scalar]
+    task: Mapping[str, Any], domains: Mapping[str, Domain | None], fixed: Mapping[str, Value]
 ) -> Iterator[Problem]:
     """The mismatches between the parts of a space and the plug-ins that its task names.
 
@@ -226,18 +226,18 @@ def data_problems(key: str, data: DatasetSpec) -> Iterator[Problem]:
 
 
 def _given_values(
-    domains: Mapping[str, Domain | None], fixed: Mapping[str, Scalar]
-) -> Iterator[tuple[tuple[str, str], Sequence[Scalar] | None]]:
+    domains: Mapping[str, Domain | None], fixed: Mapping[str, Value]
+) -> Iterator[tuple[tuple[str, str], Sequence[Value] | None]]:
     """The keys of each hyperparameter and its values. The values of a range are None; invalid ones are left out."""
     for name, domain in domains.items():
         if name not in TASK_DOMAINS:
             yield ("space", name), () if domain is None else getattr(domain, "choices", None)
     for name, value in fixed.items():
-        yield ("fixed", name), (value,) if scalar_problem(value) is None else ()
+        yield ("fixed", name), (value,) if value_problem(value) is None else ()
 
 
 def _value_problems(
-    keys: tuple[str, ...], values: Sequence[Scalar] | None, allowed: str | list[Scalar]
+    keys: tuple[str, ...], values: Sequence[Value] | None, allowed: str | list[Scalar]
 ) -> Iterator[Problem]:
     """The values that are not in the list `allowed`. A description (a text) allows every value."""
     if isinstance(allowed, str):

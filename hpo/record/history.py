@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
+from hpo.space.values import list_as_text
 from hpo.trial import Config, Crash, Decision, Rank, Report, Scalar, Suggestion, rank
 
 
@@ -191,4 +192,4 @@ def better_report(objective: str, report: Report, best: Report | None) -> Report
 
 def configuration(config: Config) -> str:
     """A configuration as one line of text."""
-    return ", ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in config.items())
+    return ", ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={list_as_text(v)}" for k, v in config.items())

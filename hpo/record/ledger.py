@@ -148,7 +148,7 @@ class Ledger:
     def _create_trial(self, suggestion: Suggestion, key: str, value: dict[str, Any]) -> None:
         trial = create_trial(
             state=TrialState.RUNNING,
-            params=dict(suggestion.config),
+            params=serialization.parameters(suggestion.config),
             distributions={name: self._distributions[name] for name in suggestion.config},
             user_attrs={**suggestion.notes, "trial": suggestion.trial, "bracket": suggestion.bracket, key: value},
         )

@@ -12,7 +12,8 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from hpo.record.history import Decisions, Event
 from hpo.space.domains import Categorical, Domain, Int
-from hpo.trial import Crash, Decision, Report, Suggestion
+from hpo.space.values import list_as_text, with_tuples
+from hpo.trial import Config, Crash, Decision, Report, Scalar, Suggestion
 
 
 def from_suggestion(suggestion: Suggestion) -> dict[str, Any]:
@@ -42,7 +43,8 @@ def to_event(trial: int, key: str, value: Any) -> Event | None:
     if not isinstance(value, dict) or "n" not in value:
         return None
     if kind == "suggestion":
-        return Suggestion(trial, value["config"], value["until"], value["bracket"], value["notes"])
+        config = {name: with_tuples(each) for name, each in value["config"].items()}
+        return Suggestion(trial, config, value["until"], value["bracket"], value["notes"])
     if kind == "report":
         metrics = {name: float(metric) for name, metric in value["metrics"].items()}
         loss, seconds, last, device = (value[name] for name in ("loss", "seconds", "last", "device"))
@@ -56,9 +58,15 @@ def to_event(trial: int, key: str, value: Any) -> Event | None:
 def distribution(domain: Domain) -> BaseDistribution:
     """The Optuna distribution of a domain."""
     if isinstance(domain, Categorical):
-        return CategoricalDistribution(domain.choices)
-    kind = IntDistribution if isinstance(domain, Int) else FloatDistribution
-    return kind(domain.low, domain.high, log=domain.log)  # type: ignore[arg-type]
+        return CategoricalDistribution([list_as_text(choice) for choice in domain.choices])
+    if isinstance(domain, Int):
+        return IntDistribution(domain.low, domain.high, log=domain.log, step=domain.step or 1)
+    return FloatDistribution(domain.low, domain.high, log=domain.log, step=domain.step)
+
+
+def parameters(config: Config) -> dict[str, Scalar]:
+    """The parameters of an Optuna trial with this configuration. Lists are text, because Optuna has no lists."""
+    return {name: list_as_text(value) for name, value in config.items()}
 
 
 def _to_json(value: float) -> float | str:

@@ -8,6 +8,7 @@ from hpo.heldout.record import TestRecord
 from hpo.record import StudyFolder
 from hpo.results.rendering import render
 from hpo.space import SearchSpace
+from hpo.space.values import list_as_text
 from hpo.spacefile import published
 from hpo.trial import Scalar
 
@@ -49,4 +50,5 @@ def shared_values(space: SearchSpace) -> dict[str, Scalar]:
     """
     task, dataset = space.task, space.task.dataset
     plugins = {name: value for name in ("regime", "model") if (value := getattr(task, name)) is not None}
-    return {**space.fixed, **plugins, **({"dataset": dataset.name, **dataset.options} if dataset else {})}
+    fixed = {name: list_as_text(value) for name, value in space.fixed.items()}
+    return {**fixed, **plugins, **({"dataset": dataset.name, **dataset.options} if dataset else {})}

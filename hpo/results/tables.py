@@ -9,6 +9,7 @@ from hpo.heldout.record import TestRecord, TrialResult
 from hpo.record import State, StudyFolder, Trial, is_locked
 from hpo.space import Int
 from hpo.space.rules import METRICS, TESTS
+from hpo.space.values import list_as_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -75,7 +76,8 @@ def _test_columns(tested: TrialResult) -> dict[str, Any]:
 def _row(trial: Trial, shown_state: State) -> dict[str, Any]:
     """The row of a trial, without its test columns."""
     best = trial.best if trial.crash is None and trial.loss < float("inf") else None
-    row: dict[str, Any] = {"trial": trial.number, "state": shown_state.value, **trial.config}
+    row: dict[str, Any] = {"trial": trial.number, "state": shown_state.value}
+    row |= {name: list_as_text(value) for name, value in trial.config.items()}
     row |= {"epochs": trial.epoch, "bracket": trial.bracket}
     row |= {"seconds": round(sum(report.seconds for report in trial.reports), 3)}
     if trial.crash is not None:

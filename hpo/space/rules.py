@@ -8,11 +8,13 @@ is and what is allowed. `hpo/space/domains.py` and `hpo/space/search_space.py` r
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from hpo.errors import SpaceError, nearest
 from hpo.space.values import (
+    MAX_INT,
     comparison_key,
     count_problem,
     format_value,
@@ -20,10 +22,11 @@ from hpo.space.values import (
     is_one_of,
     number_problem,
     scalar_problem,
+    value_problem,
 )
-from hpo.trial import Scalar
+from hpo.trial import Value
 
-When = Mapping[str, Sequence[Scalar]]
+When = Mapping[str, Sequence[Value]]
 """The conditions of a domain: it is active if each parent (key) has one of the listed values."""
 
 Problem = tuple[tuple[str, ...], str]
@@ -65,7 +68,37 @@ def range_problems(fields: Mapping[str, Any], *, whole: bool) -> Iterator[Proble
     if points is not None and (text := count_problem(points, 1)) is not None:
         yield ("points",), text
     yield from _order_problems(valid)
+    yield from _step_problems(fields.get("step"), valid, log is True, whole=whole)
     yield from when_problems(fields.get("when"))
+
+
+def _step_problems(step: Any, valid: Mapping[str, Any], log: bool, *, whole: bool) -> Iterator[Problem]:
+    """The problems of the step of a range. `valid` holds those of `low`, `high` and `default` that are numbers."""
+    if step is None:
+        return
+    if (text := number_problem(step, whole=whole)) is not None:
+        yield ("step",), text
+    elif step <= 0:
+        yield ("step",), f"must be above 0, but is {format_value(step)}"
+    elif log:
+        yield ("step",), f"is {format_value(step)}; a range with log=true has no step"
+    elif "low" in valid and "high" in valid and valid["low"] <= valid["high"]:
+        if (valid["high"] - valid["low"]) / step > MAX_INT:
+            yield ("step",), f"is {format_value(step)}, too small for the range; there may be 2**53 steps at most"
+            return
+        low, high, size = (Decimal(str(number)) for number in (valid["low"], valid["high"], step))
+        below = high - (high - low) % size
+        if below != high:
+            rule = f"is not low={_plain(low)} and a whole number of steps of {_plain(size)}"
+            yield ("high",), f"{_plain(high)} {rule}; the nearest are {_plain(below)} and {_plain(below + size)}"
+        elif "default" in valid and (Decimal(str(valid["default"])) - low) % size != 0:
+            default = format_value(valid["default"])
+            yield ("default",), f"{default} is not low={_plain(low)} and a whole number of steps of {_plain(size)}"
+
+
+def _plain(number: Decimal) -> str:
+    """A decimal number as a space file shows it: 0.3, 16 or 1e-05."""
+    return f"{float(number):.12g}"
 
 
 def _order_problems(valid: Mapping[str, Any]) -> Iterator[Problem]:
@@ -84,13 +117,13 @@ def choices_problems(fields: Mapping[str, Any]) -> Iterator[Problem]:
     choices, default = fields.get("choices"), fields.get("default")
     if not isinstance(choices, list | tuple) or not choices:
         yield ("choices",), f"must be a list of at least one value, but is {format_value(choices)}"
-    elif texts := [text for choice in choices if (text := scalar_problem(choice)) is not None]:
+    elif texts := [text for choice in choices if (text := value_problem(choice)) is not None]:
         yield from ((("choices",), f"each choice {text}") for text in texts)
     else:
         repeated = {comparison_key(value): value for i, value in enumerate(choices) if is_one_of(value, choices[:i])}
         for choice in repeated.values():
             yield ("choices",), f"{format_value(choice)} stands in it twice; choices must differ from each other"
-        if default is not None and not (scalar_problem(default) is None and is_one_of(default, choices)):
+        if default is not None and not (value_problem(default) is None and is_one_of(default, choices)):
             yield ("default",), f"{format_value(default)} is no choice; one of {format_value(choices)} is allowed"
     yield from when_problems(fields.get("when"))
 
@@ -108,7 +141,7 @@ def when_problems(when: Any) -> Iterator[Problem]:
             yield ("when", str(parent)), f"must be a list of at least one value, but is {format_value(allowed)}"
         else:
             for value in allowed:
-                if (text := scalar_problem(value)) is not None:
+                if (text := value_problem(value)) is not None:
                     yield ("when", str(parent)), f"each value {text}"
 
 
@@ -181,7 +214,7 @@ def space_problems(domains: Collection[str], fixed: Mapping[str, Any], objective
     for name, value in fixed.items():
         if name in domains:
             yield ("fixed", name), "is searched too; a hyperparameter is searched or fixed"
-        text = scalar_problem(value)
+        text = value_problem(value)
         if name in ("patience", "window") and value is not None:
             text = text or count_problem(value, 1)
         if text is not None:
@@ -192,8 +225,8 @@ def space_problems(domains: Collection[str], fixed: Mapping[str, Any], objective
 
 def condition_problems(
     conditions: Mapping[str, When],
-    choices: Mapping[str, Sequence[Scalar] | None],
-    constants: Mapping[str, Scalar],
+    choices: Mapping[str, Sequence[Value] | None],
+    constants: Mapping[str, Value],
     unsure: Collection[str] = (),
 ) -> Iterator[Problem]:
     """The problems of the conditions of all domains.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,8 +18,8 @@ from hpo.errors import nearest
 from hpo.space import rules
 from hpo.space.domains import Categorical, Domain, domain_to_dict
 from hpo.space.rules import Problem, raise_problems
-from hpo.space.values import format_value, is_one_of
-from hpo.trial import Config, Scalar
+from hpo.space.values import format_value, is_one_of, with_lists, with_tuples
+from hpo.trial import Config, Scalar, Value
 
 TASK_DOMAINS = ("regime", "model")
 """The keys of a task that are searched if they hold a list of names."""
@@ -133,7 +133,7 @@ class SearchSpace:
     """The searched hyperparameters. Parents come before the children whose conditions name them."""
     fidelity: Fidelity
     task: Task = field(default_factory=Task)
-    fixed: Mapping[str, Scalar] = field(default_factory=dict)
+    fixed: Mapping[str, Value] = field(default_factory=dict)
     """The hyperparameters that have the same value in all trials."""
     objective: str = "val_loss"
     """val_loss, or val_error = 1 - val_accuracy. It is minimised."""
@@ -149,19 +149,31 @@ class SearchSpace:
         raise_problems(rules.condition_problems(conditions, choices, constants))
         raise_problems(_task_domain_problems(self))
         object.__setattr__(self, "domains", _ordered(self.domains))
-        object.__setattr__(self, "fixed", dict(self.fixed))
+        object.__setattr__(self, "fixed", {name: with_tuples(value) for name, value in self.fixed.items()})
 
     def active(self, name: str, config: Config) -> bool:
         """Whether a hyperparameter is active, given the values of those before it in `domains`."""
         conditions = self.domains[name].when.items()
         return all(parent in config and is_one_of(config[parent], allowed) for parent, allowed in conditions)
 
-    def sample(self, rng: random.Random) -> dict[str, Scalar]:
+    def sample(self, rng: random.Random) -> dict[str, Value]:
         """Draw a random configuration. Each active hyperparameter is drawn independently on its scale."""
-        config: dict[str, Scalar] = {}
-        for name, domain in self.domains.items():
+        return self.completed({}, lambda name: self.domains[name].sample(rng))
+
+    @property
+    def defaults(self) -> Config:
+        """The defaults of the hyperparameters that have one, active or not."""
+        return {name: domain.default for name, domain in self.domains.items() if domain.default is not None}
+
+    def completed(self, given: Config, choose: Callable[[str], Value]) -> dict[str, Value]:
+        """A configuration with the given values. `choose` gives those that are missing, by the hyperparameter's name.
+
+        Given values of hyperparameters that are not active are left out.
+        """
+        config: dict[str, Value] = {}
+        for name in self.domains:
             if self.active(name, config):
-                config[name] = domain.sample(rng)
+                config[name] = given[name] if name in given else choose(name)
         return config
 
     def problem(self, config: Config) -> str | None:
@@ -196,7 +208,7 @@ class SearchSpace:
             **({"reference": self.reference} if self.reference is not None else {}),
             "task": task,
             "space": domains,
-            "fixed": dict(self.fixed),
+            "fixed": {name: with_lists(value) for name, value in self.fixed.items()},
             "fidelity": fidelity,
             "objective": self.objective,
         }

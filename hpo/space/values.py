@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
-from hpo.trial import Scalar
+from hpo.trial import Scalar, Value
 
 MAX_INT = 2**53
 """The largest valid whole number. Above it, a float cannot tell neighbours apart, and several backends use floats."""
@@ -17,15 +18,39 @@ def is_number(value: object) -> TypeGuard[int | float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def comparison_key(value: Scalar) -> tuple[str, Scalar]:
-    """The key by which two values are compared: 1 equals 1.0, but 1 does not equal true."""
+def comparison_key(value: Value) -> tuple[str, Any]:
+    """The key by which two values are compared: 1 equals 1.0, but 1 does not equal true. Lists compare by element."""
+    if isinstance(value, list | tuple):
+        return "list", tuple(map(comparison_key, value))
     kind = "bool" if isinstance(value, bool) else "number" if is_number(value) else type(value).__name__
     return kind, value
 
 
-def is_one_of(value: Scalar, allowed: Iterable[Scalar]) -> bool:
+def is_one_of(value: Value, allowed: Iterable[Value]) -> bool:
     """Whether a value is one of those allowed: 1 equals 1.0, but 1 does not equal true."""
     return comparison_key(value) in {comparison_key(choice) for choice in allowed}
+
+
+def with_tuples(value: Any) -> Any:
+    """The value with each list in it as a tuple, so that it cannot be changed. Any other value is returned as it is."""
+    return tuple(map(with_tuples, value)) if isinstance(value, list | tuple) else value
+
+
+def with_lists(value: Any) -> Any:
+    """The value with each tuple in it as a list, as YAML and JSON give it. It reverses `with_tuples`."""
+    return list(map(with_lists, value)) if isinstance(value, list | tuple) else value
+
+
+def list_as_text(value: Value) -> Scalar:
+    """A list as text, such as `[64, 64]`, for tables and for libraries without lists. Any other value as it is."""
+    return json.dumps(with_lists(value), ensure_ascii=False) if isinstance(value, list | tuple) else value
+
+
+def value_problem(value: object) -> str | None:
+    """Why a value is neither a single finite value nor a list of such values. Returns None if it is one."""
+    if not isinstance(value, list | tuple):
+        return scalar_problem(value)
+    return next((f"holds a value that {text}" for item in value if (text := value_problem(item)) is not None), None)
 
 
 def scalar_problem(value: object) -> str | None:

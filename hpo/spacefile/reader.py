@@ -26,7 +26,7 @@ from hpo.spacefile.yaml_text import Keys
 SECTIONS = ("name", "reference", "task", "space", "fixed", "fidelity", "objective")
 TASK_KEYS = ("regime", "model", "weights", "dataset", "pretraining", "validation")
 WEIGHTS = ("none", "imagenet")
-RANGE_KEYS = ("low", "high", "log", "default", "points", "type", "when")
+RANGE_KEYS = ("low", "high", "log", "default", "step", "points", "type", "when")
 CHOICES_KEYS = ("choices", "default", "when")
 TYPES = ("float", "int")
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from hpo import plugins
 from hpo.errors import TaskError, UserError
 from hpo.space import SearchSpace
+from hpo.space.values import with_lists
 from hpo.training import user_code
 from hpo.training.user_code import Build
 from hpo.trial import Config
@@ -141,14 +142,14 @@ class Builder:
         hyperparameter, raises a SetupError instead: only this trial fails, because other values may fit.
         """
         with self._task_errors():
-            return self._assembly.build(settings, seed)
+            return self._assembly.build(_as_in_yaml(settings), seed)
 
     def search_data(self, settings: Config) -> Sequence[SearchData | None]:
         """Return the data that the regime receives for each fold: one entry, unless the task asks for folds.
 
         The only entry is None if the task names no data set.
         """
-        return self._assembly.search_data(settings)
+        return self._assembly.search_data(_as_in_yaml(settings))
 
     def held_out(self, ask: Callable[[DataSet], Source], settings: Config) -> Part:
         """Return the part that `ask` gets from the data set, in the image format that the model of `settings` expects.
@@ -156,7 +157,7 @@ class Builder:
         Raises the errors of `build`.
         """
         with self._task_errors():
-            return self._assembly.held_out(ask, settings)
+            return self._assembly.held_out(ask, _as_in_yaml(settings))
 
     @functools.cached_property
     def _assembly(self) -> Assembly:
@@ -181,6 +182,11 @@ class Builder:
             raise
         except UserError as error:
             raise TaskError(str(error)) from error
+
+
+def _as_in_yaml(settings: Config) -> dict[str, Any]:
+    """The settings with new lists, as a space file has them, for the code that trains."""
+    return {name: with_lists(value) for name, value in settings.items()}
 
 
 def trial_seed(seed: int, trial: int) -> int:

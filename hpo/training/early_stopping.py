@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-from hpo.trial import Config
+from typing import Any
 
 HYPERPARAMETERS = {
     "patience": "epochs without improvement after which a trial ends itself, a whole number of at least 1",
@@ -27,7 +26,7 @@ class EarlyStopping:
     """The number of earlier epochs that the validation accuracy is compared with. None turns this rule off."""
 
     @classmethod
-    def read(cls, settings: Config) -> EarlyStopping:
+    def read(cls, settings: Mapping[str, Any]) -> EarlyStopping:
         """Read the hyperparameters of a trial. Raises a WrongValue, which names the hyperparameter, if one is wrong."""
         from trainables import hyperparameters
 

@@ -26,7 +26,8 @@ from hypothesis import strategies as st
 
 from hpo.backends._backend import Backend
 from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace
-from hpo.trial import Decision, Scalar, Suggestion
+from hpo.space.values import with_tuples
+from hpo.trial import Decision, Suggestion, Value
 from tests.backends.fates import MIXED, Fate, fates
 from tests.backends.simulation import Play, play, replay
 from tests.space.spaces import spaces
@@ -91,7 +92,7 @@ SPACES = st.builds(
 """Any space, with `points` so that it can be laid out as a grid, and few epochs."""
 
 
-def _is_builtin(value: Scalar, domain: Domain) -> bool:
+def _is_builtin(value: Value, domain: Domain) -> bool:
     """Whether a value is just what stands in the space: 32 is no 32.0, and 1 no True."""
     if isinstance(domain, Categorical):
         return any(type(value) is type(choice) and value == choice for choice in domain.choices)
@@ -181,8 +182,9 @@ class BackendContract(RandomStateContract):
     ) -> None:
         for suggestion in play(build(space, seed), space, trials=12).first():
             assert space.problem(suggestion.config) is None
+            values = tuple(suggestion.config.values())
             assert all(_is_builtin(value, space.domains[name]) for name, value in suggestion.config.items())
-            assert json.loads(json.dumps(suggestion.config)) == suggestion.config
+            assert with_tuples(json.loads(json.dumps(list(suggestion.config.values())))) == values
             assert json.loads(json.dumps(suggestion.notes)) == suggestion.notes
 
     @FEW

@@ -4,12 +4,19 @@ from collections.abc import Callable
 
 from hpo.backends._backend import Backend
 from hpo.space import Fidelity, Float, SearchSpace
-from hpo.trial import Decision, Report, Suggestion
+from hpo.trial import Config, Decision, Report, Suggestion
 
 
 def line(high: int, low: int = 1, eta: int = 3) -> SearchSpace:
     """One hyperparameter, and a fidelity."""
     return SearchSpace("line", {"x": Float(0, 1)}, Fidelity(high, low, eta))
+
+
+def number(config: Config, name: str) -> float:
+    """The value of a hyperparameter that is a number, 0 if it is not active."""
+    value = config.get(name, 0)
+    assert isinstance(value, int | float)
+    return value
 
 
 def begin(backend: Backend) -> Suggestion:

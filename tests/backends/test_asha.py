@@ -8,18 +8,19 @@ from hpo.backends import asha
 from hpo.errors import UserError
 from hpo.space import Fidelity, Float, SearchSpace
 from hpo.trial import Config
+from tests.backends.configurations_contract import ConfigurationsContract
 from tests.backends.contract import SPACE, BackendContract, Build
-from tests.backends.driving import begin, line, train
+from tests.backends.driving import begin, line, number, train
 from tests.backends.simulation import play
 
 
-class TestAsha(BackendContract):
+class TestAsha(BackendContract, ConfigurationsContract):
     @pytest.fixture
     def build(self) -> Build:
         return lambda space, seed: asha.build(space, seed=seed)
 
 
-class TestAshaOfBracketsByTpe(BackendContract):
+class TestAshaOfBracketsByTpe(BackendContract, ConfigurationsContract):
     @pytest.fixture
     def build(self) -> Build:
         return lambda space, seed: asha.build(
@@ -50,7 +51,7 @@ def test_tpe_learns_from_the_trials_that_are_stopped() -> None:
         return sorted(far(suggestion.config) for suggestion in first[40:])
 
     def far(config: Config) -> float:
-        return abs(float(config["x"] or 0) - 0.3) + abs(float(config["y"] or 0) - 0.8)
+        return abs(number(config, "x") - 0.3) + abs(number(config, "y") - 0.8)
 
     assert distances("tpe")[20] < 0.6 * distances("random")[20]
 

@@ -9,13 +9,14 @@ from hpo.backends import bohb
 from hpo.backends._backend import Backend
 from hpo.errors import UserError
 from hpo.trial import Crash, Decision, Suggestion
+from tests.backends.configurations_contract import ConfigurationsContract
 from tests.backends.contract import SPACE, BackendContract, Build
 from tests.backends.driving import begin, line, report
 from tests.backends.fates import Fate, fates
 from tests.backends.simulation import play
 
 
-class TestBohb(BackendContract):
+class TestBohb(BackendContract, ConfigurationsContract):
     n_trials = 60  # the model draws many of them
 
     @pytest.fixture

@@ -11,17 +11,17 @@ import pytest
 from hpo.backends import bohb
 from hpo.backends import random as random_search
 from hpo.backends._backend import Backend
-from hpo.space import Categorical, Fidelity, Float, Int, SearchSpace
+from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace
 from hpo.trial import Config, Crash
-from tests.backends.driving import begin, report
+from tests.backends.driving import begin, number, report
 from tests.backends.simulation import Play, play
 
 
 def mixed_loss(config: Config, epoch: int) -> float:
     """Best for sgd at lr 1e-2, momentum 0.9, width 32 without skip."""
-    loss = abs(math.log10(float(config["lr"] or 0)) + 2) + abs(math.log2(float(config["width"] or 0)) - 5) / 4
+    loss = abs(math.log10(number(config, "lr")) + 2) + abs(math.log2(number(config, "width")) - 5) / 4
     loss += 0.5 * (config["optimizer"] != "sgd") + 0.3 * (config["batch"] != 64) + 0.3 * (config["skip"] is not False)
-    return loss + abs(float(config.get("momentum") or 0) - 0.9) + 1 / epoch
+    return loss + abs(number(config, "momentum") - 0.9) + 1 / epoch
 
 
 MIXED_SPACE = SearchSpace(
@@ -67,15 +67,20 @@ def test_picks_of_the_model_are_better_than_random_ones() -> None:
 
 
 def test_the_model_prefers_the_choice_that_is_common_among_the_good() -> None:
-    space = SearchSpace("choices", {"kind": Categorical(tuple(range(8)))}, Fidelity(1))
+    space = SearchSpace("choices", {"kind": Categorical(tuple(range(8))), "any": Float(0, 1)}, Fidelity(1))
     backend = bohb.build(space, seed=0, random_fraction=0.0)
-    played = play(backend, space, trials=80, slots=1, loss=lambda config, _: abs(float(config["kind"] or 0) - 3))
+    played = play(backend, space, trials=80, slots=1, loss=lambda config, _: abs(number(config, "kind") - 3))
     late = [suggestion.config["kind"] for suggestion in played.first()[40:]]
     assert late.count(3) > 30
 
 
 def test_a_model_of_categories_never_seen_stays_finite(caplog: pytest.LogCaptureFixture) -> None:
-    domains = {"kind": Categorical(("a", "b", "c")), "other": Categorical((1, 2)), "only": Categorical(("x",))}
+    domains: dict[str, Domain] = {
+        "kind": Categorical(("a", "b", "c")),
+        "other": Categorical((1, 2)),
+        "only": Categorical(("x",)),
+        "any": Float(0, 1),
+    }
     space = SearchSpace("rare", domains, Fidelity(3))
     with caplog.at_level(logging.WARNING):
         played = play(bohb.build(space, seed=0), space, trials=60, loss=lambda config, _: float(config["kind"] != "a"))
@@ -90,7 +95,7 @@ def test_crashes_teach_the_model_to_keep_away() -> None:
     xs = []
     for _ in range(60):
         answer = begin(backend)
-        x = float(answer.config["x"] or 0)
+        x = number(answer.config, "x")
         xs.append(x)
         backend.tell(Crash(answer.trial, "ValueError", "") if x > 0.5 else report(answer, 1.0))
     assert sum(x > 0.5 for x in xs[30:]) < 5

@@ -6,10 +6,11 @@ from hpo.backends import grid
 from hpo.errors import UserError
 from hpo.space import Categorical, Fidelity, Float, Int, SearchSpace
 from hpo.trial import Config, Suggestion
+from tests.backends.configurations_contract import ConfigurationsContract
 from tests.backends.contract import SPACE, BackendContract, Build
 
 
-class TestGrid(BackendContract):
+class TestGrid(BackendContract, ConfigurationsContract):
     @pytest.fixture
     def build(self) -> Build:
         return lambda space, seed: grid.build(space, seed=seed)

@@ -12,33 +12,34 @@ import pytest
 from hpo.backends import optuna
 from hpo.backends._backend import Backend
 from hpo.errors import UserError
-from hpo.space import Categorical, Fidelity, Float, Int, SearchSpace
+from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace
 from hpo.trial import Config, Crash
+from tests.backends.configurations_contract import ConfigurationsContract
 from tests.backends.contract import SPACE, BackendContract, Build, RandomStateContract
-from tests.backends.driving import begin, line, report, train
+from tests.backends.driving import begin, line, number, report, train
 from tests.backends.fates import MIXED
 from tests.backends.simulation import play, replay
 
 
-class TestTpeHyperband(BackendContract):
+class TestTpeHyperband(BackendContract, ConfigurationsContract):
     @pytest.fixture
     def build(self) -> Build:
         return lambda space, seed: optuna.build(space, seed=seed, n_startup_trials=4)
 
 
-class TestCmaesSha(BackendContract):
+class TestCmaesSha(BackendContract, ConfigurationsContract):
     @pytest.fixture
     def build(self) -> Build:
         return lambda space, seed: optuna.build(space, seed=seed, sampler="cmaes", pruner="sha", n_startup_trials=4)
 
 
-class TestRandomMedian(BackendContract):
+class TestRandomMedian(BackendContract, ConfigurationsContract):
     @pytest.fixture
     def build(self) -> Build:
         return lambda space, seed: optuna.build(space, seed=seed, sampler="random", pruner="median")
 
 
-class TestQmcUnpruned(BackendContract):
+class TestQmcUnpruned(BackendContract, ConfigurationsContract):
     @pytest.fixture
     def build(self) -> Build:
         return lambda space, seed: optuna.build(space, seed=seed, sampler="qmc", pruner="none")
@@ -64,8 +65,8 @@ def test_gp_bears_every_fate_and_replays() -> None:
 
 def valley(config: Config) -> float:
     """Best for nag at lr 1e-2, width 64, momentum 0.9."""
-    loss = abs(math.log10(float(config["lr"] or 0)) + 2) + abs(math.log2(float(config["width"] or 0)) - 6) / 4
-    return loss + 0.5 * (config["optimizer"] != "nag") + abs(float(config.get("momentum") or 0) - 0.9)
+    loss = abs(math.log10(number(config, "lr")) + 2) + abs(math.log2(number(config, "width")) - 6) / 4
+    return loss + 0.5 * (config["optimizer"] != "nag") + abs(number(config, "momentum") - 0.9)
 
 
 VALLEY = SearchSpace(
@@ -105,7 +106,7 @@ def test_tpe_keeps_away_from_what_crashes_or_diverges_although_most_trials_are_p
         bad = []
         for i in range(80):
             answer = begin(backend)
-            bad.append(float(answer.config["x"] or 0) > 0.6)
+            bad.append(number(answer.config, "x") > 0.6)
             if bad[-1] and i % 2:
                 backend.tell(Crash(answer.trial, "ValueError", ""))
             elif bad[-1]:
@@ -142,7 +143,8 @@ def test_without_a_pruner_nothing_is_stopped() -> None:
 
 
 def test_choices_that_optuna_takes_for_equal_are_kept_apart() -> None:
-    space = SearchSpace("equal", {"x": Categorical((1, True, 0, False, None, "1"))}, Fidelity(1))
+    domains: dict[str, Domain] = {"x": Categorical((1, True, 0, False, None, "1")), "any": Float(0, 1)}
+    space = SearchSpace("equal", domains, Fidelity(1))
     backend = optuna.build(space, seed=0)
     first = play(backend, space, trials=60, loss=lambda config, _: float(config["x"] is not True)).first()
     assert {repr(suggestion.config["x"]) for suggestion in first} == {"1", "True", "0", "False", "None", "'1'"}

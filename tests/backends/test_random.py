@@ -4,11 +4,12 @@ import pytest
 
 from hpo.backends import random
 from hpo.errors import UserError
+from tests.backends.configurations_contract import ConfigurationsContract
 from tests.backends.contract import SPACE, BackendContract, Build
 from tests.backends.simulation import play
 
 
-class TestRandom(BackendContract):
+class TestRandom(BackendContract, ConfigurationsContract):
     @pytest.fixture
     def build(self) -> Build:
         return lambda space, seed: random.build(space, seed=seed)

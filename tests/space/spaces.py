@@ -1,12 +1,14 @@
 """Strategies that draw any sound search space, for tests that state what holds for all of them."""
 
+from decimal import Decimal
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from hpo.space import Categorical, DatasetSpec, Domain, Fidelity, Float, Int, SearchSpace, Task, Validation
-from hpo.trial import Scalar
+from hpo.space.values import comparison_key
+from hpo.trial import Scalar, Value
 
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """For a shared machine: enough examples to find a fault, and none fails for being slow."""
@@ -15,6 +17,7 @@ TEXTS = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), 
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,6}", fullmatch=True).filter(lambda name: name not in ("regime", "model"))
 FINITE = st.floats(-1e6, 1e6, allow_subnormal=False).map(lambda value: value + 0.0)  # without -0.0
 SCALARS: st.SearchStrategy[Scalar] = st.one_of(st.none(), st.booleans(), st.integers(-99, 99), FINITE, TEXTS)
+VALUES: st.SearchStrategy[Value] = SCALARS | st.lists(SCALARS, max_size=2).map(tuple)
 POINTS = st.none() | st.integers(1, 9)
 
 
@@ -32,6 +35,18 @@ def floats(draw: st.DrawFn) -> Float:
 
 
 @st.composite
+def stepped(draw: st.DrawFn) -> Float | Int:
+    """A range with a step, real or whole."""
+    whole, n_steps = draw(st.booleans()), draw(st.integers(0, 40))
+    step = Decimal(draw(st.integers(1, 300))) if whole else Decimal(draw(st.sampled_from(["0.1", "0.025", "3"])))
+    low = Decimal(draw(st.integers(-50, 50)))
+    high, default = low + n_steps * step, low + draw(st.integers(0, n_steps)) * step
+    if whole:
+        return Int(int(low), int(high), False, int(default), draw(POINTS), step=int(step))
+    return Float(float(low), float(high), False, float(default), draw(POINTS), step=float(step))
+
+
+@st.composite
 def ints(draw: st.DrawFn) -> Int:
     log = draw(st.booleans())
     ends = st.integers(1 if log else -(10**6), 10**6)
@@ -39,17 +54,13 @@ def ints(draw: st.DrawFn) -> Int:
     return Int(low, high, log, draw(st.none() | st.integers(low, high)), draw(POINTS))
 
 
-def _what_it_is(value: Scalar) -> tuple[bool, Scalar]:
-    return isinstance(value, bool), value
-
-
 @st.composite
 def categoricals(draw: st.DrawFn) -> Categorical:
-    choices = draw(st.lists(SCALARS, min_size=1, max_size=5, unique_by=_what_it_is))
+    choices = draw(st.lists(VALUES, min_size=1, max_size=5, unique_by=comparison_key))
     return Categorical(tuple(choices), draw(st.sampled_from([None, *choices])))
 
 
-DOMAINS: st.SearchStrategy[Domain] = st.one_of(floats(), ints(), categoricals())
+DOMAINS: st.SearchStrategy[Domain] = st.one_of(floats(), ints(), stepped(), categoricals())
 
 
 @st.composite

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo.errors import SpaceError
-from hpo.space.domains import Categorical, Domain, Float, Int
+from hpo.space.domains import Categorical, Domain, Float, Int, domain_to_dict
 from tests.space.spaces import DOMAINS, FEW, floats, ints, wrong
 
 SEEDS = st.integers(0, 2**32)
@@ -105,7 +105,21 @@ def test_a_domain_takes_its_values_in_one_form() -> None:
         (lambda: Categorical(wrong("sgd")), "choices: must be a list of at least one value, but is 'sgd'"),
         (lambda: Categorical((1, 1.0)), "choices: 1.0 stands in it twice; choices must differ"),
         (lambda: Categorical((math.nan,)), "choices: each choice must be finite, but is nan"),
-        (lambda: Categorical(wrong((["a"],))), "choices: each choice must be a single value, but is ['a']"),
+        (lambda: Categorical(wrong(({"a": 1},))), "choices: each choice must be a single value, but is {a: 1}"),
+        (lambda: Categorical(wrong((["a", {}],))), "choices: each choice holds a value that must be a single value"),
+        (lambda: Categorical(((1, math.inf),)), "choices: each choice holds a value that must be finite, but is inf"),
+        (lambda: Categorical(((1, 2), (1.0, 2))), "choices: [1.0, 2] stands in it twice; choices must differ"),
+        (lambda: Categorical(((1,), (2,)), default=(3,)), "default: [3] is no choice; one of [[1], [2]] is allowed"),
+        (lambda: Float(0, 1, step=0.3), "high: 1 is not low=0 and a whole number of steps of 0.3; the nearest are 0.9"),
+        (
+            lambda: Int(1, 10, step=2),
+            "high: 10 is not low=1 and a whole number of steps of 2; the nearest are 9",
+        ),
+        (lambda: Int(1, 9, step=2, default=4), "default: 4 is not low=1 and a whole number of steps of 2"),
+        (lambda: Float(1, 2, log=True, step=0.5), "step: is 0.5; a range with log=true has no step"),
+        (lambda: Float(0, 1, step=0), "step: must be above 0, but is 0"),
+        (lambda: Int(1, 9, step=wrong(0.5)), "step: must be a whole number with type=int, but is 0.5"),
+        (lambda: Float(0, 1, step=1e-300), "step: is 1e-300, too small for the range"),
         (lambda: Categorical(("a",), default="b"), "default: 'b' is no choice; one of ['a'] is allowed"),
         (lambda: Float(0, 1, when={"a": "sgd"}), "when.a: must be a list of at least one value, but is 'sgd'"),
         (lambda: Float(0, 1, when={"a": ()}), "when.a: must be a list of at least one value"),
@@ -124,3 +138,33 @@ def test_every_broken_rule_of_a_domain_is_named_at_once() -> None:
     with pytest.raises(SpaceError) as caught:
         Float(0, -1, log=True, points=0)
     assert [line.partition(":")[0] for line in str(caught.value).splitlines()] == ["low", "points", "low"]
+
+
+@pytest.mark.parametrize(
+    ("domain", "values"),
+    [
+        (Float(0.1, 0.7, step=0.1), (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)),
+        (Float(-0.5, 0.5, step=0.25), (-0.5, -0.25, 0.0, 0.25, 0.5)),
+        (Float(0, 1, step=0.25, points=3), (0.0, 0.5, 1.0)),
+        (Float(0, 1, step=1), (0.0, 1.0)),
+        (Int(16, 64, step=16, points=4), (16, 32, 48, 64)),
+        (Int(16, 64, step=16, points=3), (16, 48, 64)),
+    ],
+)
+def test_a_step_allows_only_its_values(domain: Float | Int, values: tuple[float, ...]) -> None:
+    assert domain.grid() == values
+    rng = random.Random(0)
+    allowed = {domain.value_at(index) for index in range(int(domain.n_values))}
+    assert {domain.sample(rng) for _ in range(400)} == allowed
+    assert all(domain.contains(value) for value in allowed)
+    assert not domain.contains(domain.low + (domain.step or 0) / 2)
+    assert [domain.index_of(value) for value in sorted(allowed)] == list(range(len(allowed)))
+
+
+def test_lists_are_choices_that_compare_by_element() -> None:
+    widths = Categorical(wrong([[64, 64], [128], [1], [True], []]), default=wrong([128]))
+    assert widths.choices == ((64, 64), (128,), (1,), (True,), ())
+    assert [widths.index_of(choice) for choice in widths.choices] == [0, 1, 2, 3, 4]
+    assert widths.contains((64.0, 64))
+    assert not widths.contains((64,))
+    assert domain_to_dict(widths) == {"choices": [[64, 64], [128], [1], [True], []], "default": [128]}

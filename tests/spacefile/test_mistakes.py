@@ -88,12 +88,12 @@ TABLE = """
  space.step_size.choices: must be a list of at least one value, but is 5
 12|  step_size: {choices: []}
  space.step_size.choices: must be a list of at least one value
-12|  step_size: {choices: [[1], 2]}
- space.step_size.choices: must be a single value, but is [1]
+12|  step_size: {choices: [{a: 1}, 2]}
+ space.step_size.choices: must be a single value, but is {a: 1}
 13|fixed: {window: 0}
  fixed.window: must be a whole number of at least 1, but is 0
 13|fixed: {patience: [8]}
- fixed.patience: must be a single value, but is [8]
+ fixed.patience: must be a whole number of at least 1, but is [8]
 14|fidelity: {high: 2.5}
  fidelity.high: must be a whole number of at least 1, but is 2.5
 14|fidelity: {high: true}
