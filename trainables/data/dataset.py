@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -121,25 +122,40 @@ class Files:
 
     Loading reads these files together and stores them as one entry, which all selections of them share.
     """
+    folder: Path | None = None
+    """The folder of the data set, which the names of its files are relative to.
+
+    None stands for the deepest folder that contains all of `paths`.
+    """
 
     def __post_init__(self) -> None:
         _check_labels(self.labels, len(self.paths))
+        if self.folder is None:
+            object.__setattr__(
+                self, "folder", Path(os.path.commonpath({path.absolute().parent for path in self.paths}))
+            )
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The path of each file relative to `folder`, with slashes: "daisy/1.jpg"."""
+        assert self.folder is not None, "set when the files were made"
+        return tuple(_relative(str(path.absolute()), str(self.folder.absolute())) for path in self.paths)
+
     def take(self, indices: Sequence[int]) -> Files:
         """Return the files at `indices`, in that order."""
         chosen = tuple(self.paths[i] for i in indices)
-        return Files(chosen, self.labels[torch.as_tensor(indices, dtype=torch.int64)], self.whole)
+        return Files(chosen, self.labels[torch.as_tensor(indices, dtype=torch.int64)], self.whole, self.folder)
 
     def relabelled(self, labels: Tensor) -> Files:
         """Return the same files with the labels `labels`, int64 (n,)."""
-        return Files(self.paths, labels, self.whole)
+        return Files(self.paths, labels, self.whole, self.folder)
 
     def as_whole(self) -> Files:
         """Return the same files with `whole` set, so that later selections of them are still read together."""
-        return Files(self.paths, self.labels, self.paths)
+        return Files(self.paths, self.labels, self.paths, self.folder)
 
 
 Source = Part | Files
@@ -218,6 +234,13 @@ def fingerprint(tensor: Tensor) -> str:
     content: Any = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
     digest.update(content)
     return digest.hexdigest()
+
+
+def _relative(path: str, folder: str) -> str:
+    """The part of an absolute path below a folder, with slashes. It begins with ".." if the path lies elsewhere."""
+    inside = folder.rstrip(os.sep) + os.sep
+    relative = path[len(inside) :] if path.startswith(inside) else os.path.relpath(path, folder)
+    return relative.replace(os.sep, "/")
 
 
 def _check_labels(labels: Tensor, n_images: int) -> None:

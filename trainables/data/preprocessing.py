@@ -61,10 +61,12 @@ class Preprocessor:
         groups: Groups | None = None,
         pretraining: PretrainingSet | None = None,
         device: str = "cpu",
+        assignment: Sequence[int] | None = None,
     ) -> None:
         """Split the training part of `dataset`; no image is loaded.
 
         `groups` merges classes. `pretraining` is a data set to train on first. Regimes receive the images on `device`.
+        `assignment` is the split of an earlier Preprocessor, or None to split anew.
 
         Raises SetupError if the data set cannot be split or grouped like this, or if images of the pretraining set may
         also be in the validation or held-out part of `dataset`.
@@ -73,12 +75,16 @@ class Preprocessor:
         self._mapping = _mapping(dataset.classes, groups)
         self.classes = tuple(groups) if groups else dataset.classes
         source = self.grouped(dataset.training()).as_whole()
-        if pretraining is not None and pretraining.dataset.name == dataset.name:
-            _check_apart(pretraining.dataset, source)
-        try:
-            self._splits = _split(source, self.classes, validation)
-        except ValueError as error:
-            raise SetupError(f"data set {dataset.name!r}: {error}") from None
+        if assignment is None:
+            if pretraining is not None and pretraining.dataset.name == dataset.name:
+                _check_apart(pretraining.dataset, source)
+            try:
+                assignment = _assign(source, self.classes, validation).tolist()
+            except ValueError as error:
+                raise SetupError(f"data set {dataset.name!r}: {error}") from None
+        self.assignment = tuple(assignment)
+        """The split: for each grouped image of the training part, the fold that it validates, or 1 if it validates."""
+        self._splits = splits.apply(source, self.assignment, n_folds=validation.folds)
         self._pretraining_set = pretraining
         self._device = device
         self._loaded: tuple[ImageFormat, tuple[SearchData, ...]] | None = None
@@ -148,11 +154,17 @@ def normalize(model: TransferModel, config: Config, expected: InputSpec, train: 
         model.normalize(expected.mean, expected.std)
 
 
-def _split(source: Source, classes: tuple[str, ...], validation: Validation) -> tuple[Split, ...]:
+def _assign(source: Source, classes: tuple[str, ...], validation: Validation) -> splits.Assignment:
     if validation.folds is not None:
-        return splits.split_into_folds(source, classes=classes, n_folds=validation.folds, seed=validation.seed)
+        return splits.assign_folds(source, classes=classes, n_folds=validation.folds, seed=validation.seed)
     assert validation.fraction is not None, "validation is a fraction or folds"
-    return (splits.split(source, classes=classes, fraction=validation.fraction, seed=validation.seed),)
+    return splits.assign_fraction(source, classes=classes, fraction=validation.fraction, seed=validation.seed)
+
+
+def in_groups(source: Source, classes: tuple[str, ...], groups: Groups | None) -> Source:
+    """Return the images whose class is in a group, with their labels as they were. Without groups, these are all."""
+    mapping = _mapping(classes, groups)
+    return source if mapping is None else source.take((mapping[source.labels] >= 0).nonzero().squeeze(1).tolist())
 
 
 def _relabel(source: Source, mapping: torch.Tensor | None) -> Source:

@@ -1,27 +1,36 @@
 """Stratified splits: training and validation, cross-validation folds, and a number of samples of each class.
 
-scikit-learn draws the splits. They are stored on disk, because importing scikit-learn takes longer than everything else
-that a worker does before its first epoch.
+A split depends on the seed and on the samples, and not on how many there are or where they stand. Each sample gets a
+hash of the seed and of its key: the name of a file relative to the folder of its data set, or the pixels of an image in
+memory. The samples of a class are sorted by this hash, and the first of them validate. So one more image in a class
+moves at most one other image of that class for a fraction, and one image for each border between two folds. Images of
+other classes stay where they are.
+
+Files are hashed by name and not by content, so a file that is saved again stays in its part. Two files of equal content
+may fall into different parts: `hpo data` finds them. Equal images in memory have equal hashes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from importlib.metadata import version
+import os
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from trainables.data.dataset import Part, Source, fingerprint
+from trainables.data.dataset import Files, Part, Source
 from trainables.errors import WrongValue
-from trainables.store import store
 
 Assignment = NDArray[np.int32]
 """(n,): for each sample the fold that validates on it, or for a split 0 if it is in the first part and 1 if not."""
+
+HASH_BYTES = 8
+N_PER_BATCH = 1024
+"""The number of images in memory that are hashed at a time."""
 
 
 class Split(NamedTuple):
@@ -32,40 +41,64 @@ class Split(NamedTuple):
 
 
 def split(source: Source, *, classes: Sequence[str], fraction: float, seed: int) -> Split:
-    """Split a stratified fraction of a training part off for validation.
-
-    `fraction` is above 0 and below 1. The number of validation samples is rounded up. The same source, fraction and
-    seed give the same split. Each class gets at least one sample in either part.
-
-    Raises ValueError if a class has too few samples for that; the message names the first such class.
-    """
-    if not 0 < fraction < 1:
-        raise ValueError(f"`fraction` must lie between 0 and 1, but is {fraction!r}")
-    n_validation = math.ceil(fraction * len(source))
-    train, validation = split_indices(source.labels, n_second=n_validation, seed=seed, classes=classes)
-    return Split(source.take(train), source.take(validation))
+    """Split a stratified fraction of a training part off for validation: `assign_fraction`, then `apply`."""
+    (only,) = apply(source, assign_fraction(source, classes=classes, fraction=fraction, seed=seed), n_folds=None)
+    return only
 
 
 def split_into_folds(source: Source, *, classes: Sequence[str], n_folds: int, seed: int) -> tuple[Split, ...]:
-    """Split a training part into `n_folds` stratified folds. Each fold is the validation part of one returned split.
+    """Split a training part into stratified folds: `assign_folds`, then `apply`."""
+    return apply(source, assign_folds(source, classes=classes, n_folds=n_folds, seed=seed), n_folds=n_folds)
+
+
+def apply(source: Source, assignment: Sequence[int] | Assignment, *, n_folds: int | None) -> tuple[Split, ...]:
+    """Return the splits that an assignment stands for: one for each fold, or a single one if `n_folds` is None."""
+    part_of = np.asarray(assignment)
+    validating = [1] if n_folds is None else list(range(n_folds))
+    return tuple(
+        Split(source.take(_indices(part_of != number)), source.take(_indices(part_of == number)))
+        for number in validating
+    )
+
+
+def assign_fraction(source: Source, *, classes: Sequence[str], fraction: float, seed: int) -> Assignment:
+    """Assign a stratified fraction of the samples to the second part: 1, and 0 for the others.
+
+    `fraction` is above 0 and below 1. Of the c samples of a class, the second part gets fraction * c, rounded to the
+    nearest number (half up), and either part gets at least one.
+
+    Raises ValueError if a class has fewer than 1 / fraction or 1 / (1 - fraction) samples; the message names the first
+    such class.
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"`fraction` must lie between 0 and 1, but is {fraction!r}")
+    needed = n_needed(fraction)
+    purpose = f"to cut {math.ceil(fraction * len(source) - 1e-9)} off, stratified"
+    _check_counts(source, classes, needed, purpose, "; a cut nearer to one half needs fewer")
+    part_of = np.zeros(len(source), dtype=np.int32)
+    for _, members in _sorted_classes(source, classes, seed):
+        n_second = math.floor(fraction * len(members) + 0.5)
+        part_of[members[: min(max(n_second, 1), len(members) - 1)]] = 1
+    return part_of
+
+
+def assign_folds(source: Source, *, classes: Sequence[str], n_folds: int, seed: int) -> Assignment:
+    """Assign the samples to stratified folds, numbered from 0. The numbers of samples of a class differ by at most 1.
 
     Raises ValueError if a class has fewer samples than there are folds; the message names the first such class.
     """
-    _check_counts(source.labels, classes, n_folds, f"for {n_folds} folds")
+    _check_counts(source, classes, n_folds, f"for {n_folds} folds")
+    fold_of = np.zeros(len(source), dtype=np.int32)
+    for name, members in _sorted_classes(source, classes, seed):
+        # Without an offset for each class, the first fold would get the surplus sample of every class.
+        offset = int.from_bytes(_hash(seed, name.encode(errors="surrogateescape")), "big") % n_folds
+        fold_of[members] = (np.arange(len(members)) * n_folds // len(members) + offset) % n_folds
+    return fold_of
 
-    def draw(labels: NDArray[np.int64]) -> Assignment:
-        from sklearn.model_selection import StratifiedKFold
 
-        fold_of = np.empty(len(labels), dtype=np.int32)
-        splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
-        for fold, (_, validation) in enumerate(splitter.split(labels, labels)):
-            fold_of[validation] = fold
-        return fold_of
-
-    fold_of = _draw_once(source.labels, ("folds", n_folds, seed), draw)
-    return tuple(
-        Split(source.take(_indices(fold_of != fold)), source.take(_indices(fold_of == fold))) for fold in range(n_folds)
-    )
+def n_needed(fraction: float) -> int:
+    """Return the number of samples that a class needs so that `fraction` of them and the rest are at least one each."""
+    return max(math.ceil(1 / share - 1e-9) for share in (fraction, 1 - fraction))
 
 
 def sample_per_class(part: Part, n: int, *, seed: int, classes: Sequence[str], key: str) -> Part:
@@ -74,7 +107,7 @@ def sample_per_class(part: Part, n: int, *, seed: int, classes: Sequence[str], k
     Raises WrongValue if a class has fewer images. The message names the class and `key`, the hyperparameter whose value
     is `n`.
     """
-    _check_counts(part.labels, classes, n, f"for `{key}` = {n}")
+    _check_counts(part, classes, n, f"for `{key}` = {n}")
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(part), generator=generator)
     labels = part.labels.cpu()[order]
@@ -82,61 +115,36 @@ def sample_per_class(part: Part, n: int, *, seed: int, classes: Sequence[str], k
     return part.take(sorted(chosen.tolist()))
 
 
-def split_indices(labels: Tensor, *, n_second: int, seed: int, classes: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Split samples into two parts, stratified by `labels`. The second part gets `n_second` of them.
-
-    Returns the indices of the samples in the first and in the second part, in increasing order.
-
-    If a class has c of the n samples, the second part gets floor(c * n_second / n) of them, or one more. The same holds
-    for the first part with n - n_second. Raises ValueError if this floor is 0 for a part, because the class might then
-    have no sample there; the message names the first such class. Also raises ValueError if a part would be empty.
-    """
-    n = len(labels)
-    if not 0 < n_second < n:
-        raise ValueError(f"{n_second} of {n} samples cannot be cut off: both sides need at least one")
-    needed = max(-(-n // n_second), -(-n // (n - n_second)))
-    _check_counts(
-        labels, classes, needed, f"to cut {n_second} off, stratified", "; a cut nearer to one half needs fewer"
-    )
-
-    def draw(labels: NDArray[np.int64]) -> Assignment:
-        from sklearn.model_selection import train_test_split
-
-        part_of = np.zeros(n, dtype=np.int32)
-        part_of[train_test_split(range(n), test_size=n_second, stratify=labels, random_state=seed)[1]] = 1
-        return part_of
-
-    # "cut" is a part of the keys in existing stores.
-    part_of = _draw_once(labels, ("cut", n_second, seed), draw)
-    return _indices(part_of == 0), _indices(part_of == 1)
+def _sorted_classes(source: Source, classes: Sequence[str], seed: int) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """Yield the name of each class, and the indices of its samples, sorted by their hashes."""
+    hashes = np.array([int.from_bytes(_hash(seed, key), "big") for key in _keys(source)], dtype=np.uint64)
+    order = np.argsort(hashes, kind="stable")
+    labels = source.labels.cpu().numpy()[order]
+    for label, name in enumerate(classes):
+        yield name, order[labels == label]
 
 
-def _draw_once(labels: Tensor, rule: tuple[object, ...], draw: Callable[[NDArray[np.int64]], Assignment]) -> Assignment:
-    """Return what `draw` returns for `labels`, from the store if it is there.
+def _keys(source: Source) -> Iterator[bytes]:
+    """Yield the key of each sample: the relative name of a file, or the pixels of an image in memory."""
+    if isinstance(source, Files):
+        yield from map(os.fsencode, source.names)
+        return
+    for start in range(0, len(source), N_PER_BATCH):
+        batch = source.batch(slice(start, start + N_PER_BATCH)).cpu().contiguous()
+        yield from (image.tobytes() for image in batch.numpy())
 
-    `rule` identifies the kind of split and its arguments. The releases of scikit-learn and NumPy are a part of the key,
-    because another release may draw another split.
-    """
-    n_bytes = len(labels) * np.dtype(np.int32).itemsize
-    disk = store.shared()
-    if disk is None or not disk.has_room(n_bytes):
-        return draw(labels.cpu().numpy())
 
-    def fill(content: store.Bytes, advance: store.Advance) -> None:
-        content.view(np.int32)[:] = draw(labels.cpu().numpy())
-
-    key = (*rule, fingerprint(labels), version("scikit-learn"), version("numpy"))
-    description = f"the {rule[0]} of {len(labels):,} labels"
-    found = disk.get("cut", key, n_bytes, description, fill)
-    return draw(labels.cpu().numpy()) if found is None else found.content.view(np.int32)
+def _hash(seed: int, key: bytes) -> bytes:
+    return blake2b(b"%d\0" % seed + key, digest_size=HASH_BYTES).digest()
 
 
 def _indices(chosen: NDArray[np.bool_]) -> list[int]:
     return [int(index) for index in chosen.nonzero()[0]]
 
 
-def _check_counts(labels: Tensor, classes: Sequence[str], needed: int, purpose: str, remedy: str = "") -> None:
+def _check_counts(source: Source, classes: Sequence[str], needed: int, purpose: str, remedy: str = "") -> None:
     """Raise WrongValue if a class has fewer than `needed` samples. `purpose` and `remedy` are parts of the message."""
+    labels = source.labels
     for name, count in zip(classes, torch.bincount(labels, minlength=len(classes)).tolist(), strict=True):
         if count < needed:
             raise WrongValue(

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
+from trainables.data import splits
 from trainables.data.dataset import Files
-from trainables.data.splits import split_indices
 from trainables.errors import SetupError
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
@@ -51,8 +51,12 @@ def subfolders(folder: Path) -> list[Path]:
     return sorted((path for path in folder.iterdir() if path.is_dir() and _is_shown(path)), key=_name)
 
 
-def list_images(folder: Path, *, without: Collection[str] = ()) -> tuple[tuple[str, ...], Files]:
+def list_images(
+    folder: Path, *, without: Collection[str] = (), within: Path | None = None
+) -> tuple[tuple[str, ...], Files]:
     """Return the classes in a folder and their image files. Folders named in `without` are left out.
+
+    `within` is the folder of the data set if `folder` is only a part of it.
 
     Raises SetupError if there are fewer than two classes, or if a class has no image.
     """
@@ -72,19 +76,21 @@ def list_images(folder: Path, *, without: Collection[str] = ()) -> tuple[tuple[s
             )
         paths += images
         labels += [label] * len(images)
-    return tuple(path.name for path in classes), Files(tuple(paths), torch.tensor(labels))
+    return tuple(path.name for path in classes), Files(tuple(paths), torch.tensor(labels), folder=within or folder)
 
 
-def hold_out(name: str, classes: tuple[str, ...], files: Files, *, n: int, seed: int) -> FileSet:
-    """Return a data set with `n` of the files held out. The draw is stratified and follows from `seed`.
+def hold_out(name: str, classes: tuple[str, ...], files: Files, *, fraction: float, seed: int) -> FileSet:
+    """Return a data set with a fraction of each class held out. The draw follows from `seed` and the files' names.
 
     Raises SetupError if a class has too few files; the message names it.
     """
     try:
-        kept, held_out = split_indices(files.labels, n_second=n, seed=seed, classes=classes)
+        kept, held_out = splits.split(files, classes=classes, fraction=fraction, seed=seed)
     except ValueError as error:
         raise SetupError(f"data set {name!r} cannot be cut into a training and a held-out part: {error}") from None
-    return FileSet(name, classes, files.take(kept), files.take(held_out))
+    assert isinstance(kept, Files), "a split of files"
+    assert isinstance(held_out, Files), "a split of files"
+    return FileSet(name, classes, kept, held_out)
 
 
 def _is_shown(path: Path) -> bool:

@@ -8,13 +8,12 @@ pixels, and 411 are grey. The folder of background images is not a class; it is 
     caltech101/train.txt, test.txt      optional; one image in each line: accordion/image_0002.jpg
 
 If the two lists exist, they name the images of the training and of the held-out part. The download has no lists. Then a
-third of the images is held out (2,893 of 8,677), stratified, with a seed that never changes.
+third of each class is held out (2,891 of 8,677 images), by the names of the files and a seed that never changes.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 import tempfile
 from pathlib import Path, PurePosixPath
 
@@ -50,7 +49,7 @@ def build(root: Path | None) -> DataSet:
     if len(missing) == 1:
         raise SetupError(f"{folder}: {missing[0]} is missing; the lists {' and '.join(LISTS)} go together")
     classes, files = list_images(folder / IMAGES, without=(BACKGROUND,))
-    return hold_out(NAME, classes, files, n=math.ceil(len(files) / 3), seed=HELD_OUT_SEED)
+    return hold_out(NAME, classes, files, fraction=1 / 3, seed=HELD_OUT_SEED)
 
 
 def fetch(root: Path) -> None:
@@ -87,7 +86,7 @@ def _split_by_lists(folder: Path) -> FileSet:
         if lacking := sorted(set(classes) - {path.parts[0] for path in paths}):
             raise SetupError(f"{folder / name}: names no image of class {lacking[0]!r}, which the other list has")
         labels = torch.tensor([classes.index(path.parts[0]) for path in paths])
-        parts.append(Files(tuple(folder / IMAGES / path for path in paths), labels))
+        parts.append(Files(tuple(folder / IMAGES / path for path in paths), labels, folder=folder / IMAGES))
     return FileSet(NAME, classes, *parts)
 
 

@@ -1,6 +1,6 @@
 """Your own images: a folder with one subfolder for each class.
 
-There are two layouts. With the first, a share of each class is held out, drawn with a seed:
+There are two layouts. With the first, a share of each class is held out, drawn by the seed and the names of the files:
 
     flowers/daisy/1.jpg
     flowers/rose/1.jpg
@@ -13,7 +13,6 @@ With the second, `test` is the held-out part. Any other folder beside `train` an
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 from trainables.data.dataset import DataSet
@@ -50,7 +49,7 @@ def build(root: Path | None, *, folder: Scalar = None, held_out: Scalar = None, 
     except ValueError as error:
         raise SetupError(str(error)) from None
     classes, files = list_images(path)
-    return hold_out(path.name, classes, files, n=math.ceil(fraction * len(files)), seed=cut_seed)
+    return hold_out(path.name, classes, files, fraction=fraction, seed=cut_seed)
 
 
 def _folder(root: Path | None, folder: Scalar) -> Path:
@@ -78,5 +77,5 @@ def _split_by_folders(name: str, parts: list[Path]) -> FileSet:
     for part, own, other in zip(parts, names, reversed(names), strict=True):
         if lacking := sorted(other - own):
             raise SetupError(f"{part}: class {lacking[0]!r} is missing, which the other part has")
-    (classes, files), (_, files_held_out) = (list_images(part) for part in parts)
+    (classes, files), (_, files_held_out) = (list_images(part, within=part.parent) for part in parts)
     return FileSet(name, classes, files, files_held_out)

@@ -1,19 +1,14 @@
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from tests.trainables.numbered import check_labels, files, labels_of, numbers, pictures
-from trainables.data.dataset import Source
-from trainables.data.splits import sample_per_class, split, split_indices, split_into_folds
-
-LABELS = torch.tensor([0, 0, 1, 1])
+from tests.trainables.numbered import check_labels, files, numbers, pictures
+from trainables.data.dataset import Files, Part, Source
+from trainables.data.splits import sample_per_class, split, split_into_folds
 
 
 @pytest.mark.parametrize("source", [pictures(30, 50, 20), files(30, 50, 20)], ids=["part", "files"])
@@ -30,8 +25,11 @@ def test_a_split_keeps_the_shares_of_the_classes() -> None:
     assert both.validation.labels.bincount().tolist() == [6, 10, 4]
 
 
-def test_a_split_rounds_its_validation_part_up_to_a_sample() -> None:
-    assert len(split(pictures(30, 51), classes="ab", fraction=0.5, seed=0).validation) == 41
+def test_a_split_rounds_the_share_of_each_class_to_the_nearest_sample() -> None:
+    both = split(pictures(30, 51, 22, 23), classes="abcd", fraction=0.5, seed=0)
+    assert both.validation.labels.bincount().tolist() == [15, 26, 11, 12]
+    both = split(pictures(32, 33), classes="ab", fraction=0.2, seed=0)
+    assert both.validation.labels.bincount().tolist() == [6, 7]
 
 
 def test_a_split_follows_from_its_seed_alone() -> None:
@@ -102,56 +100,90 @@ def test_a_class_with_fewer_images_than_are_to_be_drawn_is_named_with_the_key() 
         sample_per_class(pictures(3, 5), 4, seed=0, classes="ab", key="few")
 
 
-def test_a_split_that_leaves_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="4 of 4 samples cannot be cut off"):
-        split_indices(LABELS, n_second=4, seed=0, classes="ab")
+COUNTS = st.lists(st.integers(1, 30), min_size=2, max_size=5)
 
 
-@given(
-    counts=st.lists(st.integers(1, 30), min_size=2, max_size=5),
-    share=st.floats(0.05, 0.95),
-    seed=st.integers(0, 2**32 - 1),
-)
+@given(counts=COUNTS, share=st.floats(0.05, 0.95), seed=st.integers(0, 2**32 - 1))
 def test_a_split_leaves_every_class_on_both_sides_or_is_refused(counts: list[int], share: float, seed: int) -> None:
-    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
-    n_second = min(max(round(share * len(labels)), 1), len(labels) - 1)
-    classes = "abcde"[: len(counts)]
-    if min(min(counts) * n_second, min(counts) * (len(labels) - n_second)) < len(labels):
+    classes, source = "abcde"[: len(counts)], files(*counts)
+    if min(min(counts) * share, min(counts) * (1 - share)) < 1 - 1e-6:
         with pytest.raises(ValueError, match="each class needs at least"):
-            split_indices(labels, n_second=n_second, seed=seed, classes=classes)
+            split(source, classes=classes, fraction=share, seed=seed)
         return
-    first, second = split_indices(labels, n_second=n_second, seed=seed, classes=classes)
-    assert sorted(first + second) == list(range(len(labels)))
-    assert len(second) == n_second
-    for part in (first, second):
-        assert set(labels[part].tolist()) == set(range(len(counts)))
+    both = split(source, classes=classes, fraction=share, seed=seed)
+    assert sorted(numbers(both.train) + numbers(both.validation)) == list(range(sum(counts)))
+    for part in both:
+        assert set(part.labels.tolist()) == set(range(len(counts)))
+    for count, n_second in zip(counts, both.validation.labels.bincount().tolist(), strict=True):
+        assert abs(n_second - share * count) < 1
 
 
-@pytest.fixture(params=["kept", "off"])
-def _store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HPO_CACHE", "off" if request.param == "off" else str(tmp_path / "store"))
+def extended(source: Source, label: int, at: int) -> tuple[Source, set[int]]:
+    """The source with one more sample of class `label` at position `at`; and the numbers of the class's own samples."""
+    n = len(source)
+    labels = torch.cat([source.labels[:at], torch.tensor([label]), source.labels[at:]])
+    own = {number for number, each in zip(numbers(source), source.labels.tolist(), strict=True) if each == label}
+    if isinstance(source, Files):
+        return Files((*source.paths[:at], Path(str(n)), *source.paths[at:]), labels), own
+    images = torch.cat([source.images[:at], torch.full((1, 1, 1, 1), float(n)), source.images[at:]])
+    return Part(images, labels), own
 
 
-@pytest.mark.usefixtures("_store")
-def test_scikit_learn_draws_them_and_what_is_kept_is_what_it_drew() -> None:
-    labels = labels_of(30, 50, 20)
-    expected = train_test_split(range(100), test_size=20, stratify=labels, random_state=7)
-    for _ in range(2):
-        assert split_indices(labels, n_second=20, seed=7, classes="abc") == tuple(map(sorted, expected))
-    splitter = StratifiedKFold(4, shuffle=True, random_state=7)
-    for _ in range(2):
-        found = split_into_folds(pictures(30, 50, 20), classes="abc", n_folds=4, seed=7)
-        for each, (train, validation) in zip(found, splitter.split(range(100), labels), strict=True):
-            assert (numbers(each.train), numbers(each.validation)) == (train.tolist(), validation.tolist())
+@pytest.mark.parametrize("kind", [pictures, files])
+@given(
+    counts=st.lists(st.integers(5, 30), min_size=2, max_size=5),
+    label=st.integers(0, 1),
+    place=st.floats(0, 1),
+    share=st.floats(0.2, 0.8),
+    seed=st.integers(0, 100),
+)
+def test_one_more_sample_moves_at_most_one_other_of_its_class_and_none_of_other_classes(
+    kind: Callable[..., Source], counts: list[int], label: int, place: float, share: float, seed: int
+) -> None:
+    source, classes = kind(*counts), "abcde"[: len(counts)]
+    more, own = extended(source, label, round(place * len(source)))
+    before = set(numbers(split(source, classes=classes, fraction=share, seed=seed).validation))
+    after = set(numbers(split(more, classes=classes, fraction=share, seed=seed).validation))
+    moved = (before ^ after) - {len(source)}
+    assert moved <= own
+    assert len(moved) <= 1
 
 
-def test_what_was_drawn_once_is_found_without_scikit_learn(tmp_path: Path) -> None:
-    script = (
-        "import sys, torch; from trainables.data.splits import split_indices\n"
-        "print(split_indices(torch.arange(40) % 4, n_second=8, seed=3, classes='abcd'), 'sklearn' in sys.modules)"
-    )
-    environment = os.environ | {"HPO_CACHE": str(tmp_path)}
-    command = [sys.executable, "-c", script]
-    first, second = (subprocess.check_output(command, env=environment, text=True) for _ in range(2))
-    assert first.endswith("True\n")
-    assert second == first.replace("True", "False")
+@given(counts=st.lists(st.integers(5, 30), min_size=2, max_size=4), label=st.integers(0, 1), seed=st.integers(0, 100))
+def test_one_more_sample_moves_at_most_one_other_at_each_border_of_two_folds(
+    counts: list[int], label: int, seed: int
+) -> None:
+    source, classes, n_folds = files(*counts), "abcde"[: len(counts)], 4
+
+    def folds(source: Source) -> dict[int, int]:
+        found = split_into_folds(source, classes=classes, n_folds=n_folds, seed=seed)
+        return {number: fold for fold, each in enumerate(found) for number in numbers(each.validation)}
+
+    more, own = extended(source, label, 0)
+    before, after = folds(source), folds(more)
+    moved = {number for number in before if before[number] != after[number]}
+    assert moved <= own
+    assert len(moved) < n_folds
+
+
+def test_one_more_class_moves_no_sample_of_another() -> None:
+    before = split(files(20, 30), classes="ab", fraction=0.3, seed=5).validation
+    after = split(files(20, 30, 10), classes="abc", fraction=0.3, seed=5).validation
+    assert [number for number in numbers(after) if number < 50] == numbers(before)
+
+
+def test_a_split_depends_on_the_names_below_the_folder_and_not_on_where_the_folder_lies() -> None:
+    def names(folder: str) -> set[str]:
+        paths = tuple(Path(folder, name, f"{number}.png") for name in "ab" for number in range(10))
+        source = Files(paths, torch.arange(20) // 10, folder=Path(folder))
+        validation = split(source, classes="ab", fraction=0.5, seed=0).validation
+        assert isinstance(validation, Files)
+        return set(validation.names)
+
+    assert names("/home/me/flowers") == names("relative/folder")
+
+
+def test_equal_images_in_memory_validate_together() -> None:
+    source = Part(torch.arange(5.0).repeat(2).reshape(-1, 1, 1, 1), torch.zeros(10, dtype=torch.int64))
+    validating = sorted(numbers(split(source, classes="a", fraction=0.4, seed=0).validation))
+    assert validating[::2] == validating[1::2]
