@@ -1,6 +1,6 @@
 """The cache on disk, as the command line shows it: its entries, running computations, and how to clear it.
 
-The cache holds images, features and splits. `trainables/store` implements it.
+The cache holds images, features and checks of files. `trainables/store` implements it.
 """
 
 from __future__ import annotations

@@ -145,10 +145,11 @@ def test(
     seeds: int = 1,
     protocol: str = "retrain",
     quiet: bool = False,
+    skip_changed_files: bool = False,
 ) -> DataFrame:
     """Test the best trials of a study on held-out data; see `Study.test`.
 
     `trainable` is needed if the study was searched with your own training code, and `study` is a name or a path.
     """
     found = study if isinstance(study, Study) else open_study(study, studies=studies, trainable=trainable)
-    return found.test(top=top, seeds=seeds, protocol=protocol, quiet=quiet)
+    return found.test(top=top, seeds=seeds, protocol=protocol, quiet=quiet, skip_changed_files=skip_changed_files)

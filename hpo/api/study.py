@@ -107,23 +107,40 @@ class Study:
         epochs: int | None = None,
         time: float | None = None,
         quiet: bool = False,
+        skip_changed_files: bool = False,
     ) -> Study:
         """Resume the study. A given budget replaces the old one, and counts from the start of the study.
 
-        `time` is in seconds; 0 ends the study now.
+        `time` is in seconds; 0 ends the study now. Raises StudyError if the data set or the weights changed since the
+        study was begun. With `skip_changed_files`, it goes on without the files of the data set that changed.
         """
         budget = Budget(trials, epochs, time)
         shown_budget = self._folder.budget if budget == Budget() else budget
         with show_progress(shown_budget, quiet=quiet) as watch:
-            resume(self.path, budget, trainable=self._trainable, watch=watch)
+            resume(
+                self.path,
+                budget,
+                trainable=self._trainable,
+                watch=watch,
+                skip_changed_files=skip_changed_files,
+            )
         return self
 
     @short_traceback
-    def test(self, *, top: int = 1, seeds: int = 1, protocol: str = "retrain", quiet: bool = False) -> DataFrame:
+    def test(
+        self,
+        *,
+        top: int = 1,
+        seeds: int = 1,
+        protocol: str = "retrain",
+        quiet: bool = False,
+        skip_changed_files: bool = False,
+    ) -> DataFrame:
         """Test the `top` best trials on held-out data, and return one row for each tested trial.
 
         `retrain` trains each again to its best epoch with each of `seeds` seeds; `checkpoint` tests the weights of the
-        search. Each look at held-out data is counted in the study's `test.json`.
+        search. Each look at held-out data is counted in the study's `test.json`. If the data set changed since the
+        study was begun, StudyError is raised; with `skip_changed_files`, the files that changed are left out.
 
         Columns: trial; the hyperparameters; protocol, seeds, epochs; the mean and standard deviation (over seeds) of
         val_accuracy and test_accuracy; test_loss.
@@ -137,7 +154,13 @@ class Study:
 
         with unchanged_random_states():
             record = evaluate(
-                self.path, top=top, seeds=seeds, protocol=protocol, trainable=self._trainable, watch=watch
+                self.path,
+                top=top,
+                seeds=seeds,
+                protocol=protocol,
+                trainable=self._trainable,
+                watch=watch,
+                skip_changed_files=skip_changed_files,
             )
         write_tables(self._folder)
         if not quiet:

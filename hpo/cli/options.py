@@ -55,6 +55,12 @@ def dataset_option(verb: F) -> F:
     return click.option("--option", "options", multiple=True, metavar="K=V", help=text)(verb)
 
 
+skip_changed_files_option = click.option(
+    "--skip-changed-files",
+    is_flag=True,
+    help="Go on without the files of the data set that changed since the study was begun.",
+)
+
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
 
 

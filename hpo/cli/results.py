@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpo.cli.options import check_format, studies_option, trial_numbers
+from hpo.cli.options import check_format, skip_changed_files_option, studies_option, trial_numbers
 from hpo.cli.printing import print_table
 from hpo.errors import UserError
 
@@ -35,12 +35,15 @@ def best(name: str, top: int, format: str, studies: Path) -> None:
     """Print the best configurations of a study."""
     from hpo.record import StudyFolder
     from hpo.results import FORMATS, render, table
+    from hpo.results.status import data_lines
 
     check_format(format, ("table", *FORMATS))
     study = StudyFolder.reopen(studies / name)
     frame = table(study).dropna(subset=["loss"]).head(top)
     if format == "table":
         print_table(frame, study)
+        for line in data_lines(study):
+            click.echo(line, err=True)
     else:
         click.echo(render(frame, format), nl=False)
 
@@ -52,8 +55,9 @@ def best(name: str, top: int, format: str, studies: Path) -> None:
 @click.option(
     "--protocol", default="retrain", show_default=True, help="retrain, or checkpoint: the weights of the search."
 )
+@skip_changed_files_option
 @studies_option
-def test(name: str, top: int, seeds: int, protocol: str, studies: Path) -> None:
+def test(name: str, top: int, seeds: int, protocol: str, skip_changed_files: bool, studies: Path) -> None:
     """Re-train the best configurations and test them on held-out data."""
     from hpo.heldout import evaluate
     from hpo.record import StudyFolder
@@ -64,7 +68,14 @@ def test(name: str, top: int, seeds: int, protocol: str, studies: Path) -> None:
         accuracy = evaluation.held_out["accuracy"]
         click.echo(f"trial {evaluation.trial}, seed {evaluation.seed}: test accuracy {accuracy:.4f}", err=True)
 
-    evaluations = evaluate(studies / name, top=top, seeds=seeds, protocol=protocol, watch=watch)
+    evaluations = evaluate(
+        studies / name,
+        top=top,
+        seeds=seeds,
+        protocol=protocol,
+        watch=watch,
+        skip_changed_files=skip_changed_files,
+    )
     write_tables(StudyFolder.reopen(studies / name))
     for line in test_lines(evaluations):
         click.echo(line)
@@ -104,6 +115,7 @@ def export(name: str, format: str, out: Path | None, published: bool, studies: P
 @click.option("--stage", help="activations: the stage of the model; the first by default.")
 @click.option("--image", help="activations: a file, or the number of a validation image.")
 @click.option("--out", type=click.Path(path_type=Path), help="The file to write; figures/KIND.png and .svg by default.")
+@skip_changed_files_option
 @studies_option
 def plot(
     name: str,
@@ -113,11 +125,13 @@ def plot(
     stage: str | None,
     image: str | None,
     out: Path | None,
+    skip_changed_files: bool,
     studies: Path,
 ) -> None:
     """Draw a study: learning curves, filters, activations, misclassified images, features, test accuracy."""
     from hpo.figures import plot
 
     numbers = [] if trials is None else trial_numbers(trials)
-    for path in plot(studies / name, kind, trials=numbers, top=top, stage=stage, image=image, out=out):
+    options = {"trials": numbers, "top": top, "stage": stage, "image": image, "skip_changed_files": skip_changed_files}
+    for path in plot(studies / name, kind, out=out, **options):  # type: ignore[arg-type]
         click.echo(str(path))

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpo.cli.options import DATA_HELP, budget_options, named_values, quiet_option, studies_option
+from hpo.cli.options import (
+    DATA_HELP,
+    budget_options,
+    named_values,
+    quiet_option,
+    skip_changed_files_option,
+    studies_option,
+)
 from hpo.cli.printing import next_command, print_table
 from hpo.errors import HpoError
 
@@ -86,10 +93,17 @@ def search(
 @click.command()
 @click.argument("name")
 @budget_options
+@skip_changed_files_option
 @studies_option
 @quiet_option
 def resume(
-    name: str, trials: int | None, epochs: int | None, seconds: float | None, studies: Path, quiet: bool
+    name: str,
+    trials: int | None,
+    epochs: int | None,
+    seconds: float | None,
+    skip_changed_files: bool,
+    studies: Path,
+    quiet: bool,
 ) -> None:
     """Continue an interrupted study, or extend a finished one.
 
@@ -102,7 +116,7 @@ def resume(
     budget = Budget(trials, epochs, seconds)
     shown_budget = StudyFolder.reopen(folder).budget if budget == Budget() else budget
     with _progress_display(folder, shown_budget, quiet) as watch:
-        reason = loop.resume(folder, budget, watch=watch)
+        reason = loop.resume(folder, budget, watch=watch, skip_changed_files=skip_changed_files)
     _print_outcome(folder, reason)
 
 
@@ -141,12 +155,12 @@ def _print_outcome(folder: Path, reason: str) -> None:
     """Print why a search ended, what failed, its best trials, and the next command to type."""
     from hpo.record import StudyFolder
     from hpo.results import table
-    from hpo.results.status import failures
+    from hpo.results.status import data_lines, failures
 
     study = StudyFolder.reopen(folder)
     frame = table(study).dropna(subset=["loss"])
     click.echo(f"{folder.name}: {reason}", err=True)
-    for line in failures(study.history()[0]):
+    for line in [*data_lines(study), *failures(study.history()[0])]:
         click.echo(line, err=True)
     if frame.empty:
         raise HpoError("no trial has a finite loss")

@@ -36,6 +36,8 @@ LABEL_WIDTH = 60
 """The longest label beside a row, in characters. If one is longer, all labels are only the numbers of the trials."""
 SAMPLES = "samples_per_class"
 """The hyperparameter on the x axis of the figure `samples`."""
+SKIP = "skip_changed_files"
+"""The option of the figures that read the data set."""
 SERIES = ("mixing", "augmentation")
 """The figure `samples` has one line for each combination of values of these hyperparameters."""
 
@@ -48,6 +50,7 @@ class PlotOptions:
     top: int | None = None
     stage: str | None = None
     image: str | None = None
+    skip_changed_files: bool = False
 
 
 def plot(
@@ -58,6 +61,7 @@ def plot(
     top: int | None = None,
     stage: str | None = None,
     image: str | None = None,
+    skip_changed_files: bool = False,
     out: Path | None = None,
 ) -> list[Path]:
     """Draw a figure of the study in `folder`, and return the paths of the files it was written to.
@@ -67,14 +71,15 @@ def plot(
 
     `trials` are the numbers of the trials to show. `top` is the number of best trials to show instead. `stage` names a
     stage of the model. `image` is the path of an image, or the number of an image in the validation part, from 0. Each
-    kind of figure takes only some of these options.
+    kind of figure takes only some of these options. With `skip_changed_files`, files of the data set that changed since
+    the study was begun are left out.
 
     Raises UserError if an option does not fit, or if there is nothing to draw.
     """
     if kind not in KINDS:
         raise UnknownName("kind", kind, KINDS)
     draw, accepted = KINDS[kind]
-    options = PlotOptions(tuple(trials), top, stage, image)
+    options = PlotOptions(tuple(trials), top, stage, image, skip_changed_files)
     _check_options(kind, options, accepted)
     paths = _output_paths(folder, kind, out)
     try:
@@ -95,9 +100,11 @@ def plot(
 
 def _check_options(kind: str, options: PlotOptions, accepted: Sequence[str]) -> None:
     for name, value in vars(options).items():
-        if value not in (None, ()) and name not in accepted:
+        if value not in (None, (), False) and name not in accepted:
             kinds = ", ".join(other for other, (_, other_accepted) in KINDS.items() if name in other_accepted)
-            raise UserError(f"--{name} says nothing to a figure of kind {kind!r}; it is an option of {kinds}")
+            raise UserError(
+                f"--{name.replace('_', '-')} says nothing to a figure of kind {kind!r}; it is an option of {kinds}"
+            )
     if options.trials and options.top is not None:
         raise UserError("--trials and --top both say which trials: give one of them")
     if options.top is not None and options.top < 1:
@@ -140,18 +147,18 @@ def _curve(trial: Trial, label: str) -> charts.Curve:
 
 
 def _filters(study: StudyFolder, options: PlotOptions) -> Figure:
-    trained = TrainedModel(study, _history(study), options.trials)
+    trained = _trained_model(study, options)
     return pictures.filters(f"{_model_name(study, trained)}: filters of the first layer", trained.filters())
 
 
 def _activations(study: StudyFolder, options: PlotOptions) -> Figure:
-    trained = TrainedModel(study, _history(study), options.trials)
+    trained = _trained_model(study, options)
     stage, image, maps = trained.activations(options.stage, options.image)
     return pictures.maps(f"{_model_name(study, trained)}: activations in {stage}", image, maps)
 
 
 def _tsne(study: StudyFolder, options: PlotOptions) -> Figure:
-    trained = TrainedModel(study, _history(study), options.trials)
+    trained = _trained_model(study, options)
     points, labels = trained.embedding()
     title = f"{_model_name(study, trained)}: t-SNE of the features of {len(labels)} training and validation images"
     return charts.points(title, points, labels, trained.classes)
@@ -230,9 +237,9 @@ def _validation_test(study: StudyFolder, options: PlotOptions) -> Figure:
 
 KINDS: dict[str, tuple[Callable[[StudyFolder, PlotOptions], Figure], tuple[str, ...]]] = {
     "curves": (_curves, ("trials", "top")),
-    "filters": (_filters, ("trials",)),
-    "activations": (_activations, ("trials", "stage", "image")),
-    "tsne": (_tsne, ("trials",)),
+    "filters": (_filters, ("trials", SKIP)),
+    "activations": (_activations, ("trials", "stage", "image", SKIP)),
+    "tsne": (_tsne, ("trials", SKIP)),
     "misclassified": (_misclassified, ()),
     "samples": (_samples, ()),
     "validation_test": (_validation_test, ("trials", "top")),
@@ -253,6 +260,10 @@ def labels(configs: Mapping[int, Config]) -> list[str]:
 
 def _differ(config: Config, other: Config, key: str) -> bool:
     return (key in config, config.get(key)) != (key in other, other.get(key))
+
+
+def _trained_model(study: StudyFolder, options: PlotOptions) -> TrainedModel:
+    return TrainedModel(study, _history(study), options.trials, skip_changed_files=options.skip_changed_files)
 
 
 def _model_name(study: StudyFolder, trained: TrainedModel) -> str:

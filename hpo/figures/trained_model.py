@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.errors import StudyError, UserError
+from hpo.heldout import study_data
 from hpo.record import History, State, StudyFolder, Trial
 from hpo.training.builder import Builder, Job, trial_seed
 from hpo.training.checkpoints import best_checkpoint
@@ -27,11 +29,14 @@ N_POINTS = 2000
 class TrainedModel:
     """The model of one trial, with its training and validation data."""
 
-    def __init__(self, study: StudyFolder, history: History, numbers: Sequence[int]) -> None:
+    def __init__(
+        self, study: StudyFolder, history: History, numbers: Sequence[int], *, skip_changed_files: bool = False
+    ) -> None:
         """Load the model of the trial in `numbers`. If `numbers` is empty, take the best trial that has a checkpoint.
 
         Raises UserError if there is no such trial, checkpoint or data set, or if the trial's model has no named stages.
-        Raises StudyError if the checkpoint is damaged.
+        Raises StudyError if the checkpoint is damaged, or if the data changed since the study was begun; with
+        `skip_changed_files`, files that changed are left out.
         """
         from trainables import model_inspection
         from trainables.training import checkpoints
@@ -45,15 +50,17 @@ class TrainedModel:
         except checkpoints.DamagedCheckpoint as error:
             raise StudyError(str(error)) from None
         assert saved is not None, "the checkpoint was there when the trial was chosen"
-        builder = Builder(Job(study.space, study.settings.seed, study.data), "cpu")
+        job = Job(study.space, study.settings.seed, study.data)
+        data = study_data.check(study, job, skip_changed_files=skip_changed_files, with_held_out=False)
+        builder = Builder(replace(job, manifest=data.manifest), "cpu")
         trainable = builder.build(self._config, trial_seed(study.settings.seed, self.trial.number))
         trainable.load_state_dict(saved["state"])
         with self._as_user_error():
             self._model = model_inspection.model(trainable)
-        data = builder.search_data(self._config)[0]
-        assert data is not None, "a model of named stages is built for a data set"
-        self._data = data
-        self.classes = data.classes
+        parts = builder.search_data(self._config)[0]
+        assert parts is not None, "a model of named stages is built for a data set"
+        self._data = parts
+        self.classes = parts.classes
 
     def filters(self) -> Array:
         """Return the weights of the first layer, (n, channels, height, width)."""

@@ -15,13 +15,14 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo import cache
 from hpo.devices import main_device
 from hpo.errors import StudyError, UserError, nearest
-from hpo.heldout import misclassified
+from hpo.heldout import misclassified, study_data
 from hpo.heldout.record import ModelResult, TestRecord, combine
 from hpo.heldout.retraining import MAX_SEEDS, ModelToTest, load_from_search, retrain, stopping_epoch
 from hpo.record import RETRAINED, StudyFolder, Trial, command, lock
@@ -43,15 +44,17 @@ def evaluate(
     protocol: str = "retrain",
     trainable: Build | None = None,
     watch: Callable[[ModelResult], None] | None = None,
+    skip_changed_files: bool = False,
 ) -> TestRecord:
     """Test the `top` best trials with `seeds` seeds each, and return the content of `test.json`, which it writes.
 
     A new result of a trial replaces its earlier one. `trainable` is your own training code, if the study was searched
-    with it. `watch` is called with the evaluation of each trained model.
+    with it. `watch` is called with the evaluation of each trained model. With `skip_changed_files`, files of the data
+    set that changed since the study was begun are left out, and counted in the result.
 
     Raises StudyError if the study is still being searched, was interrupted before its budget was spent, or was begun
-    with another trainable. Raises UserError if an argument is wrong, or if a test with fewer seeds would replace one
-    with more.
+    with another trainable or on other data. Raises UserError if an argument is wrong, or if a test with fewer seeds
+    would replace one with more.
     """
     if protocol not in PROTOCOLS:
         raise UserError(f"unknown protocol {protocol!r}{nearest(protocol, PROTOCOLS)}")
@@ -68,8 +71,12 @@ def evaluate(
         record = TestRecord.read(study)
         _check_seeds(record, trials, seeds, protocol)
         job = Job(study.space, study.settings.seed, study.data, trainable)
-        evaluator = _Evaluator(study, job, record, trials[0])
-        models = load_from_search(study, trials) if protocol == "checkpoint" else retrain(study, job, trials, seeds)
+        data = study_data.check(study, job, skip_changed_files=skip_changed_files)
+        evaluator = _Evaluator(study, replace(job, manifest=data.manifest), record, trials[0])
+        search_job = replace(job, manifest=data.for_search)
+        models = (
+            load_from_search(study, trials) if protocol == "checkpoint" else retrain(study, search_job, trials, seeds)
+        )
         evaluations: dict[int, list[ModelResult]] = {trial.number: [] for trial in trials}
         for model in models:
             evaluation = evaluator.evaluate(model)
@@ -77,7 +84,8 @@ def evaluate(
             if watch is not None:
                 watch(evaluation)
         for trial in trials:
-            record.replace(combine(trial, protocol, stopping_epoch(trial), evaluations[trial.number]))
+            result = combine(trial, protocol, stopping_epoch(trial), evaluations[trial.number])
+            record.replace(replace(result, left_out=data.left_out))
         record.write()
         shutil.rmtree(study.folder / RETRAINED, ignore_errors=True)
     return record

@@ -6,7 +6,7 @@ import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from hpo.errors import StudyError
@@ -68,6 +68,8 @@ class TrialResult:
     val_accuracy: Spread
     test_loss: Spread
     test_accuracy: Spread
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """The number of files that were left out of each part, because they had changed since the study was begun."""
 
     @property
     def rank(self) -> Rank:
@@ -77,12 +79,14 @@ class TrialResult:
     def to_json(self) -> dict[str, Any]:
         """Return the result as it stands in `test.json`."""
         spreads = {name: getattr(self, name).to_json() for name in SPREADS}
-        return {**asdict(self), "config": dict(self.config), "seeds": list(self.seeds), **spreads}
+        content = {**asdict(self), "config": dict(self.config), "seeds": list(self.seeds), **spreads}
+        content["left_out"] = dict(self.left_out)
+        return {name: value for name, value in content.items() if name != "left_out" or value}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> TrialResult:
         """Read a result from its part of `test.json`. Raises KeyError or TypeError if the content is damaged."""
-        content = {"searched_val_loss": None, **content}
+        content = {"searched_val_loss": None, "left_out": {}, **content}
         others: dict[str, Any] = {name: content[name] for name in cls.__dataclass_fields__ if name not in SPREADS}
         others["config"] = {name: with_tuples(value) for name, value in others["config"].items()}
         return cls(**others | {name: Spread.from_json(content[name]) for name in SPREADS})

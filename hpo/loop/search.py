@@ -6,14 +6,17 @@ backend.ask -> runner.start -> runner.events -> ledger.record -> backend.tell ->
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hpo import cache, plugins, spacefile
 from hpo.backends._backend import Answer, Backend
 from hpo.devices import plan_slots
 from hpo.errors import HpoError, UserError
+from hpo.heldout import study_data
+from hpo.heldout.study_data import StudyData
 from hpo.loop import checks
 from hpo.loop.interrupts import deferred_interrupt
 from hpo.loop.replay import replay
@@ -76,25 +79,33 @@ def begin(
     plan_slots(settings.devices, settings.slots)
     with lock(folder):
         check_is_new(folder, space, settings, digest)
-        delete_empty_study(folder)
         study = StudyFolder(folder, space, settings, budget.or_default(), trainable_digest=digest)
-        ledger = study.begin()
+        job = Job(space, settings.seed, study.data, trainable)
+        recorded = study_data.record(job)
+        delete_empty_study(folder)
+        ledger = study.begin(recorded)
         try:
-            return _run_study(study, ledger, backend, trainable, watch)
+            return _run_study(study, ledger, backend, _with_parts(job, recorded), watch)
         except UserError:
             study.delete_if_empty()
             raise
 
 
 def resume(
-    folder: Path, budget: Budget | None = None, *, trainable: Build | None = None, watch: Watch | None = None
+    folder: Path,
+    budget: Budget | None = None,
+    *,
+    trainable: Build | None = None,
+    watch: Watch | None = None,
+    skip_changed_files: bool = False,
 ) -> str:
     """Continue a study from the end of its record, and return why the search ended.
 
-    `budget`, if given, replaces the study's budget. It is the total over all runs.
+    `budget`, if given, replaces the study's budget. It is the total over all runs. With `skip_changed_files`, files of
+    the data set that changed since the study was begun are left out.
 
-    Raises a StudyError if the study does not exist, is locked, or was begun with another trainable. Raises a UserError
-    if the study has spent more than `budget` already.
+    Raises a StudyError if the study does not exist, is locked, or was begun with another trainable or on other data.
+    Raises a UserError if the study has spent more than `budget` already.
     """
     cache.check()
     study = StudyFolder.reopen(folder)
@@ -111,11 +122,30 @@ def resume(
                 if problem := budget.overspent(len(ledger.history.trials), ledger.history.n_epochs):
                     raise UserError(problem)
                 study.budget = budget
-                study.save()
+            job = Job(study.space, study.settings.seed, study.data, trainable)
+            if _spent_budget_message(study.budget, ledger) is None:
+                job = _job_on_recorded_data(study, job, ledger, skip_changed_files=skip_changed_files)
+            study.save()
         except BaseException:
             ledger.close()
             raise
-        return _run_study(study, ledger, backend, trainable, watch)
+        return _run_study(study, ledger, backend, job, watch)
+
+
+def _job_on_recorded_data(study: StudyFolder, job: Job, ledger: Ledger, *, skip_changed_files: bool) -> Job:
+    """The job with the parts that the study was begun on. A study without any epoch begins on the data of now."""
+    if ledger.history.n_epochs == 0:
+        recorded = study_data.record(job)
+        study.write_data_record(recorded)
+        return _with_parts(job, recorded)
+    data = study_data.check(study, job, skip_changed_files=skip_changed_files)
+    study.left_out = dict(data.left_out)
+    return replace(job, manifest=data.for_search)
+
+
+def _with_parts(job: Job, recorded: Mapping[str, Any] | None) -> Job:
+    """The job with the parts of a record, without the held-out one."""
+    return job if recorded is None else replace(job, manifest=StudyData(recorded["dataset"], {}).for_search)
 
 
 def default_name(space: SearchSpace, settings: Settings) -> str:
@@ -150,9 +180,7 @@ def _check_task(space: SearchSpace, trainable: Build | None) -> None:
         )
 
 
-def _run_study(
-    study: StudyFolder, ledger: Ledger, backend: Backend, trainable: Build | None, watch: Watch | None
-) -> str:
+def _run_study(study: StudyFolder, ledger: Ledger, backend: Backend, job: Job, watch: Watch | None) -> str:
     """Build the runner, run the search loop, and write the tables. Returns why the search ended.
 
     The caller must hold the study's lock.
@@ -161,7 +189,6 @@ def _run_study(
     try:
         ledger.reopen()  # the study is no longer finished
         _discard_unneeded(ledger.history, study.checkpoints)
-        job = Job(study.space, settings.seed, study.data, trainable)
         build = plugins.load("hpo.runners", settings.runner).build
         runner: Runner = build(job, study.checkpoints, devices=settings.devices, slots=settings.slots)
         try:

@@ -6,9 +6,9 @@ this package.
 
 from __future__ import annotations
 
-from hpo.record.files import FIGURES, MISCLASSIFIED, RETRAINED, STUDY_FILE, TEST_FILE, command, write_text
+from hpo.record.files import DATA_FILE, FIGURES, MISCLASSIFIED, RETRAINED, STUDY_FILE, TEST_FILE, command, write_text
 from hpo.record.history import Decisions, Event, History, State, Trial, better_report, configuration
-from hpo.record.identity import check_name
+from hpo.record.identity import check_name, free_name
 from hpo.record.ledger import Ledger
 from hpo.record.lock import is_locked, lock, locked_error
 from hpo.record.settings import Budget, Settings, data_folder
@@ -16,6 +16,7 @@ from hpo.record.storage import absolute_url
 from hpo.record.study_folder import StudyFolder, changed_parts
 
 __all__ = [
+    "DATA_FILE",
     "FIGURES",
     "MISCLASSIFIED",
     "RETRAINED",
@@ -37,6 +38,7 @@ __all__ = [
     "command",
     "configuration",
     "data_folder",
+    "free_name",
     "is_locked",
     "lock",
     "locked_error",

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import json
 import os
 import shlex
+import zlib
 from pathlib import Path
+from typing import Any
 
-from hpo.errors import MachineError
+from hpo.errors import MachineError, StudyError
 
 STUDY_FILE = "study.yaml"
 """The search space and the settings of the study. A folder that contains this file is a study."""
+DATA_FILE = "data.json.gz"
+"""The files, images and weights that the study was begun on; see `trainables.assembly.recording`."""
 LEDGER_FILE = "ledger.log"
 """The journal of the ledger. It does not exist if the ledger is in another Optuna storage."""
 CHECKPOINTS = "checkpoints"
@@ -46,11 +52,35 @@ def let_into_git(folder: Path) -> None:
             (folder / ".gitignore").unlink()
 
 
+def write_compressed(path: Path, content: Any) -> None:
+    """Write plain values as compressed JSON, atomically. Equal values give equal bytes.
+
+    Raises a MachineError if the file cannot be written.
+    """
+    text = json.dumps(content, separators=(",", ":"))
+    _write(path, gzip.compress(text.encode("ascii"), mtime=0))
+
+
+def read_compressed(path: Path) -> Any:
+    """Read the values that `write_compressed` wrote.
+
+    Raises a StudyError if the file is damaged, and FileNotFoundError if there is none.
+    """
+    try:
+        return json.loads(gzip.decompress(path.read_bytes()))
+    except (gzip.BadGzipFile, zlib.error, EOFError, ValueError) as error:
+        raise StudyError(f"{path}: is damaged, or was written by another version: {error}") from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically. Raises a MachineError if it cannot be written."""
+    _write(path, text.encode("utf-8"))
+
+
+def _write(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
         os.replace(temporary, path)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -13,7 +13,18 @@ import yaml
 from hpo import spacefile
 from hpo.errors import MachineError, StudyError, UserError, nearest
 from hpo.record import provenance
-from hpo.record.files import CHECKPOINTS, LEDGER_FILE, STUDY_FILE, command, keep_out_of_git, let_into_git, write_text
+from hpo.record.files import (
+    CHECKPOINTS,
+    DATA_FILE,
+    LEDGER_FILE,
+    STUDY_FILE,
+    command,
+    keep_out_of_git,
+    let_into_git,
+    read_compressed,
+    write_compressed,
+    write_text,
+)
 from hpo.record.history import History
 from hpo.record.identity import differences, differing, free_name, identity
 from hpo.record.ledger import Ledger, create_ledger, open_ledger
@@ -37,6 +48,7 @@ class StudyFolder:
         *,
         trainable_digest: str | None = None,
         made: Mapping[str, Any] | None = None,
+        left_out: Mapping[str, int] | None = None,
     ) -> None:
         """`trainable_digest` identifies the user's training code; None if the study trains a regime.
 
@@ -49,6 +61,8 @@ class StudyFolder:
         self.trainable_digest = trainable_digest
         self.made = provenance.describe(settings) if made is None else made
         """When, where and with which package versions the study was begun. See `hpo.record.provenance`."""
+        self.left_out = dict(left_out or {})
+        """The number of files that the last search left out of each part, because they had changed."""
 
     @property
     def name(self) -> str:
@@ -88,11 +102,12 @@ class StudyFolder:
             space = spacefile.parse(content["space"], source=str(path), installed=False)
             made = dict(content["made"])
             trainable_digest = content.get("trainable")
+            left_out = dict(content.get("left_out", {}))
         except (OSError, UnicodeDecodeError) as error:
             raise MachineError(f"{path}: cannot be read: {error}") from None
         except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, UserError) as error:
             raise StudyError(f"{path}: is damaged, or was written by another version: {error}") from None
-        return cls(folder, space, settings, budget, trainable_digest=trainable_digest, made=made)
+        return cls(folder, space, settings, budget, trainable_digest=trainable_digest, made=made, left_out=left_out)
 
     def save(self) -> None:
         """Write `study.yaml`: the search space, the settings, the budget, and how the study was begun."""
@@ -103,21 +118,48 @@ class StudyFolder:
             **({"trainable": self.trainable_digest} if self.trainable_digest is not None else {}),
             "settings": {**asdict(self.settings), "options": dict(self.settings.options)},
             "budget": asdict(self.budget),
+            **({"left_out": self.left_out} if self.left_out else {}),
             "made": dict(self.made),
         }
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
         write_text(self.folder / STUDY_FILE, text)
 
-    def begin(self) -> Ledger:
+    def begin(self, data: Mapping[str, Any] | None = None) -> Ledger:
         """Create the record and write `study.yaml`. Checkpoints of an earlier study in this folder are deleted.
 
-        Raises the errors of `create_ledger`.
+        `data` is the record of the data and weights, or None if the task names no data set. Raises the errors of
+        `create_ledger`.
         """
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         ledger = create_ledger(self._storage_location, self.name, self.space, self.identity)
         keep_out_of_git(self.folder)
+        self.write_data_record(data)
         self.save()
         return ledger
+
+    def write_data_record(self, data: Mapping[str, Any] | None) -> None:
+        """Write the record of the data and weights that the study was begun on, or delete it if `data` is None."""
+        if data is None:
+            (self.folder / DATA_FILE).unlink(missing_ok=True)
+        else:
+            write_compressed(self.folder / DATA_FILE, data)
+
+    def data_record(self) -> dict[str, Any] | None:
+        """Read the record of the data and weights that the study was begun on.
+
+        Returns None if the task names no data set. Raises a StudyError if the record is missing or damaged.
+        """
+        if self.space.task.dataset is None:
+            return None
+        try:
+            content: dict[str, Any] = read_compressed(self.folder / DATA_FILE)
+        except FileNotFoundError:
+            raise StudyError(
+                f"study {self.name!r} has no {DATA_FILE}, which says which images are in which of its parts: it was "
+                f"begun by an earlier version, or the file was removed; search under another name, such as "
+                f"{free_name(self.folder)!r}"
+            ) from None
+        return content
 
     def is_empty(self) -> bool:
         """Whether the record is here, and has no epoch."""
@@ -134,7 +176,7 @@ class StudyFolder:
             delete_study(self.settings.storage, self.name)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         let_into_git(self.folder)
-        for name in (STUDY_FILE, LEDGER_FILE, "trials.csv", "best.csv"):
+        for name in (STUDY_FILE, DATA_FILE, LEDGER_FILE, "trials.csv", "best.csv"):
             (self.folder / name).unlink(missing_ok=True)
 
     def check_trainable(self, digest: str | None) -> None:

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from hpo.heldout.record import Spread, TestRecord
+from hpo.heldout.study_data import left_out_words
 from hpo.record import History, StudyFolder, command, configuration, is_locked
 from hpo.results import tables
 
@@ -37,7 +38,12 @@ def lines(folder: Path) -> list[str]:
         text.append(
             f"best     {study.space.objective} {best.loss:.4f}, trial {best.number}: {configuration(best.config)}"
         )
-    return text + failures(history)
+    return text + data_lines(study) + failures(history)
+
+
+def data_lines(study: StudyFolder) -> list[str]:
+    """Return a line about the files that the last search left out, because they had changed, if there are any."""
+    return [f"data     {left_out_words(study.left_out)}"] if study.left_out else []
 
 
 def failures(history: History) -> list[str]:
@@ -74,6 +80,8 @@ def test_lines(evaluations: TestRecord) -> list[str]:
         n_seeds, n_epochs = len(tested.seeds), tested.stopping_epoch
         trained = f"{n_epochs} epoch{'s' * (n_epochs > 1)}"
         details = f"{n_seeds} seed{'s' * (n_seeds > 1)}, {tested.protocol}, {trained}"
+        if tested.left_out:
+            details += f"; {left_out_words(tested.left_out)}"
         text.append(
             f"trial {tested.trial}: test accuracy {_mean_and_std(tested.test_accuracy)}, "
             f"validation accuracy {_mean_and_std(tested.val_accuracy)} ({details})"

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -27,6 +27,7 @@ from hpo.trial import Config
 
 if TYPE_CHECKING:
     from trainables.assembly import Assembly
+    from trainables.assembly.recording import Comparison
     from trainables.data.dataset import DataSet, Part, SearchData, Source
     from trainables.trainable import Trainable
 
@@ -41,6 +42,8 @@ class Job:
     """The folder of the data sets."""
     trainable: Build | None = None
     """The user's own training code, which replaces the regime of the task. None if the regime is trained."""
+    manifest: Mapping[str, Any] | None = None
+    """The parts of the data set, as the study recorded them. None to split the data set anew."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the trainable with cloudpickle, so that it can be sent to a worker process.
@@ -159,13 +162,46 @@ class Builder:
         with self._task_errors():
             return self._assembly.held_out(ask, _as_in_yaml(settings))
 
+    def record_data(self, ask: Callable[[DataSet], Source]) -> dict[str, Any]:
+        """Return the record of the data and weights of the task: see `trainables.assembly.recording`.
+
+        `ask` gets the held-out part, whose files are looked over for being readable. Raises the errors of `build`.
+        """
+        from trainables.assembly import recording
+
+        skips = self._job.space.fixed.get("skip_unreadable") is True or "skip_unreadable" in self._job.space.domains
+        with self._task_errors():
+            return recording.record(self._assembly, ask, self._pretrained_models(), skip_unreadable=skips)
+
+    def compare_data(self, record: Mapping[str, Any], ask: Callable[[DataSet], Source] | None) -> Comparison:
+        """Compare the data and weights of the task with a record. Without `ask`, the held-out part is left out."""
+        from trainables.assembly import recording
+
+        with self._task_errors():
+            return recording.compare(self._assembly, record, ask)
+
+    def _pretrained_models(self) -> list[str]:
+        """The models of the task, unless all its regimes train from random weights."""
+        regimes, models = (
+            [getattr(self._job.space.task, key)] if key not in self._job.space.domains else self._choices(key)
+            for key in ("regime", "model")
+        )
+        from_scratch = self._job.trainable is None and not any(
+            getattr(plugins.load("trainables.regimes", name), "PRETRAINED", True) for name in regimes
+        )
+        return [] if from_scratch else [name for name in models if name is not None]
+
+    def _choices(self, key: str) -> list[str]:
+        return [str(choice) for choice in getattr(self._job.space.domains[key], "choices", ())]
+
     @functools.cached_property
     def _assembly(self) -> Assembly:
         from trainables.assembly import Assembly
 
         trainable = self._job.trainable
         code = None if trainable is None else functools.partial(user_code.build, trainable)
-        return Assembly(self._job.space.task, functools.cache(plugins.load), self._job.data, self._device, code=code)
+        job, load = self._job, functools.cache(plugins.load)
+        return Assembly(job.space.task, load, job.data, self._device, code=code, manifest=job.manifest)
 
     @contextlib.contextmanager
     def _task_errors(self) -> Iterator[None]:

@@ -95,7 +95,7 @@ def test_held_out_images_have_the_form_and_the_classes_of_the_trial_that_is_test
     results = evaluate(tmp_path / "s", top=2).to_json()["results"]
     assert {entry["config"]["image_size"] for entry in results} == {4, 8}
     for entry in results:
-        assert entry["test_accuracy"]["mean"] > 0.7
+        assert entry["test_accuracy"]["mean"] > 0.65
         assert abs(entry["test_accuracy"]["mean"] - entry["val_accuracy"]["mean"]) < 0.1
 
 

@@ -226,7 +226,7 @@ def searched(folder: Path, space: Mapping[str, Any], fixed: Mapping[str, Any], *
         (
             {"samples_per_class": 5000},
             {"regime": "pretrain_then_head", "model": "small_cnn", "weights": "none"},
-            r"class '\d' has \d+ of 1149 samples: for `samples_per_class` = 5000",
+            r"class '\d' has \d+ of 1150 samples: for `samples_per_class` = 5000",
         ),
     ],
 )

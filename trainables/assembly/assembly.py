@@ -13,6 +13,7 @@ from trainables.data import images, preprocessing
 from trainables.data.dataset import DataSet, Part, SearchData, Source
 from trainables.data.images import ImageFormat
 from trainables.data.input_spec import InputSpec
+from trainables.data.manifest import Manifest, ManifestDataSet, RecordedImages, RecordedPretraining
 from trainables.data.preprocessing import Preprocessor, PretrainingSet, Validation
 from trainables.errors import SetupError
 from trainables.hyperparameters import Config, Scalar
@@ -82,17 +83,26 @@ class Assembly:
     """
 
     def __init__(
-        self, task: Task, load: LoadPlugin, root: Path, device: str, *, code: BuildRegime | None = None
+        self,
+        task: Task,
+        load: LoadPlugin,
+        root: Path,
+        device: str,
+        *,
+        code: BuildRegime | None = None,
+        manifest: Mapping[str, Any] | None = None,
     ) -> None:
         """`root` is the folder of the data sets and of the folder `weights`.
 
-        `code`, if given, is used in place of the task's regime.
+        `code`, if given, is used in place of the task's regime. `manifest` is the `Manifest` of a study as plain
+        values. If it is given, the parts of the data set are taken from it, and the data set is not split again.
         """
-        self._task = task
+        self.task = task
+        self.root = root.absolute()
         self._load = load
-        self._root = root
         self._device = device
         self._code = code
+        self._manifest = None if manifest is None else Manifest.from_plain(manifest)
         self._preprocessor: Preprocessor | None = None
         self._compatible: set[tuple[object, ...]] = set()
         """The keys of the models that were checked and fit the data set. See `_check`."""
@@ -104,7 +114,7 @@ class Assembly:
         """
         seeding.seed_everything(seed)
         folds = self.search_data(config)
-        regime, model = config.get("regime", self._task.regime), config.get("model", self._task.model)
+        regime, model = config.get("regime", self.task.regime), config.get("model", self.task.model)
         try:
             trainables = [self._build_on_fold(regime, model, config, fold) for fold in folds]
         except SetupError as error:
@@ -126,7 +136,11 @@ class Assembly:
         """Return the part that `ask` gets from the data set, in the image format that the model of `config` expects."""
         preprocessor = self._prepared_dataset()
         assert preprocessor is not None, "only a task with a data set is tested"
-        source = preprocessor.grouped(ask(self._load_dataset(self._task.dataset)))
+        if self._manifest is not None and not isinstance(self._manifest.held, RecordedImages):
+            dataset: DataSet = self._recorded_dataset(self._manifest)
+        else:
+            dataset = self.load_dataset(self.task.dataset)
+        source = preprocessor.grouped(ask(dataset))
         return images.load(source, self._image_format(config))
 
     def _build_on_fold(self, regime: Scalar, model: Scalar, config: Config, data: SearchData | None) -> Trainable:
@@ -171,18 +185,28 @@ class Assembly:
 
     def _find_weights(self, name: str, family: Any) -> str:
         """The value of `weights` for the `build` of a model: none, or the path of a state dict."""
-        if self._task.weights != "imagenet":
-            return self._task.weights
+        if self.task.weights != "imagenet":
+            return self.task.weights
         if not hasattr(family, "WEIGHTS"):
             raise SetupError(f"`task.weights`: there are no ImageNet weights of the model {name!r}")
-        return str(_weights.find(family.WEIGHTS, self._root / "weights", name))
+        return str(_weights.find(family.WEIGHTS, self.root / "weights", name))
+
+    def weights_file(self, model: str) -> Path | None:
+        """Return the file of the pretrained weights of a model. None if there is none, or if it is missing."""
+        if self.task.weights == "none":
+            return None
+        try:
+            path = Path(self._find_weights(model, self._load("trainables.models", model)))
+        except SetupError:
+            return None
+        return path if path.is_file() else None
 
     def _image_format(self, config: Config) -> ImageFormat:
         return preprocessing.image_format(config, self._input_spec(config))
 
     def _input_spec(self, config: Config) -> InputSpec:
         """The images that the model of `config` expects."""
-        name = config.get("model", self._task.model)
+        name = config.get("model", self.task.model)
         if name is None:
             return InputSpec()
         spec: InputSpec = getattr(self._load("trainables.models", str(name)), "INPUT", InputSpec())
@@ -190,24 +214,37 @@ class Assembly:
 
     def _prepared_dataset(self) -> Preprocessor | None:
         """The data set of the task, which is split at the first call. None if the task names no data set."""
-        task = self._task
-        if self._preprocessor is None and task.dataset is not None:
-            pretraining = None
-            # If both are the same data set, regimes pretrain on the training part.
-            if task.pretraining is not None and task.pretraining != task.dataset:
-                pretraining = PretrainingSet(self._load_dataset(task.pretraining), task.pretraining.groups)
-            validation = task.validation
-            self._preprocessor = Preprocessor(
-                self._load_dataset(task.dataset),
-                Validation(validation.fraction, validation.folds, validation.seed),
-                groups=task.dataset.groups,
-                pretraining=pretraining,
-                device=self._device,
-            )
+        if self._preprocessor is None and self.task.dataset is not None:
+            self._preprocessor = self.split_dataset()
         return self._preprocessor
 
-    def _load_dataset(self, spec: DatasetSpec) -> DataSet:
-        dataset: DataSet = self._load("trainables.datasets", spec.name).build(self._root, **spec.options)
+    def split_dataset(self) -> Preprocessor:
+        """Split the data set of the task, or take its parts from the manifest."""
+        task, manifest = self.task, self._manifest
+        assert task.dataset is not None, "only a task with a data set is split"
+        pretraining = None
+        # If both are the same data set, regimes pretrain on the training part.
+        if task.pretraining is not None and task.pretraining != task.dataset:
+            first = None if manifest is None else manifest.pretraining
+            built = self.load_dataset(task.pretraining) if first is None else self._recorded_dataset(first)
+            pretraining = PretrainingSet(built, task.pretraining.groups)
+        validation = task.validation
+        return Preprocessor(
+            self.load_dataset(task.dataset) if manifest is None else self._recorded_dataset(manifest),
+            Validation(validation.fraction, validation.folds, validation.seed),
+            groups=task.dataset.groups,
+            pretraining=pretraining,
+            device=self._device,
+            assignment=None if manifest is None else manifest.assignment,
+        )
+
+    def _recorded_dataset(self, recorded: Manifest | RecordedPretraining) -> ManifestDataSet:
+        spec = self.task.dataset if isinstance(recorded, Manifest) else self.task.pretraining
+        return ManifestDataSet(recorded, self.root, lambda: self.load_dataset(spec))
+
+    def load_dataset(self, spec: DatasetSpec) -> DataSet:
+        """Build the data set that `spec` names. Its parts may differ from those of the manifest."""
+        dataset: DataSet = self._load("trainables.datasets", spec.name).build(self.root, **spec.options)
         return dataset
 
 

@@ -1,7 +1,8 @@
 """The only function that reads the held-out part of a data set.
 
-Two files import this module: `hpo/heldout/evaluation.py`, which tests the best trial of a study, and
-`hpo/cli/data.py`, which looks for broken files. So its imports show every place where held-out data is read.
+Three files import this module: `hpo/heldout/evaluation.py`, which tests the best trial of a study,
+`hpo/heldout/study_data.py`, which looks for broken and changed files, and `hpo/cli/data.py`, which reports on a data
+set. So its imports show every place where held-out data is read.
 """
 
 from __future__ import annotations

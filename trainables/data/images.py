@@ -161,7 +161,7 @@ def _stored(paths: Sequence[Path], image_format: ImageFormat, size: int) -> tupl
             raise _CannotOpen
         return {"unreadable": sorted(unreadable)}
 
-    key = (_signature(paths), repr(image_format), PIL.__version__, decoding.VERSION)
+    key = (signature(paths), repr(image_format), PIL.__version__, decoding.VERSION)
     try:
         found = disk.get("pixels", key, prod(shape), f"{len(paths)} images of {size} pixels a side", fill)
     except _CannotOpen:
@@ -205,7 +205,7 @@ class _CannotOpen(Exception):
     """A file could not be opened, or could be read at the second attempt. So its content may be an image."""
 
 
-def _signature(paths: Sequence[Path]) -> str:
+def signature(paths: Sequence[Path]) -> str:
     """Return a hash of the paths, sizes, times and inodes of files, which stands for their content."""
     digest = hashlib.sha256()
     for path in paths:

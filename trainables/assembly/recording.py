@@ -1,0 +1,215 @@
+"""The data and weights that a task names: recorded when a study begins, and compared with the record later.
+
+The record consists of plain values, so that it can be stored as JSON:
+
+    dataset   a `Manifest`, or None if the task names no data set
+    weights   for each model with pretrained weights: the path, size and hash of their file
+
+Held-out files are looked over for being readable, and compared by their bytes. Nothing is predicted for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from trainables.data import file_checks, manifest, preprocessing
+from trainables.data.dataset import DataSet, Files, Source
+from trainables.data.manifest import Manifest, RecordedFiles, RecordedPretraining
+from trainables.data.preprocessing import Preprocessor
+from trainables.errors import SetupError
+
+Ask = Callable[[DataSet], Source]
+"""Returns the held-out part of a data set: `trainables.data.heldout.held_out`."""
+
+
+class Setup(Protocol):
+    """The methods of an Assembly that are needed here."""
+
+    @property
+    def task(self) -> Any: ...
+    @property
+    def root(self) -> Path: ...
+    def load_dataset(self, spec: Any) -> DataSet: ...
+    def split_dataset(self) -> Preprocessor: ...
+    def weights_file(self, model: str) -> Path | None: ...
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file that is not as it was recorded."""
+
+    path: Path
+    what: str
+    """removed, changed or moved."""
+    now: str = ""
+    """If it was moved: where it is now."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How the data and weights of a task differ from a record."""
+
+    files: Mapping[str, tuple[Change, ...]] = field(default_factory=dict)
+    """The changed files of each part: training, held_out and pretraining."""
+    images: tuple[str, ...] = ()
+    """The parts whose images are in memory and are not the recorded ones."""
+    weights: tuple[Change, ...] = ()
+    n_new: int = 0
+    """The number of files of the data set that the record does not have."""
+
+
+def record(setup: Setup, ask: Ask, models: Collection[str], *, skip_unreadable: bool) -> dict[str, Any]:
+    """Return the record of the data that a task names now, and of the weights of its `models`.
+
+    Raises SetupError if the data set cannot be split, or if a held-out file cannot be read as an image. With
+    `skip_unreadable`, such files are recorded like all others.
+    """
+    found = None
+    if setup.task.dataset is not None:
+        found = _manifest(setup, ask, skip_unreadable=skip_unreadable).to_plain()
+    files = {name: setup.weights_file(name) for name in models}
+    weights = {name: _weights(path) for name, path in files.items() if path is not None}
+    return {"dataset": found, "weights": weights}
+
+
+def compare(setup: Setup, recorded: Mapping[str, Any], ask: Ask | None) -> Comparison:
+    """Compare the data and weights that a task names now with a record. Without `ask`, the held-out part is left out.
+
+    Files that the record does not have are counted. They are no difference otherwise.
+
+    Raises SetupError if the data set cannot be listed, and none of its recorded files is there.
+    """
+    weights = tuple(_changed_weights(setup, recorded["weights"]))
+    if recorded["dataset"] is None:
+        return Comparison(weights=weights)
+    begun_with = Manifest.from_plain(recorded["dataset"])
+    parts: dict[str, tuple[manifest.Recorded, Any, Ask]] = {
+        "training": (begun_with.training, setup.task.dataset, _training)
+    }
+    if ask is not None and begun_with.held is not None:
+        parts["held_out"] = (begun_with.held, setup.task.dataset, ask)
+    listing = _Listing(setup, begun_with, ask)
+    files = {name: listing.changes(part) for name, (part, *_) in parts.items() if isinstance(part, RecordedFiles)}
+    is_gone = len(files.get("training", ())) == len(begun_with.assignment)
+    if listing.error is not None and is_gone and all(change.what == "removed" for change in files["training"]):
+        raise listing.error
+    first = begun_with.pretraining
+    if first is not None:
+        parts["pretraining"] = (first.training, setup.task.pretraining, _training)
+        if isinstance(first.training, RecordedFiles):
+            found = manifest.changed_files(first.training, setup.root)
+            files["pretraining"] = tuple(Change(path, what) for path, what in found.items())
+    images = [
+        name
+        for name, (part, spec, part_of) in parts.items()
+        if not isinstance(part, RecordedFiles)
+        and not manifest.is_unchanged(part, _in_groups(setup.load_dataset(spec), spec, part_of))
+    ]
+    return Comparison(files, tuple(images), weights, len(listing.new))
+
+
+class _Listing:
+    """The files that a data set lists now, each with the name of its class. Empty if it cannot be listed or split."""
+
+    def __init__(self, setup: Setup, begun_with: Manifest, ask: Ask | None) -> None:
+        self._root = setup.root
+        self._classes = begun_with.classes
+        self._class_of: dict[Path, str] = {}
+        self._is_complete = ask is not None
+        self.error: SetupError | None = None
+        spec = setup.task.dataset
+        try:
+            dataset = setup.load_dataset(spec)
+            for source in (_in_groups(dataset, spec, each) for each in (_training, ask) if each is not None):
+                if isinstance(source, Files):
+                    names = (dataset.classes[label] for label in source.labels.tolist())
+                    self._class_of |= zip((path.absolute() for path in source.paths), names, strict=True)
+        except SetupError as error:  # such as a new class with too few images, which the study does not have
+            self._class_of, self.error = {}, error
+        recorded = (part for part in (begun_with.training, begun_with.held) if isinstance(part, RecordedFiles))
+        known = {path for part in recorded for path in part.paths(setup.root)}
+        self.new = [path for path in self._class_of if path not in known]
+        """The files that are not in the record."""
+
+    def changes(self, part: RecordedFiles) -> tuple[Change, ...]:
+        """Return the files of a part that have another content or class than recorded, or that are gone.
+
+        A file that lies in its folder but is no longer listed is gone, too. This is known only if the held-out part is
+        listed as well. A file that is gone was moved if a new file has its content.
+        """
+        changed = manifest.changed_files(part, self._root)
+        found, gone = [], {}
+        for i, (path, label) in enumerate(zip(part.paths(self._root), part.labels, strict=True)):
+            now = self._class_of.get(path)
+            is_listed = now is not None or not self._class_of or not self._is_complete
+            if changed.get(path) == "removed" or not is_listed:
+                gone[path] = part.hashes[i]
+            elif path in changed:
+                found.append(Change(path, changed[path]))
+            elif now is not None and now != self._classes[label]:
+                found.append(Change(path, "moved", f"class {now}"))
+        copies = dict(zip(file_checks.content_hashes(self.new), self.new, strict=True)) if gone else {}
+        moved = {path: copies.get(content) for path, content in gone.items()}
+        return (*found, *(Change(path, "moved" if to else "removed", str(to or "")) for path, to in moved.items()))
+
+
+def _manifest(setup: Setup, ask: Ask, *, skip_unreadable: bool) -> Manifest:
+    task = setup.task
+    dataset, groups = setup.load_dataset(task.dataset), task.dataset.groups
+    assignment = setup.split_dataset().assignment
+    held = preprocessing.in_groups(ask(dataset), dataset.classes, groups)
+    if isinstance(held, Files) and not skip_unreadable:
+        _check_readable(held)
+    pretraining = None
+    if task.pretraining is not None and task.pretraining != task.dataset:
+        first = setup.load_dataset(task.pretraining)
+        source = _in_groups(first, task.pretraining, _training)
+        pretraining = RecordedPretraining(first.name, first.classes, manifest.record(source, setup.root))
+    return Manifest(
+        name=dataset.name,
+        classes=dataset.classes,
+        training=manifest.record(_in_groups(dataset, task.dataset, _training), setup.root),
+        assignment=assignment,
+        held=manifest.record(held, setup.root),
+        pretraining=pretraining,
+    )
+
+
+def _check_readable(held: Files) -> None:
+    """Raise SetupError if a held-out file cannot be read as an image."""
+    unreadable = file_checks.unreadable(held.paths)
+    if not unreadable:
+        return
+    path, reason = unreadable[0]
+    others = f" (and {len(unreadable) - 1} other held-out files)" if len(unreadable) > 1 else ""
+    raise SetupError(
+        f"{path}: cannot be read as an image ({reason}){others}; mend or remove it, "
+        "or set `skip_unreadable: true` to leave such files out"
+    )
+
+
+def _training(dataset: DataSet) -> Source:
+    return dataset.training()
+
+
+def _in_groups(dataset: DataSet, spec: Any, part_of: Ask) -> Source:
+    """A part of a data set, without the images whose class is in no group."""
+    return preprocessing.in_groups(part_of(dataset), dataset.classes, spec.groups)
+
+
+def _weights(path: Path) -> dict[str, Any]:
+    """The record of a weights file."""
+    (content_hash,) = file_checks.content_hashes([path])
+    return {"path": str(path), "size": path.stat().st_size, "hash": content_hash}
+
+
+def _changed_weights(setup: Setup, recorded: Mapping[str, Mapping[str, Any]]) -> Iterator[Change]:
+    for model, begun_with in recorded.items():
+        path = setup.weights_file(model)
+        if path is None:
+            yield Change(Path(begun_with["path"]), "removed")
+        elif _weights(path)["hash"] != begun_with["hash"]:
+            yield Change(path, "changed")
