@@ -32,6 +32,8 @@ def data(name: str, options: tuple[str, ...], folder: str | None) -> None:
         dataset_report.report(dataset.training(), heldout.held_out(dataset), dataset.classes)
     ):
         click.echo(line)
+    for note in getattr(dataset, "notes", ()):
+        click.echo(note)
 
 
 @click.command()

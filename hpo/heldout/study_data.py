@@ -42,13 +42,18 @@ class StudyData:
 def record(job: Job) -> dict[str, Any] | None:
     """Record the data and weights of a study that begins. Returns None if its task names no data set.
 
+    What was done with rare classes is printed to stderr.
+
     Raises a TaskError if the data set is missing or cannot be split, or if a held-out file cannot be read.
     """
     from trainables.data import heldout
 
     if job.space.task.dataset is None:
         return None
-    return Builder(job, "cpu").record_data(heldout.held_out)
+    recorded = Builder(job, "cpu").record_data(heldout.held_out)
+    for note in recorded["notes"]:
+        print(f"hpo: {note}", file=sys.stderr)
+    return recorded
 
 
 def check(study: StudyFolder, job: Job, *, skip_changed_files: bool = False, with_held_out: bool = True) -> StudyData:

@@ -28,8 +28,8 @@ COUNTS = {"cat": 15, "dog": 15}
 LR = {"lr": Categorical((0.01, 0.02, 0.03, 0.04))}
 
 
-def space(**task: Any) -> SearchSpace:
-    options = {"folder": "zoo"}
+def space(rare_classes: str | None = None, **task: Any) -> SearchSpace:
+    options = {"folder": "zoo", **({} if rare_classes is None else {"rare_classes": rare_classes})}
     chosen = Task(**{"regime": "from_scratch", "model": "softmax_regression"} | task, dataset=spec(options))
     return SearchSpace("zoo", LR, Fidelity(1), chosen, {"image_size": 4, "batch_size": 8})
 
@@ -309,3 +309,33 @@ class Stripes:
 def build(root):
     return Stripes()
 """
+
+
+@pytest.mark.parametrize("validation", [Validation(fraction=0.2), Validation(folds=5)])
+@pytest.mark.parametrize(("rule", "count"), [("keep", 3), ("keep", 5), ("leave_out", 1), ("leave_out", 5)])
+def test_a_rare_class_is_kept_or_left_out_of_a_whole_study(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], rule: str, count: int, validation: Validation
+) -> None:
+    """With 5 images, the class can be held out, but is too small to validate on."""
+    pictures.folders(root / "zoo", {"yak": count}, suffix=".png", first=100)
+    with pytest.raises(TaskError, match=r"class 'yak' has .*; or set `dataset\.rare_classes` to keep or leave_out"):
+        begin(tmp_path / "s", space(validation=validation), settings(root), Budget(trials=1))
+    begin(tmp_path / "s", space(rule, validation=validation), settings(root), Budget(trials=1))
+    done = {"keep": "keeps at least one image in each part", "leave_out": "is left out"}[rule]
+    assert f"hpo: a class with fewer than 5 images {done}: 'yak' (" in capsys.readouterr().err
+    resume(tmp_path / "s", Budget(trials=2))
+    evaluate(tmp_path / "s", protocol="checkpoint")
+    found = StudyFolder.reopen(tmp_path / "s")
+    job = Job(found.space, 0, found.data)
+    data = study_data.check(found, job)
+    builder = Builder(replace(job, manifest=data.manifest), "cpu")
+    folds = builder.search_data({"image_size": 4})
+    held = builder.held_out(held_out, {"image_size": 4})
+    assert folds[0] is not None
+    assert folds[0].classes == (("cat", "dog", "yak") if rule == "keep" else ("cat", "dog"))
+    parts = [held, *(part for fold in folds if fold is not None for part in (fold.train, fold.validation))]
+    n_yaks = [int((part.labels == 2).sum()) for part in parts]
+    assert (sum(n_yaks) > 0) == (rule == "keep")
+    if rule == "keep":
+        assert all(n_yaks[1::2])
+        assert n_yaks[0] == 1

@@ -232,7 +232,7 @@ class Assembly:
         return Preprocessor(
             self.load_dataset(task.dataset) if manifest is None else self._recorded_dataset(manifest),
             Validation(validation.fraction, validation.folds, validation.seed),
-            groups=task.dataset.groups,
+            groups=task.dataset.groups if manifest is None else manifest.groups,
             pretraining=pretraining,
             device=self._device,
             assignment=None if manifest is None else manifest.assignment,

@@ -3,6 +3,7 @@
 The record consists of plain values, so that it can be stored as JSON:
 
     dataset   a `Manifest`, or None if the task names no data set
+    notes     what was done with rare classes, in words for the user
     weights   for each model with pretrained weights: the path, size and hash of their file
 
 Held-out files are looked over for being readable, and compared by their bytes. Nothing is predicted for them.
@@ -18,7 +19,7 @@ from typing import Any, Protocol
 from trainables.data import file_checks, manifest, preprocessing
 from trainables.data.dataset import DataSet, Files, Source
 from trainables.data.manifest import Manifest, RecordedFiles, RecordedPretraining
-from trainables.data.preprocessing import Preprocessor
+from trainables.data.preprocessing import Groups, Preprocessor
 from trainables.errors import SetupError
 
 Ask = Callable[[DataSet], Source]
@@ -67,12 +68,14 @@ def record(setup: Setup, ask: Ask, models: Collection[str], *, skip_unreadable: 
     Raises SetupError if the data set cannot be split, or if a held-out file cannot be read as an image. With
     `skip_unreadable`, such files are recorded like all others.
     """
-    found = None
+    found, notes = None, []
     if setup.task.dataset is not None:
-        found = _manifest(setup, ask, skip_unreadable=skip_unreadable).to_plain()
+        preprocessor = setup.split_dataset()
+        found = _manifest(setup, preprocessor, ask, skip_unreadable=skip_unreadable).to_plain()
+        notes = list(preprocessor.notes)
     files = {name: setup.weights_file(name) for name in models}
     weights = {name: _weights(path) for name, path in files.items() if path is not None}
-    return {"dataset": found, "weights": weights}
+    return {"dataset": found, "weights": weights, "notes": notes}
 
 
 def compare(setup: Setup, recorded: Mapping[str, Any], ask: Ask | None) -> Comparison:
@@ -86,11 +89,12 @@ def compare(setup: Setup, recorded: Mapping[str, Any], ask: Ask | None) -> Compa
     if recorded["dataset"] is None:
         return Comparison(weights=weights)
     begun_with = Manifest.from_plain(recorded["dataset"])
-    parts: dict[str, tuple[manifest.Recorded, Any, Ask]] = {
-        "training": (begun_with.training, setup.task.dataset, _training)
+    spec, groups = setup.task.dataset, begun_with.groups
+    parts: dict[str, tuple[manifest.Recorded, Any, Groups | None, Ask]] = {
+        "training": (begun_with.training, spec, groups, _training)
     }
     if ask is not None and begun_with.held is not None:
-        parts["held_out"] = (begun_with.held, setup.task.dataset, ask)
+        parts["held_out"] = (begun_with.held, spec, groups, ask)
     listing = _Listing(setup, begun_with, ask)
     files = {name: listing.changes(part) for name, (part, *_) in parts.items() if isinstance(part, RecordedFiles)}
     is_gone = len(files.get("training", ())) == len(begun_with.assignment)
@@ -98,15 +102,15 @@ def compare(setup: Setup, recorded: Mapping[str, Any], ask: Ask | None) -> Compa
         raise listing.error
     first = begun_with.pretraining
     if first is not None:
-        parts["pretraining"] = (first.training, setup.task.pretraining, _training)
+        parts["pretraining"] = (first.training, setup.task.pretraining, setup.task.pretraining.groups, _training)
         if isinstance(first.training, RecordedFiles):
             found = manifest.changed_files(first.training, setup.root)
             files["pretraining"] = tuple(Change(path, what) for path, what in found.items())
     images = [
         name
-        for name, (part, spec, part_of) in parts.items()
+        for name, (part, spec, groups, part_of) in parts.items()
         if not isinstance(part, RecordedFiles)
-        and not manifest.is_unchanged(part, _in_groups(setup.load_dataset(spec), spec, part_of))
+        and not manifest.is_unchanged(part, _in_groups(setup.load_dataset(spec), groups, part_of))
     ]
     return Comparison(files, tuple(images), weights, len(listing.new))
 
@@ -120,10 +124,10 @@ class _Listing:
         self._class_of: dict[Path, str] = {}
         self._is_complete = ask is not None
         self.error: SetupError | None = None
-        spec = setup.task.dataset
+        groups = begun_with.groups
         try:
-            dataset = setup.load_dataset(spec)
-            for source in (_in_groups(dataset, spec, each) for each in (_training, ask) if each is not None):
+            dataset = setup.load_dataset(setup.task.dataset)
+            for source in (_in_groups(dataset, groups, each) for each in (_training, ask) if each is not None):
                 if isinstance(source, Files):
                     names = (dataset.classes[label] for label in source.labels.tolist())
                     self._class_of |= zip((path.absolute() for path in source.paths), names, strict=True)
@@ -156,24 +160,24 @@ class _Listing:
         return (*found, *(Change(path, "moved" if to else "removed", str(to or "")) for path, to in moved.items()))
 
 
-def _manifest(setup: Setup, ask: Ask, *, skip_unreadable: bool) -> Manifest:
-    task = setup.task
-    dataset, groups = setup.load_dataset(task.dataset), task.dataset.groups
-    assignment = setup.split_dataset().assignment
-    held = preprocessing.in_groups(ask(dataset), dataset.classes, groups)
+def _manifest(setup: Setup, preprocessor: Preprocessor, ask: Ask, *, skip_unreadable: bool) -> Manifest:
+    task, groups = setup.task, preprocessor.groups
+    dataset = setup.load_dataset(task.dataset)
+    held = _in_groups(dataset, groups, ask)
     if isinstance(held, Files) and not skip_unreadable:
         _check_readable(held)
     pretraining = None
     if task.pretraining is not None and task.pretraining != task.dataset:
         first = setup.load_dataset(task.pretraining)
-        source = _in_groups(first, task.pretraining, _training)
+        source = _in_groups(first, task.pretraining.groups, _training)
         pretraining = RecordedPretraining(first.name, first.classes, manifest.record(source, setup.root))
     return Manifest(
         name=dataset.name,
         classes=dataset.classes,
-        training=manifest.record(_in_groups(dataset, task.dataset, _training), setup.root),
-        assignment=assignment,
+        training=manifest.record(_in_groups(dataset, groups, _training), setup.root),
+        assignment=preprocessor.assignment,
         held=manifest.record(held, setup.root),
+        groups=groups,
         pretraining=pretraining,
     )
 
@@ -195,9 +199,9 @@ def _training(dataset: DataSet) -> Source:
     return dataset.training()
 
 
-def _in_groups(dataset: DataSet, spec: Any, part_of: Ask) -> Source:
+def _in_groups(dataset: DataSet, groups: Groups | None, part_of: Ask) -> Source:
     """A part of a data set, without the images whose class is in no group."""
-    return preprocessing.in_groups(part_of(dataset), dataset.classes, spec.groups)
+    return preprocessing.in_groups(part_of(dataset), dataset.classes, groups)
 
 
 def _weights(path: Path) -> dict[str, Any]:

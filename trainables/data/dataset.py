@@ -167,6 +167,10 @@ class DataSet(Protocol):
 
     The `build` function of a file in `trainables/datasets` returns one. The split into the two parts is fixed and does
     not depend on the seed of a search. So test results of different studies can be compared.
+
+    Two more attributes are optional. `rare_classes` says what the split into training and validation does with a class
+    of too few images, as in `trainables.data.splits.RARE_CLASSES`; without it, such a class is an error. `notes` are
+    lines for the user about the data set.
     """
 
     @property

@@ -89,6 +89,8 @@ class Manifest:
     """For each image of the training part, the fold that it validates, or 1 if it validates and 0 if not."""
     held: Recorded | None
     """The held-out part. None in the manifest that a search gets."""
+    groups: Mapping[str, Sequence[str]] | None = None
+    """The groups that merge classes, without those that were left out as too rare. None or empty for no groups."""
     pretraining: RecordedPretraining | None = None
 
     def without(self, paths: Collection[Path], root: Path) -> Manifest:
@@ -131,6 +133,7 @@ class Manifest:
             training=_recorded(content["training"]),
             assignment=tuple(content["assignment"]),
             held=None if content["held"] is None else _recorded(content["held"]),
+            groups=content["groups"],
             pretraining=None
             if first is None
             else RecordedPretraining(first["name"], tuple(first["classes"]), _recorded(first["training"])),

@@ -72,6 +72,13 @@ class Preprocessor:
         also be in the validation or held-out part of `dataset`.
         """
         self._name = dataset.name
+        self.notes: tuple[str, ...] = tuple(getattr(dataset, "notes", ()))
+        """What was done with rare classes, in words for the user."""
+        rule = getattr(dataset, "rare_classes", "error") if assignment is None else "error"
+        if rule != "error":
+            groups = self._handle_rare_classes(dataset, groups, validation, rule)
+        self.groups = groups
+        """The groups of the task. If rare classes are left out, these are groups without them."""
         self._mapping = _mapping(dataset.classes, groups)
         self.classes = tuple(groups) if groups else dataset.classes
         source = self.grouped(dataset.training()).as_whole()
@@ -79,15 +86,37 @@ class Preprocessor:
             if pretraining is not None and pretraining.dataset.name == dataset.name:
                 _check_apart(pretraining.dataset, source)
             try:
-                assignment = _assign(source, self.classes, validation).tolist()
+                assignment = _assign(source, self.classes, validation, keep_rare=rule == "keep").tolist()
             except ValueError as error:
-                raise SetupError(f"data set {dataset.name!r}: {error}") from None
+                remedy = ""
+                if rule == "error" and hasattr(dataset, "rare_classes"):
+                    remedy = "; or set `dataset.rare_classes` to keep or leave_out"
+                raise SetupError(f"data set {dataset.name!r}: {error}{remedy}") from None
         self.assignment = tuple(assignment)
         """The split: for each grouped image of the training part, the fold that it validates, or 1 if it validates."""
         self._splits = splits.apply(source, self.assignment, n_folds=validation.folds)
         self._pretraining_set = pretraining
         self._device = device
         self._loaded: tuple[ImageFormat, tuple[SearchData, ...]] | None = None
+
+    def _handle_rare_classes(
+        self, dataset: DataSet, groups: Groups | None, validation: Validation, rule: str
+    ) -> Groups | None:
+        """Note the classes with too few images to be split, and return groups without them if they are left out."""
+        classes = tuple(groups) if groups else dataset.classes
+        source = _relabel(dataset.training(), _mapping(dataset.classes, groups))
+        needed = validation.folds or splits.n_needed(validation.fraction or 0.5)
+        found = splits.rare(source, classes, needed)
+        if not found:
+            return groups
+        self.notes += (splits.rare_words(found, rule, needed),)
+        if rule == "keep":
+            return groups
+        all_groups = groups or {name: (name,) for name in classes}
+        kept = {name: names for name, names in all_groups.items() if name not in found}
+        if len(kept) < 2:
+            raise SetupError(f"data set {dataset.name!r}: without its rare classes, {len(kept)} of them are left")
+        return kept
 
     def folds(self, image_format: ImageFormat) -> tuple[SearchData, ...]:
         """Return the data for a regime, one entry for each fold. There is one entry if validation is a fraction.
@@ -154,11 +183,12 @@ def normalize(model: TransferModel, config: Config, expected: InputSpec, train: 
         model.normalize(expected.mean, expected.std)
 
 
-def _assign(source: Source, classes: tuple[str, ...], validation: Validation) -> splits.Assignment:
-    if validation.folds is not None:
-        return splits.assign_folds(source, classes=classes, n_folds=validation.folds, seed=validation.seed)
-    assert validation.fraction is not None, "validation is a fraction or folds"
-    return splits.assign_fraction(source, classes=classes, fraction=validation.fraction, seed=validation.seed)
+def _assign(source: Source, classes: tuple[str, ...], validation: Validation, *, keep_rare: bool) -> splits.Assignment:
+    seed, folds, fraction = validation.seed, validation.folds, validation.fraction
+    if folds is not None:
+        return splits.assign_folds(source, classes=classes, n_folds=folds, seed=seed, keep_rare=keep_rare)
+    assert fraction is not None, "validation is a fraction or folds"
+    return splits.assign_fraction(source, classes=classes, fraction=fraction, seed=seed, keep_rare=keep_rare)
 
 
 def in_groups(source: Source, classes: tuple[str, ...], groups: Groups | None) -> Source:

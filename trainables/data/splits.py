@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -28,6 +28,10 @@ from trainables.errors import WrongValue
 Assignment = NDArray[np.int32]
 """(n,): for each sample the fold that validates on it, or for a split 0 if it is in the first part and 1 if not."""
 
+RARE_CLASSES = ("error", "keep", "leave_out")
+"""What to do with a class that has too few samples for a stratified split: raise an error, put at least one sample into
+each part nevertheless, or leave the class out."""
+
 HASH_BYTES = 8
 N_PER_BATCH = 1024
 """The number of images in memory that are hashed at a time."""
@@ -40,15 +44,19 @@ class Split(NamedTuple):
     validation: Source
 
 
-def split(source: Source, *, classes: Sequence[str], fraction: float, seed: int) -> Split:
+def split(source: Source, *, classes: Sequence[str], fraction: float, seed: int, keep_rare: bool = False) -> Split:
     """Split a stratified fraction of a training part off for validation: `assign_fraction`, then `apply`."""
-    (only,) = apply(source, assign_fraction(source, classes=classes, fraction=fraction, seed=seed), n_folds=None)
+    assignment = assign_fraction(source, classes=classes, fraction=fraction, seed=seed, keep_rare=keep_rare)
+    (only,) = apply(source, assignment, n_folds=None)
     return only
 
 
-def split_into_folds(source: Source, *, classes: Sequence[str], n_folds: int, seed: int) -> tuple[Split, ...]:
+def split_into_folds(
+    source: Source, *, classes: Sequence[str], n_folds: int, seed: int, keep_rare: bool = False
+) -> tuple[Split, ...]:
     """Split a training part into stratified folds: `assign_folds`, then `apply`."""
-    return apply(source, assign_folds(source, classes=classes, n_folds=n_folds, seed=seed), n_folds=n_folds)
+    assignment = assign_folds(source, classes=classes, n_folds=n_folds, seed=seed, keep_rare=keep_rare)
+    return apply(source, assignment, n_folds=n_folds)
 
 
 def apply(source: Source, assignment: Sequence[int] | Assignment, *, n_folds: int | None) -> tuple[Split, ...]:
@@ -61,18 +69,20 @@ def apply(source: Source, assignment: Sequence[int] | Assignment, *, n_folds: in
     )
 
 
-def assign_fraction(source: Source, *, classes: Sequence[str], fraction: float, seed: int) -> Assignment:
+def assign_fraction(
+    source: Source, *, classes: Sequence[str], fraction: float, seed: int, keep_rare: bool = False
+) -> Assignment:
     """Assign a stratified fraction of the samples to the second part: 1, and 0 for the others.
 
     `fraction` is above 0 and below 1. Of the c samples of a class, the second part gets fraction * c, rounded to the
     nearest number (half up), and either part gets at least one.
 
     Raises ValueError if a class has fewer than 1 / fraction or 1 / (1 - fraction) samples; the message names the first
-    such class.
+    such class. With `keep_rare`, two samples are enough.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"`fraction` must lie between 0 and 1, but is {fraction!r}")
-    needed = n_needed(fraction)
+    needed = 2 if keep_rare else n_needed(fraction)
     purpose = f"to cut {math.ceil(fraction * len(source) - 1e-9)} off, stratified"
     _check_counts(source, classes, needed, purpose, "; a cut nearer to one half needs fewer")
     part_of = np.zeros(len(source), dtype=np.int32)
@@ -82,12 +92,15 @@ def assign_fraction(source: Source, *, classes: Sequence[str], fraction: float, 
     return part_of
 
 
-def assign_folds(source: Source, *, classes: Sequence[str], n_folds: int, seed: int) -> Assignment:
+def assign_folds(
+    source: Source, *, classes: Sequence[str], n_folds: int, seed: int, keep_rare: bool = False
+) -> Assignment:
     """Assign the samples to stratified folds, numbered from 0. The numbers of samples of a class differ by at most 1.
 
-    Raises ValueError if a class has fewer samples than there are folds; the message names the first such class.
+    Raises ValueError if a class has fewer samples than there are folds; the message names the first such class. With
+    `keep_rare`, two samples are enough: then some folds validate on none of this class, and all train on it.
     """
-    _check_counts(source, classes, n_folds, f"for {n_folds} folds")
+    _check_counts(source, classes, 2 if keep_rare else n_folds, f"for {n_folds} folds")
     fold_of = np.zeros(len(source), dtype=np.int32)
     for name, members in _sorted_classes(source, classes, seed):
         # Without an offset for each class, the first fold would get the surplus sample of every class.
@@ -97,7 +110,10 @@ def assign_folds(source: Source, *, classes: Sequence[str], n_folds: int, seed: 
 
 
 def n_needed(fraction: float) -> int:
-    """Return the number of samples that a class needs so that `fraction` of them and the rest are at least one each."""
+    """Return the number of samples that a class needs so that `fraction` of them and the rest are at least one each.
+
+    `assign_folds` needs as many samples as there are folds.
+    """
     return max(math.ceil(1 / share - 1e-9) for share in (fraction, 1 - fraction))
 
 
@@ -138,16 +154,27 @@ def _hash(seed: int, key: bytes) -> bytes:
     return blake2b(b"%d\0" % seed + key, digest_size=HASH_BYTES).digest()
 
 
+def rare(source: Source, classes: Sequence[str], needed: int) -> dict[str, int]:
+    """Return the names of the classes with fewer than `needed` samples, each with its number of samples."""
+    counts = torch.bincount(source.labels, minlength=len(classes)).tolist()
+    return {name: count for name, count in zip(classes, counts, strict=True) if count < needed}
+
+
+def rare_words(found: Mapping[str, int], rule: str, needed: int) -> str:
+    """Say which classes are rare, and what was done with them: kept, or left out."""
+    names = ", ".join(f"{name!r} ({count} image{'s' * (count != 1)})" for name, count in found.items())
+    done = "keeps at least one image in each part" if rule == "keep" else "is left out"
+    return f"a class with fewer than {needed} images {done}: {names}"
+
+
 def _indices(chosen: NDArray[np.bool_]) -> list[int]:
     return [int(index) for index in chosen.nonzero()[0]]
 
 
 def _check_counts(source: Source, classes: Sequence[str], needed: int, purpose: str, remedy: str = "") -> None:
     """Raise WrongValue if a class has fewer than `needed` samples. `purpose` and `remedy` are parts of the message."""
-    labels = source.labels
-    for name, count in zip(classes, torch.bincount(labels, minlength=len(classes)).tolist(), strict=True):
-        if count < needed:
-            raise WrongValue(
-                f"class {name!r} has {count} of {len(labels)} samples: {purpose}, "
-                f"each class needs at least {needed}{remedy}"
-            )
+    for name, count in rare(source, classes, needed).items():
+        raise WrongValue(
+            f"class {name!r} has {count} of {len(source)} samples: {purpose}, "
+            f"each class needs at least {needed}{remedy}"
+        )

@@ -29,6 +29,10 @@ class FileSet:
     files: Files
     """The training part, for searches."""
     files_held_out: Files
+    rare_classes: str = "error"
+    """What to do with a class that has too few images to be split: one of `splits.RARE_CLASSES`."""
+    notes: tuple[str, ...] = ()
+    """What was done with rare classes, in words for the user."""
 
     def training(self) -> Files:
         return self.files
@@ -79,18 +83,40 @@ def list_images(
     return tuple(path.name for path in classes), Files(tuple(paths), torch.tensor(labels), folder=within or folder)
 
 
-def hold_out(name: str, classes: tuple[str, ...], files: Files, *, fraction: float, seed: int) -> FileSet:
+def hold_out(
+    name: str, classes: tuple[str, ...], files: Files, *, fraction: float, seed: int, rare_classes: str = "error"
+) -> FileSet:
     """Return a data set with a fraction of each class held out. The draw follows from `seed` and the files' names.
 
-    Raises SetupError if a class has too few files; the message names it.
+    `rare_classes` says what to do with a class of too few files: see `splits.RARE_CLASSES`. Raises SetupError if such a
+    class is an error, if it has not even two files to be kept, or if fewer than two classes are left; the message names
+    the class.
     """
+    needed = splits.n_needed(fraction)
+    rare = splits.rare(files, classes, needed)
+    if rare and rare_classes == "leave_out":
+        classes, files = _without_classes(name, classes, files, rare)
+    notes = (splits.rare_words(rare, rare_classes, needed),) if rare and rare_classes != "error" else ()
     try:
-        kept, held_out = splits.split(files, classes=classes, fraction=fraction, seed=seed)
+        keep = rare_classes == "keep"
+        kept, held_out = splits.split(files, classes=classes, fraction=fraction, seed=seed, keep_rare=keep)
     except ValueError as error:
         raise SetupError(f"data set {name!r} cannot be cut into a training and a held-out part: {error}") from None
     assert isinstance(kept, Files), "a split of files"
     assert isinstance(held_out, Files), "a split of files"
-    return FileSet(name, classes, kept, held_out)
+    return FileSet(name, classes, kept, held_out, rare_classes, notes)
+
+
+def _without_classes(
+    name: str, classes: tuple[str, ...], files: Files, left_out: Collection[str]
+) -> tuple[tuple[str, ...], Files]:
+    """The classes and files without the classes in `left_out`. Raises SetupError if fewer than two classes are left."""
+    kept = tuple(each for each in classes if each not in left_out)
+    if len(kept) < 2:
+        raise SetupError(f"data set {name!r}: without its rare classes, {len(kept)} of {len(classes)} classes are left")
+    new_label = torch.tensor([kept.index(each) if each in kept else -1 for each in classes])
+    chosen = (new_label[files.labels] >= 0).nonzero().squeeze(1).tolist()
+    return kept, files.take(chosen).relabelled(new_label[files.labels[chosen]])
 
 
 def _is_shown(path: Path) -> bool:

@@ -87,7 +87,8 @@ def _split_by_lists(folder: Path) -> FileSet:
             raise SetupError(f"{folder / name}: names no image of class {lacking[0]!r}, which the other list has")
         labels = torch.tensor([classes.index(path.parts[0]) for path in paths])
         parts.append(Files(tuple(folder / IMAGES / path for path in paths), labels, folder=folder / IMAGES))
-    return FileSet(NAME, classes, *parts)
+    training_files, held_out_files = parts
+    return FileSet(NAME, classes, training_files, held_out_files)
 
 
 def _listed_paths(folder: Path, name: str) -> list[PurePosixPath]:

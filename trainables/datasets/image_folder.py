@@ -16,24 +16,42 @@ from __future__ import annotations
 from pathlib import Path
 
 from trainables.data.dataset import DataSet
+from trainables.data.splits import RARE_CLASSES
 from trainables.datasets._folders import FileSet, hold_out, list_images, subfolders
 from trainables.errors import SetupError
-from trainables.hyperparameters import ABOVE_0_BELOW_1, Scalar, read_float, read_int
+from trainables.hyperparameters import ABOVE_0_BELOW_1, Scalar, read_choice, read_float, read_int
 
-OPTIONS = {
+OPTIONS: dict[str, str | list[str]] = {
     "folder": "the folder: its name in the folder of all data sets, or its path",
     "held_out": "share of the images that is held out, stratified, above 0 and below 1; default 0.2",
     "seed": "seed of the draw, a whole number of at least 0; default 0",
+    "rare_classes": ["error", "keep", "leave_out"],
 }
 PARTS = ("train", "test")
 
 
-def build(root: Path | None, *, folder: Scalar = None, held_out: Scalar = None, seed: Scalar = None) -> DataSet:
+def build(
+    root: Path | None,
+    *,
+    folder: Scalar = None,
+    held_out: Scalar = None,
+    seed: Scalar = None,
+    rare_classes: Scalar = None,
+) -> DataSet:
     """Return the images of a folder. They are not read yet. `OPTIONS` explains the options.
+
+    `rare_classes` is an error by default. It is also what the split into training and validation does.
 
     Raises SetupError if an option is wrong, if the folder is missing, or if a class has no image in one of the parts.
     """
     path = _folder(root, folder)
+    options = {"dataset.held_out": held_out, "dataset.seed": seed, "dataset.rare_classes": rare_classes}
+    try:
+        rare = read_choice(options, "dataset.rare_classes", RARE_CLASSES[0], RARE_CLASSES)
+        fraction = read_float(options, "dataset.held_out", 0.2, ABOVE_0_BELOW_1)
+        cut_seed = read_int(options, "dataset.seed", 0, least=0)
+    except ValueError as error:
+        raise SetupError(str(error)) from None
     parts = [path / part for part in PARTS]
     if all(part.is_dir() for part in parts):
         for option, value in (("held_out", held_out), ("seed", seed)):
@@ -41,15 +59,13 @@ def build(root: Path | None, *, folder: Scalar = None, held_out: Scalar = None, 
                 raise SetupError(
                     f"`dataset.{option}` must not be given: {path} has the folders train and test, which are its parts"
                 )
-        return _split_by_folders(path.name, parts)
-    options = {"dataset.held_out": held_out, "dataset.seed": seed}
-    try:
-        fraction = read_float(options, "dataset.held_out", 0.2, ABOVE_0_BELOW_1)
-        cut_seed = read_int(options, "dataset.seed", 0, least=0)
-    except ValueError as error:
-        raise SetupError(str(error)) from None
+        return _split_by_folders(path.name, parts, rare)
     classes, files = list_images(path)
-    return hold_out(path.name, classes, files, fraction=fraction, seed=cut_seed)
+    try:
+        return hold_out(path.name, classes, files, fraction=fraction, seed=cut_seed, rare_classes=rare)
+    except SetupError as error:
+        remedy = "; or set `dataset.rare_classes` to keep or leave_out" if rare == "error" else ""
+        raise SetupError(f"{error}{remedy}") from None
 
 
 def _folder(root: Path | None, folder: Scalar) -> Path:
@@ -71,11 +87,11 @@ def _folder(root: Path | None, folder: Scalar) -> Path:
     return path
 
 
-def _split_by_folders(name: str, parts: list[Path]) -> FileSet:
+def _split_by_folders(name: str, parts: list[Path], rare_classes: str) -> FileSet:
     """The data set with the parts train and test. A SetupError if they do not have the same classes."""
     names = [{path.name for path in subfolders(part)} for part in parts]
     for part, own, other in zip(parts, names, reversed(names), strict=True):
         if lacking := sorted(other - own):
             raise SetupError(f"{part}: class {lacking[0]!r} is missing, which the other part has")
     (classes, files), (_, files_held_out) = (list_images(part, within=part.parent) for part in parts)
-    return FileSet(name, classes, files, files_held_out)
+    return FileSet(name, classes, files, files_held_out, rare_classes)

@@ -187,3 +187,23 @@ def test_equal_images_in_memory_validate_together() -> None:
     source = Part(torch.arange(5.0).repeat(2).reshape(-1, 1, 1, 1), torch.zeros(10, dtype=torch.int64))
     validating = sorted(numbers(split(source, classes="a", fraction=0.4, seed=0).validation))
     assert validating[::2] == validating[1::2]
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_a_rare_class_can_be_kept_with_a_sample_on_each_side(count: int) -> None:
+    both = split(files(30, count), classes="ab", fraction=0.2, seed=0, keep_rare=True)
+    assert both.validation.labels.bincount().tolist() == [6, 1]
+    assert both.train.labels.bincount().tolist() == [24, count - 1]
+
+
+def test_a_rare_class_can_be_kept_in_the_training_part_of_each_fold() -> None:
+    found = split_into_folds(files(10, 2), classes="ab", n_folds=5, seed=0, keep_rare=True)
+    assert sorted(int((each.validation.labels == 1).sum()) for each in found) == [0, 0, 0, 1, 1]
+    assert all((each.train.labels == 1).any() for each in found)
+
+
+def test_a_class_of_one_sample_cannot_be_kept() -> None:
+    with pytest.raises(ValueError, match=r"class 'b' has 1 of 31 samples: .* each class needs at least 2"):
+        split(files(30, 1), classes="ab", fraction=0.2, seed=0, keep_rare=True)
+    with pytest.raises(ValueError, match=r"class 'b' has 1 of 31 samples: .* each class needs at least 2"):
+        split_into_folds(files(30, 1), classes="ab", n_folds=3, seed=0, keep_rare=True)

@@ -5,7 +5,7 @@ import pytest
 
 from tests.trainables.datasets.contract import FilesContract, counts, samples
 from tests.trainables.datasets.pictures import folders
-from trainables.data.dataset import Files
+from trainables.data.dataset import DataSet, Files
 from trainables.data.heldout import held_out
 from trainables.datasets import image_folder
 from trainables.errors import SetupError
@@ -68,6 +68,30 @@ class TestCut(FilesContract):
         with pytest.raises(SetupError, match=r"data set 'flowers' cannot be cut .*: class 'tulip' has 1 of 36"):
             self.build(root)
 
+    def test_a_class_too_small_to_be_cut_can_be_kept_or_left_out(self, root: Path) -> None:
+        folders(root / "flowers", {"tulip": 4}, first=100)
+        with pytest.raises(SetupError, match=r"has 4 of 39 .*; or set `dataset\.rare_classes` to keep or leave_out"):
+            self.build(root)
+        kept = image_folder.build(root, folder="flowers", rare_classes="keep")
+        assert counts(kept) == ((16, 12, 3), (4, 3, 1))
+        left = image_folder.build(root, folder="flowers", rare_classes="leave_out")
+        assert (left.classes, counts(left)) == (("daisy", "rose"), (self.n_training, self.n_held_out))
+        assert samples(left) == samples(self.build_without(root, "tulip"))
+        notes = [getattr(dataset, "notes", ()) for dataset in (kept, left)]
+        assert notes == [
+            ("a class with fewer than 5 images keeps at least one image in each part: 'tulip' (4 images)",),
+            ("a class with fewer than 5 images is left out: 'tulip' (4 images)",),
+        ]
+
+    def build_without(self, root: Path, name: str) -> DataSet:
+        (root / "flowers" / name).rename(root / name)
+        return self.build(root)
+
+    def test_two_classes_at_least_must_be_left(self, root: Path) -> None:
+        folders(root / "few", {"tulip": 4, "rose": 20}, first=100)
+        with pytest.raises(SetupError, match="without its rare classes, 1 of 2 classes are left"):
+            image_folder.build(root, folder="few", rare_classes="leave_out")
+
     def test_a_folder_without_classes_is_told(self, root: Path) -> None:
         (root / "empty").mkdir()
         with pytest.raises(SetupError, match=r"empty: holds no folder; each class needs one of its own"):
@@ -82,6 +106,7 @@ class TestCut(FilesContract):
             ({"held_out": 0}, "`dataset.held_out` must be above 0 and below 1, but is 0"),
             ({"held_out": 1.0}, "`dataset.held_out` must be above 0 and below 1, but is 1.0"),
             ({"held_out": "0.2"}, "`dataset.held_out` must be a finite number .*, but is '0.2'"),
+            ({"rare_classes": "drop"}, "`dataset.rare_classes` must be one of error, keep, leave_out, but is 'drop'"),
             ({"seed": -1}, "`dataset.seed` must be a whole number of at least 0, but is -1"),
         ],
     )
