@@ -67,7 +67,7 @@ def search(
     if isinstance(settings.get("data"), Path):
         settings["data"] = str(settings["data"])
     chosen = Settings(**{"runner": "inline", **settings})  # type: ignore[arg-type]
-    folder = Path(studies) / check_name(default_name(read, chosen) if study is None else study)
+    folder = Path(studies).absolute() / check_name(default_name(read, chosen) if study is None else study)
     budget = Budget(trials, epochs, time)
     found = Study(folder, trainable)
     if changed_parts(folder, read, chosen, None if trainable is None else digest(trainable)) == []:
@@ -124,7 +124,8 @@ def open_study(name: str | Path, *, studies: str | Path = "studies", trainable: 
     Raises a StudyError if there is no such study.
     """
     path = Path(name)
-    folder = path if (path / STUDY_FILE).exists() else Path(studies) / name
+    is_name = path.name == str(name)  # a name with a slash, "." or "" is only the path of a folder
+    folder = path if (path / STUDY_FILE).exists() or not is_name else Path(studies) / path
     StudyFolder.reopen(folder)
     return Study(folder, trainable)
 

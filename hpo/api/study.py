@@ -49,7 +49,7 @@ class Study:
 
     def __init__(self, path: Path, trainable: Build | None = None) -> None:
         """The study in the folder `path`. `trainable` is the user's training code, None if a regime trains."""
-        self.path = path
+        self.path = path.absolute()
         """The folder of the study."""
         self._trainable = trainable
 

@@ -41,7 +41,15 @@ def studies_option(verb: F) -> F:
     """--studies DIR."""
     text = "The folder of the studies."
     folder = click.Path(path_type=Path, file_okay=False)
-    return click.option("--studies", type=folder, default="studies", show_default=True, help=text)(verb)
+    option = click.option(
+        "--studies", type=folder, default="studies", show_default=True, help=text, callback=_absolute_path
+    )
+    return option(verb)
+
+
+def _absolute_path(ctx: click.Context, param: click.Parameter, path: Path) -> Path:
+    """The absolute path, because training code may change the working directory."""
+    return path.absolute()
 
 
 def data_option(verb: F) -> F:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -20,7 +21,7 @@ def next_command(verb: str, folder: Path, *arguments: str) -> str:
     from hpo.record import command
 
     script = Path(sys.argv[0])
-    hpo = str(script) if script.name == "hpo" and shutil.which("hpo") is None else "hpo"
+    hpo = shlex.quote(str(script)) if script.name == "hpo" and shutil.which("hpo") is None else "hpo"
     return command(verb, folder, *arguments, hpo=hpo)
 
 

@@ -29,9 +29,11 @@ from hpo.record import (
     State,
     StudyFolder,
     absolute_url,
+    data_folder,
     is_locked,
     lock,
     locked_error,
+    valid_name,
 )
 from hpo.record.study_folder import check_is_new, delete_empty_study
 from hpo.results import write_tables
@@ -66,7 +68,9 @@ def begin(
     `trainable` is the user's training code, used instead of a regime.
     """
     cache.check()
-    settings = replace(settings, storage=absolute_url(settings.storage))
+    data = None if settings.data is None else str(data_folder(settings.data))
+    settings = replace(settings, storage=absolute_url(settings.storage), data=data)
+    space = replace(space, task=space.task.located(Path.cwd()))
     if is_locked(folder):
         raise locked_error(folder)
     digest = None if trainable is None else user_code.digest(trainable)
@@ -110,8 +114,9 @@ def resume(
     cache.check()
     study = StudyFolder.reopen(folder)
     study.check_trainable(None if trainable is None else user_code.digest(trainable))
-    source = str(folder / "study.yaml")
-    spacefile.parse(study.space.to_dict(), source=source)  # raises a UserError if a plug-in is missing
+    source, content = str(folder / "study.yaml"), study.space.to_dict()
+    content["task"]["weights"] = study.space.task.weights
+    spacefile.parse(content, source=source)  # raises a UserError if a plug-in or the weights are missing
     with lock(folder):
         study = StudyFolder.reopen(folder)
         ledger = study.ledger(write=True)
@@ -149,8 +154,8 @@ def _with_parts(job: Job, recorded: Mapping[str, Any] | None) -> Job:
 
 
 def default_name(space: SearchSpace, settings: Settings) -> str:
-    """The name of a study that the user did not name: `<space>-<backend>-<seed>`."""
-    return f"{space.name}-{settings.backend}-{settings.seed}"
+    """The name of a study that the user did not name: `<space>-<backend>-<seed>`, in the characters of a name."""
+    return valid_name(f"{valid_name(space.name)[:100]}-{settings.backend}-{settings.seed}")
 
 
 def build_backend(space: SearchSpace, settings: Settings) -> Backend:
@@ -187,7 +192,7 @@ def _run_study(study: StudyFolder, ledger: Ledger, backend: Backend, job: Job, w
     """
     settings = study.settings
     try:
-        ledger.reopen()  # the study is no longer finished
+        ledger.reopen(study.folder)  # the study is no longer finished
         _discard_unneeded(ledger.history, study.checkpoints)
         build = plugins.load("hpo.runners", settings.runner).build
         runner: Runner = build(job, study.checkpoints, devices=settings.devices, slots=settings.slots)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from hpo.record.files import DATA_FILE, FIGURES, MISCLASSIFIED, RETRAINED, STUDY_FILE, TEST_FILE, command, write_text
 from hpo.record.history import Decisions, Event, History, State, Trial, better_report, configuration
-from hpo.record.identity import check_name, free_name
+from hpo.record.identity import check_name, free_name, valid_name
 from hpo.record.ledger import Ledger
 from hpo.record.lock import is_locked, lock, locked_error
 from hpo.record.settings import Budget, Settings, data_folder
@@ -42,5 +42,6 @@ __all__ = [
     "is_locked",
     "lock",
     "locked_error",
+    "valid_name",
     "write_text",
 ]

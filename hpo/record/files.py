@@ -35,8 +35,11 @@ IGNORED = "".join(f"/{name}\n" for name in ("lock", LEDGER_FILE, CHECKPOINTS, RE
 
 def command(verb: str, folder: Path, *words: str, hpo: str = "hpo") -> str:
     """The command line that runs `verb` on a study, for messages to the user. `hpo` is the name of the program."""
-    where = [] if folder.parent == Path("studies") else [f"--studies {shlex.quote(str(folder.parent))}"]
-    return " ".join([hpo, verb, folder.name, *words, *where])
+    parent = folder.parent
+    with contextlib.suppress(OSError, ValueError):  # outside of the working directory, the path stays as it is
+        parent = parent.absolute().relative_to(Path.cwd())
+    where = [] if parent == Path("studies") else [f"--studies {shlex.quote(str(parent))}"]
+    return " ".join([hpo, verb, shlex.quote(folder.name), *words, *where])
 
 
 def keep_out_of_git(folder: Path) -> None:

@@ -14,6 +14,9 @@ from hpo.space import SearchSpace
 TRAINABLE = "trainable"
 """The key of `identity` for the digest of the user's own training code. It is absent if a regime is trained."""
 
+MAX_LENGTH = 200
+"""The longest name of a study, in characters. Most file systems allow 255 for a folder."""
+
 
 def identity(space: SearchSpace, settings: Settings, trainable_digest: str | None = None) -> dict[str, Any]:
     """The space, backend, options, seed and training code of a search. If all are equal, it is the same search.
@@ -46,11 +49,20 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
 
 def free_name(folder: Path) -> str:
     """A name that is still free beside a study, such as "flowers-2"."""
-    return next(name for n in range(2, 10_000) if not (folder.parent / (name := f"{folder.name}-{n}")).exists())
+    stem = valid_name(folder.name)[: MAX_LENGTH - 5]
+    return next(name for n in range(2, 10_000) if not (folder.parent / (name := f"{stem}-{n}")).exists())
+
+
+def valid_name(text: str) -> str:
+    """Make the name of a study from any text: other characters become "-", and the end of a long text is cut off."""
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", re.sub(r"[^A-Za-z0-9._-]+$", "", text)).lstrip("._-")
+    return name[:MAX_LENGTH] or "study"
 
 
 def check_name(name: str) -> str:
     """Return the name of a study. Raises a UserError if no folder should have it."""
+    if isinstance(name, str) and len(name) > MAX_LENGTH:
+        raise UserError(f"study {name[:20] + '...'!r}: a name has at most {MAX_LENGTH} characters, but has {len(name)}")
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", str(name)) or not isinstance(name, str):
         raise UserError(
             f"study {name!r}: a name has letters, digits, '.', '_' and '-', and begins with a letter or digit; "

@@ -105,10 +105,18 @@ class Ledger:
                 self._finish(number, TrialState.PRUNED)
             self._storage.set_study_user_attr(self._study_id, "finished", reason)
 
-    def reopen(self) -> None:
-        """Record that the study is being searched, for the first time or again."""
+    def reopen(self, folder: Path) -> None:
+        """Record that the study is being searched, for the first time or again, and in which folder."""
         with storage_errors():
             self._storage.set_study_user_attr(self._study_id, "finished", None)
+            if self._journal is None:
+                self._storage.set_study_user_attr(self._study_id, "folder", str(folder.absolute()))
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that the study was last searched in. A journal, which lies in the folder, does not record it."""
+        folder = self._storage.get_study_user_attrs(self._study_id).get("folder")
+        return None if folder is None else Path(folder)
 
     @property
     def finished(self) -> str | None:
@@ -264,7 +272,7 @@ def create_ledger(where: Path | str, name: str, space: SearchSpace, identity: di
 
 
 def open_ledger(where: Path | str, name: str, space: SearchSpace, *, write: bool) -> Ledger:
-    """Open the record of a study that exists. With `write`, it is also repaired, in case its process was killed.
+    """Open the record of a study that exists, under the name that it was begun with.
 
     Raises a UserError if `where` is not the URL of a storage, a StudyError if it does not contain the study, and a
     MachineError if the storage fails.
@@ -277,12 +285,12 @@ def open_ledger(where: Path | str, name: str, space: SearchSpace, *, write: bool
                 "The results are in the tables beside study.yaml"
             )
         storage, journal = open_storage(where, write=write)
-        if name not in {study.study_name for study in storage.get_all_studies()}:
+        names = [study.study_name for study in storage.get_all_studies()]
+        if journal is not None and len(names) == 1:
+            name = names[0]  # a journal has only one study, whatever the name of its folder is
+        if name not in names:
             raise StudyError(f"{where}: holds no study {name!r}")
-        ledger = Ledger(storage, name, space, journal)
-        if write:
-            ledger.repair()
-        return ledger
+        return Ledger(storage, name, space, journal)
 
 
 def _fidelity(event: Report | Crash) -> int:

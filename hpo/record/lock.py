@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,13 +54,29 @@ def locked_error(folder: Path) -> StudyError:
 
 
 def is_locked(folder: Path) -> bool:
-    """Whether a process holds the lock of the study."""
+    """Whether a process holds the lock of the study. The folder is only read, so it may be read-only."""
     if not (folder / LOCK_FILE).exists():
         return False
+    if sys.platform != "win32":
+        return _is_locked_on_unix(folder / LOCK_FILE)
     file_lock = FileLock(folder / LOCK_FILE, timeout=0)
     try:
         file_lock.acquire()
     except Timeout:
         return True
     file_lock.release()
+    return False
+
+
+def _is_locked_on_unix(path: Path) -> bool:
+    """Whether a process holds the FileLock at `path`. FileLock itself would open the file for writing."""
+    import fcntl
+
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # the file may not be read, or its file system has no locks
+        return False
     return False

@@ -55,8 +55,8 @@ class Budget:
 
 
 def data_folder(given: str | None = None) -> Path:
-    """The folder of the data sets and weights: `given`, or else $HPO_DATA, or else ~/.cache/hpo."""
-    return Path(given or os.environ.get("HPO_DATA") or "~/.cache/hpo").expanduser()
+    """The absolute path of the folder of the data sets and weights: `given`, or else $HPO_DATA or ~/.cache/hpo."""
+    return Path(given or os.environ.get("HPO_DATA") or "~/.cache/hpo").expanduser().absolute()
 
 
 @dataclass(frozen=True)

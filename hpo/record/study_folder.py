@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ from hpo.record.identity import differences, differing, free_name, identity
 from hpo.record.ledger import Ledger, create_ledger, open_ledger
 from hpo.record.settings import Budget, Settings, data_folder
 from hpo.record.storage import delete_study
-from hpo.space import SearchSpace
+from hpo.space import SearchSpace, Task
 
 
 class StudyFolder:
@@ -54,7 +55,9 @@ class StudyFolder:
 
         `made` says when, where and with which package versions the study was begun. If None, it is found out now.
         """
-        self.folder = folder
+        self.folder = folder.absolute()  # training code may change the working directory
+        self.recorded_name = folder.name
+        """The name that the study was begun with, which is its name in a storage. The folder may be renamed later."""
         self.space = space
         self.settings = settings
         self.budget = budget
@@ -101,21 +104,28 @@ class StudyFolder:
             budget = Budget(**content["budget"])
             space = spacefile.parse(content["space"], source=str(path), installed=False)
             made = dict(content["made"])
-            trainable_digest = content.get("trainable")
+            trainable_digest, weights = content.get("trainable"), content.get("weights")
+            recorded_name = str(content["study"])
             left_out = dict(content.get("left_out", {}))
         except (OSError, UnicodeDecodeError) as error:
             raise MachineError(f"{path}: cannot be read: {error}") from None
         except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, UserError) as error:
             raise StudyError(f"{path}: is damaged, or was written by another version: {error}") from None
-        return cls(folder, space, settings, budget, trainable_digest=trainable_digest, made=made, left_out=left_out)
+        if weights is not None:
+            space = replace(space, task=_with_weights(space.task, Path(weights)))
+        study = cls(folder, space, settings, budget, trainable_digest=trainable_digest, made=made, left_out=left_out)
+        study.recorded_name = recorded_name
+        return study
 
     def save(self) -> None:
         """Write `study.yaml`: the search space, the settings, the budget, and how the study was begun."""
+        task = self.space.task
         content = {
-            "study": self.name,
+            "study": self.recorded_name,
             "space": self.space.to_dict(),
             "digest": self.space.digest(),
             **({"trainable": self.trainable_digest} if self.trainable_digest is not None else {}),
+            **({"weights": task.weights} if task.written_weights is not None else {}),
             "settings": {**asdict(self.settings), "options": dict(self.settings.options)},
             "budget": asdict(self.budget),
             **({"left_out": self.left_out} if self.left_out else {}),
@@ -131,7 +141,7 @@ class StudyFolder:
         `create_ledger`.
         """
         shutil.rmtree(self.checkpoints, ignore_errors=True)
-        ledger = create_ledger(self._storage_location, self.name, self.space, self.identity)
+        ledger = create_ledger(self._storage_location, self.recorded_name, self.space, self.identity)
         keep_out_of_git(self.folder)
         self.write_data_record(data)
         self.save()
@@ -173,7 +183,9 @@ class StudyFolder:
         if not self.is_empty():
             return
         if self.settings.storage is not None:
-            delete_study(self.settings.storage, self.name)
+            with contextlib.suppress(StudyError):  # the record belongs to another folder, of which this is a copy
+                self.ledger(write=True).close()
+                delete_study(self.settings.storage, self.recorded_name)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         let_into_git(self.folder)
         for name in (STUDY_FILE, DATA_FILE, LEDGER_FILE, "trials.csv", "best.csv"):
@@ -202,17 +214,23 @@ class StudyFolder:
     def ledger(self, *, write: bool) -> Ledger:
         """Open the record. Raises a StudyError if it was begun with another identity, such as another space or seed.
 
-        Raises the errors of `open_ledger`.
+        With `write`, the record is also repaired, in case its process was killed. Raises a StudyError if the record
+        belongs to another folder, of which this one is a copy. Raises the errors of `open_ledger`.
         """
-        if write:
-            keep_out_of_git(self.folder)
-        ledger = open_ledger(self._storage_location, self.name, self.space, write=write)
-        if changed := differing(ledger.identity, self.identity):
+        ledger = open_ledger(self._storage_location, self.recorded_name, self.space, write=write)
+        try:
+            if changed := differing(ledger.identity, self.identity):
+                raise StudyError(
+                    f"study {self.name!r}: its {', '.join(changed)} changed since it was begun; "
+                    f"search the changed one under another name, such as {free_name(self.folder)!r}"
+                )
+            if write:
+                self._check_is_no_copy(ledger)
+                keep_out_of_git(self.folder)
+                ledger.repair()
+        except BaseException:
             ledger.close()
-            raise StudyError(
-                f"study {self.name!r}: its {', '.join(changed)} changed since it was begun; "
-                f"search the changed one under another name, such as {free_name(self.folder)!r}"
-            )
+            raise
         return ledger
 
     def history(self) -> tuple[History, str | None]:
@@ -226,10 +244,31 @@ class StudyFolder:
         finally:
             ledger.close()
 
+    def _check_is_no_copy(self, ledger: Ledger) -> None:
+        """Raise a StudyError if this is a copy of a folder that still exists, and both have one record in a storage."""
+        original = ledger.folder
+        try:
+            if original is None or original.samefile(self.folder):
+                return
+            study = StudyFolder.reopen(original)
+        except (OSError, StudyError, MachineError):  # the study was moved here
+            return
+        if (study.settings.storage, study.recorded_name) == (self.settings.storage, self.recorded_name):
+            raise StudyError(
+                f"study {self.name!r} in {self.folder.parent} is a copy of {original}, and both have one record, "
+                f"in {self.settings.storage}: a copy can only be read; search in {original}, or delete it first"
+            )
+
     @property
     def _storage_location(self) -> Path | str:
         """The URL of the storage, or the path of the journal."""
         return self.settings.storage or self.folder / LEDGER_FILE
+
+
+def _with_weights(task: Task, recorded: Path) -> Task:
+    """The task with the weights that the study was begun with. If they were moved, look in the working directory."""
+    located = task if recorded.is_file() else task.located(Path())
+    return task.with_weights(recorded) if located is task else located
 
 
 def changed_parts(

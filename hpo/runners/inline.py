@@ -6,8 +6,9 @@ uninterrupted one.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, chdir
 from pathlib import Path
 
 from hpo.devices import main_device
@@ -32,8 +33,9 @@ class Inline:
 
     def __init__(self, worker: Worker, checkpoints: Path, high: int) -> None:
         self._worker = worker
-        self._random_states = ExitStack()  # restores those of the user's process when the runner is closed
-        self._random_states.enter_context(unchanged_random_states())
+        self._restore = ExitStack()  # what training may change in the user's process
+        self._restore.enter_context(unchanged_random_states())
+        self._restore.enter_context(chdir(os.getcwd()))
         self._checkpoints = checkpoints
         self._high = high
         self._suggestion: Suggestion | None = None
@@ -68,4 +70,4 @@ class Inline:
 
     def close(self) -> None:
         self._suggestion, self._event, self._epochs = None, None, iter(())
-        self._random_states.close()
+        self._restore.close()

@@ -7,12 +7,22 @@ from __future__ import annotations
 
 from hpo.space.domains import Categorical, Domain, Float, Int
 from hpo.space.rules import OBJECTIVES
-from hpo.space.search_space import DATA_KEYS, TASK_DOMAINS, DatasetSpec, Fidelity, SearchSpace, Task, Validation
+from hpo.space.search_space import (
+    DATA_KEYS,
+    TASK_DOMAINS,
+    WEIGHTS,
+    DatasetSpec,
+    Fidelity,
+    SearchSpace,
+    Task,
+    Validation,
+)
 
 __all__ = [
     "DATA_KEYS",
     "OBJECTIVES",
     "TASK_DOMAINS",
+    "WEIGHTS",
     "Categorical",
     "DatasetSpec",
     "Domain",

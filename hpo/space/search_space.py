@@ -11,7 +11,8 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from hpo.errors import nearest
@@ -23,6 +24,9 @@ from hpo.trial import Config, Scalar, Value
 
 TASK_DOMAINS = ("regime", "model")
 """The keys of a task that are searched if they hold a list of names."""
+
+WEIGHTS = ("none", "imagenet")
+"""The values of `weights` that are no path."""
 
 DATA_KEYS = ("dataset", "pretraining")
 """The keys of a task that name a data set."""
@@ -116,12 +120,28 @@ class Task:
     validation: Validation = field(default_factory=Validation)
     pretraining: DatasetSpec | None = None
     """Another data set, for a regime that trains on it first. A plain name is converted, too."""
+    written_weights: str | None = field(default=None, compare=False)
+    """The path in the space, if `weights` is the absolute path that was found for it. The digest contains this one."""
 
     def __post_init__(self) -> None:
         raise_problems(rules.task_problems(vars(self)))
         for key in DATA_KEYS:
             if isinstance(value := getattr(self, key), str):
                 object.__setattr__(self, key, DatasetSpec(value))
+
+    def located(self, *folders: Path) -> Task:
+        """Return the task with an absolute path of its weights, if they are a file in one of `folders`.
+
+        The first folder that contains the file counts. Otherwise the task is returned as it is.
+        """
+        if self.weights in WEIGHTS or Path(self.weights).is_absolute():
+            return self
+        found = next((path for folder in folders if (path := folder / self.weights).is_file()), None)
+        return self if found is None else self.with_weights(found)
+
+    def with_weights(self, path: Path) -> Task:
+        """Return the task with the absolute path of its weights. The digest of the space stays the same."""
+        return replace(self, weights=str(path.absolute()), written_weights=self.written_weights or self.weights)
 
 
 @dataclass(frozen=True)
@@ -193,9 +213,8 @@ class SearchSpace:
 
     def to_dict(self) -> dict[str, Any]:
         """The space as plain values, in the form of a space file. `spacefile.parse` reads them back."""
-        task: dict[str, Any] = {
-            key: value for key in ("regime", "model", "weights") if (value := getattr(self.task, key)) is not None
-        }
+        task: dict[str, Any] = {key: value for key in TASK_DOMAINS if (value := getattr(self.task, key)) is not None}
+        task["weights"] = self.task.written_weights or self.task.weights
         task |= {key: data.to_dict() for key in DATA_KEYS if (data := getattr(self.task, key)) is not None}
         task["validation"] = self.task.validation.to_dict()
         domains = {name: domain_to_dict(domain) for name, domain in self.domains.items()}

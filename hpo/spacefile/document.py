@@ -40,6 +40,10 @@ class Document:
         """The number of mistakes found so far."""
         return len(self._mistakes)
 
+    def is_overridden(self, keys: Keys) -> bool:
+        """Whether the value of a key comes from an override."""
+        return any(keys[: len(other)] == other for other in self._overrides)
+
     def set_place(self, keys: Keys, place: Place) -> None:
         """Set the place of a key."""
         self._places[keys] = place

@@ -15,7 +15,7 @@ from typing import Any
 
 from hpo import plugins
 from hpo.errors import UserError, nearest
-from hpo.space import DATA_KEYS, TASK_DOMAINS, DatasetSpec, Fidelity, SearchSpace, Task, Validation, rules
+from hpo.space import DATA_KEYS, TASK_DOMAINS, WEIGHTS, DatasetSpec, Fidelity, SearchSpace, Task, Validation, rules
 from hpo.space.domains import Categorical, Domain, Float, Int
 from hpo.space.rules import OBJECTIVES, Problem
 from hpo.space.values import format_value
@@ -25,7 +25,6 @@ from hpo.spacefile.yaml_text import Keys
 
 SECTIONS = ("name", "reference", "task", "space", "fixed", "fidelity", "objective")
 TASK_KEYS = ("regime", "model", "weights", "dataset", "pretraining", "validation")
-WEIGHTS = ("none", "imagenet")
 RANGE_KEYS = ("low", "high", "log", "default", "step", "points", "type", "when")
 CHOICES_KEYS = ("choices", "default", "when")
 TYPES = ("float", "int")
@@ -40,7 +39,10 @@ def read(path: Path, overrides: Sequence[str] = ()) -> SearchSpace:
     `overrides` are texts of `--set`, in the form `a.b.c=value`. Raises SpaceFileError with all mistakes, one per line:
     its place, its keys, the value and what is allowed.
     """
-    return _parse(load(path, overrides), path.stem, installed=True)
+    document = load(path, overrides)
+    # A path is relative to the space file, but that of an override is relative to the working directory.
+    folders = [Path()] if document.is_overridden(("task", "weights")) else [path.parent, Path()]
+    return _parse(document, path.stem, folders)
 
 
 def parse(content: Mapping[str, Any], *, name: str = "space", source: str = "", installed: bool = True) -> SearchSpace:
@@ -55,7 +57,7 @@ def parse(content: Mapping[str, Any], *, name: str = "space", source: str = "", 
 
     Raises SpaceFileError with all mistakes, one per line.
     """
-    return _parse(Document(content, source), name, installed=installed)
+    return _parse(Document(content, source), name, [Path()] if installed else None)
 
 
 def find(name_or_path: str) -> Path:
@@ -90,7 +92,11 @@ def describe(path: Path) -> str:
     return " ".join(filter(None, lines))
 
 
-def _parse(document: Document, name: str, *, installed: bool) -> SearchSpace:
+def _parse(document: Document, name: str, folders: Sequence[Path] | None) -> SearchSpace:
+    """The space of a document. A path of weights is looked up in `folders`, and becomes absolute.
+
+    None for `folders` means that weights, plug-ins and tables may be missing on this machine.
+    """
     content = document.fields((), document.content, SECTIONS)
     name = content.get("name", name)
     if not isinstance(name, str) or not name:
@@ -106,15 +112,16 @@ def _parse(document: Document, name: str, *, installed: bool) -> SearchSpace:
     document.add_problems((), rules.space_problems(domains, fixed, objective))
     constants = fixed | {key: value.name if isinstance(value, DatasetSpec) else value for key, value in task.items()}
     document.add_problems((), _condition_problems(content.get("space"), domains, constants))
-    if installed:
+    if folders is not None:
         document.add_problems((), plugins.problems(task, domains, fixed))
         document.add_problems((), _reference_problems(reference))
-        document.add_problems((), _weights_problems(task.get("weights", WEIGHTS[0])))
+        document.add_problems((), _weights_problems(task.get("weights", WEIGHTS[0]), folders))
     document.raise_mistakes()
     assert fidelity is not None, "raise_mistakes() has raised its mistakes"
     assert validation is not None, "raise_mistakes() has raised its mistakes"
     valid_domains = {name: domain for name, domain in domains.items() if domain}
-    return SearchSpace(name, valid_domains, fidelity, Task(**task, validation=validation), fixed, objective, reference)
+    located_task = Task(**task, validation=validation).located(*(folders or ()))
+    return SearchSpace(name, valid_domains, fidelity, located_task, fixed, objective, reference)
 
 
 def _task(document: Document, content: Any) -> tuple[dict[str, Any], Domains]:
@@ -229,6 +236,6 @@ def _reference_problems(reference: object) -> Iterator[Problem]:
         yield ("reference",), f"no published table {format_value(reference)}{nearest(str(reference), known)}"
 
 
-def _weights_problems(weights: object) -> Iterator[Problem]:
-    if isinstance(weights, str) and weights not in WEIGHTS and not Path(weights).is_file():
+def _weights_problems(weights: object, folders: Sequence[Path]) -> Iterator[Problem]:
+    if isinstance(weights, str) and weights not in WEIGHTS and not any((path / weights).is_file() for path in folders):
         yield ("task", "weights"), f"there is no file {weights!r}{nearest(weights, WEIGHTS)}"

@@ -167,6 +167,27 @@ def test_settings_that_have_no_effect_on_a_study_that_goes_on_are_named(tmp_path
         hpo.search(SPACE, user_code.Parabola, **how)
 
 
+def test_a_name_cannot_lead_out_of_the_folder_of_the_studies(tmp_path: Path) -> None:
+    space = hpo.SearchSpace("../up", {"x": hpo.Float(0.0, 1.0)}, hpo.Fidelity(1))
+    how: dict[str, Any] = {"backend": "random", "trials": 1, "studies": tmp_path / "studies", "devices": "cpu"}
+    study = hpo.search(space, user_code.Parabola, **how)
+    assert study.path == tmp_path / "studies" / "up-random-0"
+    (tmp_path / "up").mkdir()
+    (study.path / "study.yaml").rename(tmp_path / "up" / "study.yaml")
+    for name in ("../up", "", ".", ".."):
+        with pytest.raises(StudyError, match="no study"):
+            hpo.open_study(name, studies=tmp_path / "studies")
+
+
+def test_a_study_is_found_after_a_change_of_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    study = hpo.search(SPACE, user_code.Parabola, backend="random", trials=1, devices="cpu")
+    monkeypatch.chdir("/")
+    assert len(study.resume(trials=2).table()) == 2
+
+
 WRONG_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"time": "30m"}, "the budget in seconds must be a number, but is '30m'"),
     ({"trials": "5"}, "the budget in trials must be a whole number, but is '5'"),

@@ -149,3 +149,22 @@ def test_a_space_that_is_nowhere_names_the_nearest_bundled_one() -> None:
     assert "no file 'digit_cnn.yaml', and no bundled space of that name; did you mean 'digits_cnn'?" in str(
         caught.value
     )
+
+
+def test_weights_are_relative_to_the_space_file_then_to_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spaces = tmp_path / "spaces"
+    spaces.mkdir()
+    path = write(spaces)
+    path.write_text(path.read_text().replace("model: small_cnn", "model: small_cnn\n  weights: w.pth"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "w.pth").touch()
+    before = spacefile.read(path)
+    assert before.task.weights == str(tmp_path / "w.pth")
+    (spaces / "w.pth").touch()
+    space = spacefile.read(path)
+    assert space.task.weights == str(spaces / "w.pth")
+    assert space.digest() == before.digest()
+    assert spacefile.read(path, ["task.weights=w.pth"]).task.weights == str(tmp_path / "w.pth")
+    assert spacefile.parse(space.to_dict()).task.weights == str(tmp_path / "w.pth")

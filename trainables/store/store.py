@@ -254,7 +254,7 @@ def shared() -> Store | None:
     if not gigabytes >= 0:
         raise ValueError(f"HPO_CACHE_GB must be a number of at least 0, but is {text!r}")
     try:
-        folder = Path(place or "~/.cache/hpo/store").expanduser()
+        folder = Path(place or "~/.cache/hpo/store").expanduser().absolute()
     except RuntimeError as error:
         raise ValueError(f"HPO_CACHE: {place or 'the default, ~/.cache/hpo/store'}: {error}") from None
     if folder.exists() and not folder.is_dir():
