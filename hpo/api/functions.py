@@ -13,7 +13,7 @@ from hpo.api.short_traceback import short_traceback
 from hpo.api.study import Study
 from hpo.errors import SpaceFileError, UnknownName, UserError
 from hpo.loop import begin, default_name
-from hpo.record import STUDY_FILE, Budget, Settings, StudyFolder, absolute_url, changed_parts, check_name
+from hpo.record import STUDY_FILE, Budget, Settings, StudyFolder, changed_parts, check_name, recorded_url
 from hpo.space import SearchSpace
 from hpo.training.user_code import Build, digest
 
@@ -87,7 +87,7 @@ def _warn_of_ignored_settings(folder: Path, settings: Mapping[str, object]) -> N
     for name, value in settings.items():
         if (name, value) == ("runner", "auto"):
             continue  # the recorded runner is the one that it chose
-        begun_with = absolute_url(str(value)) if name == "storage" and value is not None else value
+        begun_with = recorded_url(str(value)) if name == "storage" and value is not None else value
         if getattr(recorded, name) != begun_with:
             warnings.warn(
                 f"study {folder.name!r} goes on with {name}={getattr(recorded, name)!r}, as it was begun; "

@@ -10,7 +10,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import click
 
 from hpo.errors import UserError
-from hpo.record import StudyFolder
+from hpo.record import StudyFolder, open_storage
 
 HOST = "127.0.0.1"
 
@@ -35,7 +35,7 @@ def serve(study: StudyFolder, port: int) -> None:
         from optuna_dashboard import wsgi
     except ImportError:
         raise UserError("the dashboard is not installed: pip install 'hpo[dashboard]'") from None
-    app = wsgi(study.settings.storage or str(study.folder / "ledger.log"))
+    app = wsgi(open_storage(study.storage_location, write=False)[0])
     try:
         server = make_server(HOST, port, app, server_class=_Server, handler_class=_Quiet)
     except OSError as error:

@@ -28,11 +28,12 @@ from hpo.record import (
     Settings,
     State,
     StudyFolder,
-    absolute_url,
+    check_url,
     data_folder,
     is_locked,
     lock,
     locked_error,
+    recorded_url,
     valid_name,
 )
 from hpo.record.study_folder import check_is_new, delete_empty_study
@@ -69,7 +70,7 @@ def begin(
     """
     cache.check()
     data = None if settings.data is None else str(data_folder(settings.data))
-    settings = replace(settings, storage=absolute_url(settings.storage), data=data)
+    settings = replace(settings, storage=recorded_url(settings.storage), data=data)
     space = replace(space, task=space.task.located(Path.cwd()))
     if is_locked(folder):
         raise locked_error(folder)
@@ -81,6 +82,7 @@ def begin(
     backend = build_backend(space, settings)
     plugins.module_name("hpo.runners", settings.runner)
     plan_slots(settings.devices, settings.slots)
+    check_url(settings.storage)
     with lock(folder):
         check_is_new(folder, space, settings, digest)
         study = StudyFolder(folder, space, settings, budget.or_default(), trainable_digest=digest)

@@ -12,7 +12,7 @@ from hpo.record.identity import check_name, free_name, valid_name
 from hpo.record.ledger import Ledger
 from hpo.record.lock import is_locked, lock, locked_error
 from hpo.record.settings import Budget, Settings, data_folder
-from hpo.record.storage import absolute_url
+from hpo.record.storage import check_url, open_storage, recorded_url
 from hpo.record.study_folder import StudyFolder, changed_parts
 
 __all__ = [
@@ -31,10 +31,10 @@ __all__ = [
     "State",
     "StudyFolder",
     "Trial",
-    "absolute_url",
     "better_report",
     "changed_parts",
     "check_name",
+    "check_url",
     "command",
     "configuration",
     "data_folder",
@@ -42,6 +42,8 @@ __all__ = [
     "is_locked",
     "lock",
     "locked_error",
+    "open_storage",
+    "recorded_url",
     "valid_name",
     "write_text",
 ]

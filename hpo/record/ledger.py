@@ -30,7 +30,7 @@ from hpo.errors import StudyError
 from hpo.record import serialization
 from hpo.record.history import Decisions, Event, History, State
 from hpo.record.journal import Journal
-from hpo.record.storage import SQLITE, open_storage, storage_errors
+from hpo.record.storage import open_storage, sqlite_file, storage_errors
 from hpo.space import SearchSpace
 from hpo.trial import Crash, Decision, Report, Suggestion
 
@@ -251,7 +251,7 @@ def create_ledger(where: Path | str, name: str, space: SearchSpace, identity: di
     """Begin the record of a study.
 
     `where` is the path of the journal file, or the URL of an Optuna storage. `identity` is the `StudyFolder.identity`.
-    Raises a UserError if `where` is not the URL of a storage, a StudyError if the storage contains a study of this name
+    Raises the errors of `open_storage`, a StudyError if the storage contains a study of this name
     already, and a MachineError if the storage fails.
     """
     with storage_errors():
@@ -274,12 +274,12 @@ def create_ledger(where: Path | str, name: str, space: SearchSpace, identity: di
 def open_ledger(where: Path | str, name: str, space: SearchSpace, *, write: bool) -> Ledger:
     """Open the record of a study that exists, under the name that it was begun with.
 
-    Raises a UserError if `where` is not the URL of a storage, a StudyError if it does not contain the study, and a
+    Raises the errors of `open_storage`, a StudyError if the storage does not contain the study, and a
     MachineError if the storage fails.
     """
     with storage_errors():
-        file = Path(where.removeprefix(SQLITE)) if isinstance(where, str) and where.startswith(SQLITE) else where
-        if isinstance(file, Path) and not file.exists():
+        file = sqlite_file(where) if isinstance(where, str) else where
+        if file is not None and not file.exists():
             raise StudyError(
                 f"{where}: the record of study {name!r} is not here; it is on the machine that searched. "
                 "The results are in the tables beside study.yaml"

@@ -141,7 +141,7 @@ class StudyFolder:
         `create_ledger`.
         """
         shutil.rmtree(self.checkpoints, ignore_errors=True)
-        ledger = create_ledger(self._storage_location, self.recorded_name, self.space, self.identity)
+        ledger = create_ledger(self.storage_location, self.recorded_name, self.space, self.identity)
         keep_out_of_git(self.folder)
         self.write_data_record(data)
         self.save()
@@ -217,7 +217,7 @@ class StudyFolder:
         With `write`, the record is also repaired, in case its process was killed. Raises a StudyError if the record
         belongs to another folder, of which this one is a copy. Raises the errors of `open_ledger`.
         """
-        ledger = open_ledger(self._storage_location, self.recorded_name, self.space, write=write)
+        ledger = open_ledger(self.storage_location, self.recorded_name, self.space, write=write)
         try:
             if changed := differing(ledger.identity, self.identity):
                 raise StudyError(
@@ -260,7 +260,7 @@ class StudyFolder:
             )
 
     @property
-    def _storage_location(self) -> Path | str:
+    def storage_location(self) -> Path | str:
         """The URL of the storage, or the path of the journal."""
         return self.settings.storage or self.folder / LEDGER_FILE
 
