@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,12 +56,7 @@ def evaluate(
     with another trainable or on other data. Raises UserError if an argument is wrong, or if a test with fewer seeds
     would replace one with more.
     """
-    if protocol not in PROTOCOLS:
-        raise UserError(f"unknown protocol {protocol!r}{nearest(protocol, PROTOCOLS)}")
-    if top < 1 or not 1 <= seeds <= MAX_SEEDS:
-        raise UserError(f"top {top}, seeds {seeds}: each must be at least 1, the seeds at most {MAX_SEEDS}")
-    if protocol == "checkpoint" and seeds > 1:
-        raise UserError("the protocol checkpoint tests the weights of the search as they are: it has no seeds")
+    _check_arguments(top, seeds, protocol)
     StudyFolder.reopen(folder)
     cache.check()
     with lock(folder):
@@ -72,13 +67,11 @@ def evaluate(
         _check_seeds(record, trials, seeds, protocol)
         job = Job(study.space, study.settings.seed, study.data, trainable)
         data = study_data.check(study, job, skip_changed_files=skip_changed_files)
+        if data.left_out:  # an interrupted test may have trained on the files that are now left out
+            shutil.rmtree(study.folder / RETRAINED, ignore_errors=True)
         evaluator = _Evaluator(study, replace(job, manifest=data.manifest), record, trials[0])
-        search_job = replace(job, manifest=data.for_search)
-        models = (
-            load_from_search(study, trials) if protocol == "checkpoint" else retrain(study, search_job, trials, seeds)
-        )
         evaluations: dict[int, list[ModelResult]] = {trial.number: [] for trial in trials}
-        for model in models:
+        for model in _models(study, replace(job, manifest=data.for_search), trials, seeds, protocol):
             evaluation = evaluator.evaluate(model)
             evaluations[evaluation.trial].append(evaluation)
             if watch is not None:
@@ -89,6 +82,20 @@ def evaluate(
         record.write()
         shutil.rmtree(study.folder / RETRAINED, ignore_errors=True)
     return record
+
+
+def _check_arguments(top: int, seeds: int, protocol: str) -> None:
+    if protocol not in PROTOCOLS:
+        raise UserError(f"unknown protocol {protocol!r}{nearest(protocol, PROTOCOLS)}")
+    if top < 1 or not 1 <= seeds <= MAX_SEEDS:
+        raise UserError(f"top {top}, seeds {seeds}: each must be at least 1, the seeds at most {MAX_SEEDS}")
+    if protocol == "checkpoint" and seeds > 1:
+        raise UserError("the protocol checkpoint tests the weights of the search as they are: it has no seeds")
+
+
+def _models(study: StudyFolder, job: Job, trials: list[Trial], seeds: int, protocol: str) -> Iterator[ModelToTest]:
+    """The trained models to test. `job` must not hold the held-out part."""
+    return load_from_search(study, trials) if protocol == "checkpoint" else retrain(study, job, trials, seeds)
 
 
 def _check_seeds(record: TestRecord, trials: Sequence[Trial], seeds: int, protocol: str) -> None:

@@ -83,10 +83,10 @@ def check(study: StudyFolder, job: Job, *, skip_changed_files: bool = False, wit
 
 
 def left_out_words(left_out: Mapping[str, int]) -> str:
-    """Describe the files that were left out: "2 changed files left out (1 to search with, 1 held out)"."""
+    """Describe the files that were left out: "2 changed files left out: 1 to search with, 1 held out"."""
     n = sum(left_out.values())
     parts = ", ".join(f"{count} {PARTS[part]}" for part, count in left_out.items())
-    return f"{n} changed file{'s' * (n != 1)} left out ({parts})"
+    return f"{n} changed file{'s' * (n != 1)} left out: {parts}"
 
 
 def _without(

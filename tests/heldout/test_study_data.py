@@ -143,7 +143,7 @@ def test_the_study_goes_on_without_changed_files_and_counts_them(study: Path) ->
     assert [len(before[part] - after[part]) for part in ("train", "held_out")] == [1, 1]
     assert not any(after[part] - before[part] for part in before)
     resume(study, Budget(trials=3), skip_changed_files=True)
-    words = "2 changed files left out (1 to search with, 1 held out)"
+    words = "2 changed files left out: 1 to search with, 1 held out"
     assert f"data     {words}" in status.lines(study)
     for protocol in ("checkpoint", "retrain"):
         record = evaluate(study, protocol=protocol, skip_changed_files=True)
