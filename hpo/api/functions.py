@@ -20,7 +20,7 @@ from hpo.training.user_code import Build, digest
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-ARGUMENTS = ("study", "studies", "trials", "epochs", "time", "quiet")
+ARGUMENTS = ("study", "studies", "trials", "epochs", "time", "quiet", "skip_changed_files")
 """The keyword arguments of `search` that are not settings."""
 
 
@@ -35,6 +35,7 @@ def search(
     epochs: int | None = None,
     time: float | None = None,
     quiet: bool = False,
+    skip_changed_files: bool = False,
     **settings: object,
 ) -> Study:
     """Search a space, and return the study.
@@ -53,6 +54,8 @@ def search(
         trials, epochs, time: the total budget, over all runs: trials begun, epochs trained, seconds of search. By
             default 64 trials.
         quiet: show no progress. By default it is shown in a terminal and in a notebook.
+        skip_changed_files: if the study goes on, and files of its data set changed since it was begun, go on without
+            them. By default, that is an error.
         settings: the fields of `hpo.record.Settings`: backend ("optuna"), options, seed (0), runner ("inline": in
             this process), devices, slots, storage, data. A study that goes on keeps those that it was begun with.
 
@@ -75,7 +78,7 @@ def search(
         history, _ = StudyFolder.reopen(folder).history()
         if budget.overspent(len(history.trials), history.n_epochs):
             return found
-        return found.resume(trials=trials, epochs=epochs, time=time, quiet=quiet)
+        return found.resume(trials=trials, epochs=epochs, time=time, quiet=quiet, skip_changed_files=skip_changed_files)
     with show_progress(budget.or_default(), quiet=quiet) as watch:
         begin(folder, read, chosen, budget, trainable=trainable, watch=watch)
     return found

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.errors import StudyError
 from hpo.record import StudyFolder, command, free_name
 from hpo.training import Builder, Job
+from hpo.training.random_states import unchanged_random_states
 
 if TYPE_CHECKING:
     from trainables.assembly.recording import Change, Comparison
@@ -50,7 +51,8 @@ def record(job: Job) -> dict[str, Any] | None:
 
     if job.space.task.dataset is None:
         return None
-    recorded = Builder(job, "cpu").record_data(heldout.held_out)
+    with unchanged_random_states():
+        recorded = Builder(job, "cpu").record_data(heldout.held_out)
     for note in recorded["notes"]:
         print(f"hpo: {note}", file=sys.stderr)
     return recorded
@@ -70,16 +72,16 @@ def check(study: StudyFolder, job: Job, *, skip_changed_files: bool = False, wit
     recorded = study.data_record()
     if recorded is None:
         return StudyData(None, {})
-    if not with_held_out:
-        recorded = {**recorded, "dataset": {**recorded["dataset"], "held": None}}
-    found = Builder(job, "cpu").compare_data(recorded, heldout.held_out if with_held_out else None)
+    with unchanged_random_states():
+        found = Builder(job, "cpu").compare_data(recorded, heldout.held_out if with_held_out else None)
     _check_fixed(study, found)
     changes = {name: changed for name, changed in found.files.items() if changed}
     if changes and not skip_changed_files:
         raise StudyError(_files_changed(study, [change for changed in changes.values() for change in changed]))
-    if found.n_new:
+    if found.n_new and with_held_out:
         print(f"hpo: {_n_files(found.n_new, 'new')} in no part of study {study.name!r}", file=sys.stderr)
-    return _without(study, job, recorded["dataset"], changes)
+    dataset = recorded["dataset"] if with_held_out else {**recorded["dataset"], "held": None}
+    return _without(study, job, dataset, changes)
 
 
 def left_out_words(left_out: Mapping[str, int]) -> str:

@@ -10,50 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from hpo.errors import StudyError, TaskError
 from hpo.figures.plot import plot
 from hpo.heldout import evaluate, study_data
 from hpo.loop import begin, resume
-from hpo.record import Budget, Settings, StudyFolder
+from hpo.record import Budget, StudyFolder
 from hpo.results import status
-from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task, Validation
-from hpo.space.domains import Categorical
+from hpo.space import DatasetSpec, Fidelity, SearchSpace, Validation
 from hpo.training import Builder, Job
+from tests.heldout.zoo import COUNTS, LR, settings, space, spec
 from tests.trainables.datasets import pictures
 from trainables.data.heldout import held_out
-
-COUNTS = {"cat": 15, "dog": 15}
-LR = {"lr": Categorical((0.01, 0.02, 0.03, 0.04))}
-
-
-def space(rare_classes: str | None = None, **task: Any) -> SearchSpace:
-    options = {"folder": "zoo", **({} if rare_classes is None else {"rare_classes": rare_classes})}
-    chosen = Task(**{"regime": "from_scratch", "model": "softmax_regression"} | task, dataset=spec(options))
-    return SearchSpace("zoo", LR, Fidelity(1), chosen, {"image_size": 4, "batch_size": 8})
-
-
-def spec(options: dict[str, Any], name: str = "image_folder") -> DatasetSpec:
-    return DatasetSpec(name, options)
-
-
-def settings(root: Path, **others: Any) -> Settings:
-    return Settings(**{"backend": "grid", "runner": "inline", "devices": "cpu", "data": str(root)} | others)
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """The folder of the data sets, with 30 pictures in two classes."""
-    pictures.folders(tmp_path / "data" / "zoo", COUNTS, suffix=".png")
-    return tmp_path / "data"
-
-
-@pytest.fixture
-def study(root: Path, tmp_path: Path) -> Path:
-    """A finished search of two trials."""
-    begin(tmp_path / "s", space(), settings(root), Budget(trials=2))
-    return tmp_path / "s"
 
 
 def parts(folder: Path, *, with_held_out: bool = True) -> dict[str, set[str]]:
@@ -216,6 +184,43 @@ def test_a_study_without_a_record_of_its_data_is_not_read_again(study: Path) -> 
     assert status.lines(study)
 
 
+def test_the_pretraining_set_is_checked_like_the_training_part(root: Path, tmp_path: Path) -> None:
+    pictures.folders(root / "first", {"oak": 8, "elm": 8}, suffix=".png", first=500)
+    task: dict[str, Any] = {"regime": "pretrain_then_head", "pretraining": spec({"folder": "first"})}
+    one = replace(space(**task), fixed={"image_size": 4, "pretrain_epochs": 1})
+    begin(tmp_path / "s", one, settings(root), Budget(trials=1))
+    before = StudyFolder.reopen(tmp_path / "s").data_record()
+    assert before is not None
+    names = before["dataset"]["pretraining"]["training"]["names"]
+    removed = root / "first" / names[0]
+    removed.unlink()
+    with pytest.raises(StudyError, match=rf"1 file was removed: {removed}\n"):
+        resume(tmp_path / "s", Budget(trials=2))
+    resume(tmp_path / "s", Budget(trials=2), skip_changed_files=True)
+    assert StudyFolder.reopen(tmp_path / "s").left_out == {"pretraining": 1}
+    pictures.folders(root / "first", {"ash": 8}, suffix=".png", first=600)
+    resume(tmp_path / "s", Budget(trials=3), skip_changed_files=True)
+
+
+def test_a_file_that_the_list_of_a_data_set_no_longer_names_is_removed(tmp_path: Path) -> None:
+    images = tmp_path / "data/caltech101/101_ObjectCategories"
+    pictures.folders(images, {"ant": 12, "crab": 12})
+    names = [path.relative_to(images).as_posix() for path in sorted(images.rglob("*.jpg"))]
+    lists = {"train.txt": [name for i, name in enumerate(names) if i % 3], "test.txt": names[::3]}
+    for name, lines in lists.items():
+        (images.parent / name).write_text("\n".join(lines))
+    one = replace(space(), task=replace(space().task, dataset=DatasetSpec("caltech101")))
+    begin(tmp_path / "s", one, settings(tmp_path / "data"), Budget(trials=1))
+    (images.parent / "test.txt").write_text("\n".join(lists["test.txt"][1:]))
+    with pytest.raises(StudyError, match=rf"1 file was removed: {images / names[0]}\n"):
+        evaluate(tmp_path / "s", protocol="checkpoint")
+    (images.parent / "train.txt").write_text("\n".join([*lists["train.txt"], names[0]]))
+    evaluate(tmp_path / "s", protocol="checkpoint")  # it is listed again, and stays held out
+    with_it = study_data.check(StudyFolder.reopen(tmp_path / "s"), Job(one, 0, tmp_path / "data"))
+    assert with_it.manifest is not None
+    assert names[0] in with_it.manifest["held"]["names"]
+
+
 def test_the_record_is_the_same_for_the_same_data_and_is_small(root: Path, tmp_path: Path) -> None:
     for name in ("a", "b"):
         begin(tmp_path / name, space(), settings(root), Budget(trials=1))
@@ -235,107 +240,3 @@ def test_ending_a_study_needs_no_data(study: Path, root: Path) -> None:
     resume(study, Budget(trials=3))
     shutil.rmtree(root)
     resume(study, Budget(seconds=0))
-
-
-TINY = """
-from torch import nn
-from trainables.models import TransferModel, load_into
-HYPERPARAMETERS = {}
-def build(config, *, shape, n_classes, weights):
-    model = TransferModel({"stage": nn.Sequential(nn.Flatten(), nn.Linear(48, 8))}, nn.Linear(8, n_classes))
-    if weights != "none":
-        load_into(model, weights, head="head.", model="tiny")
-    return model
-"""
-
-
-def write_weights(path: Path, seed: int) -> None:
-    draw = torch.Generator().manual_seed(seed)
-    tensors = {"stages.stage.1.weight": torch.rand(8, 48, generator=draw), "stages.stage.1.bias": torch.zeros(8)}
-    torch.save(tensors, path)
-
-
-def test_weights_that_changed_are_refused_and_cannot_be_skipped(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-    package, path = f"tiny_{tmp_path.name}", tmp_path / "tiny.pth"
-    (tmp_path / package).mkdir()
-    (tmp_path / package / "model.py").write_text(TINY)
-    write_weights(path, 0)
-    task = {"regime": "linear_probe", "model": f"{package}.model", "weights": str(path)}
-    begin(tmp_path / "s", space(**task), settings(root), Budget(trials=1))
-    write_weights(path, 0)
-    resume(tmp_path / "s", Budget(trials=2))
-    write_weights(path, 1)
-    for go_on in (
-        lambda: resume(tmp_path / "s", Budget(trials=3), skip_changed_files=True),
-        lambda: evaluate(tmp_path / "s", protocol="checkpoint", skip_changed_files=True),
-        lambda: plot(tmp_path / "s", "tsne", skip_changed_files=True),
-    ):
-        with pytest.raises(StudyError, match=rf"its weights {path} were changed since it was begun"):
-            go_on()
-    path.unlink()
-    with pytest.raises(StudyError, match=rf"its weights {path} were removed since it was begun"):
-        evaluate(tmp_path / "s")
-
-
-def test_images_in_memory_that_changed_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-    package = f"stripes_{tmp_path.name}"
-    (tmp_path / package).mkdir()
-    (tmp_path / package / "data.py").write_text(STRIPES)
-    one = SearchSpace("stripes", LR, Fidelity(1), Task("from_scratch", "softmax_regression", dataset=f"{package}.data"))  # type: ignore[arg-type]
-    monkeypatch.setenv("STRIPES", "100")
-    begin(tmp_path / "s", one, settings(tmp_path), Budget(trials=1))
-    resume(tmp_path / "s", Budget(trials=2))
-    evaluate(tmp_path / "s", protocol="checkpoint")
-    monkeypatch.setenv("STRIPES", "101")
-    with pytest.raises(StudyError, match="the images to search with are other ones than when it was begun"):
-        resume(tmp_path / "s", Budget(trials=3), skip_changed_files=True)
-
-
-STRIPES = """
-import os
-import torch
-from trainables.data import Part
-class Stripes:
-    name, classes = "stripes", ("a", "b")
-    def training(self):
-        n = int(os.environ["STRIPES"])
-        return Part(torch.rand(n, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.arange(n) % 2)
-    def held_out(self):
-        return Part(torch.rand(20, 1, 4, 4, generator=torch.Generator().manual_seed(1)), torch.arange(20) % 2)
-def build(root):
-    return Stripes()
-"""
-
-
-@pytest.mark.parametrize("validation", [Validation(fraction=0.2), Validation(folds=5)])
-@pytest.mark.parametrize(("rule", "count"), [("keep", 3), ("keep", 5), ("leave_out", 1), ("leave_out", 5)])
-def test_a_rare_class_is_kept_or_left_out_of_a_whole_study(
-    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], rule: str, count: int, validation: Validation
-) -> None:
-    """With 5 images, the class can be held out, but is too small to validate on."""
-    pictures.folders(root / "zoo", {"yak": count}, suffix=".png", first=100)
-    with pytest.raises(TaskError, match=r"class 'yak' has .*; or set `dataset\.rare_classes` to keep or leave_out"):
-        begin(tmp_path / "s", space(validation=validation), settings(root), Budget(trials=1))
-    begin(tmp_path / "s", space(rule, validation=validation), settings(root), Budget(trials=1))
-    done = {"keep": "keeps at least one image in each part", "leave_out": "is left out"}[rule]
-    assert f"hpo: a class with fewer than 5 images {done}: 'yak' (" in capsys.readouterr().err
-    resume(tmp_path / "s", Budget(trials=2))
-    evaluate(tmp_path / "s", protocol="checkpoint")
-    found = StudyFolder.reopen(tmp_path / "s")
-    job = Job(found.space, 0, found.data)
-    data = study_data.check(found, job)
-    builder = Builder(replace(job, manifest=data.manifest), "cpu")
-    folds = builder.search_data({"image_size": 4})
-    held = builder.held_out(held_out, {"image_size": 4})
-    assert folds[0] is not None
-    assert folds[0].classes == (("cat", "dog", "yak") if rule == "keep" else ("cat", "dog"))
-    parts = [held, *(part for fold in folds if fold is not None for part in (fold.train, fold.validation))]
-    n_yaks = [int((part.labels == 2).sum()) for part in parts]
-    assert (sum(n_yaks) > 0) == (rule == "keep")
-    if rule == "keep":
-        assert all(n_yaks[1::2])
-        assert n_yaks[0] == 1

@@ -82,22 +82,23 @@ class Preprocessor:
         self._mapping = _mapping(dataset.classes, groups)
         self.classes = tuple(groups) if groups else dataset.classes
         source = self.grouped(dataset.training()).as_whole()
-        if assignment is None:
-            if pretraining is not None and pretraining.dataset.name == dataset.name:
-                _check_apart(pretraining.dataset, source)
-            try:
-                assignment = _assign(source, self.classes, validation, keep_rare=rule == "keep").tolist()
-            except ValueError as error:
-                remedy = ""
-                if rule == "error" and hasattr(dataset, "rare_classes"):
-                    remedy = "; or set `dataset.rare_classes` to keep or leave_out"
-                raise SetupError(f"data set {dataset.name!r}: {error}{remedy}") from None
-        self.assignment = tuple(assignment)
+        if assignment is None and pretraining is not None and pretraining.dataset.name == dataset.name:
+            _check_apart(pretraining.dataset, source)
+        self.assignment = tuple(self._assign(dataset, source, validation) if assignment is None else assignment)
         """The split: for each grouped image of the training part, the fold that it validates, or 1 if it validates."""
         self._splits = splits.apply(source, self.assignment, n_folds=validation.folds)
         self._pretraining_set = pretraining
         self._device = device
         self._loaded: tuple[ImageFormat, tuple[SearchData, ...]] | None = None
+
+    def _assign(self, dataset: DataSet, source: Source, validation: Validation) -> list[int]:
+        """Split the training part. Raises SetupError if a class has too few images."""
+        rule = getattr(dataset, "rare_classes", "")
+        try:
+            return list(map(int, _assign(source, self.classes, validation, keep_rare=rule == "keep")))
+        except ValueError as error:
+            remedy = "; or set `dataset.rare_classes` to keep or leave_out" if rule == "error" else ""
+            raise SetupError(f"data set {dataset.name!r}: {error}{remedy}") from None
 
     def _handle_rare_classes(
         self, dataset: DataSet, groups: Groups | None, validation: Validation, rule: str
