@@ -1,24 +1,28 @@
 """State dicts on disk: reading one, loading it into a model with checks, and saving one.
 
-A file that ends in .safetensors has the safetensors format. Any other file (.pth, .pt) has the format of torch.save.
+A file that is saved has the safetensors format if its suffix is .safetensors, else the format of torch.save.
 """
 
 from __future__ import annotations
 
-import importlib
-import pickle
+import logging
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from trainables.errors import SetupError, reason
+from trainables.errors import SetupError
+from trainables.models import _state_dicts, _weights_files
+from trainables.models._state_dicts import Shapes, StateDict
 from trainables.store import atomic
 
-SAFETENSORS = ".safetensors"
+logger = logging.getLogger(__name__)
+"""Says what was done with a weights file to load it."""
+N_BATCHES = ".num_batches_tracked"
+"""The end of the keys that many files lack. Only a BatchNorm with momentum=None uses these tensors."""
 
 
 def refuse(weights: str, model: str) -> None:
@@ -38,81 +42,101 @@ def find(file_name: str, folder: Path, model: str) -> Path:
     return path
 
 
-def read(path: str | Path) -> dict[str, Tensor]:
+def read(path: str | Path, shapes: Shapes | None = None) -> dict[str, Tensor]:
     """Read the state dict at `path` to the CPU. Floating-point tensors become float32.
 
-    If all keys begin with "module.", as in a model that was wrapped in DataParallel, this prefix is removed. Raises
-    SetupError if the file is missing or cannot be read, or if it holds anything but a dict of named tensors.
+    If the file holds several, it is the one that fits a network with tensors of these `shapes` best. Names of wrappers
+    in front of the keys are removed. Raises SetupError if the file is missing or cannot be read, or if it holds no
+    named tensors.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise SetupError(f"`weights` must be none, imagenet or the path of a state dict, but is {str(path)!r}: no file")
-    status = path.stat()
-    return {key: value.clone() for key, value in _read_cached(path, status.st_size, status.st_mtime_ns).items()}
+    return _read(path, shapes or {}).tensors
 
 
-@lru_cache(maxsize=2)
-def _read_cached(path: Path, size: int, mtime_ns: int) -> dict[str, Tensor]:
-    """The state dict of a file. It is cached, because all trials of a process start from the same file.
+class Fit(NamedTuple):
+    """The weights of a file for a network."""
 
-    `size` and `mtime_ns` are part of the cache key, so a file that changed is read again.
+    state: dict[str, Tensor]
+    """The tensors of the file without those of the last layer."""
+    difference: str
+    """How they differ from those of the network: the first key that is missing, unexpected or of another shape.
+
+    Empty if they fit.
     """
-    try:
-        if path.suffix == SAFETENSORS:
-            content = _safetensors(path).load_file(path)
-        else:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except SetupError:
-        raise
-    except pickle.UnpicklingError as error:
-        message = f"`weights`: {path} is damaged, or holds more than tensors: save the state dict of the model alone"
-        raise SetupError(message) from error
-    except Exception as error:  # for a damaged file, the readers raise all kinds of errors
-        raise SetupError(f"`weights`: {path} cannot be read, get the file again: {reason(error)}") from error
-    state = _check_state_dict(content, path)
-    prefix = "module." if all(key.startswith("module.") for key in state) else ""
-    return {key.removeprefix(prefix): _as_float32(value) for key, value in state.items()}
+    changes: tuple[str, ...]
+    """What was done to read them, in words."""
+
+
+def fit(network: nn.Module, path: str | Path, *, head: str | tuple[str, ...]) -> Fit:
+    """Read the weights at `path` for a network, except those of the last layer: keys that begin with `head`.
+
+    Raises the errors of `read`.
+    """
+    own = {key: value for key, value in network.state_dict().items() if not key.startswith(head)}
+    shapes = {key: value.shape for key, value in own.items() if not key.endswith(N_BATCHES)}
+    tensors, changes = _read(path, shapes)
+    given = {key: value for key, value in tensors.items() if not key.startswith(head)}
+    for key in own.keys() - given.keys():
+        if key.endswith(N_BATCHES):
+            given[key] = torch.zeros((), dtype=torch.int64)
+    differences = (_difference(key, own.get(key), given.get(key)) for key in [*own, *given])
+    return Fit(given, next(filter(None, differences), ""), changes)
 
 
 def load_into(network: nn.Module, path: str | Path, *, head: str | tuple[str, ...], model: str) -> None:
     """Load the weights at `path` into a network, except those of the last layer: keys that begin with `head`.
 
-    The head of a network on the meta device stays on the meta device. If the file does not fit, a SetupError names the
+    The head of a network on the meta device stays on the meta device. If the file holds more than a state dict, or if
+    its keys have a prefix, a warning of the logger says what was used. If the file does not fit, a SetupError names the
     file, the model and the first key that is missing, unexpected or of another shape.
     """
-    own = {key: value for key, value in network.state_dict().items() if not key.startswith(head)}
-    given = {key: value for key, value in read(path).items() if not key.startswith(head)}
-    for key in own.keys() - given.keys():
-        if key.endswith(".num_batches_tracked"):  # many files lack it; only BatchNorm with momentum=None uses it
-            given[key] = torch.zeros((), dtype=torch.int64)
-    for key in [*own, *given]:
-        if difference := _difference(key, own.get(key), given.get(key)):
-            raise SetupError(
-                f"`weights`: {path} holds weights of another model than {model}: {difference}; "
-                f"give a state dict of {model}, or none"
-            )
-    network.load_state_dict(given, strict=False, assign=next(iter(network.parameters())).is_meta)
+    found = fit(network, path, head=head)
+    if found.difference:
+        raise misfit(path, found, model)
+    say(path, found.changes)
+    network.load_state_dict(found.state, strict=False, assign=next(iter(network.parameters())).is_meta)
+
+
+def misfit(path: str | Path, found: Fit, model: str) -> SetupError:
+    """Return the error for weights that do not fit `model`."""
+    read = f" ({'; '.join(found.changes)})" if found.changes else ""
+    return SetupError(
+        f"`weights`: {path} holds weights of another model than {model}: {found.difference}{read}; "
+        f"give a state dict of {model}, or none"
+    )
+
+
+def say(path: str | Path, changes: tuple[str, ...]) -> None:
+    """Log what was done with a weights file to load it, if anything was."""
+    if changes:
+        logger.warning("`weights`: %s: %s", path, "; ".join(changes))
 
 
 def save(state: Mapping[str, Tensor], path: Path) -> None:
     """Write a state dict to `path` atomically, and create missing folders. Raises OSError if writing fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {key: value.detach().cpu().clone().contiguous() for key, value in state.items()}
-    write = _safetensors(path).save_file if path.suffix == SAFETENSORS else torch.save
+    write = _weights_files.safetensors(path).save_file if _weights_files.is_safetensors_name(path) else torch.save
     atomic.write(path, lambda temporary: write(tensors, temporary))
 
 
-def _check_state_dict(content: object, path: Path) -> dict[str, Tensor]:
-    """Return the content of a file. A SetupError if it is not a dict of named tensors."""
-    if not isinstance(content, dict) or not content:
-        raise SetupError(f"`weights`: {path} holds no state dict, but {type(content).__name__}")
-    for key, value in content.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
-            raise SetupError(
-                f"`weights`: {path} holds no state dict: {key!r} is {type(value).__name__}, not a tensor; "
-                "save the state dict of the model alone"
-            )
-    return content
+def _read(path: str | Path, shapes: Shapes) -> StateDict:
+    """The state dict at `path` that fits a network with tensors of `shapes`. Its tensors are copies."""
+    path = Path(path)
+    if not path.is_file():
+        raise SetupError(f"`weights` must be none, imagenet or the path of a state dict, but is {str(path)!r}: no file")
+    status = path.stat()
+    found = _read_cached(path, status.st_size, status.st_mtime_ns, tuple(shapes.items()))
+    return StateDict({key: value.clone() for key, value in found.tensors.items()}, found.changes)
+
+
+@lru_cache(maxsize=2)
+def _read_cached(path: Path, size: int, mtime_ns: int, shapes: tuple[tuple[str, torch.Size], ...]) -> StateDict:
+    """The state dict of a file. It is cached, because all trials of a process start from the same file.
+
+    `size` and `mtime_ns` are part of the cache key, so a file that changed is read again.
+    """
+    found = _state_dicts.find(_weights_files.read(path), dict(shapes), path)
+    return StateDict({key: _as_float32(value) for key, value in found.tensors.items()}, found.changes)
 
 
 def _as_float32(tensor: Tensor) -> Tensor:
@@ -137,10 +161,3 @@ def _difference(key: str, own: Tensor | None, given: Tensor | None) -> str:
     if own.shape != given.shape:
         return f"{key!r} is {tuple(given.shape)}, but in the model {tuple(own.shape)}"
     return ""
-
-
-def _safetensors(path: Path) -> ModuleType:
-    try:
-        return importlib.import_module("safetensors.torch")
-    except ModuleNotFoundError as error:
-        raise SetupError(f"`weights`: {path} needs the package safetensors: pip install safetensors") from error

@@ -1,3 +1,4 @@
+import logging
 import re
 import sys
 from collections import OrderedDict
@@ -183,6 +184,37 @@ def test_weights_of_another_model_are_refused_by_their_first_difference(
         f"`weights`: {path} holds weights of another model than three_layers: {difference}; "
         "give a state dict of three_layers, or none"
     )
+
+
+def test_a_checkpoint_loads_as_its_state_dict_does_and_a_line_says_how(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = network().state_dict()
+    averaged = {f"module.{key}": value + 1 for key, value in state.items()}
+    path = saved({"epoch": 3, "state_dict": state, "state_dict_ema": averaged}, tmp_path / "some.pth.tar")
+    with caplog.at_level(logging.WARNING):
+        built = loaded(path)
+    assert torch.equal(built.state_dict()["0.weight"], state["0.weight"] + 1)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"`weights`: {path}: the weights are its entry 'state_dict_ema' (and not 'state_dict'); "
+        "the prefix 'module.' of their keys is removed"
+    ]
+
+
+def test_a_plain_state_dict_loads_without_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    loaded(saved(network().state_dict(), tmp_path / "some.pth"))
+    assert not caplog.records
+
+
+def test_a_checkpoint_of_another_model_is_refused_and_the_error_says_what_was_read(tmp_path: Path) -> None:
+    state = {f"model.{key}": value for key, value in network().state_dict().items() if key != "1.bias"}
+    path = saved({"state_dict": state}, tmp_path / "some.pth")
+    words = (
+        "than three_layers: it has no '1.bias' (the weights are its entry 'state_dict'; the prefix 'model.' of their "
+        "keys is removed); give a state dict of three_layers, or none"
+    )
+    with pytest.raises(SetupError, match=re.escape(words)):
+        loaded(path)
 
 
 def test_imagenet_weights_are_found_in_their_folder(tmp_path: Path) -> None:
