@@ -6,14 +6,20 @@ A network is split into stages if its children, applied one after another, give 
 children before the first group of blocks are the stage "stem". Each group of blocks is a stage with its name in timm.
 All children after the last group are the stage "last". This works for residual networks, ConvNeXt, EfficientNet,
 MobileNet and similar networks. Any other network, such as a vision transformer, is a single stage "network".
+
+Some networks, such as vision transformers, are built for one size of images. They are built for the size that the
+images have. Position embeddings and similar weights of a file are resampled to this size by timm.
 """
 
 from __future__ import annotations
 
 import difflib
 import importlib
+import logging
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -25,29 +31,31 @@ from trainables import vision
 from trainables.data.input_spec import InputSpec
 from trainables.errors import SetupError, reason
 from trainables.hyperparameters import Config
-from trainables.models import _heads
-from trainables.models._weights import load_into, save
+from trainables.models import _heads, _weights
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
 READS_ALSO = ("trainables.models",)
+MISFITS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
+"""What networks of timm raise for images of a size that they cannot take, and for weights that do not fit."""
+
+logger = logging.getLogger(__name__)
 
 
 def variant(name: str) -> Variant:
     """Return the timm network `name`, which may end in a tag that selects its weights ("resnet10t.c3_in1k").
 
-    It is a Pretrained if timm has weights for it. Raises SetupError, with similar names, if timm has no such network,
-    or if timm is not installed.
+    Old names that timm has replaced mean the network that replaced them. It is a Pretrained if timm has weights for it.
+    Raises SetupError, with similar names, if timm has no such network, or if timm is not installed.
     """
     timm = _timm()
+    name = _current_name(name)
     try:
         found = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
     except RuntimeError:  # timm raises it for a known network with an unknown tag
         found = None
     if found is None:
-        near = difflib.get_close_matches(name, [*timm.list_models(), *timm.list_pretrained()])
-        nearest = f" (nearest: {', '.join(near)})" if near else ""
-        raise SetupError(f"`model`: timm has no network {name!r}{nearest}")
+        raise SetupError(f"`model`: timm has no network {name!r}{_nearest(name)}")
     channels, size, _ = found.input_size
     classifier = (found.classifier,) if isinstance(found.classifier, str) else found.classifier or ()
     expected = InputSpec(size=size, channels=channels, mean=tuple(found.mean), std=tuple(found.std))
@@ -64,7 +72,7 @@ class Variant:
     name: str
     INPUT: InputSpec
     fixed_size: bool
-    """Whether the network only takes images of size INPUT.size."""
+    """Whether the network is built for images of one size, which is INPUT.size unless another one is asked for."""
     last_layers: tuple[str, ...]
     """The prefixes of the keys of the layers that the head replaces."""
 
@@ -74,21 +82,80 @@ class Variant:
         `weights` is "none" for random weights, or the path of a state dict with timm's keys. Raises SetupError if the
         images or the weights do not fit.
         """
-        self._check(shape)
-        network = _timm().create_model(self.name, num_classes=0)
-        if weights != "none":
-            load_into(network, weights, head=self.last_layers, model=f"timm:{self.name}")
+        channels, *sides = shape
+        if channels != self.INPUT.channels:
+            raise SetupError(f"timm:{self.name} needs images of {self.INPUT.channels} channels, but has {channels}")
+        network = self._network(sides) if weights == "none" else self._pretrained_network(sides, weights)
         image = torch.linspace(-1, 1, prod(shape)).reshape(1, *shape)
         stages, features = _split(network, image, self.name)
         return TransferModel(stages, _heads.linear(features.shape[1], n_classes, config))
 
-    def _check(self, shape: tuple[int, int, int]) -> None:
-        channels, *sides = shape
-        if channels != self.INPUT.channels:
-            raise SetupError(f"timm:{self.name} needs images of {self.INPUT.channels} channels, but has {channels}")
-        if self.fixed_size and sides != [self.INPUT.size] * 2:
-            message = f"`image_size` must be {self.INPUT.size} for timm:{self.name}, but images are {sides}"
-            raise SetupError(message, keys=("image_size",))
+    def _pretrained_network(self, sides: list[int], path: str) -> nn.Module:
+        """Build the network without its last layers, and load the weights at `path`."""
+        network, head = self._network(sides), (*self.last_layers, *_head_keys(self.name))
+        found = _weights.fit(network, path, head=head)
+        if not found.difference:
+            _weights.say(path, found.changes)
+            network.load_state_dict(found.state, strict=False)
+            return network
+        try:
+            adapted = self._adapted_network(sides, found.state)
+            if network.state_dict().keys() != found.state.keys():
+                self._check_strict(sides, found.state)
+        except MISFITS as error:
+            if self._fits_own_size(sides, path, head):
+                message = f" with the weights {path}, which are for {self.INPUT.size}, and timm does not resample them"
+                raise _wrong_size(self.name, sides, error, message) from error
+            raise _weights.misfit(path, found, f"timm:{self.name}") from error
+        size = "x".join(map(str, sides))
+        _weights.say(path, (*found.changes, f"timm adapted them to timm:{self.name} for images of {size} pixels"))
+        return adapted
+
+    def _adapted_network(self, sides: list[int], state: dict[str, Tensor]) -> nn.Module:
+        """Build the network with a state dict that timm adapts to it.
+
+        timm resamples position embeddings, and converts the state dicts of the original authors of some networks. It
+        does so only while it builds a network.
+        """
+        cfg = {"state_dict": state, "num_classes": 0, "label_offset": None}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # such as the one that resampling could be faster
+            return self._network(sides, pretrained=True, pretrained_cfg_overlay=cfg)
+
+    def _check_strict(self, sides: list[int], state: dict[str, Tensor]) -> None:
+        """Raise a LookupError if timm ignores keys that do not fit this network. It does so for a few."""
+        try:
+            self._adapted_network(sides, {**state, "no.such.key": torch.zeros(1)})
+        except RuntimeError:
+            return
+        raise LookupError("timm does not check the keys of this network")
+
+    def _fits_own_size(self, sides: list[int], path: str, head: tuple[str, ...]) -> bool:
+        """Whether another size of images is the only reason why the weights do not fit."""
+        if sides == self._own_sides:
+            return False
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            return not _weights.fit(self._network(self._own_sides), path, head=head).difference
+
+    def _network(self, sides: list[int], **options: Any) -> nn.Module:
+        """Build the network without its last layers, for images of these sides (height, width) in pixels."""
+        if not self.fixed_size or sides == self._own_sides:
+            network: nn.Module = _timm().create_model(self.name, num_classes=0, **options)
+            return network
+        try:
+            network = _timm().create_model(self.name, num_classes=0, img_size=tuple(sides), **options)
+        except MISFITS as error:
+            if options:
+                raise
+            raise _wrong_size(self.name, sides, error, f" (its own size is {self.INPUT.size})") from error
+        return network
+
+    @property
+    def _own_sides(self) -> list[int]:
+        """The sides of the images that the network is built for unless others are asked for."""
+        size = self.INPUT.size
+        assert size is not None, "timm states a size for each network"
+        return [size, size]
 
 
 @dataclass(frozen=True)
@@ -104,7 +171,7 @@ class Pretrained(Variant):
         except Exception as error:  # the connection, timm and its hub each raise their own errors
             message = f"cannot download the weights of timm:{self.name}, save its state dict at {path} by hand"
             raise SetupError(f"{message}: {reason(error)}") from error
-        save(network.state_dict(), path)
+        _weights.save(network.state_dict(), path)
 
 
 def _timm() -> Any:
@@ -117,16 +184,41 @@ def _timm() -> Any:
         raise SetupError("`model`: the networks of timm need the package timm: pip install 'hpo[timm]'") from error
 
 
+@lru_cache
+def _current_name(name: str) -> str:
+    """The name that timm uses now for a network. Logs a warning if it is not `name`. A SetupError if it was removed."""
+    replaced = _timm().models.get_deprecated_models()
+    if name not in replaced:
+        return name
+    if (current := replaced[name]) is None:
+        raise SetupError(f"`model`: timm has removed the network {name!r}{_nearest(name)}")
+    logger.warning("`model`: timm:%s is now named timm:%s", name, current)
+    return str(current)
+
+
+def _nearest(name: str) -> str:
+    """The names of timm's networks that are most similar to `name`, for an error. Empty if none is similar."""
+    timm = _timm()
+    near = difflib.get_close_matches(name, [*timm.list_models(), *timm.list_pretrained()])
+    return f" (nearest: {', '.join(near)})" if near else ""
+
+
+@lru_cache
+def _head_keys(name: str) -> tuple[str, ...]:
+    """The keys of the last layers of a network: those that the network without classes does not have."""
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        whole, headless = (_timm().create_model(name, num_classes=n).state_dict() for n in (2, 0))
+    return tuple(key for key in whole if key not in headless)
+
+
 @torch.no_grad()
 def _split(network: nn.Module, image: Tensor, name: str) -> tuple[dict[str, nn.Module], Tensor]:
     """Split a network into stages. Returns them, and the features of an image (1, channels, height, width)."""
     network.eval()
     try:
         features: Tensor = network(image)
-    except (RuntimeError, AssertionError) as error:
-        sides = list(image.shape[2:])
-        message = f"`image_size`: timm:{name} cannot take images of {sides}: {reason(error)}"
-        raise SetupError(message, keys=("image_size",)) from error
+    except MISFITS as error:
+        raise _wrong_size(name, list(image.shape[2:]), error) from error
     if features.ndim != 2:
         raise SetupError(f"`model`: timm:{name} gives no vector for an image, but {tuple(features.shape[1:])}")
     stages = _candidate_stages(network)
@@ -134,6 +226,12 @@ def _split(network: nn.Module, image: Tensor, name: str) -> tuple[dict[str, nn.M
         stages = {"network": network}
     network.train()
     return stages, features
+
+
+def _wrong_size(name: str, sides: list[int], error: Exception, more: str = "") -> SetupError:
+    """Return the error for images of `sides` (height, width). `more` follows the sides in its message."""
+    message = f"`image_size`: timm:{name} cannot take images of {sides}{more}: {reason(error)}"
+    return SetupError(message, keys=("image_size",))
 
 
 def _compute(stages: dict[str, nn.Module], image: Tensor, features: Tensor) -> bool:

@@ -67,9 +67,27 @@ class TestVisionTransformer(TimmContract):
     shape = (3, 160, 160)
     stages: ClassVar = ("network",)
 
-    def test_another_size_of_images_is_refused_by_the_only_right_one(self) -> None:
-        with pytest.raises(ValueError, match=r"`image_size` must be 160 for timm:test_vit, but images are \[160, 96\]"):
-            self.family.build({}, shape=(3, 160, 96), n_classes=2, weights="none")
+    @pytest.mark.parametrize("sides", [(96, 96), (160, 96)])
+    def test_images_of_another_size_get_resampled_position_embeddings(
+        self, file: Path, sides: tuple[int, int], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        built = self.family.build({}, shape=(3, *sides), n_classes=N_CLASSES, weights=str(file))
+        state = dict(_weights.read(file))
+        grid = [side // 16 for side in sides]
+        state["pos_embed"] = library.layers.resample_abs_pos_embed(state["pos_embed"], grid, num_prefix_tokens=1)
+        network = library.create_model(self.variant, num_classes=N_CLASSES, img_size=sides)
+        network.load_state_dict(state)
+        assert_alike(built, network, state, self.last, torch.rand(2, 3, *sides))
+        words = f"timm adapted them to timm:test_vit for images of {sides[0]}x{sides[1]} pixels"
+        assert [record.getMessage() for record in caplog.records] == [f"`weights`: {file}: {words}"]
+
+    def test_images_of_a_size_that_it_cannot_have_are_refused(self, file: Path) -> None:
+        for weights in ("none", str(file)):
+            with pytest.raises(
+                SetupError, match=r"`image_size`: timm:test_vit cannot take images of \[150, 150\]"
+            ) as e:
+                self.family.build({}, shape=(3, 150, 150), n_classes=2, weights=weights)
+            assert e.value.keys == ("image_size",)
 
 
 @needs_timm
@@ -111,6 +129,80 @@ def test_the_input_is_that_of_the_weights_that_timm_offers() -> None:
 def test_an_unknown_name_is_refused_with_the_nearest(name: str) -> None:
     with pytest.raises(ValueError, match=rf"`model`: timm has no network '{name}' \(nearest: resnet10t"):
         timm.variant(name)
+
+
+@needs_timm
+@pytest.mark.parametrize(
+    "name", ["efficientvit_m0", "levit_128s", "repvit_m0_9", "iformer_t", "shvit_s1", "convformer_s18", "test_vit"]
+)
+def test_all_keys_that_a_network_without_classes_lacks_belong_to_the_head(name: str, tmp_path: Path) -> None:
+    variant = timm.variant(name)
+    with torch.device("meta"):
+        shapes = {key: value.shape for key, value in library.create_model(name, num_classes=5).state_dict().items()}
+        headless = library.create_model(name, num_classes=0)
+    state = {key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}
+    torch.save(state, tmp_path / "some.pth")
+    head = (*variant.last_layers, *timm._head_keys(name))
+    found = _weights.fit(headless, tmp_path / "some.pth", head=head)
+    assert found.difference == ""
+    assert found.state.keys() == headless.state_dict().keys() < state.keys()
+
+
+@needs_timm
+def test_a_network_whose_head_has_a_batchnorm_takes_its_own_state_dict(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    network = library.create_model("efficientvit_m0", num_classes=5).eval()
+    torch.save(network.state_dict(), tmp_path / "some.pth")
+    model = timm.variant("efficientvit_m0").build(
+        {}, shape=(3, 224, 224), n_classes=5, weights=str(tmp_path / "some.pth")
+    )
+    image = torch.rand(1, 3, 224, 224)
+    with torch.no_grad():
+        expected = network.forward_head(network.forward_features(image), pre_logits=True)
+        torch.testing.assert_close(model.eval().features(image), expected)
+
+
+@needs_timm
+def test_weights_that_timm_does_not_resample_are_refused_by_the_size_of_images(tmp_path: Path) -> None:
+    path = tmp_path / "some.pth"
+    torch.save(library.create_model("pit_ti_224", num_classes=5).state_dict(), path)
+    words = rf"cannot take images of \[96, 96\] with the weights {path}, which are for 224, and timm does not resample"
+    with pytest.raises(SetupError, match=words) as caught:
+        timm.variant("pit_ti_224").build({}, shape=(3, 96, 96), n_classes=2, weights=str(path))
+    assert caught.value.keys == ("image_size",)
+
+
+@needs_timm
+def test_keys_that_timm_would_ignore_are_refused(tmp_path: Path) -> None:
+    """timm loads the state dicts of this network even if keys are missing or unknown."""
+    state = library.create_model("dla46_c", num_classes=5).state_dict()
+    for wrong in ({**state, "another.weight": torch.ones(1)}, {key: state[key] for key in list(state)[1:]}):
+        torch.save(wrong, tmp_path / "some.pth")
+        with pytest.raises(SetupError, match=r"some\.pth holds weights of another model than timm:dla46_c"):
+            timm.variant("dla46_c").build({}, shape=(3, 64, 64), n_classes=2, weights=str(tmp_path / "some.pth"))
+
+
+@needs_timm
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("tf_efficientnet_b0_ns", "tf_efficientnet_b0.ns_jft_in1k"),
+        ("vit_base_patch16_224_in21k", "vit_base_patch16_224.augreg_in21k"),
+        ("swin_base_patch4_window7_224_in22k", "swin_base_patch4_window7_224.ms_in22k"),
+    ],
+)
+def test_an_old_name_means_the_network_that_replaced_it(old: str, new: str, caplog: pytest.LogCaptureFixture) -> None:
+    timm._current_name.cache_clear()
+    assert timm.variant(old) == timm.variant(new)
+    assert [record.getMessage() for record in caplog.records] == [f"`model`: timm:{old} is now named timm:{new}"]
+
+
+@needs_timm
+def test_a_name_that_timm_has_removed_is_refused() -> None:
+    removed = [name for name, current in library.models.get_deprecated_models().items() if current is None]
+    for name in removed[:1]:
+        with pytest.raises(SetupError, match=f"timm has removed the network '{name}'"):
+            timm.variant(name)
 
 
 @needs_timm
