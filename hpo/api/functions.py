@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo import plugins, spacefile
-from hpo.api.progress import show_progress
+from hpo.api.progress import print_notices, show_progress
 from hpo.api.short_traceback import short_traceback
 from hpo.api.study import Study
 from hpo.errors import SpaceFileError, UnknownName, UserError
@@ -81,6 +81,7 @@ def search(
         return found.resume(trials=trials, epochs=epochs, time=time, quiet=quiet, skip_changed_files=skip_changed_files)
     with show_progress(budget.or_default(), quiet=quiet) as watch:
         begin(folder, read, chosen, budget, trainable=trainable, watch=watch)
+    print_notices(StudyFolder.reopen(folder), quiet=quiet)
     return found
 
 

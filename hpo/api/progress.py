@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from hpo.record import Budget, Event, Ledger
+from hpo.record import Budget, Event, Ledger, StudyFolder
 from hpo.results.progress import Screen
+from hpo.training import notices
 
 if TYPE_CHECKING:
     from hpo.loop import Watch
@@ -39,6 +40,12 @@ def show_progress(budget: Budget, *, quiet: bool) -> Iterator[Watch | None]:
             yield screen
     else:
         yield None
+
+
+def print_notices(study: StudyFolder, *, quiet: bool) -> None:
+    """Print the notices of a study, such as how a weights file was read, unless `quiet`."""
+    for line in () if quiet else notices.read(study.checkpoints):
+        print(line, file=sys.stderr)
 
 
 def in_notebook() -> bool:

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.api.progress import show_progress
+from hpo.api.progress import print_notices, show_progress
 from hpo.api.short_traceback import short_traceback
 from hpo.errors import HpoError, StudyError
 from hpo.heldout import ModelResult, evaluate
@@ -124,6 +124,7 @@ class Study:
                 watch=watch,
                 skip_changed_files=skip_changed_files,
             )
+        print_notices(self._folder, quiet=quiet)
         return self
 
     @short_traceback

@@ -9,12 +9,13 @@ from hpo.heldout.record import Spread, TestRecord
 from hpo.heldout.study_data import left_out_words
 from hpo.record import History, StudyFolder, command, configuration, is_locked
 from hpo.results import tables
+from hpo.training import notices
 
 
 def lines(folder: Path) -> list[str]:
     """Describe the progress of the study in `folder`: its phase, trials by state, epochs, time, and best trial.
 
-    Lines about crashed and diverged trials follow, if there are any.
+    Lines about crashed and diverged trials and the notices of the training code follow, if there are any.
     """
     study = StudyFolder.reopen(folder)
     ledger = study.ledger(write=False)
@@ -42,8 +43,13 @@ def lines(folder: Path) -> list[str]:
 
 
 def data_lines(study: StudyFolder) -> list[str]:
-    """Return a line about the files that the last search left out, because they had changed, if there are any."""
-    return [f"data     {left_out_words(study.left_out)}"] if study.left_out else []
+    """Return lines about the files of a study, if there is anything to say.
+
+    They say which files the last search left out, because they had changed, and give the notices of the training code,
+    such as how a weights file was read.
+    """
+    left_out = [f"data     {left_out_words(study.left_out)}"] if study.left_out else []
+    return left_out + notices.read(study.checkpoints)
 
 
 def failures(history: History) -> list[str]:

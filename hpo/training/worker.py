@@ -11,6 +11,7 @@ from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpo.training import notices
 from hpo.training.builder import Builder, Job, trial_seed
 from hpo.training.checkpoints import Checkpoints
 from hpo.training.trial_run import TrialRun
@@ -33,6 +34,7 @@ class Worker:
     def __init__(self, job: Job, checkpoints: Path, device: str) -> None:
         self._job = job
         self._checkpoints = Checkpoints(checkpoints)
+        self._folder = checkpoints
         self._builder = Builder(job, device)
         # The process of a slot sees only one GPU and calls it cuda. Reports give the number of this GPU on the machine.
         self._device_name = f"cuda:{os.environ['CUDA_VISIBLE_DEVICES']}" if device == "cuda" else device
@@ -56,7 +58,8 @@ class Worker:
     def begin(self, suggestion: Suggestion) -> TrialRun:
         """Build a trial and load its checkpoint. Raises the errors of `Builder.build` and of `TrialRun`."""
         settings = {**self._job.space.fixed, **suggestion.config}
-        trainable = self._builder.build(settings, trial_seed(self._job.seed, suggestion.trial))
+        with notices.recorded(self._folder):
+            trainable = self._builder.build(settings, trial_seed(self._job.seed, suggestion.trial))
         return TrialRun(self._job.space, suggestion, trainable, self._checkpoints, self._device_name)
 
     def key(self, trial_run: TrialRun) -> Hashable | None:

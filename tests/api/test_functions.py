@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import random
 import subprocess
 import sys
@@ -51,6 +52,21 @@ def test_a_script_that_is_run_again_trains_nothing_twice(tmp_path: Path, monkeyp
     assert len((tmp_path / "trained.log").read_text().splitlines()) == 9
     with pytest.raises(StudyError, match="another space"):
         hpo.search({**space, "fidelity": {"high": 4}}, toy.build, backend="random", studies=tmp_path)
+
+
+def test_the_notices_of_the_training_code_are_printed_unless_quiet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def noting(config: Mapping[str, Any]) -> toy.Curve:
+        logging.getLogger("trainables").warning("`weights`: some.pth: the prefix is removed")
+        return toy.Curve(config)
+
+    words: dict[str, Any] = {"backend": "random", "studies": tmp_path, "devices": "cpu"}
+    study = hpo.search(SPACE, noting, trials=2, **words)
+    assert capsys.readouterr().err == "`weights`: some.pth: the prefix is removed\n"
+    assert "`weights`: some.pth: the prefix is removed" in repr(study)
+    study.resume(trials=3, quiet=True)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_search_that_nothing_is_to_train_for_says_so(tmp_path: Path) -> None:

@@ -44,6 +44,14 @@ def test_search_prints_the_best_and_the_next_command(searched: Hpo) -> None:
     assert re.search(r"^trial +state +kind +x +y ", result.output, re.MULTILINE)
 
 
+def test_the_end_of_a_search_and_its_status_give_the_notices_of_the_training_code(
+    searched: Hpo, tmp_path: Path
+) -> None:
+    (tmp_path / "studies" / "s" / "checkpoints" / "notices.txt").write_text("`weights`: some.pth: as told\n")
+    for words in (("resume", "s", "--trials", 12, "-q"), ("status", "s")):
+        assert searched(*words).output.splitlines().count("`weights`: some.pth: as told") == 1
+
+
 def test_quiet_prints_the_result_alone(hpo: Hpo) -> None:
     words = ["--space", "toy.yaml", "--backend", "random", "--trials", 2, "--runner", "inline"]
     loud, quiet = hpo("search", *words, "--seed", 1), hpo("search", *words, "--seed", 2, "-q")

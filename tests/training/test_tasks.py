@@ -14,6 +14,7 @@ import torch
 from hpo.errors import TaskError
 from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task, Validation
 from hpo.space.domains import Categorical, Float
+from hpo.training import notices
 from hpo.training.builder import Builder, Job
 from hpo.training.checkpoints import best_checkpoint
 from hpo.training.worker import Worker
@@ -124,6 +125,16 @@ class TestWeights:
         _weights.save(stage, tmp_path / "mine.safetensors")
         task = replace(TASK, model=tiny, weights=str(tmp_path / "mine.safetensors"), regime="linear_probe")
         assert first_layer(job(task), tmp_path / "c").eq(0.25).all()
+
+    def test_a_worker_notes_once_how_it_read_them(self, tmp_path: Path, tiny: str) -> None:
+        state = {"module.stages.stage.1.weight": torch.zeros(8, 64), "module.stages.stage.1.bias": torch.zeros(8)}
+        torch.save({"model": state}, tmp_path / "mine.pth")
+        task = replace(TASK, model=tiny, weights=str(tmp_path / "mine.pth"), regime="linear_probe")
+        worker = Worker(job(task), tmp_path / "c", "cpu")
+        for trial in range(2):
+            list(worker.train(Suggestion(trial, {"lr": 0.01}, 1), after=0))
+        words = "the weights are its entry 'model'; the prefix 'module.' of their keys is removed"
+        assert notices.read(tmp_path / "c") == [f"`weights`: {tmp_path / 'mine.pth'}: {words}"]
 
     def test_a_training_from_scratch_ignores_the_weights_that_other_regimes_begin_with(
         self, tmp_path: Path, tiny: str
