@@ -12,7 +12,7 @@ from hpo.api.progress import print_notices, show_progress
 from hpo.api.short_traceback import short_traceback
 from hpo.api.study import Study
 from hpo.errors import SpaceFileError, UnknownName, UserError
-from hpo.loop import begin, default_name
+from hpo.loop import begin, default_name, with_first_configurations
 from hpo.record import STUDY_FILE, Budget, Settings, StudyFolder, changed_parts, check_name, recorded_url
 from hpo.space import SearchSpace
 from hpo.training.user_code import Build, digest
@@ -57,7 +57,9 @@ def search(
         skip_changed_files: if the study goes on, and files of its data set changed since it was begun, go on without
             them. By default, that is an error.
         settings: the fields of `hpo.record.Settings`: backend ("optuna"), options, seed (0), runner ("inline": in
-            this process), devices, slots, storage, data. A study that goes on keeps those that it was begun with.
+            this process), devices, slots, storage, data, try_first (a list of configurations, such as `[{"lr": 0.01}]`,
+            that the first trials take, after the defaults of the space). A study that goes on keeps those that it was
+            begun with.
 
     Raises UserError (and its kinds) where an argument is wrong, TooManyCrashes, MachineError.
     """
@@ -70,6 +72,7 @@ def search(
     if isinstance(settings.get("data"), Path):
         settings["data"] = str(settings["data"])
     chosen = Settings(**{"runner": "inline", **settings})  # type: ignore[arg-type]
+    chosen = with_first_configurations(read, chosen)
     folder = Path(studies).absolute() / check_name(default_name(read, chosen) if study is None else study)
     budget = Budget(trials, epochs, time)
     found = Study(folder, trainable)
@@ -89,8 +92,8 @@ def _warn_of_ignored_settings(folder: Path, settings: Mapping[str, object]) -> N
     """Warn of settings that differ from those that the study was begun with, and so have no effect."""
     recorded = StudyFolder.reopen(folder).settings
     for name, value in settings.items():
-        if (name, value) == ("runner", "auto"):
-            continue  # the recorded runner is the one that it chose
+        if (name, value) == ("runner", "auto") or name == "try_first":
+            continue  # the recorded runner is the one that it chose; the first configurations are the same
         begun_with = recorded_url(str(value)) if name == "storage" and value is not None else value
         if getattr(recorded, name) != begun_with:
             warnings.warn(

@@ -32,12 +32,13 @@ class Configurations:
         self._space = space
         self._seed = seed
         self._n_draws = n_draws
-        self._queue: deque[Config] = deque()
+        self._queue: deque[tuple[Config, bool]] = deque()
+        """The queued configurations, each with whether an earlier trial had it already."""
         self._taken = _TakenConfigurations(space)
 
     def enqueue(self, config: Config) -> None:
-        """Queue a configuration for a later new trial. It is given even if an earlier trial had it."""
-        self._queue.append(config)
+        """Queue a configuration for a later new trial. If an earlier trial has it already, it is tried again."""
+        self._queue.append((config, self.is_taken(config)))
 
     @property
     def are_queued(self) -> bool:
@@ -64,7 +65,7 @@ class Configurations:
         rng = random.Random(f"configurations {self._seed}/{len(self._taken)}")
         if self._queue:
             config: Config = self._space.completed(
-                self._queue.popleft(), choose or (lambda name: self._space.domains[name].sample(rng))
+                self._queue.popleft()[0], choose or (lambda name: self._space.domains[name].sample(rng))
             )
         else:
             draws = (draw() for _ in range(self._n_draws))
@@ -73,6 +74,8 @@ class Configurations:
                 drawn = again
             config = self._taken.changed(drawn, rng) if drawn in self._taken else drawn
         self._taken.add(config)
+        # Of equal configurations in the queue, only the first is tried.
+        self._queue = deque((other, again) for other, again in self._queue if again or not self.is_taken(other))
         return config
 
 

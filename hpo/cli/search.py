@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hpo.cli.first_configurations import first_configuration_options, first_configurations
 from hpo.cli.options import (
     DATA_HELP,
     budget_options,
@@ -44,6 +45,7 @@ def spaces() -> None:
 @click.option("--option", "options", multiple=True, metavar="K=V", help="An option of the backend: sampler=gp.")
 @budget_options
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@first_configuration_options
 @click.option("--study", "name", help="The study's name; <space>-<backend>-<seed> by default.")
 @studies_option
 @click.option(
@@ -66,6 +68,9 @@ def search(
     epochs: int | None,
     seconds: float | None,
     seed: int,
+    tried: tuple[str, ...],
+    source: str | None,
+    top: int | None,
     name: str | None,
     studies: Path,
     runner: str,
@@ -82,7 +87,8 @@ def search(
     from hpo.record import Budget, Settings, check_name
 
     search_space = spacefile.read(spacefile.find(space), overrides)
-    settings = Settings(backend, named_values(options), seed, runner, devices, slots, storage, data)
+    first = first_configurations(search_space, tried, source, top, studies)
+    settings = Settings(backend, named_values(options), seed, runner, devices, slots, storage, data, first)
     folder = studies / check_name(default_name(search_space, settings) if name is None else name)
     budget = Budget(trials, epochs, seconds).or_default()
     with _progress_display(folder, budget, quiet) as watch:

@@ -5,6 +5,7 @@ The command line and the Python API call this package.
 
 from __future__ import annotations
 
+from hpo.loop.first_configurations import with_first_configurations
 from hpo.loop.search import Watch, begin, build_backend, default_name, resume, run
 
-__all__ = ["Watch", "begin", "build_backend", "default_name", "resume", "run"]
+__all__ = ["Watch", "begin", "build_backend", "default_name", "resume", "run", "with_first_configurations"]

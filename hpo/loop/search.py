@@ -18,6 +18,7 @@ from hpo.errors import HpoError, UserError
 from hpo.heldout import study_data
 from hpo.heldout.study_data import StudyData
 from hpo.loop import checks
+from hpo.loop.first_configurations import enqueue_first, with_first_configurations
 from hpo.loop.interrupts import deferred_interrupt
 from hpo.loop.replay import replay
 from hpo.record import (
@@ -71,6 +72,7 @@ def begin(
     cache.check()
     data = None if settings.data is None else str(data_folder(settings.data))
     settings = replace(settings, storage=recorded_url(settings.storage), data=data)
+    settings = with_first_configurations(space, settings)
     space = replace(space, task=space.task.located(Path.cwd()))
     if is_locked(folder):
         raise locked_error(folder)
@@ -161,9 +163,10 @@ def default_name(space: SearchSpace, settings: Settings) -> str:
 
 
 def build_backend(space: SearchSpace, settings: Settings) -> Backend:
-    """Build the backend of a study. Nothing has been asked of it yet.
+    """Build the backend of a study, and tell it which configurations to try first. Nothing has been asked of it yet.
 
-    Raises a UserError if an option is unknown, or if the plug-in does not return a backend.
+    Raises a UserError if an option is unknown, if the plug-in does not return a backend, or if the backend takes no
+    given configurations.
     """
     build = plugins.load("hpo.backends", settings.backend).build
     try:
@@ -175,6 +178,7 @@ def build_backend(space: SearchSpace, settings: Settings) -> Backend:
     backend: Backend = build(space, seed=settings.seed, **settings.options)
     if missing := [name for name in ("ask", "tell") if not callable(getattr(backend, name, None))]:
         raise UserError(f"backend {settings.backend!r}: what its `build` returned has no method `{missing[0]}`")
+    enqueue_first(backend, space, settings)
     return backend
 
 

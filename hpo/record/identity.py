@@ -10,6 +10,8 @@ from typing import Any
 from hpo.errors import UserError
 from hpo.record.settings import Settings
 from hpo.space import SearchSpace
+from hpo.space.given_values import with_defaults
+from hpo.space.values import with_lists
 
 TRAINABLE = "trainable"
 """The key of `identity` for the digest of the user's own training code. It is absent if a regime is trained."""
@@ -17,18 +19,25 @@ TRAINABLE = "trainable"
 MAX_LENGTH = 200
 """The longest name of a study, in characters. Most file systems allow 255 for a folder."""
 
+FIRST = "first configurations"
+"""The key of `identity` for the configurations that the user wants to try first. It is absent if there are none."""
+
 
 def identity(space: SearchSpace, settings: Settings, trainable_digest: str | None = None) -> dict[str, Any]:
-    """The space, backend, options, seed and training code of a search. If all are equal, it is the same search.
+    """The space, backend, options, seed, training code and first configurations of a search.
 
-    `trainable_digest` identifies the user's own training code; None without it.
+    If all are equal, it is the same search. `trainable_digest` identifies the user's own training code; None without
+    it. The first configurations do not include the defaults of the space, which belong to the space.
     """
+    defaults = with_defaults(space, {})
+    first = [{name: with_lists(each[name]) for name in each} for each in settings.try_first if each != defaults]
     return {
         "space": space.digest(),
         "backend": settings.backend,
         "options": dict(settings.options),
         "seed": settings.seed,
         **({TRAINABLE: trainable_digest} if trainable_digest is not None else {}),
+        **({FIRST: first} if first else {}),
     }
 
 
@@ -39,7 +48,7 @@ def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """How the identity of an existing study differs from that of a new search: "another space, other options"."""
-    words = {"options": "other options", TRAINABLE: "other training code"}
+    words = {"options": "other options", FIRST: "other first configurations", TRAINABLE: "other training code"}
     if TRAINABLE not in after:
         words[TRAINABLE] = "training code of its own, but this search was given none"
     if TRAINABLE not in before:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
 from typing import Any
 
 from hpo.errors import UserError
-from hpo.trial import Scalar
+from hpo.space.values import with_tuples
+from hpo.trial import Config, Scalar
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,8 @@ class Settings:
     """The URL of an Optuna storage. None is the journal in the study's folder."""
     data: str | None = None
     """The folder of the data sets. None is $HPO_DATA, or else ~/.cache/hpo."""
+    try_first: Sequence[Config] = ()
+    """The configurations that the search tries first. Hyperparameters that one lacks are chosen by the backend."""
 
     def __post_init__(self) -> None:
         for name, (kinds, words) in _TYPES.items():
@@ -91,6 +94,7 @@ class Settings:
             if not isinstance(value, kinds) or isinstance(value, bool):
                 raise UserError(f"{name} must be {words}, but is {value!r}")
         object.__setattr__(self, "options", {str(key): _plain(value) for key, value in self.options.items()})
+        object.__setattr__(self, "try_first", tuple(map(_plain_config, self.try_first)))
         for key, value in self.options.items():
             if not isinstance(value, str | int | float | None):
                 raise UserError(f"options: {key} must be a plain value, but is {value!r}")
@@ -104,6 +108,13 @@ def _plain(value: Any) -> Any:
     return value.item() if getattr(value, "shape", None) == () else value
 
 
+def _plain_config(config: Any) -> Config:
+    """A configuration with plain values, and tuples for lists. Raises a UserError if it is no dictionary."""
+    if not isinstance(config, Mapping):
+        raise UserError(f"try_first must hold dictionaries such as {{'lr': 0.01}}, but holds {config!r}")
+    return {str(name): with_tuples(_plain(value)) for name, value in config.items()}
+
+
 _TYPES: dict[str, tuple[type | UnionType, str]] = {
     "backend": (str, "the name of a backend"),
     "options": (Mapping, "a dictionary such as {'sampler': 'gp'}"),
@@ -113,5 +124,6 @@ _TYPES: dict[str, tuple[type | UnionType, str]] = {
     "slots": (int | None, "a whole number or None"),
     "storage": (str | None, "a URL or None"),
     "data": (str | None, "the path of a folder or None"),
+    "try_first": (list | tuple, "a list of dictionaries such as [{'lr': 0.01}]"),
 }
 """The allowed types of the fields of Settings, and how a message names them."""
