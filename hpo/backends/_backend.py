@@ -17,7 +17,8 @@ Every backend makes three promises:
 - A call of `ask` that returns "wait" or "done" changes nothing.
 
 With these promises every study can be resumed, and a backend needs no code to save its state: `hpo resume` builds a new
-backend and repeats the recorded calls.
+backend and repeats the recorded calls. A backend whose configurations are slow to compute can offer `replay` as well
+(see `ReplayingBackend`).
 """
 
 from __future__ import annotations
@@ -79,5 +80,23 @@ class TakesConfigurations(Protocol):
         user wants to try first. A resume calls it for crashed trials that are tried again. The backend chooses the
         values of active hyperparameters that `config` lacks, and leaves out those of hyperparameters that are not
         active. A configuration that an earlier trial has is tried again.
+        """
+        ...
+
+
+@runtime_checkable
+class ReplayingBackend(Backend, Protocol):
+    """A backend that can take a recorded configuration as given, so that a study resumes quickly.
+
+    This is optional. It needs a backend whose next configuration depends only on the seed, the number of the trial and
+    the calls so far, and not on random numbers that earlier configurations used up.
+    """
+
+    def replay(self, recorded: Suggestion) -> Answer:
+        """Repeat a call of `ask` whose answer was `recorded`.
+
+        For a new trial, the configuration and the notes may be taken from `recorded` instead of being computed. All
+        else is as in `ask`: the same change of the backend, and an answer that must equal `recorded`. The
+        configuration of `recorded` lies in the space.
         """
         ...

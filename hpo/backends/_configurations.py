@@ -78,6 +78,13 @@ class Configurations:
         self._queue = deque((other, again) for other, again in self._queue if again or not self.is_taken(other))
         return config
 
+    def next_again(self, recorded: Config) -> Config:
+        """The same as `next`, whose answer is on record. Nothing is drawn."""
+        if self._queue:
+            self._queue.popleft()
+        self._taken.add(recorded)
+        return recorded
+
 
 class _TakenConfigurations:
     """The configurations that trials have, as a tree: the number of them under each path of first values."""

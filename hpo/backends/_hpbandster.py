@@ -1,13 +1,12 @@
-"""HpBandSter's model and brackets, adapted for the BOHB backend, and the conversion of a space for them.
+"""HpBandSter's model, adapted for the BOHB backend, and the conversion of a space for it.
 
 HpBandSter searches a unit cube. Each range becomes the interval from 0 to 1, and each choice its position in the list
-of choices. So ConfigSpace neither rounds our values nor compares them in its own way. Two defects are corrected:
+of choices. So ConfigSpace neither rounds our values nor compares them in its own way.
 
-- HpBandSter estimates the bandwidths of choices as if these were numbers. A choice that is common among the good
-  configurations may then become less likely than all others. It also counts only the choices that it has seen, and
-  divides by zero if it has seen only one. Here a bandwidth is limited to that of the uniform distribution, and the
-  number of choices is taken from the space.
-- The order of equal losses must not depend on the machine. Here the earlier trial is promoted.
+One defect is corrected. HpBandSter estimates the bandwidths of choices as if these were numbers. A choice that is
+common among the good configurations may then become less likely than all others. It also counts only the choices that
+it has seen, and divides by zero if it has seen only one. Here a bandwidth is limited to that of the uniform
+distribution, and the number of choices is taken from the space.
 """
 
 from __future__ import annotations
@@ -27,22 +26,19 @@ from ConfigSpace import (
 )
 from hpbandster.core.dispatcher import Job
 from hpbandster.optimizers.config_generators import bohb
-from hpbandster.optimizers.iterations import SuccessiveHalving
 from numpy.typing import NDArray
 from statsmodels.nonparametric.kernels import aitchison_aitken, gaussian
 
 from hpo.backends._configurations import Configurations
+from hpo.backends._halving import Halving
 from hpo.backends._quiet import ignored_warnings
-from hpo.backends._random_state import with_random_state
+from hpo.backends._random_state import derived_seed, with_random_state
 from hpo.space import Categorical, Domain, Float, Int, SearchSpace
 from hpo.space.values import is_one_of
-from hpo.trial import Config, Scalar, Value
+from hpo.trial import Config, Scalar, Suggestion, Value
 
 Native = Mapping[str, Any]
 """A configuration in the form of HpBandSter: positions in the unit cube and positions of choices."""
-
-Key = tuple[int, int, int]
-"""The identifier of a trial in HpBandSter: its bracket, the rung at which it began, and its position there."""
 
 
 class SuggestionInfo(NamedTuple):
@@ -55,13 +51,25 @@ class SuggestionInfo(NamedTuple):
 
 
 class Model:
-    """BOHB's model of the space: at each rung, a density of the good configurations and one of the bad ones."""
+    """BOHB's model of the space: at each rung, a density of the good configurations and one of the bad ones.
+
+    What it suggests depends only on the seed, the number of the suggestion and the results so far. So a replay can skip
+    the suggestions that are on record.
+    """
 
     def __init__(self, space: SearchSpace, seed: int, options: Mapping[str, object]) -> None:
         self._space = space
+        self._seed = seed
         self.configurations = Configurations(space, seed)
+        self.recorded: Suggestion | None = None
+        """The next suggestion, if it is on record."""
+        self._random_state = np.random.RandomState()
+        self._n_suggested = self._n_learned = 0
+        self._new_results: dict[int, list[Job]] = {}
+        """The results since the densities were last estimated, by rung."""
         with _quiet():
-            self._generator = _generator(np.random.RandomState(seed), _configspace(space, seed), options)
+            self._configspace = _configspace(space, seed)
+            self._generator = _generator(self._random_state, self._configspace, options)
 
     def halving(self, index: int, sizes: Sequence[int], rungs: Sequence[int]) -> Halving:
         """Bracket number `index`, whose configurations come from this model.
@@ -75,24 +83,49 @@ class Model:
 
         It is the next one of `configurations`. At least one must be left.
         """
-        draws: list[tuple[Native, Config, bool]] = []
+        number, self._n_suggested = self._n_suggested, self._n_suggested + 1
+        if self.recorded is not None:
+            config, notes = self.configurations.next_again(self.recorded.config), self.recorded.notes
+        else:
+            config, notes = self._draw(rung, number)
+        # The model learns from the position of the value on record, so that a replay teaches it the same.
+        return self._native(config), SuggestionInfo(config, notes)
+
+    def _draw(self, rung: int, number: int) -> tuple[Config, Mapping[str, Scalar]]:
+        """The configuration and the notes of suggestion number `number`."""
+        with _quiet():
+            self._update()
+        self._random_state.seed(derived_seed(self._seed, 0, number))
+        self._configspace.seed(derived_seed(self._seed, 1, number))
+        picks: list[tuple[Config, bool]] = []
 
         def draw() -> Config:
             with _quiet():
                 native, info = self._generator.get_config(rung)
-            draws.append((native, self._config(native), bool(info["model_based_pick"])))
-            return draws[-1][1]
+            picks.append((self._config(native), bool(info["model_based_pick"])))
+            return picks[-1][0]
 
         config = self.configurations.next(draw)
-        for native, drawn, is_model_based in draws:
-            if drawn == config:
-                return native, SuggestionInfo(config, {"model_based_pick": is_model_based})
-        return self._native(config), SuggestionInfo(config, {"model_based_pick": False})
+        return config, {"model_based_pick": any(by_model for drawn, by_model in picks if drawn == config)}
 
     def learn(self, job: Job) -> None:
-        """Update the model with the loss of a configuration at a rung."""
-        with _quiet():
-            self._generator.new_result(job)
+        """Add the loss of a configuration at a rung. The densities are estimated when they are next needed."""
+        self._new_results.setdefault(job.kwargs["budget"], []).append(job)
+        self._n_learned += 1
+
+    def _update(self) -> None:
+        """Estimate the densities from all results so far.
+
+        Only the last result at a rung makes HpBandSter estimate the densities of this rung. The highest rung comes
+        first, because results below a rung that has a model are not used. What is drawn depends on the number of
+        results alone, so it does not matter at which suggestion this is done.
+        """
+        self._random_state.seed(derived_seed(self._seed, 2, self._n_learned))
+        for rung in sorted(self._new_results, reverse=True):
+            *others, last = self._new_results.pop(rung)
+            for job in others:
+                self._generator.new_result(job, update_model=False)
+            self._generator.new_result(last)
 
     def _config(self, native: Native) -> Config:
         """Convert a configuration of HpBandSter into one of our space."""
@@ -101,59 +134,6 @@ class Model:
     def _native(self, config: Config) -> Native:
         """Convert a configuration of our space into one of HpBandSter."""
         return {name: _position(self._space.domains[name], value) for name, value in config.items()}
-
-
-class Halving(SuccessiveHalving):  # type: ignore[misc]
-    """One bracket of Hyperband. Its properties can be read without changing it, unlike HpBandSter's `get_next_run`."""
-
-    @property
-    def queued(self) -> list[Key]:
-        """The trials that are promoted but not yet running again."""
-        return [key for key, datum in self.data.items() if datum.status == "QUEUED"]
-
-    @property
-    def has_vacancy(self) -> bool:
-        """Whether the current rung needs new configurations. The first rung does, and after crashes a later one may."""
-        return bool(not self.is_finished and self.actual_num_configs[self.stage] < self.num_configs[self.stage])
-
-    @property
-    def rung_is_complete(self) -> bool:
-        """Whether all results of the current rung are there."""
-        return not (self.is_finished or self.num_running or self.queued or self.has_vacancy)
-
-    def may_promote(self, *, is_closed: bool) -> bool:
-        """Whether the results of the running trials can lead to a promotion without any new trial.
-
-        `is_closed` says that vacancies will not be filled.
-        """
-        is_full = is_closed or not self.has_vacancy
-        return bool(self.num_running and is_full and self.stage + 1 < len(self.num_configs))
-
-    def close(self) -> None:
-        """Leave the vacancies of the current rung empty, because no configuration is left for them."""
-        if self.has_vacancy:
-            self.num_configs[self.stage] = self.actual_num_configs[self.stage]
-
-    def is_eliminated(self, key: Key) -> bool:
-        """Whether a trial will never run again."""
-        return self.data[key].status not in ("QUEUED", "RUNNING", "REVIEW")
-
-    def mark_running(self, key: Key) -> None:
-        """Mark a queued trial as running."""
-        self.data[key].status = "RUNNING"
-        self.num_running += 1
-
-    def record_loss(self, key: Key, loss: float) -> Job:
-        """Record the loss of a running trial at its rung. Returns the job from which the model learns."""
-        datum = self.data[key]
-        job = Job(key, config=datum.config, budget=datum.budget)
-        job.result = {"loss": loss}
-        self.register_result(job)
-        return job
-
-    def _advance_to_next_stage(self, config_ids: Sequence[Key], losses: NDArray[np.float64]) -> NDArray[np.bool_]:
-        ranks = np.argsort(np.argsort(losses, kind="stable"), kind="stable")
-        return np.asarray(ranks < self.num_configs[self.stage])
 
 
 class _Density:

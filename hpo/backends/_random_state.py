@@ -1,4 +1,4 @@
-"""Copies of library modules that draw from a random state of their own, not from numpy's global one."""
+"""Seeds of single draws, and copies of library modules that do not draw from numpy's global random state."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from importlib.util import module_from_spec
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
+
+
+def derived_seed(*numbers: int) -> int:
+    """A seed of 32 bits that depends on all `numbers`, which are at least 0. Similar numbers give unrelated seeds."""
+    return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 def with_random_state(module: ModuleType, random_state: np.random.RandomState) -> ModuleType:

@@ -45,6 +45,10 @@ class Searcher(Protocol):
         """The configuration of the next trial: the next one of `configurations`. At least one must be left."""
         ...
 
+    def suggest_again(self, recorded: Config) -> Config:
+        """The same as `suggest`, whose answer is on record. It may be taken as given instead of being computed."""
+        ...
+
     def observe(self, trial: int, step: int, loss: float) -> None:
         """Receive the finite loss of a trial at a rung."""
         ...
@@ -65,8 +69,8 @@ class Pruner(Protocol):
         """Whether a trial with this finite loss stops at this rung. The searcher has already observed the loss."""
         ...
 
-    def end(self, trial: int) -> None:
-        """Remove a trial that has ended."""
+    def end(self, trial: int, *, stopped: bool) -> None:
+        """Remove a trial that has ended. `stopped` says whether it was stopped at a rung."""
         ...
 
 
@@ -86,9 +90,17 @@ class StoppingBackend:
     def ask(self, *, new: bool = True) -> Answer:
         if not new or self._searcher.configurations.are_exhausted:
             return "done"
+        return self._begin(self._searcher.suggest())
+
+    def replay(self, recorded: Suggestion) -> Answer:
+        if self._searcher.configurations.are_exhausted:
+            return "done"
+        return self._begin(self._searcher.suggest_again(recorded.config))
+
+    def _begin(self, config: Config) -> Suggestion:
         trial = next(self._trial_numbers)
         self._last_epochs[trial] = 0
-        return Suggestion(trial, self._searcher.suggest(), until=self._high, bracket=self._pruner.begin(trial))
+        return Suggestion(trial, config, until=self._high, bracket=self._pruner.begin(trial))
 
     def enqueue(self, config: Config) -> None:
         self._searcher.configurations.enqueue(config)
@@ -125,5 +137,5 @@ class StoppingBackend:
 
     def _remove(self, trial: int, loss: float, *, stopped: bool) -> None:
         del self._last_epochs[trial]
-        self._pruner.end(trial)
+        self._pruner.end(trial, stopped=stopped)
         self._searcher.end(trial, loss, stopped=stopped)

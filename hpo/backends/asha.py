@@ -77,6 +77,9 @@ class _RandomSearcher:
     def suggest(self) -> Config:
         return self.configurations.next(lambda: self._space.sample(self._rng))
 
+    def suggest_again(self, recorded: Config) -> Config:
+        return self.suggest()
+
     def observe(self, trial: int, step: int, loss: float) -> None: ...
 
     def end(self, trial: int, loss: float, *, stopped: bool) -> None: ...
@@ -107,7 +110,7 @@ class _RayPruner:
         result: Mapping[str, float] = {"time": step, "loss": loss}
         return bool(scheduler.on_trial_result(None, _ray_trial(trial), result) == scheduler.STOP)
 
-    def end(self, trial: int) -> None:
+    def end(self, trial: int, *, stopped: bool) -> None:
         self._schedulers[self._brackets.pop(trial)].on_trial_remove(None, _ray_trial(trial))
 
 

@@ -4,7 +4,7 @@ Falkner, Klein, Hutter, BOHB: Robust and Efficient Hyperparameter Optimization a
 
 The model and the brackets come from HpBandSter, the code of the paper, without its server and threads. A promoted trial
 continues from its checkpoint, whereas HpBandSter trains it again from its first epoch. Two defects of HpBandSter are
-corrected in `_hpbandster.py`.
+corrected in `_hpbandster.py` and `_halving.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from hpo.space import SearchSpace
 from hpo.trial import Config, Crash, Decision, Report, Scalar, Suggestion, valid_loss
 
 if TYPE_CHECKING:
-    from hpo.backends._hpbandster import Halving, Key, Model
+    from hpo.backends._halving import Halving, Key
+    from hpo.backends._hpbandster import Model
 
 OPTIONS = (
     "min_points_in_model",
@@ -137,6 +138,13 @@ class Bohb:
 
     def enqueue(self, config: Config) -> None:
         self._model.configurations.enqueue(config)
+
+    def replay(self, recorded: Suggestion) -> Answer:
+        self._model.recorded = recorded
+        try:
+            return self.ask()
+        finally:
+            self._model.recorded = None
 
     def tell(self, event: Report | Crash) -> Mapping[int, Decision]:
         trial, bracket = self._trials[event.trial]

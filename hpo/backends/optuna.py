@@ -6,24 +6,36 @@ Akiba, Sano, Yanase, Ohta, Koyama, Optuna: A Next-generation Hyperparameter Opti
 from __future__ import annotations
 
 import math
+import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 
 import optuna
+from optuna.samplers import BaseSampler, RandomSampler
+from optuna.trial import TrialState
 
 from hpo.backends._backend import Backend
 from hpo.backends._configurations import N_DRAWS, Configurations
 from hpo.backends._options import needs, one_of, reject_unknown, seed32, whole_number
-from hpo.backends._optuna_sampler import SamplerWithoutRepeats, suggest
+from hpo.backends._optuna_sampler import CmaEsSampler, SamplerWithoutRepeats, suggest
 from hpo.backends._quiet import ignored_warnings
-from hpo.backends._stopping import StoppingBackend, library_max_step, library_steps
+from hpo.backends._random_state import derived_seed
+from hpo.backends._stopping import StoppingBackend, library_steps
 from hpo.space import Fidelity, SearchSpace
 from hpo.trial import Config, Value
 
 SAMPLERS = {"tpe": (), "gp": ("scipy", "torch"), "cmaes": ("cmaes",), "qmc": ("scipy",), "random": ()}
 """The samplers, each with the packages that it needs in addition to Optuna."""
+
+SEEDED_BY_TRIAL = ("tpe", "gp")
+"""The samplers that draw slowly.
+
+Each trial gets a new sampler, whose seed is derived from the number of the trial. So a configuration depends only on
+the seed, this number and the results so far, and a replay can skip the draws that are on record. The other samplers
+draw quickly, and keep more of a trial than its configuration.
+"""
 
 PRUNERS = ("hyperband", "sha", "median", "none")
 
@@ -58,19 +70,19 @@ def build(
         space,
         # The draws of `gp` are slow, and it would mostly draw the same configuration again.
         Configurations(space, seed32(seed), n_draws=1 if sampler == "gp" else N_DRAWS),
-        _sampler(sampler, seed, n_startup_trials, by_rungs=by_rungs),
-        _pruner(pruner, space.fidelity),
+        sampler,
+        _sampler_of(sampler, seed, n_startup_trials, by_rungs=by_rungs),
     )
     times = library_steps(space.fidelity) if by_rungs else {}
     if pruner == "median":
         times = {epoch: epoch for epoch in range(space.fidelity.low, space.fidelity.high + 1)}
-    return StoppingBackend(space, times, searcher, _OptunaPruner(searcher))
+    stopper = _OptunaPruner(_brackets(pruner, space.fidelity), random.Random(f"brackets {seed}"))
+    return StoppingBackend(space, times, searcher, stopper)
 
 
 def tpe(space: SearchSpace, *, seed: int) -> OptunaSearcher:
     """Optuna's TPE without a pruner, for backends that stop trials themselves."""
-    sampler = _sampler("tpe", seed, 10, by_rungs=True)
-    return OptunaSearcher(space, Configurations(space, seed), sampler, optuna.pruners.NopPruner())
+    return OptunaSearcher(space, Configurations(space, seed), "tpe", _sampler_of("tpe", seed, 10, by_rungs=True))
 
 
 @contextmanager
@@ -99,71 +111,100 @@ class OptunaSearcher:
 
     @_quiet()
     def __init__(
-        self,
-        space: SearchSpace,
-        configurations: Configurations,
-        sampler: optuna.samplers.BaseSampler,
-        pruner: optuna.pruners.BasePruner,
+        self, space: SearchSpace, configurations: Configurations, name: str, sampler_of: Callable[[int], BaseSampler]
     ) -> None:
+        """`name` is a key of SAMPLERS, and `sampler_of` gives the sampler of a trial, by its number."""
         self._space = space
+        self._name = name
         self.configurations = configurations
-        self.running: dict[int, optuna.Trial] = {}
-        self._is_tpe = isinstance(sampler, optuna.samplers.TPESampler)
-        # A fixed name, because the Hyperband pruner derives the bracket of a trial from a hash of it.
-        self._study = optuna.create_study(
-            study_name="hpo", sampler=SamplerWithoutRepeats(space, configurations, sampler), pruner=pruner
-        )
+        self._sampler = SamplerWithoutRepeats(space, configurations, sampler_of, fixes_inactive=name == "gp")
+        self._study = optuna.create_study(sampler=self._sampler, pruner=optuna.pruners.NopPruner())
+        self._running: dict[int, optuna.Trial] = {}
 
     @_quiet()
     def suggest(self) -> Config:
         trial = self._study.ask()
         trial.relative_params  # noqa: B018  # draws the configuration, which Optuna would not do if each range had one value
-        self.running[trial.number] = trial
+        self._running[trial.number] = trial
         config: dict[str, Value] = {}
         for name, domain in self._space.domains.items():
-            active = self._space.active(name, config)
-            if active or not self._is_tpe:
-                value = suggest(trial, name, domain)
-            if active:
-                config[name] = value
+            if self._space.active(name, config):
+                config[name] = suggest(trial, name, domain)
+            elif self._name != "tpe":
+                suggest(trial, name, domain)
         return config
 
+    def suggest_again(self, recorded: Config) -> Config:
+        if self._name in SEEDED_BY_TRIAL:
+            self._sampler.recorded = recorded
+        try:
+            return self.suggest()
+        finally:
+            self._sampler.recorded = None
+
     def observe(self, trial: int, step: int, loss: float) -> None:
-        self.running[trial].report(loss, step)
+        self._running[trial].report(loss, step)
 
     @_quiet()
     def end(self, trial: int, loss: float, *, stopped: bool) -> None:
-        ended = self.running.pop(trial)
-        if self._is_tpe and loss == math.inf:
+        ended = self._running.pop(trial)
+        if self._name == "tpe" and loss == math.inf:
             # TPE ranks a completed trial above all pruned ones, whatever its loss, but an infeasible trial last.
             ended.set_constraint("finite", 1.0)
         if stopped:
-            self._study.tell(ended, state=optuna.trial.TrialState.PRUNED)
+            self._study.tell(ended, state=TrialState.PRUNED)
         else:
             self._study.tell(ended, loss)
 
 
 class _OptunaPruner:
-    """Stops trials by the pruner of the searcher's Optuna study."""
+    """Stops trials by Optuna's pruners: one for each bracket, with a study of its own.
 
-    def __init__(self, searcher: OptunaSearcher) -> None:
-        self._searcher = searcher
+    Optuna's HyperbandPruner looks for the trials of a bracket among all trials, at each decision. With a study for each
+    bracket, a long search stays fast.
+    """
 
+    @_quiet()
+    def __init__(self, brackets: Sequence[tuple[optuna.pruners.BasePruner, int]], rng: random.Random) -> None:
+        """`brackets` are the pruners, each with its share of the trials."""
+        self._studies = [optuna.create_study(sampler=RandomSampler(seed=0), pruner=pruner) for pruner, _ in brackets]
+        self._shares = [share for _, share in brackets]
+        self._rng = rng
+        self._running: dict[int, optuna.Trial] = {}
+
+    @_quiet()
     def begin(self, trial: int) -> int:
-        return 0
+        bracket: int = self._rng.choices(range(len(self._studies)), self._shares)[0]
+        self._running[trial] = self._studies[bracket].ask()
+        return bracket
 
     @_quiet()
     def stops(self, trial: int, step: int, loss: float) -> bool:
-        return self._searcher.running[trial].should_prune()
+        self._running[trial].report(loss, step)
+        return self._running[trial].should_prune()
 
-    def end(self, trial: int) -> None: ...
+    @_quiet()
+    def end(self, trial: int, *, stopped: bool) -> None:
+        ended = self._running.pop(trial)
+        if stopped:
+            ended.study.tell(ended, state=TrialState.PRUNED)
+        else:
+            ended.study.tell(ended, 0.0)  # pruners read the reports, not the value
 
 
 @_quiet()
-def _sampler(name: str, seed: int, n_startup_trials: int, *, by_rungs: bool) -> optuna.samplers.BaseSampler:
+def _sampler_of(name: str, seed: int, n_startup_trials: int, *, by_rungs: bool) -> Callable[[int], BaseSampler]:
+    """The sampler of each trial, by its number."""
     with needs("optuna,train" if name == "gp" else "optuna"):
         for package in SAMPLERS[name]:
             import_module(package)
+    if name in SEEDED_BY_TRIAL:
+        return lambda trial: _sampler(name, derived_seed(seed, trial), n_startup_trials, by_rungs=by_rungs)
+    sampler = _sampler(name, seed, n_startup_trials, by_rungs=by_rungs)
+    return lambda trial: sampler
+
+
+def _sampler(name: str, seed: int, n_startup_trials: int, *, by_rungs: bool) -> BaseSampler:
     samplers = optuna.samplers
     match name:
         case "tpe":
@@ -175,7 +216,7 @@ def _sampler(name: str, seed: int, n_startup_trials: int, *, by_rungs: bool) -> 
         case "gp":
             return samplers.GPSampler(seed=seed, n_startup_trials=n_startup_trials, warn_independent_sampling=False)
         case "cmaes":
-            return samplers.CmaEsSampler(
+            return CmaEsSampler(
                 seed=seed,
                 n_startup_trials=n_startup_trials,
                 consider_pruned_trials=by_rungs,
@@ -187,15 +228,23 @@ def _sampler(name: str, seed: int, n_startup_trials: int, *, by_rungs: bool) -> 
 
 
 @_quiet()
-def _pruner(name: str, fidelity: Fidelity) -> optuna.pruners.BasePruner:
+def _brackets(name: str, fidelity: Fidelity) -> list[tuple[optuna.pruners.BasePruner, int]]:
+    """The pruner of each bracket, with its share of the trials."""
     pruners, eta = optuna.pruners, fidelity.eta
     match name:
         case "hyperband":
-            return pruners.HyperbandPruner(
-                min_resource=1, max_resource=library_max_step(fidelity), reduction_factor=eta
-            )
+            # Bracket k stops trials from rung k on. The shares are those of Optuna's HyperbandPruner.
+            n = len(fidelity.rungs())
+            shares = [math.ceil(n * eta ** (n - 1 - k) / (n - k)) for k in range(n)]
+            return [
+                (
+                    pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=eta, min_early_stopping_rate=k),
+                    share,
+                )
+                for k, share in enumerate(shares)
+            ]
         case "sha":
-            return pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=eta)
+            return [(pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=eta), 1)]
         case "median":
-            return pruners.MedianPruner()
-    return pruners.NopPruner()
+            return [(pruners.MedianPruner(), 1)]
+    return [(pruners.NopPruner(), 1)]

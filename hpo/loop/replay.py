@@ -1,14 +1,30 @@
-"""The replay, which resumes a study: a new backend gets the same calls as the record."""
+"""The replay, which resumes a study: a new backend gets the same calls as the record.
+
+A backend with a slow model need not compute all its configurations again (`ReplayingBackend`). Then only some of them
+are computed and compared with the record, and the others are taken from it:
+
+- all of the first `N_FIRST`, all of the last `N_LAST`, and about `N_SPREAD` between them, evenly spread;
+- of these, those that can be computed in `CHECK_SECONDS`, and the last one in any case.
+
+All else is repeated and compared: the number, the epochs and the bracket of each suggestion, and each decision.
+"""
 
 from __future__ import annotations
 
-from hpo.backends._backend import Backend
+import time
+
+from hpo.backends._backend import Answer, Backend, ReplayingBackend
 from hpo.errors import ReplayError
 from hpo.loop.interrupts import deferred_interrupt
 from hpo.record import Decisions, Ledger
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 _CHANGED = "; was a package or a plug-in changed since the study was begun? Its study.yaml lists the versions"
+
+N_FIRST = 20
+N_LAST = 10
+N_SPREAD = 40
+CHECK_SECONDS = 2.0
 
 
 def replay(backend: Backend, ledger: Ledger) -> None:
@@ -18,10 +34,11 @@ def replay(backend: Backend, ledger: Ledger) -> None:
     now. Raises a ReplayError if an answer of the backend differs from the record.
     """
     events = tuple(ledger.history.events)
+    asks = _Asks(backend, ledger, sum(isinstance(event, Suggestion) for event in events))
     for position, event in enumerate(events):
         if isinstance(event, Suggestion):
             with deferred_interrupt():
-                answer = backend.ask()
+                answer = asks.repeat(event)
             if answer != event:
                 raise ReplayError(f"the record has {event}, but the backend now answers {answer}{_CHANGED}")
         elif isinstance(event, Report | Crash):
@@ -34,3 +51,39 @@ def replay(backend: Backend, ledger: Ledger) -> None:
                 ledger.settle(event, decisions)
             elif ended != recorded:
                 raise ReplayError(f"after {event} the record has {recorded}, but the backend decides {ended}{_CHANGED}")
+
+
+class _Asks:
+    """The calls of `ask` of a replay, and which of them are computed."""
+
+    def __init__(self, backend: Backend, ledger: Ledger, n: int) -> None:
+        self._backend = backend
+        self._space = ledger.space
+        self._n = n
+        self._n_done = 0
+        self._seconds = 0.0
+        """The time that was spent on computing configurations."""
+
+    def repeat(self, recorded: Suggestion) -> Answer:
+        """Repeat the next call, whose answer was `recorded`."""
+        index = self._n_done
+        self._n_done += 1
+        if (
+            not isinstance(self._backend, ReplayingBackend)
+            or self._is_computed(index)
+            or self._space.problem(recorded.config) is not None
+        ):
+            started = time.monotonic()
+            answer = self._backend.ask()
+            self._seconds += time.monotonic() - started
+            return answer
+        return self._backend.replay(recorded)
+
+    def _is_computed(self, index: int) -> bool:
+        if index == self._n - 1:
+            return True
+        between = max(1, (self._n - N_FIRST - N_LAST) // N_SPREAD)
+        chosen = index < N_FIRST or index >= self._n - N_LAST or index % between == 0
+        # Half of the time is kept for the last ones, which depend on the whole record.
+        limit = CHECK_SECONDS if index >= self._n - N_LAST else CHECK_SECONDS / 2
+        return chosen and self._seconds < limit

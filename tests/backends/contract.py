@@ -121,6 +121,13 @@ def quick_switches() -> Iterator[None]:
         sys.setswitchinterval(interval)
 
 
+def replay_with_gaps(build: Build, space: SearchSpace, seed: int, played: Play) -> None:
+    """Replay, with ever more of the suggestions taken from the record. The others are computed as ever."""
+    n = len(played.asked())
+    for taken in (range(0, n, 2), [i for i in range(n) if i % 7], range(n - 1)):
+        replay(build(space, seed), played.steps, taken=taken)
+
+
 class RandomStateContract:
     """No backend depends on the global random states of Python, numpy and torch, and none changes them."""
 
@@ -195,6 +202,7 @@ class BackendContract(RandomStateContract):
         space = replace(SPACE, fidelity=fidelity)
         played = play(build(space, seed), space, seed=seed, slots=slots, fate=MIXED)
         replay(build(space, seed), played.steps)
+        replay_with_gaps(build, space, seed, played)
 
     @FEW
     @given(fidelity=FIDELITIES, slots=st.integers(1, 6), seed=st.integers(0, 99))

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Literal
 
-from hpo.backends._backend import Answer, Backend
+from hpo.backends._backend import Answer, Backend, ReplayingBackend
 from hpo.space import SearchSpace
 from hpo.trial import Config, Crash, Decision, Report, Suggestion
 from tests.backends.fates import FINE, Draw, Fate
@@ -116,11 +117,16 @@ def play(
             _train(play, backend, rng.choice(running), space, loss)
 
 
-def replay(backend: Backend, steps: Sequence[Asked | Told]) -> None:
-    """Ask and tell a backend what another one was; an AssertionError names the first answer that differs."""
+def replay(backend: Backend, steps: Sequence[Asked | Told], *, taken: Container[int] = ()) -> None:
+    """Ask and tell a backend what another one was; an AssertionError names the first answer that differs.
+
+    The backend need not compute the suggestions whose positions, counted from 0, are `taken` from the record.
+    """
+    positions = count()
     for step in steps:
         if isinstance(step, Asked):
-            answer = backend.ask()
+            takes = next(positions) in taken and isinstance(backend, ReplayingBackend)
+            answer = backend.replay(step.suggestion) if takes else backend.ask()  # type: ignore[attr-defined]
             assert answer == step.suggestion, f"{answer} in place of {step.suggestion}"
         else:
             decisions = backend.tell(step.event)

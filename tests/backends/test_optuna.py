@@ -15,7 +15,7 @@ from hpo.errors import UserError
 from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace
 from hpo.trial import Config, Crash
 from tests.backends.configurations_contract import ConfigurationsContract
-from tests.backends.contract import SPACE, BackendContract, Build, RandomStateContract
+from tests.backends.contract import SPACE, BackendContract, Build, RandomStateContract, replay_with_gaps
 from tests.backends.driving import begin, line, number, report, train
 from tests.backends.fates import MIXED
 from tests.backends.simulation import play, replay
@@ -61,6 +61,7 @@ def test_gp_bears_every_fate_and_replays() -> None:
     assert len({trial.fate for trial in played.trials.values()}) > 2
     assert all(VALLEY.problem(suggestion.config) is None for suggestion in played.first())
     replay(build(), played.steps)
+    replay_with_gaps(lambda space, seed: build(), VALLEY, 0, played)
 
 
 def valley(config: Config) -> float:
