@@ -14,6 +14,7 @@ import click
 from hpo import plugins
 from hpo.cli import app
 from hpo.plugins.declarations import Declared, options, own
+from hpo.space.values import format_value
 
 FOLDER = Path(__file__).parent
 WIDTH = 100
@@ -68,7 +69,7 @@ def _table(declared: Declared) -> Iterator[str]:
     yield "|---|---|"
     for name, allowed in declared.items():
         if not isinstance(allowed, str):
-            allowed = ", ".join(f"`{str(value).lower() if isinstance(value, bool) else value}`" for value in allowed)
+            allowed = ", ".join(f"`{value if isinstance(value, str) else format_value(value)}`" for value in allowed)
         yield f"| `{name}` | {allowed} |"
 
 

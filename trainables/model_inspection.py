@@ -166,11 +166,12 @@ def embedding(features: Array) -> Array:
 def read(path: Path, shape: tuple[int, int, int], config: Config) -> Tensor:
     """Read an image file for a model that takes images of `shape` (channels, height, width).
 
-    Returns a batch of one image, uint8, (1, channels, height, width). It is resized as `resize` in `config` says.
+    Returns a batch of one image, uint8, (1, channels, height, width). It is decoded and resized as `config` says.
     Raises ValueError if the file cannot be read, or if `shape` is not square.
     """
     try:
-        pixels = np.asarray(decoding.read(path)).transpose(2, 0, 1).copy()
+        options = preprocessing.decoding_options(config)
+        pixels = np.asarray(decoding.read(path, options)).transpose(2, 0, 1).copy()
     except OSError as error:
         raise ValueError(f"cannot be read as an image: {error}") from error
     channels, height, width = shape

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from trainables.assembly import Assembly
     from trainables.assembly.recording import Comparison
     from trainables.data.dataset import DataSet, Part, SearchData, Source
+    from trainables.data.decoding import DecodingOptions
     from trainables.trainable import Trainable
 
 
@@ -169,9 +170,8 @@ class Builder:
         """
         from trainables.assembly import recording
 
-        skips = self._job.space.fixed.get("skip_unreadable") is True or "skip_unreadable" in self._job.space.domains
         with self._task_errors():
-            return recording.record(self._assembly, ask, self._pretrained_models(), skip_unreadable=skips)
+            return recording.record(self._assembly, ask, self._pretrained_models(), check_with=self._decoding_options())
 
     def compare_data(self, record: Mapping[str, Any], ask: Callable[[DataSet], Source] | None) -> Comparison:
         """Compare the data and weights of the task with a record. Without `ask`, the held-out part is left out."""
@@ -179,6 +179,19 @@ class Builder:
 
         with self._task_errors():
             return recording.compare(self._assembly, record, ask)
+
+    def _decoding_options(self) -> DecodingOptions | None:
+        """The options that all trials read files with. None if unreadable files may be left out, or options differ."""
+        from trainables.data import preprocessing
+
+        fixed = _as_in_yaml(self._job.space.fixed)
+        keys = ("skip_unreadable", *preprocessing.DECODING_KEYS)
+        if fixed.get("skip_unreadable") is True or any(key in self._job.space.domains for key in keys):
+            return None
+        try:
+            return preprocessing.decoding_options(fixed)
+        except ValueError as error:
+            raise TaskError(f"fixed: {error}") from error
 
     def _pretrained_models(self) -> list[str]:
         """The models of the task, unless all its regimes train from random weights."""

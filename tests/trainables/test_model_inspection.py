@@ -184,6 +184,12 @@ def test_an_image_file_is_cut_or_squashed_as_the_configuration_says(tmp_path: Pa
     assert model_inspection.read(path, (1, 8, 8), {"resize": "squash"}).max() == 255
 
 
+def test_a_file_is_decoded_as_the_configuration_says(tmp_path: Path) -> None:
+    Image.new("RGBA", (8, 8)).save(tmp_path / "clear.png")
+    assert model_inspection.read(tmp_path / "clear.png", (3, 8, 8), {}).max() == 0
+    assert model_inspection.read(tmp_path / "clear.png", (3, 8, 8), {"background": "white"}).min() == 255
+
+
 def test_a_file_that_is_no_image_and_a_model_of_no_squares_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     with pytest.raises(ValueError, match="cannot be read as an image"):

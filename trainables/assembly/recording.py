@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from trainables.data import file_checks, manifest, preprocessing
 from trainables.data.dataset import DataSet, Files, Source
+from trainables.data.decoding import DecodingOptions
 from trainables.data.manifest import Manifest, RecordedFiles, RecordedPretraining
 from trainables.data.preprocessing import Groups, Preprocessor
 from trainables.errors import SetupError
@@ -62,16 +63,16 @@ class Comparison:
     """The number of files of the data set that the record does not have."""
 
 
-def record(setup: Setup, ask: Ask, models: Collection[str], *, skip_unreadable: bool) -> dict[str, Any]:
+def record(setup: Setup, ask: Ask, models: Collection[str], *, check_with: DecodingOptions | None) -> dict[str, Any]:
     """Return the record of the data that a task names now, and of the weights of its `models`.
 
-    Raises SetupError if the data set cannot be split, or if a held-out file cannot be read as an image. With
-    `skip_unreadable`, such files are recorded like all others.
+    Raises SetupError if the data set cannot be split, or if a held-out file cannot be read as an image with the options
+    `check_with`. If these are None, such files are recorded like all others.
     """
     found, notes = None, []
     if setup.task.dataset is not None:
         preprocessor = setup.split_dataset()
-        found = _manifest(setup, preprocessor, ask, skip_unreadable=skip_unreadable).to_plain()
+        found = _manifest(setup, preprocessor, ask, check_with).to_plain()
         notes = list(preprocessor.notes)
     files = {name: setup.weights_file(name) for name in models}
     weights = {name: _weights(path) for name, path in files.items() if path is not None}
@@ -160,12 +161,12 @@ class _Listing:
         return (*found, *(Change(path, "moved" if to else "removed", str(to or "")) for path, to in moved.items()))
 
 
-def _manifest(setup: Setup, preprocessor: Preprocessor, ask: Ask, *, skip_unreadable: bool) -> Manifest:
+def _manifest(setup: Setup, preprocessor: Preprocessor, ask: Ask, check_with: DecodingOptions | None) -> Manifest:
     task, groups = setup.task, preprocessor.groups
     dataset = setup.load_dataset(task.dataset)
     held = _in_groups(dataset, groups, ask)
-    if isinstance(held, Files) and not skip_unreadable:
-        _check_readable(held)
+    if isinstance(held, Files) and check_with is not None:
+        _check_readable(held, check_with)
     pretraining = None
     if task.pretraining is not None and task.pretraining != task.dataset:
         first = setup.load_dataset(task.pretraining)
@@ -182,9 +183,9 @@ def _manifest(setup: Setup, preprocessor: Preprocessor, ask: Ask, *, skip_unread
     )
 
 
-def _check_readable(held: Files) -> None:
-    """Raise SetupError if a held-out file cannot be read as an image."""
-    unreadable = file_checks.unreadable(held.paths)
+def _check_readable(held: Files, options: DecodingOptions) -> None:
+    """Raise SetupError if a held-out file cannot be read as an image with `options`."""
+    unreadable = file_checks.unreadable(held.paths, options)
     if not unreadable:
         return
     path, reason = unreadable[0]

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import PIL
 
 from trainables.data import decoding, images
+from trainables.data.decoding import DecodingOptions
 from trainables.store import store
 from trainables.threads import n_cores
 
@@ -33,14 +33,15 @@ def content_hashes(paths: Sequence[Path]) -> list[str]:
     return [MISSING if row is None else row.hex() for row in rows]
 
 
-def unreadable(paths: Sequence[Path]) -> list[tuple[Path, str]]:
-    """Return the files that cannot be read as images, each with the reason."""
-    rows = _stored(paths, "readability", (PIL.__version__, decoding.VERSION), 1, _try_to_read)
+def unreadable(paths: Sequence[Path], options: DecodingOptions) -> list[tuple[Path, str]]:
+    """Return the files that cannot be read as images with `options`, each with the reason."""
+    versions = (options, decoding.versions(), decoding.VERSION)
+    rows = _stored(paths, "readability", versions, 1, lambda path: _try_to_read(path, options))
     found = []
     for path, row in zip(paths, rows, strict=True):
         if row != b"\1":
             try:
-                decoding.read(path)
+                decoding.read(path, options)
             except OSError as error:
                 found.append((path, str(error)))
     return found
@@ -107,10 +108,10 @@ def _hash_file(path: Path) -> bytes:
     return digest.digest()
 
 
-def _try_to_read(path: Path) -> bytes:
+def _try_to_read(path: Path, options: DecodingOptions) -> bytes:
     """Return 1 if a file can be read as an image, or 0. Raises another OSError if it cannot be opened."""
     try:
-        decoding.read(path)
+        decoding.read(path, options)
     except decoding.NoImage:
         return b"\0"
     return b"\1"

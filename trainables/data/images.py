@@ -6,6 +6,7 @@ Decoded and resized images are stored on disk (`trainables/store/store.py`), so 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -14,13 +15,13 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import PIL
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from trainables.data import decoding
 from trainables.data.dataset import Files, Part, Source
+from trainables.data.decoding import DecodingOptions
 from trainables.errors import SetupError
 from trainables.store import store
 from trainables.threads import all_cores, n_cores
@@ -44,6 +45,8 @@ class ImageFormat:
     """crop: resize the shorter side to `size`, then crop the centre. squash: resize both sides to `size`."""
     skip_unreadable: bool = False
     """Whether files that cannot be read as images are left out. If false, the first of them raises an error."""
+    decoding: DecodingOptions = decoding.DEFAULT
+    """How files become pixels."""
 
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 1:
@@ -153,7 +156,7 @@ def _stored(paths: Sequence[Path], image_format: ImageFormat, size: int) -> tupl
         unreadable = _read_into(paths, image_format, content.reshape(shape), advance, n_cores())
         for i in sorted(unreadable):
             try:
-                decoding.read(paths[i])
+                decoding.read(paths[i], image_format.decoding)
             except decoding.NoImage:
                 continue
             except OSError as error:
@@ -161,7 +164,7 @@ def _stored(paths: Sequence[Path], image_format: ImageFormat, size: int) -> tupl
             raise _CannotOpen
         return {"unreadable": sorted(unreadable)}
 
-    key = (signature(paths), repr(image_format), PIL.__version__, decoding.VERSION)
+    key = (signature(paths), repr(image_format), decoding.versions(), decoding.VERSION)
     try:
         found = disk.get("pixels", key, prod(shape), f"{len(paths)} images of {size} pixels a side", fill)
     except _CannotOpen:
@@ -184,7 +187,7 @@ def _read_into(
 
     def read(i: int) -> bool:
         try:
-            image = decoding.read(paths[i])
+            image = decoding.read(paths[i], image_format.decoding)
         except OSError as error:
             if image_format.skip_unreadable:
                 return False
@@ -214,7 +217,7 @@ def signature(paths: Sequence[Path]) -> str:
             state = f"{status.st_ino} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
         except OSError:
             state = "missing"
-        digest.update(f"{path.absolute()}\0{state}\0".encode())
+        digest.update(os.fsencode(f"{path.absolute()}\0{state}\0"))
     return digest.hexdigest()
 
 

@@ -6,26 +6,35 @@ A task has one Preprocessor. It splits the training part once, and keeps the ima
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import torch
 
-from trainables.data import images, splits
+from trainables.data import decoding, images, splits
 from trainables.data.dataset import DataSet, Files, Part, Pretraining, SearchData, Source
+from trainables.data.decoding import DecodingOptions
 from trainables.data.images import ImageFormat
 from trainables.data.input_spec import InputSpec
 from trainables.data.splits import Split
 from trainables.errors import SetupError
-from trainables.hyperparameters import Config, read_bool, read_choice, read_optional_int
+from trainables.hyperparameters import Config, read_bool, read_choice, read_int, read_optional_int
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS = {
     "image_size": "height and width to resize images to, in pixels, a whole number of at least 1; default the model's",
     "resize": ["crop", "squash"],
     "skip_unreadable": [True, False],
+    "tolerate_truncated": [True, False],
+    "exif_orientation": [True, False],
+    "background": [None, "white", "black"],
+    "max_pixels": "largest number of pixels of an image file, at least 1; default 178956970, as in Pillow",
+    "max_text_bytes": "largest size of the text in a PNG file, in bytes, at least 1; default 67108864",
     "normalization": ["model", "data", "none"],
 }
+
+DECODING_KEYS = tuple(each.name for each in fields(DecodingOptions))
+"""The hyperparameters that say how files become pixels."""
 
 Groups = Mapping[str, Sequence[str]]
 """The new classes, each with the names of the original classes that it merges."""
@@ -168,7 +177,21 @@ def image_format(config: Config, expected: InputSpec) -> ImageFormat:
     """
     size = read_optional_int(config, "image_size") or expected.size
     resize = read_choice(config, "resize", "crop", images.RESIZES)
-    return ImageFormat(size, expected.channels, resize, read_bool(config, "skip_unreadable", False))
+    skip_unreadable = read_bool(config, "skip_unreadable", False)
+    return ImageFormat(size, expected.channels, resize, skip_unreadable, decoding_options(config))
+
+
+def decoding_options(config: Config) -> DecodingOptions:
+    """Return how files become pixels, as `config` says. A WrongValue if a value is not allowed."""
+    default = decoding.DEFAULT
+    has_background = config.get("background") is not None
+    return DecodingOptions(
+        exif_orientation=read_bool(config, "exif_orientation", default.exif_orientation),
+        background=read_choice(config, "background", "", decoding.BACKGROUNDS) if has_background else None,
+        tolerate_truncated=read_bool(config, "tolerate_truncated", default.tolerate_truncated),
+        max_pixels=read_int(config, "max_pixels", default.max_pixels),
+        max_text_bytes=read_int(config, "max_text_bytes", default.max_text_bytes),
+    )
 
 
 def normalize(model: TransferModel, config: Config, expected: InputSpec, train: Part) -> None:

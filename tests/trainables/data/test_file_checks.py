@@ -8,6 +8,7 @@ import pytest
 
 from tests.trainables.datasets import pictures
 from trainables.data import file_checks
+from trainables.data.decoding import DecodingOptions
 from trainables.store import store
 
 
@@ -52,9 +53,16 @@ def test_files_that_are_no_images_are_found_with_the_reason(tmp_path: Path) -> N
     whole = pictures.saved(tmp_path / "whole", pictures.picture(0), pictures.picture(1)).paths
     broken = list(pictures.broken(tmp_path / "broken").values())
     for _ in range(2):
-        found = file_checks.unreadable([*whole, *broken])
+        found = file_checks.unreadable([*whole, *broken], DecodingOptions())
         assert [path for path, _ in found] == broken
         assert all(reason for _, reason in found)
+
+
+@pytest.mark.usefixtures("_store")
+def test_which_files_can_be_read_is_kept_apart_for_other_options(tmp_path: Path) -> None:
+    paths = pictures.saved(tmp_path / "whole", pictures.picture(0, (4, 4)), pictures.picture(1, (5, 5))).paths
+    assert not file_checks.unreadable(paths, DecodingOptions())
+    assert [path for path, _ in file_checks.unreadable(paths, DecodingOptions(max_pixels=16))] == [paths[1]]
 
 
 def test_files_that_were_checked_are_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

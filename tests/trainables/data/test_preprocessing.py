@@ -12,6 +12,7 @@ from tests.trainables.datasets import pictures
 from tests.trainables.declarations import Recording, declared
 from trainables.data import preprocessing
 from trainables.data.dataset import Files, Part, Source
+from trainables.data.decoding import DecodingOptions
 from trainables.data.images import ImageFormat
 from trainables.data.input_spec import IMAGENET, InputSpec
 from trainables.data.preprocessing import Preprocessor, PretrainingSet, Validation
@@ -224,6 +225,13 @@ def test_the_images_lie_on_the_device_of_the_preparation() -> None:
         ({}, IMAGENET, ImageFormat(224, 3)),
         ({"image_size": 64, "resize": "squash", "skip_unreadable": True}, IMAGENET, ImageFormat(64, 3, "squash", True)),
         ({"image_size": None, "resize": None, "skip_unreadable": None}, IMAGENET, ImageFormat(224, 3)),
+        (
+            {"exif_orientation": False, "background": "white", "tolerate_truncated": True, "max_pixels": 5},
+            InputSpec(),
+            ImageFormat(decoding=DecodingOptions(False, "white", True, 5)),
+        ),
+        ({"max_text_bytes": 6}, InputSpec(), ImageFormat(decoding=DecodingOptions(max_text_bytes=6))),
+        ({"exif_orientation": None, "background": None, "max_pixels": None}, InputSpec(), ImageFormat()),
     ],
 )
 def test_the_form_is_the_models_unless_the_configuration_says_otherwise(
@@ -238,6 +246,11 @@ def test_the_form_is_the_models_unless_the_configuration_says_otherwise(
         ({"image_size": 0}, "`image_size` must be a whole number of at least 1, but is 0"),
         ({"resize": "stretch"}, "`resize` must be one of crop, squash, but is 'stretch'"),
         ({"skip_unreadable": 1}, "`skip_unreadable` must be true or false, but is 1"),
+        ({"tolerate_truncated": 1}, "`tolerate_truncated` must be true or false, but is 1"),
+        ({"exif_orientation": "no"}, "`exif_orientation` must be true or false, but is 'no'"),
+        ({"background": "red"}, "`background` must be one of white, black, but is 'red'"),
+        ({"max_pixels": 0}, "`max_pixels` must be a whole number of at least 1, but is 0"),
+        ({"max_text_bytes": 1.5}, "`max_text_bytes` must be a whole number of at least 1, but is 1.5"),
     ],
 )
 def test_a_wrong_form_is_refused_by_name(config: Config, words: str) -> None:
