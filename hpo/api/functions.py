@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpo import plugins, spacefile
 from hpo.api.progress import print_notices, show_progress
 from hpo.api.short_traceback import short_traceback
 from hpo.api.study import Study
 from hpo.errors import SpaceFileError, UnknownName, UserError
-from hpo.loop import begin, default_name, with_first_configurations
-from hpo.record import STUDY_FILE, Budget, Settings, StudyFolder, changed_parts, check_name, recorded_url
+from hpo.loop import CHANGEABLE, begin, changed_settings, default_name, with_first_configurations
+from hpo.record import STUDY_FILE, Budget, Settings, StudyFolder, changed_parts, check_name, lock
 from hpo.space import SearchSpace
 from hpo.training.user_code import Build, digest
 
@@ -58,8 +57,8 @@ def search(
             them. By default, that is an error.
         settings: the fields of `hpo.record.Settings`: backend ("optuna"), options, seed (0), runner ("inline": in
             this process), devices, slots, storage, data, try_first (a list of configurations, such as `[{"lr": 0.01}]`,
-            that the first trials take, after the defaults of the space). A study that goes on keeps those that it was
-            begun with.
+            that the first trials take, after the defaults of the space). A study that goes on takes
+            new values of runner, devices, slots, storage and data.
 
     Raises UserError (and its kinds) where an argument is wrong, TooManyCrashes, MachineError.
     """
@@ -77,30 +76,21 @@ def search(
     budget = Budget(trials, epochs, time)
     found = Study(folder, trainable)
     if changed_parts(folder, read, chosen, None if trainable is None else digest(trainable)) == []:
-        _warn_of_ignored_settings(folder, settings)
-        history, _ = StudyFolder.reopen(folder).history()
-        if budget.overspent(len(history.trials), history.n_epochs):
-            return found
-        return found.resume(trials=trials, epochs=epochs, time=time, quiet=quiet, skip_changed_files=skip_changed_files)
+        changes: dict[str, Any] = {name: value for name, value in settings.items() if name in CHANGEABLE}
+        known = StudyFolder.reopen(folder)
+        known.settings = changed_settings(known, changes, trainable)
+        history, _ = known.history()
+        if not budget.overspent(len(history.trials), history.n_epochs):
+            how = {"quiet": quiet, "skip_changed_files": skip_changed_files, **changes}
+            return found.resume(trials=trials, epochs=epochs, time=time, **how)
+        if known.settings != StudyFolder.reopen(folder).settings:
+            with lock(folder):
+                known.save()
+        return found
     with show_progress(budget.or_default(), quiet=quiet) as watch:
         begin(folder, read, chosen, budget, trainable=trainable, watch=watch)
     print_notices(StudyFolder.reopen(folder), quiet=quiet)
     return found
-
-
-def _warn_of_ignored_settings(folder: Path, settings: Mapping[str, object]) -> None:
-    """Warn of settings that differ from those that the study was begun with, and so have no effect."""
-    recorded = StudyFolder.reopen(folder).settings
-    for name, value in settings.items():
-        if (name, value) == ("runner", "auto") or name == "try_first":
-            continue  # the recorded runner is the one that it chose; the first configurations are the same
-        begun_with = recorded_url(str(value)) if name == "storage" and value is not None else value
-        if getattr(recorded, name) != begun_with:
-            warnings.warn(
-                f"study {folder.name!r} goes on with {name}={getattr(recorded, name)!r}, as it was begun; "
-                f"{name}={value!r} has no effect",
-                stacklevel=4,
-            )
 
 
 @short_traceback

@@ -108,11 +108,14 @@ class Study:
         time: float | None = None,
         quiet: bool = False,
         skip_changed_files: bool = False,
+        **settings: object,
     ) -> Study:
         """Resume the study. A given budget replaces the old one, and counts from the start of the study.
 
         `time` is in seconds; 0 ends the study now. Raises StudyError if the data set or the weights changed since the
         study was begun. With `skip_changed_files`, it goes on without the files of the data set that changed.
+
+        `settings` are new values of runner, devices, slots, storage or data. The study keeps them.
         """
         budget = Budget(trials, epochs, time)
         shown_budget = self._folder.budget if budget == Budget() else budget
@@ -123,6 +126,7 @@ class Study:
                 trainable=self._trainable,
                 watch=watch,
                 skip_changed_files=skip_changed_files,
+                settings=settings,
             )
         print_notices(self._folder, quiet=quiet)
         return self

@@ -57,6 +57,20 @@ def data_option(verb: F) -> F:
     return click.option("--data", "folder", help=DATA_HELP)(verb)
 
 
+def new_settings_options(verb: F) -> F:
+    """The settings that a study may change when it goes on."""
+    options = {
+        "--runner": {"help": "Go on with another runner: auto, fused, processes, inline, or your own."},
+        "--devices": {"help": "Go on on other devices: auto, cpu, or a list such as cuda:0,cuda:1."},
+        "--slots": {"help": "Trials to run at once on each device.", "type": click.IntRange(1)},
+        "--storage": {"help": "The URL of the storage, if it was moved or needs a password."},
+        "--data": {"help": "The folder of the data sets and weights, if it was moved."},
+    }
+    for name, arguments in reversed(options.items()):
+        verb = click.option(name, **arguments)(verb)  # type: ignore[arg-type]
+    return verb
+
+
 def dataset_option(verb: F) -> F:
     """--option K=V, for a data set."""
     text = "An option of the data set: domain=cartoon."

@@ -17,6 +17,7 @@ from hpo.cli.options import (
     DATA_HELP,
     budget_options,
     named_values,
+    new_settings_options,
     quiet_option,
     skip_changed_files_option,
     studies_option,
@@ -99,6 +100,7 @@ def search(
 @click.command()
 @click.argument("name")
 @budget_options
+@new_settings_options
 @skip_changed_files_option
 @studies_option
 @quiet_option
@@ -110,10 +112,11 @@ def resume(
     skip_changed_files: bool,
     studies: Path,
     quiet: bool,
+    **settings: str | int | None,
 ) -> None:
     """Continue an interrupted study, or extend a finished one.
 
-    A budget given here replaces the old one; `--time 0` ends the study now.
+    A budget given here replaces the old one; `--time 0` ends the study now. The study keeps the settings given here.
     """
     from hpo import loop
     from hpo.record import Budget, StudyFolder
@@ -122,7 +125,8 @@ def resume(
     budget = Budget(trials, epochs, seconds)
     shown_budget = StudyFolder.reopen(folder).budget if budget == Budget() else budget
     with _progress_display(folder, shown_budget, quiet) as watch:
-        reason = loop.resume(folder, budget, watch=watch, skip_changed_files=skip_changed_files)
+        given = {name: value for name, value in settings.items() if value is not None}
+        reason = loop.resume(folder, budget, watch=watch, skip_changed_files=skip_changed_files, settings=given)
     _print_outcome(folder, reason)
 
 

@@ -25,7 +25,7 @@ from hpo.errors import StudyError, UserError, nearest
 from hpo.heldout import misclassified, study_data
 from hpo.heldout.record import ModelResult, TestRecord, combine
 from hpo.heldout.retraining import MAX_SEEDS, ModelToTest, load_from_search, retrain, stopping_epoch
-from hpo.record import RETRAINED, StudyFolder, Trial, command, lock
+from hpo.record import RETRAINED, StudyFolder, Trial, check_devices, command, lock
 from hpo.training import Build, Builder, Job, user_code
 from hpo.trial import Config
 
@@ -61,6 +61,7 @@ def evaluate(
     cache.check()
     with lock(folder):
         study = StudyFolder.reopen(folder)
+        check_devices(study.settings, folder)
         study.check_trainable(None if trainable is None else user_code.digest(trainable))
         trials = _best_trials(study, top)
         record = TestRecord.read(study)

@@ -6,6 +6,17 @@ The command line and the Python API call this package.
 from __future__ import annotations
 
 from hpo.loop.first_configurations import with_first_configurations
+from hpo.loop.new_settings import CHANGEABLE, changed_settings
 from hpo.loop.search import Watch, begin, build_backend, default_name, resume, run
 
-__all__ = ["Watch", "begin", "build_backend", "default_name", "resume", "run", "with_first_configurations"]
+__all__ = [
+    "CHANGEABLE",
+    "Watch",
+    "begin",
+    "build_backend",
+    "changed_settings",
+    "default_name",
+    "resume",
+    "run",
+    "with_first_configurations",
+]

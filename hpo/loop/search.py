@@ -13,13 +13,13 @@ from typing import Any
 
 from hpo import cache, plugins, spacefile
 from hpo.backends._backend import Answer, Backend
-from hpo.devices import plan_slots
 from hpo.errors import HpoError, UserError
 from hpo.heldout import study_data
 from hpo.heldout.study_data import StudyData
 from hpo.loop import checks
 from hpo.loop.first_configurations import enqueue_first, with_first_configurations
 from hpo.loop.interrupts import deferred_interrupt
+from hpo.loop.new_settings import changed_settings, recorded_settings
 from hpo.loop.replay import replay
 from hpo.record import (
     Budget,
@@ -30,16 +30,13 @@ from hpo.record import (
     State,
     StudyFolder,
     check_url,
-    data_folder,
     is_locked,
     lock,
     locked_error,
-    recorded_url,
     valid_name,
 )
 from hpo.record.study_folder import check_is_new, delete_empty_study
 from hpo.results import write_tables
-from hpo.runners import _auto_runner
 from hpo.runners._runner import Runner
 from hpo.space import SearchSpace
 from hpo.training import user_code
@@ -70,20 +67,14 @@ def begin(
     `trainable` is the user's training code, used instead of a regime.
     """
     cache.check()
-    data = None if settings.data is None else str(data_folder(settings.data))
-    settings = replace(settings, storage=recorded_url(settings.storage), data=data)
-    settings = with_first_configurations(space, settings)
+    settings = recorded_settings(with_first_configurations(space, settings), space, trainable)
     space = replace(space, task=space.task.located(Path.cwd()))
     if is_locked(folder):
         raise locked_error(folder)
     digest = None if trainable is None else user_code.digest(trainable)
     check_is_new(folder, space, settings, digest)
     _check_task(space, trainable)
-    if settings.runner == _auto_runner.AUTO:
-        settings = replace(settings, runner="processes" if trainable else _auto_runner.runner_for(space))
     backend = build_backend(space, settings)
-    plugins.module_name("hpo.runners", settings.runner)
-    plan_slots(settings.devices, settings.slots)
     check_url(settings.storage)
     with lock(folder):
         check_is_new(folder, space, settings, digest)
@@ -106,14 +97,16 @@ def resume(
     trainable: Build | None = None,
     watch: Watch | None = None,
     skip_changed_files: bool = False,
+    settings: Mapping[str, object] | None = None,
 ) -> str:
     """Continue a study from the end of its record, and return why the search ended.
 
     `budget`, if given, replaces the study's budget. It is the total over all runs. With `skip_changed_files`, files of
-    the data set that changed since the study was begun are left out.
+    the data set that changed since the study was begun are left out. `settings` are new values of some `CHANGEABLE`
+    settings, which are recorded.
 
     Raises a StudyError if the study does not exist, is locked, or was begun with another trainable or on other data.
-    Raises a UserError if the study has spent more than `budget` already.
+    Raises a UserError if the study has spent more than `budget` already, or if a new setting is wrong.
     """
     cache.check()
     study = StudyFolder.reopen(folder)
@@ -123,6 +116,7 @@ def resume(
     spacefile.parse(content, source=source)  # raises a UserError if a plug-in or the weights are missing
     with lock(folder):
         study = StudyFolder.reopen(folder)
+        study.settings = changed_settings(study, settings or {}, trainable)
         ledger = study.ledger(write=True)
         try:
             backend = build_backend(study.space, study.settings)

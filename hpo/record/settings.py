@@ -9,7 +9,9 @@ from pathlib import Path
 from types import UnionType
 from typing import Any
 
+from hpo.devices import plan_slots
 from hpo.errors import UserError
+from hpo.record.files import command
 from hpo.space.values import with_tuples
 from hpo.trial import Config, Scalar
 
@@ -58,6 +60,15 @@ class Budget:
 def data_folder(given: str | None = None) -> Path:
     """The absolute path of the folder of the data sets and weights: `given`, or else $HPO_DATA or ~/.cache/hpo."""
     return Path(given or os.environ.get("HPO_DATA") or "~/.cache/hpo").expanduser().absolute()
+
+
+def check_devices(settings: Settings, folder: Path) -> None:
+    """Raise a UserError if this machine lacks a device of the study in `folder`. It says how to choose another."""
+    try:
+        plan_slots(settings.devices, settings.slots)
+    except UserError as error:
+        remedy = command("resume", folder, "--devices cpu")
+        raise UserError(f"{error}; `{remedy}` goes on with the CPU, now and later") from None
 
 
 @dataclass(frozen=True)

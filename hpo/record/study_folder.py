@@ -31,7 +31,7 @@ from hpo.record.identity import differences, differing, free_name, identity
 from hpo.record.ledger import Ledger, create_ledger, open_ledger
 from hpo.record.settings import Budget, Settings, data_folder
 from hpo.record.storage import delete_study
-from hpo.space import SearchSpace, Task
+from hpo.space import SearchSpace
 from hpo.space.values import with_lists
 
 
@@ -105,15 +105,13 @@ class StudyFolder:
             budget = Budget(**content["budget"])
             space = spacefile.parse(content["space"], source=str(path), installed=False)
             made = dict(content["made"])
-            trainable_digest, weights = content.get("trainable"), content.get("weights")
-            recorded_name = str(content["study"])
+            space = replace(space, task=space.task.relocated(content.get("weights")))
+            trainable_digest, recorded_name = content.get("trainable"), str(content["study"])
             left_out = dict(content.get("left_out", {}))
         except (OSError, UnicodeDecodeError) as error:
             raise MachineError(f"{path}: cannot be read: {error}") from None
         except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, UserError) as error:
             raise StudyError(f"{path}: is damaged, or was written by another version: {error}") from None
-        if weights is not None:
-            space = replace(space, task=_with_weights(space.task, Path(weights)))
         study = cls(folder, space, settings, budget, trainable_digest=trainable_digest, made=made, left_out=left_out)
         study.recorded_name = recorded_name
         return study
@@ -240,11 +238,8 @@ class StudyFolder:
 
         Raises the errors of `ledger`.
         """
-        ledger = self.ledger(write=False)
-        try:
+        with contextlib.closing(self.ledger(write=False)) as ledger:
             return ledger.history, ledger.finished
-        finally:
-            ledger.close()
 
     def _check_is_no_copy(self, ledger: Ledger) -> None:
         """Raise a StudyError if this is a copy of a folder that still exists, and both have one record in a storage."""
@@ -265,12 +260,6 @@ class StudyFolder:
     def storage_location(self) -> Path | str:
         """The URL of the storage, or the path of the journal."""
         return self.settings.storage or self.folder / LEDGER_FILE
-
-
-def _with_weights(task: Task, recorded: Path) -> Task:
-    """The task with the weights that the study was begun with. If they were moved, look in the working directory."""
-    located = task if recorded.is_file() else task.located(Path())
-    return task.with_weights(recorded) if located is task else located
 
 
 def changed_parts(

@@ -137,10 +137,20 @@ class Task:
         if self.weights in WEIGHTS or Path(self.weights).is_absolute():
             return self
         found = next((path for folder in folders if (path := folder / self.weights).is_file()), None)
-        return self if found is None else self.with_weights(found)
+        return self if found is None else self._with_weights(found)
 
-    def with_weights(self, path: Path) -> Task:
-        """Return the task with the absolute path of its weights. The digest of the space stays the same."""
+    def relocated(self, recorded: str | None) -> Task:
+        """Return the task with the path of weights that `located` found before. None if it found none.
+
+        If that file was moved, the working directory is looked through.
+        """
+        if recorded is None:
+            return self
+        located = self if Path(recorded).is_file() else self.located(Path())
+        return self._with_weights(Path(recorded)) if located is self else located
+
+    def _with_weights(self, path: Path) -> Task:
+        """The task with the absolute path of its weights. The digest of the space stays the same."""
         return replace(self, weights=str(path.absolute()), written_weights=self.written_weights or self.weights)
 
 

@@ -16,6 +16,7 @@ import torch
 
 import hpo
 from hpo.errors import StudyError, TooManyCrashes, UserError
+from hpo.record import StudyFolder
 from tests import toy
 from tests.api import user_code
 
@@ -172,15 +173,35 @@ def test_a_search_with_less_than_the_study_has_spent_returns_the_study(tmp_path:
     pd.testing.assert_frame_equal(hpo.search(SPACE, user_code.Parabola, trials=2, **how).table(), table)
 
 
-def test_settings_that_have_no_effect_on_a_study_that_goes_on_are_named(tmp_path: Path) -> None:
-    how: dict[str, Any] = {"backend": "random", "trials": 2, "studies": tmp_path, "devices": "cpu"}
-    hpo.search(SPACE, user_code.Parabola, **how)
-    with pytest.warns(UserWarning, match="goes on with slots=None, as it was begun; slots=2 has no effect") as warned:
-        hpo.search(SPACE, user_code.Parabola, slots=2, **how)
-    assert warned[0].filename == __file__
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        hpo.search(SPACE, user_code.Parabola, **how)
+@pytest.mark.parametrize("trials", [1, 2, 3])
+def test_new_settings_of_a_study_that_goes_on_are_applied_and_kept(tmp_path: Path, trials: int) -> None:
+    """Also if the study has spent its budget, or more than that, and so trains nothing."""
+    how: dict[str, Any] = {"backend": "random", "studies": tmp_path}
+    hpo.search(SPACE, user_code.Parabola, trials=2, devices="cpu", **how)
+    data = tmp_path / "data"
+    study = hpo.search(SPACE, user_code.Parabola, trials=trials, slots=2, runner="processes", data=data, **how)
+    settings = StudyFolder.reopen(study.path).settings
+    assert (settings.slots, settings.runner, settings.data) == (2, "processes", str(data))
+    assert settings.devices == "cpu"
+    assert len(study.table()) == max(2, trials)
+
+
+def test_a_study_resumes_only_with_settings_that_may_change(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"backend": "random", "trials": 1, "studies": tmp_path, "devices": "cpu"}
+    study = hpo.search(SPACE, user_code.Parabola, **how)
+    before = (study.path / "study.yaml").read_text()
+    for wrong, message in (
+        ({"seed": 1}, "unknown setting of a study that goes on 'seed'"),
+        ({"device": "cpu"}, "did you mean 'devices'"),
+        ({"devices": "cuda:99"}, "no 'cuda:99'"),
+        ({"runner": "proceses"}, "did you mean 'processes'"),
+        ({"slots": 0}, "slots must be at least 1"),
+        ({"storage": f"sqlite:///{tmp_path}/none.db"}, "the record of study .* is not here"),
+        ({"slots": 2, "trials": 0}, "has spent 1 trials already"),
+    ):
+        with pytest.raises(UserError, match=message):
+            study.resume(**wrong)
+    assert (study.path / "study.yaml").read_text() == before
 
 
 def test_a_name_cannot_lead_out_of_the_folder_of_the_studies(tmp_path: Path) -> None:
