@@ -5,6 +5,7 @@ The cache holds images, features and checks of files. `trainables/store` impleme
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -48,13 +49,16 @@ def clear(name: str | None = None) -> str:
 
 
 def in_progress() -> list[RunningComputation]:
-    """The cache entries that workers are computing at the moment."""
+    """The cache entries that this process and its workers compute at the moment, or wait for.
+
+    Those of other searches are left out, unless this one waits for them.
+    """
     from trainables.store import progress_files
 
     store = _store()
     if store is None or not store.folder.is_dir():
         return []
-    return progress_files.running(store.folder)
+    return progress_files.running(store.folder, os.getpid())
 
 
 def check() -> None:

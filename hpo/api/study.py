@@ -144,8 +144,9 @@ class Study:
         """Test the `top` best trials on held-out data, and return one row for each tested trial.
 
         `retrain` trains each again to its best epoch with each of `seeds` seeds; `checkpoint` tests the weights of the
-        search. Each look at held-out data is counted in the study's `test.json`. If the data set changed since the
-        study was begun, StudyError is raised; with `skip_changed_files`, the files that changed are left out.
+        search. What was tested before is kept, not repeated. Each look at held-out data is counted in the study's
+        `test.json`. If the data set changed since the study was begun, StudyError is raised; with `skip_changed_files`,
+        the files that changed are left out.
 
         Columns: trial; the hyperparameters; protocol, seeds, epochs; the mean and standard deviation (over seeds) of
         val_accuracy and test_accuracy; test_loss.
@@ -169,7 +170,7 @@ class Study:
             )
         write_tables(self._folder)
         if not quiet:
-            print(status.test_lines(record)[-1])
+            print(*status.look_lines(record), sep="\n")
         rows = [
             {
                 "trial": tested.trial,

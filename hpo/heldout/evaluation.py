@@ -7,14 +7,15 @@ There are two protocols:
 - `checkpoint` tests the weights that the search saved at the best epoch.
 
 Each look at held-out data is counted in `test.json` before it is taken, because a test set that is used to choose
-between models is no longer a test set. An interrupted test continues from its checkpoints.
+between models is no longer a test set. So a test never repeats a look at what is tested already. An interrupted test
+continues from its checkpoints.
 """
 
 from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,9 +49,11 @@ def evaluate(
 ) -> TestRecord:
     """Test the `top` best trials with `seeds` seeds each, and return the content of `test.json`, which it writes.
 
-    A new result of a trial replaces its earlier one. `trainable` is your own training code, if the study was searched
-    with it. `watch` is called with the evaluation of each trained model. With `skip_changed_files`, files of the data
-    set that changed since the study was begun are left out, and counted in the result.
+    What was tested before with the same seeds, by the same protocol, with the same packages and on all files, is kept:
+    it is neither trained nor looked at again. Any other new result of a trial replaces its earlier one. `trainable` is
+    your own training code, if the study was searched with it. `watch` is called with the evaluation of each trained
+    model. With `skip_changed_files`, files of the data set that changed since the study was begun are left out, and
+    counted in the result.
 
     Raises StudyError if the study is still being searched, was interrupted before its budget was spent, or was begun
     with another trainable or on other data. Raises UserError if an argument is wrong, or if a test with fewer seeds
@@ -70,15 +73,18 @@ def evaluate(
         data = study_data.check(study, job, skip_changed_files=skip_changed_files)
         if data.left_out:  # an interrupted test may have trained on the files that are now left out
             shutil.rmtree(study.folder / RETRAINED, ignore_errors=True)
-        evaluator = _Evaluator(study, replace(job, manifest=data.manifest), record, trials[0])
-        evaluations: dict[int, list[ModelResult]] = {trial.number: [] for trial in trials}
-        for model in _models(study, replace(job, manifest=data.for_search), trials, seeds, protocol):
-            evaluation = evaluator.evaluate(model)
-            evaluations[evaluation.trial].append(evaluation)
-            if watch is not None:
-                watch(evaluation)
+        record.keep([] if data.left_out else trials, protocol)
+        evaluations = list(record.kept)
+        done = {(each.trial, each.seed) for each in record.kept}
+        if len(done) < len(trials) * seeds:
+            evaluator = _Evaluator(study, replace(job, manifest=data.manifest), record, trials[0])
+            for model in _models(study, replace(job, manifest=data.for_search), trials, seeds, protocol, done):
+                evaluations.append(evaluator.evaluate(model))
+                if watch is not None:
+                    watch(evaluations[-1])
         for trial in trials:
-            result = combine(trial, protocol, stopping_epoch(trial), evaluations[trial.number])
+            of_trial = [each for each in evaluations if each.trial == trial.number]
+            result = combine(trial, protocol, stopping_epoch(trial), of_trial)
             record.replace(replace(result, left_out=data.left_out))
         record.write()
         shutil.rmtree(study.folder / RETRAINED, ignore_errors=True)
@@ -94,9 +100,13 @@ def _check_arguments(top: int, seeds: int, protocol: str) -> None:
         raise UserError("the protocol checkpoint tests the weights of the search as they are: it has no seeds")
 
 
-def _models(study: StudyFolder, job: Job, trials: list[Trial], seeds: int, protocol: str) -> Iterator[ModelToTest]:
-    """The trained models to test. `job` must not hold the held-out part."""
-    return load_from_search(study, trials) if protocol == "checkpoint" else retrain(study, job, trials, seeds)
+def _models(
+    study: StudyFolder, job: Job, trials: list[Trial], seeds: int, protocol: str, done: Collection[tuple[int, int]]
+) -> Iterator[ModelToTest]:
+    """The trained models to test, except those in `done`. `job` must not hold the held-out part."""
+    if protocol == "checkpoint":
+        return load_from_search(study, trials, done)
+    return retrain(study, job, trials, seeds, done)
 
 
 def _check_seeds(record: TestRecord, trials: Sequence[Trial], seeds: int, protocol: str) -> None:

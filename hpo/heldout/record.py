@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from hpo.errors import StudyError
-from hpo.record import TEST_FILE, StudyFolder, Trial, write_text
+from hpo.record import TEST_FILE, StudyFolder, Trial, versions, write_text
 from hpo.space.values import with_tuples
 from hpo.trial import Config, Rank
 
@@ -64,6 +64,8 @@ class TrialResult:
     searched_val_loss: float | None
     """The validation loss of that epoch. None if it was not finite, or if an older version wrote the file."""
     seeds: Sequence[int]
+    versions: Mapping[str, str]
+    """The versions of the packages that trained and tested the models. Empty if an older version wrote the file."""
     val_loss: Spread
     val_accuracy: Spread
     test_loss: Spread
@@ -76,6 +78,19 @@ class TrialResult:
         """The rank of the trial in the search."""
         return self.searched_loss, math.inf if self.searched_val_loss is None else self.searched_val_loss
 
+    def models(self) -> list[ModelResult]:
+        """Return the result of each model, one for each seed."""
+        values = zip(*(getattr(self, name).values for name in SPREADS), strict=True)
+        return [
+            ModelResult(
+                self.trial,
+                seed,
+                {"val_loss": val_loss, "val_accuracy": val_accuracy},
+                {"loss": test_loss, "accuracy": test_accuracy},
+            )
+            for seed, (val_loss, val_accuracy, test_loss, test_accuracy) in zip(self.seeds, values, strict=True)
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """Return the result as it stands in `test.json`."""
         spreads = {name: getattr(self, name).to_json() for name in SPREADS}
@@ -86,7 +101,7 @@ class TrialResult:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> TrialResult:
         """Read a result from its part of `test.json`. Raises KeyError or TypeError if the content is damaged."""
-        content = {"searched_val_loss": None, "left_out": {}, **content}
+        content = {"searched_val_loss": None, "versions": {}, "left_out": {}, **content}
         others: dict[str, Any] = {name: content[name] for name in cls.__dataclass_fields__ if name not in SPREADS}
         others["config"] = {name: with_tuples(value) for name, value in others["config"].items()}
         return cls(**others | {name: Spread.from_json(content[name]) for name in SPREADS})
@@ -105,6 +120,8 @@ class TestRecord:
         """The number of looks at held-out data."""
         self.trials = list(trials)
         """The tested trials, in the order in which they were tested."""
+        self.kept: list[ModelResult] = []
+        """The results of earlier tests that the latest test did not repeat."""
 
     @classmethod
     def read(cls, study: StudyFolder) -> TestRecord:
@@ -124,6 +141,21 @@ class TestRecord:
         """Count a look at held-out data, and write the count to disk. Call this before the look."""
         self.n_looks += 1
         self.write()
+
+    def keep(self, trials: Sequence[Trial], protocol: str) -> None:
+        """Fill `kept` with the results of `trials` that a test by this protocol need not repeat.
+
+        These have the same protocol, configuration and stopping epoch, and were trained and tested on all files by the
+        packages that are installed now. So they can be combined with results for other seeds.
+        """
+        self.kept = []
+        for trial in trials:
+            assert trial.best is not None, "only trials with a finite loss are tested"
+            now = (trial.number, protocol, dict(trial.config), trial.best.fidelity, versions())
+            for tested in self.trials:
+                of_test = (tested.trial, tested.protocol, tested.config, tested.stopping_epoch, tested.versions)
+                if of_test == now and not tested.left_out:
+                    self.kept += tested.models()
 
     def replace(self, tested: TrialResult) -> None:
         """Add the result of a trial, and remove the earlier result of the same trial. It is not written to disk."""
@@ -163,6 +195,7 @@ def combine(trial: Trial, protocol: str, stopping_epoch: int, results: Sequence[
         searched_loss=trial.loss,
         searched_val_loss=trial.rank[1] if math.isfinite(trial.rank[1]) else None,
         seeds=[each.seed for each in results],
+        versions=versions(),
         val_loss=Spread.of([each.get("val_loss", math.nan) for each in validation]),
         val_accuracy=Spread.of([each.get("val_accuracy", math.nan) for each in validation]),
         test_loss=Spread.of([each.held_out["loss"] for each in results]),

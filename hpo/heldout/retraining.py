@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,29 +40,37 @@ class ModelToTest:
     """Whether this is the first seed of the best trial. The misclassified images of this model are saved."""
 
 
-def load_from_search(study: StudyFolder, trials: list[Trial]) -> Iterator[ModelToTest]:
+def load_from_search(
+    study: StudyFolder, trials: list[Trial], done: Collection[tuple[int, int]] = ()
+) -> Iterator[ModelToTest]:
     """Yield the model that the search saved at the best epoch of each trial.
 
-    Raises a UserError if a trial has no checkpoint.
+    Those in `done`, which holds numbers of trials with their seeds, are left out. Raises a UserError
+    if a trial has no checkpoint.
     """
     recover(study.checkpoints)
-    for trial in trials:
+    seed = study.settings.seed
+    missing = [trial for trial in trials if (trial.number, seed) not in done]
+    for trial in missing:
         path = best_checkpoint(study.checkpoints, trial.number)
         if trial.state is not State.COMPLETE or not path.exists():
             raise UserError(
                 f"trial {trial.number} has no checkpoint any more (kept are those of complete trials): "
                 "use the protocol retrain"
             )
-    for trial in trials:
+    for trial in missing:
         assert trial.best is not None
         path = best_checkpoint(study.checkpoints, trial.number)
-        seed = study.settings.seed
         build_seed = trial_seed(seed, trial.number)
         yield ModelToTest(trial, seed, build_seed, path, trial.best.metrics, is_first=trial is trials[0])
 
 
-def retrain(study: StudyFolder, job: Job, trials: list[Trial], seeds: int) -> Iterator[ModelToTest]:
+def retrain(
+    study: StudyFolder, job: Job, trials: list[Trial], seeds: int, done: Collection[tuple[int, int]] = ()
+) -> Iterator[ModelToTest]:
     """Train each trial with each seed up to its stopping epoch, and yield each model when it is ready.
+
+    Those in `done`, which holds numbers of trials with their seeds, are left out.
 
     The trainings use the runner, devices and slots of the search. Each training is a suggestion without early stopping.
     `fidelity.high` lies above all stopping epochs: a trial that reaches it would keep only its best checkpoint, and
@@ -74,7 +82,8 @@ def retrain(study: StudyFolder, job: Job, trials: list[Trial], seeds: int) -> It
     folder = study.folder / RETRAINED
     settings = study.settings
     build = plugins.load("hpo.runners", settings.runner).build
-    pending = {trial.number * MAX_SEEDS + seed: (trial, seed) for trial in trials for seed in range(seeds)}
+    wanted = [(trial, seed) for trial in trials for seed in range(seeds) if (trial.number, seed) not in done]
+    pending = {trial.number * MAX_SEEDS + seed: (trial, seed) for trial, seed in wanted}
     running: dict[int, tuple[Trial, int]] = {}
     best_reports: dict[int, Report] = {}
     retrain_job = replace(job, space=space, seed=settings.seed + RETRAIN_SEED_OFFSET)

@@ -11,6 +11,7 @@ from hpo.record.history import Decisions, Event, History, State, Trial, better_r
 from hpo.record.identity import check_name, free_name, valid_name
 from hpo.record.ledger import Ledger
 from hpo.record.lock import is_locked, lock, locked_error
+from hpo.record.provenance import versions
 from hpo.record.settings import Budget, Settings, check_devices, data_folder
 from hpo.record.storage import check_url, open_storage, recorded_url
 from hpo.record.study_folder import StudyFolder, changed_parts
@@ -46,5 +47,6 @@ __all__ = [
     "open_storage",
     "recorded_url",
     "valid_name",
+    "versions",
     "write_text",
 ]

@@ -156,11 +156,22 @@ class History:
         else:
             self.running.discard(number)
 
+    def objective_of(self, report: Report) -> float:
+        """Return the objective of the epoch of a report. It may be NaN or infinite."""
+        return report.metrics.get(self.objective, report.loss)
+
+    @property
+    def loss_name(self) -> str:
+        """The name of the objective in displays: "loss" for `val_loss`, else its own."""
+        return "loss" if self.objective == "val_loss" else self.objective
+
     @property
     def n_saved(self) -> int:
-        """The number of epochs saved by early stopping: those from the stopped and paused trials up to the top rung."""
-        ended = (State.STOPPED, State.PAUSED)
-        return sum(self.high - trial.epoch for trial in self.trials.values() if trial.state in ended)
+        """The number of epochs saved by stopping: those from the stopped trials up to the top rung.
+
+        Paused trials do not count: they may continue.
+        """
+        return sum(self.high - trial.epoch for trial in self.trials.values() if trial.state is State.STOPPED)
 
     def ranked(self) -> list[Trial]:
         """The trials with a finite loss that did not crash, best first.

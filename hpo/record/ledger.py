@@ -182,7 +182,7 @@ class Ledger:
 
     def _set_intermediate_value(self, report: Report) -> None:
         """Store the objective of an epoch for the dashboard."""
-        value = report.metrics.get(self.space.objective, report.loss)
+        value = self.history.objective_of(report)
         self._storage.set_trial_intermediate_value(self._optuna_ids[report.trial], report.fidelity, value)
 
     def _finish(self, number: int, state: TrialState | None) -> None:

@@ -18,15 +18,20 @@ PACKAGES = ("hpo", "torch", "torchvision", "optuna", "ray", "hpbandster", "Confi
 
 def describe(settings: Settings) -> dict[str, Any]:
     """Describe this moment and this machine. `study.yaml` holds it as `made`."""
-    versions = {}
-    for package in PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):
-            versions[package] = version(package)
     made: dict[str, Any] = {"at": datetime.now(tz=UTC).isoformat(timespec="seconds"), "commit": _commit()}
     made |= {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
     slots = [slot.name for slot in plan_slots(settings.devices, settings.slots)]
-    made |= {"cores": n_cores(), "slots": slots, "versions": versions}
+    made |= {"cores": n_cores(), "slots": slots, "versions": versions()}
     return made
+
+
+def versions() -> dict[str, str]:
+    """The versions of the installed packages among PACKAGES."""
+    found = {}
+    for package in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
 
 
 def _commit() -> str | None:

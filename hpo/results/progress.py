@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo import cache
-from hpo.record import Budget, Event, History, Ledger, State, Trial, configuration
+from hpo.record import Budget, Event, History, Ledger, State, configuration
 from hpo.trial import Crash, Report
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ class Lines:
         if isinstance(event, Crash):
             result = f"{event.kind}: {event.error.strip().partition(chr(10))[0]}"
         else:
-            result = f"loss {event.loss:.4f}"
-        if isinstance(event, Report) and not math.isfinite(event.metrics.get("val_loss", event.loss)):
+            result = f"{history.loss_name} {event.loss:.4f}"
+        if isinstance(event, Report) and not math.isfinite(history.objective_of(event)):
             result += " (diverged)"
         best = history.incumbent
         incumbent = f"  best {best.loss:.4f} (trial {best.number})" if best else ""
@@ -72,6 +72,7 @@ class Screen:
     def __init__(self, console: Console, budget: Budget) -> None:
         self._budget = budget
         self._running: tuple[tuple[str, ...], ...] = ()
+        self._loss_name = "loss"
         self._summary: tuple[str, ...] = ("starting",)
         self._summary_time = 0.0
         self._clock: Callable[[], tuple[float, float | None]] = lambda: (0.0, None)
@@ -91,7 +92,7 @@ class Screen:
 
     def summarise(self, ledger: Ledger) -> None:
         """Take in all that is on record now."""
-        self._running = _running(ledger.history)
+        self._running, self._loss_name = _running(ledger.history), ledger.history.loss_name
         self._summary_time = now = time.monotonic()
         self._summary = _summary(ledger.history, self._budget)
         left = time_left(ledger, self._budget)
@@ -105,7 +106,8 @@ class Screen:
 
     def _render(self) -> Group:
         table = Table(box=None, pad_edge=False, expand=True)
-        for name, width in (("trial", 5), ("epoch", 7), ("last loss", 9), ("best", 7)):
+        # Both the last and the best are values of the objective.
+        for name, width in (("trial", 5), ("epoch", 7), (f"last {self._loss_name}", 9), ("best", 7)):
             table.add_column(name, justify="right", no_wrap=True, min_width=width)
         table.add_column("configuration", ratio=1, no_wrap=True, overflow="ellipsis")
         for row in self._running:
@@ -131,17 +133,11 @@ def _running(history: History) -> tuple[tuple[str, ...], ...]:
     rows: list[tuple[str, ...]] = []
     for number in sorted(history.running):
         trial = history.trials[number]
-        last, best = _last_loss(trial), f"{trial.loss:.4f}" if trial.reports else ""
+        last, best = (
+            (f"{history.objective_of(trial.reports[-1]):.4f}", f"{trial.loss:.4f}") if trial.reports else ("", "")
+        )
         rows.append((str(number), f"{trial.epoch}/{trial.until}", last, best, configuration(trial.config)))
     return tuple(rows)
-
-
-def _last_loss(trial: Trial) -> str:
-    """The validation loss of the last epoch, or the objective if the trial reports no `val_loss`."""
-    if not trial.reports:
-        return ""
-    report = trial.reports[-1]
-    return f"{report.metrics.get('val_loss', report.loss):.4f}"
 
 
 def _summary(history: History, budget: Budget) -> tuple[str, ...]:
@@ -151,7 +147,8 @@ def _summary(history: History, budget: Budget) -> tuple[str, ...]:
     if best is not None and best.best is not None:
         accuracy = best.best.metrics.get("val_accuracy")
         shown = "" if accuracy is None else f", accuracy {accuracy:.4f}"
-        lines.append(f"best     {best.loss:.4f}{shown}, trial {best.number}: {configuration(best.config)}")
+        name = "" if history.objective == "val_loss" else f"{history.objective} "
+        lines.append(f"best     {name}{best.loss:.4f}{shown}, trial {best.number}: {configuration(best.config)}")
     trials = f"{len(history.trials)}" + (f" of {budget.trials}" if budget.trials is not None else "")
     epochs = f"{history.n_epochs}" + (f" of {budget.epochs}" if budget.epochs is not None else "")
     crashed = f", {history.n_crashes} crashed" if history.n_crashes else ""

@@ -79,7 +79,8 @@ def _phase(folder: Path, finished: str | None, *, searching: bool) -> str:
 def test_lines(evaluations: TestRecord) -> list[str]:
     """Describe the results of `hpo test`: a line for each tested trial, then the number of looks at held-out data.
 
-    A trial's line gives its test and validation accuracy: the mean and the standard deviation over seeds.
+    A trial's line gives its test and validation accuracy: the mean and the standard deviation over seeds. A line about
+    the results that the latest test kept may follow.
     """
     text = []
     for tested in evaluations.trials:
@@ -92,9 +93,17 @@ def test_lines(evaluations: TestRecord) -> list[str]:
             f"trial {tested.trial}: test accuracy {_mean_and_std(tested.test_accuracy)}, "
             f"validation accuracy {_mean_and_std(tested.val_accuracy)} ({details})"
         )
+    return text + look_lines(evaluations)
+
+
+def look_lines(evaluations: TestRecord) -> list[str]:
+    """Say which results the latest test kept, if any, and how often the held-out data has been looked at."""
+    text = []
+    if evaluations.kept:
+        kept = ", ".join(f"trial {each.trial} seed {each.seed}" for each in evaluations.kept)
+        text.append(f"Kept from an earlier test, neither trained nor looked at again: {kept}.")
     n_looks = evaluations.n_looks
-    text.append(f"The held-out data of this study has been looked at {n_looks} time{'s' * (n_looks != 1)}.")
-    return text
+    return [*text, f"The held-out data of this study has been looked at {n_looks} time{'s' * (n_looks != 1)}."]
 
 
 def _mean_and_std(spread: Spread) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from hpo.errors import StudyError, UserError
 from hpo.heldout import ModelResult, evaluate
 from hpo.loop.search import begin
 from hpo.record import Budget, Settings, StudyFolder
-from hpo.results import write_tables
+from hpo.results import status, write_tables
 from hpo.space import DatasetSpec, Validation
 from hpo.space.domains import Categorical
 from tests import toy
@@ -35,6 +36,53 @@ def test_the_best_are_trained_again_over_seeds_and_tested(folder: Path) -> None:
         assert entry["test_accuracy"]["std"] > 0 or len(set(entry["test_accuracy"]["values"])) == 1
         assert 0.8 < entry["test_accuracy"]["mean"] < 1
         assert abs(entry["test_accuracy"]["mean"] - entry["val_accuracy"]["mean"]) < 0.15
+
+
+def test_a_test_keeps_what_was_tested_and_looks_only_at_the_rest(folder: Path) -> None:
+    def test(**options: Any) -> tuple[list[tuple[int, int]], list[tuple[int, int]], int]:
+        """The models that were looked at, those that were kept, and the number of looks in all."""
+        looks: list[ModelResult] = []
+        record = evaluate(folder, watch=looks.append, **options)
+        looked, kept = ([(each.trial, each.seed) for each in found] for found in (looks, record.kept))
+        return looked, kept, record.n_looks
+
+    history, _ = StudyFolder.reopen(folder).history()
+    first, second = (trial.number for trial in history.ranked()[:2])
+    assert test(top=1) == ([(first, 0)], [], 1)
+    before = content(folder)
+    assert test(top=1) == ([], [(first, 0)], 1)
+    assert content(folder) == before
+    assert test(top=2) == ([(second, 0)], [(first, 0)], 2)
+    looked, kept, n_looks = test(top=2, seeds=2)
+    assert (sorted(looked), sorted(kept), n_looks) == (
+        sorted([(first, 1), (second, 1)]),
+        sorted([(first, 0), (second, 0)]),
+        4,
+    )
+    combined = content(folder)["results"]
+    (folder / "test.json").unlink()
+    assert test(top=2, seeds=2)[2] == 4
+    assert content(folder)["results"] == combined
+    assert test(top=1, protocol="checkpoint")[1:] == ([], 5)
+    assert test(top=2, protocol="checkpoint")[1:] == ([(first, 0)], 6)
+
+
+@pytest.mark.parametrize("changed", [{"stopping_epoch": 1}, {"versions": {"torch": "1.0"}}, {"config": {"lr": 9}}])
+def test_a_result_of_another_training_is_not_kept(folder: Path, changed: dict[str, Any]) -> None:
+    evaluate(folder)
+    written = content(folder)
+    written["results"][0] |= changed
+    (folder / "test.json").write_text(json.dumps(written))
+    record = evaluate(folder, seeds=2)
+    assert (record.kept, record.n_looks) == ([], 3)
+    assert status.test_lines(record)[-1] == "The held-out data of this study has been looked at 3 times."
+
+
+def test_the_closing_lines_say_what_was_kept(folder: Path) -> None:
+    evaluate(folder)
+    (*_, kept, looks) = status.test_lines(evaluate(folder))
+    assert kept.startswith("Kept from an earlier test, neither trained nor looked at again: trial ")
+    assert looks == "The held-out data of this study has been looked at 1 time."
 
 
 def test_fewer_seeds_do_not_take_the_place_of_more(folder: Path) -> None:

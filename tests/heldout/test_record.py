@@ -89,10 +89,19 @@ def test_a_damaged_record_is_a_study_error(study: StudyFolder, text: str) -> Non
 
 
 def test_looks_add_up_over_commands_and_a_result_is_replaced(folder: Path) -> None:
-    evaluate(folder, seeds=1)
+    evaluate(folder, protocol="checkpoint")
     evaluate(folder, seeds=2)
     assert content(folder)["looks"] == 3
     assert [entry["seeds"] for entry in content(folder)["results"]] == [[0, 1]]
+
+
+def test_a_result_gives_the_results_of_its_models_again(study: StudyFolder) -> None:
+    models = [
+        ModelResult(3, seed, {"val_loss": 0.5, "val_accuracy": 0.25}, {"loss": 2.0 * seed, "accuracy": 0.5})
+        for seed in (0, 1)
+    ]
+    record.TestRecord(study, 2, [combine(TRIAL, "retrain", 1, models)]).write()
+    assert record.TestRecord.read(study).trials[0].models() == models
 
 
 def test_a_damaged_count_of_looks_is_an_error_and_no_fresh_start(folder: Path) -> None:

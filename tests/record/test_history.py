@@ -114,6 +114,8 @@ def test_stopping_saves_the_epochs_up_to_the_top_rung(history: History) -> None:
     history.append(report(0, 3, 1.0))
     history.append(Decisions(0, 3, {0: Decision.STOP}))
     history.append(report(1, 9, 1.0))
+    history.append(report(2, 3, 1.0))
+    history.append(Decisions(2, 3, {2: Decision.PAUSE}))
     assert history.n_saved == 6
 
 

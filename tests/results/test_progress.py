@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from hpo.record import Budget, Ledger, Settings, StudyFolder, configuration
 from hpo.results.progress import BAR_WIDTH, Lines, Screen, duration, time_left
 from hpo.trial import Crash, Decision, Report, Suggestion
 from tests import toy
+from trainables.store.progress_files import ProgressFile
 
 
 @pytest.fixture
@@ -46,8 +49,11 @@ def test_a_screen_shows_what_is_prepared_as_a_bar_with_the_time_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HPO_CACHE", str(tmp_path))
-    computation = {"words": "images of 64x64", "done": 0.25, "begun": time.time() - 32}
-    (tmp_path / "pixels.progress").write_text(json.dumps(computation))
+    computation = ProgressFile(tmp_path / "pixels.progress", "images of 64x64")
+    computation(0.25)
+    content = json.loads((tmp_path / "pixels.progress").read_text())
+    (tmp_path / "pixels.progress").write_text(json.dumps({**content, "begun": content["begun"] - 32}))
+    (tmp_path / "other.progress").write_text(json.dumps({**content, "words": "of another search", "processes": ["x"]}))
     console = Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
     with Screen(console, Budget(trials=4)):
         pass
@@ -56,7 +62,38 @@ def test_a_screen_shows_what_is_prepared_as_a_bar_with_the_time_left(
     (line, *_) = [line for line in file.getvalue().splitlines() if "prepare" in line]
     assert "25%, about 1m3" in line
     assert "images of 64x64" in line
+    assert "of another search" not in file.getvalue()
     assert line.count("━") == BAR_WIDTH // 4
+
+
+@pytest.fixture
+def errors(tmp_path: Path) -> Ledger:
+    """A trial that trains, of a search that minimises val_error."""
+    space = replace(toy.space(), objective="val_error")
+    ledger = StudyFolder(tmp_path, space, Settings(), Budget()).begin()
+    ledger.suggest(Suggestion(0, {"kind": "b", "x": 0.25}, 9))
+    ledger.record(Report(0, 1, 0.25, {"val_loss": 7.5, "val_error": 0.25}, 0.1))
+    ledger.record(Report(0, 2, 0.25, {"val_loss": math.nan, "val_error": 0.375}, 0.1))
+    return ledger
+
+
+def test_the_last_and_the_best_are_both_the_objective_and_it_is_named(errors: Ledger) -> None:
+    screen = Screen(Console(quiet=True), Budget(trials=4))
+    screen.summarise(errors)
+    header, row, best, *_ = screen.text(100).splitlines()
+    assert header.split() == ["trial", "epoch", "last", "val_error", "best", "configuration"]
+    assert row.split()[:4] == ["0", "2/9", "0.3750", "0.2500"]
+    assert best.startswith("best     val_error 0.2500, trial 0")
+    errors.close()
+
+
+def test_plain_lines_name_the_objective_and_do_not_call_a_trial_diverged_that_has_one(errors: Ledger) -> None:
+    report = Report(0, 3, 0.25, {"val_loss": math.nan, "val_error": 0.5}, 0.1, last=True)
+    errors.record(report)
+    file = io.StringIO()
+    Lines(Console(file=file, width=200))(report, errors)
+    assert "val_error 0.2500  best 0.2500 (trial 0)" in file.getvalue()
+    errors.close()
 
 
 def test_plain_lines_come_only_when_a_trial_ends_or_waits(ledger: Ledger) -> None:

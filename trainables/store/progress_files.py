@@ -1,5 +1,8 @@
 """Progress of a long computation, as a file that other processes read.
 
+The file names the process that computes, and its parent. A process that waits for the computation of another one says
+so in a file beside it. So a search can tell its own computations, and those that it waits for, from all others.
+
 Nothing here needs torch.
 """
 
@@ -8,7 +11,10 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
+import platform
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +24,10 @@ STALLED_SECONDS = 20
 """After this time without a write, the remaining time is unknown: the computation is in a long step, or was killed."""
 STALE_SECONDS = 600
 """After this time without a write, the file is ignored: it is left from a process that was killed."""
+
+
+OLD_SECONDS = 24 * 3600
+"""The note of a waiting process that is older than this was left by a process that was killed."""
 
 
 class ProgressFile:
@@ -32,7 +42,8 @@ class ProgressFile:
         """Record the share that is done, 0 to 1. Writes the file at most every REPORT_SECONDS."""
         if time.monotonic() - self._written >= REPORT_SECONDS:
             self._written = time.monotonic()
-            self._path.write_text(json.dumps({"words": self._words, "done": done, "begun": self._begun}))
+            content = {"words": self._words, "done": done, "begun": self._begun, "processes": _this_and_parent()}
+            self._path.write_text(json.dumps(content))
 
     def end(self) -> None:
         """Delete the file, because the computation has ended."""
@@ -50,11 +61,37 @@ class RunningComputation(NamedTuple):
     """The estimated remaining seconds. None if nothing is done yet, or if the computation has stalled."""
 
 
-def running(folder: Path) -> list[RunningComputation]:
-    """Return the computations whose progress files are in a folder, sorted by file name."""
+@contextlib.contextmanager
+def waiting(path: Path) -> Iterator[None]:
+    """In this context, a file says that this process waits for the computation with the progress file `path`."""
+    note = path.with_suffix(f".{platform.node()}-{os.getpid()}.waiting")
+    with contextlib.suppress(OSError):  # without the note, only the display lacks a line
+        note.write_text(json.dumps({"processes": _this_and_parent()}))
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+
+
+def remove_old_notes(folder: Path) -> None:
+    """Delete the notes of waiting processes that were killed."""
+    for note in folder.glob("*.waiting"):
+        with contextlib.suppress(OSError):
+            if time.time() - note.stat().st_mtime > OLD_SECONDS:
+                note.unlink()
+
+
+def running(folder: Path, process: int | None = None) -> list[RunningComputation]:
+    """Return the computations whose progress files are in a folder, sorted by file name.
+
+    If the number of a process on this machine is given, return only those that the process or a child of it computes or
+    waits for.
+    """
     computations = []
     for path in sorted(folder.glob("*.progress")):
         progress = read_json(path)
+        if process is not None and not _concerns(path, progress, _name(process)):
+            continue
         with contextlib.suppress(OSError):
             if "begun" in progress and (since_write := time.time() - path.stat().st_mtime) < STALE_SECONDS:
                 done, elapsed = float(progress["done"]), path.stat().st_mtime - float(progress["begun"])
@@ -62,6 +99,21 @@ def running(folder: Path) -> list[RunningComputation]:
                 left = max(0.0, elapsed * (1 / done - 1) - since_write) if is_known else None
                 computations.append(RunningComputation(str(progress["words"]), done, left))
     return computations
+
+
+def _concerns(path: Path, progress: dict[str, Any], process: str) -> bool:
+    """Whether a process or a child of it computes, or waits for, the computation of a progress file."""
+    notes = map(read_json, path.parent.glob(f"{path.stem}.*.waiting"))
+    return any(process in each.get("processes", ()) for each in (progress, *notes))
+
+
+def _this_and_parent() -> list[str]:
+    return [_name(os.getpid()), _name(os.getppid())]
+
+
+def _name(process: int) -> str:
+    """The name of a process of this machine: machines may share the folder."""
+    return f"{platform.node()}-{process}"
 
 
 def read_json(path: Path) -> dict[str, Any]:

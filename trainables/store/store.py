@@ -31,7 +31,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from trainables.store.progress_files import ProgressFile, read_json
+from trainables.store.progress_files import ProgressFile, read_json, remove_old_notes, waiting
 from trainables.threads import n_cores
 
 VERSION = 1
@@ -110,7 +110,7 @@ class Store:
             opened = self._open(name, n_bytes)
             if opened is not None:
                 return opened
-            with FileLock(self.folder / f"{name}.lock"):
+            with self._lock(name):
                 # Another process may have computed it while this one waited for the lock.
                 opened = self._open(name, n_bytes)
                 if opened is None:
@@ -127,6 +127,20 @@ class Store:
         if problem:
             _warn(f"the store {self.folder} cannot keep {words} ({problem}): they stay in memory")
         return opened
+
+    @contextlib.contextmanager
+    def _lock(self, name: str) -> Iterator[None]:
+        """Hold the lock of an entry. A note says so while this process waits for another one that holds it."""
+        lock = FileLock(self.folder / f"{name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except TimeoutError:
+            with waiting(self.folder / f"{name}.progress"):
+                lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def has_room(self, n_bytes: int) -> bool:
         """Return whether an entry of `n_bytes` would fit into the store, if other entries are deleted for it."""
@@ -168,6 +182,7 @@ class Store:
                 with contextlib.suppress(TimeoutError), FileLock(path.with_suffix(".lock"), timeout=0):
                     if not path.with_suffix(".json").exists():
                         path.unlink(missing_ok=True)
+        remove_old_notes(self.folder)
 
     def _open(self, name: str, n_bytes: int) -> OpenedEntry | None:
         """Open an entry and verify its checksums. Returns None if it is missing, damaged or of another version."""

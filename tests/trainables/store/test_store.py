@@ -227,6 +227,27 @@ def test_of_two_processes_that_ask_at_once_one_computes_and_both_have_it(
     assert sorted(outputs) == [["True"], ["computing", "True"]]
 
 
+def test_a_computation_concerns_the_process_that_computes_its_parent_and_whoever_waits_for_it(
+    store: Store, slow: Callable[[float], subprocess.Popen[str]]
+) -> None:
+    def shown(process: int, n: int) -> bool:
+        """Whether a process comes to be concerned with `n` computations."""
+        deadline = time.monotonic() + 20
+        while len(progress_files.running(store.folder, process)) != n and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return len(progress_files.running(store.folder, process)) == n
+
+    first = slow(1.0)
+    assert shown(first.pid, 1)
+    assert shown(os.getpid(), 1)
+    second = slow(0.0)
+    assert shown(second.pid, 1)
+    assert progress_files.running(store.folder, os.getppid()) == []
+    first.kill()
+    second.communicate(timeout=60)
+    assert list(store.folder.glob("*.waiting")) == []
+
+
 def test_a_killed_computation_leaves_nothing_that_counts_and_the_next_begins_anew(
     store: Store, slow: Callable[[float], subprocess.Popen[str]]
 ) -> None:
