@@ -14,7 +14,7 @@ from hpo.cli.options import studies_option
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True)
 @studies_option
 def dashboard(name: str, port: int, studies: Path) -> None:
-    """Show a study's trials, live, in the browser of this machine."""
+    """Show a study's trials, live, in the browser of this machine. Nothing can be changed or deleted there."""
     from hpo.cli.dashboard_server import serve
     from hpo.record import StudyFolder
 

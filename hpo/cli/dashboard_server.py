@@ -1,18 +1,32 @@
-"""The server behind `hpo dashboard`: optuna-dashboard on the record of a study, for this machine alone."""
+"""The server behind `hpo dashboard`: optuna-dashboard on the record of a study, for this machine alone.
+
+It shows the record and never changes it. Requests that would write are refused, and the storage refuses to be written.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+from collections.abc import Iterable
 from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import click
 
 from hpo.errors import UserError
 from hpo.record import StudyFolder, open_storage
+from hpo.record.storage import READ_ONLY, ReadOnlyStorage
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 HOST = "127.0.0.1"
+METHODS = ("GET", "HEAD")
+"""The methods of the requests that are answered. With all others, optuna-dashboard writes."""
+HIDDEN = ("delete study", "rename study")
+"""The labels of the buttons that are hidden, because they would only be refused."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -35,7 +49,7 @@ def serve(study: StudyFolder, port: int) -> None:
         from optuna_dashboard import wsgi
     except ImportError:
         raise UserError("the dashboard is not installed: pip install 'hpo[dashboard]'") from None
-    app = wsgi(open_storage(study.storage_location, write=False)[0])
+    app = read_only(wsgi(ReadOnlyStorage(open_storage(study.storage_location, write=False)[0])))
     try:
         server = make_server(HOST, port, app, server_class=_Server, handler_class=_Quiet)
     except OSError as error:
@@ -44,3 +58,36 @@ def serve(study: StudyFolder, port: int) -> None:
     signal.signal(signal.SIGINT, lambda number, frame: os._exit(0))
     click.echo(f"http://{HOST}:{server.server_port}/ shows {study.name}; Ctrl-C ends it", err=True)
     server.serve_forever()
+
+
+def read_only(app: WSGIApplication) -> WSGIApplication:
+    """Refuse all requests to `app` that would write, with status 403 and the reason, and hide their buttons."""
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] not in METHODS:
+            start_response("403 Forbidden", [("Content-Type", "application/json")])
+            return [json.dumps({"reason": READ_ONLY}).encode()]
+        if environ["PATH_INFO"].partition("/dashboard")[0]:
+            return app(environ, start_response)
+        return _without_buttons(app, environ, start_response)
+
+    return answer
+
+
+def _without_buttons(app: WSGIApplication, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Answer with the page of the dashboard, with a style that hides the buttons."""
+    environ.pop("HTTP_IF_MODIFIED_SINCE", None)  # the page in the browser's cache may be one without the style
+    environ.pop("HTTP_RANGE", None)
+    rules = "".join(f'[aria-label="{label}"]{{display:none}}' for label in HIDDEN)
+    style = f"<style>{rules}</style></head>".encode()
+
+    def start(status: str, headers: list[tuple[str, str]], *error: object) -> object:
+        kept = [header for header in headers if header[0].lower() != "content-length"]
+        return start_response(status, kept, *error)  # type: ignore[arg-type]
+
+    pages = app(environ, start)  # type: ignore[arg-type]
+    try:
+        return [b"".join(pages).replace(b"</head>", style, 1)]
+    finally:
+        if hasattr(pages, "close"):
+            pages.close()

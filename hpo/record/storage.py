@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, RDBStorage
@@ -20,6 +21,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from hpo.errors import HpoError, MachineError, UserError, nearest
 from hpo.record.journal import Journal
 
+READ_ONLY = "the record of a study is only read here: nothing in it can be changed or deleted"
 PASSWORD = "HPO_STORAGE_PASSWORD"
 """The environment variable with the password of a storage whose URL has none."""
 SECRETS = ("password", "passwd", "pwd", "sslpassword", "odbc_connect")
@@ -82,6 +84,34 @@ def check_url(url: str | None) -> None:
     """
     if url is not None:
         _open_url(url).remove_session()
+
+
+class ReadOnlyStorage:
+    """An Optuna storage that can only be read. Every method that is not known to read raises a UserError.
+
+    For Optuna it is a storage: `isinstance(storage, BaseStorage)` holds.
+    """
+
+    def __init__(self, storage: BaseStorage) -> None:
+        self._storage = storage
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._storage, name)
+        return method if name.startswith("get_") or name in _READS else _refuse
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name != "_storage":
+            _refuse()
+        super().__setattr__(name, value)
+
+
+BaseStorage.register(ReadOnlyStorage)
+_READS = ("check_trial_is_updatable", "remove_session")
+"""The methods that read, apart from those that begin with `get_`."""
+
+
+def _refuse(*arguments: object, **named: object) -> None:
+    raise UserError(READ_ONLY)
 
 
 def delete_study(url: str, name: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -8,7 +9,9 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -66,19 +69,66 @@ def test_export_writes_every_trial_into_a_file(searched: Hpo, tmp_path: Path) ->
 
 
 def test_the_dashboard_shows_the_trials_of_the_study(searched: Hpo, tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "hpo.cli", "dashboard", "s", "--port", str(port)]
-    server = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL)
-    try:
+    with _dashboard(tmp_path) as (address, server):
         studies = _get(f"{address}/api/studies", server)["study_summaries"]
         assert [study["study_name"] for study in studies] == ["s"]
         trials = _get(f"{address}/api/studies/{studies[0]['study_id']}?after=0", server)["trials"]
         assert len(trials) == 10
         assert {trial["state"] for trial in trials} == {"Complete", "Pruned"}
         assert all(trial["values"] and trial["intermediate_values"] for trial in trials)
+
+
+WRITES = {
+    "DELETE": ["/api/studies/0", "/api/studies/0/preference/0", "/api/artifacts/0/0"],
+    "POST": [
+        *("/api/studies", "/api/studies/0/rename", "/api/studies/0/preference", "/api/studies/0/0/skip"),
+        *("/api/trials/0/tell", "/api/trials/0/user-attrs", "/api/artifacts/0", "/incompatible-rdb-schema"),
+    ],
+    "PUT": ["/api/studies/0/note", "/api/studies/0/0/note", "/api/studies/0/preference_feedback_component_type"],
+    "PATCH": ["/api/studies/0"],
+    "delete": ["/api/studies/0"],
+}
+BODY = {
+    "study_name": "x",
+    "directions": ["minimize"],
+    "state": "Fail",
+    "user_attrs": {"a": 1},
+    "version": 1,
+    "body": "",
+}
+
+
+def test_the_dashboard_refuses_to_change_the_record_and_its_page_hides_the_buttons(
+    searched: Hpo, tmp_path: Path
+) -> None:
+    ledger = tmp_path / "studies" / "s" / "ledger.log"
+    before = ledger.read_bytes()
+    ledger.chmod(0o444)
+    with _dashboard(tmp_path) as (address, server):
+        _get(f"{address}/api/studies", server)
+        for method, paths in WRITES.items():
+            for path in paths:
+                request = urllib.request.Request(address + path, json.dumps(BODY).encode(), method=method)
+                request.add_header("Content-Type", "application/json")
+                with pytest.raises(urllib.error.HTTPError) as refused:
+                    urllib.request.urlopen(request, timeout=5)
+                assert refused.value.code == 403
+                assert "nothing in it can be changed or deleted" in json.load(refused.value)["reason"]
+        with urllib.request.urlopen(f"{address}/dashboard/studies/0", timeout=5) as page:
+            assert '[aria-label="delete study"]{display:none}' in page.read().decode()
+    assert ledger.read_bytes() == before
+
+
+@contextlib.contextmanager
+def _dashboard(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The dashboard of the study `s`, as its address and its process."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "hpo.cli", "dashboard", "s", "--port", str(port)]
+    server = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        yield f"http://127.0.0.1:{port}", server
     finally:
         server.send_signal(signal.SIGINT)
         try:
