@@ -29,5 +29,9 @@ def print_table(frame: DataFrame, study: StudyFolder) -> None:
     """Print a table of trials that fits the terminal. Its width has no limit if the output is not a terminal."""
     from hpo.results import table_text
 
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    click.echo(table_text(frame, list(study.space.domains), width))
+    click.echo(table_text(frame, list(study.space.domains), terminal_width()))
+
+
+def terminal_width() -> int | None:
+    """The width of the terminal in characters. None if the output is not a terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

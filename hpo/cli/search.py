@@ -22,7 +22,7 @@ from hpo.cli.options import (
     skip_changed_files_option,
     studies_option,
 )
-from hpo.cli.printing import next_command, print_table
+from hpo.cli.printing import next_command, print_table, terminal_width
 from hpo.errors import HpoError
 
 if TYPE_CHECKING:
@@ -31,13 +31,17 @@ if TYPE_CHECKING:
 
 @click.command()
 def spaces() -> None:
-    """List the bundled spaces, one per line."""
+    """List the bundled spaces, one per line; in a terminal, long lines are wrapped."""
     from hpo import spacefile
+    from hpo.results import wrap
 
-    bundled = spacefile.bundled()
+    bundled, columns = spacefile.bundled(), terminal_width() or sys.maxsize
     width = max(map(len, bundled), default=0)
     for name, path in bundled.items():
-        click.echo(f"{name:<{width}}  {spacefile.describe(path)}")
+        for line in wrap(spacefile.describe(path), columns, indent=" " * (width + 2), first=f"{name:<{width}}  ") or [
+            name
+        ]:
+            click.echo(line)
 
 
 @click.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +15,35 @@ from hpo.results.tables import short
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+LESS_IMPORTANT = (
+    "test_accuracy_std",
+    "stopping_epoch",
+    "train_loss",
+    "val_loss",
+    "loss",
+    "test_accuracy",
+    "val_accuracy",
+)
+"""The results that move below the line of their trial in a narrow terminal, the first that moves first."""
 FORMATS = ("csv", "md", "latex", "html", "json")
 
 
 def render(frame: DataFrame, format: str) -> str:
     """Return a table as text in a format: csv, md, latex, html or json (a list of objects).
 
+    A cell of a hyperparameter that is not active is empty. In all formats but json, the choice null is written `null`
+    and an empty text `""`; in csv a text that looks like one of these is quoted too. In json, null stands for the
+    choice null, and for what is missing, not active, infinite or NaN.
+
     Raises UnknownName for any other format.
     """
+    from pandas import Series
+
     if format == "csv":
-        return str(frame.to_csv(index=False))
+        texts = [name for name in frame if frame[name].dtype in ("object", "str")]
+        # Lists of objects, because pandas would turn whole numbers with gaps into floats.
+        cells = {str(name): Series(map(_csv_cell, frame[name]), frame.index, object) for name in texts}
+        return str(frame.assign(**cells).to_csv(index=False))
     if format == "json":
         return _json(frame)
     shown = frame.map(cell)
@@ -41,7 +61,8 @@ def render(frame: DataFrame, format: str) -> str:
 def table_text(frame: DataFrame, hyperparameters: list[str], width: int | None = None) -> str:
     """Return a table as text for a terminal of `width` characters. None means no limit.
 
-    If the table is too wide, each trial has one line with its results and its configuration on the lines below.
+    If the table is too wide, each trial has one line with its results, as many as fit. Below it stand the others
+    and its configuration. No word is broken.
     """
     if frame.empty:
         return "no trial has a finite loss"
@@ -51,11 +72,32 @@ def table_text(frame: DataFrame, hyperparameters: list[str], width: int | None =
         return text
     results = [name for name in shown if name not in hyperparameters and name not in ("train_accuracy", "epochs")]
     header, *rows = str(shown[results].to_string(index=False)).splitlines()
+    below = []
+    for name in LESS_IMPORTANT:
+        if len(header) > width and name in results:
+            results.remove(name)
+            below.append(name)
+            header, *rows = str(shown[results].to_string(index=False)).splitlines()
     lines = [header]
-    for row, (_, values) in zip(rows, shown[hyperparameters].iterrows(), strict=True):
-        config = ", ".join(f"{name}={value}" for name, value in values.items() if value)
-        lines += [row, *textwrap.wrap(config, width, initial_indent="      ", subsequent_indent="      ")]
+    for row, (_, values) in zip(rows, shown[[*below, *hyperparameters]].iterrows(), strict=True):
+        text = ", ".join(f"{name}={value}" for name, value in values.items() if value)
+        lines += [row, *wrap(text, width, indent="      ")]
     return "\n".join(lines)
+
+
+def wrap(text: str, width: int, *, indent: str, first: str | None = None) -> list[str]:
+    """Break a text into lines of `width` characters between its words, never inside one.
+
+    `first` replaces the indent of the first line.
+    """
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=indent if first is None else first,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def write(text: str, out: Path) -> None:
@@ -68,20 +110,38 @@ def write(text: str, out: Path) -> None:
 
 
 def cell(value: Any) -> str:
-    """Format a value for people: four significant digits for a float, an empty string for a missing value."""
+    """Format a value for people: four significant digits for a float, an empty string for a missing value.
+
+    None, which is a choice, is `null`, and an empty text is `""`.
+    """
     import pandas as pd
 
-    if value is None or value is pd.NA or value != value:
+    if value is None:
+        return "null"
+    if value is pd.NA or value != value:
         return ""
+    if value == "":
+        return '""'
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value)
 
 
+def _csv_cell(value: Any) -> Any:
+    """A text or None as it is written in CSV, so that null, an empty text and an empty cell differ."""
+    if value is None:
+        return "null"
+    is_unclear = isinstance(value, str) and (value in ("", "null") or value.startswith('"'))
+    return json.dumps(value, ensure_ascii=False) if is_unclear else value
+
+
 def _json(frame: DataFrame) -> str:
-    """A list of objects, with all digits of each number. Missing values are null."""
+    """A list of objects, with all digits of each number. Missing values and numbers that are not finite are null."""
     rows = [
-        {name: None if missing else value for (name, value), missing in zip(row.items(), row.isna(), strict=True)}
+        {
+            name: None if missing or value in (math.inf, -math.inf) else value
+            for (name, value), missing in zip(row.items(), row.isna(), strict=True)
+        }
         for _, row in frame.astype(object).iterrows()
     ]
     return json.dumps(rows, indent=2, allow_nan=False) + "\n"

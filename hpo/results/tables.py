@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.heldout.record import TestRecord, TrialResult
 from hpo.record import State, StudyFolder, Trial, is_locked
-from hpo.space import Int
+from hpo.space import Categorical, Domain, Int
 from hpo.space.rules import METRICS, TESTS
 from hpo.space.values import list_as_text
 
@@ -21,6 +21,8 @@ def table(study: StudyFolder) -> DataFrame:
     Columns: trial and state; the hyperparameters, empty if not active; the metrics at the stopping epoch; `loss` (the
     objective); `stopping_epoch` (the best epoch) and `epochs` (the number trained); bracket; seconds. If a trial was
     tested: `test_accuracy`, `test_accuracy_std`, `test_loss` and `test_seeds`. If a trial crashed: `error`.
+
+    Whole numbers are whole in every row. A hyperparameter that is not active is NaN or NA; the choice null is None.
     """
     import pandas as pd
 
@@ -35,10 +37,21 @@ def table(study: StudyFolder) -> DataFrame:
     first, last = ["trial", "state"], ["loss", "stopping_epoch", "epochs", "bracket", "seconds"]
     tests = TESTS if tested else []
     errors = ["error"] if history.n_crashes else []
-    frame = pd.DataFrame(rows, columns=[*first, *names, *last, *tests, *errors])
-    integers = {name for name, domain in study.space.domains.items() if isinstance(domain, Int)}
-    integers |= {"stopping_epoch", "test_seeds"} & set(frame)
-    return frame.astype(dict.fromkeys(integers, "Int64"))
+    # Objects first: pandas would turn whole numbers with gaps into floats, and None into NaN.
+    frame = pd.DataFrame(rows, columns=[*first, *names, *last, *tests, *errors], dtype=object)
+    types = {name: _column_type(domain) for name, domain in study.space.domains.items()}
+    types |= dict.fromkeys(("trial", "epochs", "bracket"), "int64") | dict.fromkeys(("state", "error"), "str")
+    types |= dict.fromkeys(("stopping_epoch", "test_seeds"), "Int64")
+    return frame.astype({name: types.get(name, "float64") for name in map(str, frame)})
+
+
+def _column_type(domain: Domain) -> str:
+    """The pandas type of the column of a hyperparameter. Choices of several types, or with null, are objects."""
+    if not isinstance(domain, Categorical):
+        return "Int64" if isinstance(domain, Int) else "float64"
+    kinds = {type(list_as_text(choice)) for choice in domain.choices}
+    names: dict[type, str] = {int: "Int64", bool: "boolean", float: "float64", str: "str"}
+    return names.get(kinds.pop(), "object") if len(kinds) == 1 else "object"
 
 
 def short(frame: DataFrame) -> DataFrame:

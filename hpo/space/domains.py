@@ -72,6 +72,7 @@ class Float:
         """`points` values from `low` to `high`, evenly spaced on the linear or logarithmic scale.
 
         With a step, each is moved to the nearest allowed value, and without `points` all allowed values are returned.
+        Each is rounded to 12 significant digits, as 0.001 for 0.0010000000000000002, unless some would become equal.
         Equal values appear once, so there may be fewer. If `points` is 1, the value is the default, or `low` if there
         is no default. Raises SpaceError if `points` and `step` are missing.
         """
@@ -86,6 +87,7 @@ class Float:
             inner = [math.exp((1 - step) * math.log(self.low) + step * math.log(self.high)) for step in steps]
         else:
             inner = [(1 - step) * self.low + step * self.high for step in steps]
+        inner = _rounded(inner)
         if self.step is not None:
             inner = [self.value_at(self.index_of(value)) for value in inner]
         return tuple(dict.fromkeys((self.low, *map(self._clipped, inner), self.high)))
@@ -93,6 +95,12 @@ class Float:
     def _clipped(self, value: float) -> float:
         """The value, clipped to the range: a rounding error may have carried it outside."""
         return min(max(value, self.low), self.high)
+
+
+def _rounded(values: list[float]) -> list[float]:
+    """The values, rounded to 12 significant digits. If that would make some equal, they are returned as they are."""
+    rounded = [float(f"{value:.12g}") for value in values]
+    return rounded if len(set(rounded)) == len(set(values)) else values
 
 
 @dataclass(frozen=True)

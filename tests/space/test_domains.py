@@ -42,6 +42,14 @@ def test_a_grid_rises_from_one_end_of_its_range_to_the_other(domain: Float | Int
         assert (grid[0], grid[-1]) == (domain.low, domain.high)
 
 
+def test_the_values_of_a_grid_are_rounded_but_never_outside_the_range_or_equal() -> None:
+    assert Float(1e-4, 1e-1, log=True, points=4).grid() == (1e-4, 1e-3, 1e-2, 1e-1)
+    assert Float(0, 1, points=11).grid() == (0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1)
+    narrow = Float(1, 1 + 1e-13, points=4)
+    assert len(narrow.grid()) == 4
+    assert all(narrow.contains(value) for value in narrow.grid())
+
+
 def test_a_grid_has_its_number_of_points_evenly_spaced_on_the_scale_that_is_searched() -> None:
     assert Float(0, 1, points=5).grid() == (0.0, 0.25, 0.5, 0.75, 1.0)
     assert Float(1e-4, 1, log=True, points=5).grid() == pytest.approx((1e-4, 1e-3, 1e-2, 1e-1, 1.0))
