@@ -80,7 +80,7 @@ def search(
         known = StudyFolder.reopen(folder)
         known.settings = changed_settings(known, changes, trainable)
         history, _ = known.history()
-        if not budget.overspent(len(history.trials), history.n_epochs):
+        if not budget.overspent(history.n_trials, history.n_epochs):
             how = {"quiet": quiet, "skip_changed_files": skip_changed_files, **changes}
             return found.resume(trials=trials, epochs=epochs, time=time, **how)
         if known.settings != StudyFolder.reopen(folder).settings:

@@ -108,6 +108,7 @@ class Study:
         time: float | None = None,
         quiet: bool = False,
         skip_changed_files: bool = False,
+        retry_crashed: bool = False,
         **settings: object,
     ) -> Study:
         """Resume the study. A given budget replaces the old one, and counts from the start of the study.
@@ -115,7 +116,9 @@ class Study:
         `time` is in seconds; 0 ends the study now. Raises StudyError if the data set or the weights changed since the
         study was begun. With `skip_changed_files`, it goes on without the files of the data set that changed.
 
-        `settings` are new values of runner, devices, slots, storage or data. The study keeps them.
+        With `retry_crashed`, crashed trials are tried again, as new trials. They count once in the budget.
+
+        `settings` are new values of runner, devices, slots, storage, data or max_crashes. The study keeps them.
         """
         budget = Budget(trials, epochs, time)
         shown_budget = self._folder.budget if budget == Budget() else budget
@@ -126,6 +129,7 @@ class Study:
                 trainable=self._trainable,
                 watch=watch,
                 skip_changed_files=skip_changed_files,
+                retry=retry_crashed,
                 settings=settings,
             )
         print_notices(self._folder, quiet=quiet)

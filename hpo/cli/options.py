@@ -14,6 +14,7 @@ from hpo.errors import UnknownName, UserError
 F = TypeVar("F", bound=Callable[..., Any])
 
 DATA_HELP = "The folder of the data sets and weights; $HPO_DATA or ~/.cache/hpo by default."
+MAX_CRASHES_HELP = "Crashes in a row that end the search; 5 by default, and 3 before the first epoch."
 
 
 class Duration(click.ParamType[float]):
@@ -65,6 +66,7 @@ def new_settings_options(verb: F) -> F:
         "--slots": {"help": "Trials to run at once on each device.", "type": click.IntRange(1)},
         "--storage": {"help": "The URL of the storage, if it was moved or needs a password."},
         "--data": {"help": "The folder of the data sets and weights, if it was moved."},
+        "--max-crashes": {"help": MAX_CRASHES_HELP, "type": click.IntRange(1)},
     }
     for name, arguments in reversed(options.items()):
         verb = click.option(name, **arguments)(verb)  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ import click
 from hpo.cli.first_configurations import first_configuration_options, first_configurations
 from hpo.cli.options import (
     DATA_HELP,
+    MAX_CRASHES_HELP,
     budget_options,
     named_values,
     new_settings_options,
@@ -60,6 +61,7 @@ def spaces() -> None:
     help="auto (fused if only the last layer trains, else processes), fused, processes, inline, or your own.",
 )
 @click.option("--devices", default="auto", show_default=True, help="auto, cpu, or a list such as cuda:0,cuda:1.")
+@click.option("--max-crashes", type=click.IntRange(1), help=MAX_CRASHES_HELP)
 @click.option("--slots", type=click.IntRange(1), help="Trials to run at once on each device.")
 @click.option("--set", "overrides", multiple=True, metavar="K=V", help="Override a key: space.lr.high=0.5.")
 @click.option("--storage", help="The URL of an Optuna storage, such as sqlite:///study.db; a journal by default.")
@@ -80,6 +82,7 @@ def search(
     studies: Path,
     runner: str,
     devices: str,
+    max_crashes: int | None,
     slots: int | None,
     overrides: tuple[str, ...],
     storage: str | None,
@@ -93,7 +96,7 @@ def search(
 
     search_space = spacefile.read(spacefile.find(space), overrides)
     first = first_configurations(search_space, tried, source, top, studies)
-    settings = Settings(backend, named_values(options), seed, runner, devices, slots, storage, data, first)
+    settings = Settings(backend, named_values(options), seed, runner, devices, slots, storage, data, max_crashes, first)
     folder = studies / check_name(default_name(search_space, settings) if name is None else name)
     budget = Budget(trials, epochs, seconds).or_default()
     with _progress_display(folder, budget, quiet) as watch:
@@ -105,6 +108,7 @@ def search(
 @click.argument("name")
 @budget_options
 @new_settings_options
+@click.option("--retry-crashed", is_flag=True, help="Try crashed trials again. They count once in the budget.")
 @skip_changed_files_option
 @studies_option
 @quiet_option
@@ -113,6 +117,7 @@ def resume(
     trials: int | None,
     epochs: int | None,
     seconds: float | None,
+    retry_crashed: bool,
     skip_changed_files: bool,
     studies: Path,
     quiet: bool,
@@ -130,7 +135,14 @@ def resume(
     shown_budget = StudyFolder.reopen(folder).budget if budget == Budget() else budget
     with _progress_display(folder, shown_budget, quiet) as watch:
         given = {name: value for name, value in settings.items() if value is not None}
-        reason = loop.resume(folder, budget, watch=watch, skip_changed_files=skip_changed_files, settings=given)
+        reason = loop.resume(
+            folder,
+            budget,
+            watch=watch,
+            skip_changed_files=skip_changed_files,
+            retry=retry_crashed,
+            settings=given,
+        )
     _print_outcome(folder, reason)
 
 
@@ -174,7 +186,7 @@ def _print_outcome(folder: Path, reason: str) -> None:
     study = StudyFolder.reopen(folder)
     frame = table(study).dropna(subset=["loss"])
     click.echo(f"{folder.name}: {reason}", err=True)
-    for line in [*data_lines(study), *failures(study.history()[0])]:
+    for line in [*data_lines(study), *failures(folder, study.history()[0])]:
         click.echo(line, err=True)
     if frame.empty:
         raise HpoError("no trial has a finite loss")

@@ -55,18 +55,20 @@ def decisions(history: History, event: Report | Crash, made: Mapping[int, Decisi
                 raise HpoError(f"the backend settled trial {number} on an event of trial {event.trial}, but it trains")
 
 
-def crashes(history: History, *, at_end: bool = False) -> None:
-    """Raise TooManyCrashes after `MAX_CRASHES` crashes in a row.
+def crashes(history: History, max_crashes: int | None = None, *, at_end: bool = False) -> None:
+    """Raise TooManyCrashes after `max_crashes` crashes in a row. None stands for `MAX_CRASHES`.
 
-    In a study without any trained epoch, `MAX_FIRST_CRASHES` crashes are enough, or a single one at the end of the
-    search. It is a TaskError then if a wrong value caused every crash, because the user can fix this.
+    In a study without any trained epoch, `max_crashes` crashes are enough (`MAX_FIRST_CRASHES` for None), or a single
+    one at the end of the search. It is a TaskError then if a wrong value caused every crash, because the user can fix
+    this. Crashed trials that were tried again do not count.
     """
-    failed_to_start = history.n_epochs == 0 and history.n_crashes >= (1 if at_end else MAX_FIRST_CRASHES)
-    if not failed_to_start and history.crashes_in_a_row < MAX_CRASHES:
+    crashed = [trial.crash for trial in history.crashed if trial.crash is not None]
+    failed_to_start = history.n_epochs == 0 and len(crashed) >= (1 if at_end else max_crashes or MAX_FIRST_CRASHES)
+    if not failed_to_start and history.crashes_in_a_row < (max_crashes or MAX_CRASHES):
         return
-    first = next(trial.crash for trial in history.trials.values() if trial.crash is not None)
+    first = crashed[0]
     if failed_to_start:
-        what = "the first trial" if history.n_crashes == 1 else f"the first {history.n_crashes} trials"
+        what = "the first trial" if len(history.trials) == 1 else f"the first {len(crashed)} trials"
     else:
         what = f"{history.crashes_in_a_row} trials in a row"
     if failed_to_start and all(

@@ -15,8 +15,9 @@ import time
 
 from hpo.backends._backend import Answer, Backend, ReplayingBackend
 from hpo.errors import ReplayError
+from hpo.loop.crashed_trials import enqueue_retried
 from hpo.loop.interrupts import deferred_interrupt
-from hpo.record import Decisions, Ledger
+from hpo.record import Decisions, Ledger, Retry
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 _CHANGED = "; was a package or a plug-in changed since the study was begun? Its study.yaml lists the versions"
@@ -41,6 +42,8 @@ def replay(backend: Backend, ledger: Ledger) -> None:
                 answer = asks.repeat(event)
             if answer != event:
                 raise ReplayError(f"the record has {event}, but the backend now answers {answer}{_CHANGED}")
+        elif isinstance(event, Retry):
+            enqueue_retried(backend, ledger.history, event)
         elif isinstance(event, Report | Crash):
             with deferred_interrupt():
                 decisions = backend.tell(event)

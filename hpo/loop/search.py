@@ -13,10 +13,12 @@ from typing import Any
 
 from hpo import cache, plugins, spacefile
 from hpo.backends._backend import Answer, Backend
-from hpo.errors import HpoError, UserError
+from hpo.errors import HpoError, TooManyCrashes, UserError
 from hpo.heldout import study_data
 from hpo.heldout.study_data import StudyData
 from hpo.loop import checks
+from hpo.loop.crashed_trials import retry_crashed
+from hpo.loop.endings import no_configuration_left, spent_budget, spent_trials
 from hpo.loop.first_configurations import enqueue_first, with_first_configurations
 from hpo.loop.interrupts import deferred_interrupt
 from hpo.loop.new_settings import changed_settings, recorded_settings
@@ -30,6 +32,7 @@ from hpo.record import (
     State,
     StudyFolder,
     check_url,
+    command,
     is_locked,
     lock,
     locked_error,
@@ -97,13 +100,14 @@ def resume(
     trainable: Build | None = None,
     watch: Watch | None = None,
     skip_changed_files: bool = False,
+    retry: bool = False,
     settings: Mapping[str, object] | None = None,
 ) -> str:
     """Continue a study from the end of its record, and return why the search ended.
 
     `budget`, if given, replaces the study's budget. It is the total over all runs. With `skip_changed_files`, files of
-    the data set that changed since the study was begun are left out. `settings` are new values of some `CHANGEABLE`
-    settings, which are recorded.
+    the data set that changed since the study was begun are left out. With `retry`, crashed trials are tried again,
+    without counting them twice. `settings` are new values of some `CHANGEABLE` settings, which are recorded.
 
     Raises a StudyError if the study does not exist, is locked, or was begun with another trainable or on other data.
     Raises a UserError if the study has spent more than `budget` already, or if a new setting is wrong.
@@ -122,13 +126,15 @@ def resume(
             backend = build_backend(study.space, study.settings)
             replay(backend, ledger)
             if budget is not None and budget != Budget():
-                if problem := budget.overspent(len(ledger.history.trials), ledger.history.n_epochs):
+                if problem := budget.overspent(ledger.history.n_trials, ledger.history.n_epochs):
                     raise UserError(problem)
                 study.budget = budget
             job = Job(study.space, study.settings.seed, study.data, trainable)
-            if _spent_budget_message(study.budget, ledger) is None:
+            if spent_budget(study.budget, ledger) is None:
                 job = _job_on_recorded_data(study, job, ledger, skip_changed_files=skip_changed_files)
             study.save()
+            if retry:
+                retry_crashed(backend, ledger)
         except BaseException:
             ledger.close()
             raise
@@ -197,7 +203,10 @@ def _run_study(study: StudyFolder, ledger: Ledger, backend: Backend, job: Job, w
         build = plugins.load("hpo.runners", settings.runner).build
         runner: Runner = build(job, study.checkpoints, devices=settings.devices, slots=settings.slots)
         try:
-            reason = run(backend, runner, ledger, study.budget, watch)
+            reason = run(backend, runner, ledger, study.budget, watch, settings.max_crashes)
+        except TooManyCrashes as error:
+            again = command("resume", study.folder, "--retry-crashed")
+            raise TooManyCrashes(f"{str(error).rstrip()}\n`{again}` tries crashed trials again") from None
         finally:
             runner.close()
         ledger.close_unfinished(reason)
@@ -216,24 +225,31 @@ def _discard_unneeded(history: History, checkpoints: Path) -> None:
             discard_all_but_best(checkpoints, trial.number)
 
 
-def run(backend: Backend, runner: Runner, ledger: Ledger, budget: Budget, watch: Watch | None = None) -> str:
+def run(
+    backend: Backend,
+    runner: Runner,
+    ledger: Ledger,
+    budget: Budget,
+    watch: Watch | None = None,
+    max_crashes: int | None = None,
+) -> str:
     """Run the search loop until the budget is spent or no configuration is left. Returns why the search ended.
 
     The backend must have received all events of the ledger (see `replay`). Interrupted trials start again first.
-    Raises an HpoError if the backend breaks its protocol, and the errors of `checks.crashes`.
+    Raises an HpoError if the backend breaks its protocol, and the errors of `checks.crashes`, with `max_crashes`.
     """
     history = ledger.history
-    interrupted = [_last_suggestion(history, trial) for trial in sorted(history.running)]
+    interrupted = [history.trials[number].suggestion for number in sorted(history.running)]
     history.crashes_in_a_row, trials_are_spent = 0, False
     while True:
-        if spent := _spent_budget_message(budget, ledger):
+        if spent := spent_budget(budget, ledger):
             return spent
         answer: Answer = "wait"  # stays so if no slot is free, or if interrupted trials take all of them
         while runner.free():
             if interrupted:
                 suggestion = interrupted.pop(0)
             else:
-                trials_are_spent = budget.trials is not None and len(history.trials) >= budget.trials
+                trials_are_spent = budget.trials is not None and history.n_trials >= budget.trials
                 with deferred_interrupt():
                     answer = backend.ask(new=not trials_are_spent)
                 if answer in ("wait", "done"):
@@ -246,14 +262,10 @@ def run(backend: Backend, runner: Runner, ledger: Ledger, budget: Budget, watch:
                 _show(watch, suggestion, ledger)
             runner.start(suggestion, after=history.trials[suggestion.trial].epoch)
         if not history.running:
-            checks.crashes(history, at_end=True)
+            checks.crashes(history, max_crashes, at_end=True)
             if answer == "wait":
                 raise HpoError("the backend answered 'wait', but no trial is running")
-            return (
-                f"the budget of {_with_plural(budget.trials, 'trial')} is spent"
-                if trials_are_spent
-                else "every configuration is trained"
-            )
+            return spent_trials(budget) if trials_are_spent else no_configuration_left(history)
         for event in runner.events():
             ledger.record(event)
             with deferred_interrupt():
@@ -263,31 +275,11 @@ def run(backend: Backend, runner: Runner, ledger: Ledger, budget: Budget, watch:
             for trial, decision in {event.trial: Decision.CONTINUE, **decisions}.items():
                 runner.settle(trial, decision)
             _show(watch, event, ledger)
-            checks.crashes(history)
-            if spent := _spent_budget_message(budget, ledger):
+            checks.crashes(history, max_crashes)
+            if spent := spent_budget(budget, ledger):
                 return spent
 
 
 def _show(watch: Watch | None, event: Event, ledger: Ledger) -> None:
     if watch is not None:
         watch(event, ledger)
-
-
-def _last_suggestion(history: History, number: int) -> Suggestion:
-    """The latest suggestion of a trial."""
-    trial = history.trials[number]
-    return Suggestion(number, trial.config, trial.until, trial.bracket, trial.notes)
-
-
-def _with_plural(n: int | None, thing: str) -> str:
-    """The number of things in words: "1 trial", "2 trials"."""
-    return f"{n} {thing}{'s' * (n != 1)}"
-
-
-def _spent_budget_message(budget: Budget, ledger: Ledger) -> str | None:
-    """The message that the budget of epochs or seconds is spent. None if it is not."""
-    if budget.epochs is not None and ledger.history.n_epochs >= budget.epochs:
-        return f"the budget of {_with_plural(budget.epochs, 'epoch')} is spent"
-    if budget.seconds is not None and ledger.elapsed >= budget.seconds:
-        return f"the budget of {budget.seconds:g} seconds is spent"
-    return None

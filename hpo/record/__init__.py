@@ -7,7 +7,7 @@ this package.
 from __future__ import annotations
 
 from hpo.record.files import DATA_FILE, FIGURES, MISCLASSIFIED, RETRAINED, STUDY_FILE, TEST_FILE, command, write_text
-from hpo.record.history import Decisions, Event, History, State, Trial, better_report, configuration
+from hpo.record.history import Decisions, Event, History, Retry, State, Trial, better_report, configuration
 from hpo.record.identity import check_name, free_name, valid_name
 from hpo.record.ledger import Ledger
 from hpo.record.lock import is_locked, lock, locked_error
@@ -28,6 +28,7 @@ __all__ = [
     "Event",
     "History",
     "Ledger",
+    "Retry",
     "Settings",
     "State",
     "StudyFolder",

@@ -23,7 +23,15 @@ class Decisions:
     """The decisions by trial number: PAUSE or STOP. Trials that continue are left out."""
 
 
-Event = Suggestion | Report | Crash | Decisions
+@dataclass(frozen=True)
+class Retry:
+    """Crashed trials are tried again: new trials take their configurations, before the backend chooses any other."""
+
+    trials: tuple[int, ...]
+    """The numbers of the crashed trials."""
+
+
+Event = Suggestion | Report | Crash | Decisions | Retry
 """An entry of the history."""
 
 
@@ -69,6 +77,11 @@ class Trial:
         self.best = better_report(self.objective, report, self.best)
 
     @property
+    def suggestion(self) -> Suggestion:
+        """The latest suggestion of the trial."""
+        return Suggestion(self.number, self.config, self.until, self.bracket, self.notes)
+
+    @property
     def rank(self) -> Rank:
         """The rank of the stopping epoch."""
         return report_rank(self.objective, self.best) if self.best else (math.inf, math.inf)
@@ -100,6 +113,8 @@ class History:
         """The number of epochs on record, over all trials."""
         self.n_crashes = 0
         """The number of crashed trials."""
+        self.retried: set[int] = set()
+        """The numbers of the crashed trials that were tried again, as new trials."""
         self.crashes_in_a_row = 0
         """The number of crashes since the last report."""
         self.incumbent: Trial | None = None
@@ -120,6 +135,8 @@ class History:
                 self._set_state(event.trial, State.CRASHED)
                 if self.incumbent is self.trials[event.trial]:
                     self.incumbent = next(iter(self.ranked()), None)
+            case Retry():
+                self.retried |= set(event.trials)
             case Decisions():
                 for number, decision in event.decisions.items():
                     if self.trials[number].state in (State.RUNNING, State.PAUSED):
@@ -164,6 +181,16 @@ class History:
     def loss_name(self) -> str:
         """The name of the objective in displays: "loss" for `val_loss`, else its own."""
         return "loss" if self.objective == "val_loss" else self.objective
+
+    @property
+    def n_trials(self) -> int:
+        """The number of trials that a budget counts. A trial that crashed and was tried again counts once."""
+        return len(self.trials) - len(self.retried)
+
+    @property
+    def crashed(self) -> list[Trial]:
+        """The trials that crashed and were not tried again."""
+        return [trial for trial in self.trials.values() if trial.crash is not None and trial.number not in self.retried]
 
     @property
     def n_saved(self) -> int:

@@ -28,7 +28,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.errors import StudyError
 from hpo.record import serialization
-from hpo.record.history import Decisions, Event, History, State
+from hpo.record.history import Decisions, History, Retry, State
 from hpo.record.journal import Journal
 from hpo.record.storage import open_storage, sqlite_file, storage_errors
 from hpo.space import SearchSpace
@@ -80,6 +80,13 @@ class Ledger:
                 self._set_attribute(event.trial, "crash", self._numbered({"kind": event.kind, "error": event.error}))
             self.history.append(event)
 
+    def retry(self, event: Retry) -> None:
+        """Record that crashed trials are tried again, as an attribute of the study."""
+        with storage_errors():
+            key, value = f"retry:{self._n_events + 1}", self._numbered({"trials": list(event.trials)})
+            self._storage.set_study_user_attr(self._study_id, key, value)
+            self.history.append(event)
+
     def settle(self, event: Report | Crash, decisions: Mapping[int, Decision]) -> None:
         """Record the backend's decisions on an event, and finish the Optuna trials of the trials that ended.
 
@@ -88,7 +95,7 @@ class Ledger:
         not_continued = {number: fate for number, fate in decisions.items() if fate is not Decision.CONTINUE}
         with storage_errors():
             if not_continued:
-                settled = Decisions(event.trial, _fidelity(event), not_continued)
+                settled = Decisions(event.trial, serialization.fidelity(event), not_continued)
                 fates = {str(number): decision.value for number, decision in not_continued.items()}
                 self._set_attribute(event.trial, f"settled:{settled.fidelity}", self._numbered({"decisions": fates}))
                 self.history.append(settled)
@@ -200,7 +207,7 @@ class Ledger:
 
     def _read_events(self) -> None:
         """Build the history from the storage."""
-        events: list[tuple[int, float, Event]] = []
+        events = serialization.study_events(self._storage.get_study_user_attrs(self._study_id))
         for frozen in self._newest_trials().values():
             number = frozen.user_attrs["trial"]
             for key, value in frozen.user_attrs.items():
@@ -291,7 +298,3 @@ def open_ledger(where: Path | str, name: str, space: SearchSpace, *, write: bool
         if name not in names:
             raise StudyError(f"{where}: holds no study {name!r}")
         return Ledger(storage, name, space, journal)
-
-
-def _fidelity(event: Report | Crash) -> int:
-    return event.fidelity if isinstance(event, Report) else 0

@@ -6,11 +6,12 @@ JSON has no NaN and inf, so they are stored as text.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
-from hpo.record.history import Decisions, Event
+from hpo.record.history import Decisions, Event, Retry
 from hpo.space.domains import Categorical, Domain, Int
 from hpo.space.values import list_as_text, with_tuples
 from hpo.trial import Config, Crash, Decision, Report, Scalar, Suggestion
@@ -53,6 +54,17 @@ def to_event(trial: int, key: str, value: Any) -> Event | None:
         decisions = {int(number): Decision(fate) for number, fate in value["decisions"].items()}
         return Decisions(trial, int(fidelity), decisions)
     return Crash(trial, value["kind"], value["error"])
+
+
+def study_events(attributes: Mapping[str, Any]) -> list[tuple[int, float, Event]]:
+    """The events that the attributes of a study contain, each with its number and its time in seconds."""
+    values = (value for key, value in attributes.items() if key.startswith("retry:"))
+    return [(value["n"], value["at"], Retry(tuple(value["trials"]))) for value in values]
+
+
+def fidelity(event: Report | Crash) -> int:
+    """The epoch of a report, 0 for a crash."""
+    return event.fidelity if isinstance(event, Report) else 0
 
 
 def distribution(domain: Domain) -> BaseDistribution:

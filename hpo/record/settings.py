@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import UnionType
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from hpo.devices import plan_slots
 from hpo.errors import UserError
 from hpo.record.files import command
-from hpo.space.values import with_tuples
+from hpo.space.values import with_lists, with_tuples
 from hpo.trial import Config, Scalar
 
 
@@ -95,8 +95,15 @@ class Settings:
     """The URL of an Optuna storage. None is the journal in the study's folder."""
     data: str | None = None
     """The folder of the data sets. None is $HPO_DATA, or else ~/.cache/hpo."""
+    max_crashes: int | None = None
+    """The number of crashes in a row that end the search. None is 5, and 3 before the first epoch of the study."""
     try_first: Sequence[Config] = ()
     """The configurations that the search tries first. Hyperparameters that one lacks are chosen by the backend."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as plain values, in the form of `study.yaml`."""
+        first = [{name: with_lists(value) for name, value in config.items()} for config in self.try_first]
+        return {**asdict(self), "options": dict(self.options), "try_first": first}
 
     def __post_init__(self) -> None:
         for name, (kinds, words) in _TYPES.items():
@@ -109,9 +116,9 @@ class Settings:
         for key, value in self.options.items():
             if not isinstance(value, str | int | float | None):
                 raise UserError(f"options: {key} must be a plain value, but is {value!r}")
-        if self.seed < 0 or (self.slots is not None and self.slots < 1):
-            name, least = ("seed", 0) if self.seed < 0 else ("slots", 1)
-            raise UserError(f"{name} must be at least {least}, but is {getattr(self, name)}")
+        for name, least in (("seed", 0), ("slots", 1), ("max_crashes", 1)):
+            if (number := getattr(self, name)) is not None and number < least:
+                raise UserError(f"{name} must be at least {least}, but is {number}")
 
 
 def _plain(value: Any) -> Any:
@@ -133,6 +140,7 @@ _TYPES: dict[str, tuple[type | UnionType, str]] = {
     "runner": (str, "the name of a runner"),
     "devices": (str, "a text such as 'auto', 'cpu' or 'cuda:0,cuda:1'"),
     "slots": (int | None, "a whole number or None"),
+    "max_crashes": (int | None, "a whole number or None"),
     "storage": (str | None, "a URL or None"),
     "data": (str | None, "the path of a folder or None"),
     "try_first": (list | tuple, "a list of dictionaries such as [{'lr': 0.01}]"),

@@ -32,7 +32,6 @@ from hpo.record.ledger import Ledger, create_ledger, open_ledger
 from hpo.record.settings import Budget, Settings, data_folder
 from hpo.record.storage import delete_study
 from hpo.space import SearchSpace
-from hpo.space.values import with_lists
 
 
 class StudyFolder:
@@ -119,14 +118,13 @@ class StudyFolder:
     def save(self) -> None:
         """Write `study.yaml`: the search space, the settings, the budget, and how the study was begun."""
         task = self.space.task
-        first = [{name: with_lists(value) for name, value in each.items()} for each in self.settings.try_first]
         content = {
             "study": self.recorded_name,
             "space": self.space.to_dict(),
             "digest": self.space.digest(),
             **({"trainable": self.trainable_digest} if self.trainable_digest is not None else {}),
             **({"weights": task.weights} if task.written_weights is not None else {}),
-            "settings": {**asdict(self.settings), "options": dict(self.settings.options), "try_first": first},
+            "settings": self.settings.to_dict(),
             "budget": asdict(self.budget),
             **({"left_out": self.left_out} if self.left_out else {}),
             "made": dict(self.made),

@@ -149,9 +149,9 @@ def _summary(history: History, budget: Budget) -> tuple[str, ...]:
         shown = "" if accuracy is None else f", accuracy {accuracy:.4f}"
         name = "" if history.objective == "val_loss" else f"{history.objective} "
         lines.append(f"best     {name}{best.loss:.4f}{shown}, trial {best.number}: {configuration(best.config)}")
-    trials = f"{len(history.trials)}" + (f" of {budget.trials}" if budget.trials is not None else "")
+    trials = f"{history.n_trials}" + (f" of {budget.trials}" if budget.trials is not None else "")
     epochs = f"{history.n_epochs}" + (f" of {budget.epochs}" if budget.epochs is not None else "")
-    crashed = f", {history.n_crashes} crashed" if history.n_crashes else ""
+    crashed = f", {len(history.crashed)} crashed" if history.crashed else ""
     lines.append(f"spent    {trials} trials{crashed}, {epochs} epochs ({history.n_saved} saved by stopping)")
     return tuple(lines)
 

@@ -39,7 +39,7 @@ def lines(folder: Path) -> list[str]:
         text.append(
             f"best     {study.space.objective} {best.loss:.4f}, trial {best.number}: {configuration(best.config)}"
         )
-    return text + data_lines(study) + failures(history)
+    return text + data_lines(study) + failures(study.folder, history)
 
 
 def data_lines(study: StudyFolder) -> list[str]:
@@ -52,22 +52,31 @@ def data_lines(study: StudyFolder) -> list[str]:
     return left_out + notices.read(study.checkpoints)
 
 
-def failures(history: History) -> list[str]:
-    """Describe the trials that failed: one line on crashed trials, with the first error, and one on diverged trials.
+def failures(folder: Path, history: History) -> list[str]:
+    """Describe the trials that failed: lines on crashed trials, with the first error, and one on diverged trials.
 
-    A trial has diverged if none of its losses was finite. No line is returned for a kind of failure that did not occur.
+    The command that tries crashed trials again follows, unless this was done. A trial has diverged if none of its
+    losses was finite. No line is returned for a kind of failure that did not occur.
     """
     text = []
-    crashes = [trial.crash for trial in history.trials.values() if trial.crash is not None]
-    if crashes:
+    if history.retried:
+        text.append(
+            f"{_crashed(len(history.retried))}, and {'was' if len(history.retried) == 1 else 'were'} tried again"
+        )
+    if crashes := [trial.crash for trial in history.crashed if trial.crash is not None]:
         first, n = crashes[0], len(crashes)
         error = f"{first.kind}: {first.error.strip().partition(chr(10))[0]}"
-        text.append(f"{n} trial{'s' * (n > 1)} crashed, the first (trial {first.trial}) with {error}")
+        text.append(f"{_crashed(n)}, the first (trial {first.trial}) with {error}")
+        text.append(f"`{command('resume', folder, '--retry-crashed')}` tries {'it' if n == 1 else 'them'} again")
     diverged = [trial.number for trial in history.trials.values() if trial.reports and trial.loss == float("inf")]
     if diverged:
         n = len(diverged)
         text.append(f"{n} trial{'s' * (n > 1)} diverged: no loss was finite, first of trial {diverged[0]}")
     return text
+
+
+def _crashed(n: int) -> str:
+    return f"{n} trial{'s' * (n > 1)} crashed"
 
 
 def _phase(folder: Path, finished: str | None, *, searching: bool) -> str:

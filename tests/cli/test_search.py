@@ -115,3 +115,20 @@ def test_a_second_ctrl_c_ends_at_once(hpo: Hpo, tmp_path: Path) -> None:
     driver.send_signal(signal.SIGINT)
     driver.communicate(timeout=5)
     assert driver.returncode == 130
+
+
+def test_crashed_trials_are_named_with_the_command_that_tries_them_again(hpo: Hpo, tmp_path: Path) -> None:
+    faults = "\n  fault: {choices: [none, raise_at_once]}\nfidelity"
+    (tmp_path / "toy.yaml").write_text((tmp_path / "toy.yaml").read_text().replace("\nfidelity", faults))
+    words = ("--space", "toy.yaml", "--backend", "random", "--runner", "inline", "--study", "s")
+    result = hpo("search", *words, "--trials", 8, "--max-crashes", 30)
+    assert result.exit_code == 0, result.output
+    assert re.search(r"^\d trials crashed, the first \(trial \d\) with ValueError", result.output, re.MULTILINE)
+    assert "hpo resume s --retry-crashed` tries them again" in result.output
+    n_crashed = result.output.count("  crashed ")
+    again = hpo("resume", "s", "--retry-crashed", "--max-crashes", 40)
+    assert again.exit_code == 0, again.output
+    assert f"{n_crashed} trials crashed, and were tried again" in again.output
+    assert len(pd.read_csv(tmp_path / "studies" / "s" / "trials.csv")) == 8 + n_crashed
+    settings = yaml.safe_load((tmp_path / "studies" / "s" / "study.yaml").read_text())["settings"]
+    assert settings["max_crashes"] == 40

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from hpo.record import Budget, Decisions, Event, Settings, State, StudyFolder
+from hpo.record import Budget, Decisions, Event, Retry, Settings, State, StudyFolder
 from hpo.trial import Crash, Decision, Report, Suggestion
 from tests import toy
 
@@ -20,6 +20,7 @@ def test_events_keep_their_order_and_their_values_through_the_ledger(tmp_path: P
         Decisions(0, 1, {0: Decision.STOP}),
         Suggestion(2, {"kind": "b", "x": 0.0}, 3),
         Crash(2, "ValueError", "line\nline"),
+        Retry((2,)),
     ]
     ledger = study.begin()
     for event in events:
@@ -27,6 +28,8 @@ def test_events_keep_their_order_and_their_values_through_the_ledger(tmp_path: P
             ledger.suggest(event)
         elif isinstance(event, Decisions):
             ledger.settle(events[3], event.decisions)  # type: ignore[arg-type]
+        elif isinstance(event, Retry):
+            ledger.retry(event)
         else:
             ledger.record(event)
     ledger.close()

@@ -1,0 +1,33 @@
+"""Crashed trials that are tried again.
+
+The configuration of a crashed trial is queued, and a new trial takes it. The record says when that happened, so that a
+replay queues it at the same moment.
+"""
+
+from __future__ import annotations
+
+from hpo.backends._backend import Backend, TakesConfigurations
+from hpo.errors import UserError
+from hpo.record import History, Ledger, Retry
+
+
+def retry_crashed(backend: Backend, ledger: Ledger) -> None:
+    """Queue the configurations of all trials that crashed and were not tried again, and record it.
+
+    The backend must have received all events of the ledger. Raises UserError if it takes no given configurations.
+    """
+    crashed = tuple(trial.number for trial in ledger.history.crashed)
+    if not crashed:
+        return
+    if not isinstance(backend, TakesConfigurations):
+        raise UserError("this backend cannot try crashed trials again: it has no method `enqueue`")
+    event = Retry(crashed)
+    ledger.retry(event)
+    enqueue_retried(backend, ledger.history, event)
+
+
+def enqueue_retried(backend: Backend, history: History, event: Retry) -> None:
+    """Tell the backend of crashed trials that are tried again."""
+    assert isinstance(backend, TakesConfigurations)
+    for number in event.trials:
+        backend.enqueue(history.trials[number].config)

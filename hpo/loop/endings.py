@@ -1,0 +1,32 @@
+"""Why a search ends, in words."""
+
+from __future__ import annotations
+
+from hpo.record import Budget, History, Ledger
+
+
+def spent_budget(budget: Budget, ledger: Ledger) -> str | None:
+    """The message that the budget of epochs or seconds is spent. None if it is not."""
+    if budget.epochs is not None and ledger.history.n_epochs >= budget.epochs:
+        return f"the budget of {_with_plural(budget.epochs, 'epoch')} is spent"
+    if budget.seconds is not None and ledger.elapsed >= budget.seconds:
+        return f"the budget of {budget.seconds:g} seconds is spent"
+    return None
+
+
+def spent_trials(budget: Budget) -> str:
+    """The message that the budget of trials is spent."""
+    return f"the budget of {_with_plural(budget.trials, 'trial')} is spent"
+
+
+def no_configuration_left(history: History) -> str:
+    """The message that the backend has no configuration left. It does not claim that crashed trials were trained."""
+    n_crashed = len(history.crashed)
+    if n_crashed:
+        return f"every configuration was tried; {n_crashed} of {history.n_trials} crashed"
+    return "every configuration is trained"
+
+
+def _with_plural(n: int | None, thing: str) -> str:
+    """The number of things in words: "1 trial", "2 trials"."""
+    return f"{n} {thing}{'s' * (n != 1)}"
