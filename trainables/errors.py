@@ -19,8 +19,11 @@ class SetupError(ValueError):
     """
 
     def __init__(self, message: str, *, keys: Iterable[str] = ()) -> None:
-        """`keys` are the hyperparameters that the error depends on. Trials with other values of them may succeed."""
-        super().__init__(message)
+        """`keys` are the hyperparameters that the error depends on. Trials with other values of them may succeed.
+
+        Names of files in `message` are made printable.
+        """
+        super().__init__("\n".join(map(printable, message.split("\n"))))
         self.keys = tuple(keys)
 
 
@@ -28,3 +31,16 @@ def reason(error: BaseException) -> str:
     """Return the first line of an error's text that is not blank, or the name of its type if there is none."""
     lines = (line.strip() for line in str(error).splitlines())
     return next(filter(None, lines), type(error).__name__)
+
+
+def printable(name: str) -> str:
+    r"""Return a name with escapes in place of what cannot be printed: "caf\xe9" for a name that is not UTF-8.
+
+    Python reads each byte of a file name that is not UTF-8 as a surrogate. Such text can be neither printed nor stored.
+    """
+    return "".join(each if each.isprintable() else _escaped(each) for each in name)
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else ascii(character)[1:-1]

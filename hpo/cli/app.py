@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import Any
@@ -21,6 +22,10 @@ class CommandGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         sys.path.insert(0, os.getcwd())  # the user's own modules, as with `python -m`
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                # Names that the terminal's encoding lacks, or that are not UTF-8, are printed with escapes.
+                stream.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except HpoError as error:

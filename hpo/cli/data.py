@@ -9,28 +9,35 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpo.cli.options import data_option, dataset_option, named_values
-from hpo.errors import MachineError, TaskError, UserError
+from hpo.errors import MachineError, TaskError, UnknownName, UserError
 
 if TYPE_CHECKING:
     from hpo.trial import Scalar
     from trainables.data.dataset import DataSet
+    from trainables.data.decoding import DecodingOptions
 
 
 @click.command()
 @click.argument("name")
 @dataset_option
+@click.option("--fixed", multiple=True, metavar="K=V", help="How files are read, as in a space: background=white.")
 @data_option
-def data(name: str, options: tuple[str, ...], folder: str | None) -> None:
-    """Check a data set: classes, sizes, mean and deviation, broken files and duplicates."""
+def data(name: str, options: tuple[str, ...], fixed: tuple[str, ...], folder: str | None) -> None:
+    """Check a data set: classes, sizes, mean and deviation, files left out or broken, and duplicates."""
     from hpo.record import data_folder
     from trainables.data import dataset_report, heldout
 
-    values = named_values(options)
+    values, decoding = named_values(options), _decoding_options(fixed)
     # Both parts are read, to find images that are in both. Nothing is trained or evaluated.
     dataset = _build_dataset(_load_dataset_plugin(name, values), name, values, data_folder(folder))
-    for line in dataset_report.lines(
-        dataset_report.report(dataset.training(), heldout.held_out(dataset), dataset.classes)
-    ):
+    report = dataset_report.report(
+        dataset.training(),
+        heldout.held_out(dataset),
+        dataset.classes,
+        left_out=getattr(dataset, "left_out", ()),
+        decoding=decoding,
+    )
+    for line in dataset_report.lines(report):
         click.echo(line)
     for note in getattr(dataset, "notes", ()):
         click.echo(note)
@@ -73,6 +80,20 @@ def cache(clear: bool, remove: str | None) -> None:
         return
     for line in cache.lines():
         click.echo(line)
+
+
+def _decoding_options(fixed: tuple[str, ...]) -> DecodingOptions:
+    """The options for reading files that `--fixed` gives. A UserError where a name or value is wrong."""
+    from trainables.data import preprocessing
+
+    values = named_values(fixed, "--fixed")
+    for name in values:
+        if name not in preprocessing.DECODING_KEYS:
+            raise UnknownName("option for reading files (--fixed)", name, preprocessing.DECODING_KEYS)
+    try:
+        return preprocessing.decoding_options(values)
+    except ValueError as error:
+        raise UserError(f"--fixed: {error}") from error
 
 
 def _fetch_weights(model: str, root: Path) -> Path:

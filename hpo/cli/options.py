@@ -88,16 +88,16 @@ skip_changed_files_option = click.option(
 quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
 
 
-def named_values(texts: tuple[str, ...]) -> dict[str, Any]:
-    """The values of --option, each written as name=value."""
+def named_values(texts: tuple[str, ...], option: str = "--option") -> dict[str, Any]:
+    """The values of an option that may be given several times, each written as name=value."""
     from hpo.spacefile import yaml_text
 
     options = {}
     for text in texts:
         key, equals, value = text.partition("=")
-        parsed = yaml_text.parse(value)
+        parsed = yaml_text.parse_value(value)
         if not equals or not key.isidentifier() or parsed.mistakes or isinstance(parsed.value, list | dict):
-            raise UserError(f"--option {text}: write it as name=value")
+            raise UserError(f"{option} {text}: write it as name=value")
         options[key] = parsed.value
     return options
 

@@ -43,7 +43,7 @@ class StudyData:
 def record(job: Job) -> dict[str, Any] | None:
     """Record the data and weights of a study that begins. Returns None if its task names no data set.
 
-    What was done with rare classes is printed to stderr.
+    What was done with rare classes, and how many files are left out, is printed to stderr.
 
     Raises a TaskError if the data set is missing or cannot be split, or if a held-out file cannot be read.
     """

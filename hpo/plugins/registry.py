@@ -247,4 +247,5 @@ def _value_problems(
         return
     for value in values:
         if not is_one_of(value, allowed):
-            yield keys, f"{format_value(value)} is unknown{nearest(str(value), map(str, allowed))}"
+            names = (each if isinstance(each, str) else format_value(each) for each in allowed)
+            yield keys, f"{format_value(value)} is unknown{nearest(str(value), names)}"

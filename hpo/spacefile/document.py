@@ -121,7 +121,7 @@ class Document:
                     section[key] = {}
                     self._places.setdefault(keys[: n + 1], place)
                 section = section[key]
-        parsed = yaml_text.parse(value_text)
+        parsed = yaml_text.parse_value(value_text)
         for _, path, mistake in parsed.mistakes:
             self.add_mistake(keys + path, mistake, place)
         if parsed.mistakes:

@@ -62,6 +62,15 @@ def parse(text: str) -> Parsed:
     return parsed
 
 
+def parse_value(text: str) -> Parsed:
+    """Parse a value of the command line, as `parse` does, but take a path that is not UTF-8 as text.
+
+    YAML does not allow such a path. Raises nothing: all mistakes are in the result.
+    """
+    is_utf8 = all(not "\ud800" <= character <= "\udfff" for character in text)
+    return parse(text) if is_utf8 else Parsed(text)
+
+
 class _Loader(yaml.SafeLoader):
     """Detects the types of scalars by the rules of YAML 1.2. It is only used to compose nodes, not to create values."""
 

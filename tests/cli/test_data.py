@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -54,9 +55,47 @@ def test_what_is_broken_in_a_data_set_is_named(hpo: Hpo, flowers: Path) -> None:
     assert "torn.png" in result.output
 
 
+def test_what_is_left_out_of_a_data_set_is_named_and_counted(hpo: Hpo, flowers: Path) -> None:
+    (flowers / "rose" / "gone.jpg").symlink_to("nowhere.jpg")
+    (flowers / "tulip" / "a.jxl").write_bytes(b"no picture")
+    result = hpo("data", "image_folder", "--option", "folder=flowers")
+    assert result.exit_code == 0, result.output
+    assert f"Left out, broken links: 1\n  {flowers / 'rose' / 'gone.jpg'}\n" in result.output
+    assert f"Left out, of no known image format: 1\n  {flowers / 'tulip' / 'a.jxl'}\n" in result.output
+    assert "All can be read" not in result.output
+    assert "All others can be read" in result.output
+
+
+def test_names_that_are_not_utf8_are_printed_with_escapes(hpo: Hpo, flowers: Path) -> None:
+    (flowers / "rose").rename(flowers / os.fsdecode(b"ros\xe9"))
+    other = flowers.rename(flowers.with_name(os.fsdecode(b"caf\xe9")))
+    (other / "tulip" / os.fsdecode(b"leer\xff.png")).write_bytes(b"")
+    for folder in (str(other), other.name):
+        result = hpo("data", "image_folder", "--option", f"folder={folder}")
+        assert result.exit_code == 0, result.output
+        assert r"ros\xe9 " in result.output
+        assert r"caf\xe9/tulip/leer\xff.png: it is no image" in result.output
+
+
+def test_a_terminal_without_the_letters_of_a_class_shows_escapes(hpo: Hpo, flowers: Path) -> None:
+    (flowers / "rose").rename(flowers / "\u6728")
+    result = CliRunner(charset="latin-1").invoke(app, ["data", "image_folder", "--option", "folder=flowers"])
+    assert result.exit_code == 0, result.output
+    assert r"\u6728 " in result.output
+
+
+def test_how_files_are_read_can_be_said_when_a_data_set_is_looked_over(hpo: Hpo, flowers: Path) -> None:
+    words = ("data", "image_folder", "--option", "folder=flowers", "--fixed")
+    assert "`max_pixels` allows 191" in hpo(*words, "max_pixels=191").output
+    assert "All can be read" in hpo(*words, "max_pixels=192").output
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
+        (("data", "digits", "--fixed", "backgroud=white"), "'backgroud'; did you mean 'background'? (allowed: back"),
+        (("data", "digits", "--fixed", "background=red"), "--fixed: `background` must be one of white, black"),
+        (("data", "digits", "--fixed", "background"), "--fixed background: write it as name=value"),
         (("data", "flowers"), "unknown dataset 'flowers'"),
         (("data", "pacs", "--option", "domian=cartoon"), "no such option; did you mean 'domain'?"),
         (("data", "pacs", "--option", "domain=cartoons"), "did you mean 'cartoon'?"),
@@ -193,6 +232,19 @@ def test_an_image_that_cannot_be_read_is_named_and_skipped_only_if_asked(
     assert result.exit_code == 2
     assert "rose" in result.output
     assert "skip_unreadable" in result.output
+
+
+def test_a_search_begins_with_a_line_about_what_is_left_out(hpo: Hpo, flowers: Path, tmp_path: Path) -> None:
+    space = SPACE.replace("linear_probe", "from_scratch").replace("resnet18", "small_cnn")
+    (tmp_path / "space.yaml").write_text(space.replace("weights: imagenet", "weights: none").replace("32", "8"))
+    words = ("search", "--space", "space.yaml", "--backend", "random", "--runner", "inline", "--trials", "1", "-q")
+    assert "left out" not in hpo(*words, "--study", "whole").stderr
+    (flowers / "rose" / "gone.jpg").symlink_to("nowhere.jpg")
+    (flowers / "rose" / "notes.txt").write_text("")
+    result = hpo(*words, "--study", "s")
+    assert result.exit_code == 0, result.output
+    assert "hpo: left out of the data set: 1, the first is" in result.stderr
+    assert "gone.jpg; broken links (1); `hpo data` names them" in result.stderr
 
 
 def test_a_folder_of_one_class_is_refused(hpo: Hpo, flowers: Path) -> None:

@@ -68,6 +68,16 @@ def test_a_broken_held_out_image_is_named_before_the_search_begins(root: Path, t
     assert evaluate(tmp_path / "s", protocol="checkpoint").trials[0].left_out == {}
 
 
+def test_held_out_images_are_looked_over_with_the_options_that_they_are_read_with(root: Path, tmp_path: Path) -> None:
+    small = SearchSpace("zoo", LR, Fidelity(1), space().task, {"image_size": 4, "max_pixels": 5})
+    with pytest.raises(TaskError, match=r"`max_pixels` allows 5: raise it .* other held-out files"):
+        begin(tmp_path / "s", small, settings(root), Budget(trials=1))
+    wrong = SearchSpace("zoo", LR, Fidelity(1), space().task, {"image_size": 4, "max_pixels": 0})
+    with pytest.raises(TaskError, match=r"^fixed: `max_pixels` must be a whole number of at least 1, but is 0"):
+        begin(tmp_path / "s", wrong, settings(root), Budget(trials=1))
+    assert not (tmp_path / "s").exists()
+
+
 @pytest.mark.parametrize("change", [add_a_picture, add_a_class, add_a_rare_class])
 def test_what_is_added_later_is_in_no_part_of_the_study(
     study: Path, root: Path, change: Callable[[Path], None], capsys: pytest.CaptureFixture[str]

@@ -39,6 +39,12 @@ def test_a_value_that_is_not_among_those_declared_is_named_with_the_nearest() ->
     assert "did you mean 'adam'? (allowed: adam, adamw, nag, sgd)" in found[0]
 
 
+def test_values_that_are_no_text_are_named_as_a_space_file_writes_them() -> None:
+    background, skip = plugins.problem_lines(space(SMALL, {"background": "red", "skip_unreadable": "maybe"}))
+    assert background == "fixed.background: 'red' is unknown (allowed: black, null, white)"
+    assert skip == "fixed.skip_unreadable: 'maybe' is unknown (allowed: false, true)"
+
+
 def test_a_range_where_one_of_a_few_values_is_read_is_a_mistake() -> None:
     (found,) = plugins.problem_lines(space(SMALL, optimizer=Float(0, 1)))
     assert found.startswith("space.optimizer: must be choices out of ['sgd', 'nag', 'adam', 'adamw'], but is a range")

@@ -1,3 +1,4 @@
+import os
 from typing import Any
 
 import pytest
@@ -88,3 +89,10 @@ def test_an_alias_stands_for_its_anchor() -> None:
 
 def test_an_empty_text_holds_nothing() -> None:
     assert yaml_text.parse("") == yaml_text.parse("# a comment\n") == yaml_text.Parsed()
+
+
+def test_a_path_of_the_command_line_that_is_not_utf8_is_text() -> None:
+    path = os.fsdecode(b"/data/caf\xe9: 1")
+    assert yaml_text.parse(path).mistakes
+    assert yaml_text.parse_value(path) == yaml_text.Parsed(path)
+    assert yaml_text.parse_value("[1, 2]").value == [1, 2]

@@ -3,7 +3,7 @@
 The record consists of plain values, so that it can be stored as JSON:
 
     dataset   a `Manifest`, or None if the task names no data set
-    notes     what was done with rare classes, in words for the user
+    notes     what was done with rare classes and how many files are left out, in words for the user
     weights   for each model with pretrained weights: the path, size and hash of their file
 
 Held-out files are looked over for being readable, and compared by their bytes. Nothing is predicted for them.
@@ -21,7 +21,7 @@ from trainables.data.dataset import DataSet, Files, Source
 from trainables.data.decoding import DecodingOptions
 from trainables.data.manifest import Manifest, RecordedFiles, RecordedPretraining
 from trainables.data.preprocessing import Groups, Preprocessor
-from trainables.errors import SetupError
+from trainables.errors import SetupError, printable
 
 Ask = Callable[[DataSet], Source]
 """Returns the held-out part of a data set: `trainables.data.heldout.held_out`."""
@@ -191,7 +191,7 @@ def _check_readable(held: Files, options: DecodingOptions) -> None:
     path, reason = unreadable[0]
     others = f" (and {len(unreadable) - 1} other held-out files)" if len(unreadable) > 1 else ""
     raise SetupError(
-        f"{path}: cannot be read as an image ({reason}){others}; mend or remove it, "
+        f"{printable(str(path))}: cannot be read as an image ({reason}){others}; mend or remove it, "
         "or set `skip_unreadable: true` to leave such files out"
     )
 

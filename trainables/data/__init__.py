@@ -5,7 +5,7 @@ This package uses `trainables.store`. Models, data sets, features and training i
 
 from __future__ import annotations
 
-from trainables.data.dataset import DataSet, Files, Part, Pretraining, SearchData, Source
+from trainables.data.dataset import DataSet, Files, LeftOut, Part, Pretraining, SearchData, Source
 from trainables.data.input_spec import IMAGENET, InputSpec
 
-__all__ = ["IMAGENET", "DataSet", "Files", "InputSpec", "Part", "Pretraining", "SearchData", "Source"]
+__all__ = ["IMAGENET", "DataSet", "Files", "InputSpec", "LeftOut", "Part", "Pretraining", "SearchData", "Source"]

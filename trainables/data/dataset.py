@@ -158,6 +158,17 @@ class Files:
         return Files(self.paths, self.labels, self.paths, self.folder)
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """A file or folder of a data set that is no image of it, and the reason."""
+
+    path: Path
+    kind: str
+    """The reason, as a phrase about several of them, such as "broken links"."""
+    may_matter: bool = True
+    """Whether it may have been meant to be an image. False for notes, and for files of the operating system."""
+
+
 Source = Part | Files
 """The images of a data set: in memory, all of one size, or as files of any sizes."""
 

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.data import images
-from trainables.data.dataset import Files, Source
+from trainables.data.dataset import Files, LeftOut, Source
+from trainables.data.decoding import DEFAULT, DecodingOptions
 from trainables.data.image_summaries import ImageSummary, summarize
+from trainables.errors import printable
 
 WIDTH = 80
 """The largest number of characters in a line of the table. Lines with paths may be longer, as paths are not cut."""
@@ -84,19 +86,28 @@ class DatasetReport:
     """Pairs of a training image and an equal held-out image."""
     in_two_classes: tuple[DuplicatePair, ...]
     """Pairs of equal images in one part that have different labels."""
+    left_out: tuple[LeftOut, ...] = ()
+    """The files that are in no part, because they are no images."""
 
     @property
     def is_sound(self) -> bool:
-        """Whether the data set has none of these problems."""
+        """Whether the images of the two parts have none of these problems. Files that are left out are in no part."""
         return not (self.unreadable or self.empty or self.in_both_parts or self.in_two_classes)
 
 
-def report(training: Source, held_out: Source, classes: Sequence[str]) -> DatasetReport:
+def report(
+    training: Source,
+    held_out: Source,
+    classes: Sequence[str],
+    *,
+    left_out: Sequence[LeftOut] = (),
+    decoding: DecodingOptions = DEFAULT,
+) -> DatasetReport:
     """DatasetReport the training and the held-out part of a data set. Each file is read once.
 
-    `classes` holds the names of the classes in the order of their labels.
+    `classes` holds the names of the classes in the order of their labels. `left_out` are the files that are in no part.
     """
-    train, test = _PartReport(training, "training"), _PartReport(held_out, "held-out")
+    train, test = _PartReport(training, "training", decoding), _PartReport(held_out, "held-out", decoding)
     counts = [source.labels.bincount(minlength=len(classes)).tolist() for source in (training, held_out)]
     mean, std = train.pixel_statistics()
     return DatasetReport(
@@ -114,6 +125,7 @@ def report(training: Source, held_out: Source, classes: Sequence[str]) -> Datase
             if key in train.first_by_hash
         ),
         in_two_classes=(*train.in_two_classes, *test.in_two_classes),
+        left_out=tuple(left_out),
     )
 
 
@@ -129,9 +141,10 @@ def lines(report: DatasetReport) -> list[str]:
     text.append(f"  {'grey':8}{report.n_grey}")
     for name, values in (("mean", report.mean), ("std", report.std)):
         text.append(f"  {name:8}{'  '.join(f'{value:.4f}' for value in values)}")
-    text.append("")
+    text += ["", *_left_out_lines(report.left_out)]
     if report.is_sound:
-        return [*text, "All can be read, none is held out as well, and none stands in two classes."]
+        which = "All others" if report.left_out else "All"
+        return [*text, f"{which} can be read, none is held out as well, and none stands in two classes."]
     if report.empty:
         text.append(f"Classes that lack images in one of the parts: {', '.join(report.empty)}")
     text += _problems("unreadable", [f"{file.path}: {file.reason}" for file in report.unreadable])
@@ -141,10 +154,32 @@ def lines(report: DatasetReport) -> list[str]:
     return text + _problems("the same, but in two classes", pairs)
 
 
+def left_out_line(left_out: Sequence[LeftOut]) -> str | None:
+    """Return a line that counts the files that are left out and may have been meant to be images. None without any."""
+    by_kind = _by_kind([each for each in left_out if each.may_matter])
+    if not by_kind:
+        return None
+    kinds = ", ".join(f"{kind} ({len(paths)})" for kind, paths in by_kind.items())
+    n, first = sum(map(len, by_kind.values())), next(iter(by_kind.values()))[0]
+    return f"left out of the data set: {n}, the first is {first}; {kinds}; `hpo data` names them"
+
+
+def _left_out_lines(left_out: Sequence[LeftOut]) -> list[str]:
+    """Return the lines about the files that are left out: for each kind their number, and the first of them."""
+    text = [line for kind, paths in _by_kind(left_out).items() for line in _named(f"Left out, {kind}", paths)]
+    return [*text, ""] if text else []
+
+
+def _by_kind(left_out: Sequence[LeftOut]) -> dict[str, list[str]]:
+    """Return the paths of each kind, the kinds that may matter first."""
+    kinds = dict.fromkeys(each.kind for each in sorted(left_out, key=lambda each: not each.may_matter))
+    return {kind: [printable(str(each.path)) for each in left_out if each.kind == kind] for kind in kinds}
+
+
 class _PartReport:
     """The report on one part. The constructor reads every image once."""
 
-    def __init__(self, source: Source, part: str) -> None:
+    def __init__(self, source: Source, part: str, decoding: DecodingOptions) -> None:
         """`part` is "training" or "held-out". It is used in the names of images that are not from files."""
         self.sizes: list[tuple[int, int]] = []
         """(width, height) of each readable image."""
@@ -157,8 +192,8 @@ class _PartReport:
         self.in_two_classes: list[DuplicatePair] = []
         self._source = source
         self._histogram: NDArray[np.int64] = np.zeros((3, 256), dtype=np.int64)
-        for i, (summary, label) in enumerate(zip(summarize(source), source.labels.tolist(), strict=True)):
-            name = str(source.paths[i]) if isinstance(source, Files) else f"{part} image {i}"
+        for i, (summary, label) in enumerate(zip(summarize(source, decoding), source.labels.tolist(), strict=True)):
+            name = printable(str(source.paths[i])) if isinstance(source, Files) else f"{part} image {i}"
             if isinstance(summary, str):
                 self.unreadable.append(UnreadableFile(name, summary))
             else:
@@ -207,8 +242,11 @@ def _table(classes: Sequence[ClassCounts]) -> list[str]:
 
 def _problems(kind: str, problems: Sequence[str]) -> list[str]:
     """Return the lines about problems of one kind: their number, and the first of them."""
-    if not problems:
-        return []
-    shown = [f"  {problem}" for problem in problems[:N_SHOWN]]
-    rest = [f"  and {len(problems) - N_SHOWN} more"] if len(problems) > N_SHOWN else []
-    return [f"Images that are {kind}: {len(problems)}", *shown, *rest]
+    return _named(f"Images that are {kind}", problems) if problems else []
+
+
+def _named(title: str, names: Sequence[str]) -> list[str]:
+    """Return the title with the number of names, and the first of the names."""
+    shown = [f"  {name}" for name in names[:N_SHOWN]]
+    rest = [f"  and {len(names) - N_SHOWN} more"] if len(names) > N_SHOWN else []
+    return [f"{title}: {len(names)}", *shown, *rest]

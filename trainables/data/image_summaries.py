@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from trainables.data import decoding
 from trainables.data.dataset import Part, Source
+from trainables.data.decoding import DecodingOptions
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,16 +29,16 @@ class ImageSummary:
     """(3, 256): the number of pixels of each value in red, green and blue. None for an image that is in memory."""
 
 
-def summarize(source: Source) -> Iterator[ImageSummary | str]:
+def summarize(source: Source, options: DecodingOptions) -> Iterator[ImageSummary | str]:
     """Summarize each image, in order. For a file that cannot be read, yield the reason as text instead."""
     if isinstance(source, Part):
         return (_summarize_pixels(image.numpy()) for image in source.images.cpu())
-    return decoding.in_threads(lambda i: _summarize_file(source.paths[i]), len(source))
+    return decoding.in_threads(lambda i: _summarize_file(source.paths[i], options), len(source))
 
 
-def _summarize_file(path: Path) -> ImageSummary | str:
+def _summarize_file(path: Path, options: DecodingOptions) -> ImageSummary | str:
     try:
-        image = decoding.read(path)
+        image = decoding.read(path, options)
     except OSError as error:
         return str(error)
     red, green, blue = (band.tobytes() for band in image.split())

@@ -22,7 +22,7 @@ from torch.nn import functional
 from trainables.data import decoding
 from trainables.data.dataset import Files, Part, Source
 from trainables.data.decoding import DecodingOptions
-from trainables.errors import SetupError
+from trainables.errors import SetupError, printable
 from trainables.store import store
 from trainables.threads import all_cores, n_cores
 
@@ -192,7 +192,7 @@ def _read_into(
             if image_format.skip_unreadable:
                 return False
             remedy = "mend or remove it, or set `skip_unreadable: true` to leave such files out"
-            raise SetupError(f"{paths[i]}: cannot be read as an image ({error}); {remedy}") from error
+            raise SetupError(f"{printable(str(paths[i]))}: cannot be read as an image ({error}); {remedy}") from error
         pixels[i] = np.asarray(decoding.resize_image(image, size, image_format.resize)).transpose(2, 0, 1)
         return True
 
@@ -226,7 +226,9 @@ def _check_classes(files: Files, readable: Sequence[int]) -> None:
     remaining = set(files.labels[torch.as_tensor(readable, dtype=torch.int64)].tolist())
     for path, label in zip(files.paths, files.labels.tolist(), strict=True):
         if label not in remaining:
-            raise SetupError(f"{path}: neither this file nor any other of its class can be read as an image")
+            raise SetupError(
+                f"{printable(str(path))}: neither this file nor any other of its class can be read as an image"
+            )
 
 
 def _resized(part: Part, image_format: ImageFormat) -> tuple[Tensor, str]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from trainables.data import decoding, images, splits
+from trainables.data import dataset_report, decoding, images, splits
 from trainables.data.dataset import DataSet, Files, Part, Pretraining, SearchData, Source
 from trainables.data.decoding import DecodingOptions
 from trainables.data.images import ImageFormat
@@ -81,8 +81,10 @@ class Preprocessor:
         also be in the validation or held-out part of `dataset`.
         """
         self._name = dataset.name
-        self.notes: tuple[str, ...] = tuple(getattr(dataset, "notes", ()))
-        """What was done with rare classes, in words for the user."""
+        datasets = [dataset] if pretraining is None else [dataset, pretraining.dataset]
+        left_out = dataset_report.left_out_line([each for one in datasets for each in getattr(one, "left_out", ())])
+        self.notes: tuple[str, ...] = (*getattr(dataset, "notes", ()), *([] if left_out is None else [left_out]))
+        """What was done with rare classes, and how many files are left out, in words for the user."""
         rule = getattr(dataset, "rare_classes", "error") if assignment is None else "error"
         if rule != "error":
             groups = self._handle_rare_classes(dataset, groups, validation, rule)

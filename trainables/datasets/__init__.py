@@ -14,4 +14,6 @@ and, if it has options or can be downloaded,
 files. `build` returns the data set with its training and its held-out part. It downloads nothing: if files are missing,
 raise SetupError with a message that says which, and how to get them. `OPTIONS` is a literal: each option with a
 description or with the allowed values. An option that is missing or None takes its default.
+
+A data set may have `left_out`, a sequence of `LeftOut`: the files beside its images, which `hpo data` names.
 """

@@ -1,23 +1,33 @@
 """Data sets of image files with one folder for each class: listing the files, and splitting them into two parts.
 
-The name of a folder is the name of its class. Classes and files are sorted by name, because the order in which an
-operating system lists them varies. Names that begin with a dot, and files without an image suffix, are ignored.
+The name of a folder is the name of its class. All images below it belong to the class. Classes and files are sorted by
+name, because the order in which an operating system lists them varies. What is left out is counted, see
+`trainables/datasets/_image_files.py`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from trainables.data import splits
-from trainables.data.dataset import Files
-from trainables.errors import SetupError
+from trainables.data.dataset import Files, LeftOut
+from trainables.datasets._image_files import BROKEN_LINK, classify, find_images, list_folder
+from trainables.errors import SetupError, printable
 
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-"""The suffixes of image files. Upper case is accepted as well."""
+NO_CLASS = "images in no class folder"
+
+
+class ClassFolders(NamedTuple):
+    """The classes in a folder, their image files, and what is left out."""
+
+    classes: tuple[str, ...]
+    files: Files
+    left_out: tuple[LeftOut, ...]
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,8 @@ class FileSet:
     """What to do with a class that has too few images to be split: one of `splits.RARE_CLASSES`."""
     notes: tuple[str, ...] = ()
     """What was done with rare classes, in words for the user."""
+    left_out: tuple[LeftOut, ...] = ()
+    """What is left out, in both parts together."""
 
     def training(self) -> Files:
         return self.files
@@ -51,13 +63,11 @@ def dataset_folder(root: Path | None, name: str, content: str) -> Path:
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """Return the folders in a folder, sorted by name. Hidden ones are left out."""
-    return sorted((path for path in folder.iterdir() if path.is_dir() and _is_shown(path)), key=_name)
+    """Return the folders in a folder, sorted by name, without hidden ones and those of the operating system."""
+    return [path for path in list_folder(folder) if classify(path) == "folder"]
 
 
-def list_images(
-    folder: Path, *, without: Collection[str] = (), within: Path | None = None
-) -> tuple[tuple[str, ...], Files]:
+def list_images(folder: Path, *, without: Collection[str] = (), within: Path | None = None) -> ClassFolders:
     """Return the classes in a folder and their image files. Folders named in `without` are left out.
 
     `within` is the folder of the data set if `folder` is only a part of it.
@@ -71,27 +81,44 @@ def list_images(
         raise SetupError(f"{folder}: holds one folder, {classes[0].name}: a class each is needed, and two at least")
     paths: list[Path] = []
     labels: list[int] = []
+    left_out = beside_folders(folder)
     for label, path in enumerate(classes):
-        images = sorted((file for file in path.iterdir() if _is_image(file)), key=_name)
-        if not images:
+        found = find_images(path)
+        if not found.images:
+            first = next(iter(found.left_out), None)
+            hint = f"; left out: {len(found.left_out)}, the first is {first.path.name} ({first.kind})" if first else ""
             raise SetupError(
-                f"{path}: class {path.name!r} has no image; put image files ({', '.join(SUFFIXES)}) straight "
-                "into this folder, or remove it"
+                f"{path}: class {path.name!r} has no image; put image files, such as .jpg or .png, into this folder, "
+                f"or remove it{hint}"
             )
-        paths += images
-        labels += [label] * len(images)
-    return tuple(path.name for path in classes), Files(tuple(paths), torch.tensor(labels), folder=within or folder)
+        paths += found.images
+        labels += [label] * len(found.images)
+        left_out += found.left_out
+    names = tuple(printable(path.name) for path in classes)
+    files = Files(tuple(paths), torch.tensor(labels), folder=within or folder)
+    return ClassFolders(names, files, tuple(left_out))
 
 
-def hold_out(
-    name: str, classes: tuple[str, ...], files: Files, *, fraction: float, seed: int, rare_classes: str = "error"
-) -> FileSet:
+def beside_folders(folder: Path) -> list[LeftOut]:
+    """Return the files beside the folders in a folder. They are left out, images as well."""
+    left_out = []
+    for path in list_folder(folder):
+        kind = classify(path)
+        if isinstance(kind, LeftOut):
+            left_out.append(replace(kind, may_matter=kind.kind == BROKEN_LINK))  # others are no class and no image
+        elif kind == "image":
+            left_out.append(LeftOut(path, NO_CLASS))
+    return left_out
+
+
+def hold_out(name: str, folders: ClassFolders, *, fraction: float, seed: int, rare_classes: str = "error") -> FileSet:
     """Return a data set with a fraction of each class held out. The draw follows from `seed` and the files' names.
 
     `rare_classes` says what to do with a class of too few files: see `splits.RARE_CLASSES`. Raises SetupError if such a
     class is an error, if it has not even two files to be kept, or if fewer than two classes are left; the message names
     the class.
     """
+    classes, files, left_out = folders
     needed = splits.n_needed(fraction)
     rare = splits.rare(files, classes, needed)
     if rare and rare_classes == "leave_out":
@@ -104,7 +131,7 @@ def hold_out(
         raise SetupError(f"data set {name!r} cannot be cut into a training and a held-out part: {error}") from None
     assert isinstance(kept, Files), "a split of files"
     assert isinstance(held_out, Files), "a split of files"
-    return FileSet(name, classes, kept, held_out, rare_classes, notes)
+    return FileSet(name, classes, kept, held_out, rare_classes, notes, left_out)
 
 
 def _without_classes(
@@ -117,15 +144,3 @@ def _without_classes(
     new_label = torch.tensor([kept.index(each) if each in kept else -1 for each in classes])
     chosen = (new_label[files.labels] >= 0).nonzero().squeeze(1).tolist()
     return kept, files.take(chosen).relabelled(new_label[files.labels[chosen]])
-
-
-def _is_shown(path: Path) -> bool:
-    return not path.name.startswith(".")
-
-
-def _is_image(path: Path) -> bool:
-    return _is_shown(path) and path.suffix.lower() in SUFFIXES and path.is_file()
-
-
-def _name(path: Path) -> str:
-    return path.name

@@ -23,7 +23,7 @@ from trainables import vision
 from trainables.data.dataset import DataSet, Files
 from trainables.datasets._folders import FileSet, dataset_folder, hold_out, list_images
 from trainables.datasets._torchvision import BY_HAND
-from trainables.errors import SetupError, reason
+from trainables.errors import SetupError, printable, reason
 
 IMAGES = "101_ObjectCategories"
 LISTS = ("train.txt", "test.txt")
@@ -48,8 +48,8 @@ def build(root: Path | None) -> DataSet:
         return _split_by_lists(folder)
     if len(missing) == 1:
         raise SetupError(f"{folder}: {missing[0]} is missing; the lists {' and '.join(LISTS)} go together")
-    classes, files = list_images(folder / IMAGES, without=(BACKGROUND,))
-    return hold_out(NAME, classes, files, fraction=1 / 3, seed=HELD_OUT_SEED)
+    folders = list_images(folder / IMAGES, without=(BACKGROUND,))
+    return hold_out(NAME, folders, fraction=1 / 3, seed=HELD_OUT_SEED)
 
 
 def fetch(root: Path) -> None:
@@ -88,13 +88,13 @@ def _split_by_lists(folder: Path) -> FileSet:
         labels = torch.tensor([classes.index(path.parts[0]) for path in paths])
         parts.append(Files(tuple(folder / IMAGES / path for path in paths), labels, folder=folder / IMAGES))
     training_files, held_out_files = parts
-    return FileSet(NAME, classes, training_files, held_out_files)
+    return FileSet(NAME, tuple(map(printable, classes)), training_files, held_out_files)
 
 
 def _listed_paths(folder: Path, name: str) -> list[PurePosixPath]:
     """The paths in a list, without background images. A SetupError gives the line whose file does not exist."""
     paths = []
-    for number, line in enumerate((folder / name).read_text().splitlines(), start=1):
+    for number, line in enumerate((folder / name).read_text("utf-8", errors="surrogateescape").splitlines(), start=1):
         path = PurePosixPath(line.strip())
         if not path.parts or path.parts[0] == BACKGROUND:
             continue

@@ -5,20 +5,22 @@ There are two layouts. With the first, a share of each class is held out, drawn 
     flowers/daisy/1.jpg
     flowers/rose/1.jpg
 
-With the second, `test` is the held-out part. Any other folder beside `train` and `test` is ignored:
+With the second, `test` is the held-out part. Any other folder beside `train` and `test` is left out:
 
     flowers/train/daisy/1.jpg
     flowers/test/daisy/2.jpg
+
+The images of a class may also lie in folders below that of the class.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from trainables.data.dataset import DataSet
+from trainables.data.dataset import DataSet, LeftOut
 from trainables.data.splits import RARE_CLASSES
-from trainables.datasets._folders import FileSet, hold_out, list_images, subfolders
-from trainables.errors import SetupError
+from trainables.datasets._folders import FileSet, beside_folders, hold_out, list_images, subfolders
+from trainables.errors import SetupError, printable
 from trainables.hyperparameters import ABOVE_0_BELOW_1, Scalar, read_choice, read_float, read_int
 
 OPTIONS: dict[str, str | list[str]] = {
@@ -28,6 +30,9 @@ OPTIONS: dict[str, str | list[str]] = {
     "rare_classes": ["error", "keep", "leave_out"],
 }
 PARTS = ("train", "test")
+PART_NAMES = (*PARTS, "dev", "eval", "testing", "training", "val", "valid", "validation")
+"""What the parts of a data set are often called, in lower case."""
+NO_PART = "folders beside train and test"
 
 
 def build(
@@ -59,10 +64,11 @@ def build(
                 raise SetupError(
                     f"`dataset.{option}` must not be given: {path} has the folders train and test, which are its parts"
                 )
-        return _split_by_folders(path.name, parts, rare)
-    classes, files = list_images(path)
+        return _split_by_folders(path, parts, rare)
+    _check_no_parts(path)
+    folders = list_images(path)
     try:
-        return hold_out(path.name, classes, files, fraction=fraction, seed=cut_seed, rare_classes=rare)
+        return hold_out(printable(path.name), folders, fraction=fraction, seed=cut_seed, rare_classes=rare)
     except SetupError as error:
         remedy = "; or set `dataset.rare_classes` to keep or leave_out" if rare == "error" else ""
         raise SetupError(f"{error}{remedy}") from None
@@ -87,11 +93,29 @@ def _folder(root: Path | None, folder: Scalar) -> Path:
     return path
 
 
-def _split_by_folders(name: str, parts: list[Path], rare_classes: str) -> FileSet:
+def _check_no_parts(path: Path) -> None:
+    """Raise SetupError if the folders are parts with class folders in them, and no classes.
+
+    Otherwise all images of a part would be taken for one class, because the images of a class may lie in sub-folders.
+    """
+    inner = {folder: {each.name for each in subfolders(folder)} for folder in subfolders(path)}
+    for part, names in inner.items():
+        others = set[str]().union(*(each for folder, each in inner.items() if folder != part))
+        if part.name.lower() in PART_NAMES and names & others:
+            raise SetupError(
+                f"{part}: class {part.name!r} has no image of its own, but the folders of other classes: it looks like "
+                "a part of the data set; the parts must be named train and test, both of them"
+            )
+
+
+def _split_by_folders(path: Path, parts: list[Path], rare_classes: str) -> FileSet:
     """The data set with the parts train and test. A SetupError if they do not have the same classes."""
     names = [{path.name for path in subfolders(part)} for part in parts]
     for part, own, other in zip(parts, names, reversed(names), strict=True):
         if lacking := sorted(other - own):
             raise SetupError(f"{part}: class {lacking[0]!r} is missing, which the other part has")
-    (classes, files), (_, files_held_out) = (list_images(part, within=part.parent) for part in parts)
-    return FileSet(name, classes, files, files_held_out, rare_classes)
+    training, held_out = (list_images(part, within=path) for part in parts)
+    left_out = [LeftOut(other, NO_PART) for other in subfolders(path) if other not in parts]
+    left_out += (*beside_folders(path), *training.left_out, *held_out.left_out)
+    name = printable(path.name)
+    return FileSet(name, training.classes, training.files, held_out.files, rare_classes, left_out=tuple(left_out))

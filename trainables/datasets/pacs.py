@@ -11,10 +11,11 @@ left. The variant few_shot swaps the two parts.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from trainables.data.dataset import DataSet
-from trainables.datasets._folders import FileSet, dataset_folder, hold_out, list_images
+from trainables.datasets._folders import dataset_folder, hold_out, list_images
 from trainables.errors import SetupError
 
 OPTIONS = {
@@ -35,11 +36,11 @@ def build(root: Path | None, *, domain: str | None = None, variant: str | None =
     variant = "full" if variant is None else variant
     _check_option("variant", variant)
     folder = dataset_folder(root, f"pacs/{domain}", "the images of PACS, a folder a class (get them from its authors)")
-    classes, files = list_images(folder)
-    full = hold_out(f"pacs {domain}", classes, files, fraction=HELD_OUT, seed=HELD_OUT_SEED)
+    folders = list_images(folder)
+    full = hold_out(f"pacs {domain}", folders, fraction=HELD_OUT, seed=HELD_OUT_SEED)
     if variant == "full":
         return full
-    return FileSet(f"{full.name} {variant}", classes, full.files_held_out, full.files)
+    return replace(full, name=f"{full.name} {variant}", files=full.files_held_out, files_held_out=full.files)
 
 
 def _check_option(option: str, value: str | None) -> None:

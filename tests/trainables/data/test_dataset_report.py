@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,9 @@ from PIL import Image
 from tests.trainables.datasets.contract import real_data
 from tests.trainables.datasets.pictures import broken, files, picture, saved
 from trainables.data import images
-from trainables.data.dataset import Files, Part
+from trainables.data.dataset import Files, LeftOut, Part
 from trainables.data.dataset_report import ClassCounts, DuplicatePair, SizeStatistics, UnreadableFile, lines, report
+from trainables.data.decoding import DecodingOptions
 from trainables.data.heldout import held_out
 from trainables.datasets import caltech101, digits
 
@@ -157,3 +159,24 @@ def test_real_photographs_are_sound() -> None:
     assert found.is_sound
     assert found.n_grey == 271
     assert (found.width, found.height) == (SizeStatistics(80, 300, 708), SizeStatistics(101, 240, 494))
+
+
+def test_files_that_are_left_out_are_told_apart_from_images_of_the_parts(tmp_path: Path, unseen: Files) -> None:
+    training = saved(tmp_path / "seen", picture(0), picture(1), labels=[0, 1])
+    left_out = (LeftOut(tmp_path / "a.jpg", "broken links"),)
+    found = report(training, unseen, CLASSES, left_out=left_out)
+    assert found.left_out == left_out
+    assert found.is_sound
+
+
+def test_files_are_read_with_the_given_options(tmp_path: Path, unseen: Files) -> None:
+    training = saved(tmp_path / "seen", picture(0, (30, 30)), picture(1), labels=[0, 1])
+    found = report(training, unseen, CLASSES, decoding=DecodingOptions(max_pixels=899))
+    assert [file.path for file in found.unreadable] == [str(training.paths[0])]
+
+
+def test_paths_that_are_not_utf8_are_given_with_escapes(tmp_path: Path, unseen: Files) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.jpg")
+    path.write_bytes(b"")
+    found = report(files(*unseen.paths, path, labels=[0, 1, 1]), unseen, CLASSES)
+    assert found.unreadable[0].path == str(tmp_path / r"caf\xe9.jpg")

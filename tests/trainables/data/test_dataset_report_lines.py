@@ -1,13 +1,17 @@
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from trainables.data.dataset import LeftOut
 from trainables.data.dataset_report import (
     ClassCounts,
     DatasetReport,
     DuplicatePair,
     SizeStatistics,
     UnreadableFile,
+    left_out_line,
     lines,
 )
 
@@ -41,6 +45,38 @@ def test_a_sound_data_set_is_told_in_so_many_lines() -> None:
         "",
         "All can be read, none is held out as well, and none stands in two classes.",
     ]
+
+
+LEFT_OUT = (
+    LeftOut(Path("rose/.DS_Store"), "hidden", may_matter=False),
+    LeftOut(Path("rose/a.jpg"), "broken links"),
+    *(LeftOut(Path(f"rose/{i:02}"), "of no known image format") for i in range(12)),
+    LeftOut(Path(os.fsdecode(b"ros\xe9/b.jpg")), "broken links"),
+)
+
+
+def test_that_all_can_be_read_is_said_only_where_nothing_is_left_out() -> None:
+    assert lines(replace(SOUND, left_out=LEFT_OUT))[12:] == [
+        "Left out, broken links: 2",
+        "  rose/a.jpg",
+        r"  ros\xe9/b.jpg",
+        "Left out, of no known image format: 12",
+        *(f"  rose/{i:02}" for i in range(10)),
+        "  and 2 more",
+        "Left out, hidden: 1",
+        "  rose/.DS_Store",
+        "",
+        "All others can be read, none is held out as well, and none stands in two classes.",
+    ]
+
+
+def test_one_line_counts_what_may_have_been_meant_to_be_an_image() -> None:
+    assert left_out_line(LEFT_OUT) == (
+        "left out of the data set: 14, the first is rose/a.jpg; broken links (2), of no known image format (12); "
+        "`hpo data` names them"
+    )
+    assert left_out_line(LEFT_OUT[:1]) is None
+    assert left_out_line(()) is None
 
 
 def test_what_is_broken_is_told_by_kind_and_number() -> None:

@@ -1,14 +1,24 @@
+import os
+import shutil
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
 from tests.trainables.datasets.contract import FilesContract, counts, samples
-from tests.trainables.datasets.pictures import folders
+from tests.trainables.datasets.pictures import folders, picture
 from trainables.data.dataset import DataSet, Files
 from trainables.data.heldout import held_out
 from trainables.datasets import image_folder
+from trainables.datasets._folders import FileSet
 from trainables.errors import SetupError
+
+
+def left_out(dataset: DataSet) -> dict[str, bool]:
+    """The relative paths of the files that are left out, and whether they may matter."""
+    assert isinstance(dataset, FileSet)
+    return {each.path.as_posix().partition("/flowers/")[2]: each.may_matter for each in dataset.left_out}
+
 
 COUNTS = {"rose": 15, "daisy": 20}
 
@@ -51,6 +61,53 @@ class TestCut(FilesContract):
         (root / "flowers/.cache").mkdir()
         (root / "flowers/list.csv").write_text("")
         assert samples(self.build(root)) == expected
+
+    def test_what_is_left_out_is_counted_beside_the_classes_as_well(self, root: Path) -> None:
+        assert left_out(self.build(root)) == {}
+        flowers = root / "flowers"
+        (flowers / "rose/broken.jpg").symlink_to("gone.jpg")
+        (flowers / "rose/notes.txt").write_text("")
+        (flowers / "LICENSE").write_text("")
+        (flowers / "tulip").symlink_to("gone")
+        picture(0).save(flowers / "cover.png")
+        assert left_out(self.build(root)) == {
+            "rose/broken.jpg": True,
+            "rose/notes.txt": False,
+            "LICENSE": False,
+            "tulip": True,
+            "cover.png": True,
+        }
+
+    def test_the_images_of_a_class_may_lie_in_folders_below_it(self, root: Path) -> None:
+        rose = root / "flowers/rose"
+        expected = {path.name for path in rose.iterdir()}
+        (rose / "2023/may").mkdir(parents=True)
+        for path in list(rose.glob("*5.png")):
+            path.rename(rose / "2023/may" / path.name)
+        dataset = self.build(root)
+        assert counts(dataset) == (self.n_training, self.n_held_out)
+        sources = [source for source in (dataset.training(), held_out(dataset)) if isinstance(source, Files)]
+        assert {path.name for source in sources for path in source.paths if rose in path.parents} == expected
+
+    def test_a_class_whose_name_is_not_utf8_has_a_name_with_escapes(self, root: Path) -> None:
+        (root / "flowers/rose").rename(root / "flowers" / os.fsdecode(b"ros\xe9"))
+        dataset = self.build(root)
+        assert dataset.classes == ("daisy", r"ros\xe9")
+        assert counts(dataset) == (self.n_training, self.n_held_out)
+
+    def test_a_class_that_holds_only_other_files_says_so(self, root: Path) -> None:
+        (root / "flowers/tulip").mkdir()
+        (root / "flowers/tulip/a.jpg").symlink_to("gone")
+        with pytest.raises(SetupError, match=r"'tulip' has no image; .*; left out: 1, the first is a.jpg \(broken"):
+            self.build(root)
+
+    def test_parts_without_train_or_test_are_not_taken_for_classes(self, root: Path) -> None:
+        flowers = root / "flowers"
+        for part in ("Train", "valid"):
+            (flowers / part).mkdir()
+            shutil.copytree(flowers / "rose", flowers / part / "rose")
+        with pytest.raises(SetupError, match=r"Train: class 'Train' has no image of its own, .* looks like a part"):
+            self.build(root)
 
     def test_a_suffix_may_be_written_in_capitals(self, root: Path) -> None:
         for path in (root / "flowers/rose").iterdir():
@@ -134,6 +191,10 @@ class TestParts(FilesContract):
         for source, name in ((dataset.training(), "train"), (held_out(dataset), "test")):
             assert isinstance(source, Files)
             assert {path.parent.parent.name for path in source.paths} == {name}
+
+    def test_other_folders_beside_them_are_left_out_and_counted(self, root: Path) -> None:
+        (root / "flowers/test/rose/broken.jpg").symlink_to("gone.jpg")
+        assert left_out(self.build(root)) == {"val": True, "test/rose/broken.jpg": True}
 
     @pytest.mark.parametrize("options", [{"held_out": 0.2}, {"seed": 0}])
     def test_to_ask_for_a_cut_as_well_is_an_error(self, root: Path, options: dict[str, Any]) -> None:
