@@ -30,6 +30,8 @@ HYPERPARAMETERS = {
     "classifier_width": "units in the hidden layer of a classifier network, a whole number of at least 1; default 256",
 }
 READS_ALSO = ("trainables.training",)
+TRIPLET = 3
+"""The number of images in a triplet, and the least `batch_size`."""
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
@@ -38,8 +40,10 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
     The epochs of both phases count. The classifier is the head of the model (`softmax`, the default) or a network with
     one hidden layer (`network`). While the classifier trains, the encoder is frozen (`frozen`, the default) or trains
     as well (`fine_tune`). Augmentation and mixing apply only to the classifier's phase: triplets use unchanged images.
-    Raises ValueError for a wrong value in `config`; the message names the key.
+    A batch holds at least one triplet's images. Raises ValueError for a wrong value in `config`; the message names the
+    key.
     """
+    gradient_descent.read_batch_size(config, least=TRIPLET)  # smaller batches would train nothing
     if read_choice(config, "classifier", "softmax", ("softmax", "network")) == "network":
         n_features, width = feature_cache.width(model, data.train), read_int(config, "classifier_width", 256)
         layers = nn.Linear(n_features, width), nn.ReLU(), nn.Linear(width, len(data.classes))

@@ -8,10 +8,10 @@ Out-of-Distribution, ICLR 2022, arXiv 2202.10054).
 from __future__ import annotations
 
 from trainables.data.dataset import SearchData
-from trainables.errors import WrongValue
+from trainables.errors import SetupError, WrongValue
 from trainables.hyperparameters import Config, read_int, read_optional_int
 from trainables.trainable import Trainable, TransferModel
-from trainables.training import gradient_descent
+from trainables.training import gradient_descent, single_images
 from trainables.training.gradient_descent import Training
 from trainables.training.phases import Phase, Phases
 
@@ -31,22 +31,28 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
 
     The epochs of both phases count. `n_stages` counts only stages with weights. All other settings are the same in both
     phases; the second phase starts with a new optimizer and schedule. Raises ValueError for a wrong value in `config`;
-    the message names the key.
+    the message names the key. Raises SetupError if no stage has weights, or if a BatchNorm cannot train because its
+    batches have a single image.
     """
     names = list(model.stages)
     with_weights = [name for name in names if list(model.stages[name].parameters())]
+    if not with_weights:
+        raise SetupError("nothing is left to fine-tune: no stage of the model has weights", keys=("model", "regime"))
     n_stages = read_int(config, "n_stages", len(with_weights))
     if n_stages > len(with_weights):
         raise WrongValue(
             f"`n_stages` must be at most {len(with_weights)}: so many stages have weights; but is {n_stages}"
         )
+    frozen_after = names[: names.index(with_weights[-n_stages])]
+    # Before the probe, and not after it. The model is on the CPU now, as the data are.
+    single_images.check(model, data.train, gradient_descent.read_batch_size(config), frozen=frozen_after)
 
     def probe() -> Training:
         model.freeze(names)
         return gradient_descent.build(config, model, data, device, lr="probe_lr")
 
     def fine_tune() -> Training:
-        model.freeze(names[: names.index(with_weights[-n_stages])])
+        model.freeze(frozen_after)
         return gradient_descent.build(config, model, data, device)
 
     probe_phase = Phase(probe, read_int(config, "probe_epochs", 10), read_optional_int(config, "probe_patience"))

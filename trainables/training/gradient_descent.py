@@ -17,7 +17,7 @@ from trainables.features.augmented_views import AugmentedViews
 from trainables.hyperparameters import Config, read_choice, read_int
 from trainables.seeding import random_state, set_random_state
 from trainables.trainable import TransferModel
-from trainables.training import classification, epochs, losses, optimizers, schedules
+from trainables.training import classification, epochs, losses, optimizers, schedules, single_images
 from trainables.training.classification import Classification
 from trainables.training.epochs import Forward, Objective, Optimization, Samples
 
@@ -59,8 +59,13 @@ def build_optimization(
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = optimizers.build(parameters, config, lr=lr)
     schedule = schedules.build(optimizer, config)
-    batch_size, clip_norm = read_int(config, "batch_size", 64), optimizers.clip(config)
+    batch_size, clip_norm = read_batch_size(config), optimizers.clip(config)
     return Optimization(optimizer, schedule, objective, batch_size, clip_norm, is_bf16(config, device))
+
+
+def read_batch_size(config: Config, *, least: int = 1) -> int:
+    """Return the number of images in a batch. A WrongValue if it is not a whole number, or is less than `least`."""
+    return read_int(config, "batch_size", 64, least=least)
 
 
 def is_bf16(config: Config, device: str) -> bool:
@@ -103,12 +108,14 @@ class Training:
         `validated_model` is the model to validate, if it is not `model`. `views` are trained on instead of the original
         images of the training part; each epoch uses a random view of each image.
 
-        Raises SetupError if there is no room for the features of the views.
+        Raises SetupError if there is no room for the features of the views, or if a BatchNorm cannot train because its
+        batches have a single image.
         """
         self.model = validated_model or model
         """The model that is validated and predicts."""
         self._trained_model = model
         self._data = data.to(device)
+        single_images.check(model, self._data.train, optimization.batch_size)
         self._optimization = optimization
         self._changes_images = changes_images
         self._views = views

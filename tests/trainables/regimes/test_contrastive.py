@@ -38,6 +38,7 @@ class TestContrastive(RegimeContract):
             ({"classifier": "tree"}, "`classifier` must be one of softmax, network, but is 'tree'"),
             ({"margin": 0}, "`margin` must be above 0, but is 0"),
             ({"encoder_lr": 0}, "`encoder_lr` must be above 0, but is 0"),
+            ({"batch_size": 2}, "`batch_size` must be a whole number of at least 3, but is 2"),
             ({"encoder_epochs": 0}, "`encoder_epochs` must be a whole number of at least 1, but is 0"),
             ({"classifier": "network", "classifier_width": 2.5}, "`classifier_width` must be a whole number of at"),
         ],

@@ -1,11 +1,14 @@
 from typing import ClassVar
 
 import pytest
+from torch import nn
 
 from tests.trainables import toys
 from tests.trainables.regimes.contract import LEARNS, RegimeContract
+from trainables.errors import SetupError
 from trainables.hyperparameters import Config
 from trainables.regimes import probe_then_fine_tune
+from trainables.trainable import TransferModel
 
 
 class TestProbeThenFineTune(RegimeContract):
@@ -45,6 +48,17 @@ class TestProbeThenFineTune(RegimeContract):
     def test_a_wrong_number_is_refused_by_name(self, key: str, value: float | str) -> None:
         with pytest.raises(ValueError, match=f"`{key}` must be a whole number of at least 1, but is {value!r}"):
             self.build(config={key: value})
+
+    def test_batches_of_one_image_that_only_the_probe_can_train_on_are_refused_before_it(self) -> None:
+        stages = {"pixel": nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(1, 3, 1), nn.BatchNorm2d(3), nn.Flatten())}
+        with pytest.raises(
+            SetupError, match=r"`batch_size` must be at least 2 .*: its layer stages\.pixel\.2 is a Batch"
+        ):
+            self.build(model=TransferModel(stages, nn.Linear(3, 3)), config={"batch_size": 1})
+
+    def test_a_model_of_which_only_the_head_has_weights_is_refused(self) -> None:
+        with pytest.raises(SetupError, match="nothing is left to fine-tune: no stage of the model has weights"):
+            self.build(model=TransferModel({"flatten": nn.Flatten()}, nn.Linear(64, 3)))
 
     def test_a_wrong_learning_rate_of_the_probe_is_refused_by_its_own_name(self) -> None:
         with pytest.raises(ValueError, match="`probe_lr` must be above 0, but is -1"):
