@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from math import prod
 
 import torch
@@ -48,7 +48,7 @@ def check(model: TransferModel, part: Part, batch_size: int, *, frozen: Containe
         )
 
 
-def _with_single_values(model: TransferModel, part: Part, layers: dict[str, nn.Module]) -> list[str]:
+def _with_single_values(model: TransferModel, part: Part, layers: Mapping[str, nn.Module]) -> list[str]:
     """The names of the layers that get one value for each channel from one image, in the order in which they run."""
     single: list[str] = []
 
