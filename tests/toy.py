@@ -7,9 +7,11 @@ is appended to the file named by $HPO_TOY_LOG, so a test can tell training from 
 from __future__ import annotations
 
 import math
+import multiprocessing
 import os
 import random
 import signal
+import subprocess
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -103,3 +105,27 @@ def space(*, high: int = 9, **fixed: Any) -> SearchSpace:
         "y": Float(1e-3, 1.0, log=True, when={"kind": ("a",)}),
     }
     return SearchSpace("toy", domains, Fidelity(high), Task(regime="tests.toy"), fixed)
+
+
+class WithChildren(Curve):
+    """Reads data in two processes, as a DataLoader with `num_workers=2` does, and starts a program.
+
+    The numbers of this process, of the reading processes and of the program are written to $HPO_TOY_LOG.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(config)
+        self.readers = multiprocessing.Pool(2)
+        self.program = subprocess.Popen(["sleep", "1000"])
+
+    def step(self) -> Mapping[str, float]:
+        readers = self.readers.map(_process_number, range(8), chunksize=1)
+        with open(os.environ["HPO_TOY_LOG"], "a") as file:
+            file.write("".join(f"{number}\n" for number in (os.getpid(), self.program.pid, *readers)))
+        self.epoch += 1
+        time.sleep(float(self.config.get("sleep", 0)))
+        return {"val_loss": 1 / self.epoch}
+
+
+def _process_number(_: int) -> int:
+    return os.getpid()

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from hpo import __version__
+from hpo.cli.child_processes import ended_child_processes
 from hpo.cli.dashboard import dashboard
 from hpo.cli.data import cache, data, fetch
 from hpo.cli.results import best, export, plot, status, test
@@ -27,7 +28,8 @@ class CommandGroup(click.Group):
                 # Names that the terminal's encoding lacks, or that are not UTF-8, are printed with escapes.
                 stream.reconfigure(errors="backslashreplace")
         try:
-            return super().invoke(ctx)
+            with ended_child_processes():
+                return super().invoke(ctx)
         except HpoError as error:
             click.echo(f"hpo: {error}", err=True)
             ctx.exit(error.exit_status)

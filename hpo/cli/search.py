@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hpo.cli import child_processes
 from hpo.cli.first_configurations import first_configuration_options, first_configurations
 from hpo.cli.options import (
     DATA_HELP,
@@ -157,7 +158,7 @@ def _progress_display(folder: Path, budget: Budget, quiet: bool) -> Iterator[Any
     from hpo.results.progress import Lines, Screen
 
     def interrupt(number: int, frame: object) -> None:
-        signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))
+        signal.signal(signal.SIGINT, lambda number, frame: _exit_at_once())
         raise KeyboardInterrupt
 
     old_handlers = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -171,10 +172,18 @@ def _progress_display(folder: Path, budget: Budget, quiet: bool) -> Iterator[Any
     except KeyboardInterrupt:
         click.echo(f"interrupted; nothing is lost. Go on with:  {next_command('resume', folder)}", err=True)
         sys.stderr.flush()
-        os._exit(130)  # workers may still be busy, and nothing needs to be cleaned up
+        _exit_at_once()  # threads may still be busy, and nothing else needs to be cleaned up
     finally:
         for number, handler in old_handlers.items():
             signal.signal(number, handler)
+
+
+def _exit_at_once() -> None:
+    """End this process, and the processes that it started, without waiting for its threads."""
+    try:
+        child_processes.end()
+    finally:
+        os._exit(130)
 
 
 def _print_outcome(folder: Path, reason: str) -> None:

@@ -1,19 +1,32 @@
-"""A worker process with a pipe to the process that searches. It ends when the searching process ends."""
+"""A worker process with a pipe to the process that searches.
+
+A worker may start processes of its own. It leads a process group, and the group ends when the worker or the searching
+process ends, however that happens. On Windows, which has no process groups, only the worker ends.
+"""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import multiprocessing
 import os
 import signal
 import sys
 import threading
+import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import connection, resource_tracker
 from types import ModuleType
 from typing import Any
+from weakref import WeakSet
 
 from hpo.devices import Slot
+
+CHECK_SECONDS = 0.5
+"""How often `ready` checks that the processes are alive. A pipe does not always tell: a child may hold it open."""
+MAX_FILES = 2**16
+"""The guard of a process group closes the files with lower numbers."""
 
 
 class Process:
@@ -25,11 +38,26 @@ class Process:
         `serve` must be importable in the new process, and `arguments` must be picklable.
         """
         self._serve, self._arguments, self._slot = serve, arguments, slot
+        self._is_killed = False
         self._spawn()
+        _processes.add(self)
 
     @property
     def is_alive(self) -> bool:
-        return self._process.is_alive()
+        """Whether the process runs. If it has died, its process group is ended too."""
+        is_alive = self._process.is_alive()
+        if not is_alive:
+            self.kill()
+        return is_alive
+
+    def receive(self) -> Any:
+        """Return what the process sent. It must be `ready`. Raises an EOFError if it has died and sent nothing."""
+        if not self.is_alive and not self.pipe.poll():
+            raise EOFError
+        try:
+            return self.pipe.recv()
+        except ConnectionResetError:
+            raise EOFError from None
 
     def replace(self) -> int | None:
         """End the process if it still runs, start a new one, and return the exit status of the old one."""
@@ -40,8 +68,13 @@ class Process:
         return status
 
     def kill(self) -> None:
-        """Kill the process, without waiting for its end."""
-        self._process.kill()
+        """Kill the process and its process group, without waiting for their end."""
+        if not self._is_killed and self._process.pid is not None:
+            self._is_killed = True  # later, another group could have the same number
+            if hasattr(os, "killpg"):
+                with contextlib.suppress(ProcessLookupError, PermissionError):  # it does not lead a group yet
+                    os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
 
     def join(self) -> None:
         """Wait until the process has ended, and close its pipe."""
@@ -51,11 +84,31 @@ class Process:
     def _spawn(self) -> None:
         context = multiprocessing.get_context("spawn")
         self.pipe, child_pipe = context.Pipe()
-        arguments = (self._serve, child_pipe, *self._arguments, self._slot)
-        self._process = context.Process(target=_run, args=arguments, daemon=True)
+        start_method = multiprocessing.get_start_method(allow_none=True)
+        arguments = (start_method, self._serve, child_pipe, *self._arguments, self._slot)
+        self._process = context.Process(target=_run, args=arguments)
+        self._is_killed = False
         with _child_environment(self._slot.environment), _hidden_main_module():
             self._process.start()
         child_pipe.close()
+
+
+_processes: WeakSet[Process] = WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    """End the processes that were not ended. Otherwise multiprocessing would wait for them when the program exits."""
+    for process in _processes:
+        process.kill()
+
+
+def ready(processes: Sequence[Process]) -> list[Process]:
+    """Wait until some processes have sent something or have died, and return them. Empty after `CHECK_SECONDS`."""
+    by_pipe = {process.pipe: process for process in processes}
+    sent = [by_pipe[pipe] for pipe in connection.wait(by_pipe, CHECK_SECONDS)]  # type: ignore[index]
+    dead = {process for process in _processes if not process.is_alive}  # this also ends the groups of idle ones
+    return sent or [process for process in processes if process in dead]
 
 
 def end(processes: Sequence[Process]) -> None:
@@ -66,21 +119,76 @@ def end(processes: Sequence[Process]) -> None:
         process.join()
 
 
-def _run(serve: Callable[..., None], *arguments: Any) -> None:
+def _run(start_method: str | None, serve: Callable[..., None], *arguments: Any) -> None:
     """The main function of a worker process.
 
-    The process ends when the searching process ends or closes the pipe.
+    The process ends when the searching process ends or closes the pipe. It does not wait for its threads and children.
+    They are started by `start_method`, which is that of the searching process. None is the default of the system.
     """
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+    multiprocessing.set_start_method(start_method, force=True)  # otherwise it would be that of this process, spawn
+    if hasattr(os, "fork"):
+        os.setsid()
+        _start_guard()
+        _ignore_interrupt()
+    else:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
         serve(*arguments)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        pass
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
+
+
+def _start_guard() -> None:
+    """Start the guard: a process that ends this process group when the searching process ends.
+
+    It works although this process hangs or was killed. While it lives, no other group gets the number of this one. It
+    is no child of this process, so that code that waits for all its children does not wait for it.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads; the guard needs no lock of theirs
+        child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+        return
+    try:
+        if os.fork() == 0:
+            _guard(int(parent.sentinel))
+    finally:
+        os._exit(0)
+
+
+def _guard(sentinel: int) -> None:
+    """Wait until the pipe `sentinel` closes, then kill the own process group."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard_stream in range(3):
+        os.dup2(null, standard_stream)
+    os.closerange(3, sentinel)
+    os.closerange(sentinel + 1, MAX_FILES)
+    os.read(sentinel, 1)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _ignore_interrupt() -> None:
+    """Ignore Ctrl-C in this process. Programs that it starts do not ignore it."""
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 @contextlib.contextmanager
 def _child_environment(environment: dict[str, str]) -> Iterator[None]:
-    """A process that is started inside this context inherits `environment` and ignores Ctrl-C.
+    """A process that is started inside this context inherits `environment`, and Ctrl-C does not end it as it starts.
 
-    A terminal sends SIGINT to all processes, but only the searching process must react to it.
+    A terminal sends SIGINT to all processes of its group, but only the searching process must react to it.
     """
     before = {name: os.environ.get(name) for name in environment}
     os.environ.update(environment)
@@ -117,7 +225,7 @@ def _hidden_main_module() -> Iterator[None]:
 
 
 def _end_with_parent() -> None:
-    """Wait for the end of the searching process, then end this one."""
+    """Wait for the end of the searching process, then end this one. This is for systems without process groups."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])

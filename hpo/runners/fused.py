@@ -21,7 +21,7 @@ from hpo.devices import Slot, plan_slots
 from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners._fused_worker import DeviceLost, FusedWorker
 from hpo.runners._runner import discard_unneeded, goes_on
-from hpo.runners._worker_process import Process, end
+from hpo.runners._worker_process import Process, end, ready
 from hpo.training.builder import Job
 from hpo.training.checkpoints import recover
 from hpo.training.worker import Worker
@@ -107,11 +107,11 @@ class Fused:
         while not events:
             for worker in self._workers:
                 self._start_round(worker)
-            busy = {worker.process.pipe: worker for worker in self._workers if worker.in_round}
+            busy = {worker.process: worker for worker in self._workers if worker.in_round}
             if not busy:
                 raise HpoError("no trial is running, so nothing can happen")
-            for pipe in connection.wait(busy):
-                events += self._receive(busy[pipe])  # type: ignore[index]
+            for process in ready([*busy]):
+                events += self._receive(busy[process])
         return events
 
     def settle(self, trial: int, decision: Decision) -> None:
@@ -153,8 +153,8 @@ class Fused:
         Raises a MachineError or a TaskError of the worker.
         """
         try:
-            answer: list[Report | Crash] | MachineError | TaskError = worker.process.pipe.recv()
-        except (EOFError, ConnectionResetError):
+            answer: list[Report | Crash] | MachineError | TaskError = worker.process.receive()
+        except EOFError:
             answer = self._replace_dead(worker)
         if isinstance(answer, MachineError | TaskError):
             raise answer

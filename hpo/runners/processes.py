@@ -15,7 +15,7 @@ from pathlib import Path
 from hpo.devices import Slot, plan_slots
 from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners._runner import crash, discard_unneeded, goes_on
-from hpo.runners._worker_process import Process, end
+from hpo.runners._worker_process import Process, end, ready
 from hpo.training.builder import Job
 from hpo.training.checkpoints import recover
 from hpo.training.worker import Worker
@@ -78,17 +78,15 @@ class Processes:
         self._send(worker, (suggestion, after))
 
     def events(self) -> Iterable[Report | Crash]:
-        busy = {worker.process.pipe: worker for worker in self._workers if worker.suggestion is not None}
-        if not busy:
-            raise HpoError("no trial is running, so nothing can happen")
         events: list[Report | Crash] = []
         while not events:
-            for pipe in connection.wait(busy):
-                worker = busy[pipe]  # type: ignore[index]
-                event = self._receive(worker)
+            busy = {worker.process: worker for worker in self._workers if worker.suggestion is not None}
+            if not busy:
+                raise HpoError("no trial is running, so nothing can happen")
+            for process in ready([*busy]):
+                event = self._receive(busy[process])
                 if event is not None:
                     events.append(event)
-            busy = {worker.process.pipe: worker for worker in self._workers if worker.suggestion is not None}
         return events
 
     def settle(self, trial: int, decision: Decision) -> None:
@@ -124,8 +122,8 @@ class Processes:
         """
         assert worker.suggestion is not None
         try:
-            event: Report | Crash | MachineError | TaskError = worker.process.pipe.recv()
-        except (EOFError, ConnectionResetError):
+            event: Report | Crash | MachineError | TaskError = worker.process.receive()
+        except EOFError:
             worker.deaths += 1
             status = worker.process.replace()
             if worker.deaths < MAX_DEATHS:

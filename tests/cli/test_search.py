@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 import yaml
 
-from tests.cli.commands import ROOT, Hpo
+from tests.cli.commands import ROOT, TOY, Hpo
+from tests.runners.test_processes import wait_until_ended
 
 
 def test_help_is_quick_and_imports_nothing_heavy() -> None:
@@ -132,3 +134,24 @@ def test_crashed_trials_are_named_with_the_command_that_tries_them_again(hpo: Hp
     assert len(pd.read_csv(tmp_path / "studies" / "s" / "trials.csv")) == 8 + n_crashed
     settings = yaml.safe_load((tmp_path / "studies" / "s" / "study.yaml").read_text())["settings"]
     assert settings["max_crashes"] == 40
+
+
+@pytest.mark.parametrize("interrupt", [True, False])
+def test_processes_that_inline_trials_started_end_with_the_command(hpo: Hpo, tmp_path: Path, interrupt: bool) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "regime.py").write_text(
+        "import subprocess\nfrom tests import toy\n"
+        "def build(config, model, data, device):\n"
+        "    program = subprocess.Popen(['sh', '-c', 'sleep 1000 & wait'], stderr=subprocess.DEVNULL)\n"
+        f"    open({str(tmp_path / 'program')!r}, 'w').write(str(program.pid))\n"
+        "    return toy.Curve(config)\n"
+    )
+    (tmp_path / "toy.yaml").write_text(TOY.replace("tests.toy", "own.regime"))
+    words = ("--backend", "random", "--runner", "inline", "--trials", "100000" if interrupt else "2")
+    driver = _start(tmp_path, *words)
+    if interrupt:
+        driver.send_signal(signal.SIGINT)
+    driver.communicate(timeout=20)
+    assert driver.returncode == (130 if interrupt else 0)
+    program = int((tmp_path / "program").read_text())
+    assert wait_until_ended([psutil.Process(program)] if psutil.pid_exists(program) else []) == []

@@ -19,6 +19,7 @@ from hpo.runners import processes
 from hpo.runners._runner import Runner
 from hpo.training.builder import Job
 from hpo.trial import Crash, Decision, Report
+from tests import toy
 from tests.runners.contract import RunnerContract, fidelities, same, suggestion, train
 
 
@@ -26,6 +27,38 @@ def workers() -> list[psutil.Process]:
     """The worker processes of this process."""
     children = psutil.Process().children()
     return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+
+def started_by_trials(log: Path) -> list[psutil.Process]:
+    """The processes that trials of `toy.WithChildren` wrote down: their workers, and those that they started."""
+    numbers = {int(line) for line in log.read_text().splitlines()}
+    return [psutil.Process(number) for number in numbers if psutil.pid_exists(number)]
+
+
+def wait_until_ended(processes: list[psutil.Process], seconds: float = 20) -> list[psutil.Process]:
+    """Wait until processes have ended, and return those that have not. An ended one may still be listed as a zombie."""
+
+    def runs(process: psutil.Process) -> bool:
+        try:
+            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
+
+    deadline = time.monotonic() + seconds
+    while (alive := [process for process in processes if runs(process)]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return alive
+
+
+SEARCH_WITH_CHILDREN = """
+import sys, time; from pathlib import Path
+from hpo.runners import {runner}; from hpo.training.builder import Job; from tests import toy
+from tests.runners.contract import suggestion
+job = Job(toy.space(sleep=60), 0, Path('.'), toy.WithChildren)
+runner = {runner}.build(job, Path(sys.argv[1]), devices='cpu', slots=1)
+runner.start(suggestion(), after=0)
+list(runner.events())
+"""
 
 
 class TestProcesses(RunnerContract):
@@ -159,3 +192,54 @@ class TestProcesses(RunnerContract):
             driver.kill()
             driver.wait()
             driver.communicate()
+
+    def test_a_trial_may_start_processes_and_they_end_with_the_runner(
+        self, job: Job, checkpoints: Path, log: Path
+    ) -> None:
+        runner = processes.build(replace(job, trainable=toy.WithChildren), checkpoints, devices="cpu", slots=1)
+        try:
+            assert fidelities(train(runner, suggestion(until=2))) == [1, 2]
+            started = started_by_trials(log)
+            assert len(started) >= 3
+        finally:
+            runner.close()
+        assert wait_until_ended(started) == []
+
+    def test_the_processes_of_a_trial_end_with_its_worker(self, job: Job, checkpoints: Path, log: Path) -> None:
+        runner = processes.build(replace(job, trainable=toy.WithChildren), checkpoints, devices="cpu", slots=1)
+        try:
+            runner.start(suggestion(until=3), after=0)
+            list(runner.events())
+            started = started_by_trials(log)
+            workers()[0].kill()
+            runner.settle(0, Decision.CONTINUE)
+            assert fidelities(list(runner.events())) == [2]  # of a new worker
+            assert wait_until_ended(started) == []
+        finally:
+            runner.close()
+
+    @pytest.mark.parametrize("runner_name", ["processes", "fused"])
+    @pytest.mark.parametrize("also_worker", [False, True])
+    def test_no_process_of_a_trial_survives_a_killed_search(
+        self, checkpoints: Path, log: Path, runner_name: str, also_worker: bool
+    ) -> None:
+        script = SEARCH_WITH_CHILDREN.format(runner=runner_name)
+        driver = subprocess.Popen([sys.executable, "-c", script, str(checkpoints)], env=os.environ)
+        try:
+            while not log.read_text().endswith("\n"):
+                assert driver.poll() is None
+                time.sleep(0.05)
+            started = started_by_trials(log)
+            assert len(started) >= 3
+            for process in [psutil.Process(driver.pid), *(started if also_worker else [])]:
+                if "sleep" not in process.cmdline()[0]:
+                    process.kill()
+            assert wait_until_ended(started) == []
+        finally:
+            driver.kill()
+            driver.wait()
+
+    def test_a_program_that_leaves_a_runner_open_ends_all_the_same(self, checkpoints: Path, log: Path) -> None:
+        script = SEARCH_WITH_CHILDREN.format(runner="processes").replace("sleep=60", "sleep=0")
+        subprocess.run([sys.executable, "-c", script, str(checkpoints)], env=os.environ, timeout=60, check=True)
+        assert wait_until_ended(started_by_trials(log)) == []
