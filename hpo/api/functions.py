@@ -57,8 +57,9 @@ def search(
             them. By default, that is an error.
         settings: the fields of `hpo.record.Settings`: backend ("optuna"), options, seed (0), runner ("inline": in
             this process), devices, slots, storage, data, try_first (a list of configurations, such as `[{"lr": 0.01}]`,
-            that the first trials take, after the defaults of the space). A study that goes on takes
-            new values of runner, devices, slots, storage and data.
+            that the first trials take, after the defaults of the space), max_crashes, report_timeout (in seconds). A
+            study that goes on takes new values of runner, devices, slots, storage, data, max_crashes and
+            report_timeout.
 
     Raises UserError (and its kinds) where an argument is wrong, TooManyCrashes, MachineError.
     """

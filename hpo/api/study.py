@@ -118,7 +118,8 @@ class Study:
 
         With `retry_crashed`, crashed trials are tried again, as new trials. They count once in the budget.
 
-        `settings` are new values of runner, devices, slots, storage, data or max_crashes. The study keeps them.
+        `settings` are new values of runner, devices, slots, storage, data, max_crashes or report_timeout. The study
+        keeps them.
         """
         budget = Budget(trials, epochs, time)
         shown_budget = self._folder.budget if budget == Budget() else budget

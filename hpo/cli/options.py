@@ -58,6 +58,14 @@ def data_option(verb: F) -> F:
     return click.option("--data", "folder", help=DATA_HELP)(verb)
 
 
+report_timeout_option = click.option(
+    "--report-timeout",
+    type=Duration(),
+    metavar="TIME",
+    help="The longest time without a report, such as 10m. A trial that takes longer has hung, and crashes.",
+)
+
+
 def new_settings_options(verb: F) -> F:
     """The settings that a study may change when it goes on."""
     options = {
@@ -68,6 +76,7 @@ def new_settings_options(verb: F) -> F:
         "--data": {"help": "The folder of the data sets and weights, if it was moved."},
         "--max-crashes": {"help": MAX_CRASHES_HELP, "type": click.IntRange(1)},
     }
+    verb = report_timeout_option(verb)
     for name, arguments in reversed(options.items()):
         verb = click.option(name, **arguments)(verb)  # type: ignore[arg-type]
     return verb

@@ -21,6 +21,7 @@ from hpo.cli.options import (
     named_values,
     new_settings_options,
     quiet_option,
+    report_timeout_option,
     skip_changed_files_option,
     studies_option,
 )
@@ -67,6 +68,7 @@ def spaces() -> None:
 @click.option("--set", "overrides", multiple=True, metavar="K=V", help="Override a key: space.lr.high=0.5.")
 @click.option("--storage", help="The URL of an Optuna storage, such as sqlite:///study.db; a journal by default.")
 @click.option("--data", help=DATA_HELP)
+@report_timeout_option
 @quiet_option
 def search(
     space: str,
@@ -88,6 +90,7 @@ def search(
     overrides: tuple[str, ...],
     storage: str | None,
     data: str | None,
+    report_timeout: float | None,
     quiet: bool,
 ) -> None:
     """Search a space, and print the best configurations."""
@@ -97,7 +100,19 @@ def search(
 
     search_space = spacefile.read(spacefile.find(space), overrides)
     first = first_configurations(search_space, tried, source, top, studies)
-    settings = Settings(backend, named_values(options), seed, runner, devices, slots, storage, data, max_crashes, first)
+    settings = Settings(
+        backend,
+        named_values(options),
+        seed,
+        runner,
+        devices,
+        slots,
+        storage,
+        data,
+        max_crashes=max_crashes,
+        report_timeout=report_timeout,
+        try_first=first,
+    )
     folder = studies / check_name(default_name(search_space, settings) if name is None else name)
     budget = Budget(trials, epochs, seconds).or_default()
     with _progress_display(folder, budget, quiet) as watch:
@@ -122,7 +137,7 @@ def resume(
     skip_changed_files: bool,
     studies: Path,
     quiet: bool,
-    **settings: str | int | None,
+    **settings: str | float | None,
 ) -> None:
     """Continue an interrupted study, or extend a finished one.
 

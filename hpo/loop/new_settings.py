@@ -14,7 +14,7 @@ from hpo.runners import _auto_runner
 from hpo.space import SearchSpace
 from hpo.training.user_code import Build
 
-CHANGEABLE = ("runner", "devices", "slots", "storage", "data", "max_crashes")
+CHANGEABLE = ("runner", "devices", "slots", "storage", "data", "max_crashes", "report_timeout")
 """The settings that may change when a study goes on. No suggestion and no seed of a trial depends on them."""
 
 

@@ -16,7 +16,7 @@ from hpo.backends._backend import Answer, Backend
 from hpo.errors import HpoError, TooManyCrashes, UserError
 from hpo.heldout import study_data
 from hpo.heldout.study_data import StudyData
-from hpo.loop import checks
+from hpo.loop import checks, time_limit
 from hpo.loop.crashed_trials import retry_crashed
 from hpo.loop.endings import no_configuration_left, spent_budget, spent_trials
 from hpo.loop.first_configurations import enqueue_first, with_first_configurations
@@ -201,7 +201,8 @@ def _run_study(study: StudyFolder, ledger: Ledger, backend: Backend, job: Job, w
         ledger.reopen(study.folder)  # the study is no longer finished
         _discard_unneeded(ledger.history, study.checkpoints)
         build = plugins.load("hpo.runners", settings.runner).build
-        runner: Runner = build(job, study.checkpoints, devices=settings.devices, slots=settings.slots)
+        options = {} if settings.report_timeout is None else {"report_timeout": settings.report_timeout}
+        runner: Runner = build(job, study.checkpoints, devices=settings.devices, slots=settings.slots, **options)
         try:
             reason = run(backend, runner, ledger, study.budget, watch, settings.max_crashes)
         except TooManyCrashes as error:
@@ -266,7 +267,7 @@ def run(
             if answer == "wait":
                 raise HpoError("the backend answered 'wait', but no trial is running")
             return spent_trials(budget) if trials_are_spent else no_configuration_left(history)
-        for event in runner.events():
+        for event in time_limit.wait_for_events(runner, budget, ledger):
             ledger.record(event)
             with deferred_interrupt():
                 decisions = backend.tell(event)

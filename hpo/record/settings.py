@@ -100,6 +100,13 @@ class Settings:
     try_first: Sequence[Config] = ()
     """The configurations that the search tries first. Hyperparameters that one lacks are chosen by the backend."""
 
+    report_timeout: float | None = None
+    """The longest time without a report, in seconds. A trial that takes longer has hung, and crashes.
+
+    It counts from the start of the trial or its last report, without the time in which data are prepared for the store.
+    None and 0 are no limit.
+    """
+
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values, in the form of `study.yaml`."""
         first = [{name: with_lists(value) for name, value in config.items()} for config in self.try_first]
@@ -119,6 +126,9 @@ class Settings:
         for name, least in (("seed", 0), ("slots", 1), ("max_crashes", 1)):
             if (number := getattr(self, name)) is not None and number < least:
                 raise UserError(f"{name} must be at least {least}, but is {number}")
+        object.__setattr__(self, "report_timeout", self.report_timeout or None)
+        if self.report_timeout is not None and not self.report_timeout > 0:
+            raise UserError(f"report_timeout must be at least 0, but is {self.report_timeout}")
 
 
 def _plain(value: Any) -> Any:
@@ -142,6 +152,7 @@ _TYPES: dict[str, tuple[type | UnionType, str]] = {
     "slots": (int | None, "a whole number or None"),
     "max_crashes": (int | None, "a whole number or None"),
     "storage": (str | None, "a URL or None"),
+    "report_timeout": (int | float | None, "a number of seconds or None"),
     "data": (str | None, "the path of a folder or None"),
     "try_first": (list | tuple, "a list of dictionaries such as [{'lr': 0.01}]"),
 }

@@ -8,7 +8,10 @@ To add a runner, write a module with one function:
 
 `job` holds the search space, the seed, the folder of the data sets and the user's own training code, if there is any.
 `checkpoints` is the folder of the checkpoints. `devices` and `slots` are the settings of the study; `hpo.devices` reads
-them. The module is a file in this folder, a module that is registered under the entry point group `hpo.runners`, or any
+them. If the study has a `report_timeout`, it is given as another keyword: after so many seconds without a report, a
+trial has hung.
+
+The module is a file in this folder, a module that is registered under the entry point group `hpo.runners`, or any
 module named `package.module`.
 
 `hpo.training.worker.Worker` trains a trial epoch by epoch and writes its checkpoints. `inline.py` is the shortest
@@ -17,13 +20,18 @@ example.
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
+from hpo import cache
 from hpo.training.checkpoints import discard, discard_all_but_best
 from hpo.trial import Crash, Decision, Report, Suggestion
+
+HUNG = "Hung"
+"""The `kind` of the Crash of a trial that has sent no report for too long."""
 
 
 class Runner(Protocol):
@@ -49,7 +57,10 @@ class Runner(Protocol):
         ...
 
     def events(self) -> Iterable[Report | Crash]:
-        """Wait for at least one event, and return all events since the last call.
+        """Wait for an event, and return all events since the last call. Empty if there was none for a short time.
+
+        A runner should return within about a second, so that the budget of time can end the search. If it waits for
+        longer, such as for an epoch in this process, the search loop interrupts it by an exception when the time is up.
 
         After an event, a trial waits until `settle` is called for it. An exception in the training becomes a Crash.
 
@@ -103,3 +114,16 @@ def crash(trial: int, error: Exception) -> Crash:
     """Return the Crash of a trial for an exception. Its text is the message, then the end of the traceback."""
     text = "".join(traceback.format_exception(error))
     return Crash(trial, type(error).__name__, f"{error}\n{text[-4000:]}")
+
+
+def has_hung(since: float, report_timeout: float | None) -> bool:
+    """Whether there was no report for too long. `since` is the value of `time.monotonic` when the waiting began.
+
+    It is False while data are prepared, because all workers may wait for them.
+    """
+    return report_timeout is not None and time.monotonic() - since > report_timeout and not cache.in_progress()
+
+
+def hung(trial: int, after: int, report_timeout: float) -> Crash:
+    """Return the Crash of a trial that has sent no report since epoch `after`."""
+    return Crash(trial, HUNG, f"it sent no report for {report_timeout:g} seconds after epoch {after}")

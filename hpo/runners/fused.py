@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from multiprocessing import connection
@@ -20,7 +21,7 @@ from pathlib import Path
 from hpo.devices import Slot, plan_slots
 from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners._fused_worker import DeviceLost, FusedWorker
-from hpo.runners._runner import discard_unneeded, goes_on
+from hpo.runners._runner import discard_unneeded, goes_on, has_hung, hung
 from hpo.runners._worker_process import Process, end, ready
 from hpo.training.builder import Job
 from hpo.training.checkpoints import recover
@@ -36,7 +37,9 @@ More would train faster, but would start before a backend that learns from earli
 """
 
 
-def build(job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | None = None) -> Fused:
+def build(
+    job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | None = None, report_timeout: float | None = None
+) -> Fused:
     """Build a runner with `slots` slots on each of `devices`. None is the default of the device, `N_TRIALS`.
 
     The worker of a device starts with the first trial on the device. Raises a UserError if a device does not exist,
@@ -45,7 +48,7 @@ def build(job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | No
     job.check_can_be_sent()
     recover(checkpoints)
     plan_slots(devices, slots)  # raises a UserError if `slots` is wrong
-    return Fused(job, checkpoints, plan_slots(devices, 1), slots)
+    return Fused(job, checkpoints, plan_slots(devices, 1), slots, report_timeout)
 
 
 @dataclass
@@ -75,6 +78,8 @@ class _WorkerState:
     """The trials of the current round. Empty if the process waits for the next round."""
     deaths: int = 0
     """How many processes of this worker have died since the last event."""
+    since: float = 0.0
+    """When the round began, as `time.monotonic`."""
     suspects: list[int] = field(default_factory=list)
     """The trials that must train one by one, because one of them may kill the process."""
 
@@ -82,7 +87,14 @@ class _WorkerState:
 class Fused:
     """Trains many trials on each device at once."""
 
-    def __init__(self, job: Job, checkpoints: Path, devices: list[Slot], slots: int | None) -> None:
+    def __init__(
+        self, job: Job, checkpoints: Path, devices: list[Slot], slots: int | None, report_timeout: float | None = None
+    ) -> None:
+        """`report_timeout` is the longest time without a report, in seconds. A round of n trials may take n times that.
+
+        None is no limit.
+        """
+        self._report_timeout = report_timeout
         self._job, self._checkpoints, self._devices = job, checkpoints, devices
         self._n_slots = slots or N_TRIALS[devices[0].device]
         self._workers: list[_WorkerState] = []
@@ -103,16 +115,13 @@ class Fused:
         worker.started.append((suggestion, after))
 
     def events(self) -> Iterable[Report | Crash]:
-        events: list[Report | Crash] = []
-        while not events:
-            for worker in self._workers:
-                self._start_round(worker)
-            busy = {worker.process: worker for worker in self._workers if worker.in_round}
-            if not busy:
-                raise HpoError("no trial is running, so nothing can happen")
-            for process in ready([*busy]):
-                events += self._receive(busy[process])
-        return events
+        for worker in self._workers:
+            self._start_round(worker)
+        busy = {worker.process: worker for worker in self._workers if worker.in_round}
+        if not busy:
+            raise HpoError("no trial is running, so nothing can happen")
+        events = [event for process in ready([*busy]) for event in self._receive(busy[process])]
+        return events + [event for worker in busy.values() if worker.in_round for event in self._end_hung(worker)]
 
     def settle(self, trial: int, decision: Decision) -> None:
         high = self._job.space.fidelity.high
@@ -142,10 +151,26 @@ class Fused:
         if worker.in_round or not ready:
             return
         worker.suspects = [trial for trial in worker.suspects if trial in worker.trials]
-        worker.in_round = worker.suspects[:1] or ready
+        worker.in_round, worker.since = worker.suspects[:1] or ready, time.monotonic()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `_receive` notices a worker that died
             worker.process.pipe.send((worker.dropped, worker.started, worker.in_round))
         worker.dropped, worker.started = [], []
+
+    def _end_hung(self, worker: _WorkerState) -> list[Report | Crash]:
+        """Replace the process of a worker that has hung.
+
+        Returns the Crash of its trial. If several trials were in the round, they train one by one instead.
+        """
+        if self._report_timeout is None or not has_hung(worker.since, self._report_timeout * len(worker.in_round)):
+            return []
+        trials, worker.in_round = worker.in_round, []
+        self._replace(worker)
+        if len(trials) > 1:
+            worker.suspects = trials
+            return []
+        running = worker.trials[trials[0]]
+        running.event, running.waits = hung(trials[0], running.after, self._report_timeout), True
+        return [running.event]
 
     def _receive(self, worker: _WorkerState) -> list[Report | Crash]:
         """Return the events of a round. They are empty if the worker died and its trials were started again.

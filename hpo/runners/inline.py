@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, chdir
 from pathlib import Path
 
+from hpo import cache
 from hpo.devices import main_device
 from hpo.errors import HpoError, MachineError, TaskError
-from hpo.runners._runner import crash, discard_unneeded, goes_on
+from hpo.runners._alarm import interrupted_after
+from hpo.runners._runner import crash, discard_unneeded, goes_on, hung
 from hpo.training.builder import Job
 from hpo.training.checkpoints import recover
 from hpo.training.random_states import unchanged_random_states
@@ -21,17 +23,26 @@ from hpo.training.worker import Worker
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 
-def build(job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | None = None) -> Inline:
+def build(
+    job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | None = None, report_timeout: float | None = None
+) -> Inline:
     """Build a runner with one slot, on the first of `devices`. `slots` is ignored."""
     del slots
     recover(checkpoints)
-    return Inline(Worker(job, checkpoints, main_device(devices)), checkpoints, job.space.fidelity.high)
+    return Inline(Worker(job, checkpoints, main_device(devices)), checkpoints, job.space.fidelity.high, report_timeout)
+
+
+class _Hung(BaseException):
+    """A trial has sent no report for too long. It is no Exception, so that training code does not catch it."""
 
 
 class Inline:
     """Trains one epoch for each call of `events`."""
 
-    def __init__(self, worker: Worker, checkpoints: Path, high: int) -> None:
+    def __init__(self, worker: Worker, checkpoints: Path, high: int, report_timeout: float | None = None) -> None:
+        """`report_timeout` is the longest time without a report, in seconds. See `interrupted_after` for its limits."""
+        self._report_timeout = report_timeout
+        self._after = 0
         self._worker = worker
         self._restore = ExitStack()  # what training may change in the user's process
         self._restore.enter_context(unchanged_random_states())
@@ -46,14 +57,18 @@ class Inline:
         return int(self._suggestion is None)
 
     def start(self, suggestion: Suggestion, *, after: int) -> None:
-        self._suggestion = suggestion
+        self._suggestion, self._after = suggestion, after
         self._epochs = self._worker.train(suggestion, after=after)
 
     def events(self) -> Iterable[Report | Crash]:
         if self._suggestion is None:
             raise HpoError("no trial is running, so nothing can happen")
         try:
-            self._event = next(self._epochs)
+            with interrupted_after(self._report_timeout, _Hung, unless=lambda: bool(cache.in_progress())):
+                self._event = next(self._epochs)
+            self._after = self._event.fidelity
+        except _Hung:
+            self._event = hung(self._suggestion.trial, self._after, self._report_timeout or 0)
         except (MachineError, TaskError):
             raise
         except Exception as error:

@@ -7,6 +7,7 @@ checkpoint. If the workers of a trial die twice without a new epoch in between, 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from multiprocessing import connection
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from hpo.devices import Slot, plan_slots
 from hpo.errors import HpoError, MachineError, TaskError
-from hpo.runners._runner import crash, discard_unneeded, goes_on
+from hpo.runners._runner import crash, discard_unneeded, goes_on, has_hung, hung
 from hpo.runners._worker_process import Process, end, ready
 from hpo.training.builder import Job
 from hpo.training.checkpoints import recover
@@ -25,7 +26,9 @@ MAX_DEATHS = 2
 """A trial crashes if its workers die this many times without a new epoch in between."""
 
 
-def build(job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | None = None) -> Processes:
+def build(
+    job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | None = None, report_timeout: float | None = None
+) -> Processes:
     """Build a runner with `slots` slots on each of `devices`.
 
     The default is one slot on each GPU, or one for each core on the CPU.
@@ -35,7 +38,7 @@ def build(job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | No
     """
     job.check_can_be_sent()
     recover(checkpoints)
-    return Processes(job, checkpoints, plan_slots(devices, slots))
+    return Processes(job, checkpoints, plan_slots(devices, slots), report_timeout)
 
 
 @dataclass
@@ -51,6 +54,10 @@ class _WorkerState:
     """The last epoch of the trial that was reported, or was on record when the trial started."""
     deaths: int = 0
     """How many workers of the trial have died since its last new epoch."""
+    trains: bool = False
+    """Whether the worker trains. It does not after an event, until the decision is sent."""
+    since: float = 0.0
+    """When the worker began its epoch, as `time.monotonic`."""
 
 
 @dataclass
@@ -60,6 +67,8 @@ class Processes:
     job: Job
     checkpoints: Path
     slots: list[Slot]
+    report_timeout: float | None = None
+    """The longest time without a report, in seconds. None is no limit."""
     _workers: list[_WorkerState] = field(default_factory=list)
     """The workers of the slots that have been used so far, in the order of `slots`."""
 
@@ -78,16 +87,12 @@ class Processes:
         self._send(worker, (suggestion, after))
 
     def events(self) -> Iterable[Report | Crash]:
-        events: list[Report | Crash] = []
-        while not events:
-            busy = {worker.process: worker for worker in self._workers if worker.suggestion is not None}
-            if not busy:
-                raise HpoError("no trial is running, so nothing can happen")
-            for process in ready([*busy]):
-                event = self._receive(busy[process])
-                if event is not None:
-                    events.append(event)
-        return events
+        busy = {worker.process: worker for worker in self._workers if worker.suggestion is not None}
+        if not busy:
+            raise HpoError("no trial is running, so nothing can happen")
+        events = [self._receive(busy[process]) for process in ready([*busy])]
+        events += [self._end_hung(worker) for worker in busy.values() if worker.trains]
+        return [event for event in events if event is not None]
 
     def settle(self, trial: int, decision: Decision) -> None:
         worker = next(
@@ -108,12 +113,21 @@ class Processes:
         self._workers = []
 
     def _send(self, worker: _WorkerState, message: object) -> None:
+        worker.since, worker.trains = time.monotonic(), worker.suggestion is not None
         try:
             worker.process.pipe.send(message)
         except (BrokenPipeError, ConnectionResetError):
             if worker.suggestion is None:
                 worker.process.replace()
             # Otherwise `events` notices that the worker died, and starts the trial again.
+
+    def _end_hung(self, worker: _WorkerState) -> Crash | None:
+        """Replace the process of a worker that has hung, and return the Crash of its trial. None if it has not."""
+        if worker.suggestion is None or self.report_timeout is None or not has_hung(worker.since, self.report_timeout):
+            return None
+        worker.process.replace()
+        worker.event, worker.trains = hung(worker.suggestion.trial, worker.after, self.report_timeout), False
+        return worker.event
 
     def _receive(self, worker: _WorkerState) -> Report | Crash | None:
         """Return the next event of a worker. Returns None if the worker died and its trial was started again.
@@ -139,7 +153,7 @@ class Processes:
             worker.after, worker.deaths = event.fidelity, 0
         elif event.kind != "WorkerDied" and "CUDA error" in event.error:
             worker.process.replace()  # a CUDA error makes the device unusable for the rest of the process
-        worker.event = event
+        worker.event, worker.trains = event, False
         return event
 
 

@@ -24,12 +24,19 @@ def suggestion(trial: int = 0, until: int = 9, **config: Any) -> Suggestion:
     return Suggestion(trial, {"kind": "b", "x": 0.5, **config}, until)
 
 
+def next_events(runner: Runner) -> list[Report | Crash]:
+    """The next events of a runner, however long they take."""
+    while not (events := list(runner.events())):
+        pass
+    return events
+
+
 def train(runner: Runner, what: Suggestion, *, after: int = 0) -> list[Report | Crash]:
     """Let one trial run until it waits for a promotion or has ended; its events."""
     runner.start(what, after=after)
     events: list[Report | Crash] = []
     while True:
-        events.extend(runner.events())
+        events.extend(next_events(runner))
         runner.settle(what.trial, Decision.CONTINUE)
         event = events[-1]
         if isinstance(event, Crash) or event.last or event.fidelity == what.until:
@@ -83,10 +90,10 @@ class RunnerContract:
         free = runner.free()
         runner.start(suggestion(until=2), after=0)
         assert runner.free() == free - 1
-        list(runner.events())
+        next_events(runner)
         runner.settle(0, Decision.CONTINUE)
         assert runner.free() == free - 1
-        list(runner.events())
+        next_events(runner)
         runner.settle(0, Decision.PAUSE)
         assert runner.free() == free
 
@@ -137,14 +144,14 @@ class RunnerContract:
 
     def test_a_stopped_trial_leaves_no_checkpoint(self, runner: Runner, checkpoints: Path) -> None:
         runner.start(suggestion(), after=0)
-        list(runner.events())
+        next_events(runner)
         assert checkpoint(checkpoints, 0).exists()
         runner.settle(0, Decision.STOP)
         assert list(checkpoints.iterdir()) == []
 
     def test_a_paused_trial_keeps_its_checkpoint_until_it_is_stopped(self, runner: Runner, checkpoints: Path) -> None:
         runner.start(suggestion(until=1), after=0)
-        list(runner.events())
+        next_events(runner)
         runner.settle(0, Decision.PAUSE)
         assert checkpoint(checkpoints, 0).exists()
         train(runner, suggestion(trial=1, until=1))
@@ -223,7 +230,7 @@ class RunnerContract:
         checkpoint(checkpoints, 1).mkdir()  # in the way of the file, as nothing else stops a root user
         runner.start(suggestion(trial=1), after=0)
         with pytest.raises(MachineError, match=r"1\.pt: the checkpoint cannot be written or read"):
-            list(runner.events())
+            next_events(runner)
 
     @pytest.mark.parametrize("fault", ["nan", "inf"])
     def test_a_trial_that_diverges_says_last_and_keeps_its_best_loss(

@@ -20,7 +20,7 @@ from hpo.training.builder import Job
 from hpo.training.checkpoints import checkpoint
 from hpo.trial import Config, Crash, Decision, Report, Suggestion
 from tests import toy
-from tests.runners.contract import RunnerContract, fidelities, same, suggestion, train
+from tests.runners.contract import RunnerContract, fidelities, next_events, same, suggestion, train
 from tests.runners.test_processes import workers
 
 HEADS = SearchSpace(
@@ -89,7 +89,7 @@ class TestFused(RunnerContract):
             for trial in range(3):
                 runner.start(suggestion(trial=trial, until=2), after=0)
             assert (runner.free(), len(workers())) == (5, 1)
-            assert [event.trial for event in runner.events()] == [0, 1, 2]
+            assert [event.trial for event in next_events(runner)] == [0, 1, 2]
             assert int(workers()[0].environ()["OMP_NUM_THREADS"]) == n_cores()
 
     def test_no_slots_are_a_mistake(self, job: Job, checkpoints: Path) -> None:
@@ -100,9 +100,9 @@ class TestFused(RunnerContract):
         with running(start(job, checkpoints)) as runner:
             for trial in range(2):
                 runner.start(suggestion(trial=trial), after=0)
-            list(runner.events())
+            next_events(runner)
             runner.settle(0, Decision.CONTINUE)
-            (event,) = runner.events()
+            (event,) = next_events(runner)
             assert isinstance(event, Report)
             assert (event.trial, event.fidelity) == (0, 2)
 
@@ -132,10 +132,10 @@ class TestFused(RunnerContract):
     def test_a_worker_killed_while_it_waits_for_decisions_is_replaced(self, job: Job, checkpoints: Path) -> None:
         with running(start(job, checkpoints)) as runner:
             runner.start(suggestion(until=2), after=0)
-            list(runner.events())
+            next_events(runner)
             _kill()
             runner.settle(0, Decision.CONTINUE)
-            assert fidelities(list(runner.events())) == [2]
+            assert fidelities(next_events(runner)) == [2]
 
     def test_an_idle_worker_that_was_killed_is_replaced(self, job: Job, checkpoints: Path) -> None:
         with running(start(job, checkpoints)) as runner:

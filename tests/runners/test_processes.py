@@ -20,7 +20,7 @@ from hpo.runners._runner import Runner
 from hpo.training.builder import Job
 from hpo.trial import Crash, Decision, Report
 from tests import toy
-from tests.runners.contract import RunnerContract, fidelities, same, suggestion, train
+from tests.runners.contract import RunnerContract, fidelities, next_events, same, suggestion, train
 
 
 def workers() -> list[psutil.Process]:
@@ -53,11 +53,11 @@ def wait_until_ended(processes: list[psutil.Process], seconds: float = 20) -> li
 SEARCH_WITH_CHILDREN = """
 import sys, time; from pathlib import Path
 from hpo.runners import {runner}; from hpo.training.builder import Job; from tests import toy
-from tests.runners.contract import suggestion
+from tests.runners.contract import next_events, suggestion
 job = Job(toy.space(sleep=60), 0, Path('.'), toy.WithChildren)
 runner = {runner}.build(job, Path(sys.argv[1]), devices='cpu', slots=1)
 runner.start(suggestion(), after=0)
-list(runner.events())
+next_events(runner)
 """
 
 
@@ -105,14 +105,14 @@ class TestProcesses(RunnerContract):
 
     def test_a_worker_killed_while_it_waits_for_a_decision_is_replaced(self, runner: Runner) -> None:
         runner.start(suggestion(until=3), after=0)
-        first = list(runner.events())
+        first = next_events(runner)
         for worker in workers():
             worker.kill()
             worker.wait()
         runner.settle(0, Decision.CONTINUE)
         events = first
         while not isinstance(events[-1], Report) or events[-1].fidelity < 3:
-            events += runner.events()
+            events += next_events(runner)
             runner.settle(0, Decision.CONTINUE)
         assert fidelities(events) == [1, 2, 3]
 
@@ -134,7 +134,7 @@ class TestProcesses(RunnerContract):
             with pytest.raises(
                 TaskError, match=r"^a worker process cannot load .*: No module named 'nowhere'; [^\n]+$"
             ):
-                list(runner.events())
+                next_events(runner)
         finally:
             runner.close()
 
@@ -209,11 +209,11 @@ class TestProcesses(RunnerContract):
         runner = processes.build(replace(job, trainable=toy.WithChildren), checkpoints, devices="cpu", slots=1)
         try:
             runner.start(suggestion(until=3), after=0)
-            list(runner.events())
+            next_events(runner)
             started = started_by_trials(log)
             workers()[0].kill()
             runner.settle(0, Decision.CONTINUE)
-            assert fidelities(list(runner.events())) == [2]  # of a new worker
+            assert fidelities(next_events(runner)) == [2]  # of a new worker
             assert wait_until_ended(started) == []
         finally:
             runner.close()
