@@ -12,7 +12,7 @@ from hpo.record import RETRAINED, State, StudyFolder, Trial, better_report
 from hpo.runners._runner import Runner
 from hpo.space import Fidelity
 from hpo.training.builder import Job, trial_seed
-from hpo.training.checkpoints import best_checkpoint, checkpoint, recover
+from hpo.training.checkpoints import best_checkpoint, checkpoint, prepare
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 MAX_SEEDS = 1000
@@ -48,7 +48,7 @@ def load_from_search(
     Those in `done`, which holds numbers of trials with their seeds, are left out. Raises a UserError
     if a trial has no checkpoint.
     """
-    recover(study.checkpoints)
+    prepare(study.checkpoints)
     seed = study.settings.seed
     missing = [trial for trial in trials if (trial.number, seed) not in done]
     for trial in missing:

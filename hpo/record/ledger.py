@@ -148,10 +148,11 @@ class Ledger:
         return identity
 
     def close(self) -> None:
-        """Release the storage."""
-        self._storage.remove_session()
-        if self._journal is not None:
-            self._journal.close()
+        """Release the storage. Raises a MachineError if the last events cannot be synced to the disk."""
+        with storage_errors():
+            self._storage.remove_session()
+            if self._journal is not None:
+                self._journal.close()
 
     # Writing --------------------------------------------------------------------------------------
 

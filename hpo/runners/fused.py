@@ -24,7 +24,7 @@ from hpo.runners._fused_worker import DeviceLost, FusedWorker
 from hpo.runners._runner import discard_unneeded, goes_on, has_hung, hung
 from hpo.runners._worker_process import Process, end, ready
 from hpo.training.builder import Job
-from hpo.training.checkpoints import recover
+from hpo.training.checkpoints import prepare
 from hpo.training.worker import Worker
 from hpo.trial import Crash, Decision, Report, Suggestion
 
@@ -46,7 +46,7 @@ def build(
     or if the trainable of `job` cannot be sent to a worker process.
     """
     job.check_can_be_sent()
-    recover(checkpoints)
+    prepare(checkpoints)
     plan_slots(devices, slots)  # raises a UserError if `slots` is wrong
     return Fused(job, checkpoints, plan_slots(devices, 1), slots, report_timeout)
 

@@ -17,7 +17,7 @@ from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners._alarm import interrupted_after
 from hpo.runners._runner import crash, discard_unneeded, goes_on, hung
 from hpo.training.builder import Job
-from hpo.training.checkpoints import recover
+from hpo.training.checkpoints import prepare
 from hpo.training.random_states import unchanged_random_states
 from hpo.training.worker import Worker
 from hpo.trial import Crash, Decision, Report, Suggestion
@@ -28,7 +28,7 @@ def build(
 ) -> Inline:
     """Build a runner with one slot, on the first of `devices`. `slots` is ignored."""
     del slots
-    recover(checkpoints)
+    prepare(checkpoints)
     return Inline(Worker(job, checkpoints, main_device(devices)), checkpoints, job.space.fidelity.high, report_timeout)
 
 

@@ -18,7 +18,7 @@ from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners._runner import crash, discard_unneeded, goes_on, has_hung, hung
 from hpo.runners._worker_process import Process, end, ready
 from hpo.training.builder import Job
-from hpo.training.checkpoints import recover
+from hpo.training.checkpoints import prepare
 from hpo.training.worker import Worker
 from hpo.trial import Crash, Decision, Report, Suggestion
 
@@ -37,7 +37,7 @@ def build(
     or if the trainable of `job` cannot be sent to a worker process.
     """
     job.check_can_be_sent()
-    recover(checkpoints)
+    prepare(checkpoints)
     return Processes(job, checkpoints, plan_slots(devices, slots), report_timeout)
 
 

@@ -20,8 +20,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path) -> None:
-        """`folder` is created if it does not exist."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """`folder` must exist; see `prepare`."""
         self._folder = folder
         self._was_read_back = False
 
@@ -86,27 +85,35 @@ def best_checkpoint(folder: Path, trial: int) -> Path:
     return folder / f"{trial}.best.pt"
 
 
-def recover(folder: Path) -> None:
-    """Complete or delete the checkpoints that workers were writing when they were killed."""
+def prepare(folder: Path) -> None:
+    """Create the folder of the checkpoints. Complete or delete those that workers were writing when they were killed.
+
+    Raises a MachineError if the disk fails, as all functions here do.
+    """
     from trainables.store import atomic
 
-    for temporary in folder.glob(".*.tmp"):
-        atomic.recover(folder / temporary.name[1 : -len(".tmp")])
+    with _disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for temporary in folder.glob(".*.tmp"):
+            atomic.recover(folder / temporary.name[1 : -len(".tmp")])
 
 
 def discard(folder: Path, trial: int) -> None:
     """Delete all checkpoints of a trial that will never be continued."""
-    from trainables.store import atomic
-
-    atomic.remove(checkpoint(folder, trial))
-    atomic.remove(best_checkpoint(folder, trial))
+    discard_all_but_best(folder, trial)
+    _remove(best_checkpoint(folder, trial))
 
 
 def discard_all_but_best(folder: Path, trial: int) -> None:
     """Delete all checkpoints of a finished trial except that of its best epoch."""
+    _remove(checkpoint(folder, trial))
+
+
+def _remove(path: Path) -> None:
     from trainables.store import atomic
 
-    atomic.remove(checkpoint(folder, trial))
+    with _disk_errors(path):
+        atomic.remove(path)
 
 
 @contextlib.contextmanager

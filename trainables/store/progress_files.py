@@ -39,11 +39,15 @@ class ProgressFile:
         self._begun, self._written = time.time(), -math.inf
 
     def __call__(self, done: float) -> None:
-        """Record the share that is done, 0 to 1. Writes the file at most every REPORT_SECONDS."""
+        """Record the share that is done, 0 to 1. Writes the file at most every REPORT_SECONDS.
+
+        If the disk is full, the file is not written, because the computation does not depend on it.
+        """
         if time.monotonic() - self._written >= REPORT_SECONDS:
             self._written = time.monotonic()
             content = {"words": self._words, "done": done, "begun": self._begun, "processes": _this_and_parent()}
-            self._path.write_text(json.dumps(content))
+            with contextlib.suppress(OSError):
+                self._path.write_text(json.dumps(content))
 
     def end(self) -> None:
         """Delete the file, because the computation has ended."""

@@ -10,7 +10,7 @@ import os
 import shutil
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO, cast
 
 import torch
 
@@ -22,14 +22,39 @@ class DamagedCheckpoint(Exception):
 
 
 def write(path: Path, content: dict[str, Any]) -> None:
-    """Write tensors and plain Python values to `path`. An existing file is replaced."""
+    """Write tensors and plain Python values to `path`. An existing file is replaced.
+
+    Raises OSError if the file cannot be written.
+    """
     content = _copy_views(content)
 
     def save(temporary: Path) -> None:
         with open(temporary, "wb") as file:  # torch.save takes twice as long in total if it opens the file itself
-            torch.save(content, file)
+            output = _Output(file)
+            try:
+                torch.save(content, cast("IO[bytes]", output))
+            except Exception as error:
+                raise (output.error or error) from None
 
     atomic.write(path, save)
+
+
+class _Output:
+    """A file to write to. It remembers why a write failed, because torch.save may raise another error instead."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes | memoryview) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise
+
+    def flush(self) -> None:
+        self._file.flush()
 
 
 def _copy_views(value: Any) -> Any:

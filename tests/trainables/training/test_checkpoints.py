@@ -128,3 +128,12 @@ def test_the_best_of_no_checkpoint_is_an_error_and_leaves_the_old_best(path: Pat
     with pytest.raises(FileNotFoundError):
         checkpoints.keep_best(path, best)
     assert names(path) == ["7.best.pt"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("n_bytes", [1, 100, 5000, 300_000, 3_000_000])
+def test_a_full_disk_is_an_os_error_whatever_is_written(tmp_path: Path, n_bytes: int) -> None:
+    (tmp_path / ".0.pt.tmp").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left on device"):
+        checkpoints.write(tmp_path / "0.pt", {"weights": torch.zeros(n_bytes, dtype=torch.uint8)})
+    assert list(tmp_path.iterdir()) == []
