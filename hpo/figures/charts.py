@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hpo.figures import style
 from hpo.figures.style import COLOURS, Array
@@ -20,6 +20,10 @@ LOG_SCALE_RATIO = 30
 """Losses are shown on a log scale if the highest is more than this many times the lowest."""
 N_LEGEND = 20
 """The largest number of classes that a legend lists."""
+LABEL_WIDTH = 40
+"""The largest number of characters of a label in a legend beside a figure."""
+PAIR_LABEL_WIDTH = 70
+"""The largest number of characters of the label of a row."""
 WIDTH = 140
 """The number of characters in a line of the legend below a figure."""
 
@@ -66,7 +70,7 @@ class Pair:
 def curves(title: str, curves: Sequence[Curve]) -> Figure:
     """Plot loss and accuracy over epochs. Validation is solid with a dot at the stopping epoch; training is dashed."""
     kinds = [kind for kind in ("loss", "accuracy") if any(f"val_{kind}" in curve.metrics for curve in curves)]
-    labels = ["\n".join(textwrap.wrap(curve.label, WIDTH)) for curve in curves]
+    labels = ["\n".join(textwrap.wrap(style.plain(curve.label), WIDTH)) for curve in curves]
     columns = max(1, min(4, WIDTH // (8 + max(map(len, labels)))))
     rows = -(-sum(1 + label.count("\n") for label in labels) // columns)
     figure = style.figure(10, 4.2 + 0.18 * rows, title)
@@ -79,7 +83,7 @@ def curves(title: str, curves: Sequence[Curve]) -> Figure:
         ax.xaxis.get_major_locator().set_params(integer=True)
         if kind == "loss" and (ratio := _loss_ratio(curves)) > LOG_SCALE_RATIO:
             _log_scale(ax, fine=ratio < 1000)
-    figure.legend(handles, labels, loc="outside lower left", ncols=columns, fontsize=8)
+    style.legend(figure, handles, labels, loc="outside lower left", ncols=columns, fontsize=8)
     for name, dash in (("validation", "-"), ("training", "--")):
         axes[0].plot([], [], dash, color="#404040", label=name)
     axes[0].legend(loc="best")
@@ -128,15 +132,17 @@ def points(title: str, points: Array, labels: Array, classes: Sequence[str]) -> 
     ax = figure.subplots()
     colours = COLOURS if has_legend else style.rainbow(len(classes))
     size = min(40, max(12, 12000 / len(points)))
-    for label, name in enumerate(classes):
+    handles = []
+    for label in range(len(classes)):
         x, y = points[labels == label].T
         marker = "o" if label < len(COLOURS) or not has_legend else "^"
         colour = colours[label % len(colours)]
-        ax.scatter(x, y, s=size, marker=marker, color=colour, linewidths=0, alpha=0.85, label=style.shorten(name, 24))
+        handles.append(ax.scatter(x, y, s=size, marker=marker, color=colour, linewidths=0, alpha=0.85))
     ax.set(xticks=[], yticks=[], aspect="equal")
     ax.spines[:].set_visible(False)
     if has_legend:
-        figure.legend(loc="outside right upper", markerscale=1.5)
+        names = [style.shorten(name, 24) for name in classes]
+        style.legend(figure, handles, names, loc="outside right center", markerscale=1.5)  # below the title
     return figure
 
 
@@ -147,38 +153,47 @@ def lines(title: str, lines: Sequence[Line], *, x: str, y: str, legend: str) -> 
     """
     figure = style.figure(7, 4.6, title)
     ax = figure.subplots()
+    handles: list[Any] = []  # matplotlib's types leave out error bars
     for i, (line, colour) in enumerate(zip(lines, style.colours(len(lines)), strict=True)):
         # Each line is shifted a little sideways, because error bars on top of each other cannot be told apart.
         shift = 2 ** (0.06 * (i - (len(lines) - 1) / 2))
         shifted = [value * shift for value in line.x]
         spread = [length or math.nan for length in line.spread]
-        ax.errorbar(shifted, line.y, spread, fmt="o-", color=colour, capsize=3, markersize=4, label=line.label)
+        bars = ax.errorbar(shifted, line.y, spread, fmt="o-", color=colour, capsize=3, markersize=4)
+        handles.append(bars)
     ticks = sorted({value for line in lines for value in line.x})
     ax.set_xscale("log", base=2)
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     ax.minorticks_off()
     ax.set(xlabel=x, ylabel=y)
     if legend:
-        figure.legend(loc="outside right upper", title=legend)
+        labels = [style.shorten(line.label, LABEL_WIDTH) for line in lines]
+        style.legend(figure, handles, labels, loc="outside right center", title=legend)
     return figure
 
 
 def pairs(title: str, pairs: Sequence[Pair]) -> Figure:
-    """Plot one row for each trial: validation and test accuracy, the gap between them, and error bars over seeds."""
+    """Plot one row for each trial: validation and test accuracy, the gap between them, and error bars over seeds.
+
+    The legend explains the grey bar, which is the gap.
+    """
     figure = style.figure(8, 1.7 + 0.34 * len(pairs), title)
     ax = figure.subplots()
     rows = range(len(pairs))
     for row, pair in zip(rows, pairs, strict=True):
-        ax.plot([pair.validation[0], pair.test[0]], [row, row], color="#cccccc", linewidth=5, zorder=1)
+        label = None if row else "the gap between them"
+        ax.plot([pair.validation[0], pair.test[0]], [row, row], color="#cccccc", linewidth=5, zorder=1, label=label)
     for name, colour, marker, shift in (("validation", COLOURS[0], "o", -0.13), ("test", COLOURS[2], "D", 0.13)):
         means, stds = zip(*(getattr(pair, name) for pair in pairs), strict=True)
         # Only error bars need to be shifted: they would cover each other.
         shifted = [row + shift * any(stds) for row in rows]
         bars = [std or math.nan for std in stds]
         ax.errorbar(means, shifted, xerr=bars, fmt=marker, color=colour, capsize=2, markersize=5.5, label=name)
-    ax.set_yticks(rows, [pair.label for pair in pairs], fontsize=8)
+    ax.set_yticks(rows, [style.shorten(pair.label, PAIR_LABEL_WIDTH) for pair in pairs], fontsize=8)
     ax.set_ylim(len(pairs) - 0.4, -0.6)
     ax.set(xlabel="accuracy")
     ax.grid(axis="y", visible=False)
-    figure.legend(loc="outside lower right", ncols=2)
+    handles, names = ax.get_legend_handles_labels()
+    # The gap is drawn first, and explained last.
+    figure.legend([*handles[1:], handles[0]], [*names[1:], names[0]], loc="outside lower right", ncols=3)
     return figure

@@ -68,17 +68,19 @@ def maps(title: str, image: Array, maps: Sequence[tuple[str, Array]]) -> Figure:
 def mistakes(title: str, images: Array, true: Sequence[str], top: Sequence[Sequence[tuple[str, float]]]) -> Figure:
     """Show misclassified images (n, channels, height, width) of 0..255.
 
-    Above each image stands its true class, below it stand the most likely classes with their probabilities.
+    Above each image stands its true class, below it stand the most likely classes with their probabilities. A line at
+    the bottom of the figure says so.
     """
     columns = min(8, len(images))
     rows = -(-len(images) // columns)
-    figure = style.figure(max(5.0, 1.65 * columns), 0.4 + 2.2 * rows, title)
+    figure = style.figure(max(5.0, 1.65 * columns), 0.7 + 2.2 * rows, title)
     axes = list(figure.subplots(rows, columns, squeeze=False).flat)
     for ax, image, name, predictions in zip(axes, images, true, top, strict=False):
         _show_image(ax, image.transpose(1, 2, 0) / 255)
         ax.set_title(style.shorten(name, 18), fontsize=8.5, fontweight="bold")
         lines = [f"{style.shorten(predicted, 15)}  {probability:.2f}" for predicted, probability in predictions]
         ax.set_xlabel("\n".join(lines), fontsize=7.5, labelpad=3)
+    figure.supxlabel("bold: the true class; below: the predictions and their probabilities", fontsize=8.5)
     for ax in axes[len(images) :]:
         ax.set_axis_off()
     return figure

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpo.errors import MachineError, StudyError, UnknownName, UserError
-from hpo.figures import charts, pictures, style
+from hpo.figures import charts, fonts, pictures, style
 from hpo.figures.trained_model import TrainedModel, find
 from hpo.heldout import Spread, TestRecord, TrialResult, misclassified
 from hpo.record import FIGURES, History, StudyFolder, Trial, configuration
@@ -89,6 +89,7 @@ def plot(
     study = StudyFolder.reopen(folder)
     with style.style():
         figure = draw(study, options)
+        fonts.choose(figure)
         for path in paths:
             try:
                 path.parent.mkdir(exist_ok=True)

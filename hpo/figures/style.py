@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import textwrap
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.figures import fonts
+
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure
 
 Array = NDArray[Any]
@@ -41,6 +45,7 @@ STYLE: dict[Any, Any] = {
     "legend.frameon": False,
     "savefig.dpi": 150,
     "svg.hashsalt": "hpo",
+    "text.parse_math": False,  # a dollar sign in the name of a class is no formula
 }
 
 
@@ -60,7 +65,7 @@ def figure(width: float, height: float, title: str) -> Figure:
     from matplotlib.figure import Figure
 
     empty = Figure(figsize=(width, height))
-    empty.suptitle("\n".join(textwrap.wrap(title, int(width * 11))), fontsize=11)
+    empty.suptitle("\n".join(textwrap.wrap(plain(title), int(width * 11))), fontsize=11)
     return empty
 
 
@@ -70,7 +75,8 @@ def save(figure: Figure, path: Path) -> None:
     # A date in the file would change its bytes each time.
     no_date = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}.get(path.suffix)
     try:
-        figure.savefig(temporary, format=path.suffix[1:], metadata=no_date)
+        with fonts.without_glyph_warnings():
+            figure.savefig(temporary, format=path.suffix[1:], metadata=no_date)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -98,5 +104,22 @@ def sample_colormap(name: str, n: int) -> list[str]:
 
 
 def shorten(text: str, n: int) -> str:
-    """Shorten a text to at most `n` characters."""
+    """Shorten a text to one line of at most `n` characters."""
+    text = plain(text)
     return text if len(text) <= n else text[: n - 1] + "…"
+
+
+def plain(text: str) -> str:
+    """Return a text in one line that can be drawn: line breaks are spaces, bytes that are not UTF-8 are escaped."""
+    valid = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return "".join(" " if unicodedata.category(character) in ("Cc", "Zl", "Zp") else character for character in valid)
+
+
+def legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str], **options: Any) -> None:
+    """Add a legend to a figure. `options` are those of matplotlib.
+
+    matplotlib leaves out labels that begin with an underscore, so the labels are set afterwards.
+    """
+    drawn = figure.legend(handles, list(map(str, range(len(labels)))), **options)
+    for text, label in zip(drawn.get_texts(), labels, strict=True):
+        text.set_text(label)
