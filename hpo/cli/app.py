@@ -16,10 +16,15 @@ from hpo.cli.data import cache, data, fetch
 from hpo.cli.results import best, export, plot, status, test
 from hpo.cli.search import resume, search, spaces
 from hpo.errors import HpoError
+from hpo.runners._closed_output import ignore_closed_output
 
 
 class CommandGroup(click.Group):
     """Prints an HpoError as text and sets the exit status. Lists the commands in the order of use."""
+
+    def main(self, *arguments: Any, **keywords: Any) -> Any:
+        ignore_closed_output()
+        return super().main(*arguments, **keywords)
 
     def invoke(self, ctx: click.Context) -> Any:
         sys.path.insert(0, os.getcwd())  # the user's own modules, as with `python -m`

@@ -166,7 +166,8 @@ def resume(
 def _progress_display(folder: Path, budget: Budget, quiet: bool) -> Iterator[Any]:
     """Show the progress of a search.
 
-    The first Ctrl-C ends the search and prints the command that resumes it. A second one exits at once.
+    The first Ctrl-C ends the search, writes its tables and prints the command that resumes it. A second one exits at
+    once. SIGTERM, and SIGHUP of a terminal that is closed, end the search in the same way.
     """
     from rich.console import Console
 
@@ -176,7 +177,10 @@ def _progress_display(folder: Path, budget: Budget, quiet: bool) -> Iterator[Any
         signal.signal(signal.SIGINT, lambda number, frame: _exit_at_once())
         raise KeyboardInterrupt
 
-    old_handlers = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    ending = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
+        ending.append(signal.SIGHUP)
+    old_handlers = {number: signal.signal(number, interrupt) for number in ending}
     console = Console(stderr=True)
     display: Any = contextlib.nullcontext() if quiet else Screen(console, budget)
     if not quiet and not console.is_terminal:

@@ -5,6 +5,7 @@ backend.ask -> runner.start -> runner.events -> ledger.record -> backend.tell ->
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -211,8 +212,12 @@ def _run_study(study: StudyFolder, ledger: Ledger, backend: Backend, job: Job, w
         finally:
             runner.close()
         ledger.close_unfinished(reason)
-    finally:
+    except BaseException:
         ledger.close()
+        with contextlib.suppress(Exception):  # what ended the search is what the user must learn
+            write_tables(study)
+        raise
+    ledger.close()
     write_tables(study)
     return reason
 

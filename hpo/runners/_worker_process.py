@@ -22,6 +22,7 @@ from typing import Any
 from weakref import WeakSet
 
 from hpo.devices import Slot
+from hpo.runners._closed_output import ignore_closed_output
 
 CHECK_SECONDS = 0.5
 """How often `ready` checks that the processes are alive. A pipe does not always tell: a child may hold it open."""
@@ -132,6 +133,7 @@ def _run(start_method: str | None, serve: Callable[..., None], *arguments: Any) 
         _ignore_interrupt()
     else:
         threading.Thread(target=_end_with_parent, daemon=True).start()
+    ignore_closed_output()
     try:
         serve(*arguments)
     except (EOFError, BrokenPipeError, ConnectionResetError):

@@ -107,6 +107,8 @@ def test_ctrl_c_ends_within_seconds_with_the_command_that_resumes(hpo: Hpo, tmp_
     assert driver.returncode == 130
     assert text.rstrip().endswith("Go on with:  hpo resume s")
     assert "Traceback" not in text
+    table = pd.read_csv(tmp_path / "studies" / "s" / "trials.csv")
+    assert "complete" in set(table["state"])
     result = hpo("resume", "s", "--time", "0")
     assert result.exit_code == 0, result.output
 
@@ -155,3 +157,42 @@ def test_processes_that_inline_trials_started_end_with_the_command(hpo: Hpo, tmp
     assert driver.returncode == (130 if interrupt else 0)
     program = int((tmp_path / "program").read_text())
     assert wait_until_ended([psutil.Process(program)] if psutil.pid_exists(program) else []) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_search_that_is_ended_from_outside_writes_its_tables(hpo: Hpo, tmp_path: Path, number: int) -> None:
+    driver = _start(tmp_path, "--backend", "random", "--runner", "inline", "--trials", "100000")
+    driver.send_signal(number)
+    _, text = driver.communicate(timeout=20)
+    assert driver.returncode == 130
+    assert "Go on with:  hpo resume s" in text
+    assert len(pd.read_csv(tmp_path / "studies" / "s" / "trials.csv")) >= 1
+
+
+@pytest.mark.parametrize("runner", ["inline", "processes"])
+def test_a_search_goes_on_when_nobody_reads_its_output_any_more(hpo: Hpo, tmp_path: Path, runner: str) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "regime.py").write_text(
+        "import sys\nfrom tests import toy\n"
+        "class Talkative(toy.Curve):\n"
+        "    def step(self):\n"
+        "        print('epoch', self.epoch, file=sys.stderr, flush=True)\n"
+        "        return super().step()\n"
+        "def build(config, model, data, device):\n"
+        "    return Talkative(config)\n"
+    )
+    (tmp_path / "toy.yaml").write_text(TOY.replace("tests.toy", "own.regime"))
+    command = f"{sys.executable} -m hpo.cli search --space toy.yaml --study s --backend random --trials 3 --devices cpu"
+    shell = f"({command} --slots 1 --runner {runner}; echo $? > status) 2>&1 | head -1"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(["sh", "-c", shell], cwd=tmp_path, env=environment, timeout=100, check=True)
+    assert (tmp_path / "status").read_text() == "0\n"
+    assert list(pd.read_csv(tmp_path / "studies" / "s" / "trials.csv")["state"]) == ["complete"] * 3
+
+
+def test_a_search_runs_with_closed_standard_streams(hpo: Hpo, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m hpo.cli search --space toy.yaml --study s --backend random --trials 2"
+    shell = f"{command} --runner inline <&- >&- 2>&-"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run(["sh", "-c", shell], cwd=tmp_path, env=environment, timeout=100, check=True)
+    assert list(pd.read_csv(tmp_path / "studies" / "s" / "trials.csv")["state"]) == ["complete"] * 2
