@@ -7,8 +7,12 @@ import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from hpo.errors import UserError
+
+DEVICE_FILES = ("/dev/nvidiactl", "/dev/nvhost-ctrl", "/dev/dxg")
+"""The files of NVIDIA's drivers: the usual one, that of Jetson boards, and that of Windows' Linux."""
 
 
 @dataclass(frozen=True)
@@ -54,28 +58,51 @@ def main_device(devices: str) -> str:
 
 
 def n_cores() -> int:
-    """The number of CPU cores that this process may use.
+    """The number of CPU cores that this process may use, by its affinity and by the quota of its container."""
+    from trainables import threads
 
-    `trainables.threads.n_cores` is the same function: `trainables` imports nothing of `hpo`, and this module nothing
-    of `trainables`.
-    """
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return threads.n_cores()
 
 
 def visible_gpus() -> list[str]:
-    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them. They are found without torch."""
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them. They are found without torch.
+
+    As CUDA does, it reads CUDA_VISIBLE_DEVICES up to the first name that is no GPU of this machine, such as -1, none or
+    NoDevFiles.
+    """
     limited = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if limited is not None:
-        return [name.strip() for name in limited.split(",") if name.strip() not in ("", "-1")]
+    if limited is None:
+        return list(_gpus() or {})
+    names = [name.strip() for name in limited.split(",")]
+    gpus = _gpus() if any(map(_may_be_gpu, names)) else {}
+    return list(takewhile(lambda name: _is_gpu(name, gpus), names))
+
+
+def _gpus() -> dict[str, str] | None:
+    """The number and the UUID of each GPU of this machine. None if it has GPUs, but no tool that lists them."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        return []
-    query = [tool, "--query-gpu=index", "--format=csv,noheader"]
+        return None if any(map(os.path.exists, DEVICE_FILES)) else {}
+    query = [tool, "--query-gpu=index,uuid", "--format=csv,noheader"]
     try:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return []  # if the driver does not answer, nothing could train on it either
-    return answer.stdout.split() if answer.returncode == 0 else []
+        return {}  # if the driver does not answer, nothing could train on it either
+    lines = answer.stdout.splitlines() if answer.returncode == 0 else []
+    pairs = [line.partition(",") for line in lines if line.strip()]
+    return {number.strip(): uuid.strip() for number, _, uuid in pairs}
+
+
+def _may_be_gpu(name: str) -> bool:
+    """Whether a name in CUDA_VISIBLE_DEVICES has the form of a GPU: a number, or the beginning of a UUID."""
+    return name.isdecimal() or name.startswith(("GPU-", "MIG-"))
+
+
+def _is_gpu(name: str, gpus: dict[str, str] | None) -> bool:
+    """Whether a name in CUDA_VISIBLE_DEVICES is one of the GPUs of this machine. None stands for unknown GPUs."""
+    if gpus is None or name.startswith("MIG-"):  # MIG devices are not listed
+        return gpus != {} and _may_be_gpu(name)
+    return name in gpus or (name.startswith("GPU-") and any(uuid.startswith(name) for uuid in gpus.values()))
 
 
 def _slot(device: str, n_threads: int, environment: dict[str, str]) -> Slot:

@@ -9,8 +9,18 @@ from hpo.devices import main_device, n_cores, plan_slots, visible_gpus
 from hpo.errors import UserError
 
 
+def _driver(folder: Path, monkeypatch: pytest.MonkeyPatch, n_gpus: int) -> None:
+    """Put a tool on PATH that lists GPUs, as that of NVIDIA's driver does."""
+    tool = folder / "nvidia-smi"
+    lines = "".join(f"{number}, GPU-{number}{number}ab-cd\\n" for number in range(n_gpus))
+    tool.write_text(f"#!/bin/sh\nprintf '{lines}'\n")
+    tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{folder}:/bin:/usr/bin")
+
+
 @pytest.fixture
-def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _driver(tmp_path, monkeypatch, 6)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5")
 
 
@@ -73,3 +83,35 @@ def test_gpus_are_found_by_the_drivers_own_tool(tmp_path: Path, monkeypatch: pyt
     assert visible_gpus() == ["0", "1", "2"]
     tool.write_text("#!/bin/sh\necho 'no driver' >&2; exit 9\n")
     assert visible_gpus() == []
+
+
+@pytest.mark.parametrize("limited", ["NoDevFiles", "none", "-1", "", "0", "7", "GPU-00ab", "MIG-1", "void"])
+def test_on_a_machine_without_a_gpu_no_value_of_cuda_visible_devices_gives_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limited: str
+) -> None:
+    _driver(tmp_path, monkeypatch, 0)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", limited)
+    assert {slot.device for slot in plan_slots("auto", None)} == {"cpu"}
+    assert main_device("auto") == "cpu"
+    with pytest.raises(UserError, match="this machine has 0 CUDA devices, so no 'cuda:0'"):
+        plan_slots("cuda:0", None)
+
+
+@pytest.mark.parametrize(
+    ("limited", "visible"),
+    [
+        ("1,0", ["1", "0"]),
+        ("1,-1,0", ["1"]),
+        ("0,9,1", ["0"]),
+        ("none", []),
+        ("GPU-11ab", ["GPU-11ab"]),
+        ("GPU-77", []),
+        ("MIG-1", ["MIG-1"]),
+    ],
+)
+def test_names_count_up_to_the_first_that_is_no_gpu(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limited: str, visible: list[str]
+) -> None:
+    _driver(tmp_path, monkeypatch, 2)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", limited)
+    assert visible_gpus() == visible
