@@ -29,7 +29,7 @@ def recorded_settings(settings: Settings, space: SearchSpace, trainable: Build |
         runner = "processes" if trainable else _auto_runner.runner_for(space)
     plugins.module_name("hpo.runners", runner)
     plan_slots(settings.devices, settings.slots)
-    folder = None if data is None else str(data_folder(data))
+    folder = str(data_folder(data)) if data else None
     return replace(settings, runner=runner, data=folder, storage=recorded_url(settings.storage))
 
 
