@@ -41,6 +41,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/promotion.py
 	$(BIN)/python benchmarks/growth.py
+	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/fused_heads.py
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/slots.py

@@ -124,3 +124,11 @@ def test_slots_of_many_threads_are_timed_beside_many_slots(tmp_path: Path) -> No
     assert rows[0]["slots"] == "1"
     assert all(float(row["epochs/s"]) > 0 for row in rows)
     assert len(verdicts(lines)) == 1
+
+
+def test_replays_are_timed_beside_their_searches() -> None:
+    backends = ["optuna, tpe", "bohb", "grid"]
+    found = tables(lines := printed("replay", "--backends", *backends))
+    assert [row["backend"] for row in found["Replay and search"]] == backends
+    assert [row["trials"] for row in found["Long replays"]] == ["90"] * 3
+    assert len(verdicts(lines)) == 2

@@ -65,8 +65,9 @@ class SamplerWithoutRepeats(BaseSampler):
         return self._sampler.sample_independent(study, trial, param_name, param_distribution)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        self._sampler = self._sampler_of(trial.number)
-        self._sampler.before_trial(study, trial)
+        if self.recorded is None:
+            self._sampler = self._sampler_of(trial.number)
+            self._sampler.before_trial(study, trial)
 
     def after_trial(
         self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None

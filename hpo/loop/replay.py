@@ -18,6 +18,7 @@ from hpo.errors import ReplayError
 from hpo.loop.crashed_trials import enqueue_retried
 from hpo.loop.interrupts import deferred_interrupt
 from hpo.record import Decisions, Ledger, Retry
+from hpo.space import SearchSpace
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 _CHANGED = "; was a package or a plug-in changed since the study was begun? Its study.yaml lists the versions"
@@ -35,7 +36,7 @@ def replay(backend: Backend, ledger: Ledger) -> None:
     now. Raises a ReplayError if an answer of the backend differs from the record.
     """
     events = tuple(ledger.history.events)
-    asks = _Asks(backend, ledger, sum(isinstance(event, Suggestion) for event in events))
+    asks = Asks(backend, ledger.space, sum(isinstance(event, Suggestion) for event in events))
     for position, event in enumerate(events):
         if isinstance(event, Suggestion):
             with deferred_interrupt():
@@ -56,16 +57,17 @@ def replay(backend: Backend, ledger: Ledger) -> None:
                 raise ReplayError(f"after {event} the record has {recorded}, but the backend decides {ended}{_CHANGED}")
 
 
-class _Asks:
+class Asks:
     """The calls of `ask` of a replay, and which of them are computed."""
 
-    def __init__(self, backend: Backend, ledger: Ledger, n: int) -> None:
+    def __init__(self, backend: Backend, space: SearchSpace, n: int, seconds: float = CHECK_SECONDS) -> None:
+        """`n` is the number of calls, and `seconds` the time for computing configurations."""
         self._backend = backend
-        self._space = ledger.space
+        self._space = space
         self._n = n
+        self._seconds = seconds
+        self._seconds_spent = 0.0
         self._n_done = 0
-        self._seconds = 0.0
-        """The time that was spent on computing configurations."""
 
     def repeat(self, recorded: Suggestion) -> Answer:
         """Repeat the next call, whose answer was `recorded`."""
@@ -78,15 +80,15 @@ class _Asks:
         ):
             started = time.monotonic()
             answer = self._backend.ask()
-            self._seconds += time.monotonic() - started
+            self._seconds_spent += time.monotonic() - started
             return answer
         return self._backend.replay(recorded)
 
     def _is_computed(self, index: int) -> bool:
         if index == self._n - 1:
             return True
+        if index >= self._n - N_LAST:
+            return self._seconds_spent < self._seconds
         between = max(1, (self._n - N_FIRST - N_LAST) // N_SPREAD)
-        chosen = index < N_FIRST or index >= self._n - N_LAST or index % between == 0
         # Half of the time is kept for the last ones, which depend on the whole record.
-        limit = CHECK_SECONDS if index >= self._n - N_LAST else CHECK_SECONDS / 2
-        return chosen and self._seconds < limit
+        return (index < N_FIRST or index % between == 0) and self._seconds_spent < self._seconds / 2

@@ -116,7 +116,7 @@ class TrialRun:
 class _Progress:
     """The reports of a trial and the state of its early stopping.
 
-    The names of the fields are keys of the checkpoint, except `objective` and `best`.
+    The names of the fields are keys of the checkpoint, except `objective`, `best` and `_encoded`.
     """
 
     objective: str
@@ -128,6 +128,8 @@ class _Progress:
     """The number of epochs since the last improvement."""
     best: dict[str, Any] | None = field(default=None, init=False)
     """The report of the best epoch in the phase of the last epoch. Among equal epochs, the first is the best."""
+    _encoded: list[str] = field(default_factory=list, init=False)
+    """The reports up to the last checkpoint, each as JSON."""
 
     def __post_init__(self) -> None:
         for report in self.reports:
@@ -135,8 +137,10 @@ class _Progress:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the part of the checkpoint that `_Progress` is created from."""
-        # The reports are written as one string, because torch.save would check each number for being a tensor.
-        return {"reports": json.dumps(self.reports), "reference": self.reference, "stale": self.stale}
+        # The reports are written as one string, because torch.save would check each number for being a tensor. Only the
+        # new ones are encoded, so that an epoch costs hardly more after many epochs.
+        self._encoded += map(json.dumps, self.reports[len(self._encoded) :])
+        return {"reports": f"[{', '.join(self._encoded)}]", "reference": self.reference, "stale": self.stale}
 
     @property
     def epoch(self) -> int:
@@ -175,7 +179,7 @@ class _Progress:
             self.reference, self.stale = loss, 0
         elif not metrics.get("phases_left"):  # patience counts only in the last phase: the others only prepare for it
             self.stale += 1
-        earlier = [report["metrics"] for report in self.reports]
+        earlier = [report["metrics"] for report in self.reports[-(rule.window or 1) :]]
         report = {
             "fidelity": self.epoch + 1,
             "loss": min(loss, best),
