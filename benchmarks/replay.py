@@ -26,9 +26,9 @@ from hpo.loop.replay import Asks
 from hpo.loop.search import build_backend
 from hpo.record import Settings
 from hpo.space import Fidelity
-from hpo.trial import Decision, Report, Suggestion
+from hpo.trial import Decision, Report, Scalar, Suggestion
 
-BACKENDS: Mapping[str, tuple[str, Mapping[str, object]]] = {
+BACKENDS: Mapping[str, tuple[str, Mapping[str, Scalar]]] = {
     "optuna, tpe": ("optuna", {}),
     "optuna, gp": ("optuna", {"sampler": "gp"}),
     "optuna, cmaes": ("optuna", {"sampler": "cmaes"}),
@@ -72,9 +72,10 @@ def search(name: str, trials: int, *, fills: bool) -> tuple[float, list[Step]]:
         steps.append(answer)
         for epoch in range(epochs.setdefault(answer.trial, 0) + 1, answer.until + 1):
             loss = free.loss_at(float(answer.config["x"]), epoch)  # type: ignore[arg-type]
-            steps.append(Report(answer.trial, epoch, loss, {"val_loss": loss}, 0.0))
+            report = Report(answer.trial, epoch, loss, {"val_loss": loss}, 0.0)
+            steps.append(report)
             epochs[answer.trial] = epoch
-            if backend.tell(steps[-1]).get(answer.trial, Decision.CONTINUE) is not Decision.CONTINUE:
+            if backend.tell(report).get(answer.trial, Decision.CONTINUE) is not Decision.CONTINUE:
                 break
     return time.perf_counter() - started, steps
 
