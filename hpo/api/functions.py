@@ -11,7 +11,7 @@ from hpo.api.progress import print_notices, show_progress
 from hpo.api.short_traceback import short_traceback
 from hpo.api.study import Study
 from hpo.errors import SpaceFileError, UnknownName, UserError
-from hpo.loop import CHANGEABLE, begin, changed_settings, default_name, with_first_configurations
+from hpo.loop import CHANGEABLE, begin, budget_note, changed_settings, default_name, with_first_configurations
 from hpo.record import STUDY_FILE, Budget, Settings, StudyFolder, changed_parts, check_name, lock
 from hpo.space import SearchSpace
 from hpo.training.user_code import Build, digest
@@ -88,6 +88,8 @@ def search(
             with lock(folder):
                 known.save()
         return found
+    if not quiet and (note := budget_note(read, chosen, budget.or_default())) is not None:
+        print(note)
     with show_progress(budget.or_default(), quiet=quiet) as watch:
         begin(folder, read, chosen, budget, trainable=trainable, watch=watch)
     print_notices(StudyFolder.reopen(folder), quiet=quiet)

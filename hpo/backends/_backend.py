@@ -10,6 +10,10 @@ To add a backend, write a module with one function:
 this folder, a module that is registered under the entry point group `hpo.backends`, or any module named
 `package.module`.
 
+A backend with brackets can have a second function in its module, `round_brackets(n_rungs, eta, options)`: for each
+bracket of one round, the number of trials at each of its rungs, from its first one to the top one. A search whose
+budget is smaller than that says so before it begins.
+
 Every backend makes three promises:
 
 - It is deterministic: the same space, seed, options and calls give the same answers.

@@ -22,6 +22,7 @@ from hpo.backends._configurations import Configurations
 from hpo.backends._options import needs, one_of, reject_unknown, seed32, whole_number
 from hpo.backends._random_state import with_random_state
 from hpo.backends._stopping import Searcher, StoppingBackend, library_max_step, library_steps
+from hpo.backends.bohb import bracket_sizes
 from hpo.space import SearchSpace
 from hpo.trial import Config
 
@@ -65,6 +66,14 @@ def build(space: SearchSpace, *, seed: int, searcher: str = "random", brackets: 
     draws: Searcher = _RandomSearcher(space, seed) if chosen == "random" else optuna.tpe(space, seed=seed)
     stopper = _RayPruner(schedulers, random.Random(f"brackets {seed}"))
     return StoppingBackend(space, library_steps(space.fidelity), draws, stopper)
+
+
+def round_brackets(n_rungs: int, eta: int, options: Mapping[str, object]) -> list[tuple[int, ...]]:
+    """The sizes of the brackets of one round, see `hpo.backends._backend`. Its top rung has one trial."""
+    n_brackets = options.get("brackets", 1)
+    if not isinstance(n_brackets, int) or not 1 <= n_brackets <= n_rungs:
+        return []
+    return [bracket_sizes(0, n_rungs - bracket, eta) for bracket in range(n_brackets)]
 
 
 class _RandomSearcher:

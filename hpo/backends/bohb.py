@@ -92,6 +92,11 @@ def bracket_sizes(index: int, n_rungs: int, eta: int) -> tuple[int, ...]:
     return tuple(max(n_first // eta**k, 1) for k in range(n_promotions + 1))
 
 
+def round_brackets(n_rungs: int, eta: int, options: Mapping[str, object]) -> list[tuple[int, ...]]:
+    """The sizes of the brackets of one round, see `hpo.backends._backend`."""
+    return [bracket_sizes(index, n_rungs, eta) for index in range(n_rungs)]
+
+
 @dataclass
 class _Trial:
     number: int

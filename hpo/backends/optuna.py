@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import random
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 
@@ -23,6 +23,7 @@ from hpo.backends._optuna_sampler import CmaEsSampler, SamplerWithoutRepeats, su
 from hpo.backends._quiet import ignored_warnings
 from hpo.backends._random_state import derived_seed
 from hpo.backends._stopping import StoppingBackend, library_steps
+from hpo.backends.bohb import bracket_sizes
 from hpo.space import Fidelity, SearchSpace
 from hpo.trial import Config, Value
 
@@ -78,6 +79,16 @@ def build(
         times = {epoch: epoch for epoch in range(space.fidelity.low, space.fidelity.high + 1)}
     stopper = _OptunaPruner(_brackets(pruner, space.fidelity), random.Random(f"brackets {seed}"))
     return StoppingBackend(space, times, searcher, stopper)
+
+
+def round_brackets(n_rungs: int, eta: int, options: Mapping[str, object]) -> list[tuple[int, ...]]:
+    """The sizes of the brackets of one round, see `hpo.backends._backend`. Optuna only approximates them."""
+    match options.get("pruner", "hyperband"):
+        case "hyperband":
+            return [bracket_sizes(index, n_rungs, eta) for index in range(n_rungs)]
+        case "sha":
+            return [bracket_sizes(0, n_rungs, eta)]
+    return []
 
 
 def tpe(space: SearchSpace, *, seed: int) -> OptunaSearcher:

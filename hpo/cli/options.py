@@ -18,16 +18,21 @@ MAX_CRASHES_HELP = "Crashes in a row that end the search; 5 by default, and 3 be
 
 
 class Duration(click.ParamType[float]):
-    """A time such as 90, 90s, 30m, 2h or 1h30m, in seconds."""
+    """A time such as 90s, 30m, 2h, 1.5h or 1h30m, in seconds. Each number needs its unit; 0 needs none."""
 
     name = "time"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", str(value))
-        if match is None or not value:
+        text, number = str(value).strip(), r"\d+(?:\.\d+)?"
+        if re.fullmatch(r"0+(?:\.0*)?", text):
+            return 0.0
+        if re.fullmatch(number, text):
+            self.fail(f"{text!r} has no unit; write {text}s, {text}m or {text}h", param, ctx)
+        match = re.fullmatch(f"(?:({number})h)?(?:({number})m)?(?:({number})s)?", text)
+        if match is None or not text:
             self.fail(f"{value!r} is no time; write 90s, 30m, 2h or 1h30m", param, ctx)
-        hours, minutes, seconds = (int(part or 0) for part in match.groups())
-        return float(hours * 3600 + minutes * 60 + seconds)
+        hours, minutes, seconds = (float(part or 0) for part in match.groups())
+        return hours * 3600 + minutes * 60 + seconds
 
 
 def budget_options(verb: F) -> F:

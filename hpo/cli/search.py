@@ -95,7 +95,7 @@ def search(
 ) -> None:
     """Search a space, and print the best configurations."""
     from hpo import spacefile
-    from hpo.loop import begin, default_name
+    from hpo.loop import begin, budget_note, default_name
     from hpo.record import Budget, Settings, check_name
 
     search_space = spacefile.read(spacefile.find(space), overrides)
@@ -115,6 +115,8 @@ def search(
     )
     folder = studies / check_name(default_name(search_space, settings) if name is None else name)
     budget = Budget(trials, epochs, seconds).or_default()
+    if not quiet and (note := budget_note(search_space, settings, budget)) is not None:
+        click.echo(note, err=True)
     with _progress_display(folder, budget, quiet) as watch:
         reason = begin(folder, search_space, settings, budget, watch=watch)
     _print_outcome(folder, reason)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from hpo.loop.first_configurations import with_first_configurations
 from hpo.loop.new_settings import CHANGEABLE, changed_settings
+from hpo.loop.round_size import budget_note
 from hpo.loop.search import Watch, begin, build_backend, default_name, resume, run
 
 __all__ = [
     "CHANGEABLE",
     "Watch",
     "begin",
+    "budget_note",
     "build_backend",
     "changed_settings",
     "default_name",

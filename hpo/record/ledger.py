@@ -83,8 +83,8 @@ class Ledger:
     def retry(self, event: Retry) -> None:
         """Record that crashed trials are tried again, as an attribute of the study."""
         with storage_errors():
-            key, value = f"retry:{self._n_events + 1}", self._numbered({"trials": list(event.trials)})
-            self._storage.set_study_user_attr(self._study_id, key, value)
+            value = self._numbered({"trials": list(event.trials)})
+            self._storage.set_study_user_attr(self._study_id, f"retry:{self._n_events}", value)
             self.history.append(event)
 
     def settle(self, event: Report | Crash, decisions: Mapping[int, Decision]) -> None:
@@ -212,8 +212,7 @@ class Ledger:
         for frozen in self._newest_trials().values():
             number = frozen.user_attrs["trial"]
             for key, value in frozen.user_attrs.items():
-                event = serialization.to_event(number, key, value)
-                if event is not None:
+                if (event := serialization.to_event(number, key, value)) is not None:
                     events.append((value["n"], value["at"], event))
         for n, seconds, event in sorted(events, key=lambda item: item[0]):
             self.history.append(event)

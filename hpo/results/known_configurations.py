@@ -9,7 +9,7 @@ from hpo.errors import SpaceError, UserError, nearest
 from hpo.record import StudyFolder
 from hpo.space import Categorical, Domain, SearchSpace
 from hpo.space.given_values import with_defaults
-from hpo.space.values import list_as_text
+from hpo.space.values import list_as_text, with_tuples
 from hpo.spacefile import yaml_text
 from hpo.trial import Config, Value
 
@@ -72,9 +72,8 @@ def best_of(study: StudyFolder, space: SearchSpace, top: int) -> tuple[list[Conf
 
 def _value(domain: Domain, text: str) -> Value:
     """The value that a cell of a table stands for. Text that is no value of the domain is returned as YAML reads it."""
-    if isinstance(domain, Categorical):
-        for choice in domain.choices:
-            if text == str(list_as_text(choice)):
-                return choice
     parsed = yaml_text.parse(text)
-    return text if parsed.mistakes else parsed.value
+    value: Value = text if parsed.mistakes else with_tuples(parsed.value)
+    if isinstance(domain, Categorical) and not domain.contains(value):
+        return next((choice for choice in domain.choices if text == str(list_as_text(choice))), value)
+    return value

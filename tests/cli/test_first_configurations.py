@@ -61,7 +61,7 @@ def test_from_takes_the_best_that_fit_and_names_the_others(hpo: Hpo, tmp_path: P
         (("--try", "none.csv"), "none.csv: cannot be read: "),
         (("--try", "toy.yaml"), "toy.yaml: no column is a hyperparameter of the space"),
         (("--try", "bad.csv"), "bad.csv:3: x: 5 lies outside the range"),
-        (("--from", "nosuch"), "no study 'nosuch' in studies"),
+        (("--from", "nosuch"), "no study 'nosuch' in "),
         (("--top", "3"), "--top: belongs to --from STUDY"),
     ],
 )

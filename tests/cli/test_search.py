@@ -12,7 +12,7 @@ import psutil
 import pytest
 import yaml
 
-from tests.cli.commands import ROOT, TOY, Hpo
+from tests.cli.commands import ROOT, SEARCH, TOY, Hpo
 from tests.runners.test_processes import wait_until_ended
 
 
@@ -196,3 +196,37 @@ def test_a_search_runs_with_closed_standard_streams(hpo: Hpo, tmp_path: Path) ->
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run(["sh", "-c", shell], cwd=tmp_path, env=environment, timeout=100, check=True)
     assert list(pd.read_csv(tmp_path / "studies" / "s" / "trials.csv")["state"]) == ["complete"] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("10", "'10' has no unit; write 10s, 10m or 10h"),
+        ("1.5", "'1.5' has no unit; write 1.5s, 1.5m or 1.5h"),
+        ("1h30", "'1h30' is no time; write 90s, 30m, 2h or 1h30m"),
+        ("", "is no time"),
+        ("soon", "'soon' is no time"),
+        ("-5s", "'-5s' is no time"),
+    ],
+)
+def test_a_time_needs_its_unit(hpo: Hpo, tmp_path: Path, text: str, message: str) -> None:
+    result = hpo(*SEARCH, "--time", text)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert not (tmp_path / "studies").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("30m", 1800), ("1h30m", 5400), ("1.5h", 5400), ("0", 0), ("0s", 0)]
+)
+def test_a_time_with_a_unit_is_the_budget_in_seconds(hpo: Hpo, tmp_path: Path, text: str, seconds: int) -> None:
+    hpo(*SEARCH, "--study", "s", "--time", text)
+    content = yaml.safe_load((tmp_path / "studies" / "s" / "study.yaml").read_text())
+    assert content["budget"]["seconds"] == seconds
+
+
+def test_a_budget_below_one_round_is_said_before_the_search_begins(hpo: Hpo) -> None:
+    words = ("search", "--space", "toy.yaml", "--backend", "bohb", "--runner", "inline", "--trials", 5)
+    result = hpo(*words, "--study", "a")
+    assert result.output.startswith("note: bohb compares trials at epochs 1 to 9. One round of its 3 brackets takes 15")
+    assert "note: " not in hpo(*words, "--study", "b", "-q").output
