@@ -210,7 +210,7 @@ def test_killing_the_worker_at_any_epoch_loses_nothing(
         for each in heads(6):
             runner.start(each, after=0)
         while any(len(events[trial]) < len(theirs) for trial, theirs in alone.items()):
-            for event in runner.events():
+            for event in next_events(runner):
                 events[event.trial].append(event)
                 runner.settle(event.trial, Decision.CONTINUE)
             if draw.random() < 0.4:
@@ -230,7 +230,7 @@ def test_trials_stop_pause_and_join_between_epochs(
         n_rounds = 0
         while len(events[0]) < 6:
             n_rounds += 1
-            for event in runner.events():
+            for event in next_events(runner):
                 assert isinstance(event, Report)
                 events[event.trial].append(event)
                 runner.settle(event.trial, fates.get((event.trial, event.fidelity), Decision.CONTINUE))
