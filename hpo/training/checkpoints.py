@@ -20,7 +20,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path) -> None:
-        """`folder` must exist; see `prepare`."""
+        """`folder` is created with the first checkpoint, if it is missing."""
         self._folder = folder
         self._was_read_back = False
 
@@ -44,6 +44,7 @@ class Checkpoints:
 
         path = checkpoint(self._folder, trial)
         with _disk_errors(path):
+            self._folder.mkdir(parents=True, exist_ok=True)
             checkpoints.write(path, content)
             self._read_back_first(path)
 

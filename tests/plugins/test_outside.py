@@ -90,7 +90,7 @@ space:
   lr: {{low: 1e-2, high: 1e-1, log: true}}
   units: {{choices: [4, 8]}}
 fixed: {{rest: short, optimizer: adam, batch_size: 8}}
-fidelity: {{low: 1, high: 2}}
+fidelity: {{low: 1, high: 4}}
 """
 
 

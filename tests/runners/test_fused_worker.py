@@ -80,6 +80,6 @@ def test_a_lost_device_is_no_crash_of_any_of_several(tmp_path: Path) -> None:
 
 def test_a_fault_of_the_machine_is_raised(tmp_path: Path) -> None:
     fused = fused_worker(tmp_path, RuntimeError("out of memory"))
-    (tmp_path / "c" / "1.pt").mkdir()
+    (tmp_path / "c" / "1.pt").mkdir(parents=True)
     with pytest.raises(MachineError):
         fused.round([0, 1, 2])
