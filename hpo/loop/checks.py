@@ -14,8 +14,8 @@ from hpo.trial import Crash, Decision, Report, Suggestion
 
 MAX_CRASHES = 5
 """The number of crashes in a row that end a search."""
-WRONG_VALUE = "WrongValue"
-"""The `kind` of a Crash that is caused by an impossible value of a hyperparameter."""
+SETTINGS_AT_FAULT = ("WrongValue", "SetupError")
+"""The kinds of a Crash that the hyperparameters or the task cause. Its first line says all, without a traceback."""
 MAX_FIRST_CRASHES = 3
 """The number of crashes that end the search of a study without any trained epoch."""
 
@@ -59,7 +59,7 @@ def crashes(history: History, max_crashes: int | None = None, *, at_end: bool = 
     """Raise TooManyCrashes after `max_crashes` crashes in a row. None stands for `MAX_CRASHES`.
 
     In a study without any trained epoch, `max_crashes` crashes are enough (`MAX_FIRST_CRASHES` for None), or a single
-    one at the end of the search. It is a TaskError then if a wrong value caused every crash, because the user can fix
+    one at the end of the search. It is a TaskError then if the settings caused every crash, because the user can fix
     this. Crashed trials that were tried again do not count.
     """
     crashed = [trial.crash for trial in history.crashed if trial.crash is not None]
@@ -68,11 +68,11 @@ def crashes(history: History, max_crashes: int | None = None, *, at_end: bool = 
         return
     first = crashed[0]
     if failed_to_start:
-        what = "the first trial" if len(history.trials) == 1 else f"the first {len(crashed)} trials"
+        what = "the first trial" if len(crashed) == 1 else f"the first {len(crashed)} trials"
     else:
         what = f"{history.crashes_in_a_row} trials in a row"
-    if failed_to_start and all(
-        trial.crash is None or trial.crash.kind == WRONG_VALUE for trial in history.trials.values()
-    ):
-        raise TaskError(f"{what} cannot be trained; trial {first.trial}: {first.error.partition(chr(10))[0]}")
-    raise TooManyCrashes(f"{what} crashed; trial {first.trial} first, with {first.kind}: {first.error}")
+    message = first.error.partition("\n")[0]
+    if failed_to_start and all(crash.kind in SETTINGS_AT_FAULT for crash in crashed):
+        raise TaskError(f"{what} cannot be trained; trial {first.trial}: {message}")
+    error = message if first.kind in SETTINGS_AT_FAULT else first.error
+    raise TooManyCrashes(f"{what} crashed; trial {first.trial} first, with {first.kind}: {error}")

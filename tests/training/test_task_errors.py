@@ -253,4 +253,12 @@ def test_a_wrong_value_of_some_trials_costs_these_alone(
     assert [trial.state for trial in history.trials.values()] == [State.CRASHED, State.COMPLETE]
     crash = history.trials[0].crash
     assert crash is not None
-    assert crash.kind == checks.WRONG_VALUE == errors.WrongValue.__name__
+    assert crash.kind == errors.WrongValue.__name__
+
+
+def test_a_task_that_fits_no_value_that_is_searched_is_one_line_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    space = {"image_size": {"choices": [1, 2, 3, 4]}}
+    with pytest.raises(TaskError, match="the first 3 trials cannot be trained; trial 0: .*`image_size`") as caught:
+        searched(tmp_path / "s", space, {}, model="squeezenet", weights="none")
+    assert "Traceback" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
