@@ -1,8 +1,9 @@
 """The configurations of new trials: queued ones first, then what the sampler of a backend draws, none of them twice.
 
 A configuration is drawn again if it was given before. If the repeats go on, the last draw is changed as little as
-needed: as many of its values as possible are kept, and a number moves to the nearest one that is left. All this follows
-from the seed and the number of configurations so far, so a replay gives the same answers.
+needed: as many of its values as possible are kept, and a number moves to the nearest one that is left. The given values
+of a queued configuration are never changed. All this follows from the seed and the number of configurations so far, so
+a replay gives the same answers.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import random
 from collections import Counter, deque
 from collections.abc import Callable
 from itertools import count
+from types import MappingProxyType
 
 from hpo.space import Categorical, Domain, SearchSpace
 from hpo.space.values import comparison_key
@@ -37,8 +39,12 @@ class Configurations:
         self._taken = _TakenConfigurations(space)
 
     def enqueue(self, config: Config) -> None:
-        """Queue a configuration for a later new trial. If an earlier trial has it already, it is tried again."""
+        """Queue a configuration for a later new trial. If an earlier trial has it already, it is tried again.
+
+        It may be partial. When no configuration with its values is left, it is dropped.
+        """
         self._queue.append((config, self.is_taken(config)))
+        self._drop_queued()
 
     @property
     def are_queued(self) -> bool:
@@ -64,9 +70,12 @@ class Configurations:
         """
         rng = random.Random(f"configurations {self._seed}/{len(self._taken)}")
         if self._queue:
+            given, again = self._queue.popleft()
             config: Config = self._space.completed(
-                self._queue.popleft()[0], choose or (lambda name: self._space.domains[name].sample(rng))
+                given, choose or (lambda name: self._space.domains[name].sample(rng))
             )
+            if config in self._taken and not again:
+                config = self._taken.changed(config, rng, given)
         else:
             draws = (draw() for _ in range(self._n_draws))
             drawn = next(draws)
@@ -74,8 +83,7 @@ class Configurations:
                 drawn = again
             config = self._taken.changed(drawn, rng) if drawn in self._taken else drawn
         self._taken.add(config)
-        # Of equal configurations in the queue, only the first is tried.
-        self._queue = deque((other, again) for other, again in self._queue if again or not self.is_taken(other))
+        self._drop_queued()
         return config
 
     def next_again(self, recorded: Config) -> Config:
@@ -83,7 +91,13 @@ class Configurations:
         if self._queue:
             self._queue.popleft()
         self._taken.add(recorded)
+        self._drop_queued()
         return recorded
+
+    def _drop_queued(self) -> None:
+        """Drop the next queued configurations of which nothing is left. So of equal ones only the first is tried."""
+        while self._queue and not self._queue[0][1] and not self._taken.is_left(self._queue[0][0]):
+            self._queue.popleft()
 
 
 class _TakenConfigurations:
@@ -126,25 +140,50 @@ class _TakenConfigurations:
         """Whether every configuration of the space was added."""
         return self._n_under[()] >= self._size(0, {})
 
-    def changed(self, config: Config, rng: random.Random) -> Config:
-        """A configuration that was not added, with as many values of `config` as possible. There must be one."""
+    def is_left(self, given: Config, before: Config = MappingProxyType({}), depth: int = 0) -> bool:
+        """Whether a configuration with the `given` values was not added. They may be some of the values, or none.
+
+        Only the configurations count whose first values, up to `depth`, are those of `before`.
+        """
+        if self._path(before, depth) not in self._n_under:
+            return True
+        if depth == len(self._names):
+            return False
+        name = self._names[depth]
+        if not self._space.active(name, before):
+            return self.is_left(given, before, depth + 1)
+        if name in given:
+            return self.is_left(given, {**before, name: given[name]}, depth + 1)
+        domain = self._space.domains[name]
+        return domain.n_values == math.inf or any(
+            self.is_left(given, {**before, name: domain.value_at(index)}, depth + 1)
+            for index in range(int(domain.n_values))
+        )
+
+    def changed(self, config: Config, rng: random.Random, given: Config = MappingProxyType({})) -> Config:
+        """A configuration that was not added, with the `given` values and as many of `config` as possible.
+
+        There must be one.
+        """
         new: dict[str, Value] = {}
         for depth, name in enumerate(self._names):
             if not self._space.active(name, new):
                 continue
             domain = self._space.domains[name]
             value = config[name] if name in config else domain.sample(rng)
-            if self._is_exhausted(depth + 1, {**new, name: value}):
-                value = self._value_left(depth, domain, new, value, rng)
-            new[name] = value
+
+            def leads_on(value: Value, depth: int = depth, name: str = name) -> bool:
+                before = {**new, name: value}
+                return self.is_left(given, before, depth + 1) if given else not self._is_exhausted(depth + 1, before)
+
+            new[name] = value if leads_on(value) else self._value_left(domain, value, leads_on, rng)
         return new
 
-    def _value_left(self, depth: int, domain: Domain, before: Config, value: Value, rng: random.Random) -> Value:
+    def _value_left(self, domain: Domain, value: Value, leads_on: Callable[[Value], bool], rng: random.Random) -> Value:
         """A value of a domain that leads to a configuration that was not added: the nearest number, or any choice."""
-        name = self._names[depth]
 
         def is_left(index: int) -> bool:
-            return not self._is_exhausted(depth + 1, {**before, name: domain.value_at(index)})
+            return leads_on(domain.value_at(index))
 
         if isinstance(domain, Categorical):
             return domain.value_at(rng.choice([index for index in range(domain.n_values) if is_left(index)]))

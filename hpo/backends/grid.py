@@ -7,6 +7,7 @@ Queued configurations come first. If one of them is a combination of the grid, i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from hpo.backends._backend import Backend
 from hpo.backends._configurations import Configurations
@@ -32,13 +33,17 @@ def build(space: SearchSpace, *, seed: int, **unknown: object) -> Backend:
     if ranges:
         fix = " ".join(f"--set space.{name}.points=5" for name in ranges)
         raise UserError(
-            f"a grid needs `points`, how many values to take, of each range: {', '.join(ranges)} (as {fix})"
+            f"a grid needs of each range `points`, the number of its values, or a `step`: {', '.join(ranges)} "
+            f"(such as {fix})"
         )
-    configurations, combinations = Configurations(space, 0), _combinations(space)
+    grid = replace(
+        space, domains={name: Categorical(domain.grid(), when=domain.when) for name, domain in space.domains.items()}
+    )
+    configurations, combinations = Configurations(grid, 0), _combinations(grid)
 
     def next_config() -> Config | None:
         if configurations.are_queued:
-            return configurations.next(dict, lambda name: space.domains[name].grid()[0])
+            return configurations.next(dict, lambda name: grid.domains[name].grid()[0])
         new = next((config for config in combinations if not configurations.is_taken(config)), None)
         return None if new is None else configurations.next(lambda: new)
 

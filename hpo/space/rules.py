@@ -7,6 +7,7 @@ is and what is allowed. `hpo/space/domains.py` and `hpo/space/search_space.py` r
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from graphlib import CycleError, TopologicalSorter
@@ -120,7 +121,8 @@ def choices_problems(fields: Mapping[str, Any]) -> Iterator[Problem]:
     elif texts := [text for choice in choices if (text := value_problem(choice)) is not None]:
         yield from ((("choices",), f"each choice {text}") for text in texts)
     else:
-        repeated = {comparison_key(value): value for i, value in enumerate(choices) if is_one_of(value, choices[:i])}
+        times = Counter(map(comparison_key, choices))
+        repeated = {key: value for value in choices if times[key := comparison_key(value)] > 1}
         for choice in repeated.values():
             yield ("choices",), f"{format_value(choice)} stands in it twice; choices must differ from each other"
         if default is not None and not (value_problem(default) is None and is_one_of(default, choices)):

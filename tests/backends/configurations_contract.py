@@ -114,6 +114,32 @@ class ConfigurationsContract:
         assert configs[0] == repr(given)
         assert len(set(configs)) == len(configs) == 15
 
+    @pytest.mark.parametrize("seed", range(6))
+    def test_partial_queued_configurations_of_a_finite_space_are_each_tried_once(self, build: Build, seed: int) -> None:
+        given: list[Config] = [{"optimizer": "adam"}, {"widths": (128,)}, {"optimizer": "adam", "widths": None}]
+        played = play(build_with(lambda space, _: build(space, seed), FINITE, *given), FINITE, seed=seed, trials=100)
+        configs = configs_of(played)
+        assert len(set(configs)) == len(configs) == 15
+        firsts = [suggestion.config for suggestion in played.first()]
+        assert firsts[0]["optimizer"] == "adam"
+        assert firsts[1]["widths"] == (128,)
+        replay(build_with(lambda space, _: build(space, seed), FINITE, *given), played.steps)
+
+    def test_a_partial_configuration_is_varied_until_nothing_of_it_is_left(self, build: Build) -> None:
+        given: list[Config] = [{"optimizer": "adam"}] * 5
+        played = play(build_with(build, FINITE, *given), FINITE, trials=100)
+        assert len(set(configs_of(played))) == len(played.trials) == 15
+        optimizers = [suggestion.config["optimizer"] for suggestion in played.first()[:3]]
+        assert optimizers == ["adam"] * 3, "there are three of it"
+        replay(build_with(build, FINITE, *given), played.steps)
+
+    def test_a_queued_configuration_that_completes_an_earlier_one_is_not_tried_again(self, build: Build) -> None:
+        for widths in FINITE.domains["widths"].grid():
+            whole: Config = {"optimizer": "adam", "widths": widths, "same": 0.25}
+            played = play(build_with(build, FINITE, {"optimizer": "adam"}, whole), FINITE, trials=100)
+            assert len(set(configs_of(played))) == len(played.trials) == 15
+            replay(build_with(build, FINITE, {"optimizer": "adam"}, whole), played.steps)
+
     def test_a_configuration_queued_after_the_end_is_tried_again_to_the_top(self, build: Build) -> None:
         backend = build(FINITE, 1)
         assert isinstance(backend, TakesConfigurations)
