@@ -70,11 +70,11 @@ class Configurations:
         """
         rng = random.Random(f"configurations {self._seed}/{len(self._taken)}")
         if self._queue:
-            given, again = self._queue.popleft()
+            given, is_repeat = self._queue.popleft()
             config: Config = self._space.completed(
                 given, choose or (lambda name: self._space.domains[name].sample(rng))
             )
-            if config in self._taken and not again:
+            if config in self._taken and not is_repeat:
                 config = self._taken.changed(config, rng, given)
         else:
             draws = (draw() for _ in range(self._n_draws))

@@ -66,7 +66,7 @@ def _configuration(space: SearchSpace, text: str) -> Config:
     given: dict[str, object] = {}
     for part in re.split(r",(?=\s*[\w.]+\s*=)", text):
         name, equals, value = (piece.strip() for piece in part.partition("="))
-        parsed = yaml_text.parse(value)
+        parsed = yaml_text.parse_value(value)
         if not equals or not name or not value or parsed.mistakes or name in given:
             raise UserError(f"--try {text}: write it as name=value,name=value, each name once, or name a CSV file")
         given[name] = parsed.value

@@ -72,7 +72,7 @@ def best_of(study: StudyFolder, space: SearchSpace, top: int) -> tuple[list[Conf
 
 def _value(domain: Domain, text: str) -> Value:
     """The value that a cell of a table stands for. Text that is no value of the domain is returned as YAML reads it."""
-    parsed = yaml_text.parse(text)
+    parsed = yaml_text.parse_value(text)
     value: Value = text if parsed.mistakes else with_tuples(parsed.value)
     if isinstance(domain, Categorical) and not domain.contains(value):
         return next((choice for choice in domain.choices if text == str(list_as_text(choice))), value)

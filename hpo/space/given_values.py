@@ -7,7 +7,16 @@ from collections.abc import Iterator, Mapping
 from hpo.errors import SpaceError, nearest
 from hpo.space.domains import Categorical, Domain, Int, domain_to_dict
 from hpo.space.search_space import SearchSpace
-from hpo.space.values import comparison_key, format_value, is_number, is_one_of, list_as_text, with_tuples
+from hpo.space.values import (
+    comparison_key,
+    format_value,
+    is_number,
+    is_one_of,
+    list_as_text,
+    number_problem,
+    value_problem,
+    with_tuples,
+)
 from hpo.trial import Config, Value
 
 
@@ -23,7 +32,9 @@ def with_defaults(space: SearchSpace, given: Mapping[str, object]) -> Config:
     searched: dict[str, Value] = {}
     for name, value in ((name, with_tuples(value)) for name, value in given.items()):
         domain = space.domains.get(name)
-        if domain is None:
+        if (problem := _value_problem(domain, value)) is not None:
+            problems.append(f"{name}: {problem}")
+        elif domain is None:
             problems += _constant_problems(space, name, value)
         elif domain.contains(own := _own_value(domain, value)):
             searched[name] = own
@@ -34,6 +45,13 @@ def with_defaults(space: SearchSpace, given: Mapping[str, object]) -> Config:
         raise SpaceError("\n".join(problems))
     both = {**space.defaults, **searched}
     return {name: both[name] for name in space.domains if name in both and _may_be_active(space, name, both)}
+
+
+def _value_problem(domain: Domain | None, value: Value) -> str | None:
+    """Why a value is not finite, or is too large a number for a range. Returns None if it is neither."""
+    if is_number(value) and not isinstance(domain, Categorical):
+        return number_problem(value, whole=False)
+    return value_problem(value)
 
 
 def _own_value(domain: Domain, value: Value) -> Value:

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from trainables.errors import printable
+
 LOGGER = "trainables"
 FILE = "notices.txt"
 
@@ -19,7 +21,7 @@ FILE = "notices.txt"
 def read(checkpoints: Path) -> list[str]:
     """Return the notices of a study, in the order in which they came."""
     try:
-        lines = (checkpoints / FILE).read_text(encoding="utf-8").splitlines()
+        lines = (checkpoints / FILE).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
     return list(dict.fromkeys(lines))  # two workers may have written the same notice at the same time
@@ -47,7 +49,7 @@ class _FileHandler(logging.Handler):
         self.addFilter(lambda record: record.thread == self._thread)  # another thread may train another study
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = " ".join(record.getMessage().splitlines())
+        line = printable(" ".join(record.getMessage().splitlines()))
         if line in read(self._checkpoints):
             return
         with contextlib.suppress(OSError):

@@ -1,5 +1,6 @@
 """Configurations that a user gives."""
 
+import math
 from typing import Any
 
 import pytest
@@ -70,6 +71,13 @@ def test_a_wrong_value_is_one_line_with_what_is_allowed(given: dict[str, Any], m
         with_defaults(SPACE, given)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 10**399, {"a": 1}, [{"a": 1}], [math.nan]])
+@pytest.mark.parametrize("name", ["lr", "width", "momentum", "layers", "batch_size", "unknown"])
+def test_a_value_that_cannot_be_compared_is_one_line_of_a_space_error(name: str, value: Any) -> None:
+    with pytest.raises(SpaceError, match=f"^{name}: [^\n]*$|^unknown hyperparameter [^\n]*$"):
+        with_defaults(SPACE, {"optimizer": "sgd", name: value})
 
 
 def test_a_condition_on_a_value_that_is_open_asks_for_it() -> None:

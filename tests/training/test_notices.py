@@ -33,3 +33,14 @@ def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     with notices.recorded(tmp_path / "file"):
         logger.warning("lost")
     assert notices.read(tmp_path / "file") == []
+
+
+def test_a_name_that_is_not_utf8_stands_in_the_notice_with_escapes(tmp_path: Path) -> None:
+    with notices.recorded(tmp_path):
+        logger.warning("%s is read", "caf\udce9.pth")
+    assert notices.read(tmp_path) == [r"caf\xe9.pth is read"]
+
+
+def test_a_damaged_file_of_notices_is_read_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / notices.FILE).write_bytes(b"one\ncaf\xe9\n")
+    assert notices.read(tmp_path) == ["one", "caf\ufffd"]
