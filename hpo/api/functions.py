@@ -13,6 +13,7 @@ from hpo.api.study import Study
 from hpo.errors import SpaceFileError, UnknownName, UserError
 from hpo.loop import CHANGEABLE, begin, budget_note, changed_settings, default_name, with_first_configurations
 from hpo.record import STUDY_FILE, Budget, Settings, StudyFolder, changed_parts, check_name, lock
+from hpo.results.progress import print_note
 from hpo.space import SearchSpace
 from hpo.training.user_code import Build, digest
 
@@ -45,7 +46,7 @@ def search(
 
     Args:
         space: a SearchSpace, a dictionary in the form of a space file, the path of one, or the name of a bundled one.
-        trainable: your training code, in place of the space's regime: a class with `step`, `state_dict` and
+        trainable: your training code, used instead of the space's regime: a class with `step`, `state_dict` and
             `load_state_dict`, a function that builds one, or a generator function that yields metrics once an epoch.
             It takes `config`, or `config, model, data, device`.
         study: the name of the study; `<space>-<backend>-<seed>` by default.
@@ -89,9 +90,10 @@ def search(
                 known.save()
         return found
     if not quiet and (note := budget_note(read, chosen, budget.or_default())) is not None:
-        print(note)
+        print_note(note)
     with show_progress(budget.or_default(), quiet=quiet) as watch:
-        begin(folder, read, chosen, budget, trainable=trainable, watch=watch)
+        notify = None if quiet else print_note
+        begin(folder, read, chosen, budget, trainable=trainable, watch=watch, notify=notify)
     print_notices(StudyFolder.reopen(folder), quiet=quiet)
     return found
 

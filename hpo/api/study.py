@@ -15,6 +15,7 @@ from hpo.heldout import ModelResult, evaluate
 from hpo.loop import resume
 from hpo.record import Budget, StudyFolder
 from hpo.results import status, table, tables, write_tables
+from hpo.results.progress import print_note
 from hpo.results.rendering import cell
 from hpo.space import SearchSpace
 from hpo.space.values import list_as_text, with_lists
@@ -129,6 +130,7 @@ class Study:
                 budget,
                 trainable=self._trainable,
                 watch=watch,
+                notify=None if quiet else print_note,
                 skip_changed_files=skip_changed_files,
                 retry=retry_crashed,
                 settings=settings,
@@ -171,6 +173,7 @@ class Study:
                 protocol=protocol,
                 trainable=self._trainable,
                 watch=watch,
+                notify=None if quiet else print_note,
                 skip_changed_files=skip_changed_files,
             )
         write_tables(self._folder)

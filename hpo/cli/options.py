@@ -74,8 +74,8 @@ report_timeout_option = click.option(
 def new_settings_options(verb: F) -> F:
     """The settings that a study may change when it goes on."""
     options = {
-        "--runner": {"help": "Go on with another runner: auto, fused, processes, inline, or your own."},
-        "--devices": {"help": "Go on on other devices: auto, cpu, or a list such as cuda:0,cuda:1."},
+        "--runner": {"help": "Continue with another runner: auto, fused, processes, inline, or your own."},
+        "--devices": {"help": "Continue on other devices: auto, cpu, or a list such as cuda:0,cuda:1."},
         "--slots": {"help": "Trials to run at once on each device.", "type": click.IntRange(1)},
         "--storage": {"help": "The URL of the storage, if it was moved or needs a password."},
         "--data": {"help": "The folder of the data sets and weights, if it was moved."},
@@ -99,7 +99,7 @@ skip_changed_files_option = click.option(
     help="Go on without the files of the data set that changed since the study was begun.",
 )
 
-quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print nothing but the result.")
+quiet_option = click.option("-q", "--quiet", is_flag=True, help="Print only the result and what failed.")
 
 
 def named_values(texts: tuple[str, ...], option: str = "--option") -> dict[str, Any]:

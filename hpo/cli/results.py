@@ -62,6 +62,7 @@ def test(name: str, top: int, seeds: int, protocol: str, skip_changed_files: boo
     from hpo.heldout import evaluate
     from hpo.record import StudyFolder
     from hpo.results import write_tables
+    from hpo.results.progress import print_note
     from hpo.results.status import test_lines
 
     def watch(evaluation: ModelResult) -> None:
@@ -74,6 +75,7 @@ def test(name: str, top: int, seeds: int, protocol: str, skip_changed_files: boo
         seeds=seeds,
         protocol=protocol,
         watch=watch,
+        notify=print_note,
         skip_changed_files=skip_changed_files,
     )
     write_tables(StudyFolder.reopen(studies / name))

@@ -97,6 +97,7 @@ def search(
     from hpo import spacefile
     from hpo.loop import begin, budget_note, default_name
     from hpo.record import Budget, Settings, check_name
+    from hpo.results.progress import print_note
 
     search_space = spacefile.read(spacefile.find(space), overrides)
     first = first_configurations(search_space, tried, source, top, studies)
@@ -116,10 +117,11 @@ def search(
     folder = studies / check_name(default_name(search_space, settings) if name is None else name)
     budget = Budget(trials, epochs, seconds).or_default()
     if not quiet and (note := budget_note(search_space, settings, budget)) is not None:
-        click.echo(note, err=True)
+        print_note(note)
     with _progress_display(folder, budget, quiet) as watch:
-        reason = begin(folder, search_space, settings, budget, watch=watch)
-    _print_outcome(folder, reason)
+        notify = None if quiet else print_note
+        reason = begin(folder, search_space, settings, budget, watch=watch, notify=notify)
+    _print_outcome(folder, reason, quiet)
 
 
 @click.command()
@@ -147,6 +149,7 @@ def resume(
     """
     from hpo import loop
     from hpo.record import Budget, StudyFolder
+    from hpo.results.progress import print_note
 
     folder = studies / name
     budget = Budget(trials, epochs, seconds)
@@ -157,11 +160,12 @@ def resume(
             folder,
             budget,
             watch=watch,
+            notify=None if quiet else print_note,
             skip_changed_files=skip_changed_files,
             retry=retry_crashed,
             settings=given,
         )
-    _print_outcome(folder, reason)
+    _print_outcome(folder, reason, quiet)
 
 
 @contextlib.contextmanager
@@ -207,20 +211,25 @@ def _exit_at_once() -> None:
         os._exit(130)
 
 
-def _print_outcome(folder: Path, reason: str) -> None:
-    """Print why a search ended, what failed, its best trials, and the next command to type."""
+def _print_outcome(folder: Path, reason: str, quiet: bool) -> None:
+    """Print why a search ended, what failed, its best trials, and the next command to type.
+
+    With `quiet`, only what failed and the best trials are printed.
+    """
     from hpo.record import StudyFolder
     from hpo.results import table
     from hpo.results.status import data_lines, failures
 
     study = StudyFolder.reopen(folder)
     frame = table(study).dropna(subset=["loss"])
-    click.echo(f"{folder.name}: {reason}", err=True)
-    for line in [*data_lines(study), *failures(folder, study.history()[0])]:
+    notes = [] if quiet else [f"{folder.name}: {reason}", *data_lines(study)]
+    for line in [*notes, *failures(folder, study.history()[0])]:
         click.echo(line, err=True)
     if frame.empty:
         raise HpoError("no trial has a finite loss")
     print_table(frame.head(5), study)
+    if quiet:
+        return
     if not (frame["state"] == "complete").any():
         hint = f"`{next_command('resume', folder)}` with more --trials, --epochs or --time goes further"
         click.echo(f"No trial was trained to its end, {study.space.fidelity.high} epochs: {hint}", err=True)

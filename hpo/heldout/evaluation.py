@@ -45,6 +45,7 @@ def evaluate(
     protocol: str = "retrain",
     trainable: Build | None = None,
     watch: Callable[[ModelResult], None] | None = None,
+    notify: Callable[[str], None] | None = None,
     skip_changed_files: bool = False,
 ) -> TestRecord:
     """Test the `top` best trials with `seeds` seeds each, and return the content of `test.json`, which it writes.
@@ -52,8 +53,8 @@ def evaluate(
     What was tested before with the same seeds, by the same protocol, with the same packages and on all files, is kept:
     it is neither trained nor looked at again. Any other new result of a trial replaces its earlier one. `trainable` is
     your own training code, if the study was searched with it. `watch` is called with the evaluation of each trained
-    model. With `skip_changed_files`, files of the data set that changed since the study was begun are left out, and
-    counted in the result.
+    model, and `notify` with each note about the data. With `skip_changed_files`, files of the data set that changed
+    since the study was begun are left out, and counted in the result.
 
     Raises StudyError if the study is still being searched, was interrupted before its budget was spent, or was begun
     with another trainable or on other data. Raises UserError if an argument is wrong, or if a test with fewer seeds
@@ -71,6 +72,9 @@ def evaluate(
         _check_seeds(record, trials, seeds, protocol)
         job = Job(study.space, study.settings.seed, study.data, trainable)
         data = study_data.check(study, job, skip_changed_files=skip_changed_files)
+        if notify is not None:
+            for note in data.notes:
+                notify(note)
         if data.left_out:  # an interrupted test may have trained on the files that are now left out
             shutil.rmtree(study.folder / RETRAINED, ignore_errors=True)
         record.keep([] if data.left_out else trials, protocol)

@@ -6,9 +6,8 @@ It predicts and evaluates nothing.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import StudyError
@@ -33,6 +32,8 @@ class StudyData:
     """A `Manifest` as plain values. None if the task names no data set."""
     left_out: Mapping[str, int]
     """The number of files that were left out of each part. Parts without any are missing."""
+    notes: tuple[str, ...] = ()
+    """What the user should know, such as the number of files that were added later."""
 
     @property
     def for_search(self) -> Mapping[str, Any] | None:
@@ -43,7 +44,7 @@ class StudyData:
 def record(job: Job) -> dict[str, Any] | None:
     """Record the data and weights of a study that begins. Returns None if its task names no data set.
 
-    What was done with rare classes, and how many files are left out, is printed to stderr.
+    Its `notes` say what was done with rare classes, and how many files are left out.
 
     Raises a TaskError if the data set is missing or cannot be split, or if a held-out file cannot be read.
     """
@@ -52,17 +53,14 @@ def record(job: Job) -> dict[str, Any] | None:
     if job.space.task.dataset is None:
         return None
     with unchanged_random_states():
-        recorded = Builder(job, "cpu").record_data(heldout.held_out)
-    for note in recorded["notes"]:
-        print(f"hpo: {note}", file=sys.stderr)
-    return recorded
+        return Builder(job, "cpu").record_data(heldout.held_out)
 
 
 def check(study: StudyFolder, job: Job, *, skip_changed_files: bool = False, with_held_out: bool = True) -> StudyData:
     """Check that the data and weights of a study are those that it was begun on, and return its parts.
 
     With `skip_changed_files`, files that changed are left out. Without `with_held_out`, the held-out part is neither
-    checked nor returned. Files that were added later are in no part of the study: their number is printed to stderr.
+    checked nor returned. Files that were added later are in no part of the study: a note gives their number.
 
     Raises a StudyError if something else changed, if nothing of a part is left, or if the study has no record of its
     data. Raises a TaskError if the data set cannot be read.
@@ -78,10 +76,10 @@ def check(study: StudyFolder, job: Job, *, skip_changed_files: bool = False, wit
     changes = {name: changed for name, changed in found.files.items() if changed}
     if changes and not skip_changed_files:
         raise StudyError(_files_changed(study, [change for changed in changes.values() for change in changed]))
-    if found.n_new and with_held_out:
-        print(f"hpo: {_n_files(found.n_new, 'new')} in no part of study {study.name!r}", file=sys.stderr)
     dataset = recorded["dataset"] if with_held_out else {**recorded["dataset"], "held": None}
-    return _without(study, job, dataset, changes)
+    is_new = found.n_new > 0 and with_held_out
+    notes = (f"{_n_files(found.n_new, 'new')} not used by study {study.name!r}",) if is_new else ()
+    return replace(_without(study, job, dataset, changes), notes=notes)
 
 
 def left_out_words(left_out: Mapping[str, int]) -> str:
@@ -115,9 +113,7 @@ def _check_fixed(study: StudyFolder, found: Comparison) -> None:
             f"started from them, and checkpoints do not hold frozen layers: {remedy}"
         )
     for part in found.images:
-        raise StudyError(
-            f"study {study.name!r}: the images {PARTS[part]} are other ones than when it was begun: {remedy}"
-        )
+        raise StudyError(f"study {study.name!r}: the images {PARTS[part]} differ from those it was begun on: {remedy}")
 
 
 def _files_changed(study: StudyFolder, changes: Sequence[Change]) -> str:

@@ -1,4 +1,4 @@
-"""Checks of the search loop: what the backend suggests and decides, and how many trials crash.
+"""Checks of the search loop: the task, what the backend suggests and decides, and how many trials crash.
 
 A backend that breaks the rules of `hpo/backends/_backend.py` would hang the search or damage its record. With these
 checks it ends the search with an error instead.
@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hpo.errors import HpoError, TaskError, TooManyCrashes
+from hpo.errors import HpoError, TaskError, TooManyCrashes, UserError
 from hpo.record import History, Ledger, State
+from hpo.space import SearchSpace
+from hpo.training.user_code import Build
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 MAX_CRASHES = 5
@@ -18,6 +20,15 @@ SETTINGS_AT_FAULT = ("WrongValue", "SetupError")
 """The kinds of a Crash that the hyperparameters or the task cause. Its first line says all, without a traceback."""
 MAX_FIRST_CRASHES = 3
 """The number of crashes that end the search of a study without any trained epoch."""
+
+
+def task(space: SearchSpace, trainable: Build | None) -> None:
+    """Raise a UserError if there is nothing to train: no regime and no trainable."""
+    if trainable is None and space.task.regime is None and "regime" not in space.domains:
+        raise UserError(
+            "nothing says what to train: the space needs a `task` with a `regime`, or, from Python, "
+            "`hpo.search` needs a `trainable`"
+        )
 
 
 def suggestion(asked: Suggestion, ledger: Ledger) -> None:

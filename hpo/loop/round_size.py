@@ -29,7 +29,7 @@ def budget_note(space: SearchSpace, settings: Settings, budget: Budget) -> str |
     low, high = space.fidelity.rungs()[0], space.fidelity.high
     what = "One bracket" if len(sizes) == 1 else f"One round of its {len(sizes)} brackets"
     return (
-        f"note: {settings.backend} compares trials at epochs {low} to {high}. {what} takes {n_trials} trials and "
+        f"{settings.backend} compares trials at epochs {low} to {high}. {what} takes {n_trials} trials and "
         f"{n_epochs} epochs, more than the budget of {' and '.join(f'{n} {name}' for name, n in given.items())}: "
         f"few trials, or none, will train for {high} epochs. What fits: {' or '.join(fitting)}"
     )

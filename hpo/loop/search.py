@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,8 @@ from hpo.trial import Decision, Suggestion
 
 Watch = Callable[[Event, Ledger], None]
 """Is called after each event is recorded, to show the progress."""
+Notify = Callable[[str], None]
+"""Is called with each note about the data, before the search begins."""
 
 
 def begin(
@@ -61,6 +63,7 @@ def begin(
     *,
     trainable: Build | None = None,
     watch: Watch | None = None,
+    notify: Notify | None = None,
 ) -> str:
     """Create a study in `folder`, run its search, and return why the search ended.
 
@@ -68,7 +71,7 @@ def begin(
     the folder is locked or contains a study already. An empty study of another search is replaced. If the search ends
     with a UserError before any epoch is recorded, the study is deleted.
 
-    `trainable` is the user's training code, used instead of a regime.
+    `trainable` is the user's training code, used instead of a regime. `watch` and `notify` show progress and notes.
     """
     cache.check()
     settings = recorded_settings(with_first_configurations(space, settings), space, trainable)
@@ -77,7 +80,7 @@ def begin(
         raise locked_error(folder)
     digest = None if trainable is None else user_code.digest(trainable)
     check_is_new(folder, space, settings, digest)
-    _check_task(space, trainable)
+    checks.task(space, trainable)
     backend = build_backend(space, settings)
     check_url(settings.storage)
     with lock(folder):
@@ -85,10 +88,11 @@ def begin(
         study = StudyFolder(folder, space, settings, budget.or_default(), trainable_digest=digest)
         job = Job(space, settings.seed, study.data, trainable)
         recorded = study_data.record(job)
+        job = _with_parts(job, recorded, notify)
         delete_empty_study(folder)
         ledger = study.begin(recorded)
         try:
-            return _run_study(study, ledger, backend, _with_parts(job, recorded), watch)
+            return _run_study(study, ledger, backend, job, watch)
         except UserError:
             study.delete_if_empty()
             raise
@@ -100,6 +104,7 @@ def resume(
     *,
     trainable: Build | None = None,
     watch: Watch | None = None,
+    notify: Notify | None = None,
     skip_changed_files: bool = False,
     retry: bool = False,
     settings: Mapping[str, object] | None = None,
@@ -132,7 +137,7 @@ def resume(
                 study.budget = budget
             job = Job(study.space, study.settings.seed, study.data, trainable)
             if spent_budget(study.budget, ledger) is None:
-                job = _job_on_recorded_data(study, job, ledger, skip_changed_files=skip_changed_files)
+                job = _job_on_recorded_data(study, job, ledger, notify, skip_changed_files=skip_changed_files)
             study.save()
             if retry:
                 retry_crashed(backend, ledger)
@@ -142,20 +147,26 @@ def resume(
         return _run_study(study, ledger, backend, job, watch)
 
 
-def _job_on_recorded_data(study: StudyFolder, job: Job, ledger: Ledger, *, skip_changed_files: bool) -> Job:
+def _job_on_recorded_data(
+    study: StudyFolder, job: Job, ledger: Ledger, notify: Notify | None, *, skip_changed_files: bool
+) -> Job:
     """The job with the parts that the study was begun on. A study without any epoch begins on the data of now."""
     if ledger.history.n_epochs == 0:
         recorded = study_data.record(job)
         study.write_data_record(recorded)
-        return _with_parts(job, recorded)
+        return _with_parts(job, recorded, notify)
     data = study_data.check(study, job, skip_changed_files=skip_changed_files)
     study.left_out = dict(data.left_out)
+    _notify(notify, data.notes)
     return replace(job, manifest=data.for_search)
 
 
-def _with_parts(job: Job, recorded: Mapping[str, Any] | None) -> Job:
-    """The job with the parts of a record, without the held-out one."""
-    return job if recorded is None else replace(job, manifest=StudyData(recorded["dataset"], {}).for_search)
+def _with_parts(job: Job, recorded: Mapping[str, Any] | None, notify: Notify | None) -> Job:
+    """The job with the parts of a record, without the held-out one. Its notes are given to `notify`."""
+    if recorded is None:
+        return job
+    _notify(notify, recorded["notes"])
+    return replace(job, manifest=StudyData(recorded["dataset"], {}).for_search)
 
 
 def default_name(space: SearchSpace, settings: Settings) -> str:
@@ -181,15 +192,6 @@ def build_backend(space: SearchSpace, settings: Settings) -> Backend:
         raise UserError(f"backend {settings.backend!r}: what its `build` returned has no method `{missing[0]}`")
     enqueue_first(backend, space, settings)
     return backend
-
-
-def _check_task(space: SearchSpace, trainable: Build | None) -> None:
-    """Raise a UserError if there is nothing to train: no regime and no trainable."""
-    if trainable is None and space.task.regime is None and "regime" not in space.domains:
-        raise UserError(
-            "nothing says what to train: the space needs a `task` with a `regime`, or, from Python, "
-            "`hpo.search` needs a `trainable`"
-        )
 
 
 def _run_study(study: StudyFolder, ledger: Ledger, backend: Backend, job: Job, watch: Watch | None) -> str:
@@ -284,6 +286,12 @@ def run(
             checks.crashes(history, max_crashes)
             if spent := spent_budget(budget, ledger):
                 return spent
+
+
+def _notify(notify: Notify | None, notes: Sequence[str]) -> None:
+    if notify is not None:
+        for note in notes:
+            notify(note)
 
 
 def _show(watch: Watch | None, event: Event, ledger: Ledger) -> None:

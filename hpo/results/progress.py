@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -26,6 +27,11 @@ REDRAW_SECONDS = 0.25
 """The least time between two updates of the lines below the table."""
 BAR_WIDTH = 24
 """The width of a progress bar in characters."""
+
+
+def print_note(note: str) -> None:
+    """Print a note to stderr, above a live table."""
+    print(f"hpo: {note}", file=sys.stderr)
 
 
 class Lines:

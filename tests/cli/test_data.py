@@ -237,7 +237,7 @@ def test_an_image_that_cannot_be_read_is_named_and_skipped_only_if_asked(
 def test_a_search_begins_with_a_line_about_what_is_left_out(hpo: Hpo, flowers: Path, tmp_path: Path) -> None:
     space = SPACE.replace("linear_probe", "from_scratch").replace("resnet18", "small_cnn")
     (tmp_path / "space.yaml").write_text(space.replace("weights: imagenet", "weights: none").replace("32", "8"))
-    words = ("search", "--space", "space.yaml", "--backend", "random", "--runner", "inline", "--trials", "1", "-q")
+    words = ("search", "--space", "space.yaml", "--backend", "random", "--runner", "inline", "--trials", "1")
     assert "left out" not in hpo(*words, "--study", "whole").stderr
     (flowers / "rose" / "gone.jpg").symlink_to("nowhere.jpg")
     (flowers / "rose" / "notes.txt").write_text("")
@@ -245,6 +245,7 @@ def test_a_search_begins_with_a_line_about_what_is_left_out(hpo: Hpo, flowers: P
     assert result.exit_code == 0, result.output
     assert "hpo: left out of the data set: 1, the first is" in result.stderr
     assert "gone.jpg; broken links (1); `hpo data` names them" in result.stderr
+    assert hpo(*words, "--study", "quiet", "-q").stderr == ""
 
 
 def test_a_folder_of_one_class_is_refused(hpo: Hpo, flowers: Path) -> None:

@@ -69,7 +69,7 @@ def test_images_in_memory_that_changed_are_refused(tmp_path: Path, monkeypatch: 
     resume(tmp_path / "s", Budget(trials=2))
     evaluate(tmp_path / "s", protocol="checkpoint")
     monkeypatch.setenv("STRIPES", "101")
-    with pytest.raises(StudyError, match="the images to search with are other ones than when it was begun"):
+    with pytest.raises(StudyError, match="the images to search with differ from those it was begun on"):
         resume(tmp_path / "s", Budget(trials=3), skip_changed_files=True)
 
 
