@@ -18,11 +18,17 @@ import difflib
 from collections.abc import Iterable
 from itertools import accumulate
 
+from trainables.errors import encodable
+
 
 class HpoError(Exception):
     """Any error that hpo raises on purpose."""
 
     exit_status = 1
+
+    def __init__(self, message: str = "") -> None:
+        """Names in `message` that are not UTF-8 are escaped, so that it can be printed and stored."""
+        super().__init__(encodable(message))
 
 
 class UserError(HpoError):

@@ -1,7 +1,12 @@
-"""Errors in what a user gave: data or weights that do not fit, and wrong values of hyperparameters."""
+"""Errors in what a user gave: data or weights that do not fit, and wrong values of hyperparameters.
+
+Messages and names are shown with escapes for what is not UTF-8.
+"""
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections.abc import Iterable
 
 
@@ -34,11 +39,32 @@ def reason(error: BaseException) -> str:
 
 
 def printable(name: str) -> str:
-    r"""Return a name with escapes in place of what cannot be printed: "caf\xe9" for a name that is not UTF-8.
+    r"""Return a name with escapes for what cannot be printed: "caf\xe9" for a name that is not UTF-8.
 
     Python reads each byte of a file name that is not UTF-8 as a surrogate. Such text can be neither printed nor stored.
     """
     return "".join(each if each.isprintable() else _escaped(each) for each in name)
+
+
+ESCAPES = "trainables.escapes"
+"""The name of the error handler for encodings that writes what cannot be encoded with the escapes of `printable`."""
+
+
+def encodable(text: str) -> str:
+    r"""Return a text that can be encoded as UTF-8: a byte of a name that is not UTF-8 becomes an escape, as "caf\xe9".
+
+    All else stays as it is, such as line breaks. `repr` writes such a byte as \udce9, which becomes \xe9 too.
+    """
+    return re.sub(r"\\udc([89a-f][0-9a-f])", r"\\x\1", text).encode("utf-8", ESCAPES).decode("utf-8")
+
+
+def _encoding_error(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(map(_escaped, error.object[error.start : error.end])), error.end
+
+
+codecs.register_error(ESCAPES, _encoding_error)
 
 
 def _escaped(character: str) -> str:

@@ -17,6 +17,7 @@ from hpo.cli.results import best, export, plot, status, test
 from hpo.cli.search import resume, search, spaces
 from hpo.errors import HpoError
 from hpo.runners._closed_output import ignore_closed_output
+from trainables.errors import ESCAPES, encodable
 
 
 class CommandGroup(click.Group):
@@ -31,7 +32,7 @@ class CommandGroup(click.Group):
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 # Names that the terminal's encoding lacks, or that are not UTF-8, are printed with escapes.
-                stream.reconfigure(errors="backslashreplace")
+                stream.reconfigure(errors=ESCAPES)
         try:
             with ended_child_processes():
                 return super().invoke(ctx)
@@ -39,7 +40,7 @@ class CommandGroup(click.Group):
             click.echo(f"hpo: {error}", err=True)
             ctx.exit(error.exit_status)
         except OSError as error:
-            click.echo(f"hpo: {error}", err=True)
+            click.echo(f"hpo: {encodable(str(error))}", err=True)
             ctx.exit(1)
         except KeyboardInterrupt:
             click.echo("interrupted; run the same command again to continue", err=True)

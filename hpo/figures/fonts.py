@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from trainables.errors import ESCAPES
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -35,7 +37,7 @@ def choose(figure: Figure) -> None:
             text.set_fontfamily(families)
     if missing:
         characters = " ".join(map(chr, sorted(missing)[:N_SHOWN])) + (" ..." if len(missing) > N_SHOWN else "")
-        shown = characters.encode(sys.stderr.encoding or "utf-8", "backslashreplace").decode(errors="replace")
+        shown = characters.encode(sys.stderr.encoding or "utf-8", ESCAPES).decode(errors="replace")
         print(
             f"hpo: no installed font has these characters, so boxes stand for them: {shown} "
             "(install one, such as Noto Sans CJK for Chinese, Japanese and Korean)",
@@ -78,7 +80,7 @@ def without_glyph_warnings() -> Iterator[None]:
 
 @functools.cache
 def _characters(path: str) -> frozenset[int]:
-    """The characters that the font in a file has. None if it cannot be read."""
+    """The characters that the font in a file has. The set is empty if the file cannot be read."""
     from matplotlib.ft2font import FT2Font
 
     try:

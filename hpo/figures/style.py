@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.figures import fonts
+from trainables.errors import encodable
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -111,8 +112,9 @@ def shorten(text: str, n: int) -> str:
 
 def plain(text: str) -> str:
     """Return a text in one line that can be drawn: line breaks are spaces, bytes that are not UTF-8 are escaped."""
-    valid = text.encode("utf-8", "backslashreplace").decode("utf-8")
-    return "".join(" " if unicodedata.category(character) in ("Cc", "Zl", "Zp") else character for character in valid)
+    return "".join(
+        " " if unicodedata.category(character) in ("Cc", "Zl", "Zp") else character for character in encodable(text)
+    )
 
 
 def legend(figure: Figure, handles: Sequence[Artist], labels: Sequence[str], **options: Any) -> None:

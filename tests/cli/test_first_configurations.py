@@ -59,7 +59,7 @@ def test_from_takes_the_best_that_fit_and_names_the_others(hpo: Hpo, tmp_path: P
         (("--try", "x=1,x=0"), "write it as name=value,name=value, each name once, or name a CSV file"),
         (("--try", "x=.inf"), "--try x=.inf: x: must be finite, but is inf"),
         (("--try", "x={a: 1}"), "--try x={a: 1}: x: must be a single value, but is {a: 1}"),
-        (("--try", "kind=caf\udce9"), "kind: "),
+        (("--try", "kind=caf\udce9"), r"--try kind=caf\xe9: kind: 'caf\xe9' lies outside the choices"),
         (("--try", "x="), "write it as name=value"),
         (("--try", "none.csv"), "none.csv: cannot be read: "),
         (("--try", "toy.yaml"), "toy.yaml: no column is a hyperparameter of the space"),

@@ -32,7 +32,7 @@ SHOWN = [
     r"\frac{a}",
     "_hidden",
     "two lines",
-    r"caf\udce9",
+    r"caf\xe9",
     "x" * 23 + "…",
     "",
     " ",
