@@ -12,7 +12,7 @@ from itertools import takewhile
 from hpo.errors import UserError
 
 DEVICE_FILES = ("/dev/nvidiactl", "/dev/nvhost-ctrl", "/dev/dxg")
-"""The files of NVIDIA's drivers: the usual one, that of Jetson boards, and that of Windows' Linux."""
+"""The files of NVIDIA's drivers: the usual one, of Jetson boards, of WSL."""
 
 
 @dataclass(frozen=True)

@@ -103,9 +103,7 @@ def _check_options(kind: str, options: PlotOptions, accepted: Sequence[str]) -> 
     for name, value in vars(options).items():
         if value not in (None, (), False) and name not in accepted:
             kinds = ", ".join(other for other, (_, other_accepted) in KINDS.items() if name in other_accepted)
-            raise UserError(
-                f"--{name.replace('_', '-')} says nothing to a figure of kind {kind!r}; it is an option of {kinds}"
-            )
+            raise UserError(f"--{name.replace('_', '-')} is not used by --kind {kind}; it is an option of {kinds}")
     if options.trials and options.top is not None:
         raise UserError("--trials and --top both say which trials: give one of them")
     if options.top is not None and options.top < 1:

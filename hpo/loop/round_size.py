@@ -23,15 +23,15 @@ def budget_note(space: SearchSpace, settings: Settings, budget: Budget) -> str |
     n_trials, n_epochs = _cost(space.fidelity, sizes)
     needed = {"trials": n_trials, "epochs": n_epochs}
     given = {name: n for name in needed if (n := getattr(budget, name)) is not None}
-    fitting = [f"`{' '.join(f'--{name} {needed[name]}' for name in given)}`"]
+    fitting = [" and ".join(f"{name}={needed[name]}" for name in given)]
     if (smaller := _fitting_low(brackets, space.fidelity, settings.options, budget)) is not None:
-        fitting.append(f"`--set fidelity.low={smaller}`")
+        fitting.append(f"fidelity.low={smaller}")
     low, high = space.fidelity.rungs()[0], space.fidelity.high
     what = "One bracket" if len(sizes) == 1 else f"One round of its {len(sizes)} brackets"
     return (
         f"{settings.backend} compares trials at epochs {low} to {high}. {what} takes {n_trials} trials and "
         f"{n_epochs} epochs, more than the budget of {' and '.join(f'{n} {name}' for name, n in given.items())}: "
-        f"few trials, or none, will train for {high} epochs. What fits: {' or '.join(fitting)}"
+        f"few trials, or none, will train for {high} epochs. Fits: {', or '.join(fitting)}"
     )
 
 

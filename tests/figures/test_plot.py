@@ -122,7 +122,7 @@ def test_an_unknown_kind_is_named_with_the_nearest(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "wishes", "message"),
     [
-        ("curves", {"stage": "stage1"}, "--stage says nothing to a figure of kind 'curves'; it is an option of activa"),
+        ("curves", {"stage": "stage1"}, "--stage is not used by --kind curves; it is an option of activa"),
         ("tsne", {"top": 2}, "it is an option of curves, validation_test"),
         ("curves", {"top": 2, "trials": [0]}, "give one of them"),
         ("curves", {"top": 0}, "--top 0: at least 1"),

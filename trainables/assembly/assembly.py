@@ -94,7 +94,7 @@ class Assembly:
     ) -> None:
         """`root` is the folder of the data sets and of the folder `weights`.
 
-        `code`, if given, is used in place of the task's regime. `manifest` is the `Manifest` of a study as plain
+        `code`, if given, is used instead of the task's regime. `manifest` is the `Manifest` of a study as plain
         values. If it is given, the parts of the data set are taken from it, and the data set is not split again.
         """
         self.task = task
