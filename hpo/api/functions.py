@@ -12,7 +12,7 @@ from hpo.api.short_traceback import short_traceback
 from hpo.api.study import Study
 from hpo.errors import SpaceFileError, UnknownName, UserError
 from hpo.loop import CHANGEABLE, begin, budget_note, changed_settings, default_name, with_first_configurations
-from hpo.record import STUDY_FILE, Budget, Settings, StudyFolder, changed_parts, check_name, lock
+from hpo.record import STUDY_FILE, Budget, Settings, StudyFolder, changed_parts, check_name, find_folder, lock
 from hpo.results.progress import print_note
 from hpo.space import SearchSpace
 from hpo.training.user_code import Build, digest
@@ -125,9 +125,7 @@ def open_study(name: str | Path, *, studies: str | Path = "studies", trainable: 
 
     Raises a StudyError if there is no such study.
     """
-    path = Path(name)
-    is_name = path.name == str(name)  # a name with a slash, "." or "" is only the path of a folder
-    folder = path if (path / STUDY_FILE).exists() or not is_name else Path(studies) / path
+    folder = find_folder(name, Path(studies))
     StudyFolder.reopen(folder)
     return Study(folder, trainable)
 

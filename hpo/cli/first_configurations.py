@@ -38,7 +38,7 @@ def first_configurations(
     The best trials of --from that do not lie in the space are named on standard error. Raises UserError if an option is
     wrong.
     """
-    from hpo.record import StudyFolder
+    from hpo.record import StudyFolder, find_folder
     from hpo.results.known_configurations import best_of, read_csv
 
     if top is not None and source is None:
@@ -50,8 +50,8 @@ def first_configurations(
         else:
             configs += read_csv(Path(text), space)
     if source is not None:
-        folder = Path(source) if (Path(source) / "study.yaml").is_file() else studies / source
-        best, lines = best_of(StudyFolder.reopen(folder), space, top or TOP)
+        study = StudyFolder.reopen(find_folder(source, studies))
+        best, lines = best_of(study, space, top or TOP)
         configs += best
         for line in lines:
             click.echo(line, err=True)

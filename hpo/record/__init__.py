@@ -6,7 +6,17 @@ this package.
 
 from __future__ import annotations
 
-from hpo.record.files import DATA_FILE, FIGURES, MISCLASSIFIED, RETRAINED, STUDY_FILE, TEST_FILE, command, write_text
+from hpo.record.files import (
+    DATA_FILE,
+    FIGURES,
+    MISCLASSIFIED,
+    RETRAINED,
+    STUDY_FILE,
+    TEST_FILE,
+    command,
+    find_folder,
+    write_text,
+)
 from hpo.record.history import Decisions, Event, History, Retry, State, Trial, better_report, configuration
 from hpo.record.identity import check_name, free_name, valid_name
 from hpo.record.ledger import Ledger
@@ -41,6 +51,7 @@ __all__ = [
     "command",
     "configuration",
     "data_folder",
+    "find_folder",
     "free_name",
     "is_locked",
     "lock",

@@ -33,6 +33,16 @@ IGNORED = "".join(f"/{name}\n" for name in ("lock", LEDGER_FILE, CHECKPOINTS, RE
 """The content of a study's `.gitignore`: files that only this machine needs, and files with images of the data set."""
 
 
+def find_folder(name: str | Path, studies: Path) -> Path:
+    """The folder of the study that is named by the path of its folder, or by its name in the folder `studies`.
+
+    The study need not exist.
+    """
+    path = Path(name)
+    is_name = path.name == str(name)  # a name with a slash, "." or "" is only the path of a folder
+    return path if (path / STUDY_FILE).exists() or not is_name else studies / path
+
+
 def command(verb: str, folder: Path, *words: str, hpo: str = "hpo") -> str:
     """The command line that runs `verb` on a study, for messages to the user. `hpo` is the name of the program."""
     parent = folder.parent

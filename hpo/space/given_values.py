@@ -44,7 +44,7 @@ def with_defaults(space: SearchSpace, given: Mapping[str, object]) -> Config:
     if problems:
         raise SpaceError("\n".join(problems))
     both = {**space.defaults, **searched}
-    return {name: both[name] for name in space.domains if name in both and _may_be_active(space, name, both)}
+    return {name: both[name] for name in space.domains if name in both and _parents_allow(space, name, both)}
 
 
 def _value_problem(domain: Domain | None, value: Value) -> str | None:
@@ -103,7 +103,7 @@ def _condition_problems(space: SearchSpace, given: Config) -> Iterator[str]:
                 yield f"{name}: {needed}, but {parent} is {format_value(both[parent])}{by_default}"
 
 
-def _may_be_active(space: SearchSpace, name: str, config: Config) -> bool:
+def _parents_allow(space: SearchSpace, name: str, config: Config) -> bool:
     """Whether the values of the parents, where they are known, let a hyperparameter be active."""
     conditions = space.domains[name].when.items()
     return all(parent not in config or is_one_of(config[parent], allowed) for parent, allowed in conditions)

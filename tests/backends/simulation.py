@@ -98,6 +98,8 @@ def play(
 
     `pester` repeats every ask that brought nothing so many times, and asks for promotions alone before
     each ask for anything. An AssertionError tells that the backend waits for what cannot come.
+
+    It takes more arguments than six: each is one circumstance of a search, and most tests change one of them.
     """
     rng, play = random.Random(seed), Play()
     while True:

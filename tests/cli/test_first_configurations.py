@@ -44,6 +44,8 @@ def test_from_takes_the_best_that_fit_and_names_the_others(hpo: Hpo, tmp_path: P
     narrow = ("--set", "space.x.high=0.5")
     result = hpo(*NINE, "--study", "b", "--from", "a", "--top", "9", *narrow)
     assert result.exit_code == 0, result.output
+    by_path = hpo(*NINE, "--study", "c", "--from", tmp_path / "studies" / "a", "--top", "9", *narrow)
+    assert by_path.exit_code == 0, by_path.output
     fitting = best[best["x"] <= 0.5]
     assert 0 < len(fitting) < 9
     assert list(table(tmp_path / "studies" / "b")["x"][: len(fitting)]) == list(fitting["x"])
