@@ -1,0 +1,93 @@
+"""The settings that the functions of the Python API take."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import hpo
+from hpo.errors import UserError
+from hpo.record import StudyFolder
+from tests.api import user_code
+
+SPACE = {"space": {"x": {"low": 0.0, "high": 1.0}}, "fidelity": {"high": 9}}
+
+
+@pytest.mark.parametrize("trials", [1, 2, 3])
+def test_new_settings_of_a_study_that_goes_on_are_applied_and_kept(tmp_path: Path, trials: int) -> None:
+    """Also if the study has spent its budget, or more than that, and so trains nothing."""
+    how: dict[str, Any] = {"backend": "random", "studies": tmp_path}
+    hpo.search(SPACE, user_code.Parabola, trials=2, devices="cpu", **how)
+    data = tmp_path / "data"
+    study = hpo.search(SPACE, user_code.Parabola, trials=trials, slots=2, runner="processes", data=data, **how)
+    settings = StudyFolder.reopen(study.path).settings
+    assert (settings.slots, settings.runner, settings.data) == (2, "processes", str(data))
+    assert settings.devices == "cpu"
+    assert len(study.table()) == max(2, trials)
+
+
+def test_a_study_resumes_only_with_settings_that_may_change(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"backend": "random", "trials": 1, "studies": tmp_path, "devices": "cpu"}
+    study = hpo.search(SPACE, user_code.Parabola, **how)
+    before = (study.path / "study.yaml").read_text()
+    for wrong, message in (
+        ({"seed": 1}, "unknown setting of a study that goes on 'seed'"),
+        ({"device": "cpu"}, "did you mean 'devices'"),
+        ({"devices": "cuda:99"}, "no 'cuda:99'"),
+        ({"runner": "proceses"}, "did you mean 'processes'"),
+        ({"slots": 0}, "slots must be at least 1"),
+        ({"storage": f"sqlite:///{tmp_path}/none.db"}, "the record of study .* is not here"),
+        ({"slots": 2, "trials": 0}, "has spent 1 trials already"),
+    ):
+        with pytest.raises(UserError, match=message):
+            study.resume(**wrong)
+    assert (study.path / "study.yaml").read_text() == before
+
+
+WRONG_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
+    ({"time": "30m"}, "the budget in seconds must be a number, but is '30m'"),
+    ({"trials": "5"}, "the budget in trials must be a whole number, but is '5'"),
+    ({"trials": 2.5}, "the budget in trials must be a whole number, but is 2.5"),
+    ({"epochs": -1}, "the budget in epochs must be at least 0, but is -1"),
+    ({"options": ["sampler=gp"]}, "options must be a dictionary"),
+    ({"devices": ["cpu"]}, "devices must be a text such as 'auto'"),
+    ({"slots": 0}, "slots must be at least 1, but is 0"),
+    ({"seed": -1}, "seed must be at least 0, but is -1"),
+    ({"data": 5}, "data must be the path of a folder or None, but is 5"),
+    ({"runner": "proceses"}, "did you mean 'processes'"),
+    ({"study": "../outside"}, "study '../outside': a name has letters"),
+    ({"study": ""}, "study '': a name has letters"),
+    ({"options": {"sampler": ["gp"]}}, "options: sampler must be a plain value, but is ['gp']"),
+    ({"study": 5}, "study 5: a name has letters"),
+    ({"trails": 2}, "did you mean 'trials'"),
+    ({"storage": "nonsense"}, "storage nonsense: not a storage URL"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "message"), WRONG_ARGUMENTS, ids=[str(wrong) for wrong, _ in WRONG_ARGUMENTS])
+def test_a_wrong_argument_is_a_plain_error_and_writes_nothing(
+    tmp_path: Path, wrong: dict[str, Any], message: str
+) -> None:
+    how: dict[str, Any] = {"backend": "random", "devices": "cpu", "studies": tmp_path / "s", **wrong}
+    with pytest.raises(UserError) as raised:
+        hpo.search(SPACE, user_code.Parabola, **how)
+    assert message in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_of_numpy_are_plain_numbers(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"trials": np.int64(2), "time": np.float64(600), "seed": np.int64(3), "studies": tmp_path}
+    study = hpo.search(SPACE, user_code.Parabola, options={"sampler": np.str_("random")}, devices="cpu", **how)
+    assert len(hpo.open_study(study.path).table()) == 2
+
+
+def test_auto_is_no_other_runner(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"backend": "random", "trials": 1, "studies": tmp_path, "devices": "cpu", "runner": "auto"}
+    hpo.search("digits_softmax", **how)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hpo.search("digits_softmax", **how)
