@@ -13,7 +13,6 @@ from click.testing import CliRunner, Result
 from hpo import spacefile
 from hpo.cli.app import app
 from hpo.errors import TaskError
-from hpo.loop import checks
 from hpo.loop.search import begin
 from hpo.record import Budget, History, Settings, State, StudyFolder
 from tests.cli.commands import Hpo
@@ -258,7 +257,7 @@ def test_a_wrong_value_of_some_trials_costs_these_alone(
 
 def test_a_task_that_fits_no_value_that_is_searched_is_one_line_and_leaves_nothing_behind(tmp_path: Path) -> None:
     space = {"image_size": {"choices": [1, 2, 3, 4]}}
-    with pytest.raises(TaskError, match="the first 3 trials cannot be trained; trial 0: .*`image_size`") as caught:
+    with pytest.raises(TaskError, match=r"the first 3 trials cannot be trained; trial 0: .*`image_size`") as caught:
         searched(tmp_path / "s", space, {}, model="squeezenet", weights="none")
     assert "Traceback" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
