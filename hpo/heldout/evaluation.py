@@ -75,8 +75,6 @@ def evaluate(
         if notify is not None:
             for note in data.notes:
                 notify(note)
-        if data.left_out:  # an interrupted test may have trained on the files that are now left out
-            shutil.rmtree(study.folder / RETRAINED, ignore_errors=True)
         record.keep([] if data.left_out else trials, protocol)
         evaluations = list(record.kept)
         done = {(each.trial, each.seed) for each in record.kept}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import shutil
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpo import plugins
 from hpo.errors import HpoError, UserError
-from hpo.record import RETRAINED, State, StudyFolder, Trial, better_report
+from hpo.record import RETRAINED, State, StudyFolder, Trial, better_report, versions, write_text
 from hpo.runners._runner import Runner
 from hpo.space import Fidelity
 from hpo.training.builder import Job, trial_seed
@@ -21,6 +24,8 @@ EARLY_STOPPING = ("patience", "window")
 """The hyperparameters that let a trial stop early. Retraining ignores them and always ends at the stopping epoch."""
 RETRAIN_SEED_OFFSET = 2**31
 """Added to the study's seed, so that retraining does not repeat the random numbers of the search."""
+ORIGIN_FILE = "origin.json"
+"""The file beside the checkpoints of a running test that says what they were trained on and by which packages."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,8 @@ def retrain(
 ) -> Iterator[ModelToTest]:
     """Train each trial with each seed up to its stopping epoch, and yield each model when it is ready.
 
-    Those in `done`, which holds numbers of trials with their seeds, are left out.
+    Those in `done`, which holds numbers of trials with their seeds, are left out. An interrupted test is continued
+    from its checkpoints if they were trained on the same files, by the same packages.
 
     The trainings use the runner, devices and slots of the search. Each training is a suggestion without early stopping.
     `fidelity.high` lies above all stopping epochs: a trial that reaches it would keep only its best checkpoint, and
@@ -79,7 +85,7 @@ def retrain(
     high = 1 + max(stopping_epoch(trial) for trial in trials)
     fixed = {key: value for key, value in job.space.fixed.items() if key not in EARLY_STOPPING}
     space = replace(job.space, fixed=fixed, fidelity=Fidelity(high))
-    folder = study.folder / RETRAINED
+    folder = _checkpoint_folder(study, job)
     settings = study.settings
     build = plugins.load("hpo.runners", settings.runner).build
     wanted = [(trial, seed) for trial in trials for seed in range(seeds) if (trial.number, seed) not in done]
@@ -112,6 +118,26 @@ def retrain(
                     yield ModelToTest(trial, seed, build_seed, path, metrics, is_first=is_first)
     finally:
         runner.close()
+
+
+def _checkpoint_folder(study: StudyFolder, job: Job) -> Path:
+    """The folder of the retrained checkpoints. It is emptied if they were trained on other files or by other packages.
+
+    Raises a MachineError if it cannot be written.
+    """
+    folder = study.folder / RETRAINED
+    data = hashlib.sha256(json.dumps(job.manifest, sort_keys=True).encode()).hexdigest()
+    origin = json.dumps({"data": data, "versions": versions()}, indent=2) + "\n"
+    path = folder / ORIGIN_FILE
+    try:
+        found = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        found = None
+    if found != origin:
+        shutil.rmtree(folder, ignore_errors=True)
+        prepare(folder)
+        write_text(path, origin)
+    return folder
 
 
 def _final_checkpoint(folder: Path, final: Report, best: Report) -> tuple[Path, Mapping[str, float]]:

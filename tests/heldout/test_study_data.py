@@ -13,7 +13,7 @@ import pytest
 
 from hpo.errors import StudyError, TaskError
 from hpo.figures.plot import plot
-from hpo.heldout import evaluate, study_data
+from hpo.heldout import ModelResult, evaluate, study_data
 from hpo.loop import begin, resume
 from hpo.record import Budget, StudyFolder
 from hpo.results import status
@@ -128,6 +128,36 @@ def test_the_study_goes_on_without_changed_files_and_counts_them(study: Path) ->
         assert words in status.test_lines(record)[0]
         (result,) = json.loads((study / "test.json").read_text())["results"]
         assert result["left_out"] == {"training": 1, "held_out": 1}
+
+
+def test_models_of_an_interrupted_test_without_some_files_are_trained_again_on_all(
+    study: Path,
+) -> None:
+    def interrupt(model: ModelResult) -> None:
+        raise KeyboardInterrupt
+
+    def checkpoints() -> dict[str, int]:
+        return {path.name: path.stat().st_mtime_ns for path in (study / "retrained").glob("*.pt")}
+
+    whole = evaluate(study).to_json()["results"]
+    (study / "test.json").unlink()
+    path = file_of(study, "train")
+    content = path.read_bytes()
+    path.unlink()
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            evaluate(study, skip_changed_files=True, watch=interrupt)
+    path.write_bytes(content)
+    without = checkpoints()
+    assert without
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(study, watch=interrupt)
+    with_all = checkpoints()
+    assert with_all != without
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(study, watch=interrupt)
+    assert checkpoints() == with_all
+    assert evaluate(study).to_json()["results"] == whole
 
 
 def test_a_study_that_goes_on_with_all_files_again_says_nothing_of_them(study: Path) -> None:
