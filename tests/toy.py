@@ -70,6 +70,16 @@ class Curve:
                 file.write(f"{self.config['x']!r} {self.epoch}\n")
 
 
+class WaitsForFile(Curve):
+    """Its epochs do not end before the file $HPO_TOY_LOG.go exists."""
+
+    def step(self) -> Mapping[str, float]:
+        metrics = super().step()
+        while not os.path.exists(os.environ["HPO_TOY_LOG"] + ".go"):
+            time.sleep(0.02)
+        return metrics
+
+
 class Unexaminable:
     """A trainable with the three methods that a search needs, and no `evaluate`."""
 

@@ -116,12 +116,20 @@ def crash(trial: int, error: Exception) -> Crash:
     return Crash(trial, type(error).__name__, f"{error}\n{text[-4000:]}")
 
 
-def has_hung(since: float, report_timeout: float | None) -> bool:
-    """Whether there was no report for too long. `since` is the value of `time.monotonic` when the waiting began.
+def is_preparing(report_timeout: float | None) -> bool:
+    """Whether data are prepared, so that the time now does not count for `report_timeout`.
 
-    It is False while data are prepared, because all workers may wait for them.
+    All workers may wait for the data. None is no limit, so nothing counts, and the answer is False.
     """
-    return report_timeout is not None and time.monotonic() - since > report_timeout and not cache.in_progress()
+    return report_timeout is not None and bool(cache.in_progress())
+
+
+def has_hung(since: float, report_timeout: float | None) -> bool:
+    """Whether there was no report for too long.
+
+    `since` is the value of `time.monotonic` when the waiting began, or when the last preparation of data ended.
+    """
+    return report_timeout is not None and time.monotonic() - since > report_timeout
 
 
 def hung(trial: int, after: int, report_timeout: float) -> Crash:

@@ -21,7 +21,7 @@ from pathlib import Path
 from hpo.devices import Slot, plan_slots
 from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners._fused_worker import DeviceLost, FusedWorker
-from hpo.runners._runner import discard_unneeded, goes_on, has_hung, hung
+from hpo.runners._runner import discard_unneeded, goes_on, has_hung, hung, is_preparing
 from hpo.runners._worker_process import Process, end, ready
 from hpo.training.builder import Job
 from hpo.training.checkpoints import prepare
@@ -79,7 +79,7 @@ class _WorkerState:
     deaths: int = 0
     """How many processes of this worker have died since the last event."""
     since: float = 0.0
-    """When the round began, as `time.monotonic`."""
+    """When the round began, or when data were last prepared meanwhile, as `time.monotonic`."""
     suspects: list[int] = field(default_factory=list)
     """The trials that must train one by one, because one of them may kill the process."""
 
@@ -121,6 +121,9 @@ class Fused:
         if not busy:
             raise HpoError("no trial is running, so nothing can happen")
         events = [event for process in ready([*busy]) for event in self._receive(busy[process])]
+        if is_preparing(self._report_timeout):
+            for worker in busy.values():
+                worker.since = time.monotonic()
         return events + [event for worker in busy.values() if worker.in_round for event in self._end_hung(worker)]
 
     def settle(self, trial: int, decision: Decision) -> None:

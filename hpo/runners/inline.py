@@ -11,11 +11,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, chdir
 from pathlib import Path
 
-from hpo import cache
 from hpo.devices import main_device
 from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners._alarm import interrupted_after
-from hpo.runners._runner import crash, discard_unneeded, goes_on, hung
+from hpo.runners._runner import crash, discard_unneeded, goes_on, hung, is_preparing
 from hpo.training.builder import Job
 from hpo.training.checkpoints import prepare
 from hpo.training.random_states import unchanged_random_states
@@ -64,7 +63,7 @@ class Inline:
         if self._suggestion is None:
             raise HpoError("no trial is running, so nothing can happen")
         try:
-            with interrupted_after(self._report_timeout, _Hung, unless=lambda: bool(cache.in_progress())):
+            with interrupted_after(timeout := self._report_timeout, _Hung, unless=lambda: is_preparing(timeout)):
                 self._event = next(self._epochs)
             self._after = self._event.fidelity
         except _Hung:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hpo.devices import Slot, plan_slots
 from hpo.errors import HpoError, MachineError, TaskError
-from hpo.runners._runner import crash, discard_unneeded, goes_on, has_hung, hung
+from hpo.runners._runner import crash, discard_unneeded, goes_on, has_hung, hung, is_preparing
 from hpo.runners._worker_process import Process, end, ready
 from hpo.training.builder import Job
 from hpo.training.checkpoints import prepare
@@ -57,7 +57,7 @@ class _WorkerState:
     trains: bool = False
     """Whether the worker trains. It does not after an event, until the decision is sent."""
     since: float = 0.0
-    """When the worker began its epoch, as `time.monotonic`."""
+    """When the worker began its epoch, or when data were last prepared meanwhile, as `time.monotonic`."""
 
 
 @dataclass
@@ -91,6 +91,9 @@ class Processes:
         if not busy:
             raise HpoError("no trial is running, so nothing can happen")
         events = [self._receive(busy[process]) for process in ready([*busy])]
+        if is_preparing(self.report_timeout):
+            for worker in busy.values():
+                worker.since = time.monotonic()
         events += [self._end_hung(worker) for worker in busy.values() if worker.trains]
         return [event for event in events if event is not None]
 

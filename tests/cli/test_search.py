@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.cli.commands import ROOT, SEARCH, TOY, Hpo
-from tests.runners.test_processes import wait_until_ended
+from tests.runners.workers import wait_until_ended
 
 
 def test_help_is_quick_and_imports_nothing_heavy() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from hpo.training.builder import Job
 from hpo.training.checkpoints import best_checkpoint, checkpoint
 from hpo.trial import Crash, Decision, Report, Suggestion
 from tests import toy
+from tests.runners.workers import SECONDS
 
 Start = Callable[..., Runner]
 
@@ -25,9 +27,11 @@ def suggestion(trial: int = 0, until: int = 9, **config: Any) -> Suggestion:
 
 
 def next_events(runner: Runner) -> list[Report | Crash]:
-    """The next events of a runner, however long they take."""
+    """The next events of a runner. Raises TimeoutError if there are none for a long time."""
+    deadline = time.monotonic() + SECONDS
     while not (events := list(runner.events())):
-        pass
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no event for {SECONDS:g} seconds")
     return events
 
 

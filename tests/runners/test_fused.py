@@ -21,7 +21,7 @@ from hpo.training.checkpoints import checkpoint
 from hpo.trial import Config, Crash, Decision, Report, Suggestion
 from tests import toy
 from tests.runners.contract import RunnerContract, fidelities, next_events, same, suggestion, train
-from tests.runners.test_processes import workers
+from tests.runners.workers import workers
 
 HEADS = SearchSpace(
     "heads",

@@ -9,46 +9,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import psutil
 import pytest
 
 from hpo.devices import n_cores
 from hpo.errors import TaskError
-from hpo.runners import processes
+from hpo.runners import fused, processes
 from hpo.runners._runner import Runner
 from hpo.training.builder import Job
 from hpo.trial import Crash, Decision, Report
 from tests import toy
 from tests.runners.contract import RunnerContract, fidelities, next_events, same, suggestion, train
-
-
-def workers() -> list[psutil.Process]:
-    """The worker processes of this process."""
-    children = psutil.Process().children()
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
-
-
-def started_by_trials(log: Path) -> list[psutil.Process]:
-    """The processes that trials of `toy.WithChildren` wrote down: their workers, and those that they started."""
-    numbers = {int(line) for line in log.read_text().splitlines()}
-    return [psutil.Process(number) for number in numbers if psutil.pid_exists(number)]
-
-
-def wait_until_ended(processes: list[psutil.Process], seconds: float = 20) -> list[psutil.Process]:
-    """Wait until processes have ended, and return those that have not. An ended one may still be listed as a zombie."""
-
-    def runs(process: psutil.Process) -> bool:
-        try:
-            return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return False
-
-    deadline = time.monotonic() + seconds
-    while (alive := [process for process in processes if runs(process)]) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return alive
-
+from tests.runners.workers import SECONDS, started_by_trials, wait_for, wait_until_ended, workers
+from trainables.store.progress_files import ProgressFile
 
 SEARCH_WITH_CHILDREN = """
 import sys, time; from pathlib import Path
@@ -136,6 +111,30 @@ class TestProcesses(RunnerContract):
             ):
                 next_events(runner)
         finally:
+            runner.close()
+
+    @pytest.mark.skipif(os.environ["HPO_CACHE"].lower() == "off", reason="data are prepared only for the store")
+    @pytest.mark.parametrize("module", [processes, fused])
+    def test_the_time_while_data_are_prepared_does_not_count_for_a_report(
+        self, job: Job, checkpoints: Path, log: Path, module: Any
+    ) -> None:
+        folder = Path(os.environ["HPO_CACHE"])
+        folder.mkdir(exist_ok=True)
+        preparation, began = ProgressFile(folder / "images.progress", "images"), time.monotonic()
+        preparation(0.5)
+        waiting = replace(job, trainable=toy.WaitsForFile)
+        runner = module.build(waiting, checkpoints, devices="cpu", slots=1, report_timeout=2.0)
+        try:
+            runner.start(suggestion(until=1), after=0)
+            while not log.read_text() or time.monotonic() < began + 2.5:
+                assert list(runner.events()) == []
+                assert time.monotonic() < began + SECONDS
+            preparation.end()
+            assert list(runner.events()) == []
+            Path(f"{log}.go").touch()
+            assert fidelities(next_events(runner)) == [1]
+        finally:
+            preparation.end()
             runner.close()
 
     def test_each_slot_gets_its_threads_and_no_gpu_on_the_cpu(
@@ -226,9 +225,8 @@ class TestProcesses(RunnerContract):
         script = SEARCH_WITH_CHILDREN.format(runner=runner_name)
         driver = subprocess.Popen([sys.executable, "-c", script, str(checkpoints)], env=os.environ)
         try:
-            while not log.read_text().endswith("\n"):
-                assert driver.poll() is None
-                time.sleep(0.05)
+            wait_for(lambda: log.read_text().endswith("\n") or driver.poll() is not None)
+            assert driver.poll() is None
             started = started_by_trials(log)
             assert len(started) >= 3
             for process in [psutil.Process(driver.pid), *(started if also_worker else [])]:
