@@ -41,19 +41,23 @@ class Process:
         self._serve, self._arguments, self._slot = serve, arguments, slot
         self._is_killed = False
         self._spawn()
-        _processes.add(self)
+        with _lock:
+            _processes.add(self)
 
-    @property
     def is_alive(self) -> bool:
-        """Whether the process runs. If it has died, its process group is ended too."""
-        is_alive = self._process.is_alive()
-        if not is_alive:
-            self.kill()
-        return is_alive
+        """Whether the process runs."""
+        return self._process.is_alive()
+
+    def kill_group_if_dead(self) -> bool:
+        """Kill what is left of the process group if the process has died. Returns whether it has."""
+        if self.is_alive():
+            return False
+        self.kill()
+        return True
 
     def receive(self) -> Any:
         """Return what the process sent. It must be `ready`. Raises an EOFError if it has died and sent nothing."""
-        if not self.is_alive and not self.pipe.poll():
+        if self.kill_group_if_dead() and not self.pipe.poll():
             raise EOFError
         try:
             return self.pipe.recv()
@@ -89,30 +93,40 @@ class Process:
         arguments = (start_method, self._serve, child_pipe, *self._arguments, self._slot)
         self._process = context.Process(target=_run, args=arguments)
         self._is_killed = False
-        with _child_environment(self._slot.environment), _hidden_main_module():
+        with _lock, _child_environment(self._slot.environment), _hidden_main_module():
             self._process.start()
         child_pipe.close()
 
 
+_lock = threading.RLock()
+"""Is held while a process starts, which changes settings of the whole process for a moment, and to change `_processes`.
+
+Several searches may run in threads of one process.
+"""
 _processes: WeakSet[Process] = WeakSet()
 
 
 @atexit.register
-def _end_all() -> None:
-    """End the processes that were not ended. Otherwise multiprocessing would wait for them when the program exits."""
-    for process in _processes:
+def _kill_all() -> None:
+    """Kill the processes that were not ended. Otherwise multiprocessing would wait for them when the program exits."""
+    with _lock:
+        processes = list(_processes)
+    for process in processes:
         process.kill()
 
 
-def ready(processes: Sequence[Process]) -> list[Process]:
-    """Wait until some processes have sent something or have died, and return them. Empty after `CHECK_SECONDS`."""
+def ready(processes: Sequence[Process], of_runner: Sequence[Process]) -> list[Process]:
+    """Wait until some processes have sent something or have died, and return them. Empty after `CHECK_SECONDS`.
+
+    `of_runner` are all processes of the runner. If one has died, what is left of its process group is killed.
+    """
     by_pipe = {process.pipe: process for process in processes}
     sent = [by_pipe[pipe] for pipe in connection.wait(by_pipe, CHECK_SECONDS)]  # type: ignore[index]
-    dead = {process for process in _processes if not process.is_alive}  # this also ends the groups of idle ones
+    dead = {process for process in of_runner if process.kill_group_if_dead()}
     return sent or [process for process in processes if process in dead]
 
 
-def end(processes: Sequence[Process]) -> None:
+def kill_and_join(processes: Sequence[Process]) -> None:
     """Kill all processes, then wait until they have ended."""
     for process in processes:
         process.kill()

@@ -22,7 +22,7 @@ from hpo.devices import Slot, plan_slots
 from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners._fused_worker import DeviceLost, FusedWorker
 from hpo.runners._runner import discard_unneeded, goes_on, has_hung, hung, is_preparing
-from hpo.runners._worker_process import Process, end, ready
+from hpo.runners._worker_process import Process, kill_and_join, ready
 from hpo.training.builder import Job
 from hpo.training.checkpoints import prepare
 from hpo.training.worker import Worker
@@ -109,7 +109,7 @@ class Fused:
             if all(worker.trials for worker in self._workers):
                 self._workers.append(_WorkerState(Process(serve, (self._job, self._checkpoints), slot)))
         worker = min(self._workers, key=lambda worker: len(worker.trials))
-        if not worker.trials and not worker.process.is_alive:  # it died while idle, which no trial caused
+        if not worker.trials and not worker.process.is_alive():  # it died while idle, which no trial caused
             worker.process.replace()
         worker.trials[suggestion.trial] = _Running(suggestion, after)
         worker.started.append((suggestion, after))
@@ -120,7 +120,8 @@ class Fused:
         busy = {worker.process: worker for worker in self._workers if worker.in_round}
         if not busy:
             raise HpoError("no trial is running, so nothing can happen")
-        events = [event for process in ready([*busy]) for event in self._receive(busy[process])]
+        processes = [worker.process for worker in self._workers]
+        events = [event for process in ready([*busy], processes) for event in self._receive(busy[process])]
         if is_preparing(self._report_timeout):
             for worker in busy.values():
                 worker.since = time.monotonic()
@@ -141,7 +142,7 @@ class Fused:
             worker.dropped.append(trial)
 
     def close(self) -> None:
-        end([worker.process for worker in self._workers])
+        kill_and_join([worker.process for worker in self._workers])
         self._workers = []
 
     def _start_round(self, worker: _WorkerState) -> None:

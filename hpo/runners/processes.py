@@ -16,7 +16,7 @@ from pathlib import Path
 from hpo.devices import Slot, plan_slots
 from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners._runner import crash, discard_unneeded, goes_on, has_hung, hung, is_preparing
-from hpo.runners._worker_process import Process, end, ready
+from hpo.runners._worker_process import Process, kill_and_join, ready
 from hpo.training.builder import Job
 from hpo.training.checkpoints import prepare
 from hpo.training.worker import Worker
@@ -81,7 +81,7 @@ class Processes:
             slot = self.slots[len(self._workers)]
             worker = _WorkerState(Process(serve, (self.job, self.checkpoints), slot))
             self._workers.append(worker)
-        elif not worker.process.is_alive:  # it died while idle, which no trial caused
+        elif not worker.process.is_alive():  # it died while idle, which no trial caused
             worker.process.replace()
         worker.suggestion, worker.event, worker.after, worker.deaths = suggestion, None, after, 0
         self._send(worker, (suggestion, after))
@@ -90,7 +90,8 @@ class Processes:
         busy = {worker.process: worker for worker in self._workers if worker.suggestion is not None}
         if not busy:
             raise HpoError("no trial is running, so nothing can happen")
-        events = [self._receive(busy[process]) for process in ready([*busy])]
+        processes = [worker.process for worker in self._workers]
+        events = [self._receive(busy[process]) for process in ready([*busy], processes)]
         if is_preparing(self.report_timeout):
             for worker in busy.values():
                 worker.since = time.monotonic()
@@ -112,7 +113,7 @@ class Processes:
             self._send(worker, trains_on)
 
     def close(self) -> None:
-        end([worker.process for worker in self._workers])
+        kill_and_join([worker.process for worker in self._workers])
         self._workers = []
 
     def _send(self, worker: _WorkerState, message: object) -> None:

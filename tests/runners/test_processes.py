@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -241,3 +242,30 @@ class TestProcesses(RunnerContract):
         script = SEARCH_WITH_CHILDREN.format(runner="processes").replace("sleep=60", "sleep=0")
         subprocess.run([sys.executable, "-c", script, str(checkpoints)], env=os.environ, timeout=60, check=True)
         assert wait_until_ended(started_by_trials(log)) == []
+
+    def test_searches_in_several_threads_start_their_workers_undisturbed(
+        self, job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OMP_NUM_THREADS", "77")
+        main, failed = sys.modules["__main__"], list[Exception]()
+
+        def search(number: int) -> None:
+            runner = processes.build(job, tmp_path / str(number), devices="cpu", slots=2)
+            try:
+                for trial in range(2):
+                    runner.start(suggestion(trial=trial), after=0)
+                    runner.events()
+            except Exception as error:
+                failed.append(error)
+            finally:
+                runner.close()
+
+        threads = [threading.Thread(target=search, args=(number,)) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(SECONDS)
+        assert failed == []
+        assert sys.modules["__main__"] is main
+        assert os.environ["OMP_NUM_THREADS"] == "77"
+        assert workers() == []
