@@ -14,22 +14,29 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 
 MAX_ROUNDS = 10
-"""How often `end` looks for processes that were started meanwhile."""
+"""How often `kill_started` looks for processes that were started meanwhile."""
+
+_before: set[int] = set()
+"""The processes below this one that the command has not started, such as background jobs of a shell that became `hpo`.
+
+It is filled when the command begins.
+"""
 
 
 @contextlib.contextmanager
 def ended_child_processes() -> Iterator[None]:
     """The processes that are started inside the `with` block are killed at its end, with their own children."""
-    before = _descendants()
+    _before.clear()
+    _before.update(_descendants())
     try:
         yield
     finally:
-        end(before)
+        kill_started()
 
 
-def end(excepted: set[int] | None = None) -> None:
-    """Kill all processes that this one has started, with their own children, except those with the given numbers."""
-    kept = set(excepted or ()) | {getattr(resource_tracker, "_resource_tracker")._pid or 0}  # noqa: B009
+def kill_started() -> None:
+    """Kill all processes that the command has started, with their own children."""
+    kept = _before | {getattr(resource_tracker, "_resource_tracker")._pid or 0}  # noqa: B009
     for _ in range(MAX_ROUNDS):
         if not (processes := _descendants() - kept):
             return

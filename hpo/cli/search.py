@@ -195,7 +195,7 @@ def _progress_display(folder: Path, budget: Budget, quiet: bool) -> Iterator[Any
         with display as watch:
             yield watch
     except KeyboardInterrupt:
-        click.echo(f"interrupted; nothing is lost. Go on with:  {next_command('resume', folder)}", err=True)
+        click.echo(_interrupted(folder), err=True)
         sys.stderr.flush()
         _exit_at_once()  # threads may still be busy, and nothing else needs to be cleaned up
     finally:
@@ -203,10 +203,19 @@ def _progress_display(folder: Path, budget: Budget, quiet: bool) -> Iterator[Any
             signal.signal(number, handler)
 
 
+def _interrupted(folder: Path) -> str:
+    """The line that says how to go on after Ctrl-C. A study exists only when its data were looked over."""
+    from hpo.record import STUDY_FILE
+
+    if not (folder / STUDY_FILE).exists():
+        return "interrupted before the search began; run the same command again"
+    return f"interrupted; nothing is lost. Go on with:  {next_command('resume', folder)}"
+
+
 def _exit_at_once() -> None:
     """End this process, and the processes that it started, without waiting for its threads."""
     try:
-        child_processes.end()
+        child_processes.kill_started()
     finally:
         os._exit(130)
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from tests.cli.commands import ROOT, SEARCH, TOY, Hpo
-from tests.runners.workers import wait_until_ended
+from tests.runners.workers import wait_for, wait_until_ended
 
 
 def test_help_is_quick_and_imports_nothing_heavy() -> None:
@@ -88,12 +88,15 @@ def test_set_overrides_any_key(hpo: Hpo, tmp_path: Path) -> None:
     assert content["space"]["space"]["x"]["high"] == 0.25
 
 
-def _start(tmp_path: Path, *words: str) -> subprocess.Popen[str]:
-    """A real search in a process group of its own, up to its first finished trial."""
+def _start(tmp_path: Path, *words: str, first: str = ":", trains: bool = True) -> subprocess.Popen[str]:
+    """A real search in a process group of its own, up to its first finished trial if it `trains`.
+
+    It is the process of a shell that has run the command `first`.
+    """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "hpo.cli", "search", "--space", "toy.yaml", "--study", "s", *words]
     driver = subprocess.Popen(
-        command,
+        ["sh", "-c", f'{first}\nexec "$@"', "sh", *command],
         cwd=tmp_path,
         env=environment,
         stderr=subprocess.PIPE,
@@ -102,8 +105,9 @@ def _start(tmp_path: Path, *words: str) -> subprocess.Popen[str]:
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # the tests may run under `nohup`
     )
     assert driver.stderr is not None
-    assert "searching" in driver.stderr.readline()
-    assert "trial " in driver.stderr.readline()
+    if trains:
+        assert "searching" in driver.stderr.readline()
+        assert "trial " in driver.stderr.readline()
     return driver
 
 
@@ -128,6 +132,39 @@ def test_a_second_ctrl_c_ends_at_once(hpo: Hpo, tmp_path: Path) -> None:
     driver.send_signal(signal.SIGINT)
     driver.communicate(timeout=5)
     assert driver.returncode == 130
+
+
+def test_ctrl_c_before_the_study_exists_says_to_run_the_command_again(hpo: Hpo, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "backend.py").write_text(
+        "import time\nfrom pathlib import Path\n"
+        "def build(space, *, seed):\n"
+        "    Path('building').touch()\n"
+        "    time.sleep(60)\n"
+    )
+    driver = _start(tmp_path, "--backend", "own.backend", "--runner", "inline", "--quiet", trains=False)
+    wait_for((tmp_path / "building").exists)
+    driver.send_signal(signal.SIGINT)
+    _, text = driver.communicate(timeout=20)
+    assert driver.returncode == 130
+    assert text.splitlines()[-1] == "interrupted before the search began; run the same command again"
+    assert not (tmp_path / "studies" / "s").exists()
+
+
+def test_ctrl_c_leaves_background_jobs_of_the_shell_that_became_the_command(hpo: Hpo, tmp_path: Path) -> None:
+    first = "sleep 1000 >background.log 2>&1 & echo $! >background"
+    words = ("--backend", "random", "--runner", "inline", "--trials", "100000")
+    driver = _start(tmp_path, *words, first=first)
+    background = psutil.Process(int((tmp_path / "background").read_text()))
+    try:
+        assert background.ppid() == driver.pid
+        driver.send_signal(signal.SIGINT)
+        driver.communicate(timeout=20)
+        assert driver.returncode == 130
+        assert background.is_running()
+        assert background.status() != psutil.STATUS_ZOMBIE
+    finally:
+        background.kill()
 
 
 def test_crashed_trials_are_named_with_the_command_that_tries_them_again(hpo: Hpo, tmp_path: Path) -> None:
