@@ -8,19 +8,23 @@ from __future__ import annotations
 
 from hpo.backends._backend import Backend, TakesConfigurations
 from hpo.errors import UserError
-from hpo.record import History, Ledger, Retry
+from hpo.loop.endings import spent_budget
+from hpo.record import Budget, History, Ledger, Retry
 
 
-def retry_crashed(backend: Backend, ledger: Ledger) -> None:
+def retry_crashed(backend: Backend, ledger: Ledger, budget: Budget) -> None:
     """Queue the configurations of all trials that crashed and were not tried again, and record it.
 
-    The backend must have received all events of the ledger. Raises UserError if it takes no given configurations.
+    The backend must have received all events of the ledger. Raises UserError if it takes no given configurations, or if
+    the budget of epochs or time is spent, so that nothing would be trained.
     """
     crashed = tuple(trial.number for trial in ledger.history.crashed)
     if not crashed:
         return
     if not isinstance(backend, TakesConfigurations):
         raise UserError("this backend cannot try crashed trials again: it has no method `enqueue`")
+    if spent := spent_budget(budget, ledger):
+        raise UserError(f"{spent}, so crashed trials cannot be tried again: raise this budget (--epochs or --time)")
     event = Retry(crashed)
     ledger.retry(event)
     enqueue_retried(backend, ledger.history, event)

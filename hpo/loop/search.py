@@ -116,7 +116,8 @@ def resume(
     without counting them twice. `settings` are new values of some `CHANGEABLE` settings, which are recorded.
 
     Raises a StudyError if the study does not exist, is locked, or was begun with another trainable or on other data.
-    Raises a UserError if the study has spent more than `budget` already, or if a new setting is wrong.
+    Raises a UserError if the study has spent more than `budget` already, if a new setting is wrong, or if no epoch or
+    time is left to try crashed trials again.
     """
     cache.check()
     study = StudyFolder.reopen(folder)
@@ -138,9 +139,9 @@ def resume(
             job = Job(study.space, study.settings.seed, study.data, trainable)
             if spent_budget(study.budget, ledger) is None:
                 job = _job_on_recorded_data(study, job, ledger, notify, skip_changed_files=skip_changed_files)
-            study.save()
             if retry:
-                retry_crashed(backend, ledger)
+                retry_crashed(backend, ledger, study.budget)
+            study.save()
         except BaseException:
             ledger.close()
             raise

@@ -50,6 +50,21 @@ def test_a_grid_with_crashes_says_so_and_is_whole_after_they_are_tried_again(tmp
     assert len(history(folder).trials) == 9
 
 
+@pytest.mark.parametrize("budget", [Budget(epochs=9), Budget(seconds=0)])
+def test_crashed_trials_are_not_marked_as_tried_again_if_the_budget_is_spent(tmp_path: Path, budget: Budget) -> None:
+    folder = tmp_path / "s"
+    begin(folder, SIX, GRID, Budget(trials=50))
+    assert history(folder).n_epochs == 9
+    before = (folder / "study.yaml").read_text()
+    with pytest.raises(UserError, match=r"^the budget of \d (epochs|seconds) is spent, .*: raise this budget"):
+        resume(folder, budget, retry=True)
+    assert (folder / "study.yaml").read_text() == before
+    assert not history(folder).retried
+    flaky.Source.limit = 1.0
+    assert resume(folder, Budget(epochs=18), retry=True) == "the budget of 18 epochs is spent"
+    assert history(folder).retried == {1, 2, 4}
+
+
 def test_a_study_whose_source_was_down_at_first_begins_after_all(tmp_path: Path) -> None:
     flaky.Source.limit = 0.0
     with pytest.raises(TooManyCrashes, match="the first 3 trials crashed") as caught:
