@@ -86,7 +86,9 @@ def search(
             how = {"quiet": quiet, "skip_changed_files": skip_changed_files, **changes}
             return found.resume(trials=trials, epochs=epochs, time=time, **how)
         if known.settings != StudyFolder.reopen(folder).settings:
-            with lock(folder):
+            with lock(folder):  # another process may have changed the study meanwhile
+                known = StudyFolder.reopen(folder)
+                known.settings = changed_settings(known, changes, trainable)
                 known.save()
         return found
     if not quiet and (note := budget_note(read, chosen, budget.or_default())) is not None:

@@ -13,6 +13,8 @@ from hpo.errors import MachineError, StudyError
 from hpo.record.files import STUDY_FILE, command
 
 LOCK_FILE = "lock"
+WAIT_SECONDS = 0.5
+"""How long `lock` waits. Meanwhile, another process may look by `is_locked`, which takes the lock for a moment."""
 
 
 @contextlib.contextmanager
@@ -26,8 +28,8 @@ def lock(folder: Path) -> Iterator[None]:
     created = [path for path in (folder, folder.parent) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file_lock = FileLock(folder / LOCK_FILE, timeout=0)
-        file_lock.acquire()
+        file_lock = FileLock(folder / LOCK_FILE, timeout=WAIT_SECONDS)
+        file_lock.acquire(poll_interval=0.02)
         for temporary in folder.glob(".*.tmp"):
             temporary.unlink()
     except Timeout:

@@ -4,13 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 import yaml
 
 from hpo.errors import StudyError, UserError
-from hpo.record import Budget, Settings, StudyFolder, lock
+from hpo.record import Budget, Settings, StudyFolder, is_locked, lock
 from tests import toy
 
 
@@ -79,6 +80,17 @@ def test_a_lock_keeps_a_second_process_out_and_a_killed_one_lets_go(study: Study
     finally:
         holder.kill()
         holder.communicate()
+
+
+def test_a_look_at_the_lock_at_the_same_moment_does_not_keep_a_search_out(study: StudyFolder) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    with lock(study.folder):
+        pass
+    look = (study.folder / "lock").open("rb")
+    fcntl.flock(look, fcntl.LOCK_SH)  # as `is_locked` does for a moment
+    threading.Timer(0.05, look.close).start()
+    with lock(study.folder):
+        assert is_locked(study.folder)
 
 
 def test_a_lock_that_came_to_nothing_leaves_no_folder(tmp_path: Path) -> None:
