@@ -173,7 +173,7 @@ def time_left(ledger: Ledger, budget: Budget) -> float | None:
         estimates.append(budget.seconds - elapsed)
     if budget.epochs is not None and history.n_epochs:
         estimates.append(elapsed * (budget.epochs / history.n_epochs - 1))
-    ended = len(history.trials) - len(history.running)
+    ended = history.n_trials - len(history.running)
     if budget.trials is not None and ended:
         estimates.append(elapsed * (budget.trials / ended - 1))
     return max(0.0, min(estimates)) if estimates else None
