@@ -123,7 +123,7 @@ def retrain(
 def _checkpoint_folder(study: StudyFolder, job: Job) -> Path:
     """The folder of the retrained checkpoints. It is emptied if they were trained on other files or by other packages.
 
-    Raises a MachineError if it cannot be written.
+    Raises a MachineError or an OSError if it cannot be written or emptied.
     """
     folder = study.folder / RETRAINED
     data = hashlib.sha256(json.dumps(job.manifest, sort_keys=True).encode()).hexdigest()
@@ -134,7 +134,8 @@ def _checkpoint_folder(study: StudyFolder, job: Job) -> Path:
     except (OSError, UnicodeDecodeError):
         found = None
     if found != origin:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(folder)
         prepare(folder)
         write_text(path, origin)
     return folder

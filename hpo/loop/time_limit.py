@@ -17,12 +17,15 @@ class TimeIsUp(BaseException):
     """The budget of time and the grace are over. It is no Exception, so that training code does not catch it."""
 
 
-def wait_for_events(runner: Runner, budget: Budget, ledger: Ledger) -> list[Report | Crash]:
+def wait_for_events(
+    runner: Runner, budget: Budget, ledger: Ledger, *, grace: float = GRACE_SECONDS
+) -> list[Report | Crash]:
     """Return the next events of a runner. Empty if there are none before the budget of time and the grace are over.
 
+    `grace` is in seconds.
     What trains then is interrupted when the caller closes the runner. It is no longer on record than after Ctrl-C.
     """
-    left = None if budget.seconds is None else budget.seconds + GRACE_SECONDS - ledger.elapsed
+    left = None if budget.seconds is None else budget.seconds + grace - ledger.elapsed
     deadline = None if left is None else time.monotonic() + left
     try:
         with interrupted_after(left, TimeIsUp):
