@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from itertools import takewhile
 
@@ -13,6 +15,9 @@ from hpo.errors import UserError
 
 DEVICE_FILES = ("/dev/nvidiactl", "/dev/nvhost-ctrl", "/dev/dxg")
 """The files of NVIDIA's drivers: the usual one, of Jetson boards, of WSL."""
+
+TIMEOUT_SECONDS = 30
+"""How long `nvidia-smi` may take. With a persistent driver it takes less than a second."""
 
 
 @dataclass(frozen=True)
@@ -71,26 +76,48 @@ def visible_gpus() -> list[str]:
     NoDevFiles.
     """
     limited = os.environ.get("CUDA_VISIBLE_DEVICES")
+    tool = shutil.which("nvidia-smi")
     if limited is None:
-        return list(_gpus() or {})
+        if (listed := listed_gpus(tool)) is None:
+            _warn_of_unknown_gpus()
+        return list(listed or {})
     names = [name.strip() for name in limited.split(",")]
-    gpus = _gpus() if any(map(_may_be_gpu, names)) else {}
+    gpus = listed_gpus(tool) if any(map(_may_be_gpu, names)) else {}
     return list(takewhile(lambda name: _is_gpu(name, gpus), names))
 
 
-def _gpus() -> dict[str, str] | None:
-    """The number and the UUID of each GPU of this machine. None if it has GPUs, but no tool that lists them."""
-    tool = shutil.which("nvidia-smi")
+@functools.cache
+def listed_gpus(tool: str | None, device_files: tuple[str, ...] = DEVICE_FILES) -> dict[str, str] | None:
+    """The number and the UUID of each GPU of this machine, as `nvidia-smi` lists them. It is asked once in a process.
+
+    None if they are unknown: the files of a driver exist, but there is no `nvidia-smi`, or it fails or does not answer.
+
+    Args:
+        tool: the path of `nvidia-smi`. None if it is not on PATH.
+        device_files: the files that exist if NVIDIA's driver is loaded.
+    """
+    unknown = None if any(map(os.path.exists, device_files)) else dict[str, str]()
     if tool is None:
-        return None if any(map(os.path.exists, DEVICE_FILES)) else {}
+        return unknown
     query = [tool, "--query-gpu=index,uuid", "--format=csv,noheader"]
     try:
-        answer = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
+        answer = subprocess.run(query, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
-        return {}  # if the driver does not answer, nothing could train on it either
-    lines = answer.stdout.splitlines() if answer.returncode == 0 else []
-    pairs = [line.partition(",") for line in lines if line.strip()]
+        return unknown
+    if answer.returncode != 0:
+        return unknown
+    pairs = [line.partition(",") for line in answer.stdout.splitlines() if line.strip()]
     return {number.strip(): uuid.strip() for number, _, uuid in pairs}
+
+
+@functools.cache
+def _warn_of_unknown_gpus() -> None:
+    """Say once in a process that GPUs may be left unused."""
+    print(
+        "hpo: this machine has a driver of NVIDIA, but `nvidia-smi` lists no GPU: the CPU is used, unless "
+        "CUDA_VISIBLE_DEVICES names GPUs (`--devices cpu` hides this line)",
+        file=sys.stderr,
+    )
 
 
 def _may_be_gpu(name: str) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.devices import main_device, n_cores, plan_slots, visible_gpus
+from hpo.devices import listed_gpus, main_device, n_cores, plan_slots, visible_gpus
 from hpo.errors import UserError
 
 
@@ -81,8 +81,32 @@ def test_gpus_are_found_by_the_drivers_own_tool(tmp_path: Path, monkeypatch: pyt
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     assert visible_gpus() == ["0", "1", "2"]
-    tool.write_text("#!/bin/sh\necho 'no driver' >&2; exit 9\n")
-    assert visible_gpus() == []
+
+
+def _tool(folder: Path, script: str) -> str:
+    """A program in the place of `nvidia-smi`, and its path."""
+    tool = folder / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\n{script}\n")
+    tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
+    return str(tool)
+
+
+def test_a_driver_that_fails_leaves_the_gpus_unknown_and_without_a_driver_there_are_none(tmp_path: Path) -> None:
+    tool = _tool(tmp_path, "echo 'no driver' >&2; exit 9")
+    driver = tmp_path / "nvidiactl"
+    assert listed_gpus(tool, (str(tmp_path / "none"),)) == {}
+    assert listed_gpus(None, (str(tmp_path / "none"),)) == {}
+    driver.touch()
+    assert listed_gpus(tool, (str(driver),)) is None
+    assert listed_gpus(None, (str(driver),)) is None
+
+
+def test_the_drivers_tool_is_asked_once_in_a_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _tool(tmp_path, f"echo asked >>{tmp_path}/log; echo '0, GPU-1'")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    assert [main_device("auto"), *(slot.name for slot in plan_slots("auto", 1))] == ["cuda:0", "cuda:0"]
+    assert (tmp_path / "log").read_text() == "asked\n"
 
 
 @pytest.mark.parametrize("limited", ["NoDevFiles", "none", "-1", "", "0", "7", "GPU-00ab", "MIG-1", "void"])
