@@ -90,3 +90,16 @@ def rank(loss: float, metrics: Mapping[str, float]) -> Rank:
     Between equal objectives, such as two equal values of `val_error`, the lower `val_loss` in `metrics` decides.
     """
     return valid_loss(loss), valid_loss(metrics.get("val_loss", math.inf))
+
+
+def is_better(
+    loss: float, metrics: Mapping[str, float], best_loss: float, best_metrics: Mapping[str, float] | None
+) -> bool:
+    """Whether an epoch of a trial is better than the best before it, whose metrics are None for the first epoch.
+
+    Each is given by its objective and metrics. Of equal epochs, the earlier is better. The losses of different phases
+    cannot be compared, so the first epoch of a new phase is always better.
+    """
+    if best_metrics is None or metrics.get("phases_left") != best_metrics.get("phases_left"):
+        return True
+    return rank(loss, metrics) < rank(best_loss, best_metrics)

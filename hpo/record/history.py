@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from hpo.space.values import list_as_text
-from hpo.trial import Config, Crash, Decision, Rank, Report, Scalar, Suggestion, rank
+from hpo.trial import Config, Crash, Decision, Rank, Report, Scalar, Suggestion, is_better, rank
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class History:
 
     def objective_of(self, report: Report) -> float:
         """Return the objective of the epoch of a report. It may be NaN or infinite."""
-        return report.metrics.get(self.objective, report.loss)
+        return _objective(self.objective, report)
 
     @property
     def loss_name(self) -> str:
@@ -215,17 +215,19 @@ def _key(trial: Trial) -> tuple[Rank, int]:
 
 def report_rank(objective: str, report: Report) -> Rank:
     """Return the rank of the epoch of a report. `objective` is the name of the metric that the search minimises."""
-    return rank(report.metrics.get(objective, report.loss), report.metrics)
+    return rank(_objective(objective, report), report.metrics)
 
 
 def better_report(objective: str, report: Report, best: Report | None) -> Report:
-    """Return the better of a trial's new report and the best before it, which is None for the first report.
-
-    Of equal ones it is the earlier. The losses of different phases cannot be compared, so a new phase starts anew.
-    """
-    if best is None or report.metrics.get("phases_left") != best.metrics.get("phases_left"):
+    """Return the better of a trial's new report and the best before it, which is None for the first report."""
+    if best is None:
         return report
-    return report if report_rank(objective, report) < report_rank(objective, best) else best
+    losses = _objective(objective, report), _objective(objective, best)
+    return report if is_better(losses[0], report.metrics, losses[1], best.metrics) else best
+
+
+def _objective(name: str, report: Report) -> float:
+    return report.metrics.get(name, report.loss)
 
 
 def configuration(config: Config) -> str:

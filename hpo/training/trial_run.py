@@ -18,7 +18,7 @@ from hpo.training.checkpoints import Checkpoints
 from hpo.training.early_stopping import EarlyStopping
 from hpo.training.metrics import checked
 from hpo.training.user_code.generator import has_returned
-from hpo.trial import Rank, Report, Suggestion, rank, valid_loss
+from hpo.trial import Report, Suggestion, is_better, valid_loss
 
 if TYPE_CHECKING:
     from trainables.trainable import Trainable
@@ -192,17 +192,10 @@ class _Progress:
         self._update_best(report)
 
     def _update_best(self, report: dict[str, Any]) -> None:
-        """Take in a report in the order of the epochs. A new phase starts anew."""
-        phase = report["metrics"].get("phases_left")
-        if (
-            self.best is None
-            or self.best["metrics"].get("phases_left") != phase
-            or self._rank(report) < self._rank(self.best)
-        ):
+        """Take in a report in the order of the epochs."""
+        metrics, best = report["metrics"], self.best["metrics"] if self.best else None
+        if is_better(metrics[self.objective], metrics, best[self.objective] if best else math.inf, best):
             self.best = report
-
-    def _rank(self, report: dict[str, Any]) -> Rank:
-        return rank(report["metrics"][self.objective], report["metrics"])
 
 
 def objective(name: str, metrics: dict[str, float]) -> float:
