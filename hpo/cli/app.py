@@ -15,8 +15,8 @@ from hpo.cli.dashboard import dashboard
 from hpo.cli.data import cache, data, fetch
 from hpo.cli.results import best, export, plot, status, test
 from hpo.cli.search import resume, search, spaces
+from hpo.closed_output import ignore_closed_output
 from hpo.errors import HpoError
-from hpo.runners._closed_output import ignore_closed_output
 from trainables.errors import ESCAPES, encodable
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from hpo.alarm import interrupted_after
 from hpo.record import Budget, Ledger
-from hpo.runners._alarm import interrupted_after
 from hpo.runners._runner import Runner
 from hpo.trial import Crash, Report
 

@@ -21,8 +21,8 @@ from types import ModuleType
 from typing import Any
 from weakref import WeakSet
 
+from hpo.closed_output import ignore_closed_output
 from hpo.devices import Slot
-from hpo.runners._closed_output import ignore_closed_output
 
 CHECK_SECONDS = 0.5
 """How often `ready` checks that the processes are alive. A pipe does not always tell: a child may hold it open."""

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, chdir
 from pathlib import Path
 
+from hpo.alarm import interrupted_after
 from hpo.devices import main_device
 from hpo.errors import HpoError, MachineError, TaskError
-from hpo.runners._alarm import interrupted_after
 from hpo.runners._runner import crash, discard_unneeded, goes_on, hung, is_preparing
 from hpo.training.builder import Job
 from hpo.training.checkpoints import prepare

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from hpo.runners._alarm import interrupted_after
+from hpo.alarm import interrupted_after
 
 
 class TimeIsUp(BaseException):
