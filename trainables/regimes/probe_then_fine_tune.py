@@ -44,7 +44,7 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
             f"`n_stages` must be at most {len(with_weights)}: so many stages have weights; but is {n_stages}"
         )
     frozen_after = names[: names.index(with_weights[-n_stages])]
-    # Before the probe, and not after it. The model is on the CPU now, as the data are.
+    # Before the probe, and not after it.
     single_images.check(model, data.train, gradient_descent.read_batch_size(config), frozen=frozen_after)
 
     def probe() -> Training:

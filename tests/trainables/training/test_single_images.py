@@ -81,3 +81,8 @@ def test_a_frozen_trunk_trains_its_head_on_batches_of_one_and_an_unfrozen_one_is
         return
     with pytest.raises(SetupError, match="`batch_size` must be at least 2 for this model, but is 1"):
         regime.build(config, model, toys.data(), "cpu")
+
+
+def test_the_model_may_lie_on_another_device_than_the_images() -> None:
+    with pytest.raises(SetupError, match=r"its layer stages\.pixel\.2 is a BatchNorm"):
+        single_images.check(small().to("meta"), toys.part(9, seed=1), 1)
