@@ -215,24 +215,28 @@ class Assembly:
     def _prepared_dataset(self) -> Preprocessor | None:
         """The data set of the task, which is split at the first call. None if the task names no data set."""
         if self._preprocessor is None and self.task.dataset is not None:
-            self._preprocessor = self.split_dataset()
+            self._preprocessor = self.split_dataset(*self.load_datasets())
         return self._preprocessor
 
-    def split_dataset(self) -> Preprocessor:
-        """Split the data set of the task, or take its parts from the manifest."""
+    def load_datasets(self) -> tuple[DataSet, PretrainingSet | None]:
+        """Return the data set of the task, and the one to pretrain on: from the manifest, or from their folders."""
         task, manifest = self.task, self._manifest
         assert task.dataset is not None, "only a task with a data set is split"
-        pretraining = None
+        dataset = self.load_dataset(task.dataset) if manifest is None else self._recorded_dataset(manifest)
         # If both are the same data set, regimes pretrain on the training part.
-        if task.pretraining is not None and task.pretraining != task.dataset:
-            first = None if manifest is None else manifest.pretraining
-            built = self.load_dataset(task.pretraining) if first is None else self._recorded_dataset(first)
-            pretraining = PretrainingSet(built, task.pretraining.groups)
-        validation = task.validation
+        if task.pretraining is None or task.pretraining == task.dataset:
+            return dataset, None
+        recorded = None if manifest is None else manifest.pretraining
+        other = self.load_dataset(task.pretraining) if recorded is None else self._recorded_dataset(recorded)
+        return dataset, PretrainingSet(other, task.pretraining.groups)
+
+    def split_dataset(self, dataset: DataSet, pretraining: PretrainingSet | None) -> Preprocessor:
+        """Split what `load_datasets` returned, as the manifest says if there is one."""
+        validation, manifest = self.task.validation, self._manifest
         return Preprocessor(
-            self.load_dataset(task.dataset) if manifest is None else self._recorded_dataset(manifest),
+            dataset,
             Validation(validation.fraction, validation.folds, validation.seed),
-            groups=task.dataset.groups if manifest is None else manifest.groups,
+            groups=self.task.dataset.groups if manifest is None else manifest.groups,
             pretraining=pretraining,
             device=self._device,
             assignment=None if manifest is None else manifest.assignment,

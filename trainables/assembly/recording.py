@@ -20,7 +20,7 @@ from trainables.data import file_checks, manifest, preprocessing
 from trainables.data.dataset import DataSet, Files, Source
 from trainables.data.decoding import DecodingOptions
 from trainables.data.manifest import Manifest, RecordedFiles, RecordedPretraining
-from trainables.data.preprocessing import Groups, Preprocessor
+from trainables.data.preprocessing import Groups, Preprocessor, PretrainingSet
 from trainables.errors import SetupError, printable
 
 Ask = Callable[[DataSet], Source]
@@ -35,7 +35,8 @@ class Setup(Protocol):
     @property
     def root(self) -> Path: ...
     def load_dataset(self, spec: Any) -> DataSet: ...
-    def split_dataset(self) -> Preprocessor: ...
+    def load_datasets(self) -> tuple[DataSet, PretrainingSet | None]: ...
+    def split_dataset(self, dataset: DataSet, pretraining: PretrainingSet | None) -> Preprocessor: ...
     def weights_file(self, model: str) -> Path | None: ...
 
 
@@ -71,8 +72,20 @@ def record(setup: Setup, ask: Ask, models: Collection[str], *, check_with: Decod
     """
     found, notes = None, []
     if setup.task.dataset is not None:
-        preprocessor = setup.split_dataset()
-        found = _manifest(setup, preprocessor, ask, check_with).to_plain()
+        # One listing, so that the files that are split are those that are recorded.
+        dataset, pretraining = setup.load_datasets()
+        preprocessor = setup.split_dataset(dataset, pretraining)
+        if check_with is not None:
+            _check_readable(_in_groups(dataset, preprocessor.groups, ask), check_with)
+        found = Manifest(
+            name=dataset.name,
+            classes=dataset.classes,
+            training=manifest.record(_in_groups(dataset, preprocessor.groups, _training), setup.root),
+            assignment=preprocessor.assignment,
+            held=manifest.record(_in_groups(dataset, preprocessor.groups, ask), setup.root),
+            groups=preprocessor.groups,
+            pretraining=None if pretraining is None else _recorded_pretraining(pretraining, setup.root),
+        ).to_plain()
         notes = list(preprocessor.notes)
     files = {name: setup.weights_file(name) for name in models}
     weights = {name: _weights(path) for name, path in files.items() if path is not None}
@@ -161,31 +174,16 @@ class _Listing:
         return (*found, *(Change(path, "moved" if to else "removed", str(to or "")) for path, to in moved.items()))
 
 
-def _manifest(setup: Setup, preprocessor: Preprocessor, ask: Ask, check_with: DecodingOptions | None) -> Manifest:
-    task, groups = setup.task, preprocessor.groups
-    dataset = setup.load_dataset(task.dataset)
-    held = _in_groups(dataset, groups, ask)
-    if isinstance(held, Files) and check_with is not None:
-        _check_readable(held, check_with)
-    pretraining = None
-    if task.pretraining is not None and task.pretraining != task.dataset:
-        first = setup.load_dataset(task.pretraining)
-        source = _in_groups(first, task.pretraining.groups, _training)
-        pretraining = RecordedPretraining(first.name, first.classes, manifest.record(source, setup.root))
-    return Manifest(
-        name=dataset.name,
-        classes=dataset.classes,
-        training=manifest.record(_in_groups(dataset, groups, _training), setup.root),
-        assignment=preprocessor.assignment,
-        held=manifest.record(held, setup.root),
-        groups=groups,
-        pretraining=pretraining,
+def _recorded_pretraining(pretraining: PretrainingSet, root: Path) -> RecordedPretraining:
+    dataset, groups = pretraining
+    return RecordedPretraining(
+        dataset.name, dataset.classes, manifest.record(_in_groups(dataset, groups, _training), root)
     )
 
 
-def _check_readable(held: Files, options: DecodingOptions) -> None:
+def _check_readable(held_out: Source, options: DecodingOptions) -> None:
     """Raise SetupError if a held-out file cannot be read as an image with `options`."""
-    unreadable = file_checks.unreadable(held.paths, options)
+    unreadable = file_checks.unreadable(held_out.paths, options) if isinstance(held_out, Files) else []
     if not unreadable:
         return
     path, reason = unreadable[0]

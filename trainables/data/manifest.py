@@ -125,9 +125,12 @@ class Manifest:
 
     @classmethod
     def from_plain(cls, content: Mapping[str, Any]) -> Manifest:
-        """Return the manifest that `to_plain` made. Raises KeyError or TypeError if the content is damaged."""
+        """Return the manifest that `to_plain` made.
+
+        Raises KeyError, TypeError or ValueError if the content is damaged.
+        """
         first = content["pretraining"]
-        return cls(
+        found = cls(
             name=content["name"],
             classes=tuple(content["classes"]),
             training=_recorded(content["training"]),
@@ -138,6 +141,10 @@ class Manifest:
             if first is None
             else RecordedPretraining(first["name"], tuple(first["classes"]), _recorded(first["training"])),
         )
+        n = found.training.n if isinstance(found.training, RecordedImages) else len(found.training.names)
+        if n != len(found.assignment):
+            raise ValueError(f"the manifest has {n} training images, but a split of {len(found.assignment)}")
+        return found
 
 
 class ManifestDataSet:

@@ -60,7 +60,12 @@ def split_into_folds(
 
 
 def apply(source: Source, assignment: Sequence[int] | Assignment, *, n_folds: int | None) -> tuple[Split, ...]:
-    """Return the splits that an assignment stands for: one for each fold, or a single one if `n_folds` is None."""
+    """Return the splits that an assignment stands for: one for each fold, or a single one if `n_folds` is None.
+
+    Raises ValueError if the assignment is not of as many samples as `source` has.
+    """
+    if len(assignment) != len(source):
+        raise ValueError(f"the split is of {len(assignment)} samples, but there are {len(source)}")
     part_of = np.asarray(assignment)
     validating = [1] if n_folds is None else list(range(n_folds))
     return tuple(

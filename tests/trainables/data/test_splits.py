@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.trainables.numbered import check_labels, files, numbers, pictures
 from trainables.data.dataset import Files, Part, Source
-from trainables.data.splits import sample_per_class, split, split_into_folds
+from trainables.data.splits import apply, sample_per_class, split, split_into_folds
 
 
 @pytest.mark.parametrize("source", [pictures(30, 50, 20), files(30, 50, 20)], ids=["part", "files"])
@@ -207,3 +207,10 @@ def test_a_class_of_one_sample_cannot_be_kept() -> None:
         split(files(30, 1), classes="ab", fraction=0.2, seed=0, keep_rare=True)
     with pytest.raises(ValueError, match=r"class 'b' has 1 of 31 samples: .* each class needs at least 2"):
         split_into_folds(files(30, 1), classes="ab", n_folds=3, seed=0, keep_rare=True)
+
+
+@pytest.mark.parametrize("source", [pictures(2, 3), files(2, 3)], ids=["part", "files"])
+@pytest.mark.parametrize("n", [4, 6])
+def test_a_split_of_another_number_of_samples_is_refused(source: Source, n: int) -> None:
+    with pytest.raises(ValueError, match=f"the split is of {n} samples, but there are 5"):
+        apply(source, [0, 1] * (n // 2), n_folds=None)
