@@ -7,7 +7,7 @@ name, because the order in which an operating system lists them varies. What is 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,7 @@ import torch
 
 from trainables.data import splits
 from trainables.data.dataset import Files, LeftOut
-from trainables.datasets._image_files import BROKEN_LINK, classify, find_images, list_folder
+from trainables.datasets._image_files import BROKEN_LINK, Found, classify, find_images, list_folder
 from trainables.errors import SetupError, printable
 
 NO_CLASS = "images in no class folder"
@@ -72,18 +72,39 @@ def list_images(folder: Path, *, without: Collection[str] = (), within: Path | N
 
     `within` is the folder of the data set if `folder` is only a part of it.
 
-    Raises SetupError if there are fewer than two classes, or if a class has no image.
+    Raises SetupError if there are fewer than two classes, if a class has no image, or if it is a link to another class.
     """
+    return list_parts([folder], without=without, within=within)[0]
+
+
+def list_parts(
+    folders: Sequence[Path], *, without: Collection[str] = (), within: Path | None = None
+) -> list[ClassFolders]:
+    """Return what `list_images` returns, for several parts of a data set. No folder is listed in two of them."""
+    classes = [_class_folders(folder, without) for folder in folders]
+    found = iter(find_images([path for each in classes for path in each]))
+    return [
+        _labelled(folder, within or folder, {path: next(found) for path in paths})
+        for folder, paths in zip(folders, classes, strict=True)
+    ]
+
+
+def _class_folders(folder: Path, without: Collection[str]) -> list[Path]:
+    """The folders of the classes in a folder. Raises SetupError if there are fewer than two."""
     classes = [path for path in subfolders(folder) if path.name not in without]
     if not classes:
         raise SetupError(f"{folder}: holds no folder; each class needs one of its own, with its images in it")
     if len(classes) == 1:
         raise SetupError(f"{folder}: holds one folder, {classes[0].name}: a class each is needed, and two at least")
+    return classes
+
+
+def _labelled(folder: Path, within: Path, classes: Mapping[Path, Found]) -> ClassFolders:
+    """The images of each class with their labels. Raises SetupError if a class has none."""
     paths: list[Path] = []
     labels: list[int] = []
     left_out = beside_folders(folder)
-    for label, path in enumerate(classes):
-        found = find_images(path)
+    for label, (path, found) in enumerate(classes.items()):
         if not found.images:
             first = next(iter(found.left_out), None)
             hint = f"; left out: {len(found.left_out)}, the first is {first.path.name} ({first.kind})" if first else ""
@@ -95,7 +116,7 @@ def list_images(folder: Path, *, without: Collection[str] = (), within: Path | N
         labels += [label] * len(found.images)
         left_out += found.left_out
     names = tuple(printable(path.name) for path in classes)
-    files = Files(tuple(paths), torch.tensor(labels), folder=within or folder)
+    files = Files(tuple(paths), torch.tensor(labels), folder=within)
     return ClassFolders(names, files, tuple(left_out))
 
 

@@ -1,13 +1,16 @@
 """The images anywhere below a folder, and what is left out beside them.
 
 A file with the suffix of an image format is an image: if it is broken, reading it raises an error. Any other file is an
-image if its content is. Links are followed, and no folder is listed twice.
+image if its content is. Links are followed. No folder is listed twice, so no image is in two classes by a link to a
+folder.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -48,36 +51,48 @@ class Found(NamedTuple):
     left_out: list[LeftOut]
 
 
-def find_images(folder: Path) -> Found:
-    """Find all images in a folder and in the folders below it.
+def find_images(folders: Sequence[Path]) -> list[Found]:
+    """Find all images in each of the folders of classes, and in the folders below it.
 
-    Raises SetupError if a folder cannot be listed.
+    Raises SetupError if a folder cannot be listed, or if one of `folders` is a link to images of another.
     """
-    found = Found([], [])
-    # With its parents in `listed`, a link upwards does not bring in the images of the other classes.
-    listed = {_identity(parent) for parent in folder.resolve().parents}
-    folders, links = [folder], list[Path]()
-    while folders or links:
+    found = [Found([], []) for _ in folders]
+    # A link upwards must not bring in the images of the other classes.
+    parents = [
+        {_identity(parent) for parent in {*folder.absolute().parents, *folder.resolve().parents}} for folder in folders
+    ]
+    listed: dict[tuple[int, int], Path] = {}
+    real, links = deque[tuple[int, Path]](), deque[tuple[int, Path]]()
+    for i, folder in enumerate(folders):
+        (links if folder.is_symlink() else real).append((i, folder))
+    while real or links:
         # Links come last, so that an image is found by its own path and not by that of a link.
-        current = folders.pop() if folders else links.pop(0)
+        i, current = real.popleft() if real else links.popleft()
         identity = _identity(current)
-        if identity in listed:
-            found.left_out.append(LeftOut(current, REPEATED))
+        if identity in listed or identity in parents[i]:
+            if current == folders[i]:
+                raise _linked_class(current, listed.get(identity))
+            found[i].left_out.append(LeftOut(current, REPEATED))
             continue
-        listed.add(identity)
+        listed[identity] = folders[i]
         for path in list_folder(current):
             kind = classify(path)
             if isinstance(kind, LeftOut):
-                found.left_out.append(kind)
+                found[i].left_out.append(kind)
             elif kind == "image":
-                found.images.append(path)
-            elif path.is_symlink():
-                links.append(path)
+                found[i].images.append(path)
             else:
-                folders.append(path)
-    found.images.sort(key=str)
-    found.left_out.sort(key=lambda each: str(each.path))
+                (links if path.is_symlink() else real).append((i, path))
+    for each in found:
+        each.images.sort(key=str)
+        each.left_out.sort(key=lambda left_out: str(left_out.path))
     return found
+
+
+def _linked_class(folder: Path, owner: Path | None) -> SetupError:
+    """Return the error for the folder of a class whose images are those of `owner`, or those of a folder above it."""
+    whose = "a folder above it" if owner is None else f"{owner}, which has its images already"
+    return SetupError(f"{folder}: is a link to {whose}; remove the link, or give this class images of its own")
 
 
 def list_folder(folder: Path) -> list[Path]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from trainables.data.dataset import DataSet, LeftOut
 from trainables.data.splits import RARE_CLASSES
-from trainables.datasets._folders import FileSet, beside_folders, hold_out, list_images, subfolders
+from trainables.datasets._folders import FileSet, beside_folders, hold_out, list_images, list_parts, subfolders
 from trainables.errors import SetupError, printable
 from trainables.hyperparameters import ABOVE_0_BELOW_1, Scalar, read_choice, read_float, read_int
 
@@ -114,7 +114,7 @@ def _split_by_folders(path: Path, parts: list[Path], rare_classes: str) -> FileS
     for part, own, other in zip(parts, names, reversed(names), strict=True):
         if lacking := sorted(other - own):
             raise SetupError(f"{part}: class {lacking[0]!r} is missing, which the other part has")
-    training, held_out = (list_images(part, within=path) for part in parts)
+    training, held_out = list_parts(parts, within=path)
     left_out = [LeftOut(other, NO_PART) for other in subfolders(path) if other not in parts]
     left_out += (*beside_folders(path), *training.left_out, *held_out.left_out)
     name = printable(path.name)

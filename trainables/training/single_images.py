@@ -21,8 +21,8 @@ def check(model: TransferModel, part: Part, batch_size: int, *, frozen: Containe
 
     The statistics of one value say nothing, and PyTorch refuses to compute them. It is the only value of a channel in a
     batch of one image whose maps have one pixel, or that is a vector. `frozen` are the stages that do not train, those
-    that are frozen in `model` by default. The model and the images may lie on different devices. The modes of the model and torch's
-    random state do not change.
+    that are frozen in `model` by default. The model and the images may lie on different devices. The modes of the model
+    and torch's random state do not change.
     """
     if batch_size > 1 and len(part) > 1:
         return

@@ -12,12 +12,12 @@ from trainables.errors import SetupError
 
 def found(folder: Path) -> list[str]:
     """The images in a folder, by their relative paths."""
-    return [path.relative_to(folder).as_posix() for path in find_images(folder).images]
+    return [path.relative_to(folder).as_posix() for path in find_images([folder])[0].images]
 
 
 def kinds(folder: Path) -> dict[str, str]:
     """The kind of each file that is left out, by its relative path."""
-    return {each.path.relative_to(folder).as_posix(): each.kind for each in find_images(folder).left_out}
+    return {each.path.relative_to(folder).as_posix(): each.kind for each in find_images([folder])[0].left_out}
 
 
 def save(path: Path, kind: str = "PNG") -> Path:
@@ -31,7 +31,7 @@ def test_images_are_found_at_any_depth_in_the_order_of_their_paths(tmp_path: Pat
     for name in reversed(names):
         save(tmp_path / name)
     assert found(tmp_path) == sorted(names)
-    assert not find_images(tmp_path).left_out
+    assert not find_images([tmp_path])[0].left_out
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_what_is_left_out_is_named_with_the_reason(tmp_path: Path) -> None:
 def test_notes_and_files_of_the_system_do_not_matter_and_all_others_may(tmp_path: Path) -> None:
     for name in ("notes.txt", ".DS_Store", "a.jxl"):
         (tmp_path / name).write_bytes(b"no picture")
-    left_out = find_images(tmp_path).left_out
+    left_out = find_images([tmp_path])[0].left_out
     assert {each.path.name: each.may_matter for each in left_out} == {
         ".DS_Store": False,
         "a.jxl": True,
@@ -127,6 +127,37 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
 def test_names_that_are_not_utf8_are_listed(tmp_path: Path) -> None:
     path = save(tmp_path / os.fsdecode(b"caf\xe9/bild\xff.png"))
     (path.parent / os.fsdecode(b"notiz\xfe")).write_text("")
-    found = find_images(tmp_path)
+    found = find_images([tmp_path])[0]
     assert found.images == [path]
     assert found.left_out == [LeftOut(path.parent / os.fsdecode(b"notiz\xfe"), _image_files.UNKNOWN)]
+
+
+@pytest.mark.parametrize(("source", "other"), [("a", "b"), ("b", "a")])
+def test_a_link_into_another_class_adds_no_image_and_is_counted(tmp_path: Path, source: str, other: str) -> None:
+    for name in "ab":
+        save(tmp_path / name / "deep/1.png")
+    (tmp_path / source / "link").symlink_to(f"../{other}")
+    (tmp_path / source / "deeper").symlink_to(f"../{other}/deep")
+    by_class = find_images([tmp_path / "a", tmp_path / "b"])
+    assert [found.images for found in by_class] == [[tmp_path / name / "deep/1.png"] for name in "ab"]
+    left_out = [LeftOut(tmp_path / source / name, _image_files.REPEATED) for name in ("deeper", "link")]
+    assert [found.left_out for found in by_class] == ([left_out, []] if source == "a" else [[], left_out])
+
+
+@pytest.mark.parametrize(
+    ("target", "whose"),
+    [
+        ("b", "b, which has its images already"),
+        ("b/deep", "b, which has its images already"),
+        ("../elsewhere", "0, which has its images already"),
+        (".", "a folder above it"),
+    ],
+)
+def test_a_class_that_is_a_link_to_images_of_another_is_an_error(tmp_path: Path, target: str, whose: str) -> None:
+    save(tmp_path / "elsewhere/1.png")
+    save(tmp_path / "zoo/b/deep/1.png")
+    folders = [tmp_path / "zoo" / name for name in ("0", "a", "b")]
+    folders[0].symlink_to("../elsewhere")
+    folders[1].symlink_to(target)
+    with pytest.raises(SetupError, match=f"zoo/a: is a link to .*{whose}; remove the link, or give this class"):
+        find_images(folders)

@@ -211,3 +211,15 @@ class TestParts(FilesContract):
         (root / "flowers/test").rename(root / "flowers/valid")
         with pytest.raises(SetupError, match=r"flowers/train: class 'train' has no image"):
             self.build(root)
+
+    def test_a_link_from_one_part_into_the_other_adds_no_image(self, root: Path) -> None:
+        (root / "flowers/train/rose/more").symlink_to("../../test/rose")
+        dataset = self.build(root)
+        assert counts(dataset) == (self.n_training, self.n_held_out)
+        assert left_out(dataset)["train/rose/more"]
+
+    def test_a_part_that_is_a_link_to_the_other_is_an_error(self, root: Path) -> None:
+        shutil.rmtree(root / "flowers/test")
+        (root / "flowers/test").symlink_to("train")
+        with pytest.raises(SetupError, match=r"test/daisy: is a link to .*train/daisy, which has its images already"):
+            self.build(root)
