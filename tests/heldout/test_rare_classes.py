@@ -25,12 +25,13 @@ def test_a_rare_class_is_kept_or_left_out_of_a_whole_study(
 ) -> None:
     """With 5 images, the class can be held out, but is too small to validate on."""
     pictures.folders(root / "zoo", {"yak": count}, suffix=".png", first=100)
-    with pytest.raises(TaskError, match=r"class 'yak' has .*; or set `dataset\.rare_classes` to keep or leave_out"):
+    with pytest.raises(TaskError, match=r"class 'yak' has .*; set `dataset\.rare_classes` to (keep or )?leave_out"):
         begin(tmp_path / "s", space(validation=validation), settings(root), Budget(trials=1))
     notes: list[str] = []
     begin(tmp_path / "s", space(rule, validation=validation), settings(root), Budget(trials=1), notify=notes.append)
     done = {"keep": "keeps at least one image in each part", "leave_out": "is left out"}[rule]
-    assert any(f"a class with fewer than 5 images {done}: 'yak' (" in note for note in notes)
+    part = " to search with" if count == 5 else ""
+    assert any(f"a class with fewer than 5 images{part} {done}: 'yak' (" in note for note in notes)
     resume(tmp_path / "s", Budget(trials=2))
     evaluate(tmp_path / "s", protocol="checkpoint")
     found = StudyFolder.reopen(tmp_path / "s")
@@ -47,3 +48,25 @@ def test_a_rare_class_is_kept_or_left_out_of_a_whole_study(
     if rule == "keep":
         assert all(n_yaks[1::2])
         assert n_yaks[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "count", "validation", "message"),
+    [
+        ("keep", 2, Validation(fraction=0.2), "1 image .*`dataset.rare_classes: keep` needs 2 of them: one to train"),
+        ("error", 5, Validation(fraction=0.2), "4 images .*`task.validation.fraction: 0.2` needs 5 of them; take a fr"),
+        (
+            "error",
+            5,
+            Validation(folds=5),
+            "4 images .*folds: 5` needs 5 of them; take fewer folds; set .* to keep or l",
+        ),
+    ],
+)
+def test_images_that_are_held_out_are_not_counted_as_too_few_to_validate(
+    root: Path, tmp_path: Path, rule: str, count: int, validation: Validation, message: str
+) -> None:
+    pictures.folders(root / "zoo", {"yak": count}, suffix=".png", first=100)
+    words = f"data set 'zoo': class 'yak' has {message.replace(' .*', ' besides those held out; .*', 1)}"
+    with pytest.raises(TaskError, match=words):
+        begin(tmp_path / "s", space(rule, validation=validation), settings(root), Budget(trials=1))

@@ -85,8 +85,8 @@ class Preprocessor:
         left_out = dataset_report.left_out_line([each for one in datasets for each in getattr(one, "left_out", ())])
         self.notes: tuple[str, ...] = (*getattr(dataset, "notes", ()), *([] if left_out is None else [left_out]))
         """What was done with rare classes, and how many files are left out, in words for the user."""
-        rule = getattr(dataset, "rare_classes", "error") if assignment is None else "error"
-        if rule != "error":
+        rule = getattr(dataset, "rare_classes", None) if assignment is None else None
+        if rule in ("keep", "leave_out"):
             groups = self._handle_rare_classes(dataset, groups, validation, rule)
         self.groups = groups
         """The groups of the task. If rare classes are left out, these are groups without them."""
@@ -104,12 +104,14 @@ class Preprocessor:
 
     def _assign(self, dataset: DataSet, source: Source, validation: Validation) -> list[int]:
         """Split the training part. Raises SetupError if a class has too few images."""
-        rule = getattr(dataset, "rare_classes", "")
+        rule = getattr(dataset, "rare_classes", None)
         try:
             return list(map(int, _assign(source, self.classes, validation, keep_rare=rule == "keep")))
+        except splits.TooFewSamples as error:
+            message = f"data set {dataset.name!r}: {error.first()} besides those held out; "
+            raise SetupError(message + _rare_remedy(error, validation, rule)) from None
         except ValueError as error:
-            remedy = "; or set `dataset.rare_classes` to keep or leave_out" if rule == "error" else ""
-            raise SetupError(f"data set {dataset.name!r}: {error}{remedy}") from None
+            raise SetupError(f"data set {dataset.name!r}: {error}") from None
 
     def _handle_rare_classes(
         self, dataset: DataSet, groups: Groups | None, validation: Validation, rule: str
@@ -121,7 +123,7 @@ class Preprocessor:
         found = splits.rare(source, classes, needed)
         if not found:
             return groups
-        self.notes += (splits.rare_words(found, rule, needed),)
+        self.notes += (splits.describe_rare(found, rule, needed, " to search with"),)
         if rule == "keep":
             return groups
         all_groups = groups or {name: (name,) for name in classes}
@@ -215,6 +217,19 @@ def _assign(source: Source, classes: tuple[str, ...], validation: Validation, *,
         return splits.assign_folds(source, classes=classes, n_folds=folds, seed=seed, keep_rare=keep_rare)
     assert fraction is not None, "validation is a fraction or folds"
     return splits.assign_fraction(source, classes=classes, fraction=fraction, seed=seed, keep_rare=keep_rare)
+
+
+def _rare_remedy(error: splits.TooFewSamples, validation: Validation, rule: str | None) -> str:
+    """Say how many images of a class are needed, and which settings need fewer. `rule` is that of the data set."""
+    if rule == "keep":
+        return "`dataset.rare_classes: keep` needs 2 of them: one to train, one to validate"
+    can_be_split = min(error.counts.values()) >= 2
+    if validation.folds is not None:
+        needs, fewer = f"`task.validation.folds: {validation.folds}`", "take fewer folds"
+    else:
+        needs, fewer = f"`task.validation.fraction: {validation.fraction:g}`", "take a fraction nearer to 0.5"
+    remedy = "" if rule is None else error.remedy(can_keep=can_be_split)
+    return f"{needs} needs {error.needed} of them{f'; {fewer}' if can_be_split else ''}{remedy}"
 
 
 def in_groups(source: Source, classes: tuple[str, ...], groups: Groups | None) -> Source:

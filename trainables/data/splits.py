@@ -44,6 +44,27 @@ class Split(NamedTuple):
     validation: Source
 
 
+class TooFewSamples(WrongValue):
+    """Some classes have too few samples to be split. The message names the first of them."""
+
+    def __init__(self, message: str, counts: Mapping[str, int], needed: int, n_classes: int) -> None:
+        """`counts` holds the number of samples of each rare class, `needed` is how many it needs."""
+        super().__init__(message)
+        self.counts = counts
+        self.needed = needed
+        self.n_classes = n_classes
+
+    def first(self) -> str:
+        """Return the first rare class and its number of images, in words."""
+        name, count = next(iter(self.counts.items()))
+        return f"class {name!r} has {_n_images(count)}"
+
+    def remedy(self, *, can_keep: bool) -> str:
+        """Return which values of `dataset.rare_classes` help, in words. `can_keep` is whether `keep` does."""
+        values = [*(["keep"] if can_keep else []), *(["leave_out"] if self.n_classes - len(self.counts) >= 2 else [])]
+        return f"; set `dataset.rare_classes` to {' or '.join(values)}, or add images" if values else "; add images"
+
+
 def split(source: Source, *, classes: Sequence[str], fraction: float, seed: int, keep_rare: bool = False) -> Split:
     """Split a stratified fraction of a training part off for validation: `assign_fraction`, then `apply`."""
     assignment = assign_fraction(source, classes=classes, fraction=fraction, seed=seed, keep_rare=keep_rare)
@@ -88,13 +109,16 @@ def assign_fraction(
     if not 0 < fraction < 1:
         raise ValueError(f"`fraction` must lie between 0 and 1, but is {fraction!r}")
     needed = 2 if keep_rare else n_needed(fraction)
-    purpose = f"to cut {math.ceil(fraction * len(source) - 1e-9)} off, stratified"
-    _check_counts(source, classes, needed, purpose, "; a cut nearer to one half needs fewer")
+    _check_counts(source, classes, needed, f"to cut {math.ceil(fraction * len(source) - 1e-9)} off, stratified")
     part_of = np.zeros(len(source), dtype=np.int32)
     for _, members in _sorted_classes(source, classes, seed):
-        n_second = math.floor(fraction * len(members) + 0.5)
-        part_of[members[: min(max(n_second, 1), len(members) - 1)]] = 1
+        part_of[members[: n_second(fraction, len(members))]] = 1
     return part_of
+
+
+def n_second(fraction: float, n: int) -> int:
+    """Return how many of the `n` samples of a class `assign_fraction` puts into the second part."""
+    return min(max(math.floor(fraction * n + 0.5), 1), n - 1)
 
 
 def assign_folds(
@@ -165,21 +189,24 @@ def rare(source: Source, classes: Sequence[str], needed: int) -> dict[str, int]:
     return {name: count for name, count in zip(classes, counts, strict=True) if count < needed}
 
 
-def rare_words(found: Mapping[str, int], rule: str, needed: int) -> str:
-    """Say which classes are rare, and what was done with them: kept, or left out."""
-    names = ", ".join(f"{name!r} ({count} image{'s' * (count != 1)})" for name, count in found.items())
+def describe_rare(found: Mapping[str, int], rule: str, needed: int, part: str = "") -> str:
+    """Return which classes are rare, and what was done with them, in words. `part` says which images are counted."""
+    names = ", ".join(f"{name!r} ({_n_images(count)})" for name, count in found.items())
     done = "keeps at least one image in each part" if rule == "keep" else "is left out"
-    return f"a class with fewer than {needed} images {done}: {names}"
+    return f"a class with fewer than {needed} images{part} {done}: {names}"
+
+
+def _n_images(n: int) -> str:
+    return f"{n} image{'s' * (n != 1)}"
 
 
 def _indices(chosen: NDArray[np.bool_]) -> list[int]:
     return [int(index) for index in chosen.nonzero()[0]]
 
 
-def _check_counts(source: Source, classes: Sequence[str], needed: int, purpose: str, remedy: str = "") -> None:
-    """Raise WrongValue if a class has fewer than `needed` samples. `purpose` and `remedy` are parts of the message."""
-    for name, count in rare(source, classes, needed).items():
-        raise WrongValue(
-            f"class {name!r} has {count} of {len(source)} samples: {purpose}, "
-            f"each class needs at least {needed}{remedy}"
-        )
+def _check_counts(source: Source, classes: Sequence[str], needed: int, purpose: str) -> None:
+    """Raise TooFewSamples if a class has fewer than `needed` samples. `purpose` is a part of the message."""
+    found = rare(source, classes, needed)
+    for name, count in found.items():
+        message = f"class {name!r} has {count} of {len(source)} samples: {purpose}, each class needs at least {needed}"
+        raise TooFewSamples(message, found, needed, len(classes))

@@ -39,8 +39,11 @@ class FileSet:
     files: Files
     """The training part, for searches."""
     files_held_out: Files
-    rare_classes: str = "error"
-    """What to do with a class that has too few images to be split: one of `splits.RARE_CLASSES`."""
+    rare_classes: str | None = None
+    """What to do with a class that has too few images to be split: one of `splits.RARE_CLASSES`.
+
+    None if the data set has no such option. Then such a class is an error.
+    """
     notes: tuple[str, ...] = ()
     """What was done with rare classes, in words for the user."""
     left_out: tuple[LeftOut, ...] = ()
@@ -132,27 +135,43 @@ def beside_folders(folder: Path) -> list[LeftOut]:
     return left_out
 
 
-def hold_out(name: str, folders: ClassFolders, *, fraction: float, seed: int, rare_classes: str = "error") -> FileSet:
+def hold_out(
+    name: str, folders: ClassFolders, *, fraction: float, seed: int, rare_classes: str | None = None
+) -> FileSet:
     """Return a data set with a fraction of each class held out. The draw follows from `seed` and the files' names.
 
-    `rare_classes` says what to do with a class of too few files: see `splits.RARE_CLASSES`. Raises SetupError if such a
-    class is an error, if it has not even two files to be kept, or if fewer than two classes are left; the message names
-    the class.
+    `rare_classes` says what to do with a class of too few files: see `FileSet.rare_classes`. Raises SetupError if such
+    a class is an error, if it has not even two files to be kept, or if fewer than two classes are left; the message
+    names the class.
     """
     classes, files, left_out = folders
     needed = splits.n_needed(fraction)
     rare = splits.rare(files, classes, needed)
     if rare and rare_classes == "leave_out":
         classes, files = _without_classes(name, classes, files, rare)
-    notes = (splits.rare_words(rare, rare_classes, needed),) if rare and rare_classes != "error" else ()
+    notes: tuple[str, ...] = ()
+    if rare and rare_classes in ("keep", "leave_out"):
+        notes = (splits.describe_rare(rare, rare_classes, needed),)
     try:
         keep = rare_classes == "keep"
         kept, held_out = splits.split(files, classes=classes, fraction=fraction, seed=seed, keep_rare=keep)
-    except ValueError as error:
-        raise SetupError(f"data set {name!r} cannot be cut into a training and a held-out part: {error}") from None
+    except splits.TooFewSamples as error:
+        words = _rare_remedy(error, fraction, rare_classes)
+        raise SetupError(f"data set {name!r}: {error.first()}; {words}") from None
     assert isinstance(kept, Files), "a split of files"
     assert isinstance(held_out, Files), "a split of files"
     return FileSet(name, classes, kept, held_out, rare_classes, notes, left_out)
+
+
+def _rare_remedy(error: splits.TooFewSamples, fraction: float, rule: str | None) -> str:
+    """Say how many images of a class are needed to hold some out, and which settings need fewer."""
+    if rule == "keep":
+        return "`dataset.rare_classes: keep` needs 3: one to train, one to validate, one held out"
+    if rule is None:
+        return f"to hold out a share of {fraction:g}, {error.needed} are needed"
+    count = min(error.counts.values())
+    can_keep = count >= 2 and count - splits.n_second(fraction, count) >= 2
+    return f"`dataset.held_out: {fraction:g}` needs {error.needed}{error.remedy(can_keep=can_keep)}"
 
 
 def _without_classes(

@@ -67,11 +67,7 @@ def build(
         return _split_by_folders(path, parts, rare)
     _check_no_parts(path)
     folders = list_images(path)
-    try:
-        return hold_out(printable(path.name), folders, fraction=fraction, seed=cut_seed, rare_classes=rare)
-    except SetupError as error:
-        remedy = "; or set `dataset.rare_classes` to keep or leave_out" if rare == "error" else ""
-        raise SetupError(f"{error}{remedy}") from None
+    return hold_out(printable(path.name), folders, fraction=fraction, seed=cut_seed, rare_classes=rare)
 
 
 def _folder(root: Path | None, folder: Scalar) -> Path:

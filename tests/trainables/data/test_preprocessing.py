@@ -144,9 +144,15 @@ def test_groups_that_do_not_fit_the_classes_are_named(groups: dict[str, list[str
 
 def test_a_data_set_that_cannot_be_cut_is_named_with_the_class() -> None:
     dataset = Fake(Part(numbered(8).images, torch.tensor([0, 0, 0, 1, 1, 1, 1, 2])))
-    with pytest.raises(SetupError, match="data set 'fake': class 'cat' has 3 of 8 samples: for 4 folds"):
+    with pytest.raises(
+        SetupError,
+        match=r"data set 'fake': class 'cat' has 3 images besides those held out; `task.validation.folds: 4` needs 4",
+    ):
         Preprocessor(dataset, Validation(fraction=None, folds=4))
-    with pytest.raises(SetupError, match="data set 'fake': class 'horse' has 1 of 8 samples: to cut 4 off"):
+    with pytest.raises(
+        SetupError,
+        match=r"data set 'fake': class 'horse' has 1 image .*; `task.validation.fraction: 0.5` needs 2 of them$",
+    ):
         Preprocessor(dataset, Validation(fraction=0.5))
 
 

@@ -122,12 +122,32 @@ class TestCut(FilesContract):
 
     def test_a_class_too_small_to_be_cut_is_named(self, root: Path) -> None:
         folders(root / "flowers", {"tulip": 1}, first=100)
-        with pytest.raises(SetupError, match=r"data set 'flowers' cannot be cut .*: class 'tulip' has 1 of 36"):
+        needs = "data set 'flowers': class 'tulip' has 1 image; `dataset.held_out: 0.2` needs 5"
+        with pytest.raises(SetupError) as caught:
             self.build(root)
+        assert str(caught.value) == f"{needs}; set `dataset.rare_classes` to leave_out, or add images"
+        with pytest.raises(SetupError) as caught:
+            image_folder.build(root, folder="flowers", rare_classes="keep")
+        assert str(caught.value) == (
+            "data set 'flowers': class 'tulip' has 1 image; `dataset.rare_classes: keep` needs 3: one to train, one to "
+            "validate, one held out"
+        )
+        shutil.rmtree(root / "flowers/daisy")
+        with pytest.raises(SetupError) as caught:
+            self.build(root)
+        assert str(caught.value) == f"{needs}; add images"
+
+    @pytest.mark.parametrize(("fraction", "values"), [(0.2, "keep or leave_out"), (0.9, "leave_out")])
+    def test_to_keep_a_small_class_is_advised_only_if_two_images_are_left(
+        self, root: Path, fraction: float, values: str
+    ) -> None:
+        folders(root / "flowers", {"tulip": 3}, first=100)
+        with pytest.raises(SetupError, match=f"; set `dataset.rare_classes` to {values}, or add images$"):
+            image_folder.build(root, folder="flowers", held_out=fraction)
 
     def test_a_class_too_small_to_be_cut_can_be_kept_or_left_out(self, root: Path) -> None:
         folders(root / "flowers", {"tulip": 4}, first=100)
-        with pytest.raises(SetupError, match=r"has 4 of 39 .*; or set `dataset\.rare_classes` to keep or leave_out"):
+        with pytest.raises(SetupError, match=r"has 4 images; .* needs 5; set `dataset\.rare_classes` to keep or"):
             self.build(root)
         kept = image_folder.build(root, folder="flowers", rare_classes="keep")
         assert counts(kept) == ((16, 12, 3), (4, 3, 1))
