@@ -44,35 +44,54 @@ DEFAULT = DecodingOptions()
 
 
 class NoImage(OSError):
-    """The content of a file is not an image, or not one that the options allow."""
+    """The content of a file is not an image, or not one that can be read here."""
+
+
+class NotAllowed(NoImage):
+    """A file is an image, but the options do not allow it, or a package that reads it is missing."""
 
 
 @contextmanager
 def opened(path: Path, options: DecodingOptions = DEFAULT) -> Iterator[ImageFile.ImageFile]:
     """Open an image file by its content. Only its header is read. Inside this context, Pillow obeys `options`.
 
-    Raises NoImage if `options` do not allow the image, or if a package that reads it is missing. Otherwise raises what
-    Pillow raises: UnidentifiedImageError for another content, and any error for a broken file.
+    Raises NotAllowed if `options` do not allow the image, or if a package that reads it is missing, and another NoImage
+    for a format that is no picture. Otherwise raises what Pillow raises: UnidentifiedImageError for another content,
+    and any error for a broken file.
     """
-    with _settings.of(options), _open(path) as image:
+    with _settings.of(options), _text_limit(options), _open(path) as image:
+        if image.format in NOT_PICTURES:
+            raise NoImage(f"it has the format {image.format}, which is no picture of pixels: convert it to PNG or JPEG")
         n_pixels = image.width * image.height
         if n_pixels > options.max_pixels:
             limit = f"`max_pixels` allows {options.max_pixels:,}"
-            raise NoImage(f"it has {n_pixels:,} pixels, and {limit}: raise it if the file is sound")
+            raise NotAllowed(f"it has {n_pixels:,} pixels, and {limit}: raise it if the file is sound")
         yield image
+
+
+@contextmanager
+def _text_limit(options: DecodingOptions) -> Iterator[None]:
+    """Raise NotAllowed for too much text in a PNG file. Pillow raises a ValueError as it opens or decodes the file."""
+    try:
+        yield
+    except ValueError as error:
+        if "MAX_TEXT" not in str(error):
+            raise
+        limit = f"`max_text_bytes` allows ({options.max_text_bytes:,} bytes)"
+        raise NotAllowed(f"it holds more text than {limit}: raise it if the file is sound") from error
 
 
 def is_image(path: Path) -> bool:
     """Whether the content of a file is of an image format. Only its header is read, so the file may still be broken.
 
-    A file is an image also if the package that reads it is missing, or if it is too large: reading it then says so.
+    A file is an image also if the package that reads it is missing, or if it exceeds a limit: reading it then says so.
     Raises OSError if the file cannot be opened.
     """
     try:
-        with opened(path) as image:
-            return image.format not in NOT_PICTURES
-    except NoImage:
-        return True
+        with opened(path):
+            return True
+    except NoImage as error:
+        return isinstance(error, NotAllowed)
     except Exception as error:  # for broken files, Pillow raises exceptions of many types
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
             raise
@@ -94,11 +113,11 @@ def _open(path: Path) -> ImageFile.ImageFile:
             header = file.read(12)
         kind, brand = header[4:8], header[8:12]
         if kind == b"ftyp" and brand in (b"avif", b"avis") and not features.check("avif"):
-            raise NoImage("AVIF images need Pillow 11.3 or later, built with AVIF: pip install -U pillow") from None
+            raise NotAllowed("AVIF images need a Pillow that is built with AVIF: pip install -U pillow") from None
         if kind != b"ftyp" or brand not in HEIF_BRANDS or "HEIF" in Image.OPEN:
             raise
     if importlib.util.find_spec("pillow_heif") is None:
-        raise NoImage("HEIF images need the package pillow-heif: pip install 'hpo[heif]'")
+        raise NotAllowed("HEIF images need the package pillow-heif: pip install 'hpo[heif]'")
     import pillow_heif
 
     pillow_heif.register_heif_opener()

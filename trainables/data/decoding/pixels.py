@@ -18,7 +18,7 @@ from PIL.TiffImagePlugin import BITSPERSAMPLE, PHOTOMETRIC_INTERPRETATION, TiffI
 
 from trainables.data.decoding.opening import DEFAULT, DecodingOptions, NoImage, opened
 
-VERSION = 2
+VERSION = 3
 """A part of the keys in the store. Increase it if files decode to other pixels than before, to discard old entries."""
 BLOCK = 32
 """The number of files that a thread reads in one task."""
@@ -61,10 +61,7 @@ def _describe(error: Exception, options: DecodingOptions) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "it is no image of a known format"
     text = f"{type(error).__name__}: {error}"
-    if "MAX_TEXT" in text:
-        limit = f"`max_text_bytes` allows ({options.max_text_bytes:,} bytes)"
-        return f"it holds more text than {limit}: raise it if the file is sound"
-    if "truncated" in text.lower():
+    if "truncated" in text.lower() and not options.tolerate_truncated:
         return f"{text}; `tolerate_truncated: true` reads what is there"
     return text
 

@@ -1,5 +1,7 @@
 import importlib.util
+import struct
 import threading
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +40,29 @@ def test_numbers_in_a_file_of_another_field_are_no_image(tmp_path: Path) -> None
     assert not is_image(tmp_path / "a")
 
 
+def test_a_drawing_with_the_suffix_of_an_image_is_refused_by_its_format(tmp_path: Path) -> None:
+    content = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n"
+    for name in ("e.jpg", "e"):
+        (tmp_path / name).write_bytes(content)
+        assert not is_image(tmp_path / name)
+        with pytest.raises(
+            NoImage, match=r"^it has the format EPS, which is no picture of pixels: convert it to PNG or"
+        ):
+            read(tmp_path / name)
+
+
+def test_an_image_beyond_a_limit_is_one_so_that_reading_it_names_the_limit(tmp_path: Path) -> None:
+    header = zlib.compress(bytes(DecodingOptions().max_text_bytes + 1))
+    picture(0).save(tmp_path / "a", format="PNG")
+    content = (tmp_path / "a").read_bytes()
+    chunk = b"zTXtkey\0\0" + header
+    text = struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    (tmp_path / "a").write_bytes(content[:33] + text + content[33:])
+    assert is_image(tmp_path / "a")
+    with pytest.raises(NoImage, match="it holds more text than `max_text_bytes` allows"):
+        read(tmp_path / "a")
+
+
 def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         is_image(tmp_path / "missing")
@@ -71,13 +96,17 @@ def test_threads_with_other_options_wait_for_each_other(tmp_path: Path) -> None:
     picture(0).save(tmp_path / "a.png")
     seen: list[bool] = []
 
+    started = threading.Event()
+
     def tolerate() -> None:
+        started.set()
         with opened(tmp_path / "a.png", DecodingOptions(tolerate_truncated=True)):
             seen.append(ImageFile.LOAD_TRUNCATED_IMAGES)
 
     thread = threading.Thread(target=tolerate)
     with opened(tmp_path / "a.png"):
         thread.start()
+        assert started.wait(60)
         thread.join(0.1)
         assert not seen
         assert not ImageFile.LOAD_TRUNCATED_IMAGES

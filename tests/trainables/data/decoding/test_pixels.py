@@ -223,6 +223,17 @@ def test_of_a_truncated_file_what_is_there_is_read_where_that_is_asked_for(tmp_p
     assert not np.array_equal(tolerant[-8:], whole[-8:])
 
 
+def test_to_tolerate_truncated_files_is_not_advised_where_it_is_done_already(tmp_path: Path) -> None:
+    picture(0).save(tmp_path / "whole.png")
+    (tmp_path / "a.png").write_bytes((tmp_path / "whole.png").read_bytes()[:20])
+    messages = []
+    for tolerant in (False, True):
+        with pytest.raises(NoImage) as caught:
+            read(tmp_path / "a.png", DecodingOptions(tolerate_truncated=tolerant))
+        messages.append("tolerate_truncated" in str(caught.value))
+    assert messages == [True, False]
+
+
 @pytest.mark.parametrize("content", [b"", b"no image", b"\xff\xd8\xff"])
 def test_what_is_no_image_stays_none_whatever_is_tolerated(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.jpg").write_bytes(content)
