@@ -13,6 +13,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+N_PER_BATCH = 1024
+"""The number of images in memory that are hashed at a time."""
+
 
 class Part:
     """Images with their labels, in memory or memory-mapped from the store.
@@ -243,11 +246,19 @@ class SearchData:
         return self if unmoved else replace(self, train=train, validation=validation)
 
 
-def fingerprint(tensor: Tensor) -> str:
-    """Return a hash of the type, shape and values of a tensor, as hexadecimal digits."""
-    digest = hashlib.blake2b(f"{tensor.dtype} {tuple(tensor.shape)}".encode(), digest_size=16)
-    content: Any = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-    digest.update(content)
+def fingerprint(tensor: Tensor, rows: Tensor | None = None) -> str:
+    """Return a hash of the type, shape and values of a tensor of at least one dimension, as hexadecimal digits.
+
+    `rows` selects some of its rows, or None for all. Only N_PER_BATCH rows are read at a time, because they may be on
+    disk.
+    """
+    n = len(tensor) if rows is None else len(rows)
+    digest = hashlib.blake2b(f"{tensor.dtype} {(n, *tensor.shape[1:])}".encode(), digest_size=16)
+    for start in range(0, n, N_PER_BATCH):
+        index = slice(start, start + N_PER_BATCH)
+        batch = tensor[index if rows is None else rows[index]]
+        content: Any = batch.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+        digest.update(content)
     return digest.hexdigest()
 
 

@@ -9,7 +9,6 @@ The manifest of a study names its held-out files. A search gets one in which the
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,8 +17,7 @@ from typing import Any
 import torch
 
 from trainables.data import file_checks
-from trainables.data.dataset import DataSet, Files, Part, Source
-from trainables.data.splits import N_PER_BATCH
+from trainables.data.dataset import DataSet, Files, Part, Source, fingerprint
 
 
 @dataclass(frozen=True)
@@ -229,11 +227,5 @@ def _size(path: Path) -> int:
 
 
 def _hash_images(part: Part) -> str:
-    """A hash of the images and labels of a part. It is computed in batches, because the images may be on disk."""
-    digest = hashlib.blake2b(f"{part.pool.dtype} {part.shape}".encode(), digest_size=16)
-    for start in range(0, len(part), N_PER_BATCH):
-        batch: Any = part.batch(slice(start, start + N_PER_BATCH)).cpu().contiguous().numpy()
-        digest.update(batch)
-    labels: Any = part.labels.cpu().numpy()
-    digest.update(labels)
-    return digest.hexdigest()
+    """A hash of the images and labels of a part."""
+    return f"{fingerprint(part.pool, part.rows)}{fingerprint(part.labels)}"

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trainables.data.dataset import Files, Part, Source
+from trainables.data.dataset import N_PER_BATCH, Files, Part, Source
 from trainables.errors import WrongValue
 
 Assignment = NDArray[np.int32]
@@ -33,8 +33,6 @@ RARE_CLASSES = ("error", "keep", "leave_out")
 each part nevertheless, or leave the class out."""
 
 HASH_BYTES = 8
-N_PER_BATCH = 1024
-"""The number of images in memory that are hashed at a time."""
 
 
 class Split(NamedTuple):
@@ -133,7 +131,7 @@ def assign_folds(
     fold_of = np.zeros(len(source), dtype=np.int32)
     for name, members in _sorted_classes(source, classes, seed):
         # Without an offset for each class, the first fold would get the surplus sample of every class.
-        offset = int.from_bytes(_hash(seed, name.encode(errors="surrogateescape")), "big") % n_folds
+        offset = int.from_bytes(_hash(seed, os.fsencode(name)), "big") % n_folds
         fold_of[members] = (np.arange(len(members)) * n_folds // len(members) + offset) % n_folds
     return fold_of
 

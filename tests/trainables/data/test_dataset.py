@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.trainables.numbered import files, numbers, pictures
-from trainables.data.dataset import Files, Part, SearchData, Source
+from trainables.data.dataset import Files, Part, SearchData, Source, fingerprint
 
 IMAGES = torch.zeros(4, 1, 2, 2)
 LABELS = torch.tensor([0, 0, 1, 1])
@@ -69,3 +69,14 @@ def test_parts_of_different_shapes_are_no_search_data() -> None:
 def test_a_label_without_a_class_is_refused(labels: torch.Tensor) -> None:
     with pytest.raises(ValueError, match=r"labels must lie in 0\.\.1, but reach from"):
         SearchData(Part(IMAGES, LABELS), Part(IMAGES, labels), ("a", "b"))
+
+
+@pytest.mark.parametrize("n", [3, 1024, 2500])
+def test_a_fingerprint_of_some_rows_is_that_of_their_copy(n: int) -> None:
+    pool = torch.arange(3000 * 4).reshape(3000, 1, 2, 2).to(torch.float32).to(memory_format=torch.channels_last)
+    rows = torch.arange(2999, 2999 - n, -1)
+    assert fingerprint(pool, rows) == fingerprint(pool[rows])
+    others = rows.clone()
+    others[-1] = 0
+    assert fingerprint(pool, rows) != fingerprint(pool, others)
+    assert fingerprint(pool) != fingerprint(pool[:-1])
