@@ -170,6 +170,7 @@ class _Listing:
             elif now is not None and now != self._classes[label]:
                 found.append(Change(path, "moved", f"class {now}"))
         copies = dict(zip(file_checks.content_hashes(self.new), self.new, strict=True)) if gone else {}
+        copies.pop(file_checks.MISSING, None)  # the contents of two files that cannot be opened may differ
         moved = {path: copies.get(content) for path, content in gone.items()}
         return (*found, *(Change(path, "moved" if to else "removed", str(to or "")) for path, to in moved.items()))
 

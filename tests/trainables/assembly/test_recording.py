@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from tests.trainables.assembly.test_assembly import Named, Task, load
 from tests.trainables.datasets import pictures
 from trainables.assembly import Assembly, recording
+from trainables.data.dataset import Files
 from trainables.data.manifest import Manifest
+from trainables.data.preprocessing import Validation
 
 
 def loading(root: Path, names: list[str]) -> Assembly:
@@ -46,3 +50,37 @@ def test_a_manifest_whose_split_is_of_other_images_is_refused(tmp_path: Path) ->
     damaged = {**found["dataset"], "assignment": found["dataset"]["assignment"][1:]}
     with pytest.raises(ValueError, match="the manifest has 25 training images, but a split of 24"):
         Manifest.from_plain(damaged)
+
+
+class Listed:
+    """A data set of the files with these names, whether they are there or not."""
+
+    name = "listed"
+    classes = ("a", "b")
+
+    def __init__(self, folder: Path, names: list[str]) -> None:
+        self._files = Files(tuple(folder / name for name in names), torch.tensor([0, 1] * 3), folder=folder)
+
+    def training(self) -> Files:
+        return self._files
+
+    def held_out(self) -> Files:
+        return self._files.take([0])
+
+
+def test_a_file_that_cannot_be_opened_is_no_copy_of_another(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for i in range(1, 6):
+        (tmp_path / f"{i}.png").write_bytes(bytes([i]))
+    names = ["loop", *(f"{i}.png" for i in range(1, 6))]
+
+    def find(package: str, name: str) -> Any:
+        built = Listed(tmp_path, names)
+        return SimpleNamespace(build=lambda root: built) if package == "trainables.datasets" else load(package, name)
+
+    assembly = Assembly(Task(dataset=Named("listed"), validation=Validation(0.5, None, 0)), find, tmp_path, "cpu")
+    recorded = recording.record(assembly, lambda dataset: dataset.held_out(), (), check_with=None)
+    names[0] = "another"
+    (tmp_path / "another").symlink_to("nowhere")
+    changes = recording.compare(assembly, recorded, lambda dataset: dataset.held_out()).files["training"]
+    assert changes == (recording.Change(tmp_path / "loop", "removed"),)
