@@ -16,7 +16,7 @@ import torch
 
 from trainables.data import splits
 from trainables.data.dataset import Files, LeftOut
-from trainables.datasets._image_files import BROKEN_LINK, Found, classify, find_images, list_folder
+from trainables.datasets._image_files import BROKEN_LINK, Found, classify, find_images, list_folder, list_subfolders
 from trainables.errors import SetupError, printable
 
 NO_CLASS = "images in no class folder"
@@ -65,11 +65,6 @@ def dataset_folder(root: Path | None, name: str, content: str) -> Path:
     return root / name
 
 
-def subfolders(folder: Path) -> list[Path]:
-    """Return the folders in a folder, sorted by name, without hidden ones and those of the operating system."""
-    return [path for path in list_folder(folder) if classify(path) == "folder"]
-
-
 def list_images(folder: Path, *, without: Collection[str] = (), within: Path | None = None) -> ClassFolders:
     """Return the classes in a folder and their image files. Folders named in `without` are left out.
 
@@ -94,11 +89,11 @@ def list_parts(
 
 def _class_folders(folder: Path, without: Collection[str]) -> list[Path]:
     """The folders of the classes in a folder. Raises SetupError if there are fewer than two."""
-    classes = [path for path in subfolders(folder) if path.name not in without]
+    classes = [path for path in list_subfolders(folder) if path.name not in without]
     if not classes:
         raise SetupError(f"{folder}: holds no folder; each class needs one of its own, with its images in it")
     if len(classes) == 1:
-        raise SetupError(f"{folder}: holds one folder, {classes[0].name}: a class each is needed, and two at least")
+        raise SetupError(f"{folder}: holds one folder, {classes[0].name}: at least two class folders are needed")
     return classes
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -97,16 +97,37 @@ def _linked_class(folder: Path, owner: Path | None) -> SetupError:
 
 def list_folder(folder: Path) -> list[Path]:
     """Return what lies in a folder, sorted by name. Raises SetupError if the folder cannot be listed."""
+    return _scan(folder, lambda entry: True)
+
+
+def list_subfolders(folder: Path) -> list[Path]:
+    """Return the folders in a folder, sorted by name, without hidden ones and those of the operating system.
+
+    No other file is looked at. Raises SetupError if the folder cannot be listed.
+    """
+    return _scan(folder, lambda entry: not _is_hidden(entry.name) and _is_folder(entry))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name.lower() in SYSTEM_NAMES
+
+
+def _scan(folder: Path, is_wanted: Callable[[os.DirEntry[str]], bool]) -> list[Path]:
     try:
-        return sorted(folder.iterdir(), key=lambda path: path.name)
+        with os.scandir(folder) as entries:
+            return [folder / name for name in sorted(entry.name for entry in entries if is_wanted(entry))]
     except OSError as error:
         raise SetupError(f"{folder}: cannot be listed ({error.strerror}); give the right to read it") from error
 
 
 def classify(path: Path) -> LeftOut | Literal["image", "folder"]:
     """Tell whether a path is an image or a folder to be listed, or why it is left out."""
-    name, suffix = path.name.lower(), path.suffix.lower()
-    if name.startswith(".") or name in SYSTEM_NAMES:
+    suffix = path.suffix.lower()
+    if _is_hidden(path.name):
         return LeftOut(path, HIDDEN, may_matter=False)
     try:
         mode = path.stat().st_mode

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from trainables.data.dataset import DataSet, LeftOut
 from trainables.data.splits import RARE_CLASSES
-from trainables.datasets._folders import FileSet, beside_folders, hold_out, list_images, list_parts, subfolders
+from trainables.datasets._folders import FileSet, beside_folders, hold_out, list_images, list_parts
+from trainables.datasets._image_files import list_subfolders
 from trainables.errors import SetupError, printable
 from trainables.hyperparameters import ABOVE_0_BELOW_1, Scalar, read_choice, read_float, read_int
 
@@ -94,10 +95,14 @@ def _check_no_parts(path: Path) -> None:
 
     Otherwise all images of a part would be taken for one class, because the images of a class may lie in sub-folders.
     """
-    inner = {folder: {each.name for each in subfolders(folder)} for folder in subfolders(path)}
-    for part, names in inner.items():
+    folders = list_subfolders(path)
+    parts = [folder for folder in folders if folder.name.lower() in PART_NAMES]
+    if not parts:
+        return
+    inner = {folder: {each.name for each in list_subfolders(folder)} for folder in folders}
+    for part in parts:
         others = set[str]().union(*(each for folder, each in inner.items() if folder != part))
-        if part.name.lower() in PART_NAMES and names & others:
+        if inner[part] & others:
             raise SetupError(
                 f"{part}: class {part.name!r} has no image of its own, but the folders of other classes: it looks like "
                 "a part of the data set; the parts must be named train and test, both of them"
@@ -106,12 +111,12 @@ def _check_no_parts(path: Path) -> None:
 
 def _split_by_folders(path: Path, parts: list[Path], rare_classes: str) -> FileSet:
     """The data set with the parts train and test. A SetupError if they do not have the same classes."""
-    names = [{path.name for path in subfolders(part)} for part in parts]
+    names = [{path.name for path in list_subfolders(part)} for part in parts]
     for part, own, other in zip(parts, names, reversed(names), strict=True):
         if lacking := sorted(other - own):
             raise SetupError(f"{part}: class {lacking[0]!r} is missing, which the other part has")
     training, held_out = list_parts(parts, within=path)
-    left_out = [LeftOut(other, NO_PART) for other in subfolders(path) if other not in parts]
+    left_out = [LeftOut(other, NO_PART) for other in list_subfolders(path) if other not in parts]
     left_out += (*beside_folders(path), *training.left_out, *held_out.left_out)
     name = printable(path.name)
     return FileSet(name, training.classes, training.files, held_out.files, rare_classes, left_out=tuple(left_out))

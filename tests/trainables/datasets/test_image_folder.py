@@ -109,6 +109,13 @@ class TestCut(FilesContract):
         with pytest.raises(SetupError, match=r"Train: class 'Train' has no image of its own, .* looks like a part"):
             self.build(root)
 
+    def test_a_class_named_like_a_part_is_one_if_it_holds_images(self, root: Path) -> None:
+        (root / "flowers/rose").rename(root / "flowers/eval")
+        (root / "flowers/daisy/itself").symlink_to("itself")
+        dataset = self.build(root)
+        assert dataset.classes == ("daisy", "eval")
+        assert left_out(dataset)["daisy/itself"]
+
     def test_a_suffix_may_be_written_in_capitals(self, root: Path) -> None:
         for path in (root / "flowers/rose").iterdir():
             path.rename(path.with_suffix(".PNG"))
