@@ -3,7 +3,6 @@
     python benchmarks/start.py [--repeats 5] [--quick]
 
 Beside it stands what importing torch takes alone, in a fresh process: no search that trains with it can begin sooner.
-The first search of a machine takes longer: scikit-learn cuts its validation part, which those after it find.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ file, as in `images.signature`. The files are stored in groups, so one changed f
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -61,7 +62,8 @@ def _stored(
     n_groups = 1 << max(0, (len(paths) - 1) // FILES_PER_GROUP).bit_length()
     groups: list[list[int]] = [[] for _ in range(n_groups)]
     for i, path in enumerate(paths):
-        groups[hashlib.blake2b(str(path).encode(errors="surrogateescape")).digest()[0] % n_groups].append(i)
+        digest = hashlib.blake2b(os.fsencode(path), digest_size=4).digest()
+        groups[int.from_bytes(digest, "big") % n_groups].append(i)
     results: list[bytes | None] = [None] * len(paths)
     for group in filter(None, groups):
         for i, row in zip(group, _rows([paths[i] for i in group], kind, versions, width, compute), strict=True):
