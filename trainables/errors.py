@@ -39,7 +39,7 @@ def reason(error: BaseException) -> str:
 
 
 def printable(name: str) -> str:
-    r"""Return a name with escapes for what cannot be printed: "caf\xe9" for a name that is not UTF-8.
+    r"""Return a name with unprintable characters escaped: "caf\xe9" for a name that is not UTF-8.
 
     Python reads each byte of a file name that is not UTF-8 as a surrogate. Such text can be neither printed nor stored.
     """

@@ -38,7 +38,7 @@ class StudyData:
     @property
     def for_search(self) -> Mapping[str, Any] | None:
         """The manifest without its held-out part."""
-        return None if self.manifest is None else {**self.manifest, "held": None}
+        return None if self.manifest is None else {**self.manifest, "held_out_part": None}
 
 
 def record(job: Job) -> dict[str, Any] | None:
@@ -76,7 +76,7 @@ def check(study: StudyFolder, job: Job, *, skip_changed_files: bool = False, wit
     changes = {name: changed for name, changed in found.files.items() if changed}
     if changes and not skip_changed_files:
         raise StudyError(_files_changed(study, [change for changed in changes.values() for change in changed]))
-    dataset = recorded["dataset"] if with_held_out else {**recorded["dataset"], "held": None}
+    dataset = recorded["dataset"] if with_held_out else {**recorded["dataset"], "held_out_part": None}
     is_new = found.n_new > 0 and with_held_out
     notes = (f"{_n_files(found.n_new, 'new')} not used by study {study.name!r}",) if is_new else ()
     return replace(_without(study, job, dataset, changes), notes=notes)

@@ -155,30 +155,32 @@ class Builder:
         """
         return self._assembly.search_data(_as_in_yaml(settings))
 
-    def held_out(self, ask: Callable[[DataSet], Source], settings: Config) -> Part:
-        """Return the part that `ask` gets from the data set, in the image format that the model of `settings` expects.
+    def held_out(self, get_held_out: Callable[[DataSet], Source], settings: Config) -> Part:
+        """Return the part that `get_held_out` returns, in the image format that the model of `settings` expects.
 
         Raises the errors of `build`.
         """
         with self._task_errors():
-            return self._assembly.held_out(ask, _as_in_yaml(settings))
+            return self._assembly.held_out(get_held_out, _as_in_yaml(settings))
 
-    def record_data(self, ask: Callable[[DataSet], Source]) -> dict[str, Any]:
+    def record_data(self, get_held_out: Callable[[DataSet], Source]) -> dict[str, Any]:
         """Return the record of the data and weights of the task: see `trainables.assembly.recording`.
 
-        `ask` gets the held-out part, whose files are looked over for being readable. Raises the errors of `build`.
+        `get_held_out` gets the held-out part, whose files are checked to be readable. Raises the errors of `build`.
         """
         from trainables.assembly import recording
 
         with self._task_errors():
-            return recording.record(self._assembly, ask, self._pretrained_models(), check_with=self._decoding_options())
+            return recording.record(
+                self._assembly, get_held_out, self._pretrained_models(), check_with=self._decoding_options()
+            )
 
-    def compare_data(self, record: Mapping[str, Any], ask: Callable[[DataSet], Source] | None) -> Comparison:
-        """Compare the data and weights of the task with a record. Without `ask`, the held-out part is left out."""
+    def compare_data(self, record: Mapping[str, Any], get_held_out: Callable[[DataSet], Source] | None) -> Comparison:
+        """Compare the data and weights of the task with a record: see `trainables.assembly.recording`."""
         from trainables.assembly import recording
 
         with self._task_errors():
-            return recording.compare(self._assembly, record, ask)
+            return recording.compare(self._assembly, record, get_held_out)
 
     def _decoding_options(self) -> DecodingOptions | None:
         """The options that all trials read files with. None if unreadable files may be left out, or options differ."""

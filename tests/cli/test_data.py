@@ -243,8 +243,8 @@ def test_a_search_begins_with_a_line_about_what_is_left_out(hpo: Hpo, flowers: P
     (flowers / "rose" / "notes.txt").write_text("")
     result = hpo(*words, "--study", "s")
     assert result.exit_code == 0, result.output
-    assert "hpo: left out of the data set: 1, the first is" in result.stderr
-    assert "gone.jpg; broken links (1); `hpo data` names them" in result.stderr
+    assert "hpo: 1 file is not used (broken links: 1), such as " in result.stderr
+    assert "gone.jpg; `hpo data` lists them" in result.stderr
     assert hpo(*words, "--study", "quiet", "-q").stderr == ""
 
 

@@ -33,7 +33,7 @@ def parts(folder: Path, *, with_held_out: bool = True) -> dict[str, set[str]]:
     assert manifest is not None
     names = manifest["training"]["names"]
     sides = {part: {n for n, at in zip(names, manifest["assignment"], strict=True) if at == part} for part in (0, 1)}
-    held = set(manifest["held"]["names"]) if with_held_out else set()
+    held = set(manifest["held_out_part"]["names"]) if with_held_out else set()
     return {"train": sides[0], "validation": sides[1], "held_out": held}
 
 
@@ -258,7 +258,7 @@ def test_a_file_that_the_list_of_a_data_set_no_longer_names_is_removed(tmp_path:
     evaluate(tmp_path / "s", protocol="checkpoint")  # it is listed again, and stays held out
     with_it = study_data.check(StudyFolder.reopen(tmp_path / "s"), Job(one, 0, tmp_path / "data"))
     assert with_it.manifest is not None
-    assert names[0] in with_it.manifest["held"]["names"]
+    assert names[0] in with_it.manifest["held_out_part"]["names"]
 
 
 def test_the_record_is_the_same_for_the_same_data_and_is_small(root: Path, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ class Assembly:
     ) -> None:
         """`root` is the folder of the data sets and of the folder `weights`.
 
-        `code`, if given, is used instead of the task's regime. `manifest` is the `Manifest` of a study as plain
+        `code`, if given, replaces the task's regime. `manifest` is the `Manifest` of a study as plain
         values. If it is given, the parts of the data set are taken from it, and the data set is not split again.
         """
         self.task = task
@@ -132,15 +132,15 @@ class Assembly:
         preprocessor = self._prepared_dataset()
         return (None,) if preprocessor is None else preprocessor.folds(self._image_format(config))
 
-    def held_out(self, ask: Callable[[DataSet], Source], config: Config) -> Part:
-        """Return the part that `ask` gets from the data set, in the image format that the model of `config` expects."""
+    def held_out(self, get_held_out: Callable[[DataSet], Source], config: Config) -> Part:
+        """Return the part that `get_held_out` returns, in the image format that the model of `config` expects."""
         preprocessor = self._prepared_dataset()
         assert preprocessor is not None, "only a task with a data set is tested"
-        if self._manifest is not None and not isinstance(self._manifest.held, RecordedImages):
+        if self._manifest is not None and not isinstance(self._manifest.held_out_part, RecordedImages):
             dataset: DataSet = self._recorded_dataset(self._manifest)
         else:
             dataset = self.load_dataset(self.task.dataset)
-        source = preprocessor.grouped(ask(dataset))
+        source = preprocessor.grouped(get_held_out(dataset))
         return images.load(source, self._image_format(config))
 
     def _build_on_fold(self, regime: Scalar, model: Scalar, config: Config, data: SearchData | None) -> Trainable:

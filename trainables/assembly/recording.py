@@ -6,7 +6,7 @@ The record consists of plain values, so that it can be stored as JSON:
     notes     what was done with rare classes and how many files are left out, in words for the user
     weights   for each model with pretrained weights: the path, size and hash of their file
 
-Held-out files are looked over for being readable, and compared by their bytes. Nothing is predicted for them.
+Held-out files are checked to be readable, and compared by their bytes. Nothing is predicted for them.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from trainables.data.manifest import Manifest, RecordedFiles, RecordedPretrainin
 from trainables.data.preprocessing import Groups, Preprocessor, PretrainingSet
 from trainables.errors import SetupError, printable
 
-Ask = Callable[[DataSet], Source]
-"""Returns the held-out part of a data set: `trainables.data.heldout.held_out`."""
+GetPart = Callable[[DataSet], Source]
+"""Returns a part of a data set, such as `trainables.data.heldout.held_out`."""
 
 
-class Setup(Protocol):
+class TaskData(Protocol):
     """The methods of an Assembly that are needed here."""
 
     @property
@@ -64,67 +64,70 @@ class Comparison:
     """The number of files of the data set that the record does not have."""
 
 
-def record(setup: Setup, ask: Ask, models: Collection[str], *, check_with: DecodingOptions | None) -> dict[str, Any]:
+def record(
+    data: TaskData, get_held_out: GetPart, models: Collection[str], *, check_with: DecodingOptions | None
+) -> dict[str, Any]:
     """Return the record of the data that a task names now, and of the weights of its `models`.
 
     Raises SetupError if the data set cannot be split, or if a held-out file cannot be read as an image with the options
     `check_with`. If these are None, such files are recorded like all others.
     """
     found, notes = None, []
-    if setup.task.dataset is not None:
+    if data.task.dataset is not None:
         # One listing, so that the files that are split are those that are recorded.
-        dataset, pretraining = setup.load_datasets()
-        preprocessor = setup.split_dataset(dataset, pretraining)
+        dataset, pretraining = data.load_datasets()
+        preprocessor = data.split_dataset(dataset, pretraining)
         if check_with is not None:
-            _check_readable(_in_groups(dataset, preprocessor.groups, ask), check_with)
+            _check_readable(_in_groups(dataset, preprocessor.groups, get_held_out), check_with)
         found = Manifest(
             name=dataset.name,
             classes=dataset.classes,
-            training=manifest.record(_in_groups(dataset, preprocessor.groups, _training), setup.root),
+            training=manifest.record(_in_groups(dataset, preprocessor.groups, _training), data.root),
             assignment=preprocessor.assignment,
-            held=manifest.record(_in_groups(dataset, preprocessor.groups, ask), setup.root),
+            held_out_part=manifest.record(_in_groups(dataset, preprocessor.groups, get_held_out), data.root),
             groups=preprocessor.groups,
-            pretraining=None if pretraining is None else _recorded_pretraining(pretraining, setup.root),
+            pretraining=None if pretraining is None else _recorded_pretraining(pretraining, data.root),
         ).to_plain()
         notes = list(preprocessor.notes)
-    files = {name: setup.weights_file(name) for name in models}
+    files = {name: data.weights_file(name) for name in models}
     weights = {name: _weights(path) for name, path in files.items() if path is not None}
     return {"dataset": found, "weights": weights, "notes": notes}
 
 
-def compare(setup: Setup, recorded: Mapping[str, Any], ask: Ask | None) -> Comparison:
-    """Compare the data and weights that a task names now with a record. Without `ask`, the held-out part is left out.
+def compare(data: TaskData, earlier: Mapping[str, Any], get_held_out: GetPart | None) -> Comparison:
+    """Compare the data and weights that a task names now with an `earlier` record.
 
-    Files that the record does not have are counted. They are no difference otherwise.
+    Without `get_held_out`, the held-out part is left out. Files that the record does not have are counted.
+    They are no difference otherwise.
 
     Raises SetupError if the data set cannot be listed, and none of its recorded files is there.
     """
-    weights = tuple(_changed_weights(setup, recorded["weights"]))
-    if recorded["dataset"] is None:
+    weights = tuple(_changed_weights(data, earlier["weights"]))
+    if earlier["dataset"] is None:
         return Comparison(weights=weights)
-    begun_with = Manifest.from_plain(recorded["dataset"])
-    spec, groups = setup.task.dataset, begun_with.groups
-    parts: dict[str, tuple[manifest.Recorded, Any, Groups | None, Ask]] = {
-        "training": (begun_with.training, spec, groups, _training)
+    recorded = Manifest.from_plain(earlier["dataset"])
+    spec, groups = data.task.dataset, recorded.groups
+    parts: dict[str, tuple[manifest.Recorded, Any, Groups | None, GetPart]] = {
+        "training": (recorded.training, spec, groups, _training)
     }
-    if ask is not None and begun_with.held is not None:
-        parts["held_out"] = (begun_with.held, spec, groups, ask)
-    listing = _Listing(setup, begun_with, ask)
+    if get_held_out is not None and recorded.held_out_part is not None:
+        parts["held_out"] = (recorded.held_out_part, spec, groups, get_held_out)
+    listing = _Listing(data, recorded, get_held_out)
     files = {name: listing.changes(part) for name, (part, *_) in parts.items() if isinstance(part, RecordedFiles)}
-    is_gone = len(files.get("training", ())) == len(begun_with.assignment)
+    is_gone = len(files.get("training", ())) == len(recorded.assignment)
     if listing.error is not None and is_gone and all(change.what == "removed" for change in files["training"]):
         raise listing.error
-    first = begun_with.pretraining
-    if first is not None:
-        parts["pretraining"] = (first.training, setup.task.pretraining, setup.task.pretraining.groups, _training)
-        if isinstance(first.training, RecordedFiles):
-            found = manifest.changed_files(first.training, setup.root)
+    pretraining = recorded.pretraining
+    if pretraining is not None:
+        parts["pretraining"] = (pretraining.training, data.task.pretraining, data.task.pretraining.groups, _training)
+        if isinstance(pretraining.training, RecordedFiles):
+            found = manifest.changed_files(pretraining.training, data.root)
             files["pretraining"] = tuple(Change(path, what) for path, what in found.items())
     images = [
         name
         for name, (part, spec, groups, part_of) in parts.items()
         if not isinstance(part, RecordedFiles)
-        and not manifest.is_unchanged(part, _in_groups(setup.load_dataset(spec), groups, part_of))
+        and not manifest.is_unchanged(part, _in_groups(data.load_dataset(spec), groups, part_of))
     ]
     return Comparison(files, tuple(images), weights, len(listing.new))
 
@@ -132,23 +135,23 @@ def compare(setup: Setup, recorded: Mapping[str, Any], ask: Ask | None) -> Compa
 class _Listing:
     """The files that a data set lists now, each with the name of its class. Empty if it cannot be listed or split."""
 
-    def __init__(self, setup: Setup, begun_with: Manifest, ask: Ask | None) -> None:
-        self._root = setup.root
-        self._classes = begun_with.classes
+    def __init__(self, data: TaskData, recorded: Manifest, get_held_out: GetPart | None) -> None:
+        self._root = data.root
+        self._classes = recorded.classes
         self._class_of: dict[Path, str] = {}
-        self._is_complete = ask is not None
+        self._is_complete = get_held_out is not None
         self.error: SetupError | None = None
-        groups = begun_with.groups
+        groups = recorded.groups
         try:
-            dataset = setup.load_dataset(setup.task.dataset)
-            for source in (_in_groups(dataset, groups, each) for each in (_training, ask) if each is not None):
+            dataset = data.load_dataset(data.task.dataset)
+            for source in (_in_groups(dataset, groups, each) for each in (_training, get_held_out) if each is not None):
                 if isinstance(source, Files):
                     names = (dataset.classes[label] for label in source.labels.tolist())
                     self._class_of |= zip((path.absolute() for path in source.paths), names, strict=True)
         except SetupError as error:  # such as a new class with too few images, which the study does not have
             self._class_of, self.error = {}, error
-        recorded = (part for part in (begun_with.training, begun_with.held) if isinstance(part, RecordedFiles))
-        known = {path for part in recorded for path in part.paths(setup.root)}
+        parts = (part for part in (recorded.training, recorded.held_out_part) if isinstance(part, RecordedFiles))
+        known = {path for part in parts for path in part.paths(data.root)}
         self.new = [path for path in self._class_of if path not in known]
         """The files that are not in the record."""
 
@@ -199,7 +202,7 @@ def _training(dataset: DataSet) -> Source:
     return dataset.training()
 
 
-def _in_groups(dataset: DataSet, groups: Groups | None, part_of: Ask) -> Source:
+def _in_groups(dataset: DataSet, groups: Groups | None, part_of: GetPart) -> Source:
     """A part of a data set, without the images whose class is in no group."""
     return preprocessing.in_groups(part_of(dataset), dataset.classes, groups)
 
@@ -210,10 +213,10 @@ def _weights(path: Path) -> dict[str, Any]:
     return {"path": str(path), "size": path.stat().st_size, "hash": content_hash}
 
 
-def _changed_weights(setup: Setup, recorded: Mapping[str, Mapping[str, Any]]) -> Iterator[Change]:
-    for model, begun_with in recorded.items():
-        path = setup.weights_file(model)
+def _changed_weights(data: TaskData, recorded: Mapping[str, Mapping[str, Any]]) -> Iterator[Change]:
+    for model, file in recorded.items():
+        path = data.weights_file(model)
         if path is None:
-            yield Change(Path(begun_with["path"]), "removed")
-        elif _weights(path)["hash"] != begun_with["hash"]:
+            yield Change(Path(file["path"]), "removed")
+        elif _weights(path)["hash"] != file["hash"]:
             yield Change(path, "changed")

@@ -103,7 +103,7 @@ def report(
     left_out: Sequence[LeftOut] = (),
     decoding: DecodingOptions = DEFAULT,
 ) -> DatasetReport:
-    """DatasetReport the training and the held-out part of a data set. Each file is read once.
+    """Return the report on the training and the held-out part of a data set. Each file is read once.
 
     `classes` holds the names of the classes in the order of their labels. `left_out` are the files that are in no part.
     """
@@ -159,9 +159,10 @@ def left_out_line(left_out: Sequence[LeftOut]) -> str | None:
     by_kind = _by_kind([each for each in left_out if each.may_matter])
     if not by_kind:
         return None
-    kinds = ", ".join(f"{kind} ({len(paths)})" for kind, paths in by_kind.items())
+    kinds = ", ".join(f"{kind}: {len(paths)}" for kind, paths in by_kind.items())
     n, first = sum(map(len, by_kind.values())), next(iter(by_kind.values()))[0]
-    return f"left out of the data set: {n}, the first is {first}; {kinds}; `hpo data` names them"
+    files = "1 file is" if n == 1 else f"{n} files are"
+    return f"{files} not used ({kinds}), such as {first}; `hpo data` lists them"
 
 
 def _left_out_lines(left_out: Sequence[LeftOut]) -> list[str]:

@@ -57,7 +57,7 @@ class RecordedImages:
     """The images of one part that are in memory."""
 
     n: int
-    hash: str
+    content_hash: str
     """A hash of the images and their labels."""
 
 
@@ -85,7 +85,7 @@ class Manifest:
     """The training part, which a search splits. Images whose class is in no group are left out."""
     assignment: tuple[int, ...]
     """For each image of the training part, the fold that it validates, or 1 if it validates and 0 if not."""
-    held: Recorded | None
+    held_out_part: Recorded | None
     """The held-out part. None in the manifest that a search gets."""
     groups: Mapping[str, Sequence[str]] | None = None
     """The groups that merge classes, without those that were left out as too rare. None or empty for no groups."""
@@ -93,17 +93,17 @@ class Manifest:
 
     def without(self, paths: Collection[Path], root: Path) -> Manifest:
         """Return the manifest without some files."""
-        training, held, pretraining = self.training, self.held, self.pretraining
+        training, held_out, pretraining = self.training, self.held_out_part, self.pretraining
         kept = _indices_without(training, paths, root)
         assignment = tuple(self.assignment[i] for i in kept)
         if isinstance(training, RecordedFiles):
             training = training.take(kept)
-        if isinstance(held, RecordedFiles):
-            held = held.take(_indices_without(held, paths, root))
+        if isinstance(held_out, RecordedFiles):
+            held_out = held_out.take(_indices_without(held_out, paths, root))
         if pretraining is not None and isinstance(pretraining.training, RecordedFiles):
             kept = _indices_without(pretraining.training, paths, root)
             pretraining = replace(pretraining, training=pretraining.training.take(kept))
-        return replace(self, training=training, assignment=assignment, held=held, pretraining=pretraining)
+        return replace(self, training=training, assignment=assignment, held_out_part=held_out, pretraining=pretraining)
 
     def empty_parts(self, n_folds: int | None) -> list[str]:
         """Return the names of the parts that have no image. `n_folds` is that of the task."""
@@ -111,8 +111,8 @@ class Manifest:
         parts = (
             [(f"fold {number}", n[number]) for number in n] if n_folds else [("training", n[0]), ("validation", n[1])]
         )
-        if isinstance(self.held, RecordedFiles):
-            parts.append(("held-out", len(self.held.names)))
+        if isinstance(self.held_out_part, RecordedFiles):
+            parts.append(("held-out", len(self.held_out_part.names)))
         if self.pretraining is not None and isinstance(self.pretraining.training, RecordedFiles):
             parts.append(("pretraining", len(self.pretraining.training.names)))
         return [name for name, n_images in parts if n_images == 0]
@@ -127,17 +127,19 @@ class Manifest:
 
         Raises KeyError, TypeError or ValueError if the content is damaged.
         """
-        first = content["pretraining"]
+        pretraining = content["pretraining"]
         found = cls(
             name=content["name"],
             classes=tuple(content["classes"]),
             training=_recorded(content["training"]),
             assignment=tuple(content["assignment"]),
-            held=None if content["held"] is None else _recorded(content["held"]),
+            held_out_part=None if content["held_out_part"] is None else _recorded(content["held_out_part"]),
             groups=content["groups"],
             pretraining=None
-            if first is None
-            else RecordedPretraining(first["name"], tuple(first["classes"]), _recorded(first["training"])),
+            if pretraining is None
+            else RecordedPretraining(
+                pretraining["name"], tuple(pretraining["classes"]), _recorded(pretraining["training"])
+            ),
         )
         n = found.training.n if isinstance(found.training, RecordedImages) else len(found.training.names)
         if n != len(found.assignment):
@@ -153,7 +155,7 @@ class ManifestDataSet:
         self.name = manifest.name
         self.classes = manifest.classes
         self._training = manifest.training
-        self._held = manifest.held if isinstance(manifest, Manifest) else None
+        self._held_out = manifest.held_out_part if isinstance(manifest, Manifest) else None
         self._root = root
         self._build = build
 
@@ -164,8 +166,8 @@ class ManifestDataSet:
 
     def held_out(self) -> Source:
         """Return the held-out files. Held-out images that are in memory come from the data set itself."""
-        assert isinstance(self._held, RecordedFiles), "a search gets no held-out part"
-        return self._held.files(self._root)
+        assert isinstance(self._held_out, RecordedFiles), "a search gets no held-out part"
+        return self._held_out.files(self._root)
 
 
 def record(source: Source, root: Path) -> Recorded:

@@ -246,19 +246,20 @@ def _relabel(source: Source, mapping: torch.Tensor | None) -> Source:
     return source.take(chosen).relabelled(labels[chosen])
 
 
-def _check_apart(first: DataSet, source: Source) -> None:
+def _check_apart(pretraining: DataSet, source: Source) -> None:
     """Raise SetupError if the pretraining set may share images with `source`. Both come from the same kind of data set.
 
     With other options, such a data set is split in another way, so its training part may hold images that `source`
     validates or tests on. Only sets of files that share no folder are safe.
     """
-    other = first.training()
+    other = pretraining.training()
     folders = [{path.parent for path in each.paths} for each in (other, source) if isinstance(each, Files)]
     if len(folders) == 2 and not folders[0] & folders[1]:
         return
     raise SetupError(
-        f"`task.pretraining` is {first.name!r} as `task.dataset` is, with other options: images to validate or test on "
-        "would be trained on first. Name another data set, or none: then the training part itself is trained on first"
+        f"`task.pretraining` is {pretraining.name!r} as `task.dataset` is, with other options: images to validate or "
+        "test on would be trained on first. Name another data set, or none: then the training part itself is trained "
+        "on first"
     )
 
 

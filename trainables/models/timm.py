@@ -228,9 +228,9 @@ def _split(network: nn.Module, image: Tensor, name: str) -> tuple[dict[str, nn.M
     return stages, features
 
 
-def _wrong_size(name: str, sides: list[int], error: Exception, more: str = "") -> SetupError:
-    """Return the error for images of `sides` (height, width). `more` follows the sides in its message."""
-    message = f"`image_size`: timm:{name} cannot take images of {sides}{more}: {reason(error)}"
+def _wrong_size(name: str, sides: list[int], error: Exception, detail: str = "") -> SetupError:
+    """Return the error for images of `sides` (height, width). `detail` follows the sides in its message."""
+    message = f"`image_size`: timm:{name} cannot take images of {sides}{detail}: {reason(error)}"
     return SetupError(message, keys=("image_size",))
 
 

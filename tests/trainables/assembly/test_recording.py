@@ -40,7 +40,7 @@ def test_the_files_that_are_recorded_are_those_that_were_split(tmp_path: Path) -
     found = recording.record(assembly, lambda dataset: dataset.held_out(), (), check_with=None)["dataset"]
     assert names == ["zoo"]
     n_files = len(list((tmp_path / "zoo").rglob("*.jpg")))
-    assert len(found["training"]["names"]) + len(found["held"]["names"]) == n_files
+    assert len(found["training"]["names"]) + len(found["held_out_part"]["names"]) == n_files
     assert len(found["training"]["names"]) == len(found["assignment"])
 
 

@@ -72,8 +72,8 @@ def test_that_all_can_be_read_is_said_only_where_nothing_is_left_out() -> None:
 
 def test_one_line_counts_what_may_have_been_meant_to_be_an_image() -> None:
     assert left_out_line(LEFT_OUT) == (
-        "left out of the data set: 14, the first is rose/a.jpg; broken links (2), of no known image format (12); "
-        "`hpo data` names them"
+        "14 files are not used (broken links: 2, of no known image format: 12), such as rose/a.jpg; "
+        "`hpo data` lists them"
     )
     assert left_out_line(LEFT_OUT[:1]) is None
     assert left_out_line(()) is None
