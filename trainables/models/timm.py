@@ -98,10 +98,9 @@ class Variant:
             _weights.say(path, found.changes)
             network.load_state_dict(found.state, strict=False)
             return network
+        status = Path(path).stat()
         try:
-            adapted = self._adapted_network(sides, found.state)
-            if network.state_dict().keys() != found.state.keys():
-                self._check_strict(sides, found.state)
+            network.load_state_dict(_adapted_state(self, tuple(sides), path, status.st_size, status.st_mtime_ns))
         except MISFITS as error:
             if self._fits_own_size(sides, path, head):
                 message = f" with the weights {path}, which are for {self.INPUT.size}, and timm does not resample them"
@@ -109,7 +108,16 @@ class Variant:
             raise _weights.misfit(path, found, f"timm:{self.name}") from error
         size = "x".join(map(str, sides))
         _weights.say(path, (*found.changes, f"timm adapted them to timm:{self.name} for images of {size} pixels"))
-        return adapted
+        return network
+
+    def _adapt(self, sides: list[int], path: str) -> dict[str, Tensor]:
+        """Return the weights at `path` as timm adapts them to the network for images of these sides."""
+        network = self._network(sides)
+        state = _weights.fit(network, path, head=(*self.last_layers, *_head_keys(self.name))).state
+        adapted = self._adapted_network(sides, state)
+        if network.state_dict().keys() != state.keys():
+            self._check_strict(sides, state)
+        return dict(adapted.state_dict())
 
     def _adapted_network(self, sides: list[int], state: dict[str, Tensor]) -> nn.Module:
         """Build the network with a state dict that timm adapts to it.
@@ -201,6 +209,17 @@ def _nearest(name: str) -> str:
     timm = _timm()
     near = difflib.get_close_matches(name, [*timm.list_models(), *timm.list_pretrained()])
     return f" (nearest: {', '.join(near)})" if near else ""
+
+
+@lru_cache(maxsize=2)
+def _adapted_state(variant: Variant, sides: tuple[int, ...], path: str, size: int, mtime_ns: int) -> dict[str, Tensor]:
+    """The adapted weights of a file. They are cached, because all trials of a process start from the same file.
+
+    `size` and `mtime_ns` are part of the cache key, so a file that changed is read again. No random state changes, so a
+    trial that finds the weights in the cache draws the same numbers as one that does not.
+    """
+    with torch.random.fork_rng(devices=[]):
+        return variant._adapt(list(sides), path)
 
 
 @lru_cache

@@ -1,4 +1,5 @@
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ from trainables import vision
 from trainables.data.input_spec import InputSpec
 from trainables.errors import SetupError
 from trainables.models import _weights, timm
+from trainables.trainable import TransferModel
 
 vision.torchvision()  # which timm imports
 library: Any = importlib.import_module("timm") if importlib.util.find_spec("timm") else None
@@ -80,6 +82,23 @@ class TestVisionTransformer(TimmContract):
         assert_alike(built, network, state, self.last, torch.rand(2, 3, *sides))
         words = f"timm adapted them to timm:test_vit for images of {sides[0]}x{sides[1]} pixels"
         assert [record.getMessage() for record in caplog.records] == [f"`weights`: {file}: {words}"]
+
+    def test_resampled_weights_are_computed_once_and_change_no_random_number(self, file: Path) -> None:
+        def build() -> tuple[TransferModel, Tensor]:
+            torch.manual_seed(1)
+            built = self.family.build({}, shape=(3, 96, 96), n_classes=2, weights=str(file))
+            return built, torch.rand(1)
+
+        (first, drawn), hits = build(), timm._adapted_state.cache_info().hits
+        second, drawn_again = build()
+        assert timm._adapted_state.cache_info().hits == hits + 1
+        assert torch.equal(drawn, drawn_again)
+        state = second.state_dict()
+        assert all(torch.equal(value, state[key]) for key, value in first.state_dict().items())
+        torch.save({key: value + 1 for key, value in self.state().items()}, file)
+        os.utime(file, ns=(0, 0))
+        changed, _ = build()
+        assert not torch.equal(next(changed.stages.parameters()), next(first.stages.parameters()))
 
     def test_images_of_a_size_that_it_cannot_have_are_refused(self, file: Path) -> None:
         for weights in ("none", str(file)):
