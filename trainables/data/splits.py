@@ -42,7 +42,7 @@ class Split(NamedTuple):
     validation: Source
 
 
-class TooFewSamples(WrongValue):
+class TooFewSamples(ValueError):
     """Some classes have too few samples to be split. The message names the first of them."""
 
     def __init__(self, message: str, counts: Mapping[str, int], needed: int, n_classes: int) -> None:
@@ -150,7 +150,10 @@ def sample_per_class(part: Part, n: int, *, seed: int, classes: Sequence[str], k
     Raises WrongValue if a class has fewer images. The message names the class and `key`, the hyperparameter whose value
     is `n`.
     """
-    _check_counts(part, classes, n, f"for `{key}` = {n}")
+    try:
+        _check_counts(part, classes, n, f"for `{key}` = {n}")
+    except TooFewSamples as error:  # here it is the value of a hyperparameter that is wrong, and not the data set
+        raise WrongValue(str(error)) from None
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(part), generator=generator)
     labels = part.labels.cpu()[order]
