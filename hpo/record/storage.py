@@ -19,7 +19,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from hpo.errors import HpoError, MachineError, UserError, nearest
-from hpo.record.journal import Journal
+from hpo.record.journal import FastJournalStorage, Journal
 
 READ_ONLY = "the record of a study is only read here: nothing in it can be changed or deleted"
 PASSWORD = "HPO_STORAGE_PASSWORD"
@@ -74,7 +74,7 @@ def open_storage(where: Path | str, *, write: bool) -> tuple[BaseStorage, Journa
     if isinstance(where, str):
         return _open_url(where), None
     journal = Journal(where, write=write)
-    return optuna.storages.JournalStorage(journal), journal
+    return FastJournalStorage(journal), journal
 
 
 def check_url(url: str | None) -> None:

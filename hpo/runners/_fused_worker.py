@@ -89,7 +89,7 @@ class FusedWorker:
         if trial in self._not_built:
             suggestion, after = self._not_built.pop(trial)
             try:
-                trial_run = self._worker.begin(suggestion)
+                trial_run = self._worker.begin(suggestion, after=after)
                 key = self._worker.key(trial_run)
                 if key is not None:
                     self._groups.setdefault(key, self._worker.group()).admit(trial_run.trainable)  # type: ignore[arg-type]

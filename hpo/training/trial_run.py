@@ -1,7 +1,8 @@
 """One trial in training: its epochs, what they report, when it ends, and its checkpoint.
 
-A checkpoint contains the reports of all epochs so far, and the state of the training. If the process is killed after an
-epoch was saved but before it was recorded, the trial reports this epoch later without training it again.
+A checkpoint contains the state of the training and the reports of the last epochs. If the process is killed after an
+epoch was saved but before it was recorded, the trial reports this epoch later without training it again. Reports before
+the last ones are left out, so that an epoch of a long trial costs no more than one of a short trial.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import HpoError, TaskError
@@ -22,6 +23,13 @@ from hpo.trial import Report, Suggestion, is_better, valid_loss
 
 if TYPE_CHECKING:
     from trainables.trainable import Trainable
+
+
+N_REPORTS = 20
+"""The number of reports in a checkpoint. With a longer `window` of early stopping, there are as many as that.
+
+At most one of them is not on record when the process is killed, and those of the last second after a power failure.
+"""
 
 
 class TrialRun:
@@ -38,11 +46,13 @@ class TrialRun:
         trainable: Trainable,
         checkpoints: Checkpoints,
         device: str,
+        after: int,
     ) -> None:
         """Load the trial's checkpoint into `trainable`, which must be new.
 
-        If the checkpoint is missing or damaged, the trial starts again at epoch 1. `device` is the name of the device
-        in the reports. Raises a WrongValue if a hyperparameter of early stopping has a wrong value.
+        `after` is the last epoch that is on record. If the checkpoint is missing or damaged, or if it lacks a report
+        that is not on record, the trial starts again at epoch 1. `device` is the name of the device in the reports.
+        Raises a WrongValue if a hyperparameter of early stopping has a wrong value.
         """
         self.trainable = trainable
         self._space = space
@@ -50,7 +60,7 @@ class TrialRun:
         self._checkpoints = checkpoints
         self._device = device
         self._early_stopping = EarlyStopping.read({**space.fixed, **suggestion.config})
-        self._progress = self._load_progress()
+        self._progress = self._load_progress(after)
 
     @property
     def goes_on(self) -> bool:
@@ -59,7 +69,8 @@ class TrialRun:
 
     def reports(self, after: int) -> list[Report]:
         """Return the reports of the epochs after epoch `after` that are trained already."""
-        return [Report(trial=self._suggestion.trial, **content) for content in self._progress.reports[after:]]
+        reports = self._progress.reports
+        return [Report(trial=self._suggestion.trial, **each) for each in reports if each["fidelity"] > after]
 
     def check(self, after: int) -> None:
         """Raise an HpoError if the trial cannot report an epoch after epoch `after`, which is on record.
@@ -83,14 +94,18 @@ class TrialRun:
         self._save(was_best=was_best)
         return Report(trial=self._suggestion.trial, **self._progress.reports[-1])
 
-    def _load_progress(self) -> _Progress:
-        """Load the checkpoint, if there is one, and return the progress of the trial."""
+    def _load_progress(self, after: int) -> _Progress:
+        """Load the checkpoint, if it can be used, and return the progress of the trial."""
         trial = self._suggestion.trial
         saved = self._checkpoints.read(trial)
+        new = _Progress(self._space.objective, max(N_REPORTS, self._early_stopping.window or 1))
         if saved is None:
-            return _Progress(self._space.objective)
-        self.trainable.load_state_dict(saved.pop("state"))
-        progress = _Progress(self._space.objective, **saved | {"reports": json.loads(saved["reports"])})
+            return new
+        state = saved.pop("state")
+        progress = replace(new, **{key: json.loads(v) if isinstance(v, str) else v for key, v in saved.items()})
+        if progress.reports[0]["fidelity"] > after + 1:
+            return new
+        self.trainable.load_state_dict(state)
         if progress.last_is_best and self._has_ended(progress):
             self._checkpoints.keep_best(trial)  # a kill may have prevented this in `_save`
         return progress
@@ -114,37 +129,44 @@ class TrialRun:
 
 @dataclass
 class _Progress:
-    """The reports of a trial and the state of its early stopping.
+    """The last reports of a trial and the state of its early stopping.
 
-    The names of the fields are keys of the checkpoint, except `objective`, `best` and `_encoded`.
+    The names of the fields are keys of the checkpoint, except `objective`, `n_reports` and `_encoded`.
     """
 
     objective: str
     """The name of the metric that the search minimises."""
+    n_reports: int
+    """The number of reports that are kept."""
     reports: list[dict[str, Any]] = field(default_factory=list)
+    """The reports of the last epochs."""
     reference: float = math.inf
     """The loss of the last improvement. A loss that is lower by more than the threshold is the next improvement."""
     stale: int = 0
     """The number of epochs since the last improvement."""
-    best: dict[str, Any] | None = field(default=None, init=False)
+    best: dict[str, Any] | None = None
     """The report of the best epoch in the phase of the last epoch. Among equal epochs, the first is the best."""
     _encoded: list[str] = field(default_factory=list, init=False)
-    """The reports up to the last checkpoint, each as JSON."""
+    """The reports, each as JSON. That of the last epoch is missing until its checkpoint is written."""
 
     def __post_init__(self) -> None:
-        for report in self.reports:
-            self._update_best(report)
+        self._encoded = [json.dumps(report) for report in self.reports]
+        if self.best is None:  # the checkpoints of earlier versions contain all reports instead
+            for report in self.reports:
+                self._update_best(report)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the part of the checkpoint that `_Progress` is created from."""
-        # The reports are written as one string, because torch.save would check each number for being a tensor. Only the
-        # new ones are encoded, so that an epoch costs hardly more after many epochs.
-        self._encoded += map(json.dumps, self.reports[len(self._encoded) :])
-        return {"reports": f"[{', '.join(self._encoded)}]", "reference": self.reference, "stale": self.stale}
+        """Return the part of the checkpoint that `_Progress` is created from. Reports are JSON.
+
+        With plain dictionaries, torch.save would check each number for being a tensor.
+        """
+        self._encoded = [*self._encoded, json.dumps(self.reports[-1])][-len(self.reports) :]
+        reports = f"[{', '.join(self._encoded)}]"
+        return {"reports": reports, "best": json.dumps(self.best), "reference": self.reference, "stale": self.stale}
 
     @property
     def epoch(self) -> int:
-        return len(self.reports)
+        return int(self.reports[-1]["fidelity"]) if self.reports else 0
 
     @property
     def loss(self) -> float:
@@ -158,7 +180,7 @@ class _Progress:
     @property
     def last_is_best(self) -> bool:
         """Whether the last epoch is the best of its phase so far. It is not if its loss is not finite."""
-        return self.loss < math.inf and self.best is self.reports[-1]
+        return self.best is not None and self.loss < math.inf and self.best["fidelity"] == self.epoch
 
     @property
     def ended(self) -> bool:
@@ -179,7 +201,7 @@ class _Progress:
             self.reference, self.stale = loss, 0
         elif not metrics.get("phases_left"):  # patience counts only in the last phase: the others only prepare for it
             self.stale += 1
-        earlier = [report["metrics"] for report in self.reports[-(rule.window or 1) :]]
+        earlier = [report["metrics"] for report in self.reports]
         report = {
             "fidelity": self.epoch + 1,
             "loss": min(loss, best),
@@ -188,7 +210,7 @@ class _Progress:
             "last": rule.ends(self.stale, metrics, earlier) or not math.isfinite(loss),
             "device": device,
         }
-        self.reports.append(report)
+        self.reports = [*self.reports, report][-self.n_reports :]
         self._update_best(report)
 
     def _update_best(self, report: dict[str, Any]) -> None:

@@ -46,7 +46,7 @@ class Worker:
         report, and a later call continues the trial there. Raises the errors of `begin` and of the training, and an
         HpoError if the trial cannot report an epoch after `after`.
         """
-        trial_run = self.begin(suggestion)
+        trial_run = self.begin(suggestion, after=after)
         yield from trial_run.reports(after)
         while trial_run.goes_on:
             started = time.perf_counter()
@@ -55,12 +55,15 @@ class Worker:
                 yield report
         trial_run.check(after)
 
-    def begin(self, suggestion: Suggestion) -> TrialRun:
-        """Build a trial and load its checkpoint. Raises the errors of `Builder.build` and of `TrialRun`."""
+    def begin(self, suggestion: Suggestion, *, after: int) -> TrialRun:
+        """Build a trial, whose last epoch on record is `after`, and load its checkpoint.
+
+        Raises the errors of `Builder.build` and of `TrialRun`.
+        """
         settings = {**self._job.space.fixed, **suggestion.config}
         with notices.recorded(self._folder):
             trainable = self._builder.build(settings, trial_seed(self._job.seed, suggestion.trial))
-        return TrialRun(self._job.space, suggestion, trainable, self._checkpoints, self._device_name)
+        return TrialRun(self._job.space, suggestion, trainable, self._checkpoints, self._device_name, after)
 
     def key(self, trial_run: TrialRun) -> Hashable | None:
         """Return a key that is equal for trials that one group can train. Returns None if a trial must train alone."""

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpo.errors import MachineError
-from hpo.record.journal import Journal
+from hpo.record.journal import FastJournalStorage, Journal
 
 LOGS = st.lists(st.fixed_dictionaries({"op_code": st.integers(0, 9), "text": st.text()}), max_size=20)
 
@@ -88,12 +90,46 @@ def test_a_full_disk_leaves_no_part_of_a_line(tmp_path: Path) -> None:
 def test_optunas_own_reader_sees_the_same_study(tmp_path: Path) -> None:
     path = tmp_path / "ledger.log"
     journal = Journal(path, write=True)
-    storage = optuna.storages.JournalStorage(journal)
+    storage = FastJournalStorage(journal)
     study = optuna.create_study(storage=storage, study_name="s")
     trial = study.ask({"x": optuna.distributions.FloatDistribution(0, 1)})
-    trial.report(0.5, 1)
+    for epoch in (1, 2, 3):
+        trial.report(0.5 / epoch, epoch)
+        trial.set_user_attr(f"epoch {epoch}", {"loss": 0.5})
+        trial.set_user_attr("last", epoch)
     study.tell(trial, 0.25)
     theirs = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(os.fspath(path)))
     seen = optuna.load_study(storage=theirs, study_name="s").trials
     assert seen == study.trials
     journal.close()
+
+
+def test_a_trial_that_was_read_never_changes(tmp_path: Path) -> None:
+    storage, trial = storage_with_trial(tmp_path)
+    storage.set_trial_intermediate_value(trial, 1, 0.5)
+    alone, among_all = storage.get_trial(trial), storage.get_all_trials(0, deepcopy=False)[0]
+    storage.set_trial_user_attr(trial, "a", 1)
+    storage.set_trial_intermediate_value(trial, 2, 0.25)
+    for read in (alone, among_all):
+        assert (read.user_attrs, read.intermediate_values) == ({}, {1: 0.5})
+    assert storage.get_trial(trial).user_attrs == {"a": 1}
+    assert storage.get_trial(trial).intermediate_values == {1: 0.5, 2: 0.25}
+
+
+def test_an_attribute_or_value_of_a_trial_does_not_copy_the_earlier_ones(tmp_path: Path) -> None:
+    storage, trial = storage_with_trial(tmp_path)
+    for epoch in range(2_000):
+        storage.set_trial_user_attr(trial, str(epoch), epoch)
+        storage.set_trial_intermediate_value(trial, epoch, 0.5)
+    tracemalloc.start()
+    try:
+        storage.set_trial_user_attr(trial, "0", 1)
+        storage.set_trial_intermediate_value(trial, 0, 0.25)
+        assert tracemalloc.get_traced_memory()[1] < sys.getsizeof(storage.get_trial(trial).user_attrs) / 2
+    finally:
+        tracemalloc.stop()
+
+
+def storage_with_trial(folder: Path) -> tuple[FastJournalStorage, int]:
+    storage = FastJournalStorage(Journal(folder / "ledger.log", write=True))
+    return storage, storage.create_new_trial(storage.create_new_study([optuna.study.StudyDirection.MINIMIZE], "s"))

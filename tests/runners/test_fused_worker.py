@@ -11,6 +11,7 @@ import pytest
 from hpo.errors import MachineError
 from hpo.runners._fused_worker import DeviceLost, FusedWorker
 from hpo.training.builder import Job
+from hpo.training.checkpoints import prepare
 from hpo.training.trial_run import TrialRun
 from hpo.training.worker import Worker
 from hpo.trial import Crash, Report
@@ -47,6 +48,7 @@ class FaultyWorker(Worker):
 
 
 def fused_worker(tmp_path: Path, error: Exception, **fixed: Any) -> FusedWorker:
+    prepare(tmp_path / "c")
     made = FusedWorker(FaultyWorker(Job(toy.space(**fixed), 7, tmp_path), tmp_path / "c", "cpu", error=error))
     for trial in range(3):
         made.start(suggestion(trial=trial), 0)
@@ -57,6 +59,7 @@ def test_a_step_of_all_that_fails_is_repeated_by_each_alone(tmp_path: Path) -> N
     fused = fused_worker(tmp_path, RuntimeError("out of memory"))
     events = [event for _ in range(3) for event in fused.round([0, 1, 2])]
     assert fidelities(events) == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    prepare(tmp_path / "alone")
     worker = Worker(Job(toy.space(), 7, tmp_path), tmp_path / "alone", "cpu")
     for trial in range(3):
         own = [event for event in events if event.trial == trial]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from hpo.space import Fidelity, SearchSpace
 from hpo.space.domains import Float
 from hpo.training.builder import Job
 from hpo.training.checkpoints import best_checkpoint
+from hpo.training.trial_run import N_REPORTS
 from hpo.training.user_code import Build
 from hpo.training.worker import Worker
 from hpo.trial import Config, Report, Suggestion
@@ -130,6 +131,10 @@ def test_the_window_goes_on_over_a_pause(train: Train) -> None:
     assert len(train(accuracies([0.5] * 9), parts=True, window=4)) == 5
 
 
+def test_a_window_longer_than_the_reports_that_are_kept_otherwise_goes_on_over_a_pause(train: Train) -> None:
+    assert len(train(accuracies([0.5] * 40), parts=True, window=N_REPORTS + 5)) == N_REPORTS + 6
+
+
 def test_the_window_holds_epochs_of_one_phase_alone(train: Train) -> None:
     script = [*accuracies([0.5] * 3, phases_left=1.0), *accuracies([0.5] * 6, phases_left=0.0)]
     assert len(train(script, window=3)) == 7
@@ -189,3 +194,39 @@ def test_a_trial_whose_first_loss_is_not_finite_keeps_no_best_checkpoint(keep: K
 def test_between_epochs_of_equal_error_the_one_with_the_lower_validation_loss_is_kept(keep: Keep, parts: bool) -> None:
     assert keep(losses([3, 1, 2, 1]), "val_error", parts) == ([0.5] * 4, 2)
     assert keep(losses([3, -math.inf, 2, math.nan]), "val_error", parts) == ([0.5] * 4, 3)
+
+
+def test_a_checkpoint_does_not_grow_with_the_epochs_of_its_trial(tmp_path: Path) -> None:
+    sizes = []
+    for report in long_training(tmp_path, losses([1.0] * 200), after=0):
+        sizes.append((report.fidelity, (tmp_path / "0.pt").stat().st_size))
+    assert dict(sizes)[199] < 1.1 * dict(sizes)[100]
+
+
+def test_the_reports_that_a_checkpoint_holds_are_reported_without_training(tmp_path: Path) -> None:
+    first = list(long_training(tmp_path, losses(range(60, 0, -1)), after=0))
+    other = losses([99] * 60)  # would show in a report
+    assert list(long_training(tmp_path, other, after=60 - N_REPORTS)) == first[-N_REPORTS:]
+
+
+def test_a_trial_starts_again_if_its_checkpoint_lacks_a_report_that_is_not_on_record(tmp_path: Path) -> None:
+    script = losses(range(60, 0, -1))
+    first = list(long_training(tmp_path, script, after=0))
+    again = list(long_training(tmp_path, script, after=59 - N_REPORTS))
+    assert [(report.fidelity, report.loss) for report in again] == [
+        (report.fidelity, report.loss) for report in first[59 - N_REPORTS :]
+    ]
+
+
+def test_a_best_epoch_long_ago_stays_the_best_over_a_pause(keep: Keep) -> None:
+    n_worse = 2 * N_REPORTS
+    assert keep(losses([3, 1, *[2] * n_worse]), "val_loss", True) == ([3, *[1] * (n_worse + 1)], 2)
+    assert keep(losses([3, 1, *[2] * n_worse, 0.5]), "val_loss", True)[1] == n_worse + 3
+
+
+def long_training(folder: Path, epochs: Sequence[Mapping[str, float]], *, after: int) -> Iterator[Report]:
+    space = SearchSpace("scripted", {"x": Float(0, 1)}, Fidelity(len(epochs)))
+    build: Build = lambda *arguments: Scripted(epochs)  # noqa: E731
+    return Worker(Job(space, 0, Path(), build), folder, "cpu").train(
+        Suggestion(0, {"x": 0.5}, len(epochs)), after=after
+    )
