@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
+from importlib import import_module
 from typing import Any
 
 import optuna
@@ -142,3 +143,26 @@ class CmaEsSampler(optuna.samplers.CmaEsSampler):
                     self._copies[trial.number].value = max(trial.intermediate_values.items())[1]
                 trials.append(self._copies[trial.number])
         return trials
+
+
+class QmcSampler(optuna.samplers.QMCSampler):
+    """QMC that draws the points of its sequence one after another. Optuna's begins again for each configuration.
+
+    All trials have the same hyperparameters, so those of the first trial are found once.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._distributions: dict[str, BaseDistribution] = {}
+        self._engine: Any = None
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        if not self._distributions:
+            self._distributions = super().infer_relative_search_space(study, trial)
+        return self._distributions
+
+    def _sample_qmc(self, study: optuna.Study, search_space: dict[str, BaseDistribution]) -> Any:
+        if self._engine is None:
+            qmc = import_module("scipy.stats.qmc")
+            self._engine = qmc.Sobol(len(search_space), seed=self._seed, scramble=self._scramble)
+        return self._engine.random(1)

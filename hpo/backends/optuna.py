@@ -1,4 +1,4 @@
-"""Optuna's samplers and pruners, run on an Optuna study in memory.
+"""Optuna's samplers, run on an Optuna study in memory, and its pruners (see `_pruners.py`).
 
 Akiba, Sano, Yanase, Ohta, Koyama, Optuna: A Next-generation Hyperparameter Optimization Framework, KDD 2019.
 """
@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from importlib import import_module
 
 import optuna
-from optuna.samplers import BaseSampler, RandomSampler
+from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
 from hpo.backends._backend import Backend
 from hpo.backends._configurations import N_DRAWS, Configurations
 from hpo.backends._options import needs, one_of, reject_unknown, seed32, whole_number
-from hpo.backends._optuna_sampler import CmaEsSampler, SamplerWithoutRepeats, suggest
+from hpo.backends._optuna_sampler import CmaEsSampler, QmcSampler, SamplerWithoutRepeats, suggest
+from hpo.backends._pruners import MedianPruner, NoPruner, Pruner, SuccessiveHalvingPruner
 from hpo.backends._quiet import ignored_warnings
 from hpo.backends._random_state import derived_seed
 from hpo.backends._stopping import StoppingBackend, library_steps
@@ -77,7 +78,7 @@ def build(
     times = library_steps(space.fidelity) if by_rungs else {}
     if pruner == "median":
         times = {epoch: epoch for epoch in range(space.fidelity.low, space.fidelity.high + 1)}
-    stopper = _OptunaPruner(_brackets(pruner, space.fidelity), random.Random(f"brackets {seed}"))
+    stopper = _BracketPruner(_brackets(pruner, space.fidelity), random.Random(f"brackets {seed}"))
     return StoppingBackend(space, times, searcher, stopper)
 
 
@@ -168,39 +169,26 @@ class OptunaSearcher:
             self._study.tell(ended, loss)
 
 
-class _OptunaPruner:
-    """Stops trials by Optuna's pruners: one for each bracket, with a study of its own.
+class _BracketPruner:
+    """Draws the bracket of each trial, and stops trials by the pruner of their bracket."""
 
-    Optuna's HyperbandPruner looks for the trials of a bracket among all trials, at each decision. With a study for each
-    bracket, a long search stays fast.
-    """
-
-    @_quiet()
-    def __init__(self, brackets: Sequence[tuple[optuna.pruners.BasePruner, int]], rng: random.Random) -> None:
+    def __init__(self, brackets: Sequence[tuple[Pruner, int]], rng: random.Random) -> None:
         """`brackets` are the pruners, each with its share of the trials."""
-        self._studies = [optuna.create_study(sampler=RandomSampler(seed=0), pruner=pruner) for pruner, _ in brackets]
+        self._pruners = [pruner for pruner, _ in brackets]
         self._shares = [share for _, share in brackets]
         self._rng = rng
-        self._running: dict[int, optuna.Trial] = {}
+        self._brackets: dict[int, int] = {}
+        """The bracket of each running trial."""
 
-    @_quiet()
     def begin(self, trial: int) -> int:
-        bracket: int = self._rng.choices(range(len(self._studies)), self._shares)[0]
-        self._running[trial] = self._studies[bracket].ask()
-        return bracket
+        self._brackets[trial] = self._rng.choices(range(len(self._pruners)), self._shares)[0]
+        return self._brackets[trial]
 
-    @_quiet()
     def stops(self, trial: int, step: int, loss: float) -> bool:
-        self._running[trial].report(loss, step)
-        return self._running[trial].should_prune()
+        return self._pruners[self._brackets[trial]].stops(trial, step, loss)
 
-    @_quiet()
     def end(self, trial: int, *, stopped: bool) -> None:
-        ended = self._running.pop(trial)
-        if stopped:
-            ended.study.tell(ended, state=TrialState.PRUNED)
-        else:
-            ended.study.tell(ended, 0.0)  # pruners read the reports, not the value
+        self._pruners[self._brackets.pop(trial)].end(trial, stopped=stopped)
 
 
 @_quiet()
@@ -234,28 +222,21 @@ def _sampler(name: str, seed: int, n_startup_trials: int, *, by_rungs: bool) -> 
                 warn_independent_sampling=False,
             )
         case "qmc":
-            return samplers.QMCSampler(seed=seed, scramble=True, warn_independent_sampling=False)
+            return QmcSampler(seed=seed, scramble=True, warn_independent_sampling=False)
     return samplers.RandomSampler(seed=seed)
 
 
-@_quiet()
-def _brackets(name: str, fidelity: Fidelity) -> list[tuple[optuna.pruners.BasePruner, int]]:
+def _brackets(name: str, fidelity: Fidelity) -> list[tuple[Pruner, int]]:
     """The pruner of each bracket, with its share of the trials."""
-    pruners, eta = optuna.pruners, fidelity.eta
+    eta = fidelity.eta
     match name:
         case "hyperband":
             # Bracket k stops trials from rung k on. The shares are those of Optuna's HyperbandPruner.
             n = len(fidelity.rungs())
             shares = [math.ceil(n * eta ** (n - 1 - k) / (n - k)) for k in range(n)]
-            return [
-                (
-                    pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=eta, min_early_stopping_rate=k),
-                    share,
-                )
-                for k, share in enumerate(shares)
-            ]
+            return [(SuccessiveHalvingPruner(eta, k), share) for k, share in enumerate(shares)]
         case "sha":
-            return [(pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=eta), 1)]
+            return [(SuccessiveHalvingPruner(eta, 0), 1)]
         case "median":
-            return [(pruners.MedianPruner(), 1)]
-    return [(pruners.NopPruner(), 1)]
+            return [(MedianPruner(), 1)]
+    return [(NoPruner(), 1)]

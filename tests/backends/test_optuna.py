@@ -194,3 +194,21 @@ def test_none_as_yaml_reads_it_is_the_pruner_none() -> None:
     space = line(9)
     backend = optuna.build(space, seed=0, pruner=None)  # type: ignore[arg-type]
     assert {train(backend, space, lambda epoch, loss=float(i): loss) for i in range(9)} == {9}  # type: ignore[misc]
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_qmc_draws_the_points_of_optunas_sampler() -> None:
+    space = SearchSpace("points", {"x": Float(0, 1), "y": Float(1e-3, 1, log=True), "n": Int(1, 9)}, Fidelity(1))
+    distributions = library.distributions
+    theirs = {
+        "x": distributions.FloatDistribution(0, 1),
+        "y": distributions.FloatDistribution(1e-3, 1, log=True),
+        "n": distributions.IntDistribution(1, 9),
+    }
+    backend = optuna.build(space, seed=3, sampler="qmc", pruner="none")
+    study = library.create_study(sampler=library.samplers.QMCSampler(seed=3, scramble=True))
+    for _ in range(40):
+        suggestion, trial = begin(backend), study.ask(theirs)
+        assert suggestion.config == trial.params
+        backend.tell(report(suggestion, 0.5, at=1))
+        study.tell(trial, 0.5)
