@@ -65,8 +65,8 @@ class Model:
         """The next suggestion, if it is on record."""
         self._random_state = np.random.RandomState()
         self._n_suggested = self._n_learned = 0
-        self._new_results: dict[int, list[Job]] = {}
-        """The results since the densities were last estimated, by rung."""
+        self._new_results: dict[int, list[tuple[int, Job]]] = {}
+        """The results since the densities were last estimated, each with its number, by rung."""
         with _quiet():
             self._configspace = _configspace(space, seed)
             self._generator = _generator(self._random_state, self._configspace, options)
@@ -110,7 +110,7 @@ class Model:
 
     def learn(self, job: Job) -> None:
         """Add the loss of a configuration at a rung. The densities are estimated when they are next needed."""
-        self._new_results.setdefault(job.kwargs["budget"], []).append(job)
+        self._new_results.setdefault(job.kwargs["budget"], []).append((self._n_learned, job))
         self._n_learned += 1
 
     def _update(self) -> None:
@@ -118,13 +118,13 @@ class Model:
 
         Only the last result at a rung makes HpBandSter estimate the densities of this rung. The highest rung comes
         first, because results below a rung that has a model are not used. What is drawn depends on the number of
-        results alone, so it does not matter at which suggestion this is done.
+        the last result at the rung alone, so it does not matter at which suggestion this is done.
         """
-        self._random_state.seed(derived_seed(self._seed, 2, self._n_learned))
         for rung in sorted(self._new_results, reverse=True):
-            *others, last = self._new_results.pop(rung)
-            for job in others:
+            *others, (number, last) = self._new_results.pop(rung)
+            for _, job in others:
                 self._generator.new_result(job, update_model=False)
+            self._random_state.seed(derived_seed(self._seed, 2, number))
             self._generator.new_result(last)
 
     def _config(self, native: Native) -> Config:

@@ -8,12 +8,13 @@ import pytest
 from hpo.backends import bohb
 from hpo.backends._backend import Backend
 from hpo.errors import UserError
+from hpo.space import Categorical, Fidelity, Float, SearchSpace
 from hpo.trial import Crash, Decision, Suggestion
 from tests.backends.configurations_contract import ConfigurationsContract
 from tests.backends.contract import SPACE, BackendContract, Build
 from tests.backends.driving import begin, line, report
 from tests.backends.fates import Fate, fates
-from tests.backends.simulation import play
+from tests.backends.simulation import play, replay
 
 
 class TestBohb(BackendContract, ConfigurationsContract):
@@ -167,3 +168,14 @@ def test_trials_that_end_early_never_block_a_bracket() -> None:
         assert sum(trial.fate is Fate.FINE for trial in played.trials.values()) > 3
         brackets = {trial.bracket for trial in played.trials.values()}
         assert len(brackets) >= 3
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_suggestion_does_not_depend_on_when_the_densities_were_estimated(seed: int) -> None:
+    """Values for the hyperparameters that are not active are drawn for each density, the top rung's among them."""
+    space = SearchSpace(
+        "conditional", {"kind": Categorical(("a", "b")), "x": Float(0, 1, when={"kind": ("a",)})}, Fidelity(3)
+    )
+    played = play(bohb.build(space, seed=seed, num_samples=4), space, trials=90)
+    n = len(played.asked())
+    replay(bohb.build(space, seed=seed, num_samples=4), played.steps, taken=[i for i in range(n) if i % 5])
