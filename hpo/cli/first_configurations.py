@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 TOP = 5
+FORM = "write it as name=value,name=value, each name once, or name a CSV file"
 """The default of --top."""
 
 
@@ -47,8 +48,10 @@ def first_configurations(
     for text in tried:
         if "=" in text and not Path(text).is_file():
             configs.append(_configuration(space, text))
-        else:
+        elif Path(text).is_file() or Path(text).suffix:
             configs += read_csv(Path(text), space)
+        else:
+            raise UserError(f"--try {text}: {FORM}")
     if source is not None:
         study = StudyFolder.reopen(find_folder(source, studies))
         best, lines = best_of(study, space, top or TOP)
@@ -68,7 +71,7 @@ def _configuration(space: SearchSpace, text: str) -> Config:
         name, equals, value = (piece.strip() for piece in part.partition("="))
         parsed = yaml_text.parse_value(value)
         if not equals or not name or not value or parsed.mistakes or name in given:
-            raise UserError(f"--try {text}: write it as name=value,name=value, each name once, or name a CSV file")
+            raise UserError(f"--try {text}: {FORM}")
         given[name] = parsed.value
     try:
         return with_defaults(space, given)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import StudyError
-from hpo.record import StudyFolder, command, free_name
+from hpo.record import DATA_FILE, StudyFolder, free_name
 from hpo.training import Builder, Job
 from hpo.training.random_states import unchanged_random_states
 
@@ -66,10 +66,17 @@ def check(study: StudyFolder, job: Job, *, skip_changed_files: bool = False, wit
     data. Raises a TaskError if the data set cannot be read.
     """
     from trainables.data import heldout
+    from trainables.data.manifest import Manifest
 
     recorded = study.data_record()
     if recorded is None:
         return StudyData(None, {})
+    try:
+        Manifest.from_plain(recorded["dataset"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise StudyError(
+            f"study {study.name!r}: its {DATA_FILE} is damaged, or was written by another version: {error!r}"
+        ) from None
     with unchanged_random_states():
         found = Builder(job, "cpu").compare_data(recorded, heldout.held_out if with_held_out else None)
     _check_fixed(study, found)
@@ -128,8 +135,8 @@ def _files_changed(study: StudyFolder, changes: Sequence[Change]) -> str:
     return (
         f"study {study.name!r}: its data changed since it was begun\n"
         + "".join(f"  {kind}\n" for kind in kinds)
-        + f"Bring the files back, or go on without them by {OPTION}, such as "
-        f"`{command('resume', study.folder, OPTION)}` (in Python: skip_changed_files=True)"
+        + f"Bring the files back, or give {OPTION} each time, to go on without them "
+        "(in Python: skip_changed_files=True)"
     )
 
 

@@ -287,9 +287,9 @@ def open_ledger(where: Path | str, name: str, space: SearchSpace, *, write: bool
     with storage_errors():
         file = sqlite_file(where) if isinstance(where, str) else where
         if file is not None and not file.exists():
+            moved = "; if it was moved, `hpo resume NAME --storage URL` records its new place"
             raise StudyError(
-                f"{where}: the record of study {name!r} is not here; it is on the machine that searched. "
-                "The results are in the tables beside study.yaml"
+                f"{where}: the record of study {name!r} is not here{moved if isinstance(where, str) else ''}"
             )
         storage, journal = open_storage(where, write=write)
         names = [study.study_name for study in storage.get_all_studies()]

@@ -39,7 +39,7 @@ def with_defaults(space: SearchSpace, given: Mapping[str, object]) -> Config:
         elif domain.contains(own := _own_value(domain, value)):
             searched[name] = own
         else:
-            problems.append(f"{name}: {format_value(value)} lies outside {_allowed(domain, value)}")
+            problems.append(f"{name}: {format_value(value)} is not in {_allowed(domain, value)}")
     problems += _condition_problems(space, searched) if not problems else ()
     if problems:
         raise SpaceError("\n".join(problems))

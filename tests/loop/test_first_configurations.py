@@ -71,7 +71,7 @@ def test_other_first_configurations_are_another_search(tmp_path: Path) -> None:
 
 
 def test_a_wrong_first_configuration_ends_the_search_before_it_begins(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"configuration 2 to try first: x: 7 lies outside .* the nearest is 1\.0"):
+    with pytest.raises(UserError, match=r"configuration 2 to try first: x: 7 is not in .* the nearest is 1\.0"):
         begin(tmp_path / "s", SPACE, replace(INLINE, try_first=[{"x": 0.5}, {"x": 7}]), Budget(trials=1))
     with pytest.raises(UserError, match="try_first must hold dictionaries"):
         replace(INLINE, try_first=["x"])  # type: ignore[list-item]

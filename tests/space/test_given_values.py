@@ -51,12 +51,12 @@ def test_given_values_become_values_of_the_space_beside_its_defaults(
     ("given", "message"),
     [
         ({"lrr": 0.1}, "unknown hyperparameter 'lrr'; did you mean 'lr'?"),
-        ({"lr": 2}, "lr: 2 lies outside the range {low: 0.0001, high: 0.1}; the nearest is 0.1"),
-        ({"width": 30}, "width: 30 lies outside the range {low: 16, high: 64, step: 16}; the nearest is 32"),
-        ({"lr": "fast"}, "lr: 'fast' lies outside the range {low: 0.0001, high: 0.1}"),
-        ({"lr": True}, "lr: true lies outside the range"),
-        ({"optimizer": "adam"}, "optimizer: 'adam' lies outside the choices; did you mean 'adamw'?"),
-        ({"layers": [64]}, "layers: [64] lies outside the choices"),
+        ({"lr": 2}, "lr: 2 is not in the range {low: 0.0001, high: 0.1}; the nearest is 0.1"),
+        ({"width": 30}, "width: 30 is not in the range {low: 16, high: 64, step: 16}; the nearest is 32"),
+        ({"lr": "fast"}, "lr: 'fast' is not in the range {low: 0.0001, high: 0.1}"),
+        ({"lr": True}, "lr: true is not in the range"),
+        ({"optimizer": "adam"}, "optimizer: 'adam' is not in the choices; did you mean 'adamw'?"),
+        ({"layers": [64]}, "layers: [64] is not in the choices"),
         ({"batch_size": 64}, "batch_size: is not searched, but always 32"),
         (
             {"momentum": 0.5},

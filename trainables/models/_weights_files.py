@@ -47,7 +47,8 @@ def read(path: Path) -> Any:
         if "TorchScript" in str(error):
             message = f"`weights`: {path} is a TorchScript program, which has code beside its weights: {SAVE_ALONE}"
             raise SetupError(message) from error
-        raise SetupError(f"`weights`: {path} cannot be read, get the file again: {reason(error)}") from error
+        why = reason(error) if isinstance(error, OSError) else "it is damaged, or no file of torch.save or safetensors"
+        raise SetupError(f"`weights`: {path} cannot be read, get the file again: {why}") from error
 
 
 def is_safetensors_name(path: Path) -> bool:
