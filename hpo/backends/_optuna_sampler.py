@@ -161,6 +161,12 @@ class QmcSampler(optuna.samplers.QMCSampler):
             self._distributions = super().infer_relative_search_space(study, trial)
         return self._distributions
 
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        # Optuna's looks at all trials before, only to warn.
+        return self._independent_sampler.sample_independent(study, trial, param_name, param_distribution)
+
     def _sample_qmc(self, study: optuna.Study, search_space: dict[str, BaseDistribution]) -> Any:
         if self._engine is None:
             qmc = import_module("scipy.stats.qmc")
