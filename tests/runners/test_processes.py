@@ -231,7 +231,7 @@ class TestProcesses(RunnerContract):
             started = started_by_trials(log)
             assert len(started) >= 3
             for process in [psutil.Process(driver.pid), *(started if also_worker else [])]:
-                if "sleep" not in process.cmdline()[0]:
+                if "sleep" not in process.name():
                     process.kill()
             assert wait_until_ended(started) == []
         finally:
