@@ -122,7 +122,8 @@ def test_the_start_is_timed_beside_its_imports() -> None:
 def test_slots_of_many_threads_are_timed_beside_many_slots(tmp_path: Path) -> None:
     ((_, rows),) = tables(lines := printed("slots", "--data", str(tmp_path))).items()
     assert rows[0]["slots"] == "1"
-    assert all(float(row["epochs/s"]) > 0 for row in rows)
+    # It is NaN if one slot was at its end before the other had begun: so few epochs take less time than a start.
+    assert all(not float(row["epochs/s"]) <= 0 for row in rows)
     assert len(verdicts(lines)) == 1
 
 
