@@ -172,7 +172,11 @@ class Builder:
 
         with self._task_errors():
             return recording.record(
-                self._assembly, get_held_out, self._pretrained_models(), check_with=self._decoding_options()
+                self._assembly,
+                get_held_out,
+                self._pretrained_models(),
+                check_with=self._decoding_options(),
+                skip_unreadable=self._job.space.fixed.get("skip_unreadable") is True,
             )
 
     def compare_data(self, record: Mapping[str, Any], get_held_out: Callable[[DataSet], Source] | None) -> Comparison:
@@ -183,12 +187,12 @@ class Builder:
             return recording.compare(self._assembly, record, get_held_out)
 
     def _decoding_options(self) -> DecodingOptions | None:
-        """The options that all trials read files with. None if unreadable files may be left out, or options differ."""
+        """The options that all trials read files with. None if trials differ in them or in `skip_unreadable`."""
         from trainables.data import preprocessing
 
         fixed = _as_in_yaml(self._job.space.fixed)
         keys = ("skip_unreadable", *preprocessing.DECODING_KEYS)
-        if fixed.get("skip_unreadable") is True or any(key in self._job.space.domains for key in keys):
+        if any(key in self._job.space.domains for key in keys):
             return None
         try:
             return preprocessing.decoding_options(fixed)

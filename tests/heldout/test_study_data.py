@@ -65,7 +65,11 @@ def test_a_broken_held_out_image_is_named_before_the_search_begins(root: Path, t
         begin(tmp_path / "s", space(), settings(root), Budget(trials=1))
     assert not (tmp_path / "s").exists()
     skipping = SearchSpace("zoo", LR, Fidelity(1), space().task, {"image_size": 4, "skip_unreadable": True})
-    begin(tmp_path / "s", skipping, settings(root), Budget(trials=1))
+    notes: list[str] = []
+    begin(tmp_path / "s", skipping, settings(root), Budget(trials=1), notify=notes.append)
+    assert [
+        note for note in notes if note.startswith(f"1 held-out file left out by `skip_unreadable`, such as {broken}")
+    ]
     assert evaluate(tmp_path / "s", protocol="checkpoint").trials[0].left_out == {}
 
 

@@ -65,20 +65,28 @@ class Comparison:
 
 
 def record(
-    data: TaskData, get_held_out: GetPart, models: Collection[str], *, check_with: DecodingOptions | None
+    data: TaskData,
+    get_held_out: GetPart,
+    models: Collection[str],
+    *,
+    check_with: DecodingOptions | None,
+    skip_unreadable: bool = False,
 ) -> dict[str, Any]:
     """Return the record of the data that a task names now, and of the weights of its `models`.
 
     Raises SetupError if the data set cannot be split, or if a held-out file cannot be read as an image with the options
-    `check_with`. If these are None, such files are recorded like all others.
+    `check_with`. With `skip_unreadable`, a note names such files instead. If `check_with` is None, none is checked.
+    In both cases, such files are recorded like all others.
     """
-    found, notes = None, []
+    found: dict[str, Any] | None = None
+    notes: list[str] = []
     if data.task.dataset is not None:
         # One listing, so that the files that are split are those that are recorded.
         dataset, pretraining = data.load_datasets()
         preprocessor = data.split_dataset(dataset, pretraining)
         if check_with is not None:
-            _check_readable(_in_groups(dataset, preprocessor.groups, get_held_out), check_with)
+            held_out = _in_groups(dataset, preprocessor.groups, get_held_out)
+            notes += _check_readable(held_out, check_with, skip_unreadable=skip_unreadable)
         found = Manifest(
             name=dataset.name,
             classes=dataset.classes,
@@ -88,7 +96,7 @@ def record(
             groups=preprocessor.groups,
             pretraining=None if pretraining is None else _recorded_pretraining(pretraining, data.root),
         ).to_plain()
-        notes = list(preprocessor.notes)
+        notes += preprocessor.notes
     files = {name: data.weights_file(name) for name in models}
     weights = {name: _weights(path) for name, path in files.items() if path is not None}
     return {"dataset": found, "weights": weights, "notes": notes}
@@ -185,12 +193,19 @@ def _recorded_pretraining(pretraining: PretrainingSet, root: Path) -> RecordedPr
     )
 
 
-def _check_readable(held_out: Source, options: DecodingOptions) -> None:
-    """Raise SetupError if a held-out file cannot be read as an image with `options`."""
+def _check_readable(held_out: Source, options: DecodingOptions, *, skip_unreadable: bool) -> list[str]:
+    """Raise SetupError if a held-out file cannot be read as an image with `options`.
+
+    With `skip_unreadable`, returns a note about such files instead, if there are any.
+    """
     unreadable = file_checks.unreadable(held_out.paths, options) if isinstance(held_out, Files) else []
     if not unreadable:
-        return
+        return []
     path, reason = unreadable[0]
+    if skip_unreadable:
+        n = len(unreadable)
+        files = f"{n} held-out file{'s' * (n > 1)}"
+        return [f"{files} left out by `skip_unreadable`, such as {printable(str(path))}: {reason}"]
     others = f" (and {len(unreadable) - 1} other held-out files)" if len(unreadable) > 1 else ""
     raise SetupError(
         f"{printable(str(path))}: cannot be read as an image ({reason}){others}; mend or remove it, "
