@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ from hpo.cli.printing import next_command, print_table, terminal_width
 from hpo.errors import HpoError
 
 if TYPE_CHECKING:
-    from hpo.record import Budget
+    from hpo.record import Budget, Event, Ledger
 
 
 @click.command()
@@ -169,19 +169,32 @@ def resume(
 
 
 @contextlib.contextmanager
-def _progress_display(folder: Path, budget: Budget, quiet: bool) -> Iterator[Any]:
+def _progress_display(folder: Path, budget: Budget, quiet: bool) -> Iterator[Callable[[Event, Ledger], None]]:
     """Show the progress of a search.
 
     The first Ctrl-C ends the search, writes its tables and prints the command that resumes it. A second one exits at
     once. SIGTERM, and SIGHUP of a terminal that is closed, end the search in the same way.
+
+    Python ignores a KeyboardInterrupt in a destructor, and training code may catch it. It is then raised again after
+    the next event.
     """
     from rich.console import Console
 
     from hpo.results.progress import Lines, Screen
 
+    interrupted = False
+
     def interrupt(number: int, frame: object) -> None:
+        nonlocal interrupted
+        interrupted = True
         signal.signal(signal.SIGINT, lambda number, frame: _exit_at_once())
         raise KeyboardInterrupt
+
+    def show(event: Event, ledger: Ledger) -> None:
+        if interrupted:
+            raise KeyboardInterrupt
+        if watch is not None:
+            watch(event, ledger)
 
     ending = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
@@ -193,7 +206,7 @@ def _progress_display(folder: Path, budget: Budget, quiet: bool) -> Iterator[Any
         display = Lines(console)
     try:
         with display as watch:
-            yield watch
+            yield show
     except KeyboardInterrupt:
         click.echo(_interrupted(folder), err=True)
         sys.stderr.flush()

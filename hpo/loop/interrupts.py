@@ -1,4 +1,4 @@
-"""Ctrl-C during a search: it must not interrupt a backend in the middle of its work."""
+"""Ctrl-C and the signals that end a search: they must not interrupt a backend in the middle of its work."""
 
 from __future__ import annotations
 
@@ -8,29 +8,37 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""The signals that end a search."""
+
 
 @contextmanager
 def deferred_interrupt() -> Iterator[None]:
-    """Defer Ctrl-C (SIGINT) to the end of the `with` block. A second Ctrl-C interrupts at once.
+    """Defer Ctrl-C and the other `SIGNALS` to the end of the `with` block. A second one interrupts at once.
+
+    Signals without a handler in Python are not deferred.
 
     A backend may catch every exception of its library, KeyboardInterrupt too. It would then give another suggestion
     than the replay of the record gives, and the study could not be resumed.
     """
-    handler = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(handler):
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
+    handlers = {number: handler for number in SIGNALS if callable(handler := signal.getsignal(number))}
     caught: list[tuple[int, FrameType | None]] = []
 
     def defer(number: int, frame: FrameType | None) -> None:
         if caught:
-            handler(number, frame)
+            handlers[number](number, frame)
         caught.append((number, frame))
 
-    signal.signal(signal.SIGINT, defer)
+    for number in handlers:
+        signal.signal(number, defer)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         if caught:
-            handler(*caught[0])
+            number, frame = caught[0]
+            handlers[number](number, frame)

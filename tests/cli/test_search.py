@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,21 @@ import yaml
 
 from tests.cli.commands import ROOT, SEARCH, TOY, Hpo
 from tests.runners.workers import wait_for, wait_until_ended
+
+SECONDS = 60
+"""A command that has not ended after this time hangs. It takes a second or two, and longer on a busy machine."""
+
+_started: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def no_search_is_left_behind() -> Iterator[None]:
+    yield
+    while _started:
+        driver = _started.pop()
+        if driver.poll() is None:
+            os.killpg(driver.pid, signal.SIGKILL)
+        driver.communicate()
 
 
 def test_help_is_quick_and_imports_nothing_heavy() -> None:
@@ -104,6 +120,7 @@ def _start(tmp_path: Path, *words: str, first: str = ":", trains: bool = True) -
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # the tests may run under `nohup`
     )
+    _started.append(driver)
     assert driver.stderr is not None
     if trains:
         assert "searching" in driver.stderr.readline()
@@ -116,7 +133,7 @@ def test_ctrl_c_ends_within_seconds_with_the_command_that_resumes(hpo: Hpo, tmp_
     words = ("--backend", "random", "--runner", runner, "--devices", "cpu", "--slots", "1", "--trials", "100000")
     driver = _start(tmp_path, *words)
     os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: to every process of the group
-    _, text = driver.communicate(timeout=10)
+    _, text = driver.communicate(timeout=SECONDS)
     assert driver.returncode == 130
     assert text.rstrip().endswith("Go on with:  hpo resume s")
     assert "Traceback" not in text
@@ -130,7 +147,7 @@ def test_a_second_ctrl_c_ends_at_once(hpo: Hpo, tmp_path: Path) -> None:
     driver = _start(tmp_path, "--backend", "random", "--runner", "inline", "--trials", "100000")
     driver.send_signal(signal.SIGINT)
     driver.send_signal(signal.SIGINT)
-    driver.communicate(timeout=5)
+    driver.communicate(timeout=SECONDS)
     assert driver.returncode == 130
 
 
@@ -145,7 +162,7 @@ def test_ctrl_c_before_the_study_exists_says_to_run_the_command_again(hpo: Hpo, 
     driver = _start(tmp_path, "--backend", "own.backend", "--runner", "inline", "--quiet", trains=False)
     wait_for((tmp_path / "building").exists)
     driver.send_signal(signal.SIGINT)
-    _, text = driver.communicate(timeout=20)
+    _, text = driver.communicate(timeout=SECONDS)
     assert driver.returncode == 130
     assert text.splitlines()[-1] == "interrupted before the search began; run the same command again"
     assert not (tmp_path / "studies" / "s").exists()
@@ -159,7 +176,7 @@ def test_ctrl_c_leaves_background_jobs_of_the_shell_that_became_the_command(hpo:
     try:
         assert background.ppid() == driver.pid
         driver.send_signal(signal.SIGINT)
-        driver.communicate(timeout=20)
+        driver.communicate(timeout=SECONDS)
         assert driver.returncode == 130
         assert background.is_running()
         assert background.status() != psutil.STATUS_ZOMBIE
@@ -199,7 +216,7 @@ def test_processes_that_inline_trials_started_end_with_the_command(hpo: Hpo, tmp
     driver = _start(tmp_path, *words)
     if interrupt:
         driver.send_signal(signal.SIGINT)
-    driver.communicate(timeout=20)
+    driver.communicate(timeout=SECONDS)
     assert driver.returncode == (130 if interrupt else 0)
     program = int((tmp_path / "program").read_text())
     assert wait_until_ended([psutil.Process(program)] if psutil.pid_exists(program) else []) == []
@@ -209,10 +226,35 @@ def test_processes_that_inline_trials_started_end_with_the_command(hpo: Hpo, tmp
 def test_a_search_that_is_ended_from_outside_writes_its_tables(hpo: Hpo, tmp_path: Path, number: int) -> None:
     driver = _start(tmp_path, "--backend", "random", "--runner", "inline", "--trials", "100000")
     driver.send_signal(number)
-    _, text = driver.communicate(timeout=20)
+    _, text = driver.communicate(timeout=SECONDS)
     assert driver.returncode == 130
     assert "Go on with:  hpo resume s" in text
     assert len(pd.read_csv(tmp_path / "studies" / "s" / "trials.csv")) >= 1
+
+
+def test_training_code_that_catches_ctrl_c_delays_it_by_one_epoch(hpo: Hpo, tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "regime.py").write_text(
+        "import os, signal\nfrom tests import toy\n"
+        "class Stubborn(toy.Curve):\n"
+        "    def step(self):\n"
+        "        try:\n"
+        "            os.kill(os.getpid(), signal.SIGTERM)\n"
+        "            [None for _ in range(1000)]\n"
+        "        except BaseException:\n"
+        "            pass\n"
+        "        return super().step()\n"
+        "def build(config, model, data, device):\n"
+        "    return Stubborn(config)\n"
+    )
+    (tmp_path / "toy.yaml").write_text(TOY.replace("tests.toy", "own.regime"))
+    driver = _start(
+        tmp_path, "--backend", "random", "--runner", "inline", "--trials", "100000", "--quiet", trains=False
+    )
+    _, text = driver.communicate(timeout=SECONDS)
+    assert driver.returncode == 130
+    assert "Go on with:  hpo resume s" in text
+    assert pd.read_csv(tmp_path / "studies" / "s" / "trials.csv")["epochs"].sum() == 1
 
 
 @pytest.mark.parametrize("runner", ["inline", "processes"])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hpo.loop import begin, resume
-from hpo.loop.interrupts import deferred_interrupt
+from hpo.loop.interrupts import SIGNALS, deferred_interrupt
 from hpo.record import Budget, Settings
 from tests import toy
 from tests.loop.searching import check_sound, history
@@ -18,23 +18,25 @@ from tests.loop.searching import check_sound, history
 
 @pytest.fixture(autouse=True)
 def ctrl_c_interrupts() -> Iterator[None]:
-    """Ctrl-C raises KeyboardInterrupt, also if the tests run in the background of a shell, which ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Each signal raises KeyboardInterrupt, also if the tests run in the background of a shell, which ignores some."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in SIGNALS}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
-def interrupt() -> None:
-    os.kill(os.getpid(), signal.SIGINT)
+def interrupt(number: int = signal.SIGINT) -> None:
+    os.kill(os.getpid(), number)
 
 
-def test_ctrl_c_comes_at_the_end_of_the_block() -> None:
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_comes_at_the_end_of_the_block(number: int) -> None:
     steps = []
 
     def swallow() -> None:
         with deferred_interrupt():
             try:
-                interrupt()
+                interrupt(number)
                 steps.append("went on")
             except KeyboardInterrupt:
                 steps.append("swallowed")
@@ -43,7 +45,7 @@ def test_ctrl_c_comes_at_the_end_of_the_block() -> None:
         swallow()
     assert steps == ["went on"]
     with pytest.raises(KeyboardInterrupt):
-        interrupt()
+        interrupt(number)
 
 
 def test_in_a_thread_nothing_is_deferred() -> None:

@@ -6,11 +6,12 @@ synchronised to the disk (no fsync). So a checkpoint may be lost in a power fail
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import zipfile
 from pathlib import Path
-from typing import IO, Any, BinaryIO, cast
+from typing import Any
 
 import torch
 
@@ -26,35 +27,16 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
     Raises OSError if the file cannot be written.
     """
-    content = _copy_views(content)
+    # Torch would write to the file from C++ code, which turns some errors of the disk, and Ctrl-C, into other errors,
+    # and ignores others. So it writes to memory.
+    buffer = io.BytesIO()
+    torch.save(_copy_views(content), buffer)
 
     def save(temporary: Path) -> None:
-        with open(temporary, "wb") as file:  # torch.save takes twice as long in total if it opens the file itself
-            output = _Output(file)
-            try:
-                torch.save(content, cast("IO[bytes]", output))
-            except Exception as error:
-                raise (output.error or error) from None
+        with open(temporary, "wb") as file:
+            file.write(buffer.getbuffer())
 
     atomic.write(path, save)
-
-
-class _Output:
-    """A file to write to. It remembers why a write failed, because torch.save may raise another error instead."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.error: OSError | None = None
-
-    def write(self, data: bytes | memoryview) -> int:
-        try:
-            return self._file.write(data)
-        except OSError as error:
-            self.error = self.error or error
-            raise
-
-    def flush(self) -> None:
-        self._file.flush()
 
 
 def _copy_views(value: Any) -> Any:

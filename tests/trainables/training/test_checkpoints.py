@@ -1,6 +1,8 @@
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import pytest
 import torch
@@ -137,3 +139,34 @@ def test_a_full_disk_is_an_os_error_whatever_is_written(tmp_path: Path, n_bytes:
     with pytest.raises(OSError, match="No space left on device"):
         checkpoints.write(tmp_path / "0.pt", {"weights": torch.zeros(n_bytes, dtype=torch.uint8)})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_during_a_write_is_never_lost(path: Path) -> None:
+    """Python handles a signal where a function begins. C++ code that calls a function could lose the interrupt."""
+    checkpoints.write(path, CONTENT)
+    left = 0
+
+    def interrupt(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal left
+        left -= event == "call"
+        if left == 0:
+            raise KeyboardInterrupt
+
+    def is_interrupted(n_calls: int) -> bool:
+        nonlocal left
+        left = n_calls
+        sys.setprofile(interrupt)
+        try:
+            checkpoints.write(path, {"epoch": n_calls})
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.setprofile(None)
+        assert left > 0, f"interrupted at the call of function {n_calls}, and nothing was raised"
+        return False
+
+    n_calls = 1
+    while is_interrupted(n_calls):
+        n_calls += 1
+    assert n_calls > 20
+    assert checkpoints.read(path) == {"epoch": n_calls}
