@@ -1,11 +1,11 @@
-# Two commands for a newcomer, `make demo` and `make test`; `make lint` and `make bench` for whoever changes the code.
+# Two commands for a newcomer, `make demo` and `make test`; the others are for whoever changes the code.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .demo
 
-.PHONY: demo test lint docs bench kill constraints clean
+.PHONY: demo test test-slow lint docs bench kill constraints clean
 
 # The environment, made anew when a requirement changes: everything pinned by constraints.txt.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -24,7 +24,11 @@ demo: $(VENV)/installed
 	@echo "Every trial, in the browser:  $(BIN)/hpo dashboard demo --studies $(DEMO)"
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses auto
+	$(BIN)/python -m pytest --numprocesses auto -m "not slow"
+
+# The tests that take several seconds each.
+test-slow: $(VENV)/installed
+	$(BIN)/python -m pytest --numprocesses auto -m slow
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -9,6 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
+pytestmark = pytest.mark.slow
+
 
 def printed(script: str, *arguments: str) -> list[str]:
     """The lines that a benchmark prints."""

@@ -91,16 +91,14 @@ def test_a_study_whose_trainable_changed_is_refused_and_a_free_name_is_given(tmp
     assert named.best.loss != first.best.loss
 
 
-def test_a_mistake_of_the_trainable_is_one_line_and_leaves_no_study(tmp_path: Path) -> None:
-    for runner in ("inline", "processes"):
-        for code, told in user_code.WRONG:
-            with pytest.raises(UserError) as raised:
-                hpo.search(
-                    SPACE, code, backend="random", trials=4, studies=tmp_path / "s", runner=runner, devices="cpu"
-                )
-            assert told in str(raised.value)
-            assert "\n" not in str(raised.value)
-            assert not (tmp_path / "s").exists()
+@pytest.mark.parametrize("runner", ["inline", pytest.param("processes", marks=pytest.mark.slow)])
+def test_a_mistake_of_the_trainable_is_one_line_and_leaves_no_study(tmp_path: Path, runner: str) -> None:
+    for code, told in user_code.WRONG:
+        with pytest.raises(UserError) as raised:
+            hpo.search(SPACE, code, backend="random", trials=4, studies=tmp_path / "s", runner=runner, devices="cpu")
+        assert told in str(raised.value)
+        assert "\n" not in str(raised.value)
+        assert not (tmp_path / "s").exists()
 
 
 def test_what_cannot_be_sent_to_a_worker_is_said_before_any_trial(tmp_path: Path) -> None:

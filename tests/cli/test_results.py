@@ -111,10 +111,10 @@ def test_the_dashboard_refuses_to_change_the_record_and_its_page_hides_the_butto
                 request = urllib.request.Request(address + path, json.dumps(BODY).encode(), method=method)
                 request.add_header("Content-Type", "application/json")
                 with pytest.raises(urllib.error.HTTPError) as refused:
-                    urllib.request.urlopen(request, timeout=5)
+                    urllib.request.urlopen(request, timeout=60)
                 assert refused.value.code == 403
                 assert "nothing in it can be changed or deleted" in json.load(refused.value)["reason"]
-        with urllib.request.urlopen(f"{address}/dashboard/studies/0", timeout=5) as page:
+        with urllib.request.urlopen(f"{address}/dashboard/studies/0", timeout=60) as page:
             assert '[aria-label="delete study"]{display:none}' in page.read().decode()
     assert ledger.read_bytes() == before
 
@@ -132,7 +132,7 @@ def _dashboard(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     finally:
         server.send_signal(signal.SIGINT)
         try:
-            server.wait(timeout=20)
+            server.wait(timeout=60)
         finally:
             server.kill()
 
@@ -140,7 +140,7 @@ def _dashboard(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 def _get(url: str, server: subprocess.Popen[bytes]) -> dict[str, list[dict[str, object]]]:
     for _ in range(150):
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
+            with urllib.request.urlopen(url, timeout=60) as answer:
                 content: dict[str, list[dict[str, object]]] = json.load(answer)
                 return content
         except OSError:

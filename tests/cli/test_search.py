@@ -16,7 +16,7 @@ import yaml
 from tests.cli.commands import ROOT, SEARCH, TOY, Hpo
 from tests.runners.workers import wait_for, wait_until_ended
 
-SECONDS = 60
+SECONDS = 60.0
 """A command that has not ended after this time hangs. It takes a second or two, and longer on a busy machine."""
 
 _started: list[subprocess.Popen[str]] = []

@@ -41,6 +41,7 @@ def _renamed(journal: bytes, old: str, new: str) -> bytes:
     return journal.replace(f'"study_name":"{old}"'.encode(), f'"study_name":"{new}"'.encode())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["optuna", "bohb"])
 def test_a_search_killed_again_and_again_equals_one_that_never_was(backend: str, tmp_path: Path) -> None:
     settings = replace(INLINE, backend=backend)
@@ -61,6 +62,7 @@ def test_a_search_killed_again_and_again_equals_one_that_never_was(backend: str,
     assert timeless(history(tmp_path / "killed").events) == timeless(history(tmp_path / "whole").events)
 
 
+@pytest.mark.slow
 def test_on_processes_no_recorded_epoch_is_lost_or_trained_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -186,7 +186,7 @@ class TestProcesses(RunnerContract):
             assert len(children) >= 2
             driver.send_signal(number)
             driver.wait()
-            _, alive = psutil.wait_procs(children, timeout=10)
+            _, alive = psutil.wait_procs(children, timeout=SECONDS)
             assert alive == []
         finally:
             driver.kill()

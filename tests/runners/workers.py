@@ -33,7 +33,7 @@ def started_by_trials(log: Path) -> list[psutil.Process]:
     return [psutil.Process(number) for number in numbers if psutil.pid_exists(number)]
 
 
-def wait_until_ended(processes: list[psutil.Process], seconds: float = 20) -> list[psutil.Process]:
+def wait_until_ended(processes: list[psutil.Process], seconds: float = SECONDS) -> list[psutil.Process]:
     """Wait until processes have ended, and return those that have not. An ended one may still be listed as a zombie."""
 
     def runs(process: psutil.Process) -> bool:

@@ -232,7 +232,7 @@ def test_a_computation_concerns_the_process_that_computes_its_parent_and_whoever
 ) -> None:
     def shown(process: int, n: int) -> bool:
         """Whether a process comes to be concerned with `n` computations."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while len(progress_files.running(store.folder, process)) != n and time.monotonic() < deadline:
             time.sleep(0.01)
         return len(progress_files.running(store.folder, process)) == n
@@ -254,7 +254,7 @@ def test_a_killed_computation_leaves_nothing_that_counts_and_the_next_begins_ane
     first = slow(1.0)
     assert first.stdout is not None
     assert first.stdout.readline() == "computing\n"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not progress_files.running(store.folder) and time.monotonic() < deadline:
         time.sleep(0.01)
     (found,) = progress_files.running(store.folder)
