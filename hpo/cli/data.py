@@ -118,13 +118,16 @@ def _fetch_dataset(dataset: str, options: Mapping[str, Scalar], root: Path) -> N
 def _load_dataset_plugin(name: str, options: Mapping[str, Scalar]) -> Any:
     """The module of a data set; a UserError where its name or one of the options is wrong."""
     from hpo import plugins
-    from hpo.space import DatasetSpec
+    from hpo.space import DatasetSpec, Task
 
-    found = plugins.data_problems("dataset", DatasetSpec(name, options))
+    folders = [Path()]
+    spec = DatasetSpec(name, options)
+    found = plugins.data_problems("dataset", spec, folders)
     problems = [f"--option {keys[2]}: {text}" if len(keys) > 2 else text for keys, text in found]
     if problems:
         raise UserError("\n".join(problems))
-    return _load_plugin(plugins.DATASETS, name)
+    dataset = plugins.located(Task(dataset=spec), folders).dataset
+    return _load_plugin(plugins.DATASETS, name if dataset is None else dataset.plugin)
 
 
 def _load_plugin(package: str, name: str) -> Any:
@@ -140,15 +143,15 @@ def _load_plugin(package: str, name: str) -> Any:
 
 def _build_dataset(plugin: Any, name: str, options: Mapping[str, Scalar], folder: Path) -> DataSet:
     from trainables import errors
+    from trainables.assembly.dataset_building import build_dataset
 
     try:
-        dataset: DataSet = plugin.build(folder, **options)
+        return build_dataset(plugin, folder, options)
     except (errors.SetupError, ValueError) as error:
         absent = [option for option in getattr(plugin, "OPTIONS", ()) if option not in options]
         missing = next((option for option in absent if f"`dataset.{option}`" in str(error)), None)
         remedy = f"; here by --option {missing}=..." if missing else ""
         raise TaskError(f"data set {name!r}: {error}{remedy}") from error
-    return dataset
 
 
 def _download(what: str, target: Path, run: Callable[[], None]) -> None:

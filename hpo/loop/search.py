@@ -75,7 +75,7 @@ def begin(
     """
     cache.check()
     settings = recorded_settings(with_first_configurations(space, settings), space, trainable)
-    space = replace(space, task=space.task.located(Path.cwd()))
+    space = replace(space, task=plugins.located(space.task.located(Path.cwd()), [Path.cwd()]))
     if is_locked(folder):
         raise locked_error(folder)
     digest = None if trainable is None else user_code.digest(trainable)
@@ -122,9 +122,10 @@ def resume(
     cache.check()
     study = StudyFolder.reopen(folder)
     study.check_trainable(None if trainable is None else user_code.digest(trainable))
-    source, content = str(folder / "study.yaml"), study.space.to_dict()
-    content["task"]["weights"] = study.space.task.weights
-    spacefile.parse(content, source=source)  # raises a UserError if a plug-in or the weights are missing
+    content = study.space.to_dict(absolute=True)
+    spacefile.parse(
+        content, source=str(folder / "study.yaml")
+    )  # raises a UserError if a plug-in or the weights are missing
     with lock(folder):
         study = StudyFolder.reopen(folder)
         study.settings = changed_settings(study, settings or {}, trainable)

@@ -6,6 +6,7 @@ trainables.models and trainables.datasets. It is one of these:
 - a file in the folder of the package, unless its name begins with an underscore (a bundled plug-in)
 - a module that an installed distribution registers under the entry point group of the same name, such as `hpo.backends`
 - any module of your own, named `package.module`
+- for a data set: a Python file of your own, see `hpo/plugins/dataset_files.py`
 
 Only `load` imports a plug-in.
 """
@@ -16,13 +17,16 @@ import importlib
 import importlib.util
 import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from hpo.errors import UnknownName, UserError, nearest
+from hpo.plugins import dataset_files
 from hpo.plugins.declarations import Declared, merged, needs_weights, options, pretrains, read
-from hpo.space import DATA_KEYS, TASK_DOMAINS, DatasetSpec, SearchSpace
+from hpo.space import DATA_KEYS, TASK_DOMAINS, DatasetSpec, SearchSpace, Task
 from hpo.space.domains import Domain
 from hpo.space.rules import Problem
 from hpo.space.values import format_value, is_one_of, value_problem
@@ -60,8 +64,14 @@ def names(package: str) -> dict[str, str]:
 def module_name(package: str, name: str) -> str:
     """The module of a plug-in. For a name of the form `family:variant` it is the module of the family.
 
-    Raises UnknownName, which suggests the most similar name, if there is no such plug-in.
+    The path of a Python file is returned as it is. Raises UnknownName, which suggests the most similar name, if there
+    is no such plug-in, and UserError if there is no such file.
     """
+    if _is_file_name(name):
+        if not Path(name).is_file():
+            shown = f"{NOUNS.get(package, 'plug-in')} {Path(name).stem!r}"
+            raise UserError(f"{shown}: there is no file {name}; bring it back, or work in a folder that has it")
+        return name
     known, name = names(package), name.partition(":")[0]
     if name in known:
         return known[name]
@@ -86,20 +96,18 @@ def load(package: str, name: str) -> Any:
     `variant`). Raises UnknownName if there is no such plug-in.
     """
     module = module_name(package, name)
-    noun = NOUNS.get(package, "plug-in")
+    shown = f"{NOUNS.get(package, 'plug-in')} {(Path(name).stem if _is_file_name(name) else name)!r}"
     try:
-        plugin = importlib.import_module(module)
+        plugin = dataset_files.load(Path(module)) if _is_file_name(module) else importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or find(error.name.partition(".")[0]) is not None:
             raise
-        raise UserError(
-            f"{noun} {name!r} needs {error.name}, which is not installed{_install_hint(package, name)}"
-        ) from error
-    family, colon, variant = name.partition(":")
+        raise UserError(f"{shown} needs {error.name}, which is not installed{_install_hint(package, name)}") from error
+    family, colon, variant = ("", "", "") if _is_file_name(name) else name.partition(":")
     function = "variant" if colon else "build"
     if not callable(getattr(plugin, function, None)):
         hint = f"; name a variant, as {family}:NAME" if callable(getattr(plugin, "variant", None)) else ""
-        raise UserError(f"{noun} {name!r}: {plugin.__file__} has no function `{function}`{hint}")
+        raise UserError(f"{shown}: {plugin.__file__} has no function `{function}`{hint}")
     return plugin.variant(variant) if colon else plugin
 
 
@@ -115,7 +123,12 @@ def _install_hint(package: str, name: str) -> str:
 
 
 def find(module: str) -> ModuleSpec | None:
-    """Find a module without importing it or the packages that contain it. Returns None if there is no such module."""
+    """Find a module without importing it or the packages that contain it. Returns None if there is no such module.
+
+    `module` may also be the path of a Python file.
+    """
+    if _is_file_name(module):
+        return importlib.util.spec_from_file_location(Path(module).stem, module) if Path(module).is_file() else None
     top, *rest = module.split(".")
     if not all((top, *rest)):
         return None
@@ -129,6 +142,10 @@ def find(module: str) -> ModuleSpec | None:
         specs = [found for finder in finders if (found := finder.find_spec(part)) is not None]
         spec = next((found for found in specs if found.loader), specs[0] if specs else None)
     return spec
+
+
+def _is_file_name(module: str) -> bool:
+    return module.endswith(".py") and Path(module).is_absolute()
 
 
 def _modules_in(package: str) -> list[str]:
@@ -147,13 +164,19 @@ def hyperparameters(module: str) -> Declared | None:
 
 
 def problem_lines(space: SearchSpace) -> list[str]:
-    """The mismatches between a space and the plug-ins that its task names, as lines of text. See `problems`."""
-    found = problems(vars(space.task), space.domains, space.fixed)
+    """The mismatches between a space and the plug-ins that its task names, as lines of text. See `problems`.
+
+    The Python file of a data set is looked for in the working directory.
+    """
+    found = problems(vars(space.task), space.domains, space.fixed, (Path(),))
     return [f"{'.'.join(keys)}: {text}" for keys, text in found]
 
 
 def problems(
-    task: Mapping[str, Any], domains: Mapping[str, Domain | None], fixed: Mapping[str, Value]
+    task: Mapping[str, Any],
+    domains: Mapping[str, Domain | None],
+    fixed: Mapping[str, Value],
+    folders: Sequence[Path] = (),
 ) -> Iterator[Problem]:
     """The mismatches between the parts of a space and the plug-ins that its task names.
 
@@ -162,13 +185,13 @@ def problems(
 
     A regime or model that declares nothing may read any hyperparameter. This also holds for training code that is given
     in Python. A domain is None if it has mistakes that are reported elsewhere; its values are not checked. Nor are
-    fixed values that are no valid scalars.
+    fixed values that are no valid scalars. The Python file of a data set is looked for in `folders`.
     """
     declarations, may_read_any = [hyperparameters(WORKER) or {}], False
     may_pretrain: dict[str, bool] = {}
     for key in DATA_KEYS:
         if task.get(key) is not None:
-            yield from data_problems(key, task[key])
+            yield from data_problems(key, task[key], folders)
     for key, package in TASK_PACKAGES.items():
         is_searched = key in TASK_DOMAINS and key in domains
         for name in getattr(domains[key], "choices", (None,)) if is_searched else (task.get(key),):
@@ -210,13 +233,35 @@ def _unused_pretraining(regimes: Sequence[str]) -> str:
     return f"{named} {trains} (one that does: {', '.join(others)})"
 
 
-def data_problems(key: str, data: DatasetSpec) -> Iterator[Problem]:
-    """The problems of a data set: an unknown name, and options that its module does not declare or allow."""
+def located(task: Task, folders: Sequence[Path]) -> Task:
+    """Return a task with the path of the Python file of each data set, if it is one in `folders` and no plug-in."""
+    known = names(DATASETS)
+    specs = {key: spec for key in DATA_KEYS if (spec := getattr(task, key)) is not None}
+    found: dict[str, Any] = {key: dataset_files.located(spec, folders, known) for key, spec in specs.items()}
+    return replace(task, **found)
+
+
+def data_problems(key: str, data: DatasetSpec, folders: Sequence[Path] = ()) -> Iterator[Problem]:
+    """The problems of a data set: an unknown name, and options that its module does not declare or allow.
+
+    The Python file of the data set is looked for in `folders`.
+    """
+    known_names = names(DATASETS)
+    data = dataset_files.located(data, folders, known_names)
     try:
-        module = module_name(DATASETS, data.name)
+        module = module_name(DATASETS, data.plugin)
     except UnknownName as error:
+        is_module = "." in data.name and data.file_name is None
+        yield ("task", key), str(error if is_module else dataset_files.unknown(data, folders, known_names))
+        return
+    except UserError as error:
         yield ("task", key), str(error)
         return
+    if data.name in known_names:
+        spec = find(module)
+        text = dataset_files.ambiguity(data, folders, None if spec is None else spec.origin)
+        if text is not None:
+            yield ("task", key), text
     known = options(module, find) or {}
     for name, value in data.options.items():
         if name not in known:

@@ -104,7 +104,7 @@ class StudyFolder:
             budget = Budget(**content["budget"])
             space = spacefile.parse(content["space"], source=str(path), installed=False)
             made = dict(content["made"])
-            space = replace(space, task=space.task.relocated(content.get("weights")))
+            space = replace(space, task=space.task.relocated(content.get("weights"), content.get("data_files")))
             trainable_digest, recorded_name = content.get("trainable"), str(content["study"])
             left_out = dict(content.get("left_out", {}))
         except (OSError, UnicodeDecodeError) as error:
@@ -124,6 +124,7 @@ class StudyFolder:
             "digest": self.space.digest(),
             **({"trainable": self.trainable_digest} if self.trainable_digest is not None else {}),
             **({"weights": task.weights} if task.written_weights is not None else {}),
+            **({"data_files": task.data_files} if task.data_files else {}),
             "settings": self.settings.to_dict(),
             "budget": asdict(self.budget),
             **({"left_out": self.left_out} if self.left_out else {}),

@@ -5,13 +5,13 @@ It imports only `hpo.trial` and `hpo.errors`. Every package above it may import 
 
 from __future__ import annotations
 
+from hpo.space.dataset_spec import DatasetSpec
 from hpo.space.domains import Categorical, Domain, Float, Int
 from hpo.space.rules import OBJECTIVES
 from hpo.space.search_space import (
     DATA_KEYS,
     TASK_DOMAINS,
     WEIGHTS,
-    DatasetSpec,
     Fidelity,
     SearchSpace,
     Task,

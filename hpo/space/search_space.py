@@ -17,10 +17,11 @@ from typing import Any
 
 from hpo.errors import nearest
 from hpo.space import rules
+from hpo.space.dataset_spec import DatasetSpec
 from hpo.space.domains import Categorical, Domain, domain_to_dict
 from hpo.space.rules import Problem, raise_problems
 from hpo.space.values import format_value, is_one_of, with_lists, with_tuples
-from hpo.trial import Config, Scalar, Value
+from hpo.trial import Config, Value
 
 TASK_DOMAINS = ("regime", "model")
 """The keys of a task that are searched if they hold a list of names."""
@@ -82,30 +83,6 @@ class Validation:
 
 
 @dataclass(frozen=True)
-class DatasetSpec:
-    """A data set: its name, its options and its groups of classes."""
-
-    name: str
-    """The name of a plug-in, or `package.module` for your own module."""
-    options: Mapping[str, Scalar] = field(default_factory=dict)
-    """Keyword arguments for the `build` function of the data set."""
-    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The new classes, each with the names of the old classes that it joins. If empty, the classes stay as they are."""
-
-    def __post_init__(self) -> None:
-        raise_problems(rules.data_problems(vars(self)))
-        object.__setattr__(self, "options", dict(self.options))
-        object.__setattr__(self, "groups", {group: tuple(names) for group, names in self.groups.items()})
-
-    def to_dict(self) -> str | dict[str, Any]:
-        """The data set in the form of a space file. Without options and groups, this is just its name."""
-        content: dict[str, Any] = {"name": self.name, **self.options}
-        if self.groups:
-            content["groups"] = {group: list(names) for group, names in self.groups.items()}
-        return content if len(content) > 1 else self.name
-
-
-@dataclass(frozen=True)
 class Task:
     """What is trained. Names are names of plug-ins, or `package.module` for your own modules."""
 
@@ -139,15 +116,24 @@ class Task:
         found = next((path for folder in folders if (path := folder / self.weights).is_file()), None)
         return self if found is None else self._with_weights(found)
 
-    def relocated(self, recorded: str | None) -> Task:
-        """Return the task with the path of weights that `located` found before. None if it found none.
+    def relocated(self, recorded: str | None, files: Mapping[str, str] | None = None) -> Task:
+        """Return the task with the paths that were found before: of its weights, and of the files of its data sets.
 
-        If that file was moved, the working directory is looked through.
+        `recorded` is the path of the weights, or None. `files` has the path of each data set with a file of its own, by
+        its key in the task. If a file was moved, the working directory is looked through.
         """
+        data: dict[str, Any] = {key: getattr(self, key).relocated(path) for key, path in (files or {}).items()}
+        task = replace(self, **data) if data else self
         if recorded is None:
-            return self
-        located = self if Path(recorded).is_file() else self.located(Path())
-        return self._with_weights(Path(recorded)) if located is self else located
+            return task
+        located = task if Path(recorded).is_file() else task.located(Path())
+        return task._with_weights(Path(recorded)) if located is task else located
+
+    @property
+    def data_files(self) -> dict[str, str]:
+        """The path of the Python file of each data set that has one, by its key in the task."""
+        specs = {key: getattr(self, key) for key in DATA_KEYS}
+        return {key: spec.file for key, spec in specs.items() if spec is not None and spec.file is not None}
 
     def _with_weights(self, path: Path) -> Task:
         """The task with the absolute path of its weights. The digest of the space stays the same."""
@@ -221,11 +207,16 @@ class SearchSpace:
                 return f"{name!r} is {format_value(config[name])}, outside {format_value(domain_to_dict(domain))}"
         return None
 
-    def to_dict(self) -> dict[str, Any]:
-        """The space as plain values, in the form of a space file. `spacefile.parse` reads them back."""
+    def to_dict(self, *, absolute: bool = False) -> dict[str, Any]:
+        """The space as plain values, in the form of a space file. `spacefile.parse` reads them back.
+
+        With `absolute`, the files that the task names have the absolute paths that were found for them.
+        """
         task: dict[str, Any] = {key: value for key in TASK_DOMAINS if (value := getattr(self.task, key)) is not None}
-        task["weights"] = self.task.written_weights or self.task.weights
-        task |= {key: data.to_dict() for key in DATA_KEYS if (data := getattr(self.task, key)) is not None}
+        task["weights"] = self.task.weights if absolute else self.task.written_weights or self.task.weights
+        task |= {
+            key: data.to_dict(absolute=absolute) for key in DATA_KEYS if (data := getattr(self.task, key)) is not None
+        }
         task["validation"] = self.task.validation.to_dict()
         domains = {name: domain_to_dict(domain) for name, domain in self.domains.items()}
         for key in TASK_DOMAINS:

@@ -40,9 +40,7 @@ def read(path: Path, overrides: Sequence[str] = ()) -> SearchSpace:
     its place, its keys, the value and what is allowed.
     """
     document = load(path, overrides)
-    # A path is relative to the space file, but that of an override is relative to the working directory.
-    folders = [Path()] if document.is_overridden(("task", "weights")) else [path.parent, Path()]
-    return _parse(document, path.stem, folders)
+    return _parse(document, path.stem, [path.parent, Path()])
 
 
 def parse(content: Mapping[str, Any], *, name: str = "space", source: str = "", installed: bool = True) -> SearchSpace:
@@ -93,9 +91,10 @@ def describe(path: Path) -> str:
 
 
 def _parse(document: Document, name: str, folders: Sequence[Path] | None) -> SearchSpace:
-    """The space of a document. A path of weights is looked up in `folders`, and becomes absolute.
+    """The space of a document. Paths of weights and of own data sets are looked up in `folders`, and become absolute.
 
-    None for `folders` means that weights, plug-ins and tables may be missing on this machine.
+    The last folder is the working directory. None for `folders` means that weights, plug-ins and tables may be missing
+    on this machine.
     """
     content = document.fields((), document.content, SECTIONS)
     name = content.get("name", name)
@@ -110,17 +109,20 @@ def _parse(document: Document, name: str, folders: Sequence[Path] | None) -> Sea
     fidelity = _fidelity(document, content.get("fidelity"))
     objective = content.get("objective", OBJECTIVES[0])
     document.add_problems((), rules.space_problems(domains, fixed, objective))
+    weights_folders: Sequence[Path] = ()
     constants = fixed | {key: value.name if isinstance(value, DatasetSpec) else value for key, value in task.items()}
     document.add_problems((), _condition_problems(content.get("space"), domains, constants))
     if folders is not None:
-        document.add_problems((), plugins.problems(task, domains, fixed))
+        document.add_problems((), plugins.problems(task, domains, fixed, folders))
         document.add_problems((), _reference_problems(reference))
-        document.add_problems((), _weights_problems(task.get("weights", WEIGHTS[0]), folders))
+        # A path is relative to the space file, but that of an override is relative to the working directory.
+        weights_folders = folders[-1:] if document.is_overridden(("task", "weights")) else folders
+        document.add_problems((), _weights_problems(task.get("weights", WEIGHTS[0]), weights_folders))
     document.raise_mistakes()
     assert fidelity is not None, "raise_mistakes() has raised its mistakes"
     assert validation is not None, "raise_mistakes() has raised its mistakes"
     valid_domains = {name: domain for name, domain in domains.items() if domain}
-    located_task = Task(**task, validation=validation).located(*(folders or ()))
+    located_task = plugins.located(Task(**task, validation=validation).located(*weights_folders), folders or ())
     return SearchSpace(name, valid_domains, fidelity, located_task, fixed, objective, reference)
 
 

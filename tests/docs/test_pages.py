@@ -140,8 +140,8 @@ def test_a_key_that_the_models_recipe_does_not_read_is_named(folder: Path) -> No
 
 
 def test_the_data_set_of_the_recipe_is_learned_and_tested(folder: Path) -> None:
-    (folder / "readme_package" / "stripes.py").write_text(block("docs/own_data.md", "## A data set in code"))
-    task = {"regime": "from_scratch", "model": "small_cnn", "dataset": "readme_package.stripes"}
+    (folder / "stripes.py").write_text(block("docs/own_data.md", "## A data set in code"))
+    task = {"regime": "from_scratch", "model": "small_cnn", "dataset": "stripes"}
     search(folder, task, "--backend", "random")
     output = type_hpo("test", "own")
     match = re.search(r"test accuracy (\d\.\d+)", output)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from trainables import seeding
 from trainables.assembly import compatibility
+from trainables.assembly.dataset_building import build_dataset
 from trainables.data import images, preprocessing
 from trainables.data.dataset import DataSet, Part, SearchData, Source
 from trainables.data.images import ImageFormat
@@ -22,7 +23,7 @@ from trainables.trainable import Trainable, TransferModel
 from trainables.training.cross_validation import CrossValidation
 
 LoadPlugin = Callable[[str, str], Any]
-"""Takes a package, such as `trainables.models`, and the name of a plug-in. Returns the plug-in's module."""
+"""Takes a package, such as `trainables.models`, and the name or file of a plug-in. Returns the plug-in's module."""
 
 BuildRegime = Callable[[Config, TransferModel | None, SearchData | None, str], Trainable]
 """The `build(config, model, data, device)` of a regime."""
@@ -33,6 +34,11 @@ class DatasetSpec(Protocol):
 
     @property
     def name(self) -> str: ...
+    @property
+    def plugin(self) -> str:
+        """The name of the plug-in, or the path of its file."""
+        ...
+
     @property
     def options(self) -> Mapping[str, Scalar]:
         """The keyword arguments of the `build` of the data set's file."""
@@ -248,8 +254,7 @@ class Assembly:
 
     def load_dataset(self, spec: DatasetSpec) -> DataSet:
         """Build the data set that `spec` names. Its parts may differ from those of the manifest."""
-        dataset: DataSet = self._load("trainables.datasets", spec.name).build(self.root, **spec.options)
-        return dataset
+        return build_dataset(self._load("trainables.datasets", spec.plugin), self.root, spec.options)
 
 
 def _build_regime(

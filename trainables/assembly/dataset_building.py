@@ -1,0 +1,57 @@
+"""Building a data set from its module, with clear errors for data sets in code of the user."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trainables.data.dataset import DataSet
+from trainables.errors import SetupError, WrongValue, reason
+from trainables.hyperparameters import Scalar
+
+BUNDLED = "trainables.datasets."
+
+
+def build_dataset(plugin: Any, root: Path, options: Mapping[str, Scalar]) -> DataSet:
+    """Build a data set. `plugin` is its module, `root` the folder of all data sets.
+
+    Raises SetupError if code of the user raises an error, or returns something else than a data set. The message gives
+    the file and the line.
+    """
+    file = str(getattr(plugin, "__file__", None) or plugin.__name__)
+    try:
+        dataset: DataSet = plugin.build(root, **options)
+    except (SetupError, WrongValue):
+        raise
+    except Exception as error:
+        if plugin.__name__.startswith(BUNDLED):
+            raise
+        raise SetupError(f"{file}:{_line(error, file)}: {type(error).__name__}: {reason(error)}") from error
+    if problem := _problem(dataset):
+        raise SetupError(f"{file}: what `build` returns {problem}")
+    return dataset
+
+
+def _line(error: Exception, file: str) -> int:
+    """The last line of a file that an error passed through. 1 if there is none."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return next((line for line in reversed(lines) if line), 1)
+
+
+def _problem(dataset: object) -> str | None:
+    """Say what is wrong with an object that should be a data set. Returns None if nothing is found."""
+    if not isinstance(getattr(dataset, "name", None), str):
+        return "must have the attribute `name`, a text"
+    classes = getattr(dataset, "classes", None)
+    if not isinstance(classes, tuple | list) or not all(isinstance(each, str) for each in classes):
+        return f"must have the attribute `classes`, a tuple of names, but it is {classes!r}"
+    if len(classes) < 2:
+        return f"must have two classes or more, but has {len(classes)}"
+    repeated = [each for each in classes if list(classes).count(each) > 1]
+    if repeated:
+        return f"has two classes of one name: {repeated[0]!r}"
+    if not callable(getattr(dataset, "training", None)) or not callable(getattr(dataset, "held_out", None)):
+        return "must have the methods `training` and `held_out`"
+    return None
