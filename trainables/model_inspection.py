@@ -184,11 +184,35 @@ def read(path: Path, shape: tuple[int, int, int], config: Config) -> Tensor:
     return part.images
 
 
-def misclassified(trainable: Trainable, part: Part, classes: Sequence[str]) -> dict[str, Array] | None:
+def probabilities(trainable: Trainable, part: Part, classes: Sequence[str]) -> Tensor | None:
+    """Return the probabilities of the classes for the images of a part, (n, n_classes), on the CPU.
+
+    Returns None if the trainable has no method `predict(part)`. Raises ValueError if `predict` returns another shape.
+    """
+    folds = getattr(trainable, "trainings", (trainable,))
+    if not all(callable(getattr(fold, "predict", None)) for fold in folds):
+        return None
+    predicted = torch.as_tensor(trainable.predict(part)).detach().cpu()  # type: ignore[attr-defined]
+    if predicted.shape != (len(part), len(classes)):
+        needed = f"({len(part)}, {len(classes)}): images, classes"
+        raise ValueError(f"predict(part) of the trainable returned shape {tuple(predicted.shape)}; needed is {needed}")
+    return predicted
+
+
+def confusion_counts(probabilities: Tensor, labels: Tensor) -> Array:
+    """Return how many images of each class are assigned to each class, int64, (n_classes, n_classes).
+
+    The rows are the true classes, the columns the predicted ones. `probabilities` is (n, n_classes), `labels` (n,).
+    """
+    n_classes = probabilities.shape[1]
+    cells = labels.cpu() * n_classes + probabilities.argmax(dim=1)
+    return _array(torch.bincount(cells, minlength=n_classes**2).reshape(n_classes, n_classes))
+
+
+def misclassified(probabilities: Tensor, part: Part, classes: Sequence[str]) -> dict[str, Array]:
     """Return the images of a part that a trained model misclassifies, the most confident wrong predictions first.
 
-    Returns None if the trainable has no method `predict(part)`, which gives the probabilities of the classes,
-    (n, n_classes). The arrays are:
+    `probabilities` are those that the model gives the classes, (n, n_classes). The arrays are:
 
     images         uint8, (m, channels, height, width), m at most 48, sides at most 112 pixels
     true           the names of their true classes, (m,)
@@ -197,10 +221,6 @@ def misclassified(trainable: Trainable, part: Part, classes: Sequence[str]) -> d
     n_wrong        the number of misclassified images in the part
     n              the number of images in the part
     """
-    folds = getattr(trainable, "trainings", (trainable,))
-    if not all(callable(getattr(fold, "predict", None)) for fold in folds):
-        return None
-    probabilities: Tensor = trainable.predict(part).cpu()  # type: ignore[attr-defined]
     labels = part.labels.cpu()
     confidence, predicted = probabilities.max(dim=1)
     wrong = (predicted != labels).nonzero().squeeze(1)

@@ -32,6 +32,19 @@ def print_table(frame: DataFrame, study: StudyFolder) -> None:
     click.echo(table_text(frame, list(study.space.domains), terminal_width()))
 
 
+def print_line(line: str) -> None:
+    """Print a line. In a terminal that is too narrow for it, it is broken between its words."""
+    from hpo.results.rendering import wrap
+
+    width = terminal_width()
+    indent = line[: len(line) - len(line.lstrip())] + "  "
+    broken = (
+        [line] if width is None or len(line) <= width else wrap(line.strip(), width, indent=indent, first=indent[:-2])
+    )
+    for each in broken:
+        click.echo(each)
+
+
 def terminal_width() -> int | None:
     """The width of the terminal in characters. None if the output is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hpo.cli.options import check_format, skip_changed_files_option, studies_option, trial_numbers
-from hpo.cli.printing import print_table
+from hpo.cli.printing import print_line, print_table
 from hpo.errors import UserError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def test(name: str, top: int, seeds: int, protocol: str, skip_changed_files: boo
     )
     write_tables(StudyFolder.reopen(studies / name))
     for line in test_lines(evaluations):
-        click.echo(line)
+        print_line(line)
 
 
 @click.command()
@@ -110,7 +110,9 @@ def export(name: str, format: str, out: Path | None, published: bool, studies: P
 @click.command()
 @click.argument("name")
 @click.option(
-    "--kind", required=True, help="curves, filters, activations, misclassified, tsne, samples, validation_test."
+    "--kind",
+    required=True,
+    help="curves, filters, activations, tsne, misclassified, confusion, per_class, samples, validation_test.",
 )
 @click.option("--trials", help="The trials to draw, as 3,7; the best by default.")
 @click.option("--top", type=click.IntRange(1), help="How many of the best to draw.")
@@ -130,7 +132,7 @@ def plot(
     skip_changed_files: bool,
     studies: Path,
 ) -> None:
-    """Draw a study: learning curves, filters, activations, misclassified images, features, test accuracy."""
+    """Draw a study: learning curves, filters, activations, features, misclassified images, results per class."""
     from hpo.figures import plot
 
     numbers = [] if trials is None else trial_numbers(trials)

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING
 from hpo import cache
 from hpo.devices import main_device
 from hpo.errors import StudyError, UserError, nearest
-from hpo.heldout import misclassified, study_data
+from hpo.heldout import confusion, misclassified, per_class, study_data
+from hpo.heldout.confusion import ConfusionMatrix, Model
 from hpo.heldout.record import ModelResult, TestRecord, combine
 from hpo.heldout.retraining import MAX_SEEDS, ModelToTest, load_from_search, retrain, stopping_epoch
 from hpo.record import RETRAINED, StudyFolder, Trial, check_devices, command, lock
@@ -75,6 +76,7 @@ def evaluate(
         if notify is not None:
             for note in data.notes:
                 notify(note)
+        matrices = confusion.read(study)
         record.keep([] if data.left_out else trials, protocol)
         evaluations = list(record.kept)
         done = {(each.trial, each.seed) for each in record.kept}
@@ -84,10 +86,12 @@ def evaluate(
                 evaluations.append(evaluator.evaluate(model))
                 if watch is not None:
                     watch(evaluations[-1])
+            matrices = _without(matrices, trials, done) | evaluator.matrices
         for trial in trials:
             of_trial = [each for each in evaluations if each.trial == trial.number]
             result = combine(trial, protocol, stopping_epoch(trial), of_trial)
             record.replace(replace(result, left_out=data.left_out))
+        per_class.write(study, record, matrices)
         record.write()
         shutil.rmtree(study.folder / RETRAINED, ignore_errors=True)
     return record
@@ -109,6 +113,14 @@ def _models(
     if protocol == "checkpoint":
         return load_from_search(study, trials, done)
     return retrain(study, job, trials, seeds, done)
+
+
+def _without(
+    matrices: Mapping[Model, ConfusionMatrix], trials: Sequence[Trial], kept: Collection[Model]
+) -> dict[Model, ConfusionMatrix]:
+    """The matrices of an earlier test, without those of `trials` whose results were not kept."""
+    numbers = {trial.number for trial in trials}
+    return {model: matrix for model, matrix in matrices.items() if model[0] not in numbers or model in kept}
 
 
 def _check_seeds(record: TestRecord, trials: Sequence[Trial], seeds: int, protocol: str) -> None:
@@ -136,6 +148,8 @@ class _Evaluator:
             raise UserError(f"study {study.name!r} has no `task.dataset`, so hpo knows of no held-out data to test on")
         self._held_out: Part | None = None
         self._held_out_config: Config = {}
+        self.matrices: dict[Model, ConfusionMatrix] = {}
+        """The confusion matrix of each evaluated model, unless its trainable has no method `predict(part)`."""
         if not hasattr(self._build(trial, 0), "evaluate"):
             raise UserError(
                 f"the trainable of study {study.name!r} has no method `evaluate(part)` that returns its "
@@ -156,21 +170,30 @@ class _Evaluator:
             trainable.load_state_dict(saved["state"])
             self._record.count_look()
             held_out = trainable.evaluate(self._part(model.trial))
-            if model.is_first:
-                self._save_misclassified(model, trainable)
+            self._save_predictions(model, trainable)
         return ModelResult(model.trial.number, model.seed, model.validation, held_out)
 
-    def _save_misclassified(self, model: ModelToTest, trainable: Trainable) -> None:
-        """Save the misclassified images, so that plotting them needs no further look at held-out data.
+    def _save_predictions(self, model: ModelToTest, trainable: Trainable) -> None:
+        """Keep the confusion matrix, and the misclassified images of the first model.
 
-        Nothing is saved if the trainable has no method `predict(part)`.
+        So results per class and figures of them need no further look at held-out data. Nothing is kept if the trainable
+        has no method `predict(part)`. Raises a UserError if that method returns a wrong shape.
         """
         from trainables import model_inspection
 
         data = self._builder.search_data({**self._fixed, **model.trial.config})[0]
         assert data is not None, "a task with held-out data has a data set"
-        arrays = model_inspection.misclassified(trainable, self._part(model.trial), data.classes)
-        if arrays is not None:
+        part = self._part(model.trial)
+        try:
+            probabilities = model_inspection.probabilities(trainable, part, data.classes)
+        except ValueError as error:
+            raise UserError(f"study {self._study.name!r}: {error}") from error
+        if probabilities is None:
+            return
+        counts = model_inspection.confusion_counts(probabilities, part.labels)
+        self.matrices[model.trial.number, model.seed] = ConfusionMatrix(tuple(data.classes), counts)
+        if model.is_first:
+            arrays = model_inspection.misclassified(probabilities, part, data.classes)
             misclassified.write(self._study, arrays, trial=model.trial.number, seed=model.seed)
 
     def _part(self, trial: Trial) -> Part:

@@ -115,7 +115,8 @@ class TestRecord:
     """All tests of a study so far: the content of its `test.json`."""
 
     def __init__(self, study: StudyFolder, n_looks: int = 0, trials: Sequence[TrialResult] = ()) -> None:
-        self._study = study
+        self.study = study
+        """The tested study."""
         self.n_looks = n_looks
         """The number of looks at held-out data."""
         self.trials = list(trials)
@@ -163,24 +164,28 @@ class TestRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of `test.json`."""
-        return {"study": self._study.name, "looks": self.n_looks, "results": [each.to_json() for each in self.trials]}
+        return {"study": self.study.name, "looks": self.n_looks, "results": [each.to_json() for each in self.trials]}
 
     def write(self) -> None:
         """Write `test.json` into the study's folder."""
-        write_text(self._study.folder / TEST_FILE, json.dumps(self.to_json(), indent=2) + "\n")
+        write_text(self.study.folder / TEST_FILE, json.dumps(self.to_json(), indent=2) + "\n")
+
+    def ranked(self) -> list[TrialResult]:
+        """Return the tested trials in the order in which the search ranks them."""
+        return sorted(self.trials, key=lambda each: (each.rank, each.trial))
 
     def finite(self) -> list[TrialResult]:
         """Return the tested trials with a finite test accuracy, in the order in which the search ranks them.
 
         Raises StudyError if nothing was tested (the message says what to type), or if no accuracy is finite.
         """
-        name = self._study.name
+        name = self.study.name
         if not self.trials:
             raise StudyError(f"nothing of study {name!r} was tested: run `hpo test {name} --top N` first")
-        finite = [each for each in self.trials if each.test_accuracy.is_finite]
+        finite = [each for each in self.ranked() if each.test_accuracy.is_finite]
         if not finite:
             raise StudyError(f"no tested trial of study {name!r} has a finite test accuracy: there is nothing to draw")
-        return sorted(finite, key=lambda each: (each.rank, each.trial))
+        return finite
 
 
 def combine(trial: Trial, protocol: str, stopping_epoch: int, results: Sequence[ModelResult]) -> TrialResult:

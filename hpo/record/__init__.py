@@ -7,9 +7,11 @@ this package.
 from __future__ import annotations
 
 from hpo.record.files import (
+    CONFUSION_FILE,
     DATA_FILE,
     FIGURES,
     MISCLASSIFIED,
+    PER_CLASS_FILE,
     RETRAINED,
     STUDY_FILE,
     TEST_FILE,
@@ -27,9 +29,11 @@ from hpo.record.storage import check_url, open_storage, recorded_url
 from hpo.record.study_folder import StudyFolder, changed_parts
 
 __all__ = [
+    "CONFUSION_FILE",
     "DATA_FILE",
     "FIGURES",
     "MISCLASSIFIED",
+    "PER_CLASS_FILE",
     "RETRAINED",
     "STUDY_FILE",
     "TEST_FILE",

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
-from hpo.heldout.record import Spread, TestRecord
+from hpo.heldout import confusion, per_class
+from hpo.heldout.confusion import ConfusionMatrix
+from hpo.heldout.record import Spread, TestRecord, TrialResult
 from hpo.heldout.study_data import left_out_words
 from hpo.record import History, StudyFolder, command, configuration, is_locked
 from hpo.results import tables
 from hpo.training import notices
+
+NAME_WIDTH = 40
+"""The largest number of characters of the name of a class in a line."""
 
 
 def lines(folder: Path) -> list[str]:
@@ -89,9 +95,10 @@ def test_lines(evaluations: TestRecord) -> list[str]:
     """Describe the results of `hpo test`: a line for each tested trial, then the number of looks at held-out data.
 
     A trial's line gives its test and validation accuracy: the mean and the standard deviation over seeds. A line about
-    the results that the latest test kept may follow.
+    its worst classes follows. At the end, a line about the results that the latest test kept may follow.
     """
     text = []
+    matrices = confusion.read(evaluations.study)
     for tested in evaluations.trials:
         n_seeds, n_epochs = len(tested.seeds), tested.stopping_epoch
         trained = f"{n_epochs} epoch{'s' * (n_epochs > 1)}"
@@ -102,7 +109,29 @@ def test_lines(evaluations: TestRecord) -> list[str]:
             f"trial {tested.trial}: test accuracy {_mean_and_std(tested.test_accuracy)}, "
             f"validation accuracy {_mean_and_std(tested.val_accuracy)} ({details})"
         )
+        text += class_lines(tested, per_class.of_trial(matrices, tested.trial))
     return text + look_lines(evaluations)
+
+
+def class_lines(tested: TrialResult, matrices: Sequence[ConfusionMatrix]) -> list[str]:
+    """Name the classes of a tested trial with the lowest recall. `matrices` are its confusion matrices.
+
+    If some or all of the tested models have no matrix, a line says so. A model that diverged counts as one of these.
+    """
+    n_seeds, n = len(tested.seeds), len(matrices)
+    if not n:
+        reason = "its training code has no `predict(part)`, or an earlier version of hpo tested it"
+        return [f"  no results per class: {reason}"] if tested.test_accuracy.is_finite else []
+    worst = ", ".join(
+        f"{_short_name(each.name)} {_mean_and_std(each.recall)} ({each.support} image{'s' * (each.support != 1)})"
+        for each in per_class.worst(per_class.results(matrices))
+    )
+    return [f"  lowest recall{f' (over {n} of {n_seeds} seeds)' * (n < n_seeds)}: {worst}"]
+
+
+def _short_name(name: str) -> str:
+    """The name of a class in one line. A long name is cut."""
+    return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 3]}..."
 
 
 def look_lines(evaluations: TestRecord) -> list[str]:

@@ -149,6 +149,18 @@ def test_the_data_set_of_the_recipe_is_learned_and_tested(folder: Path) -> None:
     assert float(match[1]) > 0.9
 
 
+def test_the_confusion_matrix_is_made_as_printed(folder: Path) -> None:
+    task = {"regime": "from_scratch", "model": "softmax_regression", "dataset": "digits"}
+    (folder / "digits.yaml").write_text(
+        yaml.safe_dump({"task": task, "space": {"lr": {"low": 1e-3, "high": 1e-1}}, "fidelity": {"high": 4}})
+    )
+    type_hpo("search", "--space", "digits.yaml", "--trials", "1", "--runner", "inline", "--study", "digits")
+    assert "lowest recall: " in type_hpo("test", "digits")
+    matrix = run(block("docs/search.md", "**Results per class.**"))["matrix"]
+    assert matrix.shape == (10, 10)
+    assert matrix.to_numpy().sum() == 360
+
+
 def test_the_regime_of_the_recipe_trains(folder: Path) -> None:
     (folder / "readme_package" / "last_stage.py").write_text(block("docs/extending.md", "## A regime"))
     task = {"regime": "readme_package.last_stage", "model": "small_cnn", "dataset": "digits"}

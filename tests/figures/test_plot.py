@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 from hpo.errors import HpoError, StudyError, UnknownName, UserError
-from hpo.figures.plot import KINDS, labels, plot
+from hpo.figures.plot import KINDS, plot
+from hpo.figures.plot_options import labels
 from hpo.figures.trained_model import TrainedModel
 from hpo.heldout import evaluate
 from hpo.loop.search import begin
@@ -32,7 +33,7 @@ SPACE = SearchSpace(
     {"optimizer": "adam", "width": 4, "pretrain_epochs": 1},
 )
 """Four configurations, each of which can be drawn as any kind."""
-OF_A_CLONE = ("misclassified", "samples", "validation_test")
+OF_A_CLONE = ("misclassified", "confusion", "per_class", "samples", "validation_test")
 
 
 class Sealed(Digits):
@@ -143,7 +144,7 @@ def test_wishes_that_cannot_be_met_are_refused(folder: Path, kind: str, wishes: 
 def test_a_clone_is_told_what_it_lacks_and_what_can_be_drawn(clone: Path, kind: str) -> None:
     message = refused(clone, kind, StudyError)
     assert "stays on the machine that searched" in message
-    assert "Without it there are the kinds samples and validation_test" in message
+    assert "Without it there are the kinds confusion, per_class, samples and validation_test" in message
 
 
 @pytest.mark.parametrize("kind", OF_A_CLONE)
@@ -178,7 +179,7 @@ def test_a_trial_that_may_still_be_written_is_left_alone(folder: Path) -> None:
 
 @pytest.mark.parametrize("kind", OF_A_CLONE)
 def test_before_a_test_the_command_that_tests_is_named(folder: Path, kind: str) -> None:
-    for name in ("test.json", "misclassified.npz"):
+    for name in ("test.json", "misclassified.npz", "confusion.csv"):
         (folder / name).unlink()
     assert "run `hpo test s" in refused(folder, kind, StudyError)
 

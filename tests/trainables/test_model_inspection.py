@@ -6,7 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
+from sklearn.metrics import confusion_matrix
 from torch import Tensor, nn
 
 from tests.trainables import toys
@@ -202,8 +205,7 @@ def test_a_file_that_is_no_image_and_a_model_of_no_squares_are_refused(tmp_path:
 def test_mistakes_are_the_wrong_images_the_surest_first_with_the_likeliest_classes() -> None:
     images = part([0, 1, 2, 3])
     probabilities = [[0.35, 0.6, 0.05, 0.0], [0.0, 1.0, 0.0, 0.0], [0.7, 0.05, 0.15, 0.1], [0.1, 0.2, 0.3, 0.4]]
-    found = model_inspection.misclassified(Guess(probabilities), images, ("a", "b", "c", "d"))
-    assert found is not None
+    found = model_inspection.misclassified(torch.tensor(probabilities), images, ("a", "b", "c", "d"))
     assert found["true"].tolist() == ["c", "a"]
     assert found["top"].tolist() == [["a", "c", "d"], ["b", "a", "c"]]
     assert np.allclose(found["probabilities"], [[0.7, 0.15, 0.1], [0.6, 0.35, 0.05]])
@@ -213,22 +215,35 @@ def test_mistakes_are_the_wrong_images_the_surest_first_with_the_likeliest_class
 
 def test_of_many_mistakes_48_are_kept_as_small_images() -> None:
     images = Part(torch.randint(256, (60, 3, 300, 224), dtype=torch.uint8), torch.zeros(60, dtype=torch.int64))
-    found = model_inspection.misclassified(Guess([[0.1, 0.9]] * 60), images, ("a", "b"))
-    assert found is not None
+    found = model_inspection.misclassified(torch.tensor([[0.1, 0.9]] * 60), images, ("a", "b"))
     assert found["images"].shape == (48, 3, 112, 83)
     assert found["top"].shape == found["probabilities"].shape == (48, 2)
     assert int(found["n_wrong"]) == 60
 
 
 def test_without_a_mistake_there_is_nothing_to_show() -> None:
-    found = model_inspection.misclassified(Guess([[0.9, 0.1]]), part([0], size=200), ("a", "b"))
-    assert found is not None
+    found = model_inspection.misclassified(torch.tensor([[0.9, 0.1]]), part([0], size=200), ("a", "b"))
     assert (len(found["images"]), len(found["true"]), int(found["n_wrong"])) == (0, 0, 0)
 
 
-def test_of_a_trainable_that_does_not_predict_no_mistakes_are_known() -> None:
-    assert model_inspection.misclassified(Mute(), part([0]), ("a",)) is None
-    assert model_inspection.misclassified(CrossValidation([Guess([[1.0]]), Mute()]), part([0]), ("a",)) is None
+def test_of_a_trainable_that_does_not_predict_no_probabilities_are_known() -> None:
+    assert model_inspection.probabilities(Mute(), part([0]), ("a",)) is None
+    assert model_inspection.probabilities(CrossValidation([Guess([[1.0]]), Mute()]), part([0]), ("a",)) is None
+
+
+def test_probabilities_of_another_shape_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"returned shape \(1, 2\); needed is \(1, 3\): images, classes"):
+        model_inspection.probabilities(Guess([[0.5, 0.5]]), part([0]), ("a", "b", "c"))
+
+
+@given(st.data())
+def test_the_confusion_counts_are_those_of_scikit_learn(drawn: st.DataObject) -> None:
+    n, n_classes = drawn.draw(st.integers(1, 40)), drawn.draw(st.integers(2, 8))
+    labels = torch.tensor(drawn.draw(st.lists(st.integers(0, n_classes - 1), min_size=n, max_size=n)))
+    probabilities = torch.rand(n, n_classes, generator=torch.Generator().manual_seed(drawn.draw(st.integers(0, 99))))
+    counts = model_inspection.confusion_counts(probabilities, labels)
+    expected = confusion_matrix(labels, probabilities.argmax(dim=1), labels=range(n_classes))
+    assert np.array_equal(counts, expected)
 
 
 def test_folds_predict_the_mean_of_their_probabilities() -> None:
