@@ -26,6 +26,7 @@ SHARED = {
         "trainables.training.schedules",
         "trainables.training.losses",
     ),
+    "Imbalanced classes": ("trainables.training.imbalance.class_weights", "trainables.training.imbalance.samplers"),
     "Augmentation and mixing": (
         "trainables.augmentation.recipes",
         "trainables.augmentation.mixing",

@@ -8,6 +8,7 @@ import pytest
 from hpo import plugins
 from hpo.errors import UnknownName, UserError
 from hpo.space import Fidelity, Float, SearchSpace, Task
+from hpo.space.rules import RESERVED_NAMES
 
 Write = Callable[[dict[str, str]], None]
 
@@ -39,6 +40,12 @@ def test_the_files_of_a_package_are_its_plug_ins_but_for_those_with_an_underscor
     assert plugins.names("trainables.models")["small_cnn"] == "trainables.models.small_cnn"
     assert all(not name.startswith("_") for name in plugins.names("hpo.backends"))
     assert list(plugins.names("trainables.datasets")) == sorted(plugins.names("trainables.datasets"))
+
+
+@pytest.mark.parametrize("package", ["trainables.regimes", "trainables.models"])
+def test_every_hyperparameter_can_be_searched_because_no_column_of_the_result_has_its_name(package: str) -> None:
+    for module in plugins.names(package).values():
+        assert not RESERVED_NAMES & set(plugins.hyperparameters(module) or ()), module
 
 
 def test_an_entry_point_is_a_plug_in_by_its_name(tmp_path: Path, outside: Write) -> None:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from trainables.fused import stacked_layers
+from trainables.fused.stacked_losses import StackedLoss, per_member
 from trainables.fused.stacked_parameters import StackedParameters
 from trainables.training import epochs
 from trainables.training.epochs import Samples
@@ -50,24 +51,15 @@ class Lockstep:
         self._layers = stacked_layers.stack_layers(heads[0], self._parameters.values_and_gradients, self._dtype)
         self._device = next(heads[0].parameters()).device
         losses = [loss for member in self.members if (loss := member.classifier_loss) is not None]
-        self._label_smoothing = self._per_member([loss.label_smoothing for loss in losses], 0.0, 3)
-        self._l2 = self._per_member([loss.l2 for loss in losses], 0.0, 1)
+        self._loss = StackedLoss(losses, self._device)
+        self._l2 = per_member([loss.l2 for loss in losses], 0.0, 1, self._device)
         clip_norms = [optimization.clip_norm or torch.inf for optimization in optimizations]
-        self._clip_norms = self._per_member(clip_norms, torch.inf, 2)
+        self._clip_norms = per_member(clip_norms, torch.inf, 2, self._device)
         batch_sizes = [optimization.batch_size for optimization in optimizations]
         self._steps = list(_steps(len(self.members[0].data.train), batch_sizes, self._device))
         # Of each member: training loss, correct training samples, validation loss, correct validation samples.
         self._sums = torch.zeros(4, len(members), device=self._device)
         self._orders = torch.empty(0)
-
-    def _per_member(self, values: Sequence[float], neutral: float, ndim: int) -> Tensor | None:
-        """Return one value for each member as a tensor (n_members, 1, ...) of `ndim` dimensions.
-
-        Returns None if all values are `neutral`, so that they need not be applied.
-        """
-        if all(value == neutral for value in values):
-            return None
-        return torch.tensor(values, device=self._device).reshape(-1, *[1] * (ndim - 1))
 
     @property
     def is_current(self) -> bool:
@@ -118,13 +110,10 @@ class Lockstep:
         for layer in self._layers:
             layer_inputs.append(values)
             values = layer.forward(values)
-        loss, is_correct, logits_gradient = self._loss_and_gradient(values.float(), labels)
-        if isinstance(weight, Tensor):
-            is_sample = weight.squeeze(2) > 0
-            loss, is_correct = loss.masked_fill(~is_sample, 0), is_correct & is_sample
-        self._sums[0, :k] += loss.sum(dim=1)
-        self._sums[1, :k] += is_correct.sum(dim=1)
-        gradient: Tensor | None = logits_gradient.mul_(weight)
+        loss_sum, n_correct, logits_gradient = self._loss(values.float(), labels, weight)
+        self._sums[0, :k] += loss_sum
+        self._sums[1, :k] += n_correct
+        gradient: Tensor | None = logits_gradient
         for layer, values in zip(reversed(self._layers), reversed(layer_inputs), strict=True):
             if gradient is not None:
                 gradient = layer.backward(values, gradient)
@@ -133,25 +122,6 @@ class Lockstep:
         if self._clip_norms is not None:
             self._parameters.clip(self._clip_norms[:k])
         self._parameters.update(k)
-
-    def _loss_and_gradient(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Compute the loss of logits (k, batch, n_classes) for labels (k, batch).
-
-        Returns the cross-entropy of each sample with label smoothing, (k, batch), whether each sample is classified
-        correctly, (k, batch), and the gradient of the sum of the losses with respect to the logits.
-        """
-        targets = labels.unsqueeze(2)
-        log_probabilities = logits.log_softmax(dim=2)
-        loss, is_correct = -log_probabilities.gather(2, targets).squeeze(2), logits.argmax(dim=2) == labels
-        if self._label_smoothing is None:
-            gradient = logits.softmax(dim=2)
-            minus_one = gradient.new_full((), -1.0).expand(targets.shape)
-            return loss, is_correct, gradient.scatter_add_(2, targets, minus_one)
-        smoothing = self._label_smoothing[: len(logits)]
-        per_class = smoothing / logits.shape[2]
-        loss = (1 - smoothing[..., 0]) * loss - per_class[..., 0] * log_probabilities.sum(dim=2)
-        gradient = logits.softmax(dim=2).sub_(per_class)
-        return loss, is_correct, gradient.scatter_add_(2, targets, (smoothing - 1).expand(targets.shape))
 
     def _validate(self, samples: Samples) -> None:
         """Add the loss and the correct predictions of each member on `samples` to the sums."""

@@ -39,9 +39,9 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
 
     The epochs of both phases count. The classifier is the head of the model (`softmax`, the default) or a network with
     one hidden layer (`network`). While the classifier trains, the encoder is frozen (`frozen`, the default) or trains
-    as well (`fine_tune`). Augmentation and mixing apply only to the classifier's phase: triplets use unchanged images.
-    A batch holds at least one triplet's images. Raises ValueError for a wrong value in `config`; the message names the
-    key.
+    as well (`fine_tune`). Augmentation, mixing, class weights and the sampler apply only to the classifier's phase. The
+    triplets of an epoch come from batches of unchanged images, each image once. A batch holds at least one triplet's
+    images. Raises ValueError for a wrong value in `config`; the message names the key.
     """
     gradient_descent.read_batch_size(config, least=TRIPLET)  # smaller batches would train nothing
     if read_choice(config, "classifier", "softmax", ("softmax", "network")) == "network":

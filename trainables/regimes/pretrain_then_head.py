@@ -18,6 +18,7 @@ from trainables.hyperparameters import Config, read_int, read_optional_int
 from trainables.trainable import Trainable, TransferModel
 from trainables.training import classification, gradient_descent
 from trainables.training.gradient_descent import Training
+from trainables.training.imbalance import samplers
 from trainables.training.phases import Phase, Phases
 
 HYPERPARAMETERS = {
@@ -48,9 +49,10 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
         layer = nn.Linear(feature_cache.width(model, data.train), len(first.classes))
         pretraining_model = TransferModel(dict(model.stages.items()), nn.Sequential(nn.Flatten(), layer))
         pretraining_model.mean, pretraining_model.std = model.mean, model.std
-        objective, changes_images = classification.build(config, pretraining_model, len(first.classes))
+        labels = pretraining_part.labels.to(device)
+        objective, changes_images = classification.build(config, pretraining_model, labels, len(first.classes))
         optimization = gradient_descent.build_optimization(
-            config, pretraining_model, objective, device, lr="pretrain_lr"
+            config, pretraining_model, objective, device, lr="pretrain_lr", sampler=samplers.build(config, labels)
         )
         model.to(device)
         # The two parts may have different classes. SearchData only checks that the labels of both are in range.
@@ -61,8 +63,10 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
 
     def head() -> Training:
         model.freeze(model.stages)
-        objective, _ = classification.build(config, model, len(data.classes), augment=False)
-        optimization = gradient_descent.build_optimization(config, model, objective, device)
+        labels = head_data.train.labels.to(device)
+        objective, _ = classification.build(config, model, labels, len(data.classes), augment=False)
+        sampler = samplers.build(config, labels)
+        optimization = gradient_descent.build_optimization(config, model, objective, device, sampler=sampler)
         return Training(model, head_data, optimization, device)
 
     return Phases(model, [Phase(pretrain, read_int(config, "pretrain_epochs", 10)), Phase(head)])

@@ -22,15 +22,18 @@ READS_ALSO = (
 )
 
 
-def build(config: Config, model: TransferModel, n_classes: int, *, augment: bool = True) -> tuple[Objective, bool]:
+def build(
+    config: Config, model: TransferModel, labels: Tensor, n_classes: int, *, augment: bool = True
+) -> tuple[Objective, bool]:
     """Return the objective that `config` describes, and whether it changes images at random.
 
-    If `augment` is false, images are neither augmented nor mixed, whatever `config` says. Raises ValueError for a wrong
-    value in `config`; the message names the key.
+    `labels` are those of the part that is trained on, int64 (n,), on the device of the training. Class weights are
+    computed from them. If `augment` is false, images are neither augmented nor mixed, whatever `config` says. Raises
+    ValueError for a wrong value in `config`; the message names the key.
     """
     augmented_views.n_views(config)  # raises an error for a wrong value, also where the views are not used
     recipe, mix = (recipes.recipe(config), mixing.mixing(config)) if augment else (None, None)
-    objective = Classification(losses.build(config, model), n_classes, recipe, mix)
+    objective = Classification(losses.build(config, model, labels, n_classes), n_classes, recipe, mix)
     return objective, recipe is not None or mix is not None
 
 
@@ -55,7 +58,7 @@ class Classification:
         if self._mix is not None:
             inputs, targets = self._mix(inputs, functional.one_hot(labels, self._n_classes).float(), generator)
         logits = forward(inputs)
-        loss, penalty = self.loss.cross_entropy(logits, targets), self.loss.penalty()
+        loss, penalty = self.loss.mean(logits, targets), self.loss.penalty()
         total_loss = loss if penalty is None else loss + penalty
         # The correct answer for a mixed image is the class with the larger weight.
         correct = targets if self._mix is None else targets.argmax(dim=1)

@@ -45,7 +45,10 @@ class BatchResult(NamedTuple):
     total_loss: Tensor
     """The loss with its penalties, a scalar. `backward` is called on it."""
     loss: Tensor
-    """The mean loss over the samples without penalties, a scalar, detached. It is reported."""
+    """The mean loss over the samples without penalties, a scalar, detached. It is reported.
+
+    With class weights it is the weighted mean.
+    """
     n_correct: Tensor
     """The number of samples that were classified correctly, a scalar."""
     n_samples: int
@@ -57,6 +60,9 @@ Objective = Callable[[Forward, Tensor, Tensor, torch.Generator], BatchResult]
 
 It calls the forward function and computes the loss. All its random numbers come from the generator, a CPU one.
 """
+
+Sampler = Callable[[torch.Generator], Tensor]
+"""Takes a CPU generator, and returns the indices of the samples of an epoch in their order, int64 (n,), on the CPU."""
 
 
 @dataclass(frozen=True)
@@ -75,20 +81,22 @@ class Optimization:
     """The largest total norm of the gradients. If it is exceeded, they are scaled down to it. None: no limit."""
     bf16: bool = False
     """Whether autocast computes convolutions and matrix products in bfloat16. Weights and losses stay float32."""
+    sampler: Sampler | None = None
+    """Draws the samples of each epoch. None: each sample once, in a random order."""
 
 
 def train_epoch(
     network: nn.Module, forward: Forward, samples: Samples, optimization: Optimization, generator: torch.Generator
 ) -> tuple[float, float]:
-    """Train on each sample once, in a random order, and then step the schedule.
+    """Train on the samples that the sampler draws, by default on each once, in a random order. Then step the schedule.
 
-    `generator` is a CPU one; the order is drawn from it. Returns the mean loss and the accuracy in 0..1, measured on
-    each batch just before its step.
+    `generator` is a CPU one; the samples and their order are drawn from it. Returns the mean loss and the accuracy in
+    0..1, measured on each batch just before its step. Each batch counts by its number of samples.
     """
     network.train()
     device = samples.labels.device
     sums = _Sums(device)
-    order = torch.randperm(len(samples), generator=generator).to(device)
+    order = draw_order(len(samples), optimization.sampler, generator).to(device)
     parameters = [parameter for group in optimization.optimizer.param_groups for parameter in group["params"]]
     for batch in batches(order, optimization.batch_size):
         result = optimization.objective(forward, samples.batch(batch), samples.labels[batch], generator)
@@ -129,6 +137,14 @@ def predict(network: nn.Module, forward: Forward, samples: Samples, *, batch_siz
 def n_correct(logits: Tensor, labels: Tensor) -> Tensor:
     """Return the number of samples whose highest logit is that of their label, a scalar on the device."""
     return (logits.argmax(dim=1) == labels).sum()
+
+
+def draw_order(n: int, sampler: Sampler | None, generator: torch.Generator) -> Tensor:
+    """Return the indices of the samples of an epoch in their order, int64 (n,), on the CPU.
+
+    Without a sampler, these are all `n` samples in a random order.
+    """
+    return torch.randperm(n, generator=generator) if sampler is None else sampler(generator)
 
 
 def batches(order: Tensor, batch_size: int) -> list[Tensor]:

@@ -19,19 +19,25 @@ from trainables.seeding import random_state, set_random_state
 from trainables.trainable import TransferModel
 from trainables.training import classification, epochs, losses, optimizers, schedules, single_images
 from trainables.training.classification import Classification
-from trainables.training.epochs import Forward, Objective, Optimization, Samples
+from trainables.training.epochs import Forward, Objective, Optimization, Sampler, Samples
+from trainables.training.imbalance import samplers
 
 HYPERPARAMETERS = {
     "batch_size": "images a step of the optimizer, a whole number of at least 1; default 64",
     "precision": ["fp32", "bf16", "auto"],
 }
-READS_ALSO = ("trainables.training.optimizers", "trainables.training.classification")
+READS_ALSO = (
+    "trainables.training.optimizers",
+    "trainables.training.classification",
+    "trainables.training.imbalance.samplers",
+)
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str, *, lr: str = "lr") -> Training:
     """Return a training of all parts of `model` that are not frozen, on `device` (cpu, cuda, cuda:1, ...).
 
-    `config` gives the optimizer, the schedule, the loss, the augmentation, the batch size and the precision. `lr` is
+    `config` gives the optimizer, the schedule, the loss, the augmentation, the sampler, the batch size and the
+    precision. `lr` is
     the key of the learning rate in `config`.
 
     Call `model.freeze` before. Seed torch before the model is built: the seed determines the weights, the order of the
@@ -41,18 +47,26 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str, *
     for the features of the augmented views.
     """
     views = augmented_views.build_views(config, data.train.to(device)) if model.n_frozen_first else None
-    objective, changes_images = classification.build(config, model, len(data.classes), augment=views is None)
-    optimization = build_optimization(config, model, objective, device, lr=lr)
+    labels = data.train.labels.to(device)
+    objective, changes_images = classification.build(config, model, labels, len(data.classes), augment=views is None)
+    sampler = samplers.build(config, labels)
+    optimization = build_optimization(config, model, objective, device, lr=lr, sampler=sampler)
     return Training(model, data, optimization, device, changes_images=changes_images, views=views)
 
 
 def build_optimization(
-    config: Config, model: TransferModel, objective: Objective, device: str, *, lr: str = "lr"
+    config: Config,
+    model: TransferModel,
+    objective: Objective,
+    device: str,
+    *,
+    lr: str = "lr",
+    sampler: Sampler | None = None,
 ) -> Optimization:
     """Return how to optimize all parts of `model` that are not frozen. The model is moved to `device`.
 
-    `lr` is the key of the learning rate in `config`. Raises ValueError for a wrong value in `config`; the message names
-    the key.
+    `lr` is the key of the learning rate in `config`. Without `sampler`, an epoch trains on each image once. Raises
+    ValueError for a wrong value in `config`; the message names the key.
     """
     # On CPUs and GPUs, convolutions are at least as fast in channels_last as in the default memory format.
     model.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -60,7 +74,7 @@ def build_optimization(
     optimizer = optimizers.build(parameters, config, lr=lr)
     schedule = schedules.build(optimizer, config)
     batch_size, clip_norm = read_batch_size(config), optimizers.clip(config)
-    return Optimization(optimizer, schedule, objective, batch_size, clip_norm, is_bf16(config, device))
+    return Optimization(optimizer, schedule, objective, batch_size, clip_norm, is_bf16(config, device), sampler)
 
 
 def read_batch_size(config: Config, *, least: int = 1) -> int:
@@ -218,11 +232,11 @@ class Training:
         return self._samples(self.model, part, stage)
 
     def draw_order(self) -> Tensor:
-        """Return the order of the samples in the next epoch, (n,), on the CPU.
+        """Return the indices of the samples of the next epoch in their order, int64 (n,), on the CPU.
 
         For code that trains the epoch itself, instead of calling `step`.
         """
-        return torch.randperm(len(self._data.train), generator=self._generator)
+        return epochs.draw_order(len(self._data.train), self._optimization.sampler, self._generator)
 
     def count_epoch(self) -> None:
         """Count an epoch that other code trained, and step the schedule."""

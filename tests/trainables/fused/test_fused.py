@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -11,88 +10,28 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tests.trainables import toys
+from tests.trainables.fused.heads import (
+    ABSENT,
+    BINARY,
+    CLASSES,
+    DATA,
+    HEADS,
+    SKEWED,
+    build,
+    check_alike,
+    check_equal,
+    check_states,
+    model,
+    part,
+)
 from tests.trainables.states import identical
 from trainables import fused
-from trainables.data.dataset import Part, SearchData
+from trainables.data.dataset import SearchData
 from trainables.fused import stacked_parameters
-from trainables.models import _heads
 from trainables.regimes import linear_probe
-from trainables.trainable import TransferModel
 from trainables.training import checkpoints, gradient_descent
 from trainables.training.gradient_descent import Training
 from trainables.training.phases import Phase, Phases
-
-WIDTH, CLASSES = 12, ("a", "b", "c")
-
-
-def part(n: int, seed: int) -> Part:
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.arange(n) % len(CLASSES)
-    images = torch.rand(n, WIDTH, 1, 1, generator=generator) + 0.3 * labels.reshape(-1, 1, 1, 1)
-    return Part(images, labels)
-
-
-DATA = SearchData(part(97, 1), part(300, 2), CLASSES)
-HEADS: dict[str, Callable[[], nn.Module]] = {
-    "linear": lambda: nn.Linear(WIDTH, len(CLASSES)),
-    "without a bias": lambda: nn.Linear(WIDTH, len(CLASSES), bias=False),
-    "mlp": lambda: nn.Sequential(
-        nn.Flatten(), nn.Linear(WIDTH, 8), nn.ReLU(), nn.Dropout(0.0), nn.Linear(8, len(CLASSES)), nn.Identity()
-    ),
-    "wide": lambda: nn.Sequential(nn.Linear(WIDTH, 300), nn.ReLU(inplace=True), nn.Linear(300, len(CLASSES))),
-    "large": lambda: nn.Sequential(nn.Linear(WIDTH, 140_000), nn.Linear(140_000, len(CLASSES))),
-    "zero first": lambda: nn.Sequential(nn.Linear(WIDTH, 2), nn.ReLU(), nn.Linear(2, 1), _heads.ZeroFirst()),
-}
-
-
-def model(head: str = "linear") -> TransferModel:
-    return TransferModel({"flatten": nn.Flatten()}, HEADS[head]())
-
-
-def build(seed: int, head: str = "linear", data: SearchData = DATA, **config: Any) -> Training:
-    torch.manual_seed(seed)
-    made = model(head)
-    made.freeze(())
-    return gradient_descent.build({"lr": 0.05, "batch_size": 16, **config}, made, data, "cpu")
-
-
-BINARY = SearchData(
-    Part(DATA.train.images, DATA.train.labels % 2), Part(DATA.validation.images, DATA.validation.labels % 2), ("a", "b")
-)
-
-
-def check_equal(ours: Mapping[str, float], theirs: Mapping[str, float], tolerance: float = 1e-5) -> None:
-    assert ours.keys() == theirs.keys()
-    for name, value in theirs.items():
-        assert ours[name] == pytest.approx(value, abs=tolerance, nan_ok=True), name
-
-
-def check_alike(members: list[Training], alone: list[Training], n_epochs: int = 4, tolerance: float = 1e-5) -> None:
-    """Each member reports what it would have alone, and is left in the same state."""
-    assert len({fused.key(member) for member in members}) == 1
-    assert fused.key(members[0]) is not None
-    group = fused.Group()
-    for _ in range(n_epochs):
-        for ours, other in zip(group.step(members), alone, strict=True):
-            check_equal(ours, other.step(), tolerance)
-    for member, other in zip(members, alone, strict=True):
-        check_states(member.state_dict(), other.state_dict(), 10 * tolerance)
-
-
-def check_states(ours: Any, theirs: Any, tolerance: float) -> None:
-    assert type(ours) is type(theirs)
-    if isinstance(ours, torch.Tensor):
-        torch.testing.assert_close(ours, theirs, rtol=tolerance, atol=tolerance)
-    elif isinstance(ours, Mapping):
-        assert ours.keys() == theirs.keys()
-        for name in ours:
-            check_states(ours[name], theirs[name], tolerance)
-    elif isinstance(ours, list | tuple):
-        for one, other in zip(ours, theirs, strict=True):
-            check_states(one, other, tolerance)
-    else:
-        assert ours == theirs
-
 
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "sgd": {"optimizer": "sgd"},
@@ -156,15 +95,18 @@ configs = st.fixed_dictionaries(
         "weight_decay": st.floats(0, 0.1),
         "label_smoothing": st.sampled_from([0.0, 0.1]),
         "l2": st.sampled_from([0.0, 0.01]),
+        "class_weights": st.sampled_from(["none", "balanced", "effective"]),
+        "loss_function": st.sampled_from(["cross_entropy", "focal"]),
+        "sampler": st.sampled_from(["shuffle", "balanced"]),
     },
-    optional={"clip_norm": st.floats(0.1, 2)},
+    optional={"clip_norm": st.floats(0.1, 2), "focal_gamma": st.floats(0, 4)},
 )
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.lists(configs, min_size=1, max_size=6))
-def test_any_mixture_reports_what_each_does_alone(drawn: list[dict[str, Any]]) -> None:
-    members, alone = ([build(seed, **config) for seed, config in enumerate(drawn)] for _ in range(2))
+@given(st.lists(configs, min_size=1, max_size=6), st.sampled_from([DATA, SKEWED, ABSENT]))
+def test_any_mixture_reports_what_each_does_alone(drawn: list[dict[str, Any]], data: SearchData) -> None:
+    members, alone = ([build(seed, data=data, **config) for seed, config in enumerate(drawn)] for _ in range(2))
     check_alike(members, alone, n_epochs=2, tolerance=1e-4)
 
 

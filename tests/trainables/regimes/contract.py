@@ -1,6 +1,5 @@
 """What every regime must keep. A regime's test subclasses RegimeContract and says what is its own."""
 
-from abc import ABC
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from io import BytesIO
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from tests.trainables import toys
 from tests.trainables.declarations import Recording, declared
+from tests.trainables.regimes.imbalance_contract import ImbalanceContract
 from tests.trainables.states import identical
 from tests.trainables.watching import counted, modes
 from trainables.data.dataset import SearchData
@@ -32,7 +32,7 @@ EVERY: tuple[Config, ...] = (
 """What, on top of a configuration, reads every key of a classifier's training."""
 
 
-class RegimeContract(ABC):
+class RegimeContract(ImbalanceContract):
     regime: ModuleType
     """The module under test."""
     config: ClassVar[Config] = LEARNS

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from tests.trainables import toys
 from tests.trainables.regimes.contract import EVERY, LEARNS, RegimeContract
+from tests.trainables.regimes.imbalance_contract import AGAINST_IMBALANCE
 from trainables.data.dataset import Part, SearchData
 from trainables.hyperparameters import Config
 from trainables.regimes import contrastive
@@ -30,6 +31,12 @@ class TestContrastive(RegimeContract):
         epochs = [trainable.step() for _ in range(8)]
         assert epochs[-1]["train_loss"] < 0.5 * epochs[0]["train_loss"]
         assert epochs[-1]["train_accuracy"] > 0.9
+
+    def test_triplets_come_from_each_image_once_whatever_the_classifier_draws_and_weighs(self) -> None:
+        against_imbalance = self.build(config={**self.config, **AGAINST_IMBALANCE}, data=self.skewed_data())
+        plain = self.build(data=self.skewed_data())
+        for _ in range(3):
+            assert against_imbalance.step() == plain.step()
 
     @pytest.mark.parametrize(
         ("config", "words"),

@@ -106,10 +106,19 @@ class TestPretrainOnAnotherDataSet(RegimeContract):
     trains: ClassVar = (("first", "second", "fc"), ("head",))
     epochs: ClassVar = (2,)
     augments = False
+    is_even = True
     n_trained_on = 16 * len(toys.CLASSES)
 
     def data(self) -> SearchData:
         return replace(toys.data(), pretraining=stripes())
+
+    def test_the_first_phase_weighs_the_classes_of_its_own_images(self) -> None:
+        def first_loss(config: Config) -> float:
+            return self.build(config={**config, "pretrain_epochs": 1}).step()["train_loss"]
+
+        weights: Config = {"class_weights": "balanced"}
+        assert first_loss(weights) != first_loss({})  # 40 images with stripes, 20 without
+        assert first_loss({**weights, "samples_per_class": 8}) == first_loss({"samples_per_class": 8})
 
     def test_the_first_phase_learns_the_classes_of_the_other_data_set_from_its_images(self) -> None:
         model = toys.model()

@@ -92,6 +92,17 @@ def test_the_order_follows_from_the_generator_and_differs_from_epoch_to_epoch() 
     assert not torch.equal(first, third)
 
 
+def test_a_sampler_says_which_samples_an_epoch_trains_on_and_in_which_order() -> None:
+    model, part = Recorder(), samples(22)
+    chosen = replace(
+        optimization(model, batch_size=3), sampler=lambda generator: torch.randint(4, (5,), generator=generator)
+    )
+    drawn = torch.randint(4, (5,), generator=torch.Generator().manual_seed(1))
+    loss, _ = train_epoch(model, model, part, chosen, torch.Generator().manual_seed(1))
+    assert torch.equal(torch.cat(model.seen), part.inputs[drawn])
+    assert loss == pytest.approx(exact(model, Samples(part.inputs[drawn], part.labels[drawn]))[0], rel=1e-5)
+
+
 def test_means_are_over_samples_so_that_a_short_last_batch_counts_less() -> None:
     model, part = Recorder(), samples(23)
     expected = pytest.approx(exact(model, part), rel=1e-5)

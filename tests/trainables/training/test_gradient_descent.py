@@ -124,7 +124,7 @@ def batch_result(
         logits: Tensor = network(inputs)
         return logits
 
-    objective, changes_images = classification.build(config, toys.model(), 3, augment=augment)
+    objective, changes_images = classification.build(config, toys.model(), part.labels, 3, augment=augment)
     assert changes_images == (augment and config != {})
     return seen, objective(forward, part.images, part.labels, torch.Generator().manual_seed(0))
 
@@ -189,7 +189,7 @@ def test_another_model_may_be_validated_than_the_one_that_trains() -> None:
     seed_everything(0)
     model, data = toys.model(), toys.data()
     other = TransferModel(dict(model.stages.items()), nn.Sequential(nn.Flatten(), nn.Linear(32, 5)))
-    objective, _ = classification.build({}, other, 5)
+    objective, _ = classification.build({}, other, data.train.labels, 5)
     optimization = gradient_descent.build_optimization({"lr": 0.01}, other, objective, "cpu")
     made = Training(other, data, optimization, "cpu", validated_model=model)
     head = deepcopy(model.head.state_dict())
