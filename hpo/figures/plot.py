@@ -165,7 +165,7 @@ def _trained_model(study: StudyFolder, options: PlotOptions) -> TrainedModel:
 
 
 def _model_name(study: StudyFolder, trained: TrainedModel) -> str:
-    return f"{study.name}, trial {trained.trial.number}"
+    return f"{study.name}, trial {trained.trial.number}, epoch {trained.epoch}"
 
 
 def _history(study: StudyFolder) -> History:

@@ -20,7 +20,7 @@ from hpo.heldout import evaluate
 from hpo.loop.search import begin
 from hpo.record import Budget, Settings, State, StudyFolder
 from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task
-from hpo.space.domains import Categorical
+from hpo.space.domains import Categorical, Float
 from trainables.data.dataset import Part
 from trainables.datasets.digits import Digits
 from trainables.training import checkpoints
@@ -169,12 +169,63 @@ def test_a_damaged_checkpoint_is_named(folder: Path) -> None:
     assert "1.best.pt is damaged" in refused(folder, "filters", StudyError, trials=[1])
 
 
-def test_a_trial_that_may_still_be_written_is_left_alone(folder: Path) -> None:
+def test_a_paused_trial_is_shown_as_it_was_trained(tmp_path: Path) -> None:
+    task = Task("from_scratch", "softmax_regression", dataset=DatasetSpec("digits"))
+    space = SearchSpace("paused", {"lr": Float(1e-3, 1e-1)}, Fidelity(9, low=1, eta=3), task)
+    folder = tmp_path / "paused"
+    begin(folder, space, Settings(backend="bohb", runner="inline", devices="cpu"), Budget(epochs=5))
+    study = StudyFolder.reopen(folder)
+    history, _ = study.history()
+    paused = next(trial for trial in history.trials.values() if trial.state is State.PAUSED)
+    trained = TrainedModel(study, history, [paused.number])
+    assert trained.epoch == paused.epoch
+    saved = checkpoints.read(folder / "checkpoints" / f"{paused.number}.pt")
+    assert saved is not None
+    (weights,) = (each for each in saved["state"]["weights"].values() if each.ndim == 2)
+    assert np.array_equal(trained.filters().ravel(), weights.numpy().ravel())
+    assert plot(folder, "tsne", trials=[paused.number])[0].exists()
+
+
+@pytest.mark.parametrize(
+    ("last", "best", "shown"),
+    [
+        ({"epoch": 2, "best": 2}, {"epoch": 1, "best": 1}, 2),
+        ({"epoch": 2, "best": 1}, {"epoch": 1, "best": 1}, 1),
+        ({"epoch": 2, "best": 1}, None, 2),
+        ({"epoch": 2, "best": None}, None, 2),
+        (None, {"epoch": 1, "best": 1}, 1),
+    ],
+)
+def test_of_an_unfinished_trial_the_best_epoch_that_is_there_is_shown(
+    folder: Path, last: dict[str, Any] | None, best: dict[str, Any] | None, shown: int
+) -> None:
     study = StudyFolder.reopen(folder)
     history, _ = study.history()
     history.trials[0].state = State.RUNNING
-    with pytest.raises(UserError, match="trial 0 of study 's' has no checkpoint; these have: 1, 2, 3"):
-        TrainedModel(study, history, [0])
+    content = checkpoints.read(folder / "checkpoints" / "0.best.pt")
+    assert content is not None
+    for name, epochs in (("0.pt", last), ("0.best.pt", best)):
+        path = folder / "checkpoints" / name
+        path.unlink(missing_ok=True)
+        if epochs is not None:
+            reports = json.dumps([{"fidelity": epochs["epoch"]}])
+            best_report = json.dumps(epochs["best"] and {"fidelity": epochs["best"]})
+            checkpoints.write(path, content | {"reports": reports, "best": best_report})
+    assert TrainedModel(study, history, [0]).epoch == shown
+
+
+def test_a_figure_of_a_trial_that_is_being_trained_leaves_its_files_alone(folder: Path) -> None:
+    half_written = folder / "checkpoints" / ".0.best.pt.tmp"
+    half_written.write_bytes(b"a worker writes this now")
+    plot(folder, "filters", trials=[0])
+    assert half_written.exists()
+
+
+def test_a_checkpoint_of_another_version_is_named(folder: Path) -> None:
+    checkpoints.write(folder / "checkpoints" / "0.best.pt", {"weights": {}})
+    assert "checkpoint of trial 0 of study 's' was written by another version" in refused(
+        folder, "filters", StudyError, trials=[0]
+    )
 
 
 @pytest.mark.parametrize("kind", OF_A_CLONE)

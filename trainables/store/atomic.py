@@ -20,6 +20,9 @@ from pathlib import Path
 YOUNG_SECONDS = 1.0
 """A file younger than this is deleted before it is replaced, so that the new content is not forced to the disk."""
 
+WAIT_SECONDS = 1.0
+"""The longest time that a reader waits for a writer."""
+
 
 def write(path: Path, fill: Callable[[Path], object]) -> None:
     """Write `path` atomically. `fill` is called with the path of a temporary file and writes the content to it.
@@ -48,6 +51,16 @@ def recover(path: Path) -> None:
         temporary.unlink(missing_ok=True)
     elif temporary.exists():
         os.replace(temporary, path)
+
+
+def wait_for_writer(path: Path) -> None:
+    """Wait until a write of `path` that goes on has replaced it: for a moment in between, `path` does not exist.
+
+    Returns after WAIT_SECONDS at the latest, because the writer may have been killed in that moment.
+    """
+    end = time.monotonic() + WAIT_SECONDS
+    while not path.exists() and _temporary(path).exists() and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 def remove(path: Path) -> None:

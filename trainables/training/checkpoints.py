@@ -53,12 +53,18 @@ def _copy_views(value: Any) -> Any:
     return value
 
 
-def read(path: Path) -> dict[str, Any] | None:
+def read(path: Path, *, recover: bool = True) -> dict[str, Any] | None:
     """Return the content of a checkpoint, with all tensors on the CPU. Returns None if there is no file.
+
+    With `recover`, a write that was interrupted by a kill is completed first. Without it, nothing on disk changes, so a
+    training may write the file at the same time.
 
     Raises OSError if the file cannot be opened, and DamagedCheckpoint if it is incomplete, altered or no checkpoint.
     """
-    atomic.recover(path)
+    if recover:
+        atomic.recover(path)
+    else:
+        atomic.wait_for_writer(path)
     try:
         file = path.open("rb")
     except FileNotFoundError:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -89,3 +90,13 @@ def test_removing_leaves_neither_the_file_nor_what_was_about_to_replace_it(path:
     atomic.remove(path)
     atomic.remove(path)
     assert names(path) == []
+
+
+def test_a_reader_waits_until_a_write_has_replaced_the_file(path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text("new")
+    replacing = threading.Timer(0.05, os.replace, (temporary, path))
+    replacing.start()
+    atomic.wait_for_writer(path)
+    assert path.read_text() == "new"
+    replacing.join()
