@@ -18,7 +18,7 @@ from torch import Tensor
 from trainables.fused import stacked_layers
 from trainables.fused.stacked_losses import StackedLoss, per_member
 from trainables.fused.stacked_parameters import StackedParameters
-from trainables.training import epochs
+from trainables.training import epochs, metrics
 from trainables.training.epochs import Samples
 from trainables.training.gradient_descent import Training
 
@@ -57,8 +57,9 @@ class Lockstep:
         self._clip_norms = per_member(clip_norms, torch.inf, 2, self._device)
         batch_sizes = [optimization.batch_size for optimization in optimizations]
         self._steps = list(_steps(len(self.members[0].data.train), batch_sizes, self._device))
-        # Of each member: training loss, correct training samples, validation loss, correct validation samples.
-        self._sums = torch.zeros(4, len(members), device=self._device)
+        # Of each member: training loss, correct training samples, validation loss.
+        self._sums = torch.zeros(3, len(members), device=self._device)
+        self._metrics = torch.empty(0)
         self._orders = torch.empty(0)
 
     @property
@@ -92,12 +93,13 @@ class Lockstep:
         """Yield each member with the metrics of its epoch. This waits for the device."""
         data = self.members[0].data
         n_train, n_validation = len(data.train), len(data.validation)
-        for member, sums in zip(self.members, self._sums.T.tolist(), strict=True):
+        names = metrics.names(self._n_classes)
+        for member, sums, values in zip(self.members, self._sums.T.tolist(), self._metrics.tolist(), strict=True):
             yield (
                 member,
                 {
                     "val_loss": sums[2] / n_validation,
-                    "val_accuracy": sums[3] / n_validation,
+                    **{f"val_{name}": value for name, value in zip(names, values, strict=True)},
                     "train_loss": sums[0] / n_train,
                     "train_accuracy": sums[1] / n_train,
                 },
@@ -124,8 +126,9 @@ class Lockstep:
         self._parameters.update(k)
 
     def _validate(self, samples: Samples) -> None:
-        """Add the loss and the correct predictions of each member on `samples` to the sums."""
+        """Add the loss of each member on `samples` to the sums, and compute the other metrics."""
         n_members = len(self.members)
+        all_logits = []
         for start in range(0, len(samples), VALIDATION_BATCH_SIZE):
             values = samples.batch(slice(start, start + VALIDATION_BATCH_SIZE)).flatten(1).expand(n_members, -1, -1)
             labels = samples.labels[start : start + VALIDATION_BATCH_SIZE]
@@ -135,7 +138,9 @@ class Lockstep:
             log_probabilities = logits.log_softmax(dim=2)
             targets = labels.expand(n_members, -1).unsqueeze(2)
             self._sums[2] -= log_probabilities.gather(2, targets).sum(dim=(1, 2))
-            self._sums[3] += (logits.argmax(dim=2) == labels).sum(dim=1)
+            all_logits.append(logits)
+        self._n_classes = logits.shape[2]
+        self._metrics = metrics.compute(torch.cat(all_logits, dim=1), samples.labels)
 
 
 def _steps(n: int, batch_sizes: Sequence[int], device: torch.device) -> Iterator[_Step]:

@@ -16,6 +16,8 @@ from torch.nn import functional
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from trainables.training import metrics
+
 Forward = Callable[[Tensor], Tensor]
 """Takes inputs (n, ...) and returns logits (n, n_classes)."""
 
@@ -110,16 +112,24 @@ def train_epoch(
     return sums.means()
 
 
-def validate(network: nn.Module, forward: Forward, samples: Samples, *, batch_size: int = 256) -> tuple[float, float]:
-    """Return the mean cross-entropy in nats and the accuracy in 0..1. The network is left in evaluation mode."""
+def validate(network: nn.Module, forward: Forward, samples: Samples, *, batch_size: int = 256) -> dict[str, float]:
+    """Return `loss`, the mean cross-entropy in nats, and the metrics of `trainables.training.metrics`.
+
+    The network is left in evaluation mode.
+    """
     network.eval()
-    sums = _Sums(samples.labels.device)
+    total = torch.zeros((), device=samples.labels.device)
+    all_logits = []
     with torch.inference_mode():
         for start in range(0, len(samples), batch_size):
             labels = samples.labels[start : start + batch_size]
             logits = forward(samples.batch(slice(start, start + batch_size)))
-            sums.add(functional.cross_entropy(logits, labels), n_correct(logits, labels), len(labels))
-    return sums.means()
+            total += functional.cross_entropy(logits, labels) * len(labels)
+            all_logits.append(logits)
+        values = metrics.compute(torch.cat(all_logits).unsqueeze(0), samples.labels)[0]
+        names = metrics.names(all_logits[0].shape[1])
+    # This waits for the device.
+    return {"loss": float(total) / len(samples), **dict(zip(names, values.tolist(), strict=True))}
 
 
 def predict(network: nn.Module, forward: Forward, samples: Samples, *, batch_size: int = 256) -> Tensor:

@@ -161,8 +161,7 @@ class Training:
         self._epoch += 1
         validation = self.evaluate(self._data.validation)
         return {
-            "val_loss": validation["loss"],
-            "val_accuracy": validation["accuracy"],
+            **{f"val_{name}": value for name, value in validation.items()},
             "train_loss": train_loss,
             "train_accuracy": train_accuracy,
         }
@@ -187,8 +186,7 @@ class Training:
         self._epoch = state["epoch"]
 
     def evaluate(self, part: Part) -> Mapping[str, float]:
-        loss, accuracy = epochs.validate(self.model, *self._forward_and_samples(part))
-        return {"loss": loss, "accuracy": accuracy}
+        return epochs.validate(self.model, *self._forward_and_samples(part))
 
     def predict(self, part: Part) -> Tensor:
         """Return the class probabilities of each image of `part`, (n, n_classes), on the CPU."""
