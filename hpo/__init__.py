@@ -13,8 +13,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hpo.api import BestTrial, Study, list_studies, open_study, read_space, search, test
+    from hpo.api import BestTrial, Study, list_studies, load_model, open_study, read_space, search, test
     from hpo.errors import HpoError
+    from hpo.final_model import Model
     from hpo.space import Categorical, Fidelity, Float, Int, SearchSpace, Task
 
 __version__ = "0.1.0"
@@ -26,10 +27,12 @@ __all__ = [
     "Float",
     "HpoError",
     "Int",
+    "Model",
     "SearchSpace",
     "Study",
     "Task",
     "list_studies",
+    "load_model",
     "open_study",
     "read_space",
     "search",
@@ -38,6 +41,7 @@ __all__ = [
 
 _MODULES = dict.fromkeys(__all__, "hpo.api") | {
     "HpoError": "hpo.errors",
+    "Model": "hpo.final_model",
     **dict.fromkeys(("Categorical", "Fidelity", "Float", "Int", "SearchSpace", "Task"), "hpo.space"),
 }
 

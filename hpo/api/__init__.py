@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from hpo.api.functions import list_studies, open_study, read_space, search, test
+from hpo.api.functions import list_studies, load_model, open_study, read_space, search, test
 from hpo.api.study import BestTrial, Study
 
-__all__ = ["BestTrial", "Study", "list_studies", "open_study", "read_space", "search", "test"]
+__all__ = ["BestTrial", "Study", "list_studies", "load_model", "open_study", "read_space", "search", "test"]

@@ -1,4 +1,4 @@
-"""The functions of the Python API: search, read_space, open_study, list_studies, test."""
+"""The functions of the Python API: search, read_space, open_study, list_studies, test, load_model."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from hpo.api.progress import print_notices, show_progress
 from hpo.api.short_traceback import short_traceback
 from hpo.api.study import Study
 from hpo.errors import SpaceFileError, UnknownName, UserError
+from hpo.final_model import Model
+from hpo.final_model import load_model as load_model_folder
 from hpo.loop import CHANGEABLE, begin, budget_note, changed_settings, default_name, with_first_configurations
 from hpo.record import STUDY_FILE, Budget, Settings, StudyFolder, changed_parts, check_name, find_folder, lock
 from hpo.results.progress import print_note
@@ -136,6 +138,18 @@ def open_study(name: str | Path, *, studies: str | Path = "studies", trainable: 
 def list_studies(studies: str | Path = "studies") -> list[Study]:
     """All studies in a folder, by name; none where there is no such folder."""
     return [Study(path.parent) for path in sorted(Path(studies).glob(f"*/{STUDY_FILE}"))]
+
+
+@short_traceback
+def load_model(folder: str | Path, *, device: str = "auto") -> Model:
+    """Load the model of a folder that `hpo model` or `Study.model` wrote.
+
+    Its `predict(paths)` classifies image files. `device` is auto (a GPU if there is one), cpu, or a GPU such as cuda:0.
+
+    Raises UserError if the folder holds no model, if a file of it is damaged or was written by another version, or if
+    a package that it needs is missing.
+    """
+    return load_model_folder(folder, device=device)
 
 
 @short_traceback

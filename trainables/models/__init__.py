@@ -19,14 +19,20 @@ All other names are optional:
     WEIGHTS = "resnet18.pth"              the file name of its ImageNet weights
     fetch(path: Path) -> None             downloads the ImageNet weights and saves them at `path`
     variant(name: str)                    for `model: family:name`, returns an object with `build` and the names above
+    plain_network(config, model, *, shape, n_classes)     see below
     HEAD_ONLY = True                      no stage has weights, so only the head can train
     LINEAR_HEAD = False                   the head is not a sequence of linear layers
 
 The last two are literals. They tell the runner `auto` which trials the fused runner can train side by side: those that
 train only a head of linear layers.
 
+`plain_network` returns a `PlainNetwork`: code that builds the network of a model without hpo, and the names that its
+weights have there. `model` is what `build` returned, and the other arguments are the same. For a model of torch's own
+layers, one after another, `plain_layers(model)` returns it. If it is None, or if there is no such function, a model
+folder gets a program of torch.export instead.
+
 The functions that this package exports help to write a model: `linear_head` and `convolution_head` build a head,
-`load_into` loads weights.
+`load_into` loads weights, `plain_layers` writes the code of a plain network.
 """
 
 from __future__ import annotations
@@ -34,10 +40,21 @@ from __future__ import annotations
 from trainables.data.input_spec import IMAGENET, InputSpec
 from trainables.models._heads import convolution as convolution_head
 from trainables.models._heads import linear as linear_head
+from trainables.models._plain import PlainNetwork
+from trainables.models._plain import layers as plain_layers
 from trainables.models._weights import load_into
 from trainables.trainable import TransferModel
 
-__all__ = ["IMAGENET", "InputSpec", "TransferModel", "convolution_head", "linear_head", "load_into"]
+__all__ = [
+    "IMAGENET",
+    "InputSpec",
+    "PlainNetwork",
+    "TransferModel",
+    "convolution_head",
+    "linear_head",
+    "load_into",
+    "plain_layers",
+]
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
 READS_ALSO = ("trainables.models._heads",)

@@ -14,6 +14,7 @@ from torch import nn
 from trainables import vision
 from trainables.errors import SetupError, reason
 from trainables.models import _weights
+from trainables.models._plain import PlainNetwork
 
 
 def network(name: str, shape: tuple[int, int, int], weights_path: str, *, head: str, min_side: int) -> Any:
@@ -58,6 +59,19 @@ def resnet(name: str, shape: tuple[int, int, int], weights_path: str) -> tuple[d
     layers = {f"layer{i}": getattr(built, f"layer{i}") for i in range(1, 5)}
     pool = nn.Sequential(built.avgpool, nn.Flatten())
     return {"stem": stem, **layers, "pool": pool}, built.fc.in_features
+
+
+def plain_network(name: str, n_classes: int, names: Mapping[str, str]) -> PlainNetwork:
+    """Return the network `name` as torchvision builds it. `names` are described in `PlainNetwork`."""
+    code = f"from torchvision.models import get_model\n\nmodel = get_model({name!r}, num_classes={n_classes})\n"
+    return PlainNetwork(code, names, "torchvision")
+
+
+def plain_resnet(name: str, n_classes: int) -> PlainNetwork:
+    """Return a ResNet as torchvision builds it. Its stages are those of `resnet`."""
+    layers = {f"stages.layer{i}.": f"layer{i}." for i in range(1, 5)}
+    names = {"stages.stem.0.": "conv1.", "stages.stem.1.": "bn1.", **layers, "head.": "fc."}
+    return plain_network(name, n_classes, names)
 
 
 def fetch(name: str, path: Path) -> None:

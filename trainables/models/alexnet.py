@@ -12,6 +12,7 @@ from torch import nn
 from trainables.data.input_spec import IMAGENET
 from trainables.hyperparameters import Config
 from trainables.models import _heads, _torchvision
+from trainables.models._plain import PlainNetwork
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
@@ -38,6 +39,13 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
         **_torchvision.stages(network.classifier, {"fc6": (0, 3), "fc7": (3, 6)}),
     }
     return TransferModel(stages, _heads.linear(4096, n_classes, config), classifier=("fc6", "fc7"))
+
+
+def plain_network(config: Config, model: TransferModel, *, shape: tuple[int, int, int], n_classes: int) -> PlainNetwork:
+    """Return the network as torchvision builds it."""
+    features = {f"stages.{name}.": "features." for name in CONVOLUTIONS}
+    names = {**features, "stages.fc6.": "classifier.", "stages.fc7.": "classifier.", "head.": "classifier.6."}
+    return _torchvision.plain_network("alexnet", n_classes, names)
 
 
 def fetch(path: Path) -> None:

@@ -6,7 +6,8 @@ from torch import nn
 
 from trainables.errors import SetupError
 from trainables.hyperparameters import FROM_0_BELOW_1, Config, read_float, read_int
-from trainables.models import _heads
+from trainables.models import _heads, _plain
+from trainables.models._plain import PlainNetwork
 from trainables.models._weights import refuse
 from trainables.trainable import TransferModel
 
@@ -48,6 +49,13 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
         "embedding": nn.Linear(n_hidden, n_embedding),
     }
     return TransferModel(stages, _heads.linear(n_embedding, n_classes, config))
+
+
+def plain_network(
+    config: Config, model: TransferModel, *, shape: tuple[int, int, int], n_classes: int
+) -> PlainNetwork | None:
+    """Return the network as one sequence of torch's layers."""
+    return _plain.layers(model)
 
 
 def _convolution(n_in: int, n_out: int) -> nn.Sequential:

@@ -10,6 +10,7 @@ from torch import nn
 from trainables.errors import SetupError
 from trainables.hyperparameters import Config
 from trainables.models import _heads
+from trainables.models._plain import PlainNetwork
 from trainables.models._weights import refuse
 from trainables.trainable import TransferModel
 
@@ -31,3 +32,16 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
         raise SetupError(f"`model` logistic_regression needs a data set of 2 classes, but this has {n_classes}")
     layers = {"unit": _heads.linear(prod(shape), 1, config), "zero": _heads.ZeroFirst()}
     return TransferModel({"flatten": nn.Flatten()}, nn.Sequential(OrderedDict(layers)))
+
+
+def plain_network(config: Config, model: TransferModel, *, shape: tuple[int, int, int], n_classes: int) -> PlainNetwork:
+    """Return the network as one sequence of torch's layers. The padding puts the 0 in front of z."""
+    code = f"""from torch import nn
+
+model = nn.Sequential(
+    nn.Flatten(),
+    nn.Linear({prod(shape)}, 1),
+    nn.ZeroPad1d((1, 0)),
+)
+"""
+    return PlainNetwork(code, {"head.unit.": "1."})

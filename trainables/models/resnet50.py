@@ -10,6 +10,7 @@ from pathlib import Path
 from trainables.data.input_spec import IMAGENET
 from trainables.hyperparameters import Config
 from trainables.models import _heads, _torchvision
+from trainables.models._plain import PlainNetwork
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
@@ -26,6 +27,11 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
     """
     stages, n_features = _torchvision.resnet("resnet50", shape, weights)
     return TransferModel(stages, _heads.linear(n_features, n_classes, config))
+
+
+def plain_network(config: Config, model: TransferModel, *, shape: tuple[int, int, int], n_classes: int) -> PlainNetwork:
+    """Return the network as torchvision builds it."""
+    return _torchvision.plain_resnet("resnet50", n_classes)
 
 
 def fetch(path: Path) -> None:

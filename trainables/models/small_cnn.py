@@ -6,7 +6,8 @@ from torch import nn
 
 from trainables.errors import SetupError
 from trainables.hyperparameters import FROM_0_BELOW_1, Config, read_float, read_int
-from trainables.models import _heads
+from trainables.models import _heads, _plain
+from trainables.models._plain import PlainNetwork
 from trainables.models._weights import refuse
 from trainables.trainable import TransferModel
 
@@ -38,6 +39,13 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
     n_features = 2 * width * (sides[0] // 4) * (sides[1] // 4)
     head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), _heads.linear(n_features, n_classes, config))
     return TransferModel(stages, head)
+
+
+def plain_network(
+    config: Config, model: TransferModel, *, shape: tuple[int, int, int], n_classes: int
+) -> PlainNetwork | None:
+    """Return the network as one sequence of torch's layers."""
+    return _plain.layers(model)
 
 
 def _stage(n_in: int, n_out: int) -> nn.Sequential:

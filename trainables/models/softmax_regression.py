@@ -7,7 +7,8 @@ from math import prod
 from torch import nn
 
 from trainables.hyperparameters import Config
-from trainables.models import _heads
+from trainables.models import _heads, _plain
+from trainables.models._plain import PlainNetwork
 from trainables.models._weights import refuse
 from trainables.trainable import TransferModel
 
@@ -24,3 +25,10 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
     """
     refuse(weights, "softmax_regression")
     return TransferModel({"flatten": nn.Flatten()}, _heads.linear(prod(shape), n_classes, config))
+
+
+def plain_network(
+    config: Config, model: TransferModel, *, shape: tuple[int, int, int], n_classes: int
+) -> PlainNetwork | None:
+    """Return the network as one sequence of torch's layers."""
+    return _plain.layers(model)

@@ -12,6 +12,7 @@ from torch import nn
 from trainables.data.input_spec import IMAGENET
 from trainables.hyperparameters import Config
 from trainables.models import _heads, _torchvision
+from trainables.models._plain import PlainNetwork
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
@@ -48,6 +49,13 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
     dropout, _, relu, pool = network.classifier
     head = nn.Sequential(dropout, _heads.convolution(512, n_classes, config), relu, pool, nn.Flatten())
     return TransferModel(_torchvision.stages(network.features, STAGES), head)
+
+
+def plain_network(config: Config, model: TransferModel, *, shape: tuple[int, int, int], n_classes: int) -> PlainNetwork:
+    """Return the network as torchvision builds it."""
+    features = {f"stages.{name}.": "features." for name in STAGES}
+    names = {**features, "head.1.": "classifier.1."}
+    return _torchvision.plain_network("squeezenet1_0", n_classes, names)
 
 
 def fetch(path: Path) -> None:

@@ -2,10 +2,9 @@
 
 timm is an optional dependency. Only this file imports it, and only when one of its networks is used.
 
-A network is split into stages if its children, applied one after another, give the same output as the network. All
-children before the first group of blocks are the stage "stem". Each group of blocks is a stage with its name in timm.
-All children after the last group are the stage "last". This works for residual networks, ConvNeXt, EfficientNet,
-MobileNet and similar networks. Any other network, such as a vision transformer, is a single stage "network".
+A network is split into stages if its children, applied one after another, give the same output as the network (see
+`_timm_stages.py`). This works for residual networks, ConvNeXt, EfficientNet, MobileNet and similar networks. Any other
+network, such as a vision transformer, is a single stage "network".
 
 Some networks, such as vision transformers, are built for one size of images. They are built for the size that the
 images have. Position embeddings and similar weights of a file are resampled to this size by timm.
@@ -17,7 +16,6 @@ import difflib
 import importlib
 import logging
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -31,7 +29,8 @@ from trainables import vision
 from trainables.data.input_spec import InputSpec
 from trainables.errors import SetupError, reason
 from trainables.hyperparameters import Config
-from trainables.models import _heads, _weights
+from trainables.models import _heads, _timm_stages, _weights
+from trainables.models._plain import PlainNetwork
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
@@ -90,6 +89,29 @@ class Variant:
         stages, features = _split(network, image, self.name)
         return TransferModel(stages, _heads.linear(features.shape[1], n_classes, config))
 
+    def plain_network(
+        self, config: Config, model: TransferModel, *, shape: tuple[int, int, int], n_classes: int
+    ) -> PlainNetwork:
+        """Return the network as timm builds it.
+
+        If timm's own last layer is not one linear layer, such a layer follows the network without its last layers.
+        """
+        sides = list(shape[1:])
+        size = f", img_size={tuple(sides)}" if self.fixed_size and sides != self._own_sides else ""
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            network = self._network(sides)
+            whole = self._network(sides, num_classes=n_classes).state_dict()
+        names = _timm_stages.names(network, list(model.stages))
+        own = {key: tuple(value.shape) for key, value in whole.items() if key not in network.state_dict()}
+        n_features = model.head.in_features
+        call, last = f"timm.create_model({self.name!r}, num_classes=", "".join(self.last_layers[:1])
+        if own == {f"{last}weight": (n_classes, n_features), f"{last}bias": (n_classes,)}:
+            code, names = f"model = {call}{n_classes}{size})", {**names, "head.": last}
+        else:
+            code = f"model = torch.nn.Sequential({call}0{size}), torch.nn.Linear({n_features}, {n_classes}))"
+            names = {**{key: f"0.{name}" for key, name in names.items()}, "head.": "1."}
+        return PlainNetwork(f"import timm\nimport torch\n\n{code}\n", names, "timm")
+
     def _pretrained_network(self, sides: list[int], path: str) -> nn.Module:
         """Build the network without its last layers, and load the weights at `path`."""
         network, head = self._network(sides), (*self.last_layers, *_head_keys(self.name))
@@ -145,13 +167,13 @@ class Variant:
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
             return not _weights.fit(self._network(self._own_sides), path, head=head).difference
 
-    def _network(self, sides: list[int], **options: Any) -> nn.Module:
-        """Build the network without its last layers, for images of these sides (height, width) in pixels."""
+    def _network(self, sides: list[int], *, num_classes: int = 0, **options: Any) -> nn.Module:
+        """Build the network for images of these sides (height, width) in pixels. By default without its last layers."""
         if not self.fixed_size or sides == self._own_sides:
-            network: nn.Module = _timm().create_model(self.name, num_classes=0, **options)
+            network: nn.Module = _timm().create_model(self.name, num_classes=num_classes, **options)
             return network
         try:
-            network = _timm().create_model(self.name, num_classes=0, img_size=tuple(sides), **options)
+            network = _timm().create_model(self.name, num_classes=num_classes, img_size=tuple(sides), **options)
         except MISFITS as error:
             if options:
                 raise
@@ -240,9 +262,9 @@ def _split(network: nn.Module, image: Tensor, name: str) -> tuple[dict[str, nn.M
         raise _wrong_size(name, list(image.shape[2:]), error) from error
     if features.ndim != 2:
         raise SetupError(f"`model`: timm:{name} gives no vector for an image, but {tuple(features.shape[1:])}")
-    stages = _candidate_stages(network)
+    stages = _timm_stages.split(network)
     if not _compute(stages, image, features):
-        stages = {"network": network}
+        stages = {_timm_stages.WHOLE: network}
     network.train()
     return stages, features
 
@@ -262,37 +284,3 @@ def _compute(stages: dict[str, nn.Module], image: Tensor, features: Tensor) -> b
     except Exception:  # modules that do not fit together raise all kinds of errors
         return False
     return torch.equal(values, features)
-
-
-def _candidate_stages(network: nn.Module) -> dict[str, nn.Module]:
-    """The children of a network in order, grouped into stages. They may compute something else than the network."""
-    # The modules whose outputs timm offers as features, such as "layer1", or "stages.0" for a child of "stages".
-    feature_modules = {info["module"] for info in getattr(network, "feature_info", None) or ()}
-    containers = {name.partition(".")[0] for name in feature_modules if "." in name}
-    stages: dict[str, nn.Module] = {}
-    pending: list[nn.Module] = []
-    for name, module in _children(network, containers):
-        is_group = (name in feature_modules or "." in name) and _has_layers(module)
-        if is_group and not stages and pending:
-            stages["stem"], pending = nn.Sequential(*pending), []
-        pending.append(module)
-        if is_group:
-            stages[name.replace(".", "_")] = pending[0] if len(pending) == 1 else nn.Sequential(*pending)
-            pending = []
-    if not stages:
-        return {"network": network}
-    return stages | ({"last": nn.Sequential(*pending)} if pending else {})
-
-
-def _children(network: nn.Module, containers: set[str]) -> Iterator[tuple[str, nn.Module]]:
-    """The children of a network with their names. A container is replaced by its own children."""
-    for name, module in network.named_children():
-        if name in containers and isinstance(module, nn.Sequential):
-            yield from ((f"{name}.{child_name}", child) for child_name, child in module.named_children())
-        else:
-            yield name, module
-
-
-def _has_layers(module: nn.Module) -> bool:
-    """Whether a child of the module has weights."""
-    return any(True for child in module.children() for _ in child.parameters())

@@ -12,6 +12,7 @@ from torch import nn
 from trainables.data.input_spec import IMAGENET
 from trainables.hyperparameters import Config
 from trainables.models import _heads, _torchvision
+from trainables.models._plain import PlainNetwork
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
@@ -41,6 +42,13 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
     }
     head = nn.Sequential(network.classifier[5], _heads.linear(4096, n_classes, config))
     return TransferModel(stages, head, classifier=("fc6", "fc7"))
+
+
+def plain_network(config: Config, model: TransferModel, *, shape: tuple[int, int, int], n_classes: int) -> PlainNetwork:
+    """Return the network as torchvision builds it."""
+    features = {f"stages.{name}.": "features." for name in BLOCKS}
+    names = {**features, "stages.fc6.": "classifier.", "stages.fc7.": "classifier.", "head.1.": "classifier.6."}
+    return _torchvision.plain_network("vgg16", n_classes, names)
 
 
 def fetch(path: Path) -> None:

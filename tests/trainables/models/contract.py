@@ -1,6 +1,7 @@
 """What every model family must keep. A model's test subclasses ModelContract and says what is its own."""
 
 import gc
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -144,6 +145,23 @@ class ModelContract:
     def test_unknown_weights_are_refused_in_words(self) -> None:
         with pytest.raises(ValueError, match=r"`weights` must be .*, but is 'no-such-weights'"):
             self.build(weights="no-such-weights")
+
+    @torch.no_grad()
+    def test_its_plain_network_gives_the_same_logits_and_needs_no_hpo(self) -> None:
+        model = self.build().eval()
+        move_vectors(model)
+        plain = self.family.plain_network(self.configs[0], model, shape=self.shape, n_classes=self.class_counts[-1])
+        imported = re.findall(r"^(?:from|import) (\w+)", plain.code, re.MULTILINE)
+        assert set(imported) <= {"torch", "torchvision", "timm"}
+        assert {plain.package} - {None} == set(imported) - {"torch"}
+        scope: dict[str, Any] = {"torch": torch}
+        exec(plain.code, scope)
+        state = plain.to_plain(model.state_dict())
+        scope["model"].load_state_dict(state)
+        logits = scope["model"].eval()(model.preprocess(self.images(2)))
+        torch.testing.assert_close(logits, model(self.images(2)), rtol=1e-4, atol=1e-4)
+        restored = plain.from_plain(state, model.state_dict())
+        assert all(torch.equal(restored[key], value) for key, value in model.state_dict().items())
 
     def test_every_key_that_is_read_is_declared_and_every_declared_key_is_read(self) -> None:
         read: set[str] = set()

@@ -1,0 +1,61 @@
+"""Writing a model folder: as a whole or not at all, and never over something else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.trainables.inference.final_models import load, write
+from trainables.errors import SetupError
+
+FILES = ["README.md", "model.json", "model.safetensors"]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_folder_holds_the_weights_their_description_and_a_readme(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in ("new", "empty", "a/b"):
+        write(tmp_path / name)
+        assert names(tmp_path / name) == FILES
+    assert names(tmp_path) == ["a", "empty", "new"]
+
+
+def test_a_model_is_replaced_only_if_asked_for(tmp_path: Path) -> None:
+    write(tmp_path / "m")
+    with pytest.raises(SetupError, match="holds a model already: name a new folder, or give --overwrite"):
+        write(tmp_path / "m", temperature=3.0)
+    assert load(tmp_path / "m").description.temperature == 1.5
+    write(tmp_path / "m", temperature=3.0, overwrite=True)
+    assert load(tmp_path / "m").description.temperature == 3.0
+    assert names(tmp_path) == ["m"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_other_files_are_never_replaced(tmp_path: Path, overwrite: bool) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "mine.png").write_text("mine")
+    write(tmp_path / "m")
+    (tmp_path / "m" / "notes.txt").write_text("mine")
+    for name, words in (
+        ("file", "exists, and is no folder"),
+        ("pictures", "is not empty, and no model folder"),
+        ("m", "holds other files beside a model, such as notes.txt"),
+    ):
+        with pytest.raises(SetupError, match=words):
+            write(tmp_path / name, overwrite=overwrite)
+    assert names(tmp_path) == ["file", "m", "pictures"]
+    assert names(tmp_path / "m") == sorted([*FILES, "notes.txt"])
+
+
+def test_a_model_that_would_load_otherwise_is_not_written(tmp_path: Path) -> None:
+    write(tmp_path / "m", temperature=3.0)
+    with pytest.raises(SetupError, match="the written model gives other logits than the trained one"):
+        write(tmp_path / "m", overwrite=True, check=lambda folder, inputs: torch.zeros(len(inputs), 3))
+    assert load(tmp_path / "m").description.temperature == 3.0
+    assert names(tmp_path) == ["m"]

@@ -1,0 +1,109 @@
+"""The README of a model folder, with lines that load the model and classify an image without hpo."""
+
+from __future__ import annotations
+
+from trainables.inference.description import ImageInput, ModelDescription
+
+WEIGHTS_FILE = "model.safetensors"
+PROGRAM_FILE = "model.pt2"
+"""The program of torch.export, for models whose network no plain code builds."""
+README_FILE = "README.md"
+EXAMPLE = "image.jpg"
+"""The file that the lines classify."""
+
+
+def load_lines(description: ModelDescription) -> str:
+    """Return the lines that load the model, and define `read(path)`: the input of the network for an image file."""
+    uses_program = description.network.model is None
+    imports = ["import json\n", "import numpy as np", "import torch", "from PIL import Image, ImageOps"]
+    imports += [] if uses_program else ["from safetensors.torch import load_file"]
+    code = description.network.code.strip().removeprefix("import torch\n")
+    load = [code, *([] if uses_program else [f'model.load_state_dict(load_file("{WEIGHTS_FILE}"))', "model.eval()"])]
+    classes = 'classes = json.load(open("model.json", encoding="utf-8"))["classes"]'
+    return "\n".join([*imports, *load, classes, "", "", *_read_lines(description.image)]) + "\n"
+
+
+def use_lines(description: ModelDescription) -> str:
+    """Return the lines that classify one image, after `load_lines`."""
+    scale = "" if description.temperature == 1 else f" / {description.temperature!r}"
+    return f"""with torch.no_grad():
+    logits = model(read("{EXAMPLE}"))
+probabilities = (logits{scale}).softmax(dim=1)[0]
+print(classes[probabilities.argmax()], probabilities.max().item())
+"""
+
+
+def _read_lines(image: ImageInput) -> list[str]:
+    """The function `read`. It does what `trainables.data.decoding` does to usual files."""
+    height, width = image.height, image.width
+    lines = ["def read(path):", "    image = Image.open(path)"]
+    if image.decoding.exif_orientation:
+        lines.append("    image = ImageOps.exif_transpose(image)")
+    if image.decoding.background is None:
+        lines.append('    image = image.convert("RGB")')
+    else:
+        lines += [
+            '    image = image.convert("RGBA")',
+            f'    background = Image.new("RGBA", image.size, {image.decoding.background!r})',
+            '    image = Image.alpha_composite(background, image).convert("RGB")',
+        ]
+    if image.resize == "crop":
+        lines += [
+            f"    width, height = ({height} * side // min(image.size) for side in image.size)",
+            f"    left, top = round((width - {width}) / 2), round((height - {height}) / 2)",
+            "    x, y = image.width / width, image.height / height",
+            f"    box = (left * x, top * y, (left + {width}) * x, (top + {height}) * y)",
+            f"    image = image.resize(({width}, {height}), Image.Resampling.BILINEAR, box=box)",
+        ]
+    else:
+        lines.append(f"    image = image.resize(({width}, {height}), Image.Resampling.BILINEAR)")
+    if image.channels == 1:
+        lines.append('    pixels = torch.from_numpy(np.array(image.convert("L")))[None, None]')
+    else:
+        lines.append("    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]")
+    mean, std = (f"torch.tensor({list(values)}).reshape(1, -1, 1, 1)" for values in (image.mean, image.std))
+    return [*lines, f"    mean = {mean}", f"    std = {std}", "    return (pixels.float() / 255 - mean) / std"]
+
+
+def readme(description: ModelDescription, package: str | None) -> str:
+    """Return the README of a model folder. `package` is what the lines need beside torch, NumPy and Pillow."""
+    study = description.about.get("study", {})
+    name = description.network.model or study.get("model") or "a network of your own"
+    packages = ["torch", "numpy", "pillow", *([] if description.network.model is None else ["safetensors"])]
+    packages += [] if package is None else [package]
+    return f"""# {name}, {len(description.classes)} classes
+
+`model.json` says where this model comes from, and what it was measured to be worth.
+
+With hpo:
+
+```console
+$ hpo predict . {EXAMPLE}
+```
+
+Without hpo, with {", ".join(packages)} (run it in this folder):
+
+```python
+{load_lines(description)}```
+
+```python
+{use_lines(description)}```
+
+`read` turns usual JPEG and PNG files of 8 bits into the same input as hpo does. hpo also reads images of 16 bits, HEIC
+files and broken EXIF data, and refuses files that are too large or are cut off; these lines do not.
+{_notes(description)}"""
+
+
+def _notes(description: ModelDescription) -> str:
+    notes = ""
+    if description.network.model is None:
+        notes += (
+            f"\nNo plain code builds this network, so `{PROGRAM_FILE}` holds it as a program of torch.export, with its "
+            f"weights.\n`{WEIGHTS_FILE}` holds the same weights under the names of its own code.\n"
+        )
+    if description.temperature != 1:
+        notes += (
+            "\nThe logits are divided by a temperature, so that the probabilities are calibrated. "
+            "It does not change the\npredicted class.\n"
+        )
+    return notes

@@ -1,0 +1,197 @@
+"""The Predictor: loads a model folder and classifies image files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from trainables.data import decoding
+from trainables.errors import SetupError, reason
+from trainables.inference import description, model_folder, networks
+from trainables.inference.description import DESCRIPTION_FILE, ImageInput, ModelDescription
+from trainables.inference.plain_lines import PROGRAM_FILE, WEIGHTS_FILE
+from trainables.models import _weights_files
+from trainables.threads import n_cores
+from trainables.trainable import TransferModel
+
+BATCH_SIZE = 64
+"""The number of images that the network classifies at a time."""
+N_READ = 1024
+"""The number of images that are read into memory at a time."""
+
+LoadPlugin = Callable[[str, str], Any]
+"""Takes a package, such as `trainables.models`, and the name of a plug-in. Returns the plug-in's module."""
+
+
+class Prediction(NamedTuple):
+    """The most likely classes of one image, or the reason why it could not be read."""
+
+    path: Path
+    classes: tuple[str, ...]
+    """The most likely first. Empty if the file could not be read."""
+    probabilities: tuple[float, ...]
+    """The probability of each of them."""
+    error: str | None
+    """Why the file could not be read as an image. None if it could."""
+
+
+class Predictor:
+    """The model of a model folder."""
+
+    def __init__(self, folder: Path, load: LoadPlugin, device: str = "cpu") -> None:
+        """Load the model in `folder`. `load` returns the plug-in that builds its network.
+
+        Raises SetupError if a file is missing, damaged or of another version, if the files do not belong together, or
+        if a package that the network needs is not installed. Errors of `load` are passed on.
+        """
+        self.description: ModelDescription = description.read(folder)
+        # A program of torch.export stays on the device that it was written on.
+        self.device = torch.device(device if self.description.network.model is not None else "cpu")
+        self._network = _load_network(folder, self.description, load).to(self.device)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the logits."""
+        return self.description.classes
+
+    def network_logits(self, inputs: Tensor) -> Tensor:
+        """Return the logits (n, n_classes) of normalized images (n, channels, height, width), on the CPU."""
+        with torch.inference_mode():
+            batches = [inputs[start : start + BATCH_SIZE] for start in range(0, len(inputs), BATCH_SIZE)]
+            return torch.cat([self._network(batch.to(self.device)).float().cpu() for batch in batches])
+
+    def logits(self, paths: Sequence[Path]) -> tuple[Tensor, dict[int, str]]:
+        """Return the logits of image files, (n, n_classes), and the reason for each index that could not be read.
+
+        The logits of such a file are NaN.
+        """
+        rows = list(self._logits(paths))
+        logits = torch.full((len(paths), len(self.classes)), torch.nan)
+        for i, row in enumerate(rows):
+            if isinstance(row, Tensor):
+                logits[i] = row
+        return logits, {i: row for i, row in enumerate(rows) if isinstance(row, str)}
+
+    def predict(self, paths: Sequence[Path], top: int = 1) -> Iterator[Prediction]:
+        """Classify image files, in order. Yields the `top` most likely classes of each, with their probabilities."""
+        n_top = min(top, len(self.classes))
+        for path, row in zip(paths, self._logits(paths), strict=True):
+            if isinstance(row, str):
+                yield Prediction(path, (), (), row)
+                continue
+            values, indices = (row.double() / self.description.temperature).softmax(dim=0).topk(n_top)
+            yield Prediction(path, tuple(self.classes[i] for i in indices.tolist()), tuple(values.tolist()), None)
+
+    def _logits(self, paths: Sequence[Path]) -> Iterator[Tensor | str]:
+        """For each file its logits (n_classes,), or the reason why it could not be read."""
+        for start in range(0, len(paths), N_READ):
+            block = paths[start : start + N_READ]
+            results = decoding.in_threads(partial(self._read, block), len(block), n_cores())
+            pending: list[NDArray[np.uint8] | str] = []
+            for result in results:
+                pending.append(result)
+                if len(pending) == BATCH_SIZE:
+                    yield from self._classify(pending)
+                    pending = []
+            yield from self._classify(pending)
+
+    def _read(self, paths: Sequence[Path], i: int) -> NDArray[np.uint8] | str:
+        try:
+            return read_pixels(paths[i], self.description.image)
+        except OSError as error:
+            return reason(error)
+
+    def _classify(self, read: Sequence[NDArray[np.uint8] | str]) -> Iterator[Tensor | str]:
+        """The logits of images that were read, (channels, height, width) each. Reasons are handed on."""
+        images = [each for each in read if not isinstance(each, str)]
+        if images:
+            inputs = model_folder.normalize(torch.from_numpy(np.stack(images)), self.description.image)
+            logits = iter(self.network_logits(inputs))
+        for each in read:
+            yield each if isinstance(each, str) else next(logits)
+
+
+def read_pixels(path: Path, image: ImageInput) -> NDArray[np.uint8]:
+    """Read an image file as the model needs it: uint8, (channels, height, width).
+
+    Raises OSError if the file cannot be read as an image.
+    """
+    found = decoding.read(path, image.decoding)
+    if image.height == image.width:
+        found = decoding.resize_image(found, image.height, image.resize)
+    else:
+        found = found.resize((image.width, image.height), Image.Resampling.BILINEAR)
+    if image.channels == 1:
+        return np.array(found.convert("L"))[None]
+    return np.array(found).transpose(2, 0, 1)
+
+
+def _load_network(folder: Path, about: ModelDescription, load: LoadPlugin) -> nn.Module:
+    """Build the network of a model folder and load its weights."""
+    name = about.network.model
+    path = folder / (PROGRAM_FILE if name is None else WEIGHTS_FILE)
+    _check_file(path, about)
+    if name is None:
+        network = networks.load_program(path)
+    else:
+        network = networks.network_of(_load_weights(path, about, load("trainables.models", name))).eval()
+    _check_classes(folder, network, about)
+    return network
+
+
+def _load_weights(path: Path, about: ModelDescription, plug_in: Any) -> TransferModel:
+    """Build a model by its plug-in, and load the weights at `path`, which have the names of its plain network."""
+    arguments: dict[str, Any] = {"shape": about.image.shape, "n_classes": len(about.classes)}
+    with torch.random.fork_rng(devices=[]):
+        try:
+            model: TransferModel = plug_in.build(about.network.configuration, **arguments, weights="none")
+            plain = plug_in.plain_network(about.network.configuration, model, **arguments)
+        except (ValueError, AttributeError) as error:
+            raise SetupError(
+                f"{path.with_name(DESCRIPTION_FILE)}: its network cannot be built: {reason(error)}"
+            ) from error
+    state = _weights_files.read(path)
+    try:
+        model.load_state_dict(plain.from_plain(state, model.state_dict()))
+    except KeyError as error:
+        raise SetupError(f"{path}: has no weights {error} of the network {about.network.model}") from error
+    except RuntimeError as error:
+        lines = str(error).splitlines()
+        raise SetupError(f"{path}: does not fit {DESCRIPTION_FILE}: {lines[-1].strip()}") from error
+    return model
+
+
+def _check_file(path: Path, about: ModelDescription) -> None:
+    """Raise SetupError if the weights are missing or not those that `model.json` was written with."""
+    try:
+        found = model_folder.file_hash(path)
+    except OSError as error:
+        raise SetupError(f"{path}: cannot be read: {error.strerror}") from error
+    if found != about.weights_hash:
+        raise SetupError(
+            f"{path}: is damaged, or does not belong to the {DESCRIPTION_FILE} beside it "
+            "(its SHA-256 is not `weights_sha256`): copy the folder again"
+        )
+
+
+def _check_classes(folder: Path, network: nn.Module, about: ModelDescription) -> None:
+    """Raise SetupError if the network cannot take its images, or gives another number of logits than classes."""
+    try:
+        with torch.inference_mode():
+            shape = tuple(network(torch.zeros(2, *about.image.shape)).shape)
+    except Exception as error:  # modules that do not fit the image raise all kinds of errors
+        message = f"{folder / DESCRIPTION_FILE}: the network cannot take images of {about.image.shape}"
+        raise SetupError(f"{message} (channels, height, width): {reason(error)}") from error
+    if shape != (2, len(about.classes)):
+        raise SetupError(
+            f"{folder / DESCRIPTION_FILE}: `classes` names {len(about.classes)} classes, but the network gives "
+            f"{shape[-1]} numbers"
+        )
