@@ -47,60 +47,71 @@ class StackedLoss:
         `weight` is 1 / batch if each head has as many samples. Otherwise it is (k, batch, 1): 1 / the number of samples
         of the head, and 0 for padding.
         """
-        loss, gradient = self._losses_and_gradients(logits, labels)
-        is_correct = logits.argmax(dim=2) == labels
         is_sample = weight.squeeze(2) > 0 if isinstance(weight, Tensor) else None
+        mean_weights = None
+        if self._class_weights is not None:
+            # The mean is divided by the sum of the weights of the samples, and not by their number.
+            mean_weights = self._mean_weights(labels, is_sample)
+            weight = weight / mean_weights[:, None, None]
+        losses, gradient = self._losses_and_gradient(logits, labels, weight)
+        is_correct = logits.argmax(dim=2) == labels
         if is_sample is not None:
-            loss, is_correct = loss.masked_fill(~is_sample, 0), is_correct & is_sample
-        loss_sum, n_correct = loss.sum(dim=1), is_correct.sum(dim=1)
-        if self._class_weights is None:
-            return BatchLoss(loss_sum, n_correct, gradient.mul_(weight))
-        # The mean is divided by the sum of the weights of the samples, and not by their number.
-        weights = self._class_weights[: len(logits)].gather(1, labels)
-        weights = weights if is_sample is None else weights.masked_fill(~is_sample, 0)
-        n_samples = labels.shape[1] if is_sample is None else is_sample.sum(dim=1)
-        mean_weight = weights.sum(dim=1) / n_samples
-        return BatchLoss(loss_sum / mean_weight, n_correct, gradient.mul_(weight / mean_weight[:, None, None]))
+            losses, is_correct = losses.masked_fill(~is_sample, 0), is_correct & is_sample
+        loss_sum = losses.sum(dim=1)
+        return BatchLoss(loss_sum if mean_weights is None else loss_sum / mean_weights, is_correct.sum(dim=1), gradient)
 
-    def _losses_and_gradients(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _mean_weights(self, labels: Tensor, is_sample: Tensor | None) -> Tensor:
+        """Return the mean class weight of the samples in the batch of each head, (k,)."""
+        assert self._class_weights is not None, "without class weights, no mean is needed"
+        weights = self._class_weights[: len(labels)].gather(1, labels)
+        if is_sample is None:
+            return weights.mean(dim=1)
+        return weights.masked_fill(~is_sample, 0).sum(dim=1) / is_sample.sum(dim=1)
+
+    def _losses_and_gradient(self, logits: Tensor, labels: Tensor, weight: float | Tensor) -> tuple[Tensor, Tensor]:
         """Return the loss of each sample, (k, batch), and the gradient of their sum with respect to the logits.
 
-        The loss of a sample is not divided by anything.
+        The gradient of each sample is multiplied by its `weight`, the loss is not.
         """
+        targets, k = labels.unsqueeze(2), len(logits)
+        if self._gamma is None and self._class_weights is None:
+            smoothing = None if self._smoothing is None else self._smoothing[:k]
+            losses, gradient = _cross_entropy(logits, targets, smoothing)
+            return losses, gradient.mul_(weight)
         if self._smoothing is None:
-            return self._of_labels(logits, labels.unsqueeze(2))
-        if self._gamma is None and self._class_weights is None:
-            return _smoothed(logits, labels.unsqueeze(2), self._smoothing[: len(logits)])
-        return self._of_probabilities(logits, labels.unsqueeze(2), self._smoothing[: len(logits)])
+            return self._of_labels(logits, targets, weight)
+        return self._of_probabilities(logits, targets, self._smoothing[:k], weight)
 
-    def _of_labels(self, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """As `_losses_and_gradients`, without label smoothing, for targets (k, batch, 1)."""
-        log_probabilities = logits.log_softmax(dim=2).gather(2, targets)
-        losses, gradient = -log_probabilities, logits.softmax(dim=2)
-        if self._gamma is None and self._class_weights is None:
-            minus_one = gradient.new_full((), -1.0).expand(targets.shape)
-            return losses.squeeze(2), gradient.scatter_add_(2, targets, minus_one)
-        # The gradient of the cross-entropy, times `slopes`.
-        slopes = torch.ones_like(losses)
+    def _of_labels(self, logits: Tensor, targets: Tensor, weight: float | Tensor) -> tuple[Tensor, Tensor]:
+        """As `_losses_and_gradient`, without label smoothing, for targets (k, batch, 1)."""
+        k, log_probabilities = len(logits), logits.log_softmax(dim=2).gather(2, targets)
+        # The gradient is that of the cross-entropy, times `slopes`.
+        losses, slopes = -log_probabilities, torch.ones_like(log_probabilities)
         if self._gamma is not None:
-            losses, slopes = _focal(log_probabilities, self._gamma[: len(logits)])
+            losses, slopes = _focal(log_probabilities, self._gamma[:k])
         if self._class_weights is not None:
-            weights = self._class_weights[: len(logits)].gather(1, targets.squeeze(2)).unsqueeze(2)
-            losses, slopes = losses * weights, slopes * weights
-        return losses.squeeze(2), gradient.mul_(slopes).scatter_add_(2, targets, -slopes)
+            class_weights = self._class_weights[:k].gather(1, targets.squeeze(2)).unsqueeze(2)
+            losses, slopes = losses * class_weights, slopes * class_weights
+        slopes = slopes * weight
+        gradient = logits.softmax(dim=2).mul_(slopes).scatter_add_(2, targets, -slopes)
+        return losses.squeeze(2), gradient
 
-    def _of_probabilities(self, logits: Tensor, targets: Tensor, smoothing: Tensor) -> tuple[Tensor, Tensor]:
-        """As `_losses_and_gradients`, for targets (k, batch, 1) with `smoothing`, (k, 1, 1)."""
-        probabilities = (smoothing / logits.shape[2]).expand(logits.shape).clone()
+    def _of_probabilities(
+        self, logits: Tensor, targets: Tensor, smoothing: Tensor, weight: float | Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """As `_losses_and_gradient`, for targets (k, batch, 1) with `smoothing`, (k, 1, 1)."""
+        k, n_classes = len(logits), logits.shape[2]
+        probabilities = (smoothing / n_classes).expand(logits.shape).clone()
         probabilities.scatter_add_(2, targets, (1 - smoothing).expand(targets.shape))
         if self._class_weights is not None:
-            probabilities.mul_(self._class_weights[: len(logits), None])
+            probabilities.mul_(self._class_weights[:k, None])
         log_probabilities = logits.log_softmax(dim=2)
-        losses, slopes = -log_probabilities * probabilities, probabilities
+        losses, slopes = -log_probabilities, probabilities * weight
         if self._gamma is not None:
-            losses, slopes = (each * probabilities for each in _focal(log_probabilities, self._gamma[: len(logits)]))
-        gradient = logits.softmax(dim=2).mul_(slopes.sum(dim=2, keepdim=True)).sub_(slopes)
-        return losses.sum(dim=2), gradient
+            losses, factors = _focal(log_probabilities, self._gamma[:k])
+            slopes.mul_(factors)
+        gradient = log_probabilities.exp().mul_(slopes.sum(dim=2, keepdim=True)).sub_(slopes)
+        return (losses * probabilities).sum(dim=2), gradient
 
 
 def per_member(values: Sequence[float], neutral: float, ndim: int, device: torch.device) -> Tensor | None:
@@ -113,13 +124,19 @@ def per_member(values: Sequence[float], neutral: float, ndim: int, device: torch
     return torch.tensor(values, device=device).reshape(-1, *[1] * (ndim - 1))
 
 
-def _smoothed(logits: Tensor, targets: Tensor, smoothing: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the cross-entropy with label smoothing, and its gradient, as `_losses_and_gradients`."""
+def _cross_entropy(logits: Tensor, targets: Tensor, smoothing: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return the cross-entropy of each sample, (k, batch), and the gradient of their sum.
+
+    `targets` are labels (k, batch, 1). `smoothing` is (k, 1, 1), or None.
+    """
     log_probabilities = logits.log_softmax(dim=2)
-    loss, per_class = -log_probabilities.gather(2, targets).squeeze(2), smoothing / logits.shape[2]
-    loss = (1 - smoothing[..., 0]) * loss - per_class[..., 0] * log_probabilities.sum(dim=2)
-    gradient = logits.softmax(dim=2).sub_(per_class)
-    return loss, gradient.scatter_add_(2, targets, (smoothing - 1).expand(targets.shape))
+    losses, gradient = -log_probabilities.gather(2, targets).squeeze(2), logits.softmax(dim=2)
+    if smoothing is None:
+        minus_one = gradient.new_full((), -1.0).expand(targets.shape)
+        return losses, gradient.scatter_add_(2, targets, minus_one)
+    per_class = smoothing / logits.shape[2]
+    losses = (1 - smoothing[..., 0]) * losses - per_class[..., 0] * log_probabilities.sum(dim=2)
+    return losses, gradient.sub_(per_class).scatter_add_(2, targets, (smoothing - 1).expand(targets.shape))
 
 
 def _focal(log_probabilities: Tensor, gamma: Tensor) -> tuple[Tensor, Tensor]:

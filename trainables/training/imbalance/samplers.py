@@ -40,5 +40,7 @@ class BalancedSampler:
         """Return the indices of the images of an epoch, int64 (n,): first a random class, then an image of it."""
         n = len(self._indices_by_class)
         classes = torch.randint(len(self._counts), (n,), generator=generator)
-        positions = torch.rand(n, dtype=torch.float64, generator=generator) * self._counts[classes]
-        return self._indices_by_class[self._starts[classes] + positions.long()]
+        shares = torch.rand(n, dtype=torch.float64, generator=generator)
+        # `index_select` takes less than half the time of indexing, which matters for hundreds of fused heads.
+        positions = shares.mul_(self._counts.index_select(0, classes)).long()
+        return self._indices_by_class.index_select(0, positions.add_(self._starts.index_select(0, classes)))
