@@ -114,6 +114,13 @@ def test_the_comparison_of_heads_side_by_side_runs_and_finds_no_difference() -> 
     assert all(float(row["difference"]) < 1e-5 for row in rows)
 
 
+def test_what_fused_heads_do_about_imbalance_is_timed_beside_heads_that_do_nothing() -> None:
+    ((_, rows),) = tables(printed("fused_heads", "--epochs", "1", "--imbalance")).items()
+    assert rows[0]["heads with"] == "nothing"
+    assert float(rows[0]["ratio"]) == 1
+    assert {"class weights", "balanced sampling", "focal loss"} < {row["heads with"] for row in rows}
+
+
 def test_the_start_is_timed_beside_its_imports() -> None:
     lines = printed("start")
     ((_, rows),) = tables(lines).items()
