@@ -21,9 +21,25 @@ if TYPE_CHECKING:
 @click.argument("name")
 @dataset_option
 @click.option("--fixed", multiple=True, metavar="K=V", help="How files are read, as in a space: background=white.")
+@click.option(
+    "--near-copies",
+    "distance",
+    default=4,
+    show_default=True,
+    type=click.IntRange(-1, 16),
+    help="List images of different parts whose perceptual hashes differ in at most so many of 64 bits. -1: none.",
+)
+@click.option(
+    "--out",
+    metavar="FOLDER",
+    type=click.Path(file_okay=False),
+    help="Write near_copies.csv and classes.csv into this folder.",
+)
 @data_option
-def data(name: str, options: tuple[str, ...], fixed: tuple[str, ...], folder: str | None) -> None:
-    """Check a data set: classes, sizes, mean and deviation, files left out or broken, and duplicates."""
+def data(
+    name: str, options: tuple[str, ...], fixed: tuple[str, ...], distance: int, out: str | None, folder: str | None
+) -> None:
+    """Check a data set: classes, sizes, mean and deviation, files left out or broken, and copies in two parts."""
     from hpo.record import data_folder
     from trainables.data import dataset_report, heldout
 
@@ -41,6 +57,7 @@ def data(name: str, options: tuple[str, ...], fixed: tuple[str, ...], folder: st
         click.echo(line)
     for note in getattr(dataset, "notes", ()):
         click.echo(note)
+    _report_parts(dataset, decoding, distance, None if out is None else Path(out))
 
 
 @click.command()
@@ -80,6 +97,36 @@ def cache(clear: bool, remove: str | None) -> None:
         return
     for line in cache.lines():
         click.echo(line)
+
+
+def _report_parts(dataset: DataSet, decoding: DecodingOptions, distance: int, out: Path | None) -> None:
+    """Print the shares of the classes in the parts and the near-copies between parts, and write both as CSV files."""
+    from hpo.space import Validation
+    from trainables.data import heldout, part_checks
+    from trainables.data.part_checks import class_shares, near_copies
+
+    default = Validation()
+    assert default.fraction is not None, "the default is a fraction"
+    parts = part_checks.parts_of(
+        dataset.training(),
+        None,
+        heldout.held_out(dataset),
+        classes=dataset.classes,
+        fraction=default.fraction,
+        seed=default.seed,
+    )
+    shares = class_shares.compute(parts, dataset.classes)
+    click.echo("\n" + "\n".join(class_shares.lines(shares, list(parts))))
+    tables = {"classes.csv": class_shares.table(shares, list(parts))}
+    if distance >= 0 and part_checks.are_files(parts):
+        found = near_copies.find(parts, dataset.classes, decoding, distance=distance)
+        click.echo("\n" + "\n".join(near_copies.lines(found, distance)))
+        tables["near_copies.csv"] = near_copies.table(found)
+    for name, table in tables.items() if out is not None else ():
+        assert out is not None, "checked"
+        out.mkdir(parents=True, exist_ok=True)
+        table.to_csv(out / name, index=False)
+        click.echo(f"{name}: {out / name}")
 
 
 def _decoding_options(fixed: tuple[str, ...]) -> DecodingOptions:

@@ -264,3 +264,30 @@ def test_a_space_whose_regime_begins_with_pretrained_weights_must_say_which(
     result = hpo("search", "--space", "space.yaml", "--study", "s", "-q")
     assert result.exit_code == 2
     assert "space.yaml:2: task.weights: is missing" in result.output
+
+
+def test_near_copies_and_shares_of_classes_are_shown_and_written_if_asked_for(
+    hpo: Hpo, flowers: Path, tmp_path: Path
+) -> None:
+    for i in range(10):  # each picture has a copy of another size, and most copies fall into another part
+        with Image.open(flowers / "rose" / f"{i}.png") as image:
+            image.resize((64, 48)).save(flowers / "rose" / f"copy{i}.png")
+    words = ("data", "image_folder", "--option", "folder=flowers")
+    result = hpo(*words)
+    assert result.exit_code == 0, result.output
+    assert "Share of each class in each part, in percent:" in result.output
+    assert " pairs of images (exact copies are among them)" in result.output
+    assert list(tmp_path.glob("**/*.csv")) == []
+    assert hpo(*words, "--out", "found", "--near-copies", 6).exit_code == 0
+    rows = (tmp_path / "found" / "near_copies.csv").read_text().splitlines()
+    assert rows[0] == "distance,first,first_part,first_class,second,second_part,second_class"
+    assert any("copy" in row for row in rows[1:])
+    assert (tmp_path / "found" / "classes.csv").read_text().startswith("class,training_images,training_share,valid")
+    assert "erceptual" not in hpo(*words, "--near-copies", -1).output
+
+
+def test_a_file_is_no_folder_to_write_into(hpo: Hpo, flowers: Path, tmp_path: Path) -> None:
+    (tmp_path / "found").touch()
+    result = hpo("data", "image_folder", "--option", "folder=flowers", "--out", "found")
+    assert result.exit_code == 2
+    assert "'found' is a file" in result.output

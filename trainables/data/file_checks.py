@@ -1,4 +1,4 @@
-"""Hashes of the contents of files, and which files can be read as images: computed once for each version of a file.
+"""Hashes of files and of images, and which files can be read as images: computed once for each version of a file.
 
 The results are stored on disk (`trainables/store/store.py`). Their key holds the path, size, inode and times of each
 file, as in `images.signature`. The files are stored in groups, so one changed file does not discard all results.
@@ -20,6 +20,7 @@ from trainables.threads import n_cores
 
 HASH_BYTES = 8
 """Enough to notice a change. It is no protection against somebody who wants two files to have one hash."""
+PERCEPTUAL_BYTES = 8
 FILES_PER_GROUP = 4096
 """About so many files share one entry of the store."""
 READ_BYTES = 2**20
@@ -46,6 +47,25 @@ def unreadable(paths: Sequence[Path], options: DecodingOptions) -> list[tuple[Pa
             except OSError as error:
                 found.append((path, str(error)))
     return found
+
+
+def perceptual_hashes(paths: Sequence[Path], options: DecodingOptions) -> list[bytes | None]:
+    """Return the 64-bit perceptual hash of each image, 8 bytes, or None if it cannot be read with `options`.
+
+    It is the `phash` of the library imagehash: images that look alike have hashes that differ in few bits.
+    """
+    import imagehash  # it imports scipy, which takes a second
+
+    def compute(path: Path) -> bytes:
+        try:
+            image = decoding.read(path, options)
+        except decoding.NoImage:
+            return bytes(1 + PERCEPTUAL_BYTES)
+        return b"\1" + np.packbits(imagehash.phash(image).hash).tobytes()
+
+    versions = (options, decoding.versions(), decoding.VERSION, imagehash.__version__)
+    rows = _stored(paths, "perceptual-hashes", versions, 1 + PERCEPTUAL_BYTES, compute)
+    return [row[1:] if row is not None and row[0] else None for row in rows]
 
 
 class _CannotOpen(Exception):
