@@ -41,13 +41,13 @@ def data(
 ) -> None:
     """Check a data set: classes, sizes, mean and deviation, files left out or broken, and copies in two parts."""
     from hpo.record import data_folder
-    from trainables.data import dataset_report, heldout
+    from trainables.data import dataset_report, heldout, splits
 
     values, decoding = named_values(options), _decoding_options(fixed)
     # Both parts are read, to find images that are in both. Nothing is trained or evaluated.
     dataset = _build_dataset(_load_dataset_plugin(name, values), name, values, data_folder(folder))
     report = dataset_report.report(
-        dataset.training(),
+        splits.joined(dataset)[0],
         heldout.held_out(dataset),
         dataset.classes,
         left_out=getattr(dataset, "left_out", ()),

@@ -256,7 +256,8 @@ def _print_outcome(folder: Path, reason: str, quiet: bool) -> None:
         hint = f"`{next_command('resume', folder)}` with more --trials, --epochs or --time goes further"
         click.echo(f"No trial was trained to its end, {study.space.fidelity.high} epochs: {hint}", err=True)
     click.echo("", err=True)
-    if study.space.task.dataset is not None:
+    record = study.data_record()
+    if study.space.task.dataset is not None and record is not None and record["dataset"]["held_out_part"] is not None:
         words = ["--top 1 --seeds 3", *(["--skip-changed-files"] if study.left_out else [])]
         click.echo(f"Test the best on held-out data:  {next_command('test', folder, *words)}", err=True)
     click.echo(f"Look at every trial:             {next_command('dashboard', folder)}", err=True)

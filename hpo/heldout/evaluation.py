@@ -73,6 +73,7 @@ def evaluate(
         _check_seeds(record, trials, seeds, protocol)
         job = Job(study.space, study.settings.seed, study.data, trainable)
         data = study_data.check(study, job, skip_changed_files=skip_changed_files)
+        _check_held_out(study, data.manifest)
         if notify is not None:
             for note in data.notes:
                 notify(note)
@@ -104,6 +105,15 @@ def _check_arguments(top: int, seeds: int, protocol: str) -> None:
         raise UserError(f"top {top}, seeds {seeds}: each must be at least 1, the seeds at most {MAX_SEEDS}")
     if protocol == "checkpoint" and seeds > 1:
         raise UserError("the protocol checkpoint tests the weights of the search as they are: it has no seeds")
+
+
+def _check_held_out(study: StudyFolder, manifest: Mapping[str, object] | None) -> None:
+    """Raise a UserError if the data set of a study has no held-out part."""
+    if manifest is not None and manifest["held_out_part"] is None:
+        raise UserError(
+            f"study {study.name!r} cannot be tested: its data set has no held-out part; hold images out "
+            "(`dataset.held_out`, or a part `test`), and search under another name"
+        )
 
 
 def _models(

@@ -8,20 +8,14 @@ from __future__ import annotations
 from hpo.space.dataset_spec import DatasetSpec
 from hpo.space.domains import Categorical, Domain, Float, Int
 from hpo.space.rules import OBJECTIVES
-from hpo.space.search_space import (
-    DATA_KEYS,
-    TASK_DOMAINS,
-    WEIGHTS,
-    Fidelity,
-    SearchSpace,
-    Task,
-    Validation,
-)
+from hpo.space.search_space import TASK_DOMAINS, Fidelity, SearchSpace
+from hpo.space.task import DATA_KEYS, VALIDATION_KEYS, WEIGHTS, Task, Validation
 
 __all__ = [
     "DATA_KEYS",
     "OBJECTIVES",
     "TASK_DOMAINS",
+    "VALIDATION_KEYS",
     "WEIGHTS",
     "Categorical",
     "DatasetSpec",

@@ -172,6 +172,20 @@ def validation_problems(fields: Mapping[str, Any]) -> Iterator[Problem]:
         yield ("fraction",), f"must be a number above 0 and below 1, but is {format_value(fraction)}"
     if (text := count_problem(fields.get("seed"), 0)) is not None:
         yield ("seed",), text
+    group = fields.get("group")
+    if group is not None and not (isinstance(group, str) and group):
+        rule = "must be `folder`, a regular expression on the names of the files, or what the data set knows"
+        yield ("group",), f"{rule}; is {format_value(group)}"
+
+
+def group_problems(group: object, options: Mapping[str, Any]) -> Iterator[Problem]:
+    """The problems of two different groups: that of `task.validation`, and that in the options of the data set."""
+    other = options.get("group")
+    if group is not None and other is not None and group != other:
+        yield (
+            ("validation", "group"),
+            f"is {format_value(group)}, but `task.dataset.group` is {format_value(other)}; give one of them",
+        )
 
 
 def task_problems(fields: Mapping[str, Any]) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""The search space as frozen dataclasses: domains, fixed hyperparameters, task and fidelity.
+"""The search space as frozen dataclasses: domains, fixed hyperparameters, fidelity. `hpo/space/task.py` has the task.
 
 Each class checks its rules (`hpo/space/rules.py`) when it is created, and raises a SpaceError if one is broken. So the
 same rules hold for spaces from YAML, from dictionaries and from Python code. `hpo/spacefile/reader.py` reads YAML into
@@ -11,26 +11,19 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 from hpo.errors import nearest
 from hpo.space import rules
-from hpo.space.dataset_spec import DatasetSpec
 from hpo.space.domains import Categorical, Domain, domain_to_dict
 from hpo.space.rules import Problem, raise_problems
+from hpo.space.task import DATA_KEYS, Task
 from hpo.space.values import format_value, is_one_of, with_lists, with_tuples
 from hpo.trial import Config, Value
 
 TASK_DOMAINS = ("regime", "model")
 """The keys of a task that are searched if they hold a list of names."""
-
-WEIGHTS = ("none", "imagenet")
-"""The values of `weights` that are no path."""
-
-DATA_KEYS = ("dataset", "pretraining")
-"""The keys of a task that name a data set."""
 
 
 @dataclass(frozen=True)
@@ -59,85 +52,6 @@ class Fidelity:
             rungs.append((2 * self.high + divisor) // (2 * divisor))
             divisor *= self.eta
         return tuple(reversed(rungs))
-
-
-@dataclass(frozen=True)
-class Validation:
-    """How the validation split is taken from the training part: a stratified fraction, or cross-validation folds."""
-
-    fraction: float | None = None
-    """The share of the training part that is used for validation. It is 0.2 if neither this nor `folds` is given."""
-    seed: int = 42
-    """The seed of the split."""
-    folds: int | None = None
-    """The number of folds. A trial trains one model per fold, validated on that fold. Its metrics are the means."""
-
-    def __post_init__(self) -> None:
-        if self.fraction is None and self.folds is None:
-            object.__setattr__(self, "fraction", 0.2)
-        raise_problems(rules.validation_problems(vars(self)))
-
-    def to_dict(self) -> dict[str, Any]:
-        """The validation split as plain values, in the form of a space file."""
-        return {key: value for key in ("fraction", "folds", "seed") if (value := getattr(self, key)) is not None}
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is trained. Names are names of plug-ins, or `package.module` for your own modules."""
-
-    regime: str | None = None
-    """None if the regime is searched (a domain `regime`), or if a trainable is given in Python."""
-    model: str | None = None
-    """None if the model is searched (a domain `model`), or if the regime needs no model."""
-    weights: str = "none"
-    """The initial weights of the model: none | imagenet | a path to a state dict."""
-    dataset: DatasetSpec | None = None
-    """None if the regime brings its own data. A plain name is converted to a DatasetSpec without options."""
-    validation: Validation = field(default_factory=Validation)
-    pretraining: DatasetSpec | None = None
-    """Another data set, for a regime that trains on it first. A plain name is converted, too."""
-    written_weights: str | None = field(default=None, compare=False)
-    """The path in the space, if `weights` is the absolute path that was found for it. The digest contains this one."""
-
-    def __post_init__(self) -> None:
-        raise_problems(rules.task_problems(vars(self)))
-        for key in DATA_KEYS:
-            if isinstance(value := getattr(self, key), str):
-                object.__setattr__(self, key, DatasetSpec(value))
-
-    def located(self, *folders: Path) -> Task:
-        """Return the task with an absolute path of its weights, if they are a file in one of `folders`.
-
-        The first folder that contains the file counts. Otherwise the task is returned as it is.
-        """
-        if self.weights in WEIGHTS or Path(self.weights).is_absolute():
-            return self
-        found = next((path for folder in folders if (path := folder / self.weights).is_file()), None)
-        return self if found is None else self._with_weights(found)
-
-    def relocated(self, recorded: str | None, files: Mapping[str, str] | None = None) -> Task:
-        """Return the task with the paths that were found before: of its weights, and of the files of its data sets.
-
-        `recorded` is the path of the weights, or None. `files` has the path of each data set with a file of its own, by
-        its key in the task. If a file was moved, the working directory is looked through.
-        """
-        data: dict[str, Any] = {key: getattr(self, key).relocated(path) for key, path in (files or {}).items()}
-        task = replace(self, **data) if data else self
-        if recorded is None:
-            return task
-        located = task if Path(recorded).is_file() else task.located(Path())
-        return task._with_weights(Path(recorded)) if located is task else located
-
-    @property
-    def data_files(self) -> dict[str, str]:
-        """The path of the Python file of each data set that has one, by its key in the task."""
-        specs = {key: getattr(self, key) for key in DATA_KEYS}
-        return {key: spec.file for key, spec in specs.items() if spec is not None and spec.file is not None}
-
-    def _with_weights(self, path: Path) -> Task:
-        """The task with the absolute path of its weights. The digest of the space stays the same."""
-        return replace(self, weights=str(path.absolute()), written_weights=self.written_weights or self.weights)
 
 
 @dataclass(frozen=True)
@@ -217,7 +131,8 @@ class SearchSpace:
         task |= {
             key: data.to_dict(absolute=absolute) for key in DATA_KEYS if (data := getattr(self.task, key)) is not None
         }
-        task["validation"] = self.task.validation.to_dict()
+        if self.task.validation.is_given:
+            task["validation"] = self.task.validation.to_dict()
         domains = {name: domain_to_dict(domain) for name, domain in self.domains.items()}
         for key in TASK_DOMAINS:
             if key in domains:
@@ -236,6 +151,7 @@ class SearchSpace:
     def digest(self) -> str:
         """A hash of the space without its name and reference: the first 16 hexadecimal digits of SHA-256."""
         content = {key: value for key, value in self.to_dict().items() if key not in ("name", "reference")}
+        content["task"]["validation"] = self.task.validation.to_dict()  # the default as well
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -15,7 +15,18 @@ from typing import Any
 
 from hpo import plugins
 from hpo.errors import UserError, nearest
-from hpo.space import DATA_KEYS, TASK_DOMAINS, WEIGHTS, DatasetSpec, Fidelity, SearchSpace, Task, Validation, rules
+from hpo.space import (
+    DATA_KEYS,
+    TASK_DOMAINS,
+    VALIDATION_KEYS,
+    WEIGHTS,
+    DatasetSpec,
+    Fidelity,
+    SearchSpace,
+    Task,
+    Validation,
+    rules,
+)
 from hpo.space.domains import Categorical, Domain, Float, Int
 from hpo.space.rules import OBJECTIVES, Problem
 from hpo.space.values import format_value
@@ -103,6 +114,8 @@ def _parse(document: Document, name: str, folders: Sequence[Path] | None) -> Sea
     task, task_domains = _task(document, content.get("task"))
     validation = _validation(document, task.pop("validation", None))
     task |= {key: _data(document, key, task.pop(key)) for key in DATA_KEYS if key in task}
+    if validation is not None and task.get("dataset") is not None:
+        document.add_problems(("task",), rules.group_problems(validation.group, task["dataset"].options))
     reference = content.get("reference")
     domains = task_domains | _domains(document, content.get("space"))
     fixed = document.mapping(("fixed",), content.get("fixed"))
@@ -162,10 +175,11 @@ def _data(document: Document, key: str, content: Any) -> DatasetSpec | None:
 
 def _validation(document: Document, content: Any) -> Validation | None:
     """The validation split. Returns None if it has mistakes."""
-    fields = document.fields(("task", "validation"), content, ("fraction", "folds", "seed"))
+    fields = document.fields(("task", "validation"), content, VALIDATION_KEYS)
     default = {"seed": Validation().seed} | ({} if "folds" in fields else {"fraction": Validation().fraction})
     problems = rules.validation_problems(default | fields)
-    return Validation(**fields) if document.add_problems(("task", "validation"), problems) else None
+    is_valid = document.add_problems(("task", "validation"), problems)
+    return Validation(**fields, is_given=bool(fields)) if is_valid else None
 
 
 def _fidelity(document: Document, content: Any) -> Fidelity | None:

@@ -155,7 +155,7 @@ class Builder:
         """
         return self._assembly.search_data(_as_in_yaml(settings))
 
-    def held_out(self, get_held_out: Callable[[DataSet], Source], settings: Config) -> Part:
+    def held_out(self, get_held_out: Callable[[DataSet], Source | None], settings: Config) -> Part:
         """Return the part that `get_held_out` returns, in the image format that the model of `settings` expects.
 
         Raises the errors of `build`.
@@ -163,7 +163,7 @@ class Builder:
         with self._task_errors():
             return self._assembly.held_out(get_held_out, _as_in_yaml(settings))
 
-    def record_data(self, get_held_out: Callable[[DataSet], Source]) -> dict[str, Any]:
+    def record_data(self, get_held_out: Callable[[DataSet], Source | None]) -> dict[str, Any]:
         """Return the record of the data and weights of the task: see `trainables.assembly.recording`.
 
         `get_held_out` gets the held-out part, whose files are checked to be readable. Raises the errors of `build`.
@@ -179,7 +179,9 @@ class Builder:
                 skip_unreadable=self._job.space.fixed.get("skip_unreadable") is True,
             )
 
-    def compare_data(self, record: Mapping[str, Any], get_held_out: Callable[[DataSet], Source] | None) -> Comparison:
+    def compare_data(
+        self, record: Mapping[str, Any], get_held_out: Callable[[DataSet], Source | None] | None
+    ) -> Comparison:
         """Compare the data and weights of the task with a record: see `trainables.assembly.recording`."""
         from trainables.assembly import recording
 

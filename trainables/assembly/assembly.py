@@ -77,7 +77,10 @@ class Task(Protocol):
 
     @property
     def validation(self) -> Any:
-        """How to split off the validation part. It has the attributes `fraction`, `folds` and `seed`."""
+        """How to split off the validation part. It has the attributes `fraction`, `folds`, `seed`, `group`, `is_given`.
+
+        `group` says which images belong together: see `trainables.data.file_sets.groups_of`. None without groups.
+        """
         ...
 
 
@@ -138,16 +141,21 @@ class Assembly:
         preprocessor = self._prepared_dataset()
         return (None,) if preprocessor is None else preprocessor.folds(self._image_format(config))
 
-    def held_out(self, get_held_out: Callable[[DataSet], Source], config: Config) -> Part:
-        """Return the part that `get_held_out` returns, in the image format that the model of `config` expects."""
+    def held_out(self, get_held_out: Callable[[DataSet], Source | None], config: Config) -> Part:
+        """Return the part that `get_held_out` returns, in the image format that the model of `config` expects.
+
+        Raises SetupError if the data set has no held-out part.
+        """
         preprocessor = self._prepared_dataset()
         assert preprocessor is not None, "only a task with a data set is tested"
         if self._manifest is not None and not isinstance(self._manifest.held_out_part, RecordedImages):
             dataset: DataSet = self._recorded_dataset(self._manifest)
         else:
             dataset = self.load_dataset(self.task.dataset)
-        source = preprocessor.grouped(get_held_out(dataset))
-        return images.load(source, self._image_format(config))
+        found = get_held_out(dataset)
+        if found is None:
+            raise SetupError(f"data set {dataset.name!r} has no held-out part")
+        return images.load(preprocessor.grouped(found), self._image_format(config))
 
     def _build_on_fold(self, regime: Scalar, model: Scalar, config: Config, data: SearchData | None) -> Trainable:
         """The trainable of one fold. `regime` and `model` are names."""
@@ -241,7 +249,7 @@ class Assembly:
         validation, manifest = self.task.validation, self._manifest
         return Preprocessor(
             dataset,
-            Validation(validation.fraction, validation.folds, validation.seed),
+            Validation(validation.fraction, validation.folds, validation.seed, is_given=validation.is_given),
             groups=self.task.dataset.groups if manifest is None else manifest.groups,
             pretraining=pretraining,
             device=self._device,
@@ -253,8 +261,13 @@ class Assembly:
         return ManifestDataSet(recorded, self.root, lambda: self.load_dataset(spec))
 
     def load_dataset(self, spec: DatasetSpec) -> DataSet:
-        """Build the data set that `spec` names. Its parts may differ from those of the manifest."""
-        return build_dataset(self._load("trainables.datasets", spec.plugin), self.root, spec.options)
+        """Build the data set that `spec` names. Its parts may differ from those of the manifest.
+
+        The data set of the task gets the `group` of `task.validation`.
+        """
+        plugin = self._load("trainables.datasets", spec.plugin)
+        group = self.task.validation.group if spec is self.task.dataset else None
+        return build_dataset(plugin, self.root, spec.options, group=group)
 
 
 def _build_regime(

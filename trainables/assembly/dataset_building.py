@@ -8,18 +8,26 @@ from pathlib import Path
 from typing import Any
 
 from trainables.data.dataset import DataSet
+from trainables.data.file_sets import with_groups
 from trainables.errors import SetupError, WrongValue, reason
 from trainables.hyperparameters import Scalar
 
 BUNDLED = "trainables.datasets."
 
 
-def build_dataset(plugin: Any, root: Path, options: Mapping[str, Scalar]) -> DataSet:
+def build_dataset(plugin: Any, root: Path, options: Mapping[str, Scalar], *, group: str | None = None) -> DataSet:
     """Build a data set. `plugin` is its module, `root` the folder of all data sets.
+
+    `group` says which images belong together: see `trainables.data.file_sets.groups_of`. It becomes an option if the
+    data set declares one of this name, so that its held-out part keeps groups together too. The files of any other
+    data set get their groups afterwards.
 
     Raises SetupError if code of the user raises an error, or returns something else than a data set. The message gives
     the file and the line.
     """
+    declares_group = "group" in getattr(plugin, "OPTIONS", ())
+    if group is not None and declares_group:
+        options = {**options, "group": group}
     file = str(getattr(plugin, "__file__", None) or plugin.__name__)
     try:
         dataset: DataSet = plugin.build(root, **options)
@@ -31,7 +39,7 @@ def build_dataset(plugin: Any, root: Path, options: Mapping[str, Scalar]) -> Dat
         raise SetupError(f"{file}:{_line(error, file)}: {type(error).__name__}: {reason(error)}") from error
     if problem := _problem(dataset):
         raise SetupError(f"{file}: what `build` returns {problem}")
-    return dataset
+    return dataset if group is None or declares_group else with_groups(dataset, group)
 
 
 def _line(error: Exception, file: str) -> int:
@@ -52,6 +60,6 @@ def _problem(dataset: object) -> str | None:
     repeated = [each for each in classes if list(classes).count(each) > 1]
     if repeated:
         return f"has two classes of one name: {repeated[0]!r}"
-    if not callable(getattr(dataset, "training", None)) or not callable(getattr(dataset, "held_out", None)):
+    if not all(callable(getattr(dataset, method, None)) for method in ("training", "held_out")):
         return "must have the methods `training` and `held_out`"
     return None

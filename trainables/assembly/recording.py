@@ -16,15 +16,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from trainables.data import file_checks, manifest, preprocessing
+from trainables.data import class_groups, file_checks, manifest, splits
+from trainables.data.class_groups import Groups
 from trainables.data.dataset import DataSet, Files, Source
 from trainables.data.decoding import DecodingOptions
-from trainables.data.manifest import Manifest, RecordedFiles, RecordedPretraining
-from trainables.data.preprocessing import Groups, Preprocessor, PretrainingSet
+from trainables.data.manifest import Manifest, Recorded, RecordedFiles, RecordedPretraining
+from trainables.data.preprocessing import Preprocessor, PretrainingSet
 from trainables.errors import SetupError, printable
 
-GetPart = Callable[[DataSet], Source]
-"""Returns a part of a data set, such as `trainables.data.heldout.held_out`."""
+GetPart = Callable[[DataSet], Source | None]
+"""Returns a part of a data set, such as `trainables.data.heldout.held_out`. None if there is no such part."""
 
 
 class TaskData(Protocol):
@@ -84,15 +85,15 @@ def record(
         # One listing, so that the files that are split are those that are recorded.
         dataset, pretraining = data.load_datasets()
         preprocessor = data.split_dataset(dataset, pretraining)
-        if check_with is not None:
-            held_out = _in_groups(dataset, preprocessor.groups, get_held_out)
+        held_out = _in_groups(dataset, preprocessor.groups, get_held_out)
+        if check_with is not None and held_out is not None:
             notes += _check_readable(held_out, check_with, skip_unreadable=skip_unreadable)
         found = Manifest(
             name=dataset.name,
             classes=dataset.classes,
-            training=manifest.record(_in_groups(dataset, preprocessor.groups, _training), data.root),
+            training=_recorded_training(dataset, preprocessor.groups, data.root),
             assignment=preprocessor.assignment,
-            held_out_part=manifest.record(_in_groups(dataset, preprocessor.groups, get_held_out), data.root),
+            held_out_part=None if held_out is None else manifest.record(held_out, data.root),
             groups=preprocessor.groups,
             pretraining=None if pretraining is None else _recorded_pretraining(pretraining, data.root),
         ).to_plain()
@@ -188,9 +189,7 @@ class _Listing:
 
 def _recorded_pretraining(pretraining: PretrainingSet, root: Path) -> RecordedPretraining:
     dataset, groups = pretraining
-    return RecordedPretraining(
-        dataset.name, dataset.classes, manifest.record(_in_groups(dataset, groups, _training), root)
-    )
+    return RecordedPretraining(dataset.name, dataset.classes, _recorded_training(dataset, groups, root))
 
 
 def _check_readable(held_out: Source, options: DecodingOptions, *, skip_unreadable: bool) -> list[str]:
@@ -214,12 +213,18 @@ def _check_readable(held_out: Source, options: DecodingOptions, *, skip_unreadab
 
 
 def _training(dataset: DataSet) -> Source:
-    return dataset.training()
+    """The images that a search sees: those that train and those that validate."""
+    return splits.joined(dataset)[0]
 
 
-def _in_groups(dataset: DataSet, groups: Groups | None, part_of: GetPart) -> Source:
-    """A part of a data set, without the images whose class is in no group."""
-    return preprocessing.in_groups(part_of(dataset), dataset.classes, groups)
+def _in_groups(dataset: DataSet, groups: Groups | None, part_of: GetPart) -> Source | None:
+    """A part of a data set, without the images whose class is in no group. None if there is no such part."""
+    part = part_of(dataset)
+    return None if part is None else class_groups.in_groups(part, dataset.classes, groups)
+
+
+def _recorded_training(dataset: DataSet, groups: Groups | None, root: Path) -> Recorded:
+    return manifest.record(class_groups.in_groups(_training(dataset), dataset.classes, groups), root)
 
 
 def _weights(path: Path) -> dict[str, Any]:

@@ -130,9 +130,13 @@ class Files:
 
     None stands for the deepest folder that contains all of `paths`.
     """
+    groups: tuple[str, ...] = ()
+    """The group of each file, such as its patient. A split never divides a group. Empty without groups."""
 
     def __post_init__(self) -> None:
         _check_labels(self.labels, len(self.paths))
+        if self.groups and len(self.groups) != len(self.paths):
+            raise ValueError(f"{len(self.paths)} files need a group each, but there are {len(self.groups)} groups")
         if self.folder is None:
             object.__setattr__(
                 self, "folder", Path(os.path.commonpath({path.absolute().parent for path in self.paths}))
@@ -150,15 +154,17 @@ class Files:
     def take(self, indices: Sequence[int]) -> Files:
         """Return the files at `indices`, in that order."""
         chosen = tuple(self.paths[i] for i in indices)
-        return Files(chosen, self.labels[torch.as_tensor(indices, dtype=torch.int64)], self.whole, self.folder)
+        groups = tuple(self.groups[i] for i in indices) if self.groups else ()
+        labels = self.labels[torch.as_tensor(indices, dtype=torch.int64)]
+        return replace(self, paths=chosen, labels=labels, groups=groups)
 
     def relabelled(self, labels: Tensor) -> Files:
         """Return the same files with the labels `labels`, int64 (n,)."""
-        return Files(self.paths, labels, self.whole, self.folder)
+        return replace(self, labels=labels)
 
     def as_whole(self) -> Files:
         """Return the same files with `whole` set, so that later selections of them are still read together."""
-        return Files(self.paths, self.labels, self.paths, self.folder)
+        return replace(self, whole=self.paths)
 
 
 @dataclass(frozen=True)
@@ -182,9 +188,14 @@ class DataSet(Protocol):
     The `build` function of a file in `trainables/datasets` returns one. The split into the two parts is fixed and does
     not depend on the seed of a search. So test results of different studies can be compared.
 
-    Two more attributes are optional. `rare_classes` says what the split into training and validation does with a class
-    of too few images, as in `trainables.data.splits.RARE_CLASSES`; without it, such a class is an error. `notes` are
-    lines for the user about the data set.
+    Some attributes are optional:
+
+    - `validation()` returns the validation part as a Source, if the data set has one of its own. Then the training part
+      is not split. It may return None.
+    - `rare_classes` says what the split into training and validation does with a class of too few images, as in
+      `trainables.data.splits.RARE_CLASSES`. Without it, such a class is an error.
+    - `notes` are lines for the user about the data set.
+    - `left_out` is a sequence of `LeftOut`: the files beside its images.
     """
 
     @property
@@ -198,11 +209,14 @@ class DataSet(Protocol):
         ...
 
     def training(self) -> Source:
-        """Return the training part. A search splits it into training and validation, and sees nothing else."""
+        """Return the training part. A search splits it, unless there is a `validation()`. It sees nothing else."""
         ...
 
-    def held_out(self) -> Source:
-        """Return the held-out part, which no search sees. Only `trainables/data/heldout.py` calls this."""
+    def held_out(self) -> Source | None:
+        """Return the held-out part, which no search sees, or None without one.
+
+        Only `trainables/data/heldout.py` calls this.
+        """
         ...
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainables.data import images
-from trainables.data.dataset import Files, LeftOut, Source
+from trainables.data.dataset import Files, LeftOut, Part, Source
 from trainables.data.decoding import DEFAULT, DecodingOptions
 from trainables.data.image_summaries import ImageSummary, summarize
 from trainables.errors import printable
@@ -97,7 +97,7 @@ class DatasetReport:
 
 def report(
     training: Source,
-    held_out: Source,
+    held_out: Source | None,
     classes: Sequence[str],
     *,
     left_out: Sequence[LeftOut] = (),
@@ -105,10 +105,15 @@ def report(
 ) -> DatasetReport:
     """Return the report on the training and the held-out part of a data set. Each file is read once.
 
-    `classes` holds the names of the classes in the order of their labels. `left_out` are the files that are in no part.
+    `training` holds all images to search with. `held_out` is None if nothing is held out. `classes` holds the names of
+    the classes in the order of their labels. `left_out` are the files that are in no part.
     """
     train, test = _PartReport(training, "training", decoding), _PartReport(held_out, "held-out", decoding)
-    counts = [source.labels.bincount(minlength=len(classes)).tolist() for source in (training, held_out)]
+    counts = [
+        [0] * len(classes) if source is None else source.labels.bincount(minlength=len(classes)).tolist()
+        for source in (training, held_out)
+    ]
+    parts = counts if held_out is not None else counts[:1]
     mean, std = train.pixel_statistics()
     return DatasetReport(
         classes=tuple(map(ClassCounts, classes, *counts)),
@@ -118,7 +123,7 @@ def report(
         mean=mean,
         std=std,
         unreadable=(*train.unreadable, *test.unreadable),
-        empty=tuple(name for name, *n_images in zip(classes, *counts, strict=True) if not all(n_images)),
+        empty=tuple(name for name, *n_images in zip(classes, *parts, strict=True) if not all(n_images)),
         in_both_parts=tuple(
             DuplicatePair(train.first_by_hash[key][0], name)
             for name, key in test.readable
@@ -180,8 +185,11 @@ def _by_kind(left_out: Sequence[LeftOut]) -> dict[str, list[str]]:
 class _PartReport:
     """The report on one part. The constructor reads every image once."""
 
-    def __init__(self, source: Source, part: str, decoding: DecodingOptions) -> None:
-        """`part` is "training" or "held-out". It is used in the names of images that are not from files."""
+    def __init__(self, source: Source | None, part: str, decoding: DecodingOptions) -> None:
+        """`part` is "training" or "held-out". It is used in the names of images that are not from files.
+
+        A `source` of None has no image.
+        """
         self.sizes: list[tuple[int, int]] = []
         """(width, height) of each readable image."""
         self.n_grey = 0
@@ -193,6 +201,8 @@ class _PartReport:
         self.in_two_classes: list[DuplicatePair] = []
         self._source = source
         self._histogram: NDArray[np.int64] = np.zeros((3, 256), dtype=np.int64)
+        if source is None:
+            return
         for i, (summary, label) in enumerate(zip(summarize(source, decoding), source.labels.tolist(), strict=True)):
             name = printable(str(source.paths[i])) if isinstance(source, Files) else f"{part} image {i}"
             if isinstance(summary, str):
@@ -216,7 +226,7 @@ class _PartReport:
         Both are empty if no image can be read. Those of files are computed from the histograms, so that no file is read
         twice.
         """
-        if not isinstance(self._source, Files):
+        if isinstance(self._source, Part):
             return images.statistics(self._source)
         if not self.sizes:
             return (), ()

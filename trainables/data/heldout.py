@@ -10,6 +10,6 @@ from __future__ import annotations
 from trainables.data.dataset import DataSet, Source
 
 
-def held_out(dataset: DataSet) -> Source:
-    """Return the held-out part of a data set. No search, no regime and no model has seen it."""
+def held_out(dataset: DataSet) -> Source | None:
+    """Return the held-out part of a data set, or None without one. No search, no regime and no model has seen it."""
     return dataset.held_out()

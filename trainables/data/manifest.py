@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from trainables.data import file_checks
+from trainables.data import file_checks, splits
 from trainables.data.dataset import DataSet, Files, Part, Source, fingerprint
 
 
@@ -82,11 +82,14 @@ class Manifest:
     classes: tuple[str, ...]
     """The names of the classes, in the order of the labels. They are not grouped."""
     training: Recorded
-    """The training part, which a search splits. Images whose class is in no group are left out."""
+    """All images that a search sees: those that train and those that validate. See `splits.joined`.
+
+    Images whose class is in no group are left out.
+    """
     assignment: tuple[int, ...]
     """For each image of the training part, the fold that it validates, or 1 if it validates and 0 if not."""
     held_out_part: Recorded | None
-    """The held-out part. None in the manifest that a search gets."""
+    """The held-out part. None if nothing is held out, and in the manifest that a search gets."""
     groups: Mapping[str, Sequence[str]] | None = None
     """The groups that merge classes, without those that were left out as too rare. None or empty for no groups."""
     pretraining: RecordedPretraining | None = None
@@ -160,14 +163,14 @@ class ManifestDataSet:
         self._build = build
 
     def training(self) -> Source:
+        """Return all images that a search sees. The `assignment` of the manifest says which of them validate."""
         if isinstance(self._training, RecordedFiles):
             return self._training.files(self._root)
-        return self._build().training()
+        return splits.joined(self._build())[0]
 
-    def held_out(self) -> Source:
-        """Return the held-out files. Held-out images that are in memory come from the data set itself."""
-        assert isinstance(self._held_out, RecordedFiles), "a search gets no held-out part"
-        return self._held_out.files(self._root)
+    def held_out(self) -> Source | None:
+        """Return the held-out files, or None without any. Held-out images in memory come from the data set itself."""
+        return self._held_out.files(self._root) if isinstance(self._held_out, RecordedFiles) else None
 
 
 def record(source: Source, root: Path) -> Recorded:
@@ -186,7 +189,7 @@ def record(source: Source, root: Path) -> Recorded:
     )
 
 
-def is_unchanged(recorded: RecordedImages, source: Source) -> bool:
+def is_unchanged(recorded: RecordedImages, source: Source | None) -> bool:
     """Return whether a part still holds the recorded images and labels."""
     return isinstance(source, Part) and record(source, Path()) == recorded
 

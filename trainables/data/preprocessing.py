@@ -5,13 +5,12 @@ A task has one Preprocessor. It splits the training part once, and keeps the ima
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
-import torch
-
-from trainables.data import dataset_report, decoding, images, splits
+from trainables.data import class_groups, dataset_report, decoding, images, splits
+from trainables.data.class_groups import Groups
 from trainables.data.dataset import DataSet, Files, Part, Pretraining, SearchData, Source
 from trainables.data.decoding import DecodingOptions
 from trainables.data.images import ImageFormat
@@ -36,9 +35,6 @@ HYPERPARAMETERS = {
 DECODING_KEYS = tuple(each.name for each in fields(DecodingOptions))
 """The hyperparameters that say how files become pixels."""
 
-Groups = Mapping[str, Sequence[str]]
-"""The new classes, each with the names of the original classes that it merges."""
-
 
 @dataclass(frozen=True)
 class Validation:
@@ -50,6 +46,10 @@ class Validation:
     """The number of folds, or None for a single split."""
     seed: int = 42
     """The seed of the split. It does not depend on the seed of the search."""
+    group: str | None = None
+    """Which images belong together. A data set uses it when it is built: see `trainables.data.file_sets.groups_of`."""
+    is_given: bool = False
+    """Whether the user asked for this split. It is an error then if the data set has a validation part of its own."""
 
 
 class PretrainingSet(NamedTuple):
@@ -85,17 +85,28 @@ class Preprocessor:
         left_out = dataset_report.left_out_line([each for one in datasets for each in getattr(one, "left_out", ())])
         self.notes: tuple[str, ...] = (*getattr(dataset, "notes", ()), *([] if left_out is None else [left_out]))
         """What was done with rare classes, and how many files are left out, in words for the user."""
-        rule = getattr(dataset, "rare_classes", None) if assignment is None else None
+        whole, given = splits.joined(dataset)
+        if given is not None and assignment is None and validation.is_given:
+            raise SetupError(
+                f"`task.validation` must not be given: data set {dataset.name!r} has a validation part of its own"
+            )
+        rule = getattr(dataset, "rare_classes", None) if assignment is None and given is None else None
         if rule in ("keep", "leave_out"):
             groups = self._handle_rare_classes(dataset, groups, validation, rule)
         self.groups = groups
         """The groups of the task. If rare classes are left out, these are groups without them."""
-        self._mapping = _mapping(dataset.classes, groups)
+        self._mapping = class_groups.new_labels(dataset.classes, groups)
         self.classes = tuple(groups) if groups else dataset.classes
-        source = self.grouped(dataset.training()).as_whole()
-        if assignment is None and pretraining is not None and pretraining.dataset.name == dataset.name:
-            _check_apart(pretraining.dataset, source)
-        self.assignment = tuple(self._assign(dataset, source, validation) if assignment is None else assignment)
+        source = self.grouped(whole).as_whole()
+        if assignment is None:
+            if pretraining is not None and pretraining.dataset.name == dataset.name:
+                _check_apart(pretraining.dataset, source)
+            if given is None:
+                assignment = self._assign(dataset, source, validation)
+            else:
+                assignment = given[class_groups.kept(whole, self._mapping)].tolist()
+                self._check_given(source, assignment)
+        self.assignment = tuple(assignment)
         """The split: for each grouped image of the training part, the fold that it validates, or 1 if it validates."""
         self._splits = splits.apply(source, self.assignment, n_folds=validation.folds)
         self._pretraining_set = pretraining
@@ -113,17 +124,26 @@ class Preprocessor:
         except ValueError as error:
             raise SetupError(f"data set {dataset.name!r}: {error}") from None
 
+    def _check_given(self, source: Source, assignment: Sequence[int]) -> None:
+        """Raise SetupError if a class has no image in the training part, or none in the given validation part."""
+        (split,) = splits.apply(source, assignment, n_folds=None)
+        for part, name in ((split.train, "training"), (split.validation, "validation")):
+            if lacking := splits.rare(part, self.classes, 1):
+                raise SetupError(
+                    f"data set {self._name!r}: class {next(iter(lacking))!r} has no image in its {name} part"
+                )
+
     def _handle_rare_classes(
         self, dataset: DataSet, groups: Groups | None, validation: Validation, rule: str
     ) -> Groups | None:
         """Note the classes with too few images to be split, and return groups without them if they are left out."""
         classes = tuple(groups) if groups else dataset.classes
-        source = _relabel(dataset.training(), _mapping(dataset.classes, groups))
-        needed = validation.folds or splits.n_needed(validation.fraction or 0.5)
+        source = class_groups.relabel(dataset.training(), class_groups.new_labels(dataset.classes, groups))
+        needed = validation.folds or splits.n_needed(validation.fraction or 0.5, source)
         found = splits.rare(source, classes, needed)
         if not found:
             return groups
-        self.notes += (splits.describe_rare(found, rule, needed, " to search with"),)
+        self.notes += (splits.describe_rare(found, rule, needed, " to search with", splits.unit_of(source)),)
         if rule == "keep":
             return groups
         all_groups = groups or {name: (name,) for name in classes}
@@ -151,14 +171,17 @@ class Preprocessor:
 
     def grouped(self, source: Source) -> Source:
         """Relabel a source of the data set by the groups. Images whose class is in no group are left out."""
-        return _relabel(source, self._mapping)
+        return class_groups.relabel(source, self._mapping)
 
     def _load_pretraining(self, image_format: ImageFormat) -> Pretraining | None:
         if self._pretraining_set is None:
             return None
         dataset, groups = self._pretraining_set
         try:
-            part = images.load(_relabel(dataset.training(), _mapping(dataset.classes, groups)), image_format)
+            part = images.load(
+                class_groups.relabel(splits.joined(dataset)[0], class_groups.new_labels(dataset.classes, groups)),
+                image_format,
+            )
         except ValueError as error:
             raise SetupError(f"data set {dataset.name!r}, to train on first: {error}") from error
         return Pretraining(part, tuple(groups) if groups else dataset.classes)
@@ -232,27 +255,13 @@ def _rare_remedy(error: splits.TooFewSamples, validation: Validation, rule: str 
     return f"{needs} needs {error.needed} of them{f'; {fewer}' if can_be_split else ''}{remedy}"
 
 
-def in_groups(source: Source, classes: tuple[str, ...], groups: Groups | None) -> Source:
-    """Return the images whose class is in a group, with their labels as they were. Without groups, these are all."""
-    mapping = _mapping(classes, groups)
-    return source if mapping is None else source.take((mapping[source.labels] >= 0).nonzero().squeeze(1).tolist())
-
-
-def _relabel(source: Source, mapping: torch.Tensor | None) -> Source:
-    if mapping is None:
-        return source
-    labels = mapping[source.labels]
-    chosen = (labels >= 0).nonzero().squeeze(1).tolist()
-    return source.take(chosen).relabelled(labels[chosen])
-
-
 def _check_apart(pretraining: DataSet, source: Source) -> None:
     """Raise SetupError if the pretraining set may share images with `source`. Both come from the same kind of data set.
 
     With other options, such a data set is split in another way, so its training part may hold images that `source`
     validates or tests on. Only sets of files that share no folder are safe.
     """
-    other = pretraining.training()
+    other, _ = splits.joined(pretraining)
     folders = [{path.parent for path in each.paths} for each in (other, source) if isinstance(each, Files)]
     if len(folders) == 2 and not folders[0] & folders[1]:
         return
@@ -261,21 +270,3 @@ def _check_apart(pretraining: DataSet, source: Source) -> None:
         "test on would be trained on first. Name another data set, or none: then the training part itself is trained "
         "on first"
     )
-
-
-def _mapping(classes: tuple[str, ...], groups: Groups | None) -> torch.Tensor | None:
-    """Return the new label of each original label, int64 (n_classes,), or -1 if its class is in no group.
-
-    Returns None if there are no groups. Raises SetupError if a class is unknown or in two groups.
-    """
-    if not groups:
-        return None
-    mapping = torch.full((len(classes),), -1, dtype=torch.int64)
-    for label, (group, names) in enumerate(groups.items()):
-        for name in names:
-            if name not in classes:
-                raise SetupError(f"`groups.{group}`: there is no class {name!r} (allowed: {', '.join(classes)})")
-            if mapping[classes.index(name)] >= 0:
-                raise SetupError(f"`groups.{group}`: class {name!r} stands in two groups")
-            mapping[classes.index(name)] = label
-    return mapping

@@ -1,4 +1,4 @@
-"""Data sets of image files with one folder for each class: listing the files, and splitting them into two parts.
+"""Folders with one folder for each class: listing the classes and their image files.
 
 The name of a folder is the name of its class. All images below it belong to the class. Classes and files are sorted by
 name, because the order in which an operating system lists them varies. What is left out is counted, see
@@ -8,14 +8,14 @@ name, because the order in which an operating system lists them varies. What is 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from trainables.data import splits
 from trainables.data.dataset import Files, LeftOut
+from trainables.data.file_sets import FileSet
 from trainables.datasets._image_files import BROKEN_LINK, Found, classify, find_images, list_folder, list_subfolders
 from trainables.errors import SetupError, printable
 
@@ -29,31 +29,9 @@ class ClassFolders(NamedTuple):
     files: Files
     left_out: tuple[LeftOut, ...]
 
-
-@dataclass(frozen=True)
-class FileSet:
-    """A data set of image files that is already split into its two parts."""
-
-    name: str
-    classes: tuple[str, ...]
-    files: Files
-    """The training part, for searches."""
-    files_held_out: Files
-    rare_classes: str | None = None
-    """What to do with a class that has too few images to be split: one of `splits.RARE_CLASSES`.
-
-    None if the data set has no such option. Then such a class is an error.
-    """
-    notes: tuple[str, ...] = ()
-    """What was done with rare classes, in words for the user."""
-    left_out: tuple[LeftOut, ...] = ()
-    """What is left out, in both parts together."""
-
-    def training(self) -> Files:
-        return self.files
-
-    def held_out(self) -> Files:
-        return self.files_held_out
+    def as_training(self, name: str) -> FileSet:
+        """Return a data set called `name` with all files in its training part."""
+        return FileSet(name, self.classes, self.files, left_out=self.left_out)
 
 
 def dataset_folder(root: Path | None, name: str, content: str) -> Path:
@@ -128,54 +106,3 @@ def beside_folders(folder: Path) -> list[LeftOut]:
         elif kind == "image":
             left_out.append(LeftOut(path, NO_CLASS))
     return left_out
-
-
-def hold_out(
-    name: str, folders: ClassFolders, *, fraction: float, seed: int, rare_classes: str | None = None
-) -> FileSet:
-    """Return a data set with a fraction of each class held out. The draw follows from `seed` and the files' names.
-
-    `rare_classes` says what to do with a class of too few files: see `FileSet.rare_classes`. Raises SetupError if such
-    a class is an error, if it has not even two files to be kept, or if fewer than two classes are left; the message
-    names the class.
-    """
-    classes, files, left_out = folders
-    needed = splits.n_needed(fraction)
-    rare = splits.rare(files, classes, needed)
-    if rare and rare_classes == "leave_out":
-        classes, files = _without_classes(name, classes, files, rare)
-    notes: tuple[str, ...] = ()
-    if rare and rare_classes in ("keep", "leave_out"):
-        notes = (splits.describe_rare(rare, rare_classes, needed),)
-    try:
-        keep = rare_classes == "keep"
-        kept, held_out = splits.split(files, classes=classes, fraction=fraction, seed=seed, keep_rare=keep)
-    except splits.TooFewSamples as error:
-        words = _rare_remedy(error, fraction, rare_classes)
-        raise SetupError(f"data set {name!r}: {error.first()}; {words}") from None
-    assert isinstance(kept, Files), "a split of files"
-    assert isinstance(held_out, Files), "a split of files"
-    return FileSet(name, classes, kept, held_out, rare_classes, notes, left_out)
-
-
-def _rare_remedy(error: splits.TooFewSamples, fraction: float, rule: str | None) -> str:
-    """Say how many images of a class are needed to hold some out, and which settings need fewer."""
-    if rule == "keep":
-        return "`dataset.rare_classes: keep` needs 3: one to train, one to validate, one held out"
-    if rule is None:
-        return f"to hold out a share of {fraction:g}, {error.needed} are needed"
-    count = min(error.counts.values())
-    can_keep = count >= 2 and count - splits.n_second(fraction, count) >= 2
-    return f"`dataset.held_out: {fraction:g}` needs {error.needed}{error.remedy(can_keep=can_keep)}"
-
-
-def _without_classes(
-    name: str, classes: tuple[str, ...], files: Files, left_out: Collection[str]
-) -> tuple[tuple[str, ...], Files]:
-    """The classes and files without the classes in `left_out`. Raises SetupError if fewer than two classes are left."""
-    kept = tuple(each for each in classes if each not in left_out)
-    if len(kept) < 2:
-        raise SetupError(f"data set {name!r}: without its rare classes, {len(kept)} of {len(classes)} classes are left")
-    new_label = torch.tensor([kept.index(each) if each in kept else -1 for each in classes])
-    chosen = (new_label[files.labels] >= 0).nonzero().squeeze(1).tolist()
-    return kept, files.take(chosen).relabelled(new_label[files.labels[chosen]])

@@ -21,7 +21,8 @@ import torch
 
 from trainables import vision
 from trainables.data.dataset import DataSet, Files
-from trainables.datasets._folders import FileSet, dataset_folder, hold_out, list_images
+from trainables.data.file_sets import FileSet, hold_out
+from trainables.datasets._folders import dataset_folder, list_images
 from trainables.datasets._torchvision import BY_HAND
 from trainables.errors import SetupError, printable, reason
 
@@ -48,8 +49,8 @@ def build(root: Path | None) -> DataSet:
         return _split_by_lists(folder)
     if len(missing) == 1:
         raise SetupError(f"{folder}: {missing[0]} is missing; the lists {' and '.join(LISTS)} go together")
-    folders = list_images(folder / IMAGES, without=(BACKGROUND,))
-    return hold_out(NAME, folders, fraction=1 / 3, seed=HELD_OUT_SEED)
+    whole = list_images(folder / IMAGES, without=(BACKGROUND,)).as_training(NAME)
+    return hold_out(whole, fraction=1 / 3, seed=HELD_OUT_SEED)
 
 
 def fetch(root: Path) -> None:

@@ -18,8 +18,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from trainables.data.dataset import DataSet, LeftOut
+from trainables.data.file_sets import FileSet, hold_out
 from trainables.data.splits import RARE_CLASSES
-from trainables.datasets._folders import FileSet, beside_folders, hold_out, list_images, list_parts
+from trainables.datasets._folders import beside_folders, list_images, list_parts
 from trainables.datasets._image_files import list_subfolders
 from trainables.errors import SetupError, printable
 from trainables.hyperparameters import ABOVE_0_BELOW_1, Scalar, read_choice, read_float, read_int
@@ -67,8 +68,8 @@ def build(
                 )
         return _split_by_folders(path, parts, rare)
     _check_no_parts(path)
-    folders = list_images(path)
-    return hold_out(printable(path.name), folders, fraction=fraction, seed=cut_seed, rare_classes=rare)
+    whole = list_images(path).as_training(printable(path.name))
+    return hold_out(whole, fraction=fraction, seed=cut_seed, rare_classes=rare)
 
 
 def _folder(root: Path | None, folder: Scalar) -> Path:
@@ -119,4 +120,6 @@ def _split_by_folders(path: Path, parts: list[Path], rare_classes: str) -> FileS
     left_out = [LeftOut(other, NO_PART) for other in list_subfolders(path) if other not in parts]
     left_out += (*beside_folders(path), *training.left_out, *held_out.left_out)
     name = printable(path.name)
-    return FileSet(name, training.classes, training.files, held_out.files, rare_classes, left_out=tuple(left_out))
+    return FileSet(
+        name, training.classes, training.files, held_out.files, rare_classes=rare_classes, left_out=tuple(left_out)
+    )

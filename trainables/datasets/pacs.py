@@ -15,7 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainables.data.dataset import DataSet
-from trainables.datasets._folders import dataset_folder, hold_out, list_images
+from trainables.data.file_sets import hold_out
+from trainables.datasets._folders import dataset_folder, list_images
 from trainables.errors import SetupError
 
 OPTIONS = {
@@ -36,10 +37,10 @@ def build(root: Path | None, *, domain: str | None = None, variant: str | None =
     variant = "full" if variant is None else variant
     _check_option("variant", variant)
     folder = dataset_folder(root, f"pacs/{domain}", "the images of PACS, a folder a class (get them from its authors)")
-    folders = list_images(folder)
-    full = hold_out(f"pacs {domain}", folders, fraction=HELD_OUT, seed=HELD_OUT_SEED)
+    full = hold_out(list_images(folder).as_training(f"pacs {domain}"), fraction=HELD_OUT, seed=HELD_OUT_SEED)
     if variant == "full":
         return full
+    assert full.files_held_out is not None, "a share is held out"
     return replace(full, name=f"{full.name} {variant}", files=full.files_held_out, files_held_out=full.files)
 
 

@@ -14,11 +14,17 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from trainables.data import decoding, images
+from trainables.data import decoding, heldout, images
 from trainables.data.dataset import DataSet, Files, Source
-from trainables.data.heldout import held_out
 from trainables.data.splits import split
 from trainables.errors import SetupError
+
+
+def held_out(dataset: DataSet) -> Source:
+    """The held-out part of a data set that has one."""
+    part = heldout.held_out(dataset)
+    assert part is not None
+    return part
 
 
 class DataSetContract:

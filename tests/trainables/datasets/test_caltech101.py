@@ -4,11 +4,10 @@ from urllib.error import URLError
 
 import pytest
 
-from tests.trainables.datasets.contract import FilesContract, contents, counts, download, real_data
+from tests.trainables.datasets.contract import FilesContract, contents, counts, download, held_out, real_data
 from tests.trainables.datasets.pictures import folders
 from trainables import vision
 from trainables.data.dataset import Files
-from trainables.data.heldout import held_out
 from trainables.datasets import caltech101
 from trainables.errors import SetupError
 

@@ -3,9 +3,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.trainables.datasets.contract import DataSetContract, contents
+from tests.trainables.datasets.contract import DataSetContract, contents, held_out
 from trainables.data.dataset import Part
-from trainables.data.heldout import held_out
 from trainables.datasets import digits
 
 

@@ -5,12 +5,11 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.trainables.datasets.contract import FilesContract, counts, samples
+from tests.trainables.datasets.contract import FilesContract, counts, held_out, samples
 from tests.trainables.datasets.pictures import folders, picture
 from trainables.data.dataset import DataSet, Files
-from trainables.data.heldout import held_out
+from trainables.data.file_sets import FileSet
 from trainables.datasets import image_folder
-from trainables.datasets._folders import FileSet
 from trainables.errors import SetupError
 
 

@@ -3,9 +3,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.trainables.datasets.contract import FilesContract, contents, counts, real_data, samples
+from tests.trainables.datasets.contract import FilesContract, contents, counts, held_out, real_data, samples
 from tests.trainables.datasets.pictures import folders
-from trainables.data.heldout import held_out
 from trainables.datasets import pacs
 from trainables.errors import SetupError
 

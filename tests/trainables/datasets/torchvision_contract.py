@@ -10,10 +10,9 @@ from typing import Any, ClassVar
 import pytest
 import torch
 
-from tests.trainables.datasets.contract import OnDiskContract, download, samples
+from tests.trainables.datasets.contract import OnDiskContract, download, held_out, samples
 from trainables import vision
 from trainables.data.dataset import Part
-from trainables.data.heldout import held_out
 from trainables.errors import SetupError
 
 N_TRAINING, N_HELD_OUT = 5, 3

@@ -8,13 +8,16 @@ other classes stay where they are.
 
 Files are hashed by name and not by content, so a file that is saved again stays in its part. Two files of equal content
 may fall into different parts: `hpo data` finds them. Equal images in memory have equal hashes.
+
+Files that have groups are split by their groups: see `trainables/data/splits/grouped.py`. It says what is stable then.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
@@ -23,14 +26,10 @@ import torch
 from numpy.typing import NDArray
 
 from trainables.data.dataset import N_PER_BATCH, Files, Part, Source
+from trainables.data.splits import grouped
+from trainables.data.splits.grouped import Assignment
+from trainables.data.splits.rare_classes import TooFewSamples, check_counts, n_needed
 from trainables.errors import WrongValue
-
-Assignment = NDArray[np.int32]
-"""(n,): for each sample the fold that validates on it, or for a split 0 if it is in the first part and 1 if not."""
-
-RARE_CLASSES = ("error", "keep", "leave_out")
-"""What to do with a class that has too few samples for a stratified split: raise an error, put at least one sample into
-each part nevertheless, or leave the class out."""
 
 HASH_BYTES = 8
 
@@ -40,27 +39,6 @@ class Split(NamedTuple):
 
     train: Source
     validation: Source
-
-
-class TooFewSamples(ValueError):
-    """Some classes have too few samples to be split. The message names the first of them."""
-
-    def __init__(self, message: str, counts: Mapping[str, int], needed: int, n_classes: int) -> None:
-        """`counts` holds the number of samples of each rare class, `needed` is how many it needs."""
-        super().__init__(message)
-        self.counts = counts
-        self.needed = needed
-        self.n_classes = n_classes
-
-    def first(self) -> str:
-        """Return the first rare class and its number of images, in words."""
-        name, count = next(iter(self.counts.items()))
-        return f"class {name!r} has {_n_images(count)}"
-
-    def remedy(self, *, can_keep: bool) -> str:
-        """Return which values of `dataset.rare_classes` help, in words. `can_keep` is whether `keep` does."""
-        values = [*(["keep"] if can_keep else []), *(["leave_out"] if self.n_classes - len(self.counts) >= 2 else [])]
-        return f"; set `dataset.rare_classes` to {' or '.join(values)}, or add images" if values else "; add images"
 
 
 def split(source: Source, *, classes: Sequence[str], fraction: float, seed: int, keep_rare: bool = False) -> Split:
@@ -101,13 +79,20 @@ def assign_fraction(
     `fraction` is above 0 and below 1. Of the c samples of a class, the second part gets fraction * c, rounded to the
     nearest number (half up), and either part gets at least one.
 
-    Raises ValueError if a class has fewer than 1 / fraction or 1 / (1 - fraction) samples; the message names the first
-    such class. With `keep_rare`, two samples are enough.
+    Groups of files are not divided, so the numbers may differ from these.
+
+    Raises TooFewSamples if a class has fewer than 1 / fraction or 1 / (1 - fraction) samples; the message names the
+    first such class. With `keep_rare`, two samples are enough. With groups, samples of two groups are enough.
     """
     if not 0 < fraction < 1:
         raise ValueError(f"`fraction` must lie between 0 and 1, but is {fraction!r}")
-    needed = 2 if keep_rare else n_needed(fraction)
-    _check_counts(source, classes, needed, f"to cut {math.ceil(fraction * len(source) - 1e-9)} off, stratified")
+    needed = 2 if keep_rare else n_needed(fraction, source)
+    check_counts(source, classes, needed, f"to cut {math.ceil(fraction * len(source) - 1e-9)} off, stratified")
+    if isinstance(source, Files) and source.groups:
+        with _class_named(source, classes):
+            return grouped.assign_fraction(
+                source.labels.numpy(), source.groups, n_classes=len(classes), fraction=fraction, seed=seed
+            )
     part_of = np.zeros(len(source), dtype=np.int32)
     for _, members in _sorted_classes(source, classes, seed):
         part_of[members[: n_second(fraction, len(members))]] = 1
@@ -124,10 +109,20 @@ def assign_folds(
 ) -> Assignment:
     """Assign the samples to stratified folds, numbered from 0. The numbers of samples of a class differ by at most 1.
 
-    Raises ValueError if a class has fewer samples than there are folds; the message names the first such class. With
-    `keep_rare`, two samples are enough: then some folds validate on none of this class, and all train on it.
+    Groups of files are not divided, so the numbers may differ by more.
+
+    Raises TooFewSamples if a class has fewer samples than there are folds, or fewer groups if there are any; the
+    message names the first such class. With `keep_rare`, two are enough: then some folds validate on none of this
+    class, and all train on it. Raises ValueError if there are fewer groups than folds.
     """
-    _check_counts(source, classes, 2 if keep_rare else n_folds, f"for {n_folds} folds")
+    check_counts(source, classes, 2 if keep_rare else n_folds, f"for {n_folds} folds")
+    if isinstance(source, Files) and source.groups:
+        if (n_groups := len(set(source.groups))) < n_folds:
+            raise ValueError(f"{n_folds} folds need at least {n_folds} groups, but there are {n_groups}")
+        with _class_named(source, classes):
+            return grouped.assign_folds(
+                source.labels.numpy(), source.groups, n_classes=len(classes), n_folds=n_folds, seed=seed
+            )
     fold_of = np.zeros(len(source), dtype=np.int32)
     for name, members in _sorted_classes(source, classes, seed):
         # Without an offset for each class, the first fold would get the surplus sample of every class.
@@ -136,12 +131,16 @@ def assign_folds(
     return fold_of
 
 
-def n_needed(fraction: float) -> int:
-    """Return the number of samples that a class needs so that `fraction` of them and the rest are at least one each.
-
-    `assign_folds` needs as many samples as there are folds.
-    """
-    return max(math.ceil(1 / share - 1e-9) for share in (fraction, 1 - fraction))
+@contextlib.contextmanager
+def _class_named(source: Source, classes: Sequence[str]) -> Iterator[None]:
+    """Inside this context, a CannotSplit becomes a ValueError that names the class."""
+    try:
+        yield
+    except grouped.CannotSplit as error:
+        raise ValueError(
+            f"the groups of class {classes[error.label]!r} cannot be divided so that each part has images of every "
+            "class; use smaller groups, or add images"
+        ) from None
 
 
 def sample_per_class(part: Part, n: int, *, seed: int, classes: Sequence[str], key: str) -> Part:
@@ -151,7 +150,7 @@ def sample_per_class(part: Part, n: int, *, seed: int, classes: Sequence[str], k
     is `n`.
     """
     try:
-        _check_counts(part, classes, n, f"for `{key}` = {n}")
+        check_counts(part, classes, n, f"for `{key}` = {n}")
     except TooFewSamples as error:  # here it is the value of a hyperparameter that is wrong, and not the data set
         raise WrongValue(str(error)) from None
     generator = torch.Generator().manual_seed(seed)
@@ -184,30 +183,5 @@ def _hash(seed: int, key: bytes) -> bytes:
     return blake2b(b"%d\0" % seed + key, digest_size=HASH_BYTES).digest()
 
 
-def rare(source: Source, classes: Sequence[str], needed: int) -> dict[str, int]:
-    """Return the names of the classes with fewer than `needed` samples, each with its number of samples."""
-    counts = torch.bincount(source.labels, minlength=len(classes)).tolist()
-    return {name: count for name, count in zip(classes, counts, strict=True) if count < needed}
-
-
-def describe_rare(found: Mapping[str, int], rule: str, needed: int, part: str = "") -> str:
-    """Return which classes are rare, and what was done with them, in words. `part` says which images are counted."""
-    names = ", ".join(f"{name!r} ({_n_images(count)})" for name, count in found.items())
-    done = "keeps at least one image in each part" if rule == "keep" else "is left out"
-    return f"a class with fewer than {needed} images{part} {done}: {names}"
-
-
-def _n_images(n: int) -> str:
-    return f"{n} image{'s' * (n != 1)}"
-
-
 def _indices(chosen: NDArray[np.bool_]) -> list[int]:
     return [int(index) for index in chosen.nonzero()[0]]
-
-
-def _check_counts(source: Source, classes: Sequence[str], needed: int, purpose: str) -> None:
-    """Raise TooFewSamples if a class has fewer than `needed` samples. `purpose` is a part of the message."""
-    found = rare(source, classes, needed)
-    for name, count in found.items():
-        message = f"class {name!r} has {count} of {len(source)} samples: {purpose}, each class needs at least {needed}"
-        raise TooFewSamples(message, found, needed, len(classes))

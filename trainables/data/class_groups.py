@@ -1,0 +1,53 @@
+"""Groups of classes: several classes of a data set become one new class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from trainables.data.dataset import Source
+from trainables.errors import SetupError
+
+Groups = Mapping[str, Sequence[str]]
+"""The new classes, each with the names of the original classes that it merges."""
+
+
+def in_groups(source: Source, classes: tuple[str, ...], groups: Groups | None) -> Source:
+    """Return the images whose class is in a group, with their labels as they were. Without groups, these are all."""
+    return source.take(kept(source, new_labels(classes, groups))) if groups else source
+
+
+def relabel(source: Source, new: Tensor | None) -> Source:
+    """Return the images whose class has a new label, with their new labels: see `new_labels`. With None, all images."""
+    if new is None:
+        return source
+    chosen = kept(source, new)
+    return source.take(chosen).relabelled(new[source.labels[chosen]])
+
+
+def kept(source: Source, new: Tensor | None) -> list[int]:
+    """Return the indices of the images whose class has a new label: see `new_labels`. With None, these are all."""
+    if new is None:
+        return list(range(len(source)))
+    chosen: list[int] = (new[source.labels] >= 0).nonzero().squeeze(1).tolist()
+    return chosen
+
+
+def new_labels(classes: tuple[str, ...], groups: Groups | None) -> Tensor | None:
+    """Return the new label of each original label, int64 (n_classes,), or -1 if its class is in no group.
+
+    Returns None if there are no groups. Raises SetupError if a class is unknown or in two groups.
+    """
+    if not groups:
+        return None
+    new = torch.full((len(classes),), -1, dtype=torch.int64)
+    for label, (group, names) in enumerate(groups.items()):
+        for name in names:
+            if name not in classes:
+                raise SetupError(f"`groups.{group}`: there is no class {name!r} (allowed: {', '.join(classes)})")
+            if new[classes.index(name)] >= 0:
+                raise SetupError(f"`groups.{group}`: class {name!r} stands in two groups")
+            new[classes.index(name)] = label
+    return new

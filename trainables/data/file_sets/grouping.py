@@ -1,0 +1,102 @@
+"""Groups of image files, found by their folders or by their names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from trainables.data.dataset import DataSet, Files, Source
+from trainables.errors import SetupError, printable
+
+FOLDER = "folder"
+"""The value of `group` that takes the folder of each file as its group."""
+
+
+def groups_of(paths: Sequence[Path], group: str) -> tuple[str, ...]:
+    """Return the group of each file.
+
+    If `group` is "folder", it is the name of the folder that the file lies in. Folders of the same name are one group,
+    wherever they lie. Otherwise `group` is a regular expression, which is searched in the name of the file without its
+    folders. The group of a file is then what the first group of the expression matches, or the whole match if the
+    expression has no group.
+
+    Raises SetupError if the expression is not valid, or if it does not match a file; the message names the file.
+    """
+    if group == FOLDER:
+        return tuple(path.absolute().parent.name for path in paths)
+    try:
+        expression = re.compile(group)
+    except re.error as error:
+        raise SetupError(
+            f"`group` must be `folder` or a regular expression on the names of the files, but {group!r} is neither: "
+            f"{error}"
+        ) from None
+    return tuple(_matched(expression, path) for path in paths)
+
+
+def _matched(expression: re.Pattern[str], path: Path) -> str:
+    match = expression.search(path.name)
+    found = None if match is None else match[1] if expression.groups else match[0]
+    if not found:
+        raise SetupError(f"`group`: {expression.pattern!r} matches nothing in the name of {printable(str(path))}")
+    return found
+
+
+def check_apart(name: str, parts: dict[str, Files]) -> None:
+    """Raise SetupError if a group has files in two of the parts. `name` is that of the data set."""
+    part_of: dict[str, tuple[str, Path]] = {}
+    for part, files in parts.items():
+        for group, path in zip(files.groups, files.paths, strict=bool(files.groups)):
+            other, first = part_of.setdefault(group, (part, path))
+            if other != part:
+                raise SetupError(
+                    f"data set {name!r}: group {group!r} stands in two parts, {other} ({first.name}) and {part} "
+                    f"({path.name}); a group must stand in one part"
+                )
+
+
+def with_groups(dataset: DataSet, group: str) -> DataSet:
+    """Return the data set with the groups that `groups_of` finds. Its parts stay as they are.
+
+    Methods that return parts raise SetupError if the images are in memory. `held_out` raises it if a group stands in
+    two parts.
+    """
+    return _Grouped(dataset, group)
+
+
+class _Grouped:
+    """A data set whose files have groups."""
+
+    def __init__(self, dataset: DataSet, group: str) -> None:
+        self._dataset = dataset
+        self._group = group
+        self.name = dataset.name
+        self.classes = dataset.classes
+        for optional in ("rare_classes", "notes", "left_out"):
+            if hasattr(dataset, optional):
+                setattr(self, optional, getattr(dataset, optional))
+
+    def training(self) -> Files:
+        return self._with_groups(self._dataset.training())
+
+    def validation(self) -> Files | None:
+        part: Source | None = getattr(self._dataset, "validation", lambda: None)()
+        return None if part is None else self._with_groups(part)
+
+    def held_out(self) -> Files | None:
+        found = self._dataset.held_out()
+        if found is None:
+            return None
+        held_out = self._with_groups(found)
+        check_apart(self.name, {"training": self.training(), "held out": held_out})
+        return held_out
+
+    def _with_groups(self, source: Source) -> Files:
+        if not isinstance(source, Files):
+            raise SetupError(
+                f"`task.validation.group`: the images of data set {self.name!r} are in memory, so they have no files "
+                "whose names or folders could be groups"
+            )
+        return replace(source, groups=groups_of(source.paths, self._group))
