@@ -26,6 +26,10 @@ class Named:
     options: Mapping[str, Any] = field(default_factory=dict)
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
+    @property
+    def plugin(self) -> str:
+        return self.name
+
 
 @dataclass(frozen=True)
 class Task:

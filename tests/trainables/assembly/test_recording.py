@@ -76,7 +76,9 @@ def test_a_file_that_cannot_be_opened_is_no_copy_of_another(tmp_path: Path) -> N
 
     def find(package: str, name: str) -> Any:
         built = Listed(tmp_path, names)
-        return SimpleNamespace(build=lambda root: built) if package == "trainables.datasets" else load(package, name)
+        if package != "trainables.datasets":
+            return load(package, name)
+        return SimpleNamespace(build=lambda root: built, __name__="listed")
 
     assembly = Assembly(Task(dataset=Named("listed"), validation=Validation(0.5, None, 0)), find, tmp_path, "cpu")
     recorded = recording.record(assembly, lambda dataset: dataset.held_out(), (), check_with=None)
