@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from benchmarks.report import block, machine, verdict
 from trainables import fused
 from trainables.data.dataset import Part, SearchData
+from trainables.hyperparameters import Config
 from trainables.trainable import TransferModel
 from trainables.training import gradient_descent, metrics
 from trainables.training.gradient_descent import Training
@@ -77,7 +78,14 @@ def measure(n_classes: int, n_validation: int, n_heads: int, n_epochs: int, devi
         least.append(_timed(epoch, device))
     metrics.compute, metrics.names = ALL_METRICS
     with_all, without = (min(each[-n_epochs:]) * 1000 / n_heads for each in (full, least))
-    return [n_classes, n_validation, f"{n_heads} {'fused' if n_heads > 1 else 'alone'}", with_all, without, 100 * (with_all / without - 1)]
+    return [
+        n_classes,
+        n_validation,
+        f"{n_heads} {'fused' if n_heads > 1 else 'alone'}",
+        with_all,
+        without,
+        100 * (with_all / without - 1),
+    ]
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -101,7 +109,7 @@ def _head(seed: int, data: SearchData, n_classes: int, device: str) -> Training:
     torch.manual_seed(seed)
     model = TransferModel({"flatten": nn.Flatten()}, nn.Linear(WIDTH, n_classes))
     model.freeze(model.stages)
-    config = {"lr": 10 ** (-3 + seed % 5 / 4), "batch_size": 64, "momentum": 0.9, "optimizer": "sgd"}
+    config: Config = {"lr": 10 ** (-3 + seed % 5 / 4), "batch_size": 64, "momentum": 0.9, "optimizer": "sgd"}
     return gradient_descent.build(config, model, data, device)
 
 

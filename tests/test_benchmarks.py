@@ -121,6 +121,12 @@ def test_what_fused_heads_do_about_imbalance_is_timed_beside_heads_that_do_nothi
     assert {"class weights", "balanced sampling", "focal loss"} < {row["heads with"] for row in rows}
 
 
+def test_the_metrics_are_timed_alone_and_fused() -> None:
+    ((_, rows),) = tables(lines := printed("metrics")).items()
+    assert [row["heads"] for row in rows] == ["1 alone", "16 fused"]
+    assert len(verdicts(lines)) == 2
+
+
 def test_the_start_is_timed_beside_its_imports() -> None:
     lines = printed("start")
     ((_, rows),) = tables(lines).items()

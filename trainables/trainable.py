@@ -45,7 +45,10 @@ class Trainable(Protocol):
         ...
 
     def evaluate(self, part: Part) -> Mapping[str, float]:
-        """Return the loss and the accuracy on `part`, in evaluation mode. The state of the training does not change."""
+        """Return `loss`, `accuracy` and any other metrics on `part`, in evaluation mode.
+
+        The state of the training does not change.
+        """
         ...
 
 

@@ -27,6 +27,8 @@ CHUNK_LIMITS = {"cpu": (2**21, 64), "cuda": (2**28, 1024)}
 
 On a CPU, the bytes are what fits into its cache.
 """
+MAX_LOGITS_BYTES = 2**30
+"""The largest size of the validation logits of a chunk, which are kept until the metrics are computed from them."""
 
 
 def key(trainable: object) -> Hashable | None:
@@ -130,6 +132,8 @@ def _chunks(members: Sequence[Training]) -> list[list[Training]]:
     """Divide trainings into chunks that are stepped together: with one kind of optimizer and similar batch sizes."""
     n_parameters, device = _head_size(members[0])
     max_bytes, max_members = CHUNK_LIMITS[device.type if device.type in CHUNK_LIMITS else "cuda"]
+    data = members[0].data
+    max_members = min(max_members, MAX_LOGITS_BYTES // (4 * len(data.validation) * len(data.classes)))
     members_per_thread = -(-len(members) // _n_threads(n_parameters, device))
     max_members = max(1, min(max_members, max_bytes // (4 * n_parameters), members_per_thread))
     chunks: list[list[Training]] = []

@@ -59,7 +59,8 @@ class Lockstep:
         self._steps = list(_steps(len(self.members[0].data.train), batch_sizes, self._device))
         # Of each member: training loss, correct training samples, validation loss.
         self._sums = torch.zeros(3, len(members), device=self._device)
-        self._metrics = torch.empty(0)
+        # The metrics of each member, (n_members, n_metrics), and the names of their columns.
+        self._metrics, self._names = torch.empty(0), tuple[str, ...]()
         self._orders = torch.empty(0)
 
     @property
@@ -93,13 +94,12 @@ class Lockstep:
         """Yield each member with the metrics of its epoch. This waits for the device."""
         data = self.members[0].data
         n_train, n_validation = len(data.train), len(data.validation)
-        names = metrics.names(self._n_classes)
         for member, sums, values in zip(self.members, self._sums.T.tolist(), self._metrics.tolist(), strict=True):
             yield (
                 member,
                 {
                     "val_loss": sums[2] / n_validation,
-                    **{f"val_{name}": value for name, value in zip(names, values, strict=True)},
+                    **{f"val_{name}": value for name, value in zip(self._names, values, strict=True)},
                     "train_loss": sums[0] / n_train,
                     "train_accuracy": sums[1] / n_train,
                 },
@@ -128,7 +128,7 @@ class Lockstep:
     def _validate(self, samples: Samples) -> None:
         """Add the loss of each member on `samples` to the sums, and compute the other metrics."""
         n_members = len(self.members)
-        all_logits = []
+        all_logits: list[Tensor] = []
         for start in range(0, len(samples), VALIDATION_BATCH_SIZE):
             values = samples.batch(slice(start, start + VALIDATION_BATCH_SIZE)).flatten(1).expand(n_members, -1, -1)
             labels = samples.labels[start : start + VALIDATION_BATCH_SIZE]
@@ -139,7 +139,7 @@ class Lockstep:
             targets = labels.expand(n_members, -1).unsqueeze(2)
             self._sums[2] -= log_probabilities.gather(2, targets).sum(dim=(1, 2))
             all_logits.append(logits)
-        self._n_classes = logits.shape[2]
+        self._names = metrics.names(all_logits[0].shape[2])
         self._metrics = metrics.compute(torch.cat(all_logits, dim=1), samples.labels)
 
 

@@ -31,7 +31,7 @@ class CrossValidation:
             training.load_state_dict(fold_state)
 
     def evaluate(self, part: Part) -> Mapping[str, float]:
-        """Return the mean loss and accuracy of the models of all folds on `part`."""
+        """Return the mean of each metric of the models of all folds on `part`."""
         return _mean([training.evaluate(part) for training in self.trainings])
 
     def predict(self, part: Part) -> Tensor:

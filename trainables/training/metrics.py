@@ -15,8 +15,11 @@ from torch import Tensor
 N_TOP = 5
 MAX_WITHOUT_TOP_5 = 10
 """The top-5 accuracy is computed if there are more classes than this."""
-MAX_VALUES = 2**24
-"""The largest number of probabilities that are ranked at a time. It limits the memory that this takes."""
+MAX_VALUES = {"cpu": 2**18, "cuda": 2**24}
+"""The largest number of logits, by type of device, that are ranked at a time.
+
+On a CPU, they fit into its cache. On a GPU, this limits the memory.
+"""
 
 
 def names(n_classes: int) -> tuple[str, ...]:
@@ -43,11 +46,11 @@ def compute(logits: Tensor, labels: Tensor) -> Tensor:
 
     Of equal logits, that of the earlier class counts as higher.
     """
-    n_networks, n_samples, n_classes = logits.shape
+    _, n_samples, n_classes = logits.shape
     counts = torch.bincount(labels, minlength=n_classes)
     columns = list(_of_predictions(_argmax(logits), labels, counts))
-    step = max(1, MAX_VALUES // (n_samples * n_classes))
-    further = [_of_ranks(each, labels, counts) for each in logits.split(step)]
+    step = max(1, MAX_VALUES["cuda" if logits.is_cuda else "cpu"] // (n_samples * n_classes))
+    further = [_of_ranks(each, labels, counts) for each in torch.split(logits, step)]
     return torch.cat([torch.stack(columns, dim=1), torch.cat(further)], dim=1)
 
 
@@ -71,7 +74,7 @@ def _of_predictions(predicted: Tensor, labels: Tensor, counts: Tensor) -> tuple[
 
 def _of_ranks(logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
     """Return the AUROC and, for more than ten classes, the top-5 accuracy, float64 (k, n_metrics)."""
-    by_class = logits.transpose(1, 2).contiguous()
+    by_class = logits.transpose(1, 2).clone(memory_format=torch.contiguous_format)  # it is overwritten
     columns = [_top_5_accuracy(by_class, labels)] if len(counts) > MAX_WITHOUT_TOP_5 else []
     return torch.stack([_auroc(by_class, labels, counts), *columns], dim=1)
 

@@ -25,6 +25,10 @@ def part(n: int, seed: int) -> Part:
 
 
 DATA = SearchData(part(97, 1), part(300, 2), CLASSES)
+N_PAIRS = 100 * 200
+"""The number of pairs of a validation image of one class and one of another class."""
+N_SWAPPED = 20
+"""The number of these pairs that rounding errors may put in another order."""
 HEADS: dict[str, Callable[[], nn.Module]] = {
     "linear": lambda: nn.Linear(WIDTH, len(CLASSES)),
     "without a bias": lambda: nn.Linear(WIDTH, len(CLASSES), bias=False),
@@ -62,7 +66,9 @@ ABSENT = SearchData(Part(DATA.train.images, DATA.train.labels % 2), DATA.validat
 def check_equal(ours: Mapping[str, float], theirs: Mapping[str, float], tolerance: float = 1e-5) -> None:
     assert ours.keys() == theirs.keys()
     for name, value in theirs.items():
-        assert ours[name] == pytest.approx(value, rel=tolerance, abs=tolerance, nan_ok=True), name
+        # A rounding error may change the order of two almost equal probabilities.
+        absolute = max(tolerance, N_SWAPPED / N_PAIRS) if name == "val_auroc" else tolerance
+        assert ours[name] == pytest.approx(value, rel=tolerance, abs=absolute, nan_ok=True), name
 
 
 def check_alike(members: list[Training], alone: list[Training], n_epochs: int = 4, tolerance: float = 1e-5) -> None:

@@ -204,7 +204,8 @@ class RegimeContract(ImbalanceContract):
         for _ in range(sum(self.epochs) + 1):
             metrics = trainable.step()
             result = trainable.evaluate(self.data().validation)
-            assert result == {"loss": metrics["val_loss"], "accuracy": metrics["val_accuracy"]}
+            assert {"loss", "accuracy", "balanced_accuracy", "f1", "auroc"} == result.keys()
+            assert result == {name: metrics[f"val_{name}"] for name in result}
 
     def test_the_predicted_probabilities_are_those_that_the_evaluation_judges(self) -> None:
         trainable = self.in_last_phase()

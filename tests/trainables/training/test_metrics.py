@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn import metrics as reference
+from torch import Tensor
+
+from trainables.training import metrics
+
+
+def by_scikit_learn(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    """The metrics of one network, from logits (n, n_classes)."""
+    n_classes = logits.shape[1]
+    # The sums of the exponentials depend on the layout in the last digit, which decides between almost equal values.
+    probabilities = logits.T.contiguous().softmax(dim=0).numpy()
+    true, predicted = labels.numpy(), logits.numpy().argmax(axis=1)
+    occur = [label for label in range(n_classes) if 0 < (true == label).sum() < len(true)]
+    areas = [reference.roc_auc_score(true == label, probabilities[label]) for label in occur]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of classes that are predicted but do not occur
+        found = {
+            "accuracy": reference.accuracy_score(true, predicted),
+            "balanced_accuracy": reference.balanced_accuracy_score(true, predicted),
+            "f1": reference.f1_score(true, predicted, average="macro", zero_division=0),
+            "auroc": np.mean(areas[1:] if n_classes == 2 else areas) if areas else math.nan,
+        }
+        if n_classes > 10:  # scikit-learn prefers the last of equal classes, so their order is reversed
+            reversed_labels, reversed_logits = n_classes - 1 - true, logits.numpy()[:, ::-1]
+            found["top5_accuracy"] = reference.top_k_accuracy_score(
+                reversed_labels, reversed_logits, k=5, labels=range(n_classes)
+            )
+    return {name: float(value) for name, value in found.items()}
+
+
+def check(logits: Tensor, labels: Tensor) -> None:
+    """Each network has the metrics of scikit-learn."""
+    found = metrics.compute(logits, labels)
+    names = metrics.names(logits.shape[2])
+    for values, of_network in zip(found, logits, strict=True):
+        expected = by_scikit_learn(of_network, labels)
+        assert tuple(expected) == names
+        assert values.tolist() == pytest.approx(list(expected.values()), abs=1e-6, nan_ok=True)
+
+
+def draw(n_networks: int, n: int, n_classes: int, *, seed: int = 0, kept: int | None = None) -> tuple[Tensor, Tensor]:
+    """Random logits and labels. Only the first `kept` classes occur."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(kept or n_classes, (n,), generator=generator)
+    logits = torch.randn(n_networks, n, n_classes, generator=generator)
+    logits[:, torch.arange(n), labels] += 1
+    return logits, labels
+
+
+@settings(deadline=None, max_examples=60)  # scikit-learn is slow with 300 classes
+@given(st.integers(1, 3), st.integers(1, 60), st.sampled_from([2, 3, 10, 11, 30, 300]), st.integers(0, 99), st.data())
+def test_all_metrics_are_those_of_scikit_learn(
+    n_networks: int, n: int, n_classes: int, seed: int, data: st.DataObject
+) -> None:
+    logits, labels = draw(n_networks, n, n_classes, seed=seed, kept=data.draw(st.integers(1, n_classes)))
+    scale = data.draw(st.sampled_from([0.0, 0.5, 1.0, 40.0, None]))
+    # Rounded logits have ties; large ones give probabilities of exactly 0 and 1.
+    check(logits if scale is None else (logits * scale).round(), labels)
+
+
+def test_networks_are_ranked_in_slices_without_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits, labels = draw(7, 50, 12)
+    whole = metrics.compute(logits, labels)
+    monkeypatch.setitem(metrics.MAX_VALUES, "cpu", 2 * 50 * 12)
+    assert torch.equal(metrics.compute(logits, labels), whole)
+
+
+def test_the_logits_are_left_as_they_are() -> None:
+    logits, labels = draw(2, 30, 11)
+    before = logits.clone()
+    metrics.compute(logits, labels)
+    assert torch.equal(logits, before)
+
+
+def test_only_auroc_is_undefined_if_one_class_occurs() -> None:
+    logits, labels = draw(1, 20, 11, kept=1)
+    found = dict(zip(metrics.names(11), metrics.compute(logits, labels)[0].tolist(), strict=True))
+    assert [name for name, value in found.items() if math.isnan(value)] == ["auroc"]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_logit_that_is_no_number_makes_the_auroc_of_its_network_undefined(value: float) -> None:
+    logits, labels = draw(2, 30, 12)
+    logits[0, 3] = value
+    found = metrics.compute(logits, labels)
+    assert math.isnan(found[0, 3])
+    assert not found[1].isnan().any()
+    assert not found[0, [0, 1, 2, 4]].isnan().any()
+
+
+def test_an_image_with_nan_logits_is_no_hit_of_the_top_5() -> None:
+    labels = torch.arange(12)
+    assert metrics.compute(torch.full((1, 12, 12), math.nan), labels)[0, -1] == 0
+    assert metrics.compute(torch.zeros(1, 12, 12), labels)[0, -1] == 5 / 12
+
+
+def test_an_image_is_a_hit_of_the_top_5_whenever_it_is_classified_correctly() -> None:
+    labels = torch.arange(12)
+    accuracy, top_5 = metrics.compute(torch.zeros(1, 12, 12), labels)[0, [0, -1]]
+    assert accuracy == 1 / 12
+    assert top_5 == 5 / 12
+
+
+def test_of_two_classes_the_area_of_the_second_is_reported() -> None:
+    logits = torch.tensor([[[0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [0.0, 0.0]]])
+    assert metrics.compute(logits, torch.tensor([0, 1, 1, 1]))[0, 3] == pytest.approx(2 / 3)
