@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.heldout.record import TestRecord, TrialResult
 from hpo.record import State, StudyFolder, Trial, is_locked
 from hpo.space import Categorical, Domain, Int
-from hpo.space.rules import METRICS, TESTS
+from hpo.space.rules import ERRORS, METRICS, TESTS
 from hpo.space.values import list_as_text
 
 if TYPE_CHECKING:
@@ -55,8 +55,13 @@ def _column_type(domain: Domain) -> str:
 
 
 def short(frame: DataFrame) -> DataFrame:
-    """Return the table with the columns that fit a terminal. `loss` is dropped if it equals `val_loss` in each row."""
-    drop = [name for name in ("bracket", "seconds", "train_loss", "test_loss", "test_seeds", "error") if name in frame]
+    """Return the table with the columns that fit a terminal. `loss` is dropped if it equals `val_loss` in each row.
+
+    Of the validation metrics, the loss and the accuracy are kept. `loss` shows the objective.
+    """
+    less_important = [name for name in ERRORS.values() if name != "val_accuracy"]
+    less_important += ["bracket", "seconds", "train_loss", "test_loss", "test_seeds", "error"]
+    drop = [name for name in less_important if name in frame]
     shown = frame.drop(columns=drop)
     if "val_loss" in shown and (shown["val_loss"].fillna(-1) == shown["loss"].fillna(-1)).all():
         shown = shown.drop(columns="loss")

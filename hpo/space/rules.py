@@ -33,9 +33,17 @@ When = Mapping[str, Sequence[Value]]
 Problem = tuple[tuple[str, ...], str]
 """The keys that lead to a value, and what is wrong with it."""
 
-OBJECTIVES = ("val_loss", "val_error")
+ERRORS = {
+    "val_error": "val_accuracy",
+    "val_balanced_error": "val_balanced_accuracy",
+    "val_f1_error": "val_f1",
+    "val_auroc_error": "val_auroc",
+    "val_top5_error": "val_top5_accuracy",
+}
+"""The objectives that are 1 minus a metric, with this metric."""
+OBJECTIVES = ("val_loss", *ERRORS)
 
-METRICS = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+METRICS = ("train_loss", "train_accuracy", "val_loss", *ERRORS.values())
 TESTS = ("test_accuracy", "test_accuracy_std", "test_loss", "test_seeds")
 RESERVED_NAMES = frozenset(
     (*METRICS, *TESTS, "trial", "state", "loss", "stopping_epoch", "epochs", "bracket", "seconds", "error")

@@ -66,7 +66,7 @@ class SearchSpace:
     fixed: Mapping[str, Value] = field(default_factory=dict)
     """The hyperparameters that have the same value in all trials."""
     objective: str = "val_loss"
-    """val_loss, or val_error = 1 - val_accuracy. It is minimised."""
+    """The metric that is minimised: val_loss, or an error such as val_error = 1 - val_accuracy (`rules.ERRORS`)."""
     reference: str | None = None
     """The name of a table of published results, with which the results are compared."""
 

@@ -146,6 +146,7 @@ class Builder:
         hyperparameter, raises a SetupError instead: only this trial fails, because other values may fit.
         """
         with self._task_errors():
+            self._check_objective(_as_in_yaml(settings))
             return self._assembly.build(_as_in_yaml(settings), seed)
 
     def search_data(self, settings: Config) -> Sequence[SearchData | None]:
@@ -187,6 +188,26 @@ class Builder:
 
         with self._task_errors():
             return recording.compare(self._assembly, record, get_held_out)
+
+    def _check_objective(self, settings: dict[str, Any]) -> None:
+        """Raise a TaskError if the objective is not defined on the validation part of the task."""
+        objective = self._job.space.objective
+        if objective not in ("val_auroc_error", "val_top5_error") or self._job.trainable is not None:
+            return
+        for data in self._assembly.search_data(settings):
+            if data is None:
+                continue
+            labels, n_classes = data.validation.labels, len(data.classes)
+            if objective == "val_top5_error" and n_classes <= 10:
+                raise TaskError(
+                    f"objective: val_top5_error needs more than 10 classes, but there are {n_classes}; "
+                    "val_error is 1 - accuracy"
+                )
+            if objective == "val_auroc_error" and bool((labels == labels[0]).all()):
+                raise TaskError(
+                    f"objective: val_auroc_error: AUROC with one class is not defined, and all {len(labels)} "
+                    f"validation images show {data.classes[int(labels[0])]!r}; val_error is defined"
+                )
 
     def _decoding_options(self) -> DecodingOptions | None:
         """The options that all trials read files with. None if trials differ in them or in `skip_unreadable`."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.errors import HpoError, TaskError
 from hpo.space import SearchSpace
+from hpo.space.rules import ERRORS
 from hpo.training.checkpoints import Checkpoints
 from hpo.training.early_stopping import EarlyStopping
 from hpo.training.metrics import checked
@@ -223,15 +224,14 @@ class _Progress:
 def objective(name: str, metrics: dict[str, float]) -> float:
     """Return the value to minimize, which is the metric `name`. Raises a TaskError if `metrics` lacks it.
 
-    If it is `val_error`, it is computed from `val_accuracy` and added to `metrics`.
+    If it is an error, it is computed as 1 minus its metric, and added to `metrics`: `val_error` from `val_accuracy`.
     """
-    if name == "val_error" and "val_accuracy" in metrics:
-        metrics["val_error"] = 1 - metrics["val_accuracy"]
+    needed = ERRORS.get(name, name)
+    if name in ERRORS and needed in metrics:
+        metrics[name] = 1 - metrics[needed]
     if name not in metrics:
-        needed = "val_accuracy" if name == "val_error" else name
-        remedy = (
-            "; or search with `objective: val_error`, which is 1 - val_accuracy" if "val_accuracy" in metrics else ""
-        )
+        others = [f"`objective: {each}`, which is 1 - {metric}" for each, metric in ERRORS.items() if metric in metrics]
+        remedy = f"; or search with {others[0]}" if others else ""
         given = ", ".join(metrics) or "no metric"
         raise TaskError(f"the trainable returned no {needed!r}, but {given}; the search minimises {name}{remedy}")
     return metrics[name]

@@ -155,7 +155,7 @@ TABLE = """
 13|fixed: {lr: 0.1}
  fixed.lr: is searched too
 15|objective: val_los
- objective: 'val_los' is unknown; did you mean 'val_loss'? (allowed: val_error, val_loss)
+ objective: 'val_los' is unknown; did you mean 'val_loss'?
 12|  model: {choices: [small_cnn]}
  space.model: must stand under task.model, as a list of names
 5|  model: [small_cnn, small_cnn]

@@ -3,19 +3,24 @@ from __future__ import annotations
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo.errors import HpoError, TaskError
 from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task
 from hpo.space.domains import Float
+from hpo.space.rules import ERRORS
 from hpo.training.builder import Builder, Job, trial_seed
 from hpo.training.trial_run import objective
 from hpo.training.worker import Worker
 from hpo.trial import Report, Suggestion
 from tests import toy
+from tests.trainables import toys
+from trainables.data.dataset import SearchData
 
 DIGITS = SearchSpace(
     "digits",
@@ -82,6 +87,40 @@ def test_a_trainable_without_the_objective_is_an_error_that_lists_what_it_return
         objective("val_loss", {"loss": 1.0})
     with pytest.raises(HpoError, match="returned no 'val_accuracy'"):
         objective("val_error", {"val_loss": 1.0})
+    with pytest.raises(HpoError, match=r"returned no 'val_f1', but val_accuracy.* `objective: val_error`"):
+        objective("val_f1_error", {"val_accuracy": 1.0})
+
+
+@pytest.mark.parametrize(("name", "metric"), ERRORS.items())
+def test_an_error_is_one_minus_its_metric(name: str, metric: str) -> None:
+    metrics = {metric: 0.25}
+    assert objective(name, metrics) == 0.75
+    assert metrics == {metric: 0.25, name: 0.75}
+
+
+@pytest.mark.parametrize("name", [name for name in ERRORS if name != "val_top5_error"])
+def test_a_search_by_an_error_reports_it(name: str, folder: Path, tmp_path: Path) -> None:
+    space = replace(
+        DIGITS, objective=name, task=Task("from_scratch", "softmax_regression", dataset=DatasetSpec("digits"))
+    )
+    (report,) = train(Job(space, 0, tmp_path), folder, 0, 1e-2, until=1)
+    assert report.loss == report.metrics[name] == 1 - report.metrics[ERRORS[name]] < 0.9
+
+
+def test_the_top_5_error_of_ten_classes_is_refused_before_training(folder: Path, tmp_path: Path) -> None:
+    space = replace(DIGITS, objective="val_top5_error")
+    with pytest.raises(TaskError, match="val_top5_error needs more than 10 classes, but there are 10"):
+        train(Job(space, 0, tmp_path), folder, 0, 1e-3, until=1)
+
+
+def test_the_auroc_of_a_validation_part_of_one_class_is_refused_before_training(tmp_path: Path) -> None:
+    train_part, one_class = toys.part(30, seed=0), toys.part(9, seed=1)
+    one_class = one_class.relabelled(torch.ones_like(one_class.labels))
+    builder = Builder(Job(replace(DIGITS, objective="val_auroc_error"), 0, tmp_path), "cpu")
+    data = SearchData(train_part, one_class, toys.CLASSES)
+    vars(builder)["_assembly"] = SimpleNamespace(search_data=lambda settings: (data,))
+    with pytest.raises(TaskError, match=f"AUROC with one class .* all 9 validation images show '{toys.CLASSES[1]}'"):
+        builder.build({"lr": 0.1}, 0)
 
 
 @given(seed=st.integers(0, 2**31), trial=st.integers(0, 10**6))
