@@ -17,13 +17,13 @@ from trainables.data.dataset import Part
 from trainables.data.images import ImageFormat
 from trainables.errors import SetupError
 from trainables.hyperparameters import Config
-from trainables.inference import networks, plain_lines
+from trainables.inference import export_lines, exports, networks, plain_lines
 from trainables.inference.description import DESCRIPTION_FILE, ImageInput, ModelDescription, NetworkSource
-from trainables.inference.plain_lines import PROGRAM_FILE, README_FILE, WEIGHTS_FILE
+from trainables.inference.plain_lines import ONNX_FILE, PROGRAM_FILE, README_FILE, WEIGHTS_FILE
 from trainables.models import PlainNetwork, _weights
 from trainables.trainable import TransferModel
 
-FILES = (WEIGHTS_FILE, DESCRIPTION_FILE, README_FILE, PROGRAM_FILE, "model.onnx")
+FILES = (WEIGHTS_FILE, DESCRIPTION_FILE, README_FILE, PROGRAM_FILE, ONNX_FILE)
 """The files that a model folder may hold."""
 N_CHECKED = 16
 """The number of images on which a written model is compared with the trained one."""
@@ -49,6 +49,8 @@ class FinalModel:
     """How the images were loaded that it was trained on."""
     images: Part
     """Images to check it on, such as the validation part."""
+    formats: tuple[str, ...] = ()
+    """The further formats to write it in, see `trainables.inference.exports`."""
 
 
 def check_target(folder: Path, *, overwrite: bool) -> None:
@@ -114,10 +116,12 @@ def write(
         description = ModelDescription(final.classes, image, source, temperature, file_hash(weights_path), about)
         (temporary / DESCRIPTION_FILE).write_text(description.to_json(), encoding="utf-8")
         readme = plain_lines.readme(description, None if plain is None else plain.package)
+        readme += export_lines.sections(description, final.formats)
         (temporary / README_FILE).write_text(readme, encoding="utf-8")
         found = networks.difference(check(temporary, inputs), expected)
         if found > networks.TOLERANCE:
             raise SetupError(f"the written model gives other logits than the trained one: they differ by {found:.2g}")
+        _export(temporary, final, network, description)
         _replace(temporary, folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -125,6 +129,16 @@ def write(
     if plain is not None:
         return None
     return f"no plain code builds the network, so {PROGRAM_FILE} holds it as a program of torch.export"
+
+
+def _export(folder: Path, final: FinalModel, network: nn.Module, description: ModelDescription) -> None:
+    """Write the further formats. A file that is there already, because no plain code builds the network, is kept."""
+    formats = [name for name in final.formats if not (folder / exports.FORMATS[name]).exists()]
+    images = final.images.batch(slice(N_CHECKED)).cpu()
+    if images.dtype != torch.uint8:
+        images = (images * 255).round().to(torch.uint8)
+    classifier = exports.Classifier(network, description.image, description.temperature)
+    exports.write(folder, classifier, images, formats)
 
 
 def normalize(images: Tensor, image: ImageInput) -> Tensor:

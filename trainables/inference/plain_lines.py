@@ -7,6 +7,8 @@ from trainables.inference.description import ImageInput, ModelDescription
 WEIGHTS_FILE = "model.safetensors"
 PROGRAM_FILE = "model.pt2"
 """The program of torch.export, for models whose network no plain code builds."""
+ONNX_FILE = "model.onnx"
+"""The same network for onnxruntime and other software that reads ONNX."""
 README_FILE = "README.md"
 EXAMPLE = "image.jpg"
 """The file that the lines classify."""
@@ -33,8 +35,11 @@ print(classes[probabilities.argmax()], probabilities.max().item())
 """
 
 
-def _read_lines(image: ImageInput) -> list[str]:
-    """The function `read`. It does what `trainables.data.decoding` does to usual files."""
+def image_lines(image: ImageInput) -> list[str]:
+    """Return the lines of a function `read(path)` up to the decoded and resized Pillow image `image`.
+
+    They do what `trainables.data.decoding` does to usual files.
+    """
     height, width = image.height, image.width
     lines = ["def read(path):", "    image = Image.open(path)"]
     if image.decoding.exif_orientation:
@@ -57,6 +62,12 @@ def _read_lines(image: ImageInput) -> list[str]:
         ]
     else:
         lines.append(f"    image = image.resize(({width}, {height}), Image.Resampling.BILINEAR)")
+    return lines
+
+
+def _read_lines(image: ImageInput) -> list[str]:
+    """The function `read`, which returns the input of the network."""
+    lines = image_lines(image)
     if image.channels == 1:
         lines.append('    pixels = torch.from_numpy(np.array(image.convert("L")))[None, None]')
     else:
