@@ -41,19 +41,20 @@ def data(
 ) -> None:
     """Check a data set: classes, sizes, mean and deviation, files left out or broken, and copies in two parts."""
     from hpo.record import data_folder
-    from trainables.data import dataset_report, heldout, splits
+    from trainables.data import dataset_report, heldout, part_counts, splits
 
     values, decoding = named_values(options), _decoding_options(fixed)
     # Both parts are read, to find images that are in both. Nothing is trained or evaluated.
     dataset = _build_dataset(_load_dataset_plugin(name, values), name, values, data_folder(folder))
+    searched, held_out = splits.joined(dataset)[0], heldout.held_out(dataset)
     report = dataset_report.report(
-        splits.joined(dataset)[0],
-        heldout.held_out(dataset),
+        searched,
+        held_out,
         dataset.classes,
         left_out=getattr(dataset, "left_out", ()),
         decoding=decoding,
     )
-    for line in dataset_report.lines(report):
+    for line in [part_counts.line_without_split(dataset, searched, held_out), *dataset_report.lines(report)]:
         click.echo(line)
     for note in getattr(dataset, "notes", ()):
         click.echo(note)

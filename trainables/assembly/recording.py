@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from trainables.data import class_groups, file_checks, manifest, splits
+from trainables.data import class_groups, file_checks, manifest, part_counts, splits
 from trainables.data.class_groups import Groups
 from trainables.data.dataset import DataSet, Files, Source
 from trainables.data.decoding import DecodingOptions
@@ -86,6 +86,7 @@ def record(
         dataset, pretraining = data.load_datasets()
         preprocessor = data.split_dataset(dataset, pretraining)
         held_out = _in_groups(dataset, preprocessor.groups, get_held_out)
+        notes.append(part_counts.line(dataset, preprocessor.assignment, held_out, data.task.validation.folds))
         if check_with is not None and held_out is not None:
             notes += _check_readable(held_out, check_with, skip_unreadable=skip_unreadable)
         found = Manifest(

@@ -88,7 +88,8 @@ class Preprocessor:
         whole, given = splits.joined(dataset)
         if given is not None and assignment is None and validation.is_given:
             raise SetupError(
-                f"`task.validation` must not be given: data set {dataset.name!r} has a validation part of its own"
+                f"`task.validation` must not be given: data set {dataset.name!r} has a validation part of its own; "
+                "remove it from the space"
             )
         rule = getattr(dataset, "rare_classes", None) if assignment is None and given is None else None
         if rule in ("keep", "leave_out"):

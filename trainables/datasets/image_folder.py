@@ -1,40 +1,42 @@
-"""Your own images: a folder with one subfolder for each class.
+"""Your own images: a folder with one subfolder for each class, or with a folder for each part.
 
-There are two layouts. With the first, a share of each class is held out, drawn by the seed and the names of the files:
+With class folders, a share of each class is held out, drawn by the seed and the names of the files:
 
     flowers/daisy/1.jpg
     flowers/rose/1.jpg
 
-With the second, `test` is the held-out part. Any other folder beside `train` and `test` is left out:
+With parts, there is a folder `train`, and `val` or `test` or both. `val` is the validation part, `test` the held-out
+part. Without `test`, a share of each class is held out, both of `train` and of `val`:
 
     flowers/train/daisy/1.jpg
-    flowers/test/daisy/2.jpg
+    flowers/val/daisy/2.jpg
+    flowers/test/daisy/3.jpg
 
-The images of a class may also lie in folders below that of the class.
+The parts may have other usual names, in any case: see `PART_NAMES` in `trainables/data/file_sets/image_table.py`. Other
+folders beside them are left out. The images of a class may also lie in folders below that of the class.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from trainables.data.dataset import DataSet, LeftOut
-from trainables.data.file_sets import FileSet, hold_out
-from trainables.data.splits import RARE_CLASSES
-from trainables.datasets._folders import beside_folders, list_images, list_parts
+from trainables.data.file_sets import PARTS, ImageTable, SplitOptions, from_files, part_of
+from trainables.datasets._folders import ClassFolders, beside_folders, list_images, list_parts
 from trainables.datasets._image_files import list_subfolders
 from trainables.errors import SetupError, printable
-from trainables.hyperparameters import ABOVE_0_BELOW_1, Scalar, read_choice, read_float, read_int
+from trainables.hyperparameters import Scalar
 
 OPTIONS: dict[str, str | list[str]] = {
     "folder": "the folder: its name in the folder of all data sets, or its path",
-    "held_out": "share of the images that is held out, stratified, above 0 and below 1; default 0.2",
+    "held_out": "share of the images that is held out, stratified, above 0 and below 1, or none; default 0.2",
     "seed": "seed of the draw, a whole number of at least 0; default 0",
     "rare_classes": ["error", "keep", "leave_out"],
+    "group": "images of one group stay in one part: folder, or a regular expression on file names",
 }
-PARTS = ("train", "test")
-PART_NAMES = (*PARTS, "dev", "eval", "testing", "training", "val", "valid", "validation")
-"""What the parts of a data set are often called, in lower case."""
-NO_PART = "folders beside train and test"
+NO_PART = "folders beside the parts"
 
 
 def build(
@@ -44,32 +46,75 @@ def build(
     held_out: Scalar = None,
     seed: Scalar = None,
     rare_classes: Scalar = None,
+    group: Scalar = None,
 ) -> DataSet:
     """Return the images of a folder. They are not read yet. `OPTIONS` explains the options.
 
     `rare_classes` is an error by default. It is also what the split into training and validation does.
 
-    Raises SetupError if an option is wrong, if the folder is missing, or if a class has no image in one of the parts.
+    Raises SetupError if an option is wrong, if the folder is missing, if two folders are the same part, or if a class
+    has no image in one of the parts.
     """
     path = _folder(root, folder)
-    options = {"dataset.held_out": held_out, "dataset.seed": seed, "dataset.rare_classes": rare_classes}
-    try:
-        rare = read_choice(options, "dataset.rare_classes", RARE_CLASSES[0], RARE_CLASSES)
-        fraction = read_float(options, "dataset.held_out", 0.2, ABOVE_0_BELOW_1)
-        cut_seed = read_int(options, "dataset.seed", 0, least=0)
-    except ValueError as error:
-        raise SetupError(str(error)) from None
-    parts = [path / part for part in PARTS]
-    if all(part.is_dir() for part in parts):
-        for option, value in (("held_out", held_out), ("seed", seed)):
-            if value is not None:
-                raise SetupError(
-                    f"`dataset.{option}` must not be given: {path} has the folders train and test, which are its parts"
-                )
-        return _split_by_folders(path, parts, rare)
+    options = SplitOptions(held_out_share=held_out, seed=seed, rare_classes=rare_classes, group=group)
+    parts = _part_folders(path)
+    if parts:
+        return _from_parts(path, parts, options)
     _check_no_parts(path)
-    whole = list_images(path).as_training(printable(path.name))
-    return hold_out(whole, fraction=fraction, seed=cut_seed, rare_classes=rare)
+    found = list_images(path)
+    table = ImageTable(found.files.paths, _labels(found), folder=path)
+    name = printable(path.name)
+    dataset = from_files(name, table, classes=found.classes, options=options, left_out=found.left_out)
+    return replace(dataset, part_folders=dict.fromkeys(("train", "validation", "test"), name))
+
+
+def _part_folders(path: Path) -> dict[str, Path]:
+    """The folder of each part. Empty if there are no parts: those are `train` and at least one other.
+
+    Raises SetupError if two folders are the same part.
+    """
+    found: dict[str, list[Path]] = {}
+    for folder in list_subfolders(path):
+        if (part := part_of(folder.name)) is not None:
+            found.setdefault(part, []).append(folder)
+    if "train" not in found or len(found) == 1:
+        return {}
+    for part, folders in found.items():
+        if len(folders) > 1:
+            first, second = (folder.name for folder in folders[:2])
+            raise SetupError(
+                f"{path}: the folders {first} and {second} both stand for the {part} part; keep one of them"
+            )
+    return {part: found[part][0] for part in PARTS if part in found}
+
+
+def _from_parts(path: Path, parts: Mapping[str, Path], options: SplitOptions) -> DataSet:
+    """The data set with a folder for each part. Raises SetupError if they do not have the same classes."""
+    names = {part: {each.name for each in list_subfolders(folder)} for part, folder in parts.items()}
+    for part, folder in parts.items():
+        if lacking := sorted(set[str]().union(*names.values()) - names[part]):
+            raise SetupError(f"{folder}: class {lacking[0]!r} is missing, which another part has")
+    found = dict(zip(parts, list_parts(list(parts.values()), within=path), strict=True))
+    left_out = [LeftOut(other, NO_PART) for other in list_subfolders(path) if other not in parts.values()]
+    left_out += [*beside_folders(path), *(each for part in found.values() for each in part.left_out)]
+    table = ImageTable(
+        [image for part in found.values() for image in part.files.paths],
+        [label for part in found.values() for label in _labels(part)],
+        splits=[name for name, part in found.items() for _ in part.files.paths],
+        folder=path,
+    )
+    dataset = from_files(
+        printable(path.name), table, classes=found["train"].classes, options=options, left_out=left_out
+    )
+    shown = {part: f"{printable(path.name)}/{printable(folder.name)}" for part, folder in parts.items()}
+    searched = [shown[part] for part in ("train", "validation") if part in shown]
+    shown = {"validation": shown["train"], "test": " and ".join(searched), **shown}
+    return replace(dataset, part_folders=shown)
+
+
+def _labels(found: ClassFolders) -> list[str]:
+    """The name of the class of each file."""
+    return [found.classes[label] for label in found.files.labels.tolist()]
 
 
 def _folder(root: Path | None, folder: Scalar) -> Path:
@@ -97,7 +142,7 @@ def _check_no_parts(path: Path) -> None:
     Otherwise all images of a part would be taken for one class, because the images of a class may lie in sub-folders.
     """
     folders = list_subfolders(path)
-    parts = [folder for folder in folders if folder.name.lower() in PART_NAMES]
+    parts = [folder for folder in folders if part_of(folder.name) is not None]
     if not parts:
         return
     inner = {folder: {each.name for each in list_subfolders(folder)} for folder in folders}
@@ -106,20 +151,5 @@ def _check_no_parts(path: Path) -> None:
         if inner[part] & others:
             raise SetupError(
                 f"{part}: class {part.name!r} has no image of its own, but the folders of other classes: it looks like "
-                "a part of the data set; the parts must be named train and test, both of them"
+                "a part of the data set; the parts must be train and at least one of val and test"
             )
-
-
-def _split_by_folders(path: Path, parts: list[Path], rare_classes: str) -> FileSet:
-    """The data set with the parts train and test. A SetupError if they do not have the same classes."""
-    names = [{path.name for path in list_subfolders(part)} for part in parts]
-    for part, own, other in zip(parts, names, reversed(names), strict=True):
-        if lacking := sorted(other - own):
-            raise SetupError(f"{part}: class {lacking[0]!r} is missing, which the other part has")
-    training, held_out = list_parts(parts, within=path)
-    left_out = [LeftOut(other, NO_PART) for other in list_subfolders(path) if other not in parts]
-    left_out += (*beside_folders(path), *training.left_out, *held_out.left_out)
-    name = printable(path.name)
-    return FileSet(
-        name, training.classes, training.files, held_out.files, rare_classes=rare_classes, left_out=tuple(left_out)
-    )

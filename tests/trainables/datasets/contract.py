@@ -37,6 +37,8 @@ class DataSetContract:
     n_training: tuple[int, ...]
     """Images of each class, as `lay_out` writes them."""
     n_held_out: tuple[int, ...]
+    n_validation: tuple[int, ...] = ()
+    """Those of the validation part that is given. Empty if there is none."""
 
     def lay_out(self, root: Path) -> None:
         """Write a small data set into the folder of all data sets, as the real one lies there."""
@@ -57,6 +59,15 @@ class DataSetContract:
         dataset = self.build(root)
         assert (dataset.name, dataset.classes) == (self.name, self.classes)
         assert counts(dataset) == (self.n_training, self.n_held_out)
+        validation = getattr(dataset, "validation", lambda: None)()
+        assert (() if validation is None else tuple(validation.labels.bincount().tolist())) == self.n_validation
+
+    def test_a_given_validation_part_shares_no_image_with_the_others(self, root: Path) -> None:
+        dataset = self.build(root)
+        validation = getattr(dataset, "validation", lambda: None)()
+        if validation is not None:
+            for other in (dataset.training(), held_out(dataset)):
+                assert not contents(validation) & contents(other)
 
     def test_every_class_has_a_name_of_its_own_and_samples_in_both_parts(self, root: Path) -> None:
         dataset = self.build(root)

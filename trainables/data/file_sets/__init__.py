@@ -7,7 +7,18 @@ from __future__ import annotations
 
 from trainables.data.file_sets.file_set import FileSet, hold_out
 from trainables.data.file_sets.grouping import groups_of, with_groups
-from trainables.data.file_sets.image_table import ImageTable, from_files, part_of
+from trainables.data.file_sets.image_table import PART_NAMES, PARTS, ImageTable, from_files, part_of
 from trainables.data.file_sets.options import SplitOptions
 
-__all__ = ["FileSet", "ImageTable", "SplitOptions", "from_files", "groups_of", "hold_out", "part_of", "with_groups"]
+__all__ = [
+    "PARTS",
+    "PART_NAMES",
+    "FileSet",
+    "ImageTable",
+    "SplitOptions",
+    "from_files",
+    "groups_of",
+    "hold_out",
+    "part_of",
+    "with_groups",
+]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, cast
 
 import torch
@@ -34,6 +34,8 @@ class FileSet:
     """What was done with rare classes, in words for the user."""
     left_out: tuple[LeftOut, ...] = ()
     """What is left out, in all parts together."""
+    part_folders: Mapping[str, str] = field(default_factory=dict)
+    """For train, validation and test the folder that their images come from, in words for the user. May be empty."""
 
     def training(self) -> Files:
         return self.files

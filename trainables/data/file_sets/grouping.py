@@ -74,7 +74,7 @@ class _Grouped:
         self._group = group
         self.name = dataset.name
         self.classes = dataset.classes
-        for optional in ("rare_classes", "notes", "left_out"):
+        for optional in ("rare_classes", "notes", "left_out", "part_folders"):
             if hasattr(dataset, optional):
                 setattr(self, optional, getattr(dataset, optional))
 
