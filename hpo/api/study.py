@@ -156,7 +156,7 @@ class Study:
         the files that changed are left out.
 
         Columns: trial; the hyperparameters; protocol, seeds, epochs; the mean and standard deviation (over seeds) of
-        val_accuracy and test_accuracy; test_loss.
+        val_accuracy and test_accuracy; test_loss; the means of the other metrics, such as val_f1 and test_f1.
         """
         import pandas as pd
 
@@ -191,6 +191,7 @@ class Study:
                 "test_accuracy": tested.test_accuracy.mean,
                 "test_accuracy_std": tested.test_accuracy.std,
                 "test_loss": tested.test_loss.mean,
+                **{name: spread.mean for name, spread in tested.metrics.items()},
             }
             for tested in record.trials
         ]

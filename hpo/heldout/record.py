@@ -6,7 +6,7 @@ import json
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from hpo.errors import StudyError
@@ -72,6 +72,8 @@ class TrialResult:
     test_accuracy: Spread
     left_out: Mapping[str, int] = field(default_factory=dict)
     """The number of files that were left out of each part, because they had changed since the study was begun."""
+    metrics: Mapping[str, Spread] = field(default_factory=dict)
+    """The other metrics, such as `val_f1` and `test_f1`. Empty if an older version wrote the file."""
 
     @property
     def rank(self) -> Rank:
@@ -80,28 +82,43 @@ class TrialResult:
 
     def models(self) -> list[ModelResult]:
         """Return the result of each model, one for each seed."""
-        values = zip(*(getattr(self, name).values for name in SPREADS), strict=True)
+        spreads = {**{name: getattr(self, name) for name in SPREADS}, **self.metrics}
         return [
             ModelResult(
                 self.trial,
                 seed,
-                {"val_loss": val_loss, "val_accuracy": val_accuracy},
-                {"loss": test_loss, "accuracy": test_accuracy},
+                {name: spread.values[i] for name, spread in spreads.items() if name.startswith("val_")},
+                {
+                    name.removeprefix("test_"): spread.values[i]
+                    for name, spread in spreads.items()
+                    if name.startswith("test_")
+                },
             )
-            for seed, (val_loss, val_accuracy, test_loss, test_accuracy) in zip(self.seeds, values, strict=True)
+            for i, seed in enumerate(self.seeds)
         ]
 
     def to_json(self) -> dict[str, Any]:
         """Return the result as it stands in `test.json`."""
         spreads = {name: getattr(self, name).to_json() for name in SPREADS}
-        content = {**asdict(self), "config": dict(self.config), "seeds": list(self.seeds), **spreads}
+        spreads |= {name: spread.to_json() for name, spread in self.metrics.items()}
+        content = {
+            **asdict(replace(self, metrics={})),
+            "config": dict(self.config),
+            "seeds": list(self.seeds),
+            **spreads,
+        }
         content["left_out"] = dict(self.left_out)
-        return {name: value for name, value in content.items() if name != "left_out" or value}
+        return {name: value for name, value in content.items() if value or name not in ("left_out", "metrics")}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> TrialResult:
         """Read a result from its part of `test.json`. Raises KeyError or TypeError if the content is damaged."""
-        content = {"searched_val_loss": None, "versions": {}, "left_out": {}, **content}
+        metrics = {
+            name: Spread.from_json(value)
+            for name, value in content.items()
+            if name.startswith(("val_", "test_")) and name not in SPREADS
+        }
+        content = {"searched_val_loss": None, "versions": {}, "left_out": {}, **content, "metrics": metrics}
         others: dict[str, Any] = {name: content[name] for name in cls.__dataclass_fields__ if name not in SPREADS}
         others["config"] = {name: with_tuples(value) for name, value in others["config"].items()}
         return cls(**others | {name: Spread.from_json(content[name]) for name in SPREADS})
@@ -205,7 +222,21 @@ def combine(trial: Trial, protocol: str, stopping_epoch: int, results: Sequence[
         val_accuracy=Spread.of([each.get("val_accuracy", math.nan) for each in validation]),
         test_loss=Spread.of([each.held_out["loss"] for each in results]),
         test_accuracy=Spread.of([each.held_out["accuracy"] for each in results]),
+        metrics=_other_metrics(results),
     )
+
+
+def _other_metrics(results: Sequence[ModelResult]) -> dict[str, Spread]:
+    """The spreads of the metrics beside loss and accuracy that all models have."""
+    metrics = {}
+    for part, values in (("val", [each.validation for each in results]), ("test", [each.held_out for each in results])):
+        for name in results[0].held_out:
+            key = f"val_{name}" if part == "val" else name
+            of_models = [each.get(key) for each in values]
+            numbers = [float(value) for value in of_models if isinstance(value, int | float)]
+            if name not in ("loss", "accuracy") and len(numbers) == len(results):
+                metrics[f"{part}_{name}"] = Spread.of(numbers)
+    return metrics
 
 
 @dataclass(frozen=True)
@@ -217,4 +248,4 @@ class ModelResult:
     validation: Mapping[str, float]
     """The metrics that the model's trainable reported, such as `val_loss` and `val_accuracy`."""
     held_out: Mapping[str, float]
-    """`loss` and `accuracy`. Both are NaN if there was no model to test."""
+    """`loss`, `accuracy` and any other metrics. The first two are NaN if there was no model to test."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.heldout.record import TestRecord, TrialResult
 from hpo.record import State, StudyFolder, Trial, is_locked
 from hpo.space import Categorical, Domain, Int
-from hpo.space.rules import ERRORS, METRICS, TESTS
+from hpo.space.rules import ERRORS, METRICS, OTHER_TESTS, TESTS
 from hpo.space.values import list_as_text
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ def table(study: StudyFolder) -> DataFrame:
 
     Columns: trial and state; the hyperparameters, empty if not active; the metrics at the stopping epoch; `loss` (the
     objective); `stopping_epoch` (the best epoch) and `epochs` (the number trained); bracket; seconds. If a trial was
-    tested: `test_accuracy`, `test_accuracy_std`, `test_loss` and `test_seeds`. If a trial crashed: `error`.
+    tested: `test_accuracy`, `test_accuracy_std`, `test_loss`, `test_seeds`, and the means of the other metrics, such
+    as `test_f1`. If a trial crashed: `error`.
 
     Whole numbers are whole in every row. A hyperparameter that is not active is NaN or NA; the choice null is None.
     """
@@ -35,7 +36,8 @@ def table(study: StudyFolder) -> DataFrame:
     rows = [_row(trial, shown_state(trial)) | tested.get(trial.number, {}) for trial in ranked + rest]
     names = [*study.space.domains, *(name for name in METRICS if any(name in row for row in rows))]
     first, last = ["trial", "state"], ["loss", "stopping_epoch", "epochs", "bracket", "seconds"]
-    tests = TESTS if tested else []
+    others = [name for name in OTHER_TESTS if any(name in row for row in rows)]
+    tests = [*TESTS, *others] if tested else []
     errors = ["error"] if history.n_crashes else []
     # Objects first: pandas would turn whole numbers with gaps into floats, and None into NaN.
     frame = pd.DataFrame(rows, columns=[*first, *names, *last, *tests, *errors], dtype=object)
@@ -60,7 +62,7 @@ def short(frame: DataFrame) -> DataFrame:
     Of the validation metrics, the loss and the accuracy are kept. `loss` shows the objective.
     """
     less_important = [name for name in ERRORS.values() if name != "val_accuracy"]
-    less_important += ["bracket", "seconds", "train_loss", "test_loss", "test_seeds", "error"]
+    less_important += [*OTHER_TESTS, "bracket", "seconds", "train_loss", "test_loss", "test_seeds", "error"]
     drop = [name for name in less_important if name in frame]
     shown = frame.drop(columns=drop)
     if "val_loss" in shown and (shown["val_loss"].fillna(-1) == shown["loss"].fillna(-1)).all():
@@ -88,6 +90,7 @@ def _test_columns(tested: TrialResult) -> dict[str, Any]:
         "test_accuracy_std": tested.test_accuracy.std,
         "test_loss": tested.test_loss.mean,
         "test_seeds": len(tested.seeds),
+        **{name: spread.mean for name, spread in tested.metrics.items() if name in OTHER_TESTS},
     }
 
 

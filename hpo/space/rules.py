@@ -45,8 +45,22 @@ OBJECTIVES = ("val_loss", *ERRORS)
 
 METRICS = ("train_loss", "train_accuracy", "val_loss", *ERRORS.values())
 TESTS = ("test_accuracy", "test_accuracy_std", "test_loss", "test_seeds")
+OTHER_TESTS = tuple(f"test_{metric.removeprefix('val_')}" for metric in ERRORS.values() if metric != "val_accuracy")
+"""The metrics on held-out data beside loss and accuracy."""
 RESERVED_NAMES = frozenset(
-    (*METRICS, *TESTS, "trial", "state", "loss", "stopping_epoch", "epochs", "bracket", "seconds", "error")
+    (
+        *METRICS,
+        *TESTS,
+        *OTHER_TESTS,
+        "trial",
+        "state",
+        "loss",
+        "stopping_epoch",
+        "epochs",
+        "bracket",
+        "seconds",
+        "error",
+    )
 )
 """The columns of the table of a study. A hyperparameter cannot have one of these names."""
 

@@ -126,7 +126,8 @@ def test_test_results_stand_in_the_tables(folder: Path) -> None:
     evaluate(folder, seeds=2)
     write_tables(StudyFolder.reopen(folder))
     header = (folder / "best.csv").read_text().splitlines()[0].split(",")
-    assert header[-4:] == ["test_accuracy", "test_accuracy_std", "test_loss", "test_seeds"]
+    others = ["test_balanced_accuracy", "test_f1", "test_auroc"]
+    assert header[-7:] == ["test_accuracy", "test_accuracy_std", "test_loss", "test_seeds", *others]
 
 
 def test_a_study_without_a_finite_loss_has_nothing_to_test(tmp_path: Path) -> None:

@@ -104,6 +104,23 @@ def test_a_result_gives_the_results_of_its_models_again(study: StudyFolder) -> N
     assert record.TestRecord.read(study).trials[0].models() == models
 
 
+def test_a_result_holds_the_spreads_of_all_metrics_that_each_model_has(study: StudyFolder) -> None:
+    validation = {"val_loss": 0.5, "val_accuracy": 0.25, "val_f1": 0.3, "train_loss": 0.1}
+    models = [
+        ModelResult(
+            3, seed, validation, {"loss": 1.0, "accuracy": 0.5, "f1": 0.2 + seed, **({"auroc": 1} if seed else {})}
+        )
+        for seed in (0, 1)
+    ]
+    record.TestRecord(study, 2, [combine(TRIAL, "retrain", 1, models)]).write()
+    (tested,) = record.TestRecord.read(study).trials
+    assert tested.metrics.keys() == {"val_f1", "test_f1"}
+    assert tested.metrics["test_f1"].mean == pytest.approx(0.7)
+    assert tested.metrics["val_f1"].std == 0
+    assert tested.models()[1].held_out == {"loss": 1.0, "accuracy": 0.5, "f1": 1.2}
+    assert content(study.folder)["results"][0]["test_f1"]["values"] == [0.2, 1.2]
+
+
 def test_a_damaged_count_of_looks_is_an_error_and_no_fresh_start(folder: Path) -> None:
     (folder / "test.json").write_text('{"looks": "many"}')
     with pytest.raises(StudyError, match=r"test\.json: is damaged"):
