@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from trainables.assembly import Assembly
 from trainables.data.preprocessing import Validation
 from trainables.errors import SetupError
 from trainables.training.cross_validation import CrossValidation
+from trainables.training.gradient_descent import Training
 
 CONFIG = {"lr": 0.05, "batch_size": 64}
 
@@ -89,6 +91,20 @@ def test_with_folds_one_training_for_each_is_built(tmp_path: Path) -> None:
     training = built.build(CONFIG, 0)
     assert isinstance(training, CrossValidation)
     assert len(training.trainings) == len(built.search_data(CONFIG)) == 3
+
+
+def test_class_weights_count_the_images_of_the_fold_that_is_trained_on(tmp_path: Path) -> None:
+    built = assembly(tmp_path, validation=Validation(None, 3, 0))
+    config = {**CONFIG, "class_weights": "balanced"}
+    training = built.build(config, 0)
+    assert isinstance(training, CrossValidation)
+    for one, data in zip(training.trainings, built.search_data(config), strict=True):
+        assert isinstance(one, Training)
+        assert data is not None
+        counts = data.train.labels.bincount()
+        assert one.classifier_loss is not None
+        assert one.classifier_loss.class_weights is not None
+        torch.testing.assert_close(one.classifier_loss.class_weights, len(data.train) / (10 * counts))
 
 
 def test_the_data_set_is_prepared_once(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import math
 from copy import deepcopy
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch.nn import functional
 from tests.trainables import toys
 from tests.trainables.states import identical
 from trainables.data.dataset import Part, SearchData
+from trainables.features import feature_cache
 from trainables.hyperparameters import Config
 from trainables.seeding import seed_everything
 from trainables.trainable import TransferModel
@@ -110,6 +112,26 @@ def test_penalty_and_smoothing_shape_the_training_and_validation_is_by_the_plain
 def test_the_reported_training_loss_is_without_the_penalty() -> None:
     config: Config = {"optimizer": "sgd", "lr": 1e-30}
     assert build({**config, "l2": 50.0}).step()["train_loss"] == build(config).step()["train_loss"]
+
+
+AGAINST_IMBALANCE: Config = {"class_weights": "balanced", "sampler": "balanced", "loss_function": "focal"}
+
+
+def test_class_weights_count_the_images_of_the_training_part_and_are_0_for_a_class_that_has_none() -> None:
+    data = toys.data()
+    few = data.train.take([i for i in range(97) if data.train.labels[i] == 0 or (data.train.labels[i] == 1 and i < 8)])
+    made = build({**AGAINST_IMBALANCE, "label_smoothing": 0.1}, data=SearchData(few, data.validation, data.classes))
+    loss = made.classifier_loss
+    assert loss is not None
+    assert loss.class_weights is not None
+    torch.testing.assert_close(loss.class_weights, torch.tensor([36 / (2 * 33), 36 / (2 * 3), 0.0]))
+    assert all(math.isfinite(value) for value in made.step().values())
+
+
+def test_weighing_and_drawing_are_the_same_on_cached_features_as_on_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    cached = build(AGAINST_IMBALANCE, frozen=("first",)).step()
+    monkeypatch.setattr(feature_cache.SHARED, "fits", lambda *arguments: False)
+    assert build(AGAINST_IMBALANCE, frozen=("first",)).step() == pytest.approx(cached, abs=1e-5)
 
 
 def batch_result(
