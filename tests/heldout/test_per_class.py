@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,18 @@ class WrongShape:
         return torch.zeros(len(part), 11)
 
     def __getattr__(self, name: str) -> Any:
+        return getattr(self.training, name)
+
+
+class SometimesMute:
+    """A training that cannot predict while the environment says so."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.training: Any = from_scratch.build(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "predict" and "MUTE" in os.environ:
+            raise AttributeError(name)
         return getattr(self.training, name)
 
 
@@ -99,6 +113,32 @@ def test_what_a_later_test_keeps_keeps_its_results_per_class(folder: Path, tmp_p
         (folder / name).unlink()
     evaluate(folder, top=2, seeds=2)
     assert written(folder) == step_by_step
+
+
+def test_an_interrupted_test_that_goes_on_has_the_results_of_all_seeds(folder: Path) -> None:
+    def interrupt(result: ModelResult) -> None:
+        if result.seed == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(folder, seeds=3, watch=interrupt)
+    assert not (folder / "confusion.csv").exists()
+    evaluate(folder, seeds=3)
+    of_classes, of_cells = tables(folder)
+    assert (set(of_classes.seeds), set(of_cells.seed)) == ({3}, {0, 1, 2})
+
+
+def test_a_result_that_is_replaced_leaves_no_results_per_class(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = searched(tmp_path / "s", SPACE, trials=1, trainable=SometimesMute)
+    evaluate(folder, trainable=SometimesMute)
+    assert (folder / "confusion.csv").exists()
+    earlier = content(folder)
+    earlier["results"][0]["versions"] = {"torch": "1.0"}
+    (folder / "test.json").write_text(json.dumps(earlier))
+    monkeypatch.setenv("MUTE", "1")
+    evaluate(folder, trainable=SometimesMute)
+    assert not (folder / "confusion.csv").exists()
+    assert not (folder / "per_class.csv").exists()
 
 
 def test_results_of_another_protocol_replace_those_of_the_same_trial_alone(folder: Path) -> None:
