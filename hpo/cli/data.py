@@ -108,14 +108,7 @@ def _report_parts(dataset: DataSet, decoding: DecodingOptions, distance: int, ou
 
     default = Validation()
     assert default.fraction is not None, "the default is a fraction"
-    parts = part_checks.parts_of(
-        dataset.training(),
-        None,
-        heldout.held_out(dataset),
-        classes=dataset.classes,
-        fraction=default.fraction,
-        seed=default.seed,
-    )
+    parts = part_checks.parts_of(dataset, heldout.held_out(dataset), fraction=default.fraction, seed=default.seed)
     shares = class_shares.compute(parts, dataset.classes)
     click.echo("\n" + "\n".join(class_shares.lines(shares, list(parts))))
     tables = {"classes.csv": class_shares.table(shares, list(parts))}

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 from click.testing import CliRunner
+from PIL import Image
 
 import hpo
 from docs import generate
@@ -159,6 +160,17 @@ def test_the_confusion_matrix_is_made_as_printed(folder: Path) -> None:
     matrix = run(block("docs/search.md", "**Results per class.**"))["matrix"]
     assert matrix.shape == (10, 10)
     assert matrix.to_numpy().sum() == 360
+
+
+def test_the_recipe_for_image_files_keeps_groups_together(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "sorted_by_name.py").write_text(block("docs/own_data.md", "For image files"))
+    (folder / "plants").mkdir()
+    monkeypatch.setenv("HPO_DATA", str(folder))
+    for i in range(20):
+        name = f"{('daisy', 'rose')[i % 2]}_{i // 4}_{i}.png"
+        Image.new("RGB", (8, 8), (10 * i, 0, 0)).save(folder / "plants" / name)
+    output = type_hpo("data", "sorted_by_name", "--option", "folder=plants", "--option", "held_out=0.4")
+    assert re.search(r"2 classes: 12 .*8 held out", output)
 
 
 def test_the_regime_of_the_recipe_trains(folder: Path) -> None:

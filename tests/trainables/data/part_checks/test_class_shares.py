@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 
-from trainables.data import Part
+from trainables.data import Part, Source
 from trainables.data.part_checks import class_shares, parts_of
 
 
@@ -43,8 +45,27 @@ def test_of_many_classes_the_most_unequal_and_the_smallest_are_shown_in_80_colum
     assert max(map(len, lines)) <= 80
 
 
+@dataclass
+class Parts:
+    """A data set of these parts."""
+
+    own_training: Part
+    own_validation: Part | None = None
+    name: str = "parts"
+    classes: tuple[str, ...] = ("a", "b")
+
+    def training(self) -> Part:
+        return self.own_training
+
+    def validation(self) -> Part | None:
+        return self.own_validation
+
+    def held_out(self) -> Source | None:
+        return None
+
+
 def test_the_training_part_is_cut_as_a_search_does() -> None:
-    parts = parts_of(part(10, 20), None, part(2, 2), classes=("a", "b"), fraction=0.2, seed=42)
+    parts = parts_of(Parts(part(10, 20)), part(2, 2), fraction=0.2, seed=42)
     assert {name: each.labels.bincount().tolist() for name, each in parts.items()} == {
         "training": [8, 16],
         "validation": [2, 4],
@@ -53,7 +74,7 @@ def test_the_training_part_is_cut_as_a_search_does() -> None:
 
 
 def test_a_given_validation_part_is_taken_and_a_missing_part_left_out() -> None:
-    given = parts_of(part(10, 20), part(1, 3), None, classes=("a", "b"), fraction=0.2, seed=42)
+    given = parts_of(Parts(part(10, 20), part(1, 3)), None, fraction=0.2, seed=42)
     assert {name: len(each) for name, each in given.items()} == {"training": 30, "validation": 4}
-    rare = parts_of(part(1, 20), None, part(2, 2), classes=("a", "b"), fraction=0.2, seed=42)
+    rare = parts_of(Parts(part(1, 20)), part(2, 2), fraction=0.2, seed=42)
     assert list(rare) == ["training", "held-out"]
