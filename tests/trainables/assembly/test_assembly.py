@@ -14,10 +14,11 @@ import torch
 from trainables.assembly import Assembly
 from trainables.data.preprocessing import Validation
 from trainables.errors import SetupError
+from trainables.hyperparameters import Config
 from trainables.training.cross_validation import CrossValidation
 from trainables.training.gradient_descent import Training
 
-CONFIG = {"lr": 0.05, "batch_size": 64}
+CONFIG: Config = {"lr": 0.05, "batch_size": 64}
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def test_with_folds_one_training_for_each_is_built(tmp_path: Path) -> None:
 
 def test_class_weights_count_the_images_of_the_fold_that_is_trained_on(tmp_path: Path) -> None:
     built = assembly(tmp_path, validation=Validation(None, 3, 0))
-    config: dict[str, Any] = {**CONFIG, "class_weights": "balanced"}
+    config: Config = {**CONFIG, "class_weights": "balanced"}
     training = built.build(config, 0)
     assert isinstance(training, CrossValidation)
     for one, data in zip(training.trainings, built.search_data(config), strict=True):
