@@ -34,7 +34,7 @@ class Curve:
 
     label: str
     metrics: Mapping[str, Sequence[float]]
-    """val_loss, train_loss, val_accuracy and train_accuracy, if known: one value for each epoch, from epoch 1."""
+    """val_loss, train_loss, val_accuracy, train_accuracy, if known, and others: a value for each epoch from 1."""
     stop: int
     """The stopping epoch."""
 
@@ -68,8 +68,13 @@ class Pair:
 
 
 def curves(title: str, curves: Sequence[Curve]) -> Figure:
-    """Plot loss and accuracy over epochs. Validation is solid with a dot at the stopping epoch; training is dashed."""
-    kinds = [kind for kind in ("loss", "accuracy") if any(f"val_{kind}" in curve.metrics for curve in curves)]
+    """Plot loss, accuracy and any other metrics over epochs, each in a panel.
+
+    Validation is solid with a dot at the stopping epoch; training is dashed.
+    """
+    names = dict.fromkeys(["val_loss", "val_accuracy", *(name for curve in curves for name in curve.metrics)])
+    validation = [name for name in names if name.startswith("val_") and any(name in curve.metrics for curve in curves)]
+    kinds = [name.removeprefix("val_") for name in validation]
     labels = ["\n".join(textwrap.wrap(style.plain(curve.label), WIDTH)) for curve in curves]
     columns = max(1, min(4, WIDTH // (8 + max(map(len, labels)))))
     rows = -(-sum(1 + label.count("\n") for label in labels) // columns)
@@ -79,7 +84,7 @@ def curves(title: str, curves: Sequence[Curve]) -> Figure:
         handles = [
             _curve(ax, curve, kind, colour) for curve, colour in zip(curves, style.colours(len(curves)), strict=True)
         ]
-        ax.set(xlabel="epoch", ylabel=kind)
+        ax.set(xlabel="epoch", ylabel=kind.replace("_", " "))
         ax.xaxis.get_major_locator().set_params(integer=True)
         if kind == "loss" and (ratio := _loss_ratio(curves)) > LOG_SCALE_RATIO:
             _log_scale(ax, fine=ratio < 1000)

@@ -42,6 +42,13 @@ def test_validation_is_solid_and_training_dashed_in_one_colour_a_trial() -> None
     assert lines[0].get_color() == lines[1].get_color() != lines[2].get_color() == lines[3].get_color()
 
 
+def test_another_metric_has_a_panel_of_its_own() -> None:
+    plain = curve("a", 2, 1)
+    other = Curve("b", {**plain.metrics, "val_balanced_accuracy": [0.3, 0.4]}, 2)
+    assert [ax.get_ylabel() for ax in charts.curves("t", [plain]).axes] == ["loss", "accuracy"]
+    assert [ax.get_ylabel() for ax in charts.curves("t", [other]).axes] == ["loss", "accuracy", "balanced accuracy"]
+
+
 def test_a_dot_marks_the_stopping_epoch() -> None:
     plane = charts.curves("t", [curve("a", 3, 1, 2, stop=2)]).axes[0]
     (dot,) = [line for line in plane.get_lines() if line.get_marker() == "o"]
