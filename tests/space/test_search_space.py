@@ -247,3 +247,29 @@ def test_a_space_keeps_its_own_copy_of_what_it_is_made_from() -> None:
     options.clear()
     groups["a"].clear()
     assert data == DatasetSpec("pacs", {"domain": "photo"}, {"a": ("1",), "b": ("2",)})
+
+
+def test_a_group_is_part_of_the_digest_only_if_it_is_given() -> None:
+    digests = [
+        dataclasses.replace(SPACE, task=dataclasses.replace(SPACE.task, validation=validation)).digest()
+        for validation in (Validation(), Validation(0.2), Validation(group="folder"), Validation(group="patient"))
+    ]
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 3
+
+
+def test_validation_that_is_not_given_is_not_written_and_stays_so() -> None:
+    assert not Validation().is_given
+    assert Validation(0.2).is_given
+    assert Validation(group="folder").is_given
+    task = dataclasses.replace(SPACE.task, validation=Validation())
+    content = dataclasses.replace(SPACE, task=task).to_dict()
+    assert "validation" not in content["task"]
+    assert not spacefile.parse(content, installed=False).task.validation.is_given
+
+
+def test_two_different_groups_are_an_error() -> None:
+    spec = DatasetSpec("image_folder", {"folder": "f", "group": "folder"})
+    Task(dataset=spec, validation=Validation(group="folder"))
+    with pytest.raises(SpaceError, match=r"validation.group: is 'patient', but `task.dataset.group` is 'folder'"):
+        Task(dataset=spec, validation=Validation(group="patient"))

@@ -1,0 +1,41 @@
+from dataclasses import replace
+
+import pytest
+
+from tests.trainables.numbered import files
+from trainables.data import part_counts
+from trainables.data.dataset import DataSet
+from trainables.data.file_sets import FileSet
+from trainables.datasets import digits
+
+FOLDERS = {"train": "f/train", "validation": "f/val", "test": "f/test"}
+WHOLE = FileSet("f", ("a", "b"), files(3, 2), files(1, 2), files(2, 2))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "n_folds", "expected"),
+    [
+        (WHOLE, None, "images: 3 train, 2 validation, 3 held out"),
+        (replace(WHOLE, part_folders=FOLDERS), None, "3 train (f/train), 2 validation (f/val), 3 held out (f/test)"),
+        (replace(WHOLE, part_folders=dict.fromkeys(FOLDERS, "f")), None, "3 train, 2 validation, 3 held out (from f)"),
+        (replace(WHOLE, part_folders=FOLDERS), 2, "images: 5 in 2 folds (f/train), 3 held out (f/test)"),
+        (replace(WHOLE, files_held_out=None), 2, "images: 5 in 2 folds, none held out"),
+        (
+            replace(WHOLE, files_held_out=None, part_folders=FOLDERS),
+            None,
+            "images: 3 train (f/train), 2 validation (f/val), none held out",
+        ),
+    ],
+)
+def test_the_line_counts_each_part_and_names_its_folder(dataset: FileSet, n_folds: int | None, expected: str) -> None:
+    line = part_counts.line(dataset, [0, 1, 0, 1, 0], dataset.files_held_out, n_folds)
+    assert line.endswith(expected)
+    assert len(line) <= 80
+
+
+def test_without_a_split_a_given_validation_part_is_counted_by_itself() -> None:
+    in_memory: DataSet = digits.build(None)
+    searched, held_out = in_memory.training(), in_memory.held_out()
+    line = part_counts.line_without_split(in_memory, searched, held_out)
+    assert line == "images: 1437 to search with, 360 held out"
+    assert part_counts.line_without_split(WHOLE, files(5, 4), None) == "images: 5 train, 4 validation, none held out"
