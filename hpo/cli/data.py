@@ -41,20 +41,25 @@ def data(
 ) -> None:
     """Check a data set: classes, sizes, mean and deviation, files left out or broken, and copies in two parts."""
     from hpo.record import data_folder
+    from trainables import errors
     from trainables.data import dataset_report, heldout, part_counts, splits
 
     values, decoding = named_values(options), _decoding_options(fixed)
     # Both parts are read, to find images that are in both. Nothing is trained or evaluated.
     dataset = _build_dataset(_load_dataset_plugin(name, values), name, values, data_folder(folder))
-    searched, held_out = splits.joined(dataset)[0], heldout.held_out(dataset)
-    report = dataset_report.report(
-        searched,
-        held_out,
-        dataset.classes,
-        left_out=getattr(dataset, "left_out", ()),
-        decoding=decoding,
-    )
-    for line in [part_counts.line_without_split(dataset, searched, held_out), *dataset_report.lines(report)]:
+    try:
+        searched, held_out = splits.joined(dataset)[0], heldout.held_out(dataset)
+        report = dataset_report.report(
+            searched,
+            held_out,
+            dataset.classes,
+            left_out=getattr(dataset, "left_out", ()),
+            decoding=decoding,
+        )
+        counts = part_counts.line_without_split(dataset, searched, held_out)
+    except errors.SetupError as error:  # such as a mistake in a data set in the user's own code
+        raise TaskError(f"data set {name!r}: {error}") from error
+    for line in [counts, *dataset_report.lines(report)]:
         click.echo(line)
     for note in getattr(dataset, "notes", ()):
         click.echo(note)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from trainables.data.dataset import DataSet
+from trainables.data.dataset import DataSet, Files, Part, Source
 from trainables.data.file_sets import with_groups
 from trainables.errors import SetupError, WrongValue, reason
 from trainables.hyperparameters import Scalar
@@ -28,18 +28,61 @@ def build_dataset(plugin: Any, root: Path, options: Mapping[str, Scalar], *, gro
     declares_group = "group" in getattr(plugin, "OPTIONS", ())
     if group is not None and declares_group:
         options = {**options, "group": group}
+    is_bundled = plugin.__name__.startswith(BUNDLED)
     file = str(getattr(plugin, "__file__", None) or plugin.__name__)
+    dataset: DataSet
+    if is_bundled:
+        dataset = plugin.build(root, **options)
+    else:
+        built: DataSet = _run(file, lambda: plugin.build(root, **options))
+        if problem := _problem(built):
+            raise SetupError(f"{file}: what `build` returns {problem}")
+        dataset = _OwnDataSet(built, file)
+    return dataset if group is None or declares_group else with_groups(dataset, group)
+
+
+class _OwnDataSet:
+    """A data set in code of the user. Each error in its methods becomes a SetupError with the line."""
+
+    def __init__(self, dataset: DataSet, file: str) -> None:
+        self._dataset = dataset
+        self._file = file
+        self.name = dataset.name
+        self.classes = tuple(dataset.classes)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return an optional attribute, such as `notes`."""
+        return getattr(self._dataset, name)
+
+    def training(self) -> Source:
+        part = self._part("training")
+        if part is None:
+            raise SetupError(f"{self._file}: `training` must return a Part or Files, but returns None")
+        return part
+
+    def validation(self) -> Source | None:
+        return self._part("validation") if hasattr(self._dataset, "validation") else None
+
+    def held_out(self) -> Source | None:
+        return self._part("held_out")
+
+    def _part(self, method: str) -> Source | None:
+        part = _run(self._file, getattr(self._dataset, method))
+        if not isinstance(part, Part | Files | None):
+            raise SetupError(
+                f"{self._file}: `{method}` must return a Part or Files, but returns a {type(part).__name__}"
+            )
+        return part
+
+
+def _run(file: str, function: Callable[[], Any]) -> Any:
+    """Run a function of the user's code. A SetupError gives the line of `file` at which it raised an error."""
     try:
-        dataset: DataSet = plugin.build(root, **options)
-    except (SetupError, WrongValue):
+        return function()
+    except (SetupError, WrongValue, MemoryError):
         raise
     except Exception as error:
-        if plugin.__name__.startswith(BUNDLED):
-            raise
         raise SetupError(f"{file}:{_line(error, file)}: {type(error).__name__}: {reason(error)}") from error
-    if problem := _problem(dataset):
-        raise SetupError(f"{file}: what `build` returns {problem}")
-    return dataset if group is None or declares_group else with_groups(dataset, group)
 
 
 def _line(error: Exception, file: str) -> int:
