@@ -276,7 +276,7 @@ def test_near_copies_and_shares_of_classes_are_shown_and_written_if_asked_for(
     result = hpo(*words)
     assert result.exit_code == 0, result.output
     assert "Share of each class in each part, in percent:" in result.output
-    assert " pairs of images (exact copies are among them)" in result.output
+    assert " of images (exact copies count too)" in result.output
     assert list(tmp_path.glob("**/*.csv")) == []
     assert hpo(*words, "--out", "found", "--near-copies", 6).exit_code == 0
     rows = (tmp_path / "found" / "near_copies.csv").read_text().splitlines()

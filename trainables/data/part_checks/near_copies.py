@@ -99,7 +99,7 @@ def lines(found: Found, distance: int) -> list[str]:
     rule = f"Perceptual hashes that differ in at most {distance} of 64 bits"
     if not found.n:
         return [f"{rule} in different parts: none"]
-    text = [f"{rule} in different parts:", f"{found.n} pairs of images (exact copies are among them)"]
+    text = [f"{rule} in different parts:", f"{found.n} pair{'s' * (found.n != 1)} of images (exact copies count too)"]
     for pair in found.pairs[:N_SHOWN]:
         text += [f"  {pair.distance:2} bits  {pair.first.part}: {pair.first.path}"]
         text += [f"           {pair.second.part}: {pair.second.path}"]

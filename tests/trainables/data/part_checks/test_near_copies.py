@@ -109,7 +109,7 @@ def test_images_in_memory_are_not_compared() -> None:
 def test_the_lines_name_the_first_pairs_and_count_all(parts: dict[str, Files]) -> None:
     found = near_copies.find(parts, ("a", "b"), DEFAULT, distance=64)
     text = near_copies.lines(found, 64)
-    assert text[1] == "12 pairs of images (exact copies are among them)"
+    assert text[1] == "12 pairs of images (exact copies count too)"
     assert text[-1] == "  and 7 more"
     assert max(map(len, text[:2])) <= 80
     none = near_copies.lines(near_copies.Found(0, ()), 4)
