@@ -24,7 +24,9 @@ def parts(tmp_path: Path) -> Path:
 
 
 def space(**options: str) -> SearchSpace:
-    task = Task("from_scratch", "softmax_regression", dataset=DatasetSpec("image_folder", {"folder": "parts"} | options))
+    task = Task(
+        "from_scratch", "softmax_regression", dataset=DatasetSpec("image_folder", {"folder": "parts"} | options)
+    )
     return SearchSpace("parts", LR, Fidelity(1), task, {"image_size": 4, "batch_size": 8})
 
 
