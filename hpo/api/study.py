@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.api.progress import print_notices, show_progress
 from hpo.api.short_traceback import short_traceback
 from hpo.errors import HpoError, StudyError
+from hpo.final_model import Model, load_model, write_model
 from hpo.heldout import ModelResult, evaluate
 from hpo.loop import resume
 from hpo.record import Budget, StudyFolder
@@ -196,6 +197,38 @@ class Study:
             for tested in record.trials
         ]
         return pd.DataFrame(rows)
+
+    @short_traceback
+    def model(
+        self,
+        out: str | Path,
+        *,
+        trial: int | None = None,
+        train_on: str = "train",
+        overwrite: bool = False,
+        quiet: bool = False,
+        skip_changed_files: bool = False,
+    ) -> Model:
+        """Write the best trial, or `trial`, as a model folder at `out`, and return its model.
+
+        `train_on` is "train", or "train+validation" or "all" to train it once more on more data; "all" includes the
+        held-out part. With `overwrite`, a model folder at `out` is replaced. If the data set changed since the study
+        was begun, StudyError is raised; with `skip_changed_files`, the files that changed are left out.
+        """
+        with unchanged_random_states():
+            written = write_model(
+                self.path,
+                Path(out),
+                trial=trial,
+                train_on=train_on,
+                trainable=self._trainable,
+                overwrite=overwrite,
+                skip_changed_files=skip_changed_files,
+                notify=None if quiet else print_note,
+            )
+        if not quiet:
+            print(*written.lines, sep="\n")
+        return load_model(written.folder)
 
     def __repr__(self) -> str:
         try:

@@ -13,6 +13,7 @@ from hpo import __version__
 from hpo.cli.child_processes import ended_child_processes
 from hpo.cli.dashboard import dashboard
 from hpo.cli.data import cache, data, fetch
+from hpo.cli.model import model
 from hpo.cli.predict import predict
 from hpo.cli.results import best, export, plot, status, test
 from hpo.cli.search import resume, search, spaces
@@ -57,5 +58,20 @@ def app() -> None:
     """Find the best training configuration of an image classifier, and prove it on held-out data."""
 
 
-for command in (spaces, search, resume, status, best, test, export, plot, predict, data, fetch, cache, dashboard):
+for command in (
+    spaces,
+    search,
+    resume,
+    status,
+    best,
+    test,
+    model,
+    predict,
+    export,
+    plot,
+    data,
+    fetch,
+    cache,
+    dashboard,
+):
     app.add_command(command)

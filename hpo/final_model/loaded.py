@@ -30,7 +30,7 @@ class Model:
 
         self.path = folder
         """The model folder."""
-        with _user_errors():
+        with user_errors():
             self._predictor = Predictor(folder, functools.cache(plugins.load), device)
 
     @property
@@ -97,11 +97,11 @@ def _as_paths(paths: StrPath | Iterable[StrPath]) -> list[Path]:
 
 
 @contextmanager
-def _user_errors() -> Iterator[None]:
-    """Turn a SetupError into a UserError."""
+def user_errors(prefix: str = "") -> Iterator[None]:
+    """Turn a SetupError into a UserError. `prefix` stands before its text."""
     from trainables.errors import SetupError
 
     try:
         yield
     except SetupError as error:
-        raise UserError(str(error)) from error
+        raise UserError(f"{prefix}{error}") from error

@@ -5,7 +5,7 @@ No other package evaluates a model on held-out data. `hpo.results` and the packa
 
 from __future__ import annotations
 
-from hpo.heldout.evaluation import PROTOCOLS, evaluate
+from hpo.heldout.evaluation import PROTOCOLS, best_trials, evaluate
 from hpo.heldout.record import ModelResult, Spread, TestRecord, TrialResult
 
-__all__ = ["PROTOCOLS", "ModelResult", "Spread", "TestRecord", "TrialResult", "evaluate"]
+__all__ = ["PROTOCOLS", "ModelResult", "Spread", "TestRecord", "TrialResult", "best_trials", "evaluate"]

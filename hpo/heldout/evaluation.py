@@ -18,12 +18,12 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpo import cache
 from hpo.devices import main_device
 from hpo.errors import StudyError, UserError, nearest
-from hpo.heldout import confusion, misclassified, per_class, study_data
+from hpo.heldout import confusion, misclassified, per_class, study_data, tested_model
 from hpo.heldout.confusion import ConfusionMatrix, Model
 from hpo.heldout.record import ModelResult, TestRecord, combine
 from hpo.heldout.retraining import MAX_SEEDS, ModelToTest, load_from_search, retrain, stopping_epoch
@@ -68,7 +68,7 @@ def evaluate(
         study = StudyFolder.reopen(folder)
         check_devices(study.settings, folder)
         study.check_trainable(None if trainable is None else user_code.digest(trainable))
-        trials = _best_trials(study, top)
+        trials = best_trials(study, top)
         record = TestRecord.read(study)
         _check_seeds(record, trials, seeds, protocol)
         job = Job(study.space, study.settings.seed, study.data, trainable)
@@ -180,14 +180,18 @@ class _Evaluator:
             trainable.load_state_dict(saved["state"])
             self._record.count_look()
             held_out = trainable.evaluate(self._part(model.trial))
-            self._save_predictions(model, trainable)
+            predictions = self._save_predictions(model, trainable)
+            if model.is_first:
+                tested_model.write(self._study, model, saved["state"], predictions)
         return ModelResult(model.trial.number, model.seed, model.validation, held_out)
 
-    def _save_predictions(self, model: ModelToTest, trainable: Trainable) -> None:
+    def _save_predictions(self, model: ModelToTest, trainable: Trainable) -> Mapping[str, Any]:
         """Keep the confusion matrix, and the misclassified images of the first model.
 
         So results per class and figures of them need no further look at held-out data. Nothing is kept if the trainable
         has no method `predict(part)`. Raises a UserError if that method returns a wrong shape.
+
+        Returns the `probabilities` (n, n_classes) and `labels` (n,) of the held-out images. Empty if there are none.
         """
         from trainables import model_inspection
 
@@ -199,12 +203,13 @@ class _Evaluator:
         except ValueError as error:
             raise UserError(f"study {self._study.name!r}: {error}") from error
         if probabilities is None:
-            return
+            return {}
         counts = model_inspection.confusion_counts(probabilities, part.labels)
         self.matrices[model.trial.number, model.seed] = ConfusionMatrix(tuple(data.classes), counts)
         if model.is_first:
             arrays = model_inspection.misclassified(probabilities, part, data.classes)
             misclassified.write(self._study, arrays, trial=model.trial.number, seed=model.seed)
+        return {"probabilities": probabilities.cpu(), "labels": part.labels.cpu()}
 
     def _part(self, trial: Trial) -> Part:
         """The held-out part, preprocessed for the model of a trial. It is read again only for another configuration."""
@@ -219,8 +224,11 @@ class _Evaluator:
         return self._builder.build({**self._fixed, **trial.config}, seed)
 
 
-def _best_trials(study: StudyFolder, top: int) -> list[Trial]:
-    """The `top` best trials. A StudyError if the search is not finished, or if no trial has a finite loss."""
+def best_trials(study: StudyFolder, top: int | None = None) -> list[Trial]:
+    """Return the `top` best trials, best first. By default these are all trials with a finite loss.
+
+    Raises StudyError if the search is not finished, or if no trial has a finite loss.
+    """
     history, finished = study.history()
     if finished is None:
         raise StudyError(
@@ -230,4 +238,4 @@ def _best_trials(study: StudyFolder, top: int) -> list[Trial]:
     ranked = history.ranked()
     if not ranked:
         raise StudyError(f"study {study.name!r} has no trial with a finite loss: there is nothing to test")
-    return ranked[:top]
+    return ranked if top is None else ranked[:top]

@@ -128,16 +128,28 @@ SPREADS = ("val_loss", "val_accuracy", "test_loss", "test_accuracy")
 """The fields of a TrialResult that are a Spread."""
 
 
+TRAINED_ON = "trained_on_held_out"
+"""The key of `test.json` that lists the trials that were also trained on the held-out part."""
+
+
 class TestRecord:
     """All tests of a study so far: the content of its `test.json`."""
 
-    def __init__(self, study: StudyFolder, n_looks: int = 0, trials: Sequence[TrialResult] = ()) -> None:
+    def __init__(
+        self,
+        study: StudyFolder,
+        n_looks: int = 0,
+        trials: Sequence[TrialResult] = (),
+        trained_on_held_out: Sequence[int] = (),
+    ) -> None:
         self.study = study
         """The tested study."""
         self.n_looks = n_looks
         """The number of looks at held-out data."""
         self.trials = list(trials)
         """The tested trials, in the order in which they were tested."""
+        self.trained_on_held_out = list(trained_on_held_out)
+        """The trials that were also trained on the held-out part, by `hpo model --train-on all`."""
         self.kept: list[ModelResult] = []
         """The results of earlier tests that the latest test did not repeat."""
 
@@ -151,13 +163,19 @@ class TestRecord:
             content = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(content["looks"], int) or not isinstance(content["results"], list):
                 raise TypeError("looks or results")
-            return cls(study, content["looks"], [TrialResult.from_json(each) for each in content["results"]])
+            results = [TrialResult.from_json(each) for each in content["results"]]
+            return cls(study, content["looks"], results, [int(each) for each in content.get(TRAINED_ON, [])])
         except (ValueError, KeyError, TypeError) as error:
             raise StudyError(f"{path}: is damaged, or was written by another version: {error}") from None
 
     def count_look(self) -> None:
         """Count a look at held-out data, and write the count to disk. Call this before the look."""
         self.n_looks += 1
+        self.write()
+
+    def note_training(self, trial: int) -> None:
+        """Note that a trial is also trained on the held-out part, and write that to disk. Call this before."""
+        self.trained_on_held_out = sorted({*self.trained_on_held_out, trial})
         self.write()
 
     def keep(self, trials: Sequence[Trial], protocol: str) -> None:
@@ -181,7 +199,9 @@ class TestRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of `test.json`."""
-        return {"study": self.study.name, "looks": self.n_looks, "results": [each.to_json() for each in self.trials]}
+        trained_on = {TRAINED_ON: self.trained_on_held_out} if self.trained_on_held_out else {}
+        results = [each.to_json() for each in self.trials]
+        return {"study": self.study.name, "looks": self.n_looks, **trained_on, "results": results}
 
     def write(self) -> None:
         """Write `test.json` into the study's folder."""

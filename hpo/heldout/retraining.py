@@ -35,6 +35,8 @@ class ModelToTest:
     trial: Trial
     seed: int
     """The seed that `test.json` shows."""
+    protocol: str
+    """`retrain` or `checkpoint`."""
     build_seed: int
     """The seed that its trainable was built with. Frozen random weights, which no checkpoint holds, follow from it."""
     checkpoint: Path
@@ -67,7 +69,7 @@ def load_from_search(
         assert trial.best is not None
         path = best_checkpoint(study.checkpoints, trial.number)
         build_seed = trial_seed(seed, trial.number)
-        yield ModelToTest(trial, seed, build_seed, path, trial.best.metrics, is_first=trial is trials[0])
+        yield ModelToTest(trial, seed, "checkpoint", build_seed, path, trial.best.metrics, is_first=trial is trials[0])
 
 
 def retrain(
@@ -113,9 +115,9 @@ def retrain(
                 if ended:
                     del running[number]
                     path, metrics = _final_checkpoint(folder, event, best_reports[number])
-                    build_seed = trial_seed(retrain_job.seed, number)
                     is_first = trial is trials[0] and seed == 0
-                    yield ModelToTest(trial, seed, build_seed, path, metrics, is_first=is_first)
+                    build_seed = retraining_seed(study, trial, seed)
+                    yield ModelToTest(trial, seed, "retrain", build_seed, path, metrics, is_first=is_first)
     finally:
         runner.close()
 
@@ -147,6 +149,11 @@ def _final_checkpoint(folder: Path, final: Report, best: Report) -> tuple[Path, 
     if diverged:
         return best_checkpoint(folder, final.trial), best.metrics
     return checkpoint(folder, final.trial), final.metrics
+
+
+def retraining_seed(study: StudyFolder, trial: Trial, seed: int = 0) -> int:
+    """The seed that the trainable of a retraining is built with. `seed` is the one that `test.json` shows."""
+    return trial_seed(study.settings.seed + RETRAIN_SEED_OFFSET, trial.number * MAX_SEEDS + seed)
 
 
 def stopping_epoch(trial: Trial) -> int:

@@ -15,8 +15,10 @@ from hpo.record.files import (
     RETRAINED,
     STUDY_FILE,
     TEST_FILE,
+    TESTED_MODEL,
     command,
     find_folder,
+    keep_out_of_git,
     write_text,
 )
 from hpo.record.history import Decisions, Event, History, Retry, State, Trial, better_report, configuration
@@ -36,6 +38,7 @@ __all__ = [
     "PER_CLASS_FILE",
     "RETRAINED",
     "STUDY_FILE",
+    "TESTED_MODEL",
     "TEST_FILE",
     "Budget",
     "Decisions",
@@ -58,6 +61,7 @@ __all__ = [
     "find_folder",
     "free_name",
     "is_locked",
+    "keep_out_of_git",
     "lock",
     "locked_error",
     "open_storage",

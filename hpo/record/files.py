@@ -31,9 +31,12 @@ PER_CLASS_FILE = "per_class.csv"
 """The test results of each class; see `hpo.heldout.per_class`."""
 MISCLASSIFIED = "misclassified.npz"
 """The images that the best tested trial classifies wrongly; see `trainables.model_inspection.misclassified`."""
+TESTED_MODEL = "tested_model.pt"
+"""The weights of the best tested trial; see `hpo.heldout.tested_model`."""
 FIGURES = "figures"
 """The folder of the plots."""
-IGNORED = "".join(f"/{name}\n" for name in ("lock", LEDGER_FILE, CHECKPOINTS, RETRAINED, FIGURES, MISCLASSIFIED))
+_IGNORED_FILES = ("lock", LEDGER_FILE, CHECKPOINTS, RETRAINED, FIGURES, MISCLASSIFIED, TESTED_MODEL)
+IGNORED = "".join(f"/{name}\n" for name in _IGNORED_FILES)
 """The content of a study's `.gitignore`: files that only this machine needs, and files with images of the data set."""
 
 
@@ -57,9 +60,15 @@ def command(verb: str, folder: Path, *words: str, hpo: str = "hpo") -> str:
 
 
 def keep_out_of_git(folder: Path) -> None:
-    """Write the `.gitignore` of a study, unless the folder contains one already."""
-    if not (folder / ".gitignore").exists():
-        write_text(folder / ".gitignore", IGNORED)
+    """Write the `.gitignore` of a study, unless the folder contains one that the user changed.
+
+    One that an earlier version wrote is replaced.
+    """
+    path = folder / ".gitignore"
+    with contextlib.suppress(OSError, ValueError):
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        if lines != IGNORED.splitlines() and set(lines) <= set(IGNORED.splitlines()):
+            write_text(path, IGNORED)
 
 
 def let_into_git(folder: Path) -> None:

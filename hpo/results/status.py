@@ -140,6 +140,9 @@ def look_lines(evaluations: TestRecord) -> list[str]:
     if evaluations.kept:
         kept = ", ".join(f"trial {each.trial} seed {each.seed}" for each in evaluations.kept)
         text.append(f"Kept from an earlier test, neither trained nor looked at again: {kept}.")
+    if evaluations.trained_on_held_out:
+        numbers = ", ".join(map(str, evaluations.trained_on_held_out))
+        text.append(f"A model was also trained on the held-out data, which cannot judge it any more: trial {numbers}.")
     n_looks = evaluations.n_looks
     return [*text, f"The held-out data of this study has been looked at {n_looks} time{'s' * (n_looks != 1)}."]
 

@@ -188,6 +188,16 @@ def test_the_backend_of_the_recipe_decides_and_resumes(folder: Path) -> None:
     assert "the budget of 6 trials is spent" in type_hpo("resume", "own", "--trials", "6")
 
 
+def test_the_model_of_a_study_is_written_loaded_and_used(folder: Path) -> None:
+    page = "docs/using_the_model.md"
+    assert run(block(page, "writes the best configuration"))["model"].classes == tuple("0123456789")
+    for name in ("one.png", "two.png"):
+        Image.new("L", (20, 20)).save(name)
+    table = run(block(page, "## Classify images"))["table"]
+    assert list(table["path"]) == ["one.png", "two.png"]
+    assert table["class_3"].notna().all()
+
+
 def test_every_verb_is_shown_and_exists() -> None:
     verbs = {verb for text in PAGES.values() for verb in re.findall(r"^\$ hpo (\w+)", text, re.MULTILINE)}
     assert verbs <= set(app.commands)

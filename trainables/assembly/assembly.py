@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,7 +12,7 @@ from trainables import seeding
 from trainables.assembly import compatibility
 from trainables.assembly.dataset_building import build_dataset
 from trainables.data import images, preprocessing
-from trainables.data.dataset import DataSet, Part, SearchData, Source
+from trainables.data.dataset import DataSet, Part, SearchData, Source, concatenate
 from trainables.data.images import ImageFormat
 from trainables.data.input_spec import InputSpec
 from trainables.data.manifest import Manifest, ManifestDataSet, RecordedImages, RecordedPretraining
@@ -122,7 +123,27 @@ class Assembly:
         If the task asks for folds, the trainable holds one training for each fold.
         """
         seeding.seed_everything(seed)
-        folds = self.search_data(config)
+        return self._build_on(self.search_data(config), config)
+
+    def build_on_more(
+        self, config: Config, seed: int, get_held_out: Callable[[DataSet], Source | None] | None = None
+    ) -> tuple[Trainable, SearchData]:
+        """Build a trainable that trains on the training and the validation part together, and return its data.
+
+        It also trains on the part that `get_held_out` returns, if it is given. The validation part stays what it is,
+        although its images are trained on. If the task asks for folds, it is that of the first fold.
+        """
+        seeding.seed_everything(seed)
+        data = self.search_data(config)[0]
+        assert data is not None, "only a task with a data set has parts"
+        parts = [data.train, data.validation]
+        if get_held_out is not None:
+            parts.append(self.held_out(get_held_out, config).to(data.train.labels.device))
+        data = replace(data, train=concatenate(parts))
+        return self._build_on([data], config), data
+
+    def _build_on(self, folds: Sequence[SearchData | None], config: Config) -> Trainable:
+        """Build a trainable on these data, one for each fold."""
         regime, model = config.get("regime", self.task.regime), config.get("model", self.task.model)
         try:
             trainables = [self._build_on_fold(regime, model, config, fold) for fold in folds]

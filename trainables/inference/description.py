@@ -74,10 +74,11 @@ class ModelDescription:
     def to_json(self) -> str:
         """Return the text of `model.json`."""
         image = asdict(self.image)
+        options = image.pop("decoding")
         content = {
             "format": FORMAT,
             "classes": list(self.classes),
-            "image": {**image, **image.pop("decoding")},
+            "image": {**image, **options},
             "temperature": self.temperature,
             "network": {
                 "model": self.network.model,

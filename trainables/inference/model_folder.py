@@ -162,11 +162,14 @@ def _image_input(final: FinalModel) -> ImageInput:
         raise SetupError(f"the images have {channels} channels: only a model of 1 or 3 can take image files")
     mean, std = (0.0,) * channels, (1.0,) * channels
     if isinstance(final.model, TransferModel):
-        mean, std = (
-            tuple(values.expand(1, channels, 1, 1).flatten().tolist()) for values in (final.model.mean, final.model.std)
-        )
+        mean, std = (_channel_values(each, channels) for each in (final.model.mean, final.model.std))
     resize = final.image_format.resize if height == width else "squash"
     return ImageInput(channels, height, width, resize, mean, std, final.image_format.decoding)
+
+
+def _channel_values(values: Tensor, channels: int) -> tuple[float, ...]:
+    """The value of each channel, with as few digits as float32 needs. `values` is (1, channels or 1, 1, 1)."""
+    return tuple(float(str(value)) for value in values.expand(1, channels, 1, 1).flatten().numpy())
 
 
 def _plain_network(final: FinalModel, inputs: Tensor, expected: Tensor) -> PlainNetwork | None:

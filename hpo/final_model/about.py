@@ -1,0 +1,79 @@
+"""What `model.json` says about where a model comes from, and the same in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from hpo.final_model.weights import Weights
+from hpo.heldout import TestRecord
+from hpo.record import Trial, versions
+
+if TYPE_CHECKING:
+    from trainables.inference import Calibration
+
+
+def describe(
+    record: TestRecord, trial: Trial, weights: Weights, training: Mapping[str, Any], calibration: Calibration
+) -> dict[str, Any]:
+    """Return the entries of `model.json` about the study, the training, the results and the package versions.
+
+    `training` says what the written weights were trained on. The results are those of `weights`, which were trained on
+    the training part alone.
+    """
+    from trainables.inference import trained
+
+    study, result = record.study, weights.result
+    errors: dict[str, Any] = asdict(calibration)
+    if weights.held_out and result is not None:
+        errors |= trained.held_out_errors(calibration, **weights.held_out)
+    return {
+        "study": {
+            "name": study.name,
+            "space": study.space.name,
+            "objective": study.space.objective,
+            "trial": trial.number,
+            "searched_loss": trial.loss,
+        },
+        "training": dict(training),
+        "results": {
+            "of_trained_on": "train",
+            "validation": _finite(weights.validation),
+            "test": None if result is None else {**_finite(result.held_out), "looks": record.n_looks},
+        },
+        "calibration": errors,
+        "versions": versions(),
+    }
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    """Metrics as JSON has them: null for a value that is not finite."""
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+
+
+def lines(about: Mapping[str, Any]) -> Iterator[str]:
+    """Say what a written model was trained on, and what it was measured to be worth."""
+    training, results, errors = about["training"], about["results"], about["calibration"]
+    n_epochs, n_images = training["epochs"], training["images"]
+    trained = f"{n_epochs} epoch{'s' * (n_epochs != 1)} on {n_images} images"
+    if (before := training.get("images_in_training_part")) is not None:
+        trained += f", {n_images / before:.2f} times as many steps as on the {before} of the training part"
+    yield f"trial {about['study']['trial']}, seed {training['seed']}: trained on {training['trained_on']}, {trained}"
+    if training["trained_on"] != "train":
+        yield "These weights are not tested. The results and the temperature are those of the model trained on train:"
+    accuracy = results["validation"].get("val_accuracy")
+    yield "validation accuracy " + ("not known" if accuracy is None else f"{accuracy:.4f}")
+    if results["test"] is None:
+        yield f"not tested: `hpo test {about['study']['name']}` tests the best trial on held-out data"
+    else:
+        n_looks = results["test"]["looks"]
+        looks = f"held-out data looked at {n_looks} time{'s' * (n_looks != 1)}"
+        yield f"test accuracy {results['test']['accuracy']:.4f} ({looks})"
+    where = f"{errors['n_samples']} validation images"
+    changes = f"{errors['error_before']:.4f} before, {errors['error_after']:.4f} after"
+    yield f"temperature {errors['temperature']:.3f}: expected calibration error {changes}, on {where}"
+    if "held_out_error_before" in errors:
+        changes = f"{errors['held_out_error_before']:.4f} before, {errors['held_out_error_after']:.4f} after"
+        yield f"on the held-out images: {changes}"

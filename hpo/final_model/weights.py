@@ -1,0 +1,113 @@
+"""The trained weights of one trial: those that were tested, those of the search, or those of a new training."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hpo.errors import StudyError, UserError
+from hpo.heldout import ModelResult, TestRecord, TrialResult, tested_model
+from hpo.heldout.retraining import MAX_SEEDS, ModelToTest, load_from_search, retrain
+from hpo.record import RETRAINED, StudyFolder, Trial
+from hpo.training import Job
+from hpo.training.checkpoints import discard
+
+REL_TOL = 1e-6
+"""Two trainings are the same if their validation losses differ by less, relative to the loss."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The trained weights of a trial, and what is known of them."""
+
+    seed: int
+    """The seed that `test.json` shows."""
+    protocol: str
+    """`retrain` or `checkpoint`."""
+    build_seed: int
+    """The seed that the trainable is built with."""
+    validation: Mapping[str, float]
+    """The validation metrics of these weights."""
+    state: Mapping[str, Any]
+    """The state of the trainable."""
+    result: ModelResult | None = None
+    """Their test result. None if they are not tested."""
+    held_out: Mapping[str, Any] = field(default_factory=dict)
+    """The `probabilities` and `labels` of the held-out images that the test kept. Empty if there are none."""
+    note: str | None = None
+    """What the user should know about the choice."""
+
+
+def find(study: StudyFolder, job: Job, trial: Trial, record: TestRecord) -> Weights:
+    """Find the weights of a trial, or train them.
+
+    If the trial is tested, they are the weights of the first seed of that test. If they are not there any more, they
+    are trained again with the same seed. If the trial is not tested, they are those of the search, and if the search
+    kept none, those of a new training with the first seed. `job` must not hold the held-out part.
+
+    Raises StudyError if the training diverged, and the errors of `retrain`.
+    """
+    tested = next((each for each in record.trials if each.trial == trial.number), None)
+    if tested is not None and dict(tested.config) != dict(trial.config):
+        tested = None
+    kept = tested_model.read(study)
+    if kept is not None and tested is not None and kept.belongs_to(tested):
+        return Weights(
+            kept.seed,
+            kept.protocol,
+            kept.build_seed,
+            kept.validation,
+            kept.state,
+            _result(tested, kept.seed),
+            kept.held_out,
+        )
+    if tested is None or tested.protocol == "checkpoint":
+        try:
+            (model,) = load_from_search(study, [trial])
+            return _loaded(model, tested)
+        except UserError:  # the search kept no checkpoint of this trial
+            pass
+    return _trained(study, job, trial, tested)
+
+
+def _trained(study: StudyFolder, job: Job, trial: Trial, tested: TrialResult | None) -> Weights:
+    """Train a trial as a test does, with the first seed. Its checkpoints are deleted afterwards."""
+    (model,) = retrain(study, job, [trial], 1)
+    weights = _loaded(model, tested)
+    folder = study.folder / RETRAINED
+    discard(folder, trial.number * MAX_SEEDS)
+    if not any(folder.glob("*.pt")):  # none of an interrupted test either
+        shutil.rmtree(folder, ignore_errors=True)
+    return weights
+
+
+def _loaded(model: ModelToTest, tested: TrialResult | None) -> Weights:
+    """Read the checkpoint of a model, and compare it with a test result of its trial."""
+    from trainables.training import checkpoints
+
+    number = model.trial.number
+    try:
+        saved = checkpoints.read(model.checkpoint)
+    except checkpoints.DamagedCheckpoint as error:
+        raise StudyError(str(error)) from None
+    if saved is None:
+        raise StudyError(f"trial {number} diverged when it was trained again, so it has no weights: name another trial")
+    result, note = None, None
+    if tested is not None and model.seed in tested.seeds:
+        result = _result(tested, model.seed)
+        now, before = model.validation.get("val_loss", math.nan), result.validation["val_loss"]
+        if not math.isclose(now, before, rel_tol=REL_TOL):
+            note = (
+                f"the tested weights of trial {number} are not there any more, and the new ones differ: validation "
+                f"loss {now:.6f}, not {before:.6f}; so they have no test result: run `hpo test` again"
+            )
+            result = None
+    arguments = (model.seed, model.protocol, model.build_seed, model.validation, saved["state"])
+    return Weights(*arguments, result=result, note=note)
+
+
+def _result(tested: TrialResult, seed: int) -> ModelResult:
+    return next(each for each in tested.models() if each.seed == seed)

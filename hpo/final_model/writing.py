@@ -1,0 +1,196 @@
+"""Writing the best configuration of a study as a model folder: its weights, its calibration, its results."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo import cache, plugins
+from hpo.devices import main_device
+from hpo.errors import UserError, nearest
+from hpo.final_model import weights as trained_weights
+from hpo.final_model.about import describe, lines
+from hpo.final_model.loaded import user_errors
+from hpo.final_model.weights import Weights
+from hpo.heldout import TestRecord, best_trials, study_data
+from hpo.heldout.more_data import train_on_more
+from hpo.heldout.retraining import retraining_seed, stopping_epoch
+from hpo.record import StudyFolder, Trial, check_devices, lock
+from hpo.space.values import with_lists
+from hpo.training import Build, Builder, Job, user_code
+
+if TYPE_CHECKING:
+    from trainables.inference import Calibration, FinalModel
+    from trainables.trainable import Trainable
+
+TRAIN_ON = ("train", "train+validation", "all")
+"""The parts that a model may be trained on."""
+
+
+@dataclass(frozen=True)
+class WrittenModel:
+    """A model folder that was written."""
+
+    folder: Path
+    lines: tuple[str, ...]
+    """What it is and what it was measured to be worth, in words."""
+
+
+def write_model(
+    folder: Path,
+    out: Path,
+    *,
+    trial: int | None = None,
+    train_on: str = "train",
+    trainable: Build | None = None,
+    overwrite: bool = False,
+    skip_changed_files: bool = False,
+    notify: Callable[[str], None] | None = None,
+) -> WrittenModel:
+    """Write a trial of the study in `folder` as a model folder at `out`. By default it is the best trial.
+
+    `train_on` is train, train+validation or all. `trainable` is your own training code, if the study was searched with
+    it. With `overwrite`, a model folder at `out` is replaced. `notify` is called with each note.
+
+    Raises StudyError if the study is not searched to its end, or if its data changed, and UserError if an argument is
+    wrong, or if there is no model to write.
+    """
+    from trainables.inference import model_folder
+
+    if train_on not in TRAIN_ON:
+        raise UserError(f"unknown part {train_on!r} to train on{nearest(train_on, TRAIN_ON)}")
+    StudyFolder.reopen(folder)
+    cache.check()
+    with user_errors():
+        model_folder.check_target(out, overwrite=overwrite)
+    with lock(folder):
+        study = StudyFolder.reopen(folder)
+        check_devices(study.settings, folder)
+        study.check_trainable(None if trainable is None else user_code.digest(trainable))
+        if study.space.task.dataset is None:
+            raise UserError(f"study {study.name!r} has no `task.dataset`, so hpo does not know what its model takes")
+        chosen = _choose_trial(study, trial)
+        job = Job(study.space, study.settings.seed, study.data, trainable)
+        with_held_out = train_on == "all"
+        data = study_data.check(study, job, skip_changed_files=skip_changed_files, with_held_out=with_held_out)
+        job = replace(job, manifest=data.manifest)
+        searching_job = replace(job, manifest=data.for_search)
+        writing = _Writing(study, chosen, searching_job, notify or (lambda note: None))
+        return writing.write(out, train_on, job, overwrite=overwrite)
+
+
+def _choose_trial(study: StudyFolder, number: int | None) -> Trial:
+    """The trial with this number, or the best. A UserError if there is none, or if it has no finite loss."""
+    trials = best_trials(study)
+    if number is None:
+        return trials[0]
+    found = next((each for each in trials if each.number == number), None)
+    if found is None:
+        known = study.history()[0].trials
+        reason = "has no finite loss" if number in known else f"is not there: {len(known)} are numbered from 0"
+        raise UserError(f"trial {number} of study {study.name!r} {reason}")
+    return found
+
+
+class _Writing:
+    """Writes one trial of a study."""
+
+    def __init__(self, study: StudyFolder, trial: Trial, job: Job, notify: Callable[[str], None]) -> None:
+        """`job` must not hold the held-out part."""
+        self._study = study
+        self._trial = trial
+        self._job = job
+        self._notify = notify
+        self._device = main_device(study.settings.devices)
+        self._builder = Builder(job, self._device)
+        self._config: dict[str, Any] = {**study.space.fixed, **trial.config}
+        self._record = TestRecord.read(study)
+
+    def write(self, out: Path, train_on: str, full_job: Job, *, overwrite: bool) -> WrittenModel:
+        """Find or train the weights, calibrate them, and write the model folder.
+
+        `full_job` holds the held-out part if `train_on` is all.
+        """
+        from trainables.inference import Predictor, model_folder, trained
+
+        weights = trained_weights.find(self._study, self._job, self._trial, self._record)
+        if weights.note is not None:
+            self._notify(weights.note)
+        trainable = self._builder.build(self._config, weights.build_seed)
+        trainable.load_state_dict(dict(weights.state))
+        with self._errors():
+            n_folds = len(trained.models(trainable))
+            calibration = self._calibrate(trainable, weights)
+            if n_folds > 1 and train_on == "train":
+                train_on = "train+validation"
+                self._notify(f"the search trained {n_folds} models, one a fold: one model is trained on {train_on}")
+            training = {"trained_on": "train", "epochs": stopping_epoch(self._trial), "seed": weights.seed}
+            if train_on == "train":
+                training |= {"images": self._n_training(), "protocol": weights.protocol}
+            else:
+                trainable, training = self._train_on_more(train_on, full_job)
+            final = self._final_model(trainable)
+            about = describe(self._record, self._trial, weights, training, calibration)
+            note = model_folder.write(
+                out,
+                final,
+                temperature=calibration.temperature,
+                about=about,
+                check=lambda folder, inputs: Predictor(folder, functools.cache(plugins.load)).network_logits(inputs),
+                overwrite=overwrite,
+            )
+        if note is not None:
+            self._notify(note)
+        return WrittenModel(out, tuple(lines(about)))
+
+    def _train_on_more(self, train_on: str, full_job: Job) -> tuple[Trainable, dict[str, Any]]:
+        """Train the trial on more than the training part. Returns the trainable, and what to say about it."""
+        n_epochs = stopping_epoch(self._trial)
+        self._notify(f"training trial {self._trial.number} on {train_on}, {n_epochs} epochs as in the search")
+        larger = train_on_more(
+            full_job if train_on == "all" else self._job,
+            self._device,
+            self._trial,
+            retraining_seed(self._study, self._trial),
+            record=self._record if train_on == "all" else None,
+        )
+        training = {"trained_on": train_on, "epochs": n_epochs, "seed": 0, "images": larger.n_images}
+        return larger.trainable, training | {"images_in_training_part": larger.n_training}
+
+    def _calibrate(self, trainable: Trainable, weights: Weights) -> Calibration:
+        """Fit the temperature on the validation part. With folds, each image counts for the model that validates it."""
+        from trainables.inference import trained
+
+        parts = [data.validation for data in self._builder.search_data(self._config) if data is not None]
+        return trained.calibrate(trainable, parts, weights.validation.get("val_accuracy"))
+
+    def _final_model(self, trainable: Trainable) -> FinalModel:
+        """The model of a trainable, with what a model folder needs besides."""
+        from trainables.data import preprocessing
+        from trainables.data.input_spec import InputSpec
+        from trainables.inference import FinalModel, trained
+
+        name = self._config.get("model", self._study.space.task.model)
+        plug_in = None if name is None else plugins.load("trainables.models", str(name))
+        config = {key: with_lists(value) for key, value in self._config.items()}
+        image_format = preprocessing.image_format(config, getattr(plug_in, "INPUT", InputSpec()))
+        data = self._builder.search_data(self._config)[0]
+        assert data is not None, "the study has a data set"
+        (model,) = trained.models(trainable)
+        return FinalModel(model, name, plug_in, config, data.classes, image_format, data.validation)
+
+    def _n_training(self) -> int:
+        """The number of images in the training part."""
+        data = self._builder.search_data(self._config)[0]
+        assert data is not None, "the study has a data set"
+        return len(data.train)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Raise a UserError that names the trial for each SetupError."""
+        with user_errors(f"trial {self._trial.number} of study {self._study.name!r}: "):
+            yield

@@ -1,0 +1,83 @@
+"""What a model folder needs of a trained trainable: its model, and the calibration of its probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from trainables.data.dataset import Part
+from trainables.errors import SetupError
+from trainables.inference import calibration
+from trainables.inference.calibration import Calibration
+from trainables.trainable import Trainable, TransferModel
+
+BATCH_SIZE = 256
+MAX_DIFFERENCE = 0.02
+"""The largest difference between the validation accuracy of a module and the one that its trainable reported."""
+
+
+def models(trainable: Trainable) -> list[nn.Module]:
+    """Return the model of a trainable, or with cross-validation the model of each fold.
+
+    Raises SetupError if it has no attribute `model` that is a module of torch.
+    """
+    found = []
+    for each in getattr(trainable, "trainings", (trainable,)):
+        model = getattr(each, "model", None)
+        if not isinstance(model, nn.Module):
+            raise SetupError("its trainable has no attribute `model` that is a torch.nn.Module, so it has no weights")
+        found.append(model)
+    return found
+
+
+@torch.no_grad()
+def logits(model: nn.Module, part: Part) -> Tensor:
+    """Return the logits of the images of a part, float32, (n, n_classes), on the CPU.
+
+    A TransferModel gets the images as they are. Any other module gets them as float32 of 0..1. The model is left in
+    evaluation mode.
+    """
+    model.eval()
+    tensor = next(model.parameters(), torch.empty(0))
+    found = []
+    for start in range(0, len(part), BATCH_SIZE):
+        images = part.batch(slice(start, start + BATCH_SIZE)).to(tensor.device)
+        if images.dtype == torch.uint8 and not isinstance(model, TransferModel):
+            images = images.float().div_(255)
+        found.append(model(images).float().cpu())
+    return torch.cat(found)
+
+
+def calibrate(trainable: Trainable, parts: Sequence[Part], reported: float | None = None) -> Calibration:
+    """Fit the temperature of a trained trainable on its validation part.
+
+    With cross-validation, `parts` are those of the folds, and each image counts for the model that validates it.
+    `reported` is the validation accuracy that the trainable reported. Raises SetupError if its model is no
+    TransferModel, and alone has another accuracy: then it takes other images.
+    """
+    found_models = models(trainable)
+    found = torch.cat([logits(*pair) for pair in zip(found_models, parts, strict=True)])
+    labels = torch.cat([part.labels.cpu() for part in parts])
+    accuracy = float((found.argmax(dim=1) == labels).double().mean())
+    is_own = not all(isinstance(model, TransferModel) for model in found_models)
+    if is_own and reported is not None and not abs(accuracy - reported) <= MAX_DIFFERENCE:
+        raise SetupError(
+            f"its `model` alone has the validation accuracy {accuracy:.4f}, but its training reported {reported:.4f}; "
+            "a module must take images of 0..1, (n, channels, height, width), and return one logit for each class"
+        )
+    return calibration.fit(found, labels)
+
+
+def held_out_errors(found: Calibration, probabilities: Tensor, labels: Tensor) -> dict[str, float]:
+    """Return the expected calibration error on held-out images, without and with the temperature.
+
+    `probabilities` (n, n_classes) are those of the model without the temperature.
+    """
+    before = probabilities.double()
+    after = (before.clamp(min=torch.finfo(torch.float32).tiny).log() / found.temperature).softmax(dim=1)
+    return {
+        "held_out_error_before": calibration.expected_calibration_error(before, labels),
+        "held_out_error_after": calibration.expected_calibration_error(after, labels),
+    }
