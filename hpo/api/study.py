@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -205,15 +205,17 @@ class Study:
         *,
         trial: int | None = None,
         train_on: str = "train",
+        formats: Sequence[str] = (),
         overwrite: bool = False,
         quiet: bool = False,
         skip_changed_files: bool = False,
     ) -> Model:
         """Write the best trial, or `trial`, as a model folder at `out`, and return its model.
 
-        `train_on` is "train", or "train+validation" or "all" to train it once more on more data; "all" includes the
-        held-out part. With `overwrite`, a model folder at `out` is replaced. If the data set changed since the study
-        was begun, StudyError is raised; with `skip_changed_files`, the files that changed are left out.
+        `train_on` is "train", or "train+validation" or "all" to train it once more on more data; "all" includes
+        the held-out part. `formats` are further formats to write it in: "onnx", or "torch" for torch.export.
+        With `overwrite`, a model folder at `out` is replaced. If the data set changed since the study was
+        begun, StudyError is raised; with `skip_changed_files`, the files that changed are left out.
         """
         with unchanged_random_states():
             written = write_model(
@@ -221,6 +223,7 @@ class Study:
                 Path(out),
                 trial=trial,
                 train_on=train_on,
+                formats=formats,
                 trainable=self._trainable,
                 overwrite=overwrite,
                 skip_changed_files=skip_changed_files,

@@ -19,11 +19,21 @@ from hpo.cli.options import skip_changed_files_option, studies_option
     show_default=True,
     help="train, or train again on train+validation, or on all: the held-out images too.",
 )
+@click.option(
+    "--format", "formats", multiple=True, help="Write it in this format too: onnx, or torch (torch.export). Repeatable."
+)
 @click.option("--overwrite", is_flag=True, help="Replace the model folder if there is one.")
 @skip_changed_files_option
 @studies_option
 def model(
-    name: str, out: Path, trial: int | None, train_on: str, overwrite: bool, skip_changed_files: bool, studies: Path
+    name: str,
+    out: Path,
+    trial: int | None,
+    train_on: str,
+    formats: tuple[str, ...],
+    overwrite: bool,
+    skip_changed_files: bool,
+    studies: Path,
 ) -> None:
     """Write the best configuration as a model folder: weights, description, and code that loads it."""
     from hpo.final_model import write_model
@@ -34,6 +44,7 @@ def model(
         out,
         trial=trial,
         train_on=train_on,
+        formats=formats,
         overwrite=overwrite,
         skip_changed_files=skip_changed_files,
         notify=print_note,

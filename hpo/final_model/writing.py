@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo import cache, plugins
 from hpo.devices import main_device
-from hpo.errors import UserError, nearest
+from hpo.errors import UnknownName, UserError, nearest
 from hpo.final_model import weights as trained_weights
 from hpo.final_model.about import describe, lines
 from hpo.final_model.loaded import user_errors
@@ -46,6 +46,7 @@ def write_model(
     *,
     trial: int | None = None,
     train_on: str = "train",
+    formats: Sequence[str] = (),
     trainable: Build | None = None,
     overwrite: bool = False,
     skip_changed_files: bool = False,
@@ -53,20 +54,25 @@ def write_model(
 ) -> WrittenModel:
     """Write a trial of the study in `folder` as a model folder at `out`. By default it is the best trial.
 
-    `train_on` is train, train+validation or all. `trainable` is your own training code, if the study was searched with
+    `train_on` is train, train+validation or all. `formats` are further formats to write it in: onnx, or torch for
+    torch.export. `trainable` is your own training code, if the study was searched with
     it. With `overwrite`, a model folder at `out` is replaced. `notify` is called with each note.
 
     Raises StudyError if the study is not searched to its end, or if its data changed, and UserError if an argument is
     wrong, or if there is no model to write.
     """
-    from trainables.inference import model_folder
+    from trainables.inference import exports, model_folder
 
+    for name in formats:
+        if name not in exports.FORMATS:
+            raise UnknownName("format", name, exports.FORMATS)
     if train_on not in TRAIN_ON:
         raise UserError(f"unknown part {train_on!r} to train on{nearest(train_on, TRAIN_ON)}")
     StudyFolder.reopen(folder)
     cache.check()
     with user_errors():
         model_folder.check_target(out, overwrite=overwrite)
+        exports.check_packages(formats)
     with lock(folder):
         study = StudyFolder.reopen(folder)
         check_devices(study.settings, folder)
@@ -79,7 +85,7 @@ def write_model(
         data = study_data.check(study, job, skip_changed_files=skip_changed_files, with_held_out=with_held_out)
         job = replace(job, manifest=data.manifest)
         searching_job = replace(job, manifest=data.for_search)
-        writing = _Writing(study, chosen, searching_job, notify or (lambda note: None))
+        writing = _Writing(study, chosen, searching_job, formats, notify or (lambda note: None))
         return writing.write(out, train_on, job, overwrite=overwrite)
 
 
@@ -99,11 +105,14 @@ def _choose_trial(study: StudyFolder, number: int | None) -> Trial:
 class _Writing:
     """Writes one trial of a study."""
 
-    def __init__(self, study: StudyFolder, trial: Trial, job: Job, notify: Callable[[str], None]) -> None:
+    def __init__(
+        self, study: StudyFolder, trial: Trial, job: Job, formats: Sequence[str], notify: Callable[[str], None]
+    ) -> None:
         """`job` must not hold the held-out part."""
         self._study = study
         self._trial = trial
         self._job = job
+        self._formats = tuple(dict.fromkeys(formats))
         self._notify = notify
         self._device = main_device(study.settings.devices)
         self._builder = Builder(job, self._device)
@@ -181,7 +190,7 @@ class _Writing:
         data = self._builder.search_data(self._config)[0]
         assert data is not None, "the study has a data set"
         (model,) = trained.models(trainable)
-        return FinalModel(model, name, plug_in, config, data.classes, image_format, data.validation)
+        return FinalModel(model, name, plug_in, config, data.classes, image_format, data.validation, self._formats)
 
     def _n_training(self) -> int:
         """The number of images in the training part."""
