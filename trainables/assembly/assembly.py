@@ -6,13 +6,15 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from trainables import seeding
 from trainables.assembly import compatibility
+from trainables.assembly.concatenation import concatenate
 from trainables.assembly.dataset_building import build_dataset
+from trainables.assembly.task import DatasetSpec, Task
 from trainables.data import images, preprocessing
-from trainables.data.dataset import DataSet, Part, SearchData, Source, concatenate
+from trainables.data.dataset import DataSet, Part, SearchData, Source
 from trainables.data.images import ImageFormat
 from trainables.data.input_spec import InputSpec
 from trainables.data.manifest import Manifest, ManifestDataSet, RecordedImages, RecordedPretraining
@@ -28,61 +30,6 @@ LoadPlugin = Callable[[str, str], Any]
 
 BuildRegime = Callable[[Config, TransferModel | None, SearchData | None, str], Trainable]
 """The `build(config, model, data, device)` of a regime."""
-
-
-class DatasetSpec(Protocol):
-    """The name of a data set, with its options and with groups that merge its classes."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def plugin(self) -> str:
-        """The name of the plug-in, or the path of its file."""
-        ...
-
-    @property
-    def options(self) -> Mapping[str, Scalar]:
-        """The keyword arguments of the `build` of the data set's file."""
-        ...
-
-    @property
-    def groups(self) -> Mapping[str, Sequence[str]]:
-        """The new classes, each with the names of the classes that it merges. Empty if the classes stay as they are."""
-        ...
-
-
-class Task(Protocol):
-    """What is trained: the names of the regime, the model and the data set.
-
-    A regime or model of None is named by each configuration instead, or the task has none.
-    """
-
-    @property
-    def regime(self) -> str | None: ...
-    @property
-    def model(self) -> str | None: ...
-    @property
-    def weights(self) -> str:
-        """none, imagenet, or the path of a state dict."""
-        ...
-
-    @property
-    def dataset(self) -> Any:
-        """A DatasetSpec, or None."""
-        ...
-
-    @property
-    def pretraining(self) -> Any:
-        """The DatasetSpec of a data set to train on first, or None."""
-        ...
-
-    @property
-    def validation(self) -> Any:
-        """How to split off the validation part. It has the attributes `fraction`, `folds`, `seed`, `group`, `is_given`.
-
-        `group` says which images belong together: see `trainables.data.file_sets.groups_of`. None without groups.
-        """
-        ...
 
 
 class Assembly:

@@ -1,0 +1,63 @@
+"""The types of a task: the names of its data set, model and regime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from trainables.hyperparameters import Scalar
+
+
+class DatasetSpec(Protocol):
+    """The name of a data set, with its options and with groups that merge its classes."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def plugin(self) -> str:
+        """The name of the plug-in, or the path of its file."""
+        ...
+
+    @property
+    def options(self) -> Mapping[str, Scalar]:
+        """The keyword arguments of the `build` of the data set's file."""
+        ...
+
+    @property
+    def groups(self) -> Mapping[str, Sequence[str]]:
+        """The new classes, each with the names of the classes that it merges. Empty if the classes stay as they are."""
+        ...
+
+
+class Task(Protocol):
+    """What is trained: the names of the regime, the model and the data set.
+
+    A regime or model of None is named by each configuration instead, or the task has none.
+    """
+
+    @property
+    def regime(self) -> str | None: ...
+    @property
+    def model(self) -> str | None: ...
+    @property
+    def weights(self) -> str:
+        """none, imagenet, or the path of a state dict."""
+        ...
+
+    @property
+    def dataset(self) -> Any:
+        """A DatasetSpec, or None."""
+        ...
+
+    @property
+    def pretraining(self) -> Any:
+        """The DatasetSpec of a data set to train on first, or None."""
+        ...
+
+    @property
+    def validation(self) -> Any:
+        """How to split off the validation part. It has the attributes `fraction`, `folds`, `seed`, `group`, `is_given`.
+
+        `group` says which images belong together: see `trainables.data.file_sets.groups_of`. None without groups.
+        """
+        ...
