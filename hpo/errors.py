@@ -19,6 +19,8 @@ from collections.abc import Iterable
 from itertools import accumulate
 
 from trainables.errors import encodable
+from trainables.errors import line_in as line_in  # the alias exports them to other modules
+from trainables.errors import reason as reason
 
 
 class HpoError(Exception):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import traceback
 from collections.abc import Iterable
 
 
@@ -36,6 +37,17 @@ def reason(error: BaseException) -> str:
     """Return the first line of an error's text that is not blank, or the name of its type if there is none."""
     lines = (line.strip() for line in str(error).splitlines())
     return next(filter(None, lines), type(error).__name__)
+
+
+def line_in(file: str, error: BaseException) -> int:
+    """Return the last line of a Python file that an error passed through, or 1 if there is none.
+
+    For a SyntaxError in the file, it is the line of the mistake.
+    """
+    if isinstance(error, SyntaxError) and error.filename == file:
+        return error.lineno or 1
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return next((line for line in reversed(lines) if line), 1)
 
 
 def printable(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,12 @@ import click
 from hpo.cli.options import data_option, dataset_option, named_values
 from hpo.errors import MachineError, TaskError, UnknownName, UserError
 
+TABLES = ("classes.csv", "near_copies.csv")
+"""The files that `hpo data --out` writes."""
+
 if TYPE_CHECKING:
+    import pandas as pd
+
     from hpo.trial import Scalar
     from trainables.data.dataset import DataSet
     from trainables.data.decoding import DecodingOptions
@@ -113,7 +119,10 @@ def _report_parts(dataset: DataSet, decoding: DecodingOptions, distance: int, ou
 
     default = Validation()
     assert default.fraction is not None, "the default is a fraction"
-    parts = part_checks.parts_of(dataset, heldout.held_out(dataset), fraction=default.fraction, seed=default.seed)
+    named = part_checks.parts_of(dataset, heldout.held_out(dataset), fraction=default.fraction, seed=default.seed)
+    parts = named.parts
+    if named.note is not None:
+        click.echo(named.note)
     shares = class_shares.compute(parts, dataset.classes)
     click.echo("\n" + "\n".join(class_shares.lines(shares, list(parts))))
     tables = {"classes.csv": class_shares.table(shares, list(parts))}
@@ -121,11 +130,21 @@ def _report_parts(dataset: DataSet, decoding: DecodingOptions, distance: int, ou
         found = near_copies.find(parts, dataset.classes, decoding, distance=distance)
         click.echo("\n" + "\n".join(near_copies.lines(found, distance)))
         tables["near_copies.csv"] = near_copies.table(found)
-    for name, table in tables.items() if out is not None else ():
-        assert out is not None, "checked"
-        out.mkdir(parents=True, exist_ok=True)
-        table.to_csv(out / name, index=False)
-        click.echo(f"{name}: {out / name}")
+    if out is not None:
+        _write_tables(out, tables)
+
+
+def _write_tables(folder: Path, tables: Mapping[str, pd.DataFrame]) -> None:
+    """Write the tables into a folder. A table of an earlier report that is not computed now is deleted."""
+    from trainables.store import atomic
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in TABLES:
+        if name in tables:
+            atomic.write(folder / name, functools.partial(tables[name].to_csv, index=False))
+            click.echo(f"{name}: {folder / name}")
+        else:
+            atomic.remove(folder / name)
 
 
 def _decoding_options(fixed: tuple[str, ...]) -> DecodingOptions:

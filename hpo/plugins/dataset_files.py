@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import sys
-import traceback
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from hpo.errors import UnknownName, UserError
+from hpo.errors import UnknownName, UserError, line_in, reason
 from hpo.space import DatasetSpec
 
 
@@ -53,8 +52,8 @@ def unknown(data: DatasetSpec, folders: Sequence[Path], known: Collection[str]) 
 def load(path: Path) -> ModuleType:
     """Import a Python file. It may import modules that lie in its folder.
 
-    Raises UserError with the line if the file raises an error. Raises ModuleNotFoundError if a module that it needs is
-    not installed.
+    Raises UserError with the line if the file raises an error, or if it calls `sys.exit()`. Raises ModuleNotFoundError
+    if a module that it needs is not installed.
     """
     # The name must differ from all names of modules: a file `random.py` must not replace the module `random`.
     name = f"hpo_data_set_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
@@ -70,18 +69,10 @@ def load(path: Path) -> ModuleType:
     except ModuleNotFoundError:
         del sys.modules[name]
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise UserError(f"{path}:{_line(error, path)}: {type(error).__name__}: {error}") from error
+        raise UserError(f"{path}:{line_in(str(path), error)}: {type(error).__name__}: {reason(error)}") from error
     return module
-
-
-def _line(error: Exception, path: Path) -> int:
-    """The line of a file at which an error was raised."""
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        return error.lineno or 1
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    return lines[-1] or 1 if lines else 1
 
 
 def _python_files(folder: Path) -> list[Path]:

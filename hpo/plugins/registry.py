@@ -64,10 +64,12 @@ def names(package: str) -> dict[str, str]:
 def module_name(package: str, name: str) -> str:
     """The module of a plug-in. For a name of the form `family:variant` it is the module of the family.
 
-    The path of a Python file is returned as it is. Raises UnknownName, which suggests the most similar name, if there
-    is no such plug-in, and UserError if there is no such file.
+    The path of the Python file of a data set is returned as it is. The other packages take no paths.
+
+    Raises UnknownName, which suggests the most similar name, if there is no such plug-in, and UserError if there is no
+    such file.
     """
-    if _is_file_name(name):
+    if package == DATASETS and _is_file_name(name):
         if not Path(name).is_file():
             shown = f"{NOUNS.get(package, 'plug-in')} {Path(name).stem!r}"
             raise UserError(f"{shown}: there is no file {name}; bring it back, or work in a folder that has it")
@@ -76,7 +78,7 @@ def module_name(package: str, name: str) -> str:
     if name in known:
         return known[name]
     noun = NOUNS.get(package, "plug-in")
-    if "." in name:
+    if "." in name and not _is_file_name(name):
         if find(name) is not None:
             return name
         parent = name.rpartition(".")[0]
@@ -99,6 +101,8 @@ def load(package: str, name: str) -> Any:
     shown = f"{NOUNS.get(package, 'plug-in')} {(Path(name).stem if _is_file_name(name) else name)!r}"
     try:
         plugin = dataset_files.load(Path(module)) if _is_file_name(module) else importlib.import_module(module)
+    except SystemExit as error:
+        raise UserError(f"{shown}: its module calls `sys.exit()` when it is imported") from error
     except ModuleNotFoundError as error:
         if error.name is None or find(error.name.partition(".")[0]) is not None:
             raise

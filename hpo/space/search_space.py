@@ -133,6 +133,8 @@ class SearchSpace:
         }
         if self.task.validation.is_given:
             task["validation"] = self.task.validation.to_dict()
+        elif self.task.validation.group is not None:
+            task["validation"] = {"group": self.task.validation.group}
         domains = {name: domain_to_dict(domain) for name, domain in self.domains.items()}
         for key in TASK_DOMAINS:
             if key in domains:

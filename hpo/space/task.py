@@ -38,13 +38,14 @@ class Validation:
     data set may know other groups, such as those in a column of a table.
     """
     is_given: bool = field(default=False, compare=False)
-    """Whether the space says how to validate. If not, this is the default.
+    """Whether the space says how the validation part is cut: by a fraction, folds or a seed. If not, it is the default.
 
-    A data set that has a validation part of its own needs the default.
+    A data set that has a validation part of its own needs the default. `group` does not count: its held-out part may
+    be cut by groups.
     """
 
     def __post_init__(self) -> None:
-        given = any(value is not None for value in (self.fraction, self.folds, self.group))
+        given = any(value is not None for value in (self.fraction, self.folds))
         object.__setattr__(self, "is_given", self.is_given or given or self.seed != type(self).seed)
         if self.fraction is None and self.folds is None:
             object.__setattr__(self, "fraction", 0.2)

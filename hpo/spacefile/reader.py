@@ -179,7 +179,7 @@ def _validation(document: Document, content: Any) -> Validation | None:
     default = {"seed": Validation().seed} | ({} if "folds" in fields else {"fraction": Validation().fraction})
     problems = rules.validation_problems(default | fields)
     is_valid = document.add_problems(("task", "validation"), problems)
-    return Validation(**fields, is_given=bool(fields)) if is_valid else None
+    return Validation(**fields, is_given=bool(fields.keys() - {"group"})) if is_valid else None
 
 
 def _fidelity(document: Document, content: Any) -> Fidelity | None:

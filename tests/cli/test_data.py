@@ -283,7 +283,8 @@ def test_near_copies_and_shares_of_classes_are_shown_and_written_if_asked_for(
     assert rows[0] == "distance,first,first_part,first_class,second,second_part,second_class"
     assert any("copy" in row for row in rows[1:])
     assert (tmp_path / "found" / "classes.csv").read_text().startswith("class,training_images,training_share,valid")
-    assert "erceptual" not in hpo(*words, "--near-copies", -1).output
+    assert "erceptual" not in hpo(*words, "--near-copies", -1, "--out", "found").output
+    assert [path.name for path in (tmp_path / "found").iterdir()] == ["classes.csv"]  # no table of the last time
 
 
 def test_a_file_is_no_folder_to_write_into(hpo: Hpo, flowers: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hpo import plugins
-from hpo.errors import UserError
+from hpo.errors import UnknownName, UserError
 from hpo.plugins import dataset_files
 from hpo.space import DatasetSpec, Task
 
@@ -88,6 +88,7 @@ def test_the_options_of_a_file_are_checked_before_it_is_imported(folder: Path) -
         ("x = 1\ny = x / 0\n", "mine.py:2: ZeroDivisionError: division by zero"),
         ("def f():\n    return {}['a']\n\n\nf()\n", "mine.py:2: KeyError: 'a'"),
         ("x = 1\nx = (\n", "mine.py:2: SyntaxError: "),
+        ("import sys\n\nsys.exit(0)\n", "mine.py:3: SystemExit: 0"),
         ("import no_such_package\n", "dataset 'mine' needs no_such_package, which is not installed"),
         ("x = 1\n", "dataset 'mine': {file} has no function `build`"),
     ],
@@ -113,3 +114,11 @@ def test_a_file_may_import_what_lies_beside_it_and_hides_no_other_module(folder:
 def test_a_file_that_is_gone_is_named(folder: Path) -> None:
     with pytest.raises(UserError, match=r"dataset 'mine': there is no file .*mine\.py; bring it back"):
         plugins.load(plugins.DATASETS, str(folder / "mine.py"))
+
+
+@pytest.mark.parametrize("package", ["trainables.models", "trainables.regimes", "hpo.backends", "hpo.runners"])
+def test_only_a_data_set_may_be_a_file(folder: Path, package: str) -> None:
+    file = folder / "mine.py"
+    file.write_text("raise AssertionError('imported')\n" + BUILD)
+    with pytest.raises(UnknownName, match=r"mine\.py'.*a module of your own is named package\.module"):
+        plugins.load(package, str(file))

@@ -261,7 +261,7 @@ def test_a_group_is_part_of_the_digest_only_if_it_is_given() -> None:
 def test_validation_that_is_not_given_is_not_written_and_stays_so() -> None:
     assert not Validation().is_given
     assert Validation(0.2).is_given
-    assert Validation(group="folder").is_given
+    assert Validation(seed=1).is_given
     task = dataclasses.replace(SPACE.task, validation=Validation())
     content = dataclasses.replace(SPACE, task=task).to_dict()
     assert "validation" not in content["task"]
@@ -273,3 +273,14 @@ def test_two_different_groups_are_an_error() -> None:
     Task(dataset=spec, validation=Validation(group="folder"))
     with pytest.raises(SpaceError, match=r"validation.group: is 'patient', but `task.dataset.group` is 'folder'"):
         Task(dataset=spec, validation=Validation(group="patient"))
+
+
+def test_a_group_alone_says_nothing_about_the_cut_and_is_written_alone() -> None:
+    validation = Validation(group="folder")
+    assert not validation.is_given
+    content = dataclasses.replace(SPACE, task=dataclasses.replace(SPACE.task, validation=validation)).to_dict()
+    assert content["task"]["validation"] == {"group": "folder"}
+    read = spacefile.parse(content, installed=False).task.validation
+    assert (read, read.is_given) == (validation, False)
+    content["task"]["validation"] = {"group": "folder", "fraction": 0.2}
+    assert spacefile.parse(content, installed=False).task.validation.is_given

@@ -83,7 +83,7 @@ def test_validation_in_the_space_is_an_error_beside_a_given_validation_part(tmp_
     pictures.folders(tmp_path / "train", {"cat": 5, "dog": 5})
     pictures.folders(tmp_path / "val", {"cat": 5, "dog": 5}, first=10)
     dataset = DatasetSpec("image_folder", {"folder": str(tmp_path), "held_out": "none"})
-    for validation in (Validation(0.2), Validation(folds=3), Validation(group="[0-9]+")):
+    for validation in (Validation(0.2), Validation(folds=3), Validation(seed=1), Validation(0.2, group="[0-9]+")):
         task = Task("from_scratch", "softmax_regression", dataset=dataset, validation=validation)
         with pytest.raises(
             TaskError, match=r"`task.validation` must not be given: .* has a validation part of its own"
@@ -95,6 +95,24 @@ def test_validation_in_the_space_is_an_error_beside_a_given_validation_part(tmp_
     assert recorded["notes"][0] == (
         f"images: 10 train ({tmp_path.name}/train), 10 validation ({tmp_path.name}/val), none held out"
     )
+
+
+def test_a_held_out_part_is_cut_by_groups_beside_a_given_validation_part(tmp_path: Path) -> None:
+    for part, first in (("train", 0), ("val", 40)):
+        pictures.folders(tmp_path / part, {"cat": 20, "dog": 20}, first=first)
+    task = Task(
+        "from_scratch",
+        "softmax_regression",
+        dataset=DatasetSpec("image_folder", {"folder": str(tmp_path)}),
+        validation=Validation(group=r"_(\d+)\d\."),
+    )
+    recorded = Builder(job(task), "cpu").record_data(held_out)["dataset"]
+    groups = [
+        {name.rpartition("_")[2][:-5] for name in part["names"]}
+        for part in (recorded["training"], recorded["held_out_part"])
+    ]
+    assert all(groups)
+    assert not groups[0] & groups[1]
 
 
 def grouped(tmp_path: Path, validation: Validation, **options: str) -> dict[str, set[str]]:
@@ -132,7 +150,10 @@ def test_groups_of_a_data_set_that_takes_none_must_not_stand_in_its_two_parts(tm
         dataset=DatasetSpec("pacs", {"domain": "photo"}),
         validation=Validation(group=r"image_00(\d)"),
     )
-    with pytest.raises(TaskError, match=r"data set 'pacs photo': group '\d' stands in two parts, training .* held out"):
+    with pytest.raises(
+        TaskError,
+        match=r"'pacs photo': group '\d' has images in two parts, training .* held-out .*choose another `group`",
+    ):
         Builder(job(task, tmp_path), "cpu").record_data(held_out)
 
 

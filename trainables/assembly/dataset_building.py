@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from trainables.data.dataset import DataSet, Files, Part, Source
+from trainables.data.dataset import DataSet, Files, LeftOut, Part, Source
 from trainables.data.file_sets import with_groups
-from trainables.errors import SetupError, WrongValue, reason
+from trainables.data.splits import RARE_CLASSES
+from trainables.errors import SetupError, WrongValue, line_in, reason
 from trainables.hyperparameters import Scalar
 
 BUNDLED = "trainables.datasets."
@@ -35,7 +35,7 @@ def build_dataset(plugin: Any, root: Path, options: Mapping[str, Scalar], *, gro
         dataset = plugin.build(root, **options)
     else:
         built: DataSet = _run(file, lambda: plugin.build(root, **options))
-        if problem := _problem(built):
+        if problem := _run(file, lambda: _problem(built) or _optional_problem(built)):
             raise SetupError(f"{file}: what `build` returns {problem}")
         dataset = _OwnDataSet(built, file)
     return dataset if group is None or declares_group else with_groups(dataset, group)
@@ -72,23 +72,29 @@ class _OwnDataSet:
             raise SetupError(
                 f"{self._file}: `{method}` must return a Part or Files, but returns a {type(part).__name__}"
             )
+        if part is not None and (problem := self._label_problem(part)):
+            raise SetupError(f"{self._file}: what `{method}` returns {problem}")
         return part
+
+    def _label_problem(self, part: Source) -> str | None:
+        """Say what is wrong with the labels of a part. Returns None if nothing is."""
+        low, high, last = int(part.labels.min()), int(part.labels.max()), len(self.classes) - 1
+        if low < 0 or high > last:
+            return f"has the label {low if low < 0 else high}, but there are {last + 1} classes: labels are 0 to {last}"
+        return None
 
 
 def _run(file: str, function: Callable[[], Any]) -> Any:
-    """Run a function of the user's code. A SetupError gives the line of `file` at which it raised an error."""
+    """Run a function of the user's code. A SetupError gives the line of `file` at which it raised an error.
+
+    `sys.exit()` is an error too, because it would end the program without a message.
+    """
     try:
         return function()
     except (SetupError, WrongValue, MemoryError):
         raise
-    except Exception as error:
-        raise SetupError(f"{file}:{_line(error, file)}: {type(error).__name__}: {reason(error)}") from error
-
-
-def _line(error: Exception, file: str) -> int:
-    """The last line of a file that an error passed through. 1 if there is none."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    return next((line for line in reversed(lines) if line), 1)
+    except (Exception, SystemExit) as error:
+        raise SetupError(f"{file}:{line_in(file, error)}: {type(error).__name__}: {reason(error)}") from error
 
 
 def _problem(dataset: object) -> str | None:
@@ -106,3 +112,16 @@ def _problem(dataset: object) -> str | None:
     if not all(callable(getattr(dataset, method, None)) for method in ("training", "held_out")):
         return "must have the methods `training` and `held_out`"
     return None
+
+
+def _optional_problem(dataset: object) -> str | None:
+    """Say what is wrong with the optional attributes of a data set. Returns None if nothing is found."""
+    rare_classes = getattr(dataset, "rare_classes", None)
+    if rare_classes is not None and rare_classes not in RARE_CLASSES:
+        return f"has `rare_classes` {rare_classes!r}; it must be None or one of {', '.join(RARE_CLASSES)}"
+    for name, kind, words in (("notes", str, "texts"), ("left_out", LeftOut, "LeftOut objects")):
+        content = getattr(dataset, name, ())
+        if not isinstance(content, tuple | list) or not all(isinstance(each, kind) for each in content):
+            return f"has `{name}` {content!r}; it must be a tuple of {words}"
+    folders = getattr(dataset, "part_folders", {})
+    return None if isinstance(folders, Mapping) else f"has `part_folders` {folders!r}; it must be a dictionary"

@@ -42,12 +42,13 @@ def new_labels(classes: tuple[str, ...], groups: Groups | None) -> Tensor | None
     """
     if not groups:
         return None
+    index = {name: i for i, name in enumerate(classes)}
     new = torch.full((len(classes),), -1, dtype=torch.int64)
     for label, (group, names) in enumerate(groups.items()):
         for name in names:
-            if name not in classes:
+            if name not in index:
                 raise SetupError(f"`groups.{group}`: there is no class {name!r} (allowed: {', '.join(classes)})")
-            if new[classes.index(name)] >= 0:
-                raise SetupError(f"`groups.{group}`: class {name!r} stands in two groups")
-            new[classes.index(name)] = label
+            if new[index[name]] >= 0:
+                raise SetupError(f"`groups.{group}`: class {name!r} is in two groups")
+            new[index[name]] = label
     return new

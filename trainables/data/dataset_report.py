@@ -149,7 +149,7 @@ def lines(report: DatasetReport) -> list[str]:
     text += ["", *_left_out_lines(report.left_out)]
     if report.is_sound:
         which = "All others" if report.left_out else "All"
-        return [*text, f"{which} can be read, none is held out as well, and none stands in two classes."]
+        return [*text, f"{which} can be read, none is held out as well, and none is in two classes."]
     if report.empty:
         text.append(f"Classes that lack images in one of the parts: {', '.join(report.empty)}")
     text += _problems("unreadable", [f"{file.path}: {file.reason}" for file in report.unreadable])

@@ -49,7 +49,10 @@ class Validation:
     group: str | None = None
     """Which images belong together. A data set uses it when it is built: see `trainables.data.file_sets.groups_of`."""
     is_given: bool = False
-    """Whether the user asked for this split. It is an error then if the data set has a validation part of its own."""
+    """Whether the user asked for this fraction, these folds or this seed.
+
+    It is an error then if the data set has a validation part of its own.
+    """
 
 
 class PretrainingSet(NamedTuple):
@@ -89,7 +92,7 @@ class Preprocessor:
         if given is not None and assignment is None and validation.is_given:
             raise SetupError(
                 f"`task.validation` must not be given: data set {dataset.name!r} has a validation part of its own; "
-                "remove it from the space"
+                "remove it from the space (`group` may stay)"
             )
         rule = getattr(dataset, "rare_classes", None) if assignment is None and given is None else None
         if rule in ("keep", "leave_out"):

@@ -43,7 +43,7 @@ def test_a_sound_data_set_is_told_in_so_many_lines() -> None:
         "  mean    0.5000  0.2500  0.1250",
         "  std     0.1000  0.2000  0.3000",
         "",
-        "All can be read, none is held out as well, and none stands in two classes.",
+        "All can be read, none is held out as well, and none is in two classes.",
     ]
 
 
@@ -66,7 +66,7 @@ def test_that_all_can_be_read_is_said_only_where_nothing_is_left_out() -> None:
         "Left out, hidden: 1",
         "  rose/.DS_Store",
         "",
-        "All others can be read, none is held out as well, and none stands in two classes.",
+        "All others can be read, none is held out as well, and none is in two classes.",
     ]
 
 

@@ -133,8 +133,8 @@ def test_without_groups_a_source_stays_as_it_is() -> None:
             {"small": ["cat", "mouse"], "large": ["horse"]},
             r"`groups\.small`: there is no class 'mouse' \(allowed: cat, dog, horse\)",
         ),
-        ({"small": ["cat"], "large": ["horse", "cat"]}, r"`groups\.large`: class 'cat' stands in two groups"),
-        ({"small": ["cat", "cat"], "large": ["horse"]}, r"`groups\.small`: class 'cat' stands in two groups"),
+        ({"small": ["cat"], "large": ["horse", "cat"]}, r"`groups\.large`: class 'cat' is in two groups"),
+        ({"small": ["cat", "cat"], "large": ["horse"]}, r"`groups\.small`: class 'cat' is in two groups"),
     ],
 )
 def test_groups_that_do_not_fit_the_classes_are_named(groups: dict[str, list[str]], words: str) -> None:

@@ -309,5 +309,5 @@ class TestGivenValidation(FilesContract):
 
     def test_a_group_in_two_folders_names_the_group_and_the_parts(self, root: Path) -> None:
         shutil.copy(next((root / "flowers/Valid/rose").iterdir()), root / "flowers/TEST/rose/again_0003.jpg")
-        with pytest.raises(SetupError, match=r"group '0003' stands in two parts, training .*again_0003.jpg\)"):
+        with pytest.raises(SetupError, match=r"group '0003' has images in two parts, training .*again_0003.jpg\)"):
             image_folder.build(root, folder="flowers", group=r"(\d+)\.")

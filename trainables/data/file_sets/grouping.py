@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from trainables.data.dataset import DataSet, Files, Source
 from trainables.errors import SetupError, printable
+
+CHOOSE_OTHER_GROUPS = (
+    "choose another `group`, or use a data set with the option `group`, such as image_folder: it cuts its held-out "
+    "part by groups"
+)
+"""What to do if the parts of a data set that knows no groups divide a group."""
 
 FOLDER = "folder"
 """The value of `group` that takes the folder of each file as its group."""
@@ -44,24 +50,29 @@ def _matched(expression: re.Pattern[str], path: Path) -> str:
     return found
 
 
-def check_apart(name: str, parts: dict[str, Files]) -> None:
-    """Raise SetupError if a group has files in two of the parts. `name` is that of the data set."""
+def check_apart(
+    name: str, parts: Mapping[str, Files], remedy: str = "move its images into one part, or correct its name"
+) -> None:
+    """Raise SetupError if a group has files in two of the parts.
+
+    `name` is that of the data set. `remedy` says what to do, in words for the user.
+    """
     part_of: dict[str, tuple[str, Path]] = {}
     for part, files in parts.items():
         for group, path in zip(files.groups, files.paths, strict=bool(files.groups)):
             other, first = part_of.setdefault(group, (part, path))
             if other != part:
                 raise SetupError(
-                    f"data set {name!r}: group {group!r} stands in two parts, {other} ({first.name}) and {part} "
-                    f"({path.name}); a group must stand in one part"
+                    f"data set {name!r}: group {group!r} has images in two parts, {other} ({first.name}) and {part} "
+                    f"({path.name}); {remedy}"
                 )
 
 
 def with_groups(dataset: DataSet, group: str) -> DataSet:
     """Return the data set with the groups that `groups_of` finds. Its parts stay as they are.
 
-    Methods that return parts raise SetupError if the images are in memory. `held_out` raises it if a group stands in
-    two parts.
+    Methods that return parts raise SetupError if the images are in memory. `validation` and `held_out` raise it if a
+    group has images in two parts.
     """
     return _Grouped(dataset, group)
 
@@ -83,14 +94,20 @@ class _Grouped:
 
     def validation(self) -> Files | None:
         part: Source | None = getattr(self._dataset, "validation", lambda: None)()
-        return None if part is None else self._with_groups(part)
+        if part is None:
+            return None
+        validation = self._with_groups(part)
+        check_apart(self.name, {"training": self.training(), "validation": validation}, CHOOSE_OTHER_GROUPS)
+        return validation
 
     def held_out(self) -> Files | None:
         found = self._dataset.held_out()
         if found is None:
             return None
         held_out = self._with_groups(found)
-        check_apart(self.name, {"training": self.training(), "held out": held_out})
+        searched = {"training": self.training(), "validation": self.validation()}
+        parts = {name: part for name, part in searched.items() if part is not None}
+        check_apart(self.name, {**parts, "held-out": held_out}, CHOOSE_OTHER_GROUPS)
         return held_out
 
     def _with_groups(self, source: Source) -> Files:

@@ -81,9 +81,9 @@ def from_files(
     `name` is that of the data set, for messages. `classes` are the names of the classes in the order of their labels;
     by default, they are the sorted labels of the table. `left_out` are files that belong to no part.
 
-    Raises SetupError if a file is missing or stands there twice; if a label is empty or unknown, or a class has no
+    Raises SetupError if a file is missing or listed twice; if a label is empty or unknown, or a class has no
     image in a part; if there are fewer than two classes; if a part has an unknown name, or if there are no training
-    files; if a group stands in two parts; or if there is a part `test` and `options` ask for a cut.
+    files; if a group has images in two parts; or if there is a part `test` and `options` ask for a cut.
     """
     options = options or SplitOptions()
     paths = _paths(name, table)
@@ -123,7 +123,7 @@ def _cut_or_given(found: FileSet, options: SplitOptions) -> FileSet:
 
 
 def _paths(name: str, table: ImageTable) -> tuple[Path, ...]:
-    """The path of each file. A SetupError if there is none, if one is missing, or if one stands there twice."""
+    """The path of each file. A SetupError if there is none, if one is missing, or if one is listed twice."""
     paths = tuple((table.folder or Path()) / path for path in table.paths)
     if not paths:
         raise SetupError(f"data set {name!r}: there is no image")
@@ -131,7 +131,7 @@ def _paths(name: str, table: ImageTable) -> tuple[Path, ...]:
     for path in paths:
         normal = os.path.abspath(path)
         if normal in seen:
-            raise SetupError(f"data set {name!r}: {path} stands there twice")
+            raise SetupError(f"data set {name!r}: {path} is listed twice")
         seen.add(normal)
         if not path.is_file():
             raise SetupError(f"data set {name!r}: there is no file {path}")
@@ -145,13 +145,14 @@ def _classes(name: str, labels: Sequence[str], paths: Sequence[Path], given: Seq
             raise SetupError(f"data set {name!r}: the label of {path} must be a name, but is {label!r}")
     present = set(labels)
     classes = tuple(sorted(present) if given is None else given)
+    known = set(classes)
     for label, path in zip(labels, paths, strict=True):
-        if label not in classes:
+        if label not in known:
             raise SetupError(
                 f"data set {name!r}: {path} has the label {label!r}, which is no class{_nearest(label, classes)}"
             )
     if len(set(classes)) < len(classes):
-        raise SetupError(f"data set {name!r}: a class stands twice in {', '.join(classes)}")
+        raise SetupError(f"data set {name!r}: a class is listed twice in {', '.join(classes)}")
     for each in classes:
         if each not in present:
             raise SetupError(f"data set {name!r}: class {each!r} has no image")
@@ -189,7 +190,7 @@ def _rows_of_parts(name: str, table: ImageTable, paths: Sequence[Path]) -> dict[
 
 
 def _check_parts(name: str, parts: dict[str, Files], classes: Sequence[str]) -> None:
-    """Raise SetupError if a class has no image in a part, or if a group stands in two parts."""
+    """Raise SetupError if a class has no image in a part, or if a group has images in two parts."""
     for part, files in parts.items():
         if lacking := splits.rare(files, classes, 1):
             raise SetupError(

@@ -5,6 +5,6 @@ It uses `trainables.data`. Only `hpo.cli` imports it.
 
 from __future__ import annotations
 
-from trainables.data.part_checks.parts import are_files, parts_of
+from trainables.data.part_checks.parts import NamedParts, are_files, parts_of
 
-__all__ = ["are_files", "parts_of"]
+__all__ = ["NamedParts", "are_files", "parts_of"]

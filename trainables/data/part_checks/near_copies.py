@@ -34,7 +34,7 @@ Among 2,344 cartoons, nearly all pairs of at most 6 bits are one drawing, often 
 MAX_DISTANCE = 16
 """The largest distance that may be asked for. Of two images that have nothing in common, about 32 bits differ."""
 MAX_LISTED = 100_000
-"""The largest number of pairs that are listed. All are counted."""
+"""The largest number of pairs that are listed by default. All are counted."""
 N_SHOWN = 5
 ROWS_PER_BLOCK = 256
 """The number of images of a part that are compared with all images of another at a time."""
@@ -66,15 +66,21 @@ class Found:
     n: int
     """The number of pairs."""
     pairs: tuple[NearCopies, ...]
-    """The pairs, those of the smallest distance first: all of them, or MAX_LISTED."""
+    """The pairs, those of the smallest distance first. If there are very many, only the closest are listed."""
 
 
 def find(
-    parts: Mapping[str, Source], classes: Sequence[str], options: DecodingOptions, *, distance: int = DISTANCE
+    parts: Mapping[str, Source],
+    classes: Sequence[str],
+    options: DecodingOptions,
+    *,
+    distance: int = DISTANCE,
+    max_listed: int = MAX_LISTED,
 ) -> Found:
     """Find the pairs of images in different parts whose hashes differ in at most `distance` bits.
 
-    Only image files are compared. Files that cannot be read are left out.
+    Only image files are compared. Files that cannot be read are left out. If there are more than `max_listed` pairs,
+    those of the smallest distances are listed.
     """
     files = {name: part for name, part in parts.items() if isinstance(part, Files)}
     hashed = {name: _hashes(part, options) for name, part in files.items()}
@@ -83,15 +89,24 @@ def find(
         (rows, left), (columns, right) = hashed[first], hashed[second]
         for i, j, distances in _close_pairs(left, right, distance):
             n += len(i)
-            free = max(0, MAX_LISTED - len(found))
-            indices = zip(distances[:free].tolist(), rows[i[:free]].tolist(), columns[j[:free]].tolist(), strict=True)
+            closest = np.argsort(distances, kind="stable")[:max_listed]
+            indices = zip(
+                distances[closest].tolist(), rows[i[closest]].tolist(), columns[j[closest]].tolist(), strict=True
+            )
             found += [(bits, first, row, second, column) for bits, row, column in indices]
-    found.sort(key=lambda pair: pair[0])
+            if len(found) > 2 * max_listed:  # not at each block: sorting takes time
+                found = _closest(found, max_listed)
+    found = _closest(found, max_listed)
     pairs = tuple(
         NearCopies(bits, _copy(files[first], row, first, classes), _copy(files[second], column, second, classes))
         for bits, first, row, second, column in found
     )
     return Found(n, pairs)
+
+
+def _closest(found: list[tuple[int, str, int, str, int]], n: int) -> list[tuple[int, str, int, str, int]]:
+    """The `n` pairs of the smallest distances, sorted by them."""
+    return sorted(found, key=lambda pair: pair[0])[:n]
 
 
 def lines(found: Found, distance: int) -> list[str]:
@@ -103,11 +118,15 @@ def lines(found: Found, distance: int) -> list[str]:
     for pair in found.pairs[:N_SHOWN]:
         text += [f"  {pair.distance:2} bits  {pair.first.part}: {pair.first.path}"]
         text += [f"           {pair.second.part}: {pair.second.path}"]
-    return text + ([f"  and {found.n - N_SHOWN} more"] if found.n > N_SHOWN else [])
+    if found.n > N_SHOWN:
+        text.append(f"  and {found.n - N_SHOWN} more")
+    if found.n > len(found.pairs):
+        text.append(f"These are very many: only the {len(found.pairs)} closest pairs are listed in the table")
+    return text
 
 
 def table(found: Found) -> pd.DataFrame:
-    """Return the pairs as a table: the distance, and the path, part and class of both images."""
+    """Return the listed pairs as a table: the distance, and the path, part and class of both images."""
     columns: dict[str, list[object]] = {"distance": [pair.distance for pair in found.pairs]}
     for side in ("first", "second"):
         copies = [getattr(pair, side) for pair in found.pairs]

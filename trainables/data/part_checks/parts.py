@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from trainables.data import splits
 from trainables.data.dataset import DataSet, Files, Source
+from trainables.errors import reason
 
 
-def parts_of(dataset: DataSet, held_out: Source | None, *, fraction: float, seed: int) -> dict[str, Source]:
-    """Return the parts `training`, `validation` and `held-out` of a data set, without those that do not exist.
+@dataclass(frozen=True)
+class NamedParts:
+    """The parts of a data set by their names."""
 
-    If the data set has no validation part, `fraction` of the training part is cut off by `seed`, as a search does. If a
-    class has too few images or groups for that, there is no validation part.
+    parts: Mapping[str, Source]
+    """`training`, `validation` and `held-out`, without those that do not exist."""
+    note: str | None = None
+    """Why there is no validation part, in words for the user. None if there is one."""
+
+
+def parts_of(dataset: DataSet, held_out: Source | None, *, fraction: float, seed: int) -> NamedParts:
+    """Return the parts of a data set. `held_out` is its held-out part.
+
+    If the data set has no validation part, `fraction` of the training part is cut off by `seed`. A class with few
+    images is cut as with `rare_classes: keep`, so that all classes are shown. If a class cannot be in both parts, there
+    is no validation part, and a note gives the reason.
     """
     training: Source = dataset.training()
     validation: Source | None = getattr(dataset, "validation", lambda: None)()
+    note = None
     if validation is None:
         try:
             training, validation = splits.split(
                 training, classes=dataset.classes, fraction=fraction, seed=seed, keep_rare=True
             )
-        except ValueError:
-            validation = None
+        except ValueError as error:
+            note = f"no validation part can be cut off by the default split: {reason(error)}"
     parts = {"training": training, "validation": validation, "held-out": held_out}
-    return {name: part for name, part in parts.items() if part is not None}
+    return NamedParts({name: part for name, part in parts.items() if part is not None}, note)
 
 
 def are_files(parts: Mapping[str, Source]) -> bool:

@@ -15,10 +15,11 @@ from trainables.errors import SetupError
 def joined(dataset: DataSet) -> tuple[Source, Assignment | None]:
     """Return all images that a search sees. The assignment is 1 for those of a given validation part, 0 for the others.
 
-    Without a given validation part, these are the training part and None. Files are sorted by their label, their name
-    without its folders, and their path. So the order is the same if the same files lie in other folders.
+    Without a given validation part, these are the training part as it is and None. With one, files are sorted by their
+    label, their name without its folders, and their path. So the order is the same if the same files lie in other
+    folders.
 
-    Raises SetupError if one part is in memory and the other is not, or if their images differ in their shapes.
+    Raises SetupError if one part is in memory and the other is not, or if their images differ in shape or type.
     """
     training = dataset.training()
     get_validation = getattr(dataset, "validation", None)
@@ -27,8 +28,12 @@ def joined(dataset: DataSet) -> tuple[Source, Assignment | None]:
         return training, None
     if isinstance(training, Files) and isinstance(validation, Files):
         return concatenated([training, validation])
-    if isinstance(training, Files) or isinstance(validation, Files) or training.shape != validation.shape:
-        raise SetupError(f"data set {dataset.name!r}: its training and validation images are not of one kind and shape")
+    kinds = [_kind(part) for part in (training, validation)]
+    if isinstance(training, Files) or isinstance(validation, Files) or kinds[0] != kinds[1]:
+        raise SetupError(
+            f"data set {dataset.name!r}: the images of its training part are {kinds[0]}, but those of its validation "
+            f"part are {kinds[1]}; both must be of one kind"
+        )
     labels = torch.cat([training.labels, validation.labels])
     return Part(torch.cat([training.images, validation.images]), labels), _numbers([training, validation])
 
@@ -57,3 +62,10 @@ def sorted_by_name(files: Files) -> list[int]:
 def _numbers(parts: Sequence[Source]) -> Assignment:
     """The number of its part for each image of several parts, one part after the other."""
     return np.repeat(np.arange(len(parts), dtype=np.int32), [len(part) for part in parts])
+
+
+def _kind(source: Source) -> str:
+    """What the images of a part are, for messages: files, or their type and the shape of one image."""
+    if isinstance(source, Files):
+        return "files"
+    return f"{str(source.pool.dtype).removeprefix('torch.')} {source.shape}"

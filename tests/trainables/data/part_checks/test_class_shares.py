@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
 
-from trainables.data import Part, Source
+from trainables.data import Files, Part, Source
 from trainables.data.part_checks import class_shares, parts_of
 
 
@@ -49,15 +50,15 @@ def test_of_many_classes_the_most_unequal_and_the_smallest_are_shown_in_80_colum
 class Parts:
     """A data set of these parts."""
 
-    own_training: Part
-    own_validation: Part | None = None
+    own_training: Source
+    own_validation: Source | None = None
     name: str = "parts"
     classes: tuple[str, ...] = ("a", "b")
 
-    def training(self) -> Part:
+    def training(self) -> Source:
         return self.own_training
 
-    def validation(self) -> Part | None:
+    def validation(self) -> Source | None:
         return self.own_validation
 
     def held_out(self) -> Source | None:
@@ -65,8 +66,9 @@ class Parts:
 
 
 def test_the_training_part_is_cut_as_a_search_does() -> None:
-    parts = parts_of(Parts(part(10, 20)), part(2, 2), fraction=0.2, seed=42)
-    assert {name: each.labels.bincount().tolist() for name, each in parts.items()} == {
+    found = parts_of(Parts(part(10, 20)), part(2, 2), fraction=0.2, seed=42)
+    assert found.note is None
+    assert {name: each.labels.bincount().tolist() for name, each in found.parts.items()} == {
         "training": [8, 16],
         "validation": [2, 4],
         "held-out": [2, 2],
@@ -75,6 +77,18 @@ def test_the_training_part_is_cut_as_a_search_does() -> None:
 
 def test_a_given_validation_part_is_taken_and_a_missing_part_left_out() -> None:
     given = parts_of(Parts(part(10, 20), part(1, 3)), None, fraction=0.2, seed=42)
-    assert {name: len(each) for name, each in given.items()} == {"training": 30, "validation": 4}
+    assert {name: len(each) for name, each in given.parts.items()} == {"training": 30, "validation": 4}
     rare = parts_of(Parts(part(1, 20)), part(2, 2), fraction=0.2, seed=42)
-    assert list(rare) == ["training", "held-out"]
+    assert list(rare.parts) == ["training", "held-out"]
+    assert rare.note is not None
+    assert rare.note.startswith("no validation part can be cut off by the default split: class 'a' has 1 of 21")
+
+
+def test_groups_that_cannot_be_divided_are_told_and_leave_the_training_part_whole() -> None:
+    crossed = Files(
+        tuple(Path(f"/{i}.png") for i in range(6)), torch.tensor([0, 0, 1, 1, 2, 2]), groups=tuple("ghhkkg")
+    )
+    found = parts_of(Parts(crossed, classes=("a", "b", "c")), None, fraction=0.2, seed=42)
+    assert {name: len(each) for name, each in found.parts.items()} == {"training": 6}
+    assert found.note is not None
+    assert "cannot be divided" in found.note

@@ -67,12 +67,23 @@ def test_a_larger_distance_finds_more(parts: dict[str, Files]) -> None:
     assert many > 8
 
 
-def test_all_pairs_are_counted_but_only_so_many_are_listed(
-    parts: dict[str, Files], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(near_copies, "MAX_LISTED", 1)
-    found = near_copies.find(parts, ("a", "b"), DEFAULT)
-    assert (found.n, len(found.pairs)) == (2, 1)
+@pytest.mark.parametrize("max_listed", [1, 2, 5])
+def test_all_pairs_are_counted_and_the_closest_are_listed(parts: dict[str, Files], max_listed: int) -> None:
+    everything = near_copies.find(parts, ("a", "b"), DEFAULT, distance=64)
+    found = near_copies.find(parts, ("a", "b"), DEFAULT, distance=64, max_listed=max_listed)
+    assert (found.n, found.pairs) == (12, everything.pairs[:max_listed])
+    assert f"only the {max_listed} closest pairs are listed" in near_copies.lines(found, 64)[-1]
+    assert len(near_copies.table(found)) == max_listed
+
+
+def test_an_exact_copy_in_a_late_part_is_listed_before_similar_images(tmp_path: Path) -> None:
+    parts = {
+        "training": files(tmp_path / "a", {f"{i}.png": picture(i) for i in range(4)}),
+        "validation": files(tmp_path / "b", {f"{i}.png": picture(10 + i) for i in range(4)}),
+        "held-out": files(tmp_path / "c", {"copy.png": picture(13)}),
+    }
+    found = near_copies.find(parts, ("a", "b"), DEFAULT, distance=64, max_listed=1)
+    assert [(each.distance, Path(each.second.path).name) for each in found.pairs] == [(0, "copy.png")]
 
 
 @given(HASHES, HASHES, st.integers(0, 64))
