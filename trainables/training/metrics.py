@@ -21,6 +21,9 @@ MAX_VALUES = {"cpu": 2**18, "cuda": 2**24}
 On a CPU, they fit into its cache. On a GPU, this limits the memory.
 """
 
+LOWEST_BITS = {"difference": 0x20000000, "log": 0x3F317218}
+"""The bits, as float32, of 2^-63 and of log(2): the lowest sizes that `_keys_of_two` and `_keys` rank."""
+
 
 def names(n_classes: int) -> tuple[str, ...]:
     """Return the names of the metrics of a classifier of `n_classes` classes, in the order of the columns of `compute`.
@@ -48,9 +51,11 @@ def compute(logits: Tensor, labels: Tensor) -> Tensor:
     """
     _, n_samples, n_classes = logits.shape
     counts = torch.bincount(labels, minlength=n_classes)
-    columns = list(_of_predictions(_argmax(logits), labels, counts))
+    predicted = _argmax(logits)
+    columns = list(_of_predictions(predicted, labels, counts))
     step = max(1, MAX_VALUES["cuda" if logits.is_cuda else "cpu"] // (n_samples * n_classes))
-    further = [_of_ranks(each, labels, counts) for each in torch.split(logits, step)]
+    slices = zip(torch.split(logits, step), torch.split(predicted, step), strict=True)
+    further = [_of_ranks(*each, labels, counts) for each in slices]
     return torch.cat([torch.stack(columns, dim=1), torch.cat(further)], dim=1)
 
 
@@ -72,28 +77,28 @@ def _of_predictions(predicted: Tensor, labels: Tensor, counts: Tensor) -> tuple[
     )
 
 
-def _of_ranks(logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
+def _of_ranks(logits: Tensor, predicted: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
     """Return the AUROC and, for more than ten classes, the top-5 accuracy, float64 (k, n_metrics)."""
     by_class = logits.transpose(1, 2).clone(memory_format=torch.contiguous_format)  # it is overwritten
     columns = [_top_5_accuracy(by_class, labels)] if len(counts) > MAX_WITHOUT_TOP_5 else []
-    return torch.stack([_auroc(by_class, labels, counts), *columns], dim=1)
+    return torch.stack([_auroc(by_class, predicted, labels, counts), *columns], dim=1)
 
 
-def _auroc(logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
+def _auroc(logits: Tensor, predicted: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
     """Return the mean area under the ROC curve, float64 (k,), of logits (k, n_classes, n), which are overwritten.
 
     The area of a class is the share of pairs of a sample of the class (a positive) and another sample (a negative) in
     which the positive has the higher probability. A pair with equal probabilities counts half. Sorting gives the rank
-    of each positive, which is the number of samples below it.
+    of each positive, which is the number of samples below it. `predicted` (k, n) is the class with the highest logit.
     """
     n_networks, n_classes, n_samples = logits.shape
-    probabilities = torch.softmax(logits, dim=1, out=logits)
-    is_nan = probabilities[:, 0].isnan().any(dim=1)
+    highest = logits.gather(1, predicted.unsqueeze(1))
+    is_undefined = ~highest.isfinite().all(dim=2).squeeze(1)  # NaN, infinity, or only -infinity: no probabilities
     first = 1 if n_classes == 2 else 0
-    probabilities, counts = probabilities[:, first:].contiguous(), counts[first:]
-    # The bits of a float from 0 to below 2, as an integer, have the order of the floats, and the first two bits are 0.
-    # So there is room to append a bit that is 1 for a positive. Of equal probabilities, positives are sorted last.
-    keys = probabilities.view(torch.int32).mul_(2).view(n_networks, -1)
+    counts = counts[first:]
+    keys = _keys_of_two(logits) if n_classes == 2 else _keys(logits, predicted.unsqueeze(1), highest)
+    # The keys have one bit to spare. The lowest bit is 1 for a positive. Of equal keys, positives are sorted last.
+    keys = keys.mul_(2).view(n_networks, -1)
     positives = (labels - first) * n_samples + torch.arange(n_samples, device=labels.device)
     if first:
         positives = positives[labels == 1]
@@ -106,7 +111,58 @@ def _auroc(logits: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
     pairs = counts * n_negatives
     n_won = (sums - counts * (counts - 1) // 2).double() - _n_ties(keys, places, rows).view(n_networks, -1) / 2
     areas = n_won / pairs.clamp(min=1)
-    return (areas * (pairs > 0)).sum(dim=1).div_((pairs > 0).sum()).masked_fill_(is_nan, torch.nan)
+    return (areas * (pairs > 0)).sum(dim=1).div_((pairs > 0).sum()).masked_fill_(is_undefined, torch.nan)
+
+
+def _keys_of_two(logits: Tensor) -> Tensor:
+    """Return keys in the order of the probabilities of the second of two classes, int32 (k, 1, n).
+
+    The keys lie within -2^30..2^30. `logits` is (k, 2, n). A probability rises with the difference of the logits, but
+    float32 rounds it to 1 from a difference of about 17 on. So the difference is ranked. Differences below 2^-63 count
+    as 0, and those above 2^64 as equal.
+    """
+    differences = logits[:, 1:] - logits[:, :1]
+    sizes = differences.abs().clamp_(max=2.0**64).view(torch.int32).sub_(LOWEST_BITS["difference"]).clamp_(min=0)
+    return torch.where(differences < 0, -sizes, sizes)
+
+
+def _keys(logits: Tensor, predicted: Tensor, highest: Tensor) -> Tensor:
+    """Return keys in the order of the probabilities, int32 (k, n_classes, n), within -2^30..2^30.
+
+    `logits` (k, n_classes, n) are overwritten. `predicted` and `highest` (k, 1, n) are the class with the highest
+    logit, and this logit. float32 rounds a probability p to 1 or 0 if it is very close to them. Therefore -log(p) is
+    ranked if p < 0.5, and log(1 - p) otherwise, which keep small differences. Only the class with the highest logit can
+    have p >= 0.5. Both are at least log(2) in size. The bits of a positive float, as an integer, have the order of the
+    floats. Sizes above 2e38 count as equal.
+    """
+    lowest = LOWEST_BITS["log"]
+    relative = logits.sub_(highest)
+    relative.scatter_(1, predicted, -torch.inf)
+    log_odds = _log_sum_exp(relative)  # of the other classes together, against that with the highest logit
+    sizes = torch.sub(_softplus(log_odds), relative, out=relative)
+    keys = sizes.clamp_(max=2e38).view(torch.int32).neg_().add_(lowest)
+    of_highest = _softplus(log_odds.abs()).clamp_(max=2e38).view(torch.int32).sub_(lowest)
+    return keys.scatter_(1, predicted, torch.where(log_odds > 0, -of_highest, of_highest))
+
+
+def _log_sum_exp(values: Tensor) -> Tensor:
+    """Return the logarithm of the sum of the exponentials of values (k, m, n), (k, 1, n).
+
+    Equal columns have equal results. This is not so for `torch.logsumexp`, which adds up the last columns in another
+    order.
+    """
+    highest = values.amax(dim=1, keepdim=True).clamp_(min=torch.finfo(values.dtype).min)  # -inf - -inf would be NaN
+    powers = (values - highest).exp_()
+    if powers.is_cuda:
+        sums = powers.sum(dim=1, keepdim=True)
+    else:
+        sums = torch.from_numpy(np.add.reduce(powers.numpy(), axis=1, keepdims=True))
+    return sums.log_().add_(highest)
+
+
+def _softplus(values: Tensor) -> Tensor:
+    """Return log(1 + exp(values)). Equal values have equal results, which is not so for that of PyTorch."""
+    return values.abs().neg_().exp_().log1p_().add_(values.clamp(min=0))
 
 
 def _n_ties(keys: Tensor, places: Tensor, rows: Tensor) -> Tensor:

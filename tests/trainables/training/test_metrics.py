@@ -14,14 +14,21 @@ from torch import Tensor
 from trainables.training import metrics
 
 
-def by_scikit_learn(logits: Tensor, labels: Tensor) -> dict[str, float]:
-    """The metrics of one network, from logits (n, n_classes)."""
+def log_odds(logits: Tensor, label: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """The logarithm of p / (1 - p) of a class, float64 (n,). It rises with p, and is not rounded near 0 and 1."""
+    others = torch.arange(logits.shape[1]) != label
+    exact = logits.double()
+    return np.asarray((exact[:, label] - exact[:, others].logsumexp(dim=1)).numpy())
+
+
+def by_scikit_learn(logits: Tensor, labels: Tensor, shift: float = 0.0) -> dict[str, float]:
+    """The metrics of one network, from logits (n, n_classes). `shift` is added to the scores of the positives."""
     n_classes = logits.shape[1]
-    # The sums of the exponentials depend on the layout in the last digit, which decides between almost equal values.
-    probabilities = logits.T.contiguous().softmax(dim=0).numpy()
     true, predicted = labels.numpy(), logits.numpy().argmax(axis=1)
     occur = [label for label in range(n_classes) if 0 < (true == label).sum() < len(true)]
-    areas = [reference.roc_auc_score(true == label, probabilities[label]) for label in occur]
+    areas = [
+        reference.roc_auc_score(true == label, log_odds(logits, label) + shift * (true == label)) for label in occur
+    ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of classes that are predicted but do not occur
         found = {
@@ -39,12 +46,21 @@ def by_scikit_learn(logits: Tensor, labels: Tensor) -> dict[str, float]:
 
 
 def check(logits: Tensor, labels: Tensor) -> None:
-    """Each network has the metrics of scikit-learn."""
+    """Each network has the metrics of scikit-learn.
+
+    The AUROC lies between the areas that result if each positive loses, or wins, against the negatives whose scores
+    differ by less than the rounding errors of float32 logits.
+    """
     found = metrics.compute(logits, labels)
     names = metrics.names(logits.shape[2])
     for values, of_network in zip(found, logits, strict=True):
         expected = by_scikit_learn(of_network, labels)
         assert tuple(expected) == names
+        resolution = 8 * float(np.finfo(np.float32).eps) * (1 + float(of_network.abs().max()))
+        lowest, highest = (by_scikit_learn(of_network, labels, shift)["auroc"] for shift in (-resolution, resolution))
+        auroc = float(values[3])
+        assert math.isnan(expected["auroc"]) if math.isnan(auroc) else lowest - 1e-9 <= auroc <= highest + 1e-9
+        expected["auroc"] = auroc
         assert values.tolist() == pytest.approx(list(expected.values()), abs=1e-6, nan_ok=True)
 
 
@@ -64,7 +80,7 @@ def test_all_metrics_are_those_of_scikit_learn(
 ) -> None:
     logits, labels = draw(n_networks, n, n_classes, seed=seed, kept=data.draw(st.integers(1, n_classes)))
     scale = data.draw(st.sampled_from([0.0, 0.5, 1.0, 40.0, None]))
-    # Rounded logits have ties; large ones give probabilities of exactly 0 and 1.
+    # Rounded logits have ties; large ones give probabilities that float32 rounds to 0 and 1.
     check(logits if scale is None else (logits * scale).round(), labels)
 
 
@@ -114,3 +130,45 @@ def test_an_image_is_a_hit_of_the_top_5_whenever_it_is_classified_correctly() ->
 def test_of_two_classes_the_area_of_the_second_is_reported() -> None:
     logits = torch.tensor([[[0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [0.0, 0.0]]])
     assert metrics.compute(logits, torch.tensor([0, 1, 1, 1]))[0, 3] == pytest.approx(2 / 3)
+
+
+def auroc(logits: Tensor, labels: Tensor) -> float:
+    """The AUROC of one network, from logits (n, n_classes)."""
+    return float(metrics.compute(logits.unsqueeze(0), labels)[0, 3])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_very_confident_predictions_are_ranked_by_their_logits(n_classes: int, sign: int) -> None:
+    logits = torch.full((4, n_classes), -1000.0)
+    logits[:, 0] = 0
+    logits[:, 1] = sign * torch.tensor([20.0, 25.0, 30.0, 40.0])
+    labels = torch.tensor([0, 0, 1, 1]) if sign > 0 else torch.tensor([1, 1, 0, 0])
+    assert auroc(logits, labels) == 1
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 30])
+def test_the_area_of_confident_networks_is_exact(n_classes: int) -> None:
+    logits, labels = draw(1, 500, n_classes)
+    # With whole logits far apart, the highest of the others alone decides, and the scores are far apart or tied.
+    logits = (logits * 400).round()
+    assert auroc(logits[0], labels) == pytest.approx(by_scikit_learn(logits[0], labels)["auroc"], abs=1e-5)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 12])
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 100.0, 1e6])
+def test_samples_with_equal_logits_count_half(n_classes: int, scale: float) -> None:
+    logits, _ = draw(1, 37, n_classes)
+    twice = logits[0].repeat(2, 1) * scale
+    for label in range(n_classes):
+        labels = torch.full((74,), label)
+        labels[37:] = (label + 1) % n_classes
+        assert auroc(twice, labels) == 0.5
+
+
+@pytest.mark.parametrize(("n_classes", "expected"), [(2, 5 / 6), (3, (1 / 2 + 5 / 6) / 2)])
+def test_a_logit_of_minus_infinity_is_the_lowest_probability(n_classes: int, expected: float) -> None:
+    logits = torch.zeros(4, n_classes)
+    logits[:, 1] = torch.tensor([-math.inf, -math.inf, -500.0, -400.0])
+    # With three classes, the first class has the probability 1/2 in each sample, as the third has.
+    assert auroc(logits, torch.tensor([0, 1, 1, 1])) == pytest.approx(expected)
