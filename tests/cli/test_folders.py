@@ -16,6 +16,8 @@ from hpo.cli.printing import next_command
 from hpo.record import StudyFolder
 from tests.cli.commands import ROOT, SEARCH, TOY, Hpo
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("change", [os.rename, shutil.copytree, lambda old, new: os.symlink("s", new)])
 def test_a_study_that_is_renamed_copied_or_linked_is_read_and_resumed(hpo: Hpo, tmp_path: Path, change: object) -> None:

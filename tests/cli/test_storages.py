@@ -11,6 +11,8 @@ import pytest
 from tests.cli.commands import ROOT, SEARCH, Hpo
 from tests.record.guarded_database import SECRET
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("url", ["sqlite+pysqlite:///s.db", "sqlite:///s.db?timeout=30", "sqlite:///{my} s.db"])
 def test_what_is_searched_is_found_afterwards(hpo: Hpo, tmp_path: Path, url: str) -> None:

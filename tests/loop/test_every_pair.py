@@ -14,6 +14,8 @@ from optuna.trial import TrialState
 from hpo.cli.app import app
 from hpo.record import State, StudyFolder
 
+pytestmark = pytest.mark.slow
+
 STATES = {State.COMPLETE: TrialState.COMPLETE, State.STOPPED: TrialState.PRUNED, State.PAUSED: TrialState.PRUNED}
 
 

@@ -13,6 +13,8 @@ from hpo.record import State
 from tests import toy
 from tests.loop.searching import check_sound, history
 
+pytestmark = pytest.mark.slow
+
 
 class Large(toy.Curve):
     """Its checkpoint has about `n_bytes` bytes from the second epoch on."""

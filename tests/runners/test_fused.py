@@ -21,7 +21,7 @@ from hpo.training.checkpoints import checkpoint
 from hpo.trial import Config, Crash, Decision, Report, Suggestion
 from tests import toy
 from tests.runners.contract import RunnerContract, fidelities, next_events, same, suggestion, train
-from tests.runners.workers import workers
+from tests.runners.workers import wait_for, workers
 
 HEADS = SearchSpace(
     "heads",
@@ -88,6 +88,7 @@ class TestFused(RunnerContract):
             assert (runner.free(), len(workers())) == (8, 0)
             for trial in range(3):
                 runner.start(suggestion(trial=trial, until=2), after=0)
+            wait_for(workers)  # a process that has just started may not have its own command line yet
             assert (runner.free(), len(workers())) == (5, 1)
             assert [event.trial for event in next_events(runner)] == [0, 1, 2]
             assert int(workers()[0].environ()["OMP_NUM_THREADS"]) == n_cores()
