@@ -54,5 +54,5 @@ def test_a_wrong_number_of_classes_is_refused(model: hpo.Model, top: int) -> Non
 
 
 def test_a_folder_without_a_model_is_an_error_without_a_traceback_of_hpo(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no model folder"):
+    with pytest.raises(UserError, match="is not a model folder"):
         hpo.load_model(tmp_path)

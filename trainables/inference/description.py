@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,7 @@ class ModelDescription:
     """Where the model comes from: its study, training, results and package versions. Plain values, by names."""
 
     def to_json(self) -> str:
-        """Return the text of `model.json`."""
+        """Return the text of `model.json`. Numbers that are not finite become null: JSON has no NaN."""
         image = asdict(self.image)
         options = image.pop("decoding")
         content = {
@@ -88,24 +89,26 @@ class ModelDescription:
             "weights_sha256": self.weights_hash,
             **self.about,
         }
-        return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return json.dumps(_finite(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def read(folder: Path) -> ModelDescription:
     """Read the `model.json` of a model folder.
 
-    Raises SetupError if the folder is no model folder, if the file was written by another version, or if a value in it
-    is missing or not allowed. The error names the file and the key.
+    Raises SetupError if the folder is not a model folder, if the file was written by another version, or if a value in
+    it is missing or not allowed. The error names the file and the key.
     """
     path = folder / DESCRIPTION_FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise SetupError(
-            f"{folder}: is no model folder, it has no {DESCRIPTION_FILE}: `hpo model` writes one"
+            f"{folder}: is not a model folder, it has no {DESCRIPTION_FILE}: `hpo model` writes one"
         ) from None
     except (OSError, ValueError) as error:
         raise SetupError(f"{path}: cannot be read: {reason(error)}") from error
+    except RecursionError:
+        raise SetupError(f"{path}: cannot be read: its values are nested too deeply") from None
     entries = _Entries(path, content)
     version = entries.get("format", lambda value: isinstance(value, int), "a whole number")
     if version != FORMAT:
@@ -163,8 +166,8 @@ def _image(entries: _Entries) -> ImageInput:
         height=height,
         width=width,
         resize=entries.get("resize", lambda value: value in resizes, " or ".join(resizes)),
-        mean=tuple(entries.get("mean", lambda value: _is_list(value, float, channels), n_numbers)),
-        std=tuple(
+        mean=_floats(entries.get("mean", lambda value: _is_list(value, float, channels), n_numbers)),
+        std=_floats(
             entries.get(
                 "std",
                 lambda value: _is_list(value, float, channels) and all(map(_is_positive, value)),
@@ -187,6 +190,19 @@ def _image(entries: _Entries) -> ImageInput:
     )
 
 
+def _floats(values: Sequence[float]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)
+
+
+def _finite(value: Any) -> Any:
+    """Plain values with None for each number that is not finite."""
+    if isinstance(value, Mapping):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def _is_mapping(value: Any) -> bool:
     return isinstance(value, dict)
 
@@ -200,7 +216,9 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a value is a finite number that fits into a float."""
+    # A comparison, because math.isfinite raises OverflowError for a whole number of 400 digits.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _is_positive(value: Any) -> bool:

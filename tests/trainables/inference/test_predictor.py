@@ -153,7 +153,7 @@ def without_a_key(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda folder: (folder / "model.json").unlink(), "is no model folder, it has no model.json"),
+        (lambda folder: (folder / "model.json").unlink(), "is not a model folder, it has no model.json"),
         (lambda folder: (folder / "model.json").write_text("{"), "model.json: cannot be read"),
         (lambda folder: (folder / "model.json").write_text("[]"), "model.json: `format` is missing"),
         (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors: cannot be read: No such file"),
