@@ -177,12 +177,12 @@ def _plain_network(final: FinalModel, inputs: Tensor, expected: Tensor) -> Plain
     state_plain = getattr(final.plug_in, "plain_network", None)
     if state_plain is None or not isinstance(final.model, TransferModel):
         return None
-    found: PlainNetwork | None = state_plain(
-        final.configuration, final.model, shape=final.images.shape, n_classes=len(final.classes)
-    )
-    if found is None:
-        return None
     try:
+        found: PlainNetwork | None = state_plain(
+            final.configuration, final.model, shape=final.images.shape, n_classes=len(final.classes)
+        )
+        if found is None:
+            return None
         network = networks.build_plain(found, final.model.state_dict())
         with torch.inference_mode():
             logits = network(inputs)

@@ -53,7 +53,8 @@ class PlainNetwork:
 def layers(model: TransferModel) -> PlainNetwork | None:
     """Return the plain network of a model whose stages and head consist of torch's own layers, one after another.
 
-    Returns None if a layer is of another class, because then this function cannot write its code.
+    Returns None if a layer is of another class, or if its repr is not the call that builds it, because then this
+    function cannot write its code.
     """
     names: dict[str, str] = {}
     lines: list[str] = []
@@ -81,21 +82,26 @@ def _leaves(prefix: str, module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
 
 
 def _code(layer: nn.Module) -> str | None:
-    """The call that builds a layer of torch: `nn.Linear(in_features=64, out_features=10)`. None for another class.
+    """The call that builds a layer of torch: `nn.Linear(in_features=64, out_features=10)`.
 
-    It is what the layer shows of itself, without the arguments that have their default.
+    It is the repr of the layer without the arguments that have their default. None for another class, and for a repr
+    that is not Python, such as `padding_mode=circular`.
     """
     known = getattr(nn, type(layer).__name__, None)
     if known is not type(layer) or list(layer.children()):
         return None
-    call = ast.parse(repr(layer), mode="eval").body
-    assert isinstance(call, ast.Call), "a layer of torch shows itself as a call"
+    try:
+        call = ast.parse(repr(layer), mode="eval").body
+        if not isinstance(call, ast.Call):
+            return None
+        values = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
+    except (SyntaxError, ValueError):
+        return None
     defaults = {name: each.default for name, each in inspect.signature(known).parameters.items()}
     arguments = [ast.unparse(each) for each in call.args]
-    for keyword in call.keywords:
-        value = ast.literal_eval(keyword.value)
-        if not _is_default(value, defaults.get(str(keyword.arg))):
-            arguments.append(f"{keyword.arg}={_short(value)!r}")
+    for name, value in values.items():
+        if not _is_default(value, defaults.get(str(name))):
+            arguments.append(f"{name}={_short(value)!r}")
     return f"nn.{type(layer).__name__}({', '.join(arguments)})"
 
 

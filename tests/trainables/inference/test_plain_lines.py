@@ -141,9 +141,14 @@ def test_a_network_that_no_plain_code_builds_is_written_as_a_program(tmp_path: P
         def plain_network(config: object, model: object, **options: object) -> PlainNetwork:
             return PlainNetwork("model = no_such_function()", {"": ""})
 
+    class WithAnError:
+        @staticmethod
+        def plain_network(config: object, model: object, **options: object) -> PlainNetwork:
+            raise ZeroDivisionError
+
     paths = pictures(tmp_path / "pictures")
     folders: list[Path] = []
-    for plug_in in (None, WithoutCode, WithWrongCode):
+    for plug_in in (None, WithoutCode, WithWrongCode, WithAnError):
         folders.append(tmp_path / str(len(folders)))
         note = write(folders[-1], replace(final, plug_in=plug_in))
         assert note == "no plain code builds the network, so model.pt2 holds it as a program of torch.export"
