@@ -286,7 +286,7 @@ def test_wrong_arguments_are_errors_and_leave_nothing(study: Path, root: Path, t
     ):
         with pytest.raises(UserError, match=words):
             write_model(study, tmp_path / "m", **options)
-    with pytest.raises(UserError, match="is not empty, and no model folder"):
+    with pytest.raises(UserError, match="is not empty, and is not a model folder"):
         write_model(study, root)
     begin(tmp_path / "none", space(), zoo.settings(root), Budget(trials=0))
     with pytest.raises(StudyError, match="no trial with a finite loss"):

@@ -1,10 +1,8 @@
-"""A model folder: `model.safetensors`, `model.json` and a README. It is written as a whole or not at all."""
+"""A model folder: `model.safetensors`, `model.json` and a README. The folder is written atomically."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from trainables.inference import export_lines, exports, networks, plain_lines
 from trainables.inference.description import DESCRIPTION_FILE, ImageInput, ModelDescription, NetworkSource
 from trainables.inference.plain_lines import ONNX_FILE, PROGRAM_FILE, README_FILE, WEIGHTS_FILE
 from trainables.models import PlainNetwork, _weights
+from trainables.store import atomic_folders
 from trainables.trainable import TransferModel
 
 FILES = (WEIGHTS_FILE, DESCRIPTION_FILE, README_FILE, PROGRAM_FILE, ONNX_FILE)
@@ -56,21 +55,25 @@ class FinalModel:
 def check_target(folder: Path, *, overwrite: bool) -> None:
     """Raise SetupError if a model folder cannot be written at `folder`.
 
-    It must not exist, or be empty. With `overwrite`, it may also be a model folder without any other files.
+    It must not exist, or be empty. With `overwrite`, it may also be a model folder without any other files, but not the
+    current folder.
     """
+    atomic_folders.recover(folder)
     if not folder.exists() and not folder.is_symlink():
         return
     if not folder.is_dir():
-        raise SetupError(f"{folder}: exists, and is no folder")
+        raise SetupError(f"{folder}: exists, and is not a folder")
     names = sorted(path.name for path in folder.iterdir())
     if not names:
         return
     if DESCRIPTION_FILE not in names:
-        raise SetupError(f"{folder}: is not empty, and no model folder: name a new one")
+        raise SetupError(f"{folder}: is not empty, and is not a model folder: name a new one")
     if others := [name for name in names if name not in FILES]:
         raise SetupError(f"{folder}: holds other files beside a model, such as {others[0]}: name a new folder")
     if not overwrite:
         raise SetupError(f"{folder}: holds a model already: name a new folder, or give --overwrite to replace it")
+    if folder.samefile("."):
+        raise SetupError(f"{folder}: is the current folder, which cannot be replaced: go to another one")
 
 
 def write(
@@ -92,16 +95,14 @@ def write(
     """
     check_target(folder, overwrite=overwrite)
     model = final.model.cpu().eval()
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary.mkdir()
-    try:
-        image = _image_input(final)
-        with torch.no_grad():
-            inputs = normalize(final.images.batch(slice(N_CHECKED)).cpu(), image)
-            network = networks.network_of(model)
-            expected = network(inputs)
-        plain = _plain_network(final, inputs, expected)
+    image = _image_input(final)
+    with torch.no_grad():
+        inputs = normalize(final.images.batch(slice(N_CHECKED)).cpu(), image)
+        network = networks.network_of(model)
+        expected = network(inputs)
+    plain = _plain_network(final, inputs, expected)
+
+    def fill(temporary: Path) -> None:
         state = model.state_dict() if plain is None else plain.to_plain(model.state_dict())
         _weights.save(state, temporary / WEIGHTS_FILE)
         weights_path = temporary / WEIGHTS_FILE
@@ -122,10 +123,8 @@ def write(
         if found > networks.TOLERANCE:
             raise SetupError(f"the written model gives other logits than the trained one: they differ by {found:.2g}")
         _export(temporary, final, network, description)
-        _replace(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+
+    atomic_folders.write(folder, fill)
     if plain is not None:
         return None
     return f"no plain code builds the network, so {PROGRAM_FILE} holds it as a program of torch.export"
@@ -189,17 +188,3 @@ def _plain_network(final: FinalModel, inputs: Tensor, expected: Tensor) -> Plain
     except Exception:  # the code of a user's plug-in may raise any error
         return None
     return found if networks.difference(logits, expected) <= networks.TOLERANCE else None
-
-
-def _replace(temporary: Path, folder: Path) -> None:
-    """Rename a finished folder to its name. An older model there is deleted."""
-    old = temporary.with_name(f"{temporary.name}.old")
-    if folder.is_dir():
-        folder.rename(old)
-    try:
-        temporary.rename(folder)
-    except OSError:
-        if old.is_dir():
-            old.rename(folder)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

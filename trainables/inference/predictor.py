@@ -19,6 +19,7 @@ from trainables.inference import description, model_folder, networks
 from trainables.inference.description import DESCRIPTION_FILE, ImageInput, ModelDescription
 from trainables.inference.plain_lines import PROGRAM_FILE, WEIGHTS_FILE
 from trainables.models import _weights_files
+from trainables.store import atomic_folders
 from trainables.threads import n_cores
 from trainables.trainable import TransferModel
 
@@ -52,6 +53,7 @@ class Predictor:
         Raises SetupError if a file is missing, damaged or of another version, if the files do not belong together, or
         if a package that the network needs is not installed. Errors of `load` are passed on.
         """
+        atomic_folders.recover(folder)
         self.description: ModelDescription = description.read(folder)
         # A program of torch.export stays on the device that it was written on.
         self.device = torch.device(device if self.description.network.model is not None else "cpu")

@@ -115,7 +115,7 @@ def save(state: Mapping[str, Tensor], path: Path) -> None:
     """Write a state dict to `path` atomically, and create missing folders. Raises OSError if writing fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {key: value.detach().cpu().clone().contiguous() for key, value in state.items()}
-    write = _weights_files.safetensors(path).save_file if _weights_files.is_safetensors_name(path) else torch.save
+    write = _weights_files.save_safetensors if _weights_files.is_safetensors_name(path) else torch.save
     atomic.write(path, lambda temporary: write(tensors, temporary))
 
 

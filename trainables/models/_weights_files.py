@@ -56,6 +56,15 @@ def is_safetensors_name(path: Path) -> bool:
     return path.suffix.lower() == SAFETENSORS
 
 
+def save_safetensors(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Write tensors as a file of safetensors. Raises OSError if that fails, SetupError without that package."""
+    package = safetensors(path)
+    path.touch()
+    mode = path.stat().st_mode
+    package.save_file(tensors, path)
+    path.chmod(mode)  # safetensors gives only the owner the right to read it
+
+
 def safetensors(path: Path) -> ModuleType:
     """Import safetensors. A SetupError if it is not installed; `path` is the file that needs it."""
     try:

@@ -1,4 +1,4 @@
-"""Writing a model folder: as a whole or not at all, and never over something else."""
+"""Writing a model folder: atomically, and never over something else."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def test_other_files_are_never_replaced(tmp_path: Path, overwrite: bool) -> None
     write(tmp_path / "m")
     (tmp_path / "m" / "notes.txt").write_text("mine")
     for name, words in (
-        ("file", "exists, and is no folder"),
-        ("pictures", "is not empty, and no model folder"),
+        ("file", "exists, and is not a folder"),
+        ("pictures", "is not empty, and is not a model folder"),
         ("m", "holds other files beside a model, such as notes.txt"),
     ):
         with pytest.raises(SetupError, match=words):
@@ -59,3 +59,30 @@ def test_a_model_that_would_load_otherwise_is_not_written(tmp_path: Path) -> Non
         write(tmp_path / "m", overwrite=True, check=lambda folder, inputs: torch.zeros(len(inputs), 3))
     assert load(tmp_path / "m").description.temperature == 3.0
     assert names(tmp_path) == ["m"]
+
+
+def test_a_model_can_be_written_to_the_current_folder_but_not_replaced_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(Path())
+    assert names(tmp_path) == FILES
+    with pytest.raises(SetupError, match="is the current folder, which cannot be replaced"):
+        write(Path(), overwrite=True)
+    assert load(tmp_path).classes == load(Path()).classes
+
+
+def test_all_files_have_the_rights_that_new_files_have(tmp_path: Path) -> None:
+    (tmp_path / "new").touch()
+    write(tmp_path / "m")
+    modes = {path.name: path.stat().st_mode for path in (tmp_path / "m").iterdir()}
+    assert modes == dict.fromkeys(FILES, (tmp_path / "new").stat().st_mode)
+
+
+def test_a_model_that_was_being_replaced_when_the_process_was_killed_is_loaded(tmp_path: Path) -> None:
+    write(tmp_path / "m")
+    (tmp_path / "m").rename(tmp_path / f".m.{2**22 + 1}.tmp.old")
+    assert load(tmp_path / "m").description.temperature == 1.5
+    (tmp_path / "m").rename(tmp_path / f".m.{2**22 + 1}.tmp.old")
+    with pytest.raises(SetupError, match="holds a model already"):
+        write(tmp_path / "m")
