@@ -54,7 +54,7 @@ def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def lines(about: Mapping[str, Any]) -> Iterator[str]:
-    """Say what a written model was trained on, and what it was measured to be worth."""
+    """Say what a written model was trained on, and give its validation and test results."""
     training, results, errors = about["training"], about["results"], about["calibration"]
     n_epochs, n_images = training["epochs"], training["images"]
     trained = f"{n_epochs} epoch{'s' * (n_epochs != 1)} on {n_images} images"

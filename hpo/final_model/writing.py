@@ -37,7 +37,7 @@ class WrittenModel:
 
     folder: Path
     lines: tuple[str, ...]
-    """What it is and what it was measured to be worth, in words."""
+    """The origin of the model and its validation and test results, in words."""
 
 
 def write_model(

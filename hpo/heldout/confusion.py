@@ -16,7 +16,7 @@ from hpo.record import CONFUSION_FILE, StudyFolder, write_text
 from trainables.errors import printable
 
 COLUMNS = ("trial", "seed", "true", "predicted", "images")
-Model = tuple[int, int]
+ModelKey = tuple[int, int]
 """The number of a trial and a seed: they identify a tested model."""
 
 
@@ -29,13 +29,13 @@ class ConfusionMatrix:
     """int64, (n_classes, n_classes): the rows are the true classes, the columns the predicted ones."""
 
 
-def read(study: StudyFolder) -> dict[Model, ConfusionMatrix]:
+def read(study: StudyFolder) -> dict[ModelKey, ConfusionMatrix]:
     """Read the confusion matrices of the tested models. There are none without a test.
 
     Raises StudyError if the file is damaged.
     """
     path = study.folder / CONFUSION_FILE
-    cells: dict[Model, dict[tuple[str, str], int]] = {}
+    cells: dict[ModelKey, dict[tuple[str, str], int]] = {}
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.reader(file, strict=True)
@@ -55,7 +55,7 @@ def read(study: StudyFolder) -> dict[Model, ConfusionMatrix]:
         ) from None
 
 
-def _check_classes(matrices: Mapping[Model, ConfusionMatrix]) -> None:
+def _check_classes(matrices: Mapping[ModelKey, ConfusionMatrix]) -> None:
     """Raise ValueError if the matrices of a trial have different classes."""
     first: dict[int, ConfusionMatrix] = {}
     for (trial, seed), matrix in matrices.items():
@@ -73,7 +73,7 @@ def _matrix(cells: Mapping[tuple[str, str], int]) -> ConfusionMatrix:
     return ConfusionMatrix(tuple(classes), counts)
 
 
-def write(study: StudyFolder, matrices: Mapping[Model, ConfusionMatrix]) -> None:
+def write(study: StudyFolder, matrices: Mapping[ModelKey, ConfusionMatrix]) -> None:
     """Write `confusion.csv`. Without any matrix, the file is removed. Raises MachineError if it cannot be written.
 
     Cells without an image are left out, except those of the correct predictions. So each class has a row, and the

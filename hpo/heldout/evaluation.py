@@ -24,7 +24,7 @@ from hpo import cache
 from hpo.devices import main_device
 from hpo.errors import StudyError, UserError, nearest
 from hpo.heldout import confusion, misclassified, per_class, study_data, tested_model
-from hpo.heldout.confusion import ConfusionMatrix, Model
+from hpo.heldout.confusion import ConfusionMatrix, ModelKey
 from hpo.heldout.record import ModelResult, TestRecord, combine
 from hpo.heldout.retraining import MAX_SEEDS, ModelToTest, load_from_search, retrain, stopping_epoch
 from hpo.record import RETRAINED, StudyFolder, Trial, check_devices, command, lock
@@ -126,8 +126,8 @@ def _models(
 
 
 def _without(
-    matrices: Mapping[Model, ConfusionMatrix], trials: Sequence[Trial], kept: Collection[Model]
-) -> dict[Model, ConfusionMatrix]:
+    matrices: Mapping[ModelKey, ConfusionMatrix], trials: Sequence[Trial], kept: Collection[ModelKey]
+) -> dict[ModelKey, ConfusionMatrix]:
     """The matrices of an earlier test, without those of `trials` whose results were not kept."""
     numbers = {trial.number for trial in trials}
     return {model: matrix for model, matrix in matrices.items() if model[0] not in numbers or model in kept}
@@ -158,7 +158,7 @@ class _Evaluator:
             raise UserError(f"study {study.name!r} has no `task.dataset`, so hpo knows of no held-out data to test on")
         self._held_out: Part | None = None
         self._held_out_config: Config = {}
-        self.matrices: dict[Model, ConfusionMatrix] = {}
+        self.matrices: dict[ModelKey, ConfusionMatrix] = {}
         """The confusion matrix of each evaluated model, unless its trainable has no method `predict(part)`."""
         if not hasattr(self._build(trial, 0), "evaluate"):
             raise UserError(

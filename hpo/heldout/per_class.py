@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hpo.heldout import confusion
-from hpo.heldout.confusion import ConfusionMatrix, Model
+from hpo.heldout.confusion import ConfusionMatrix, ModelKey
 from hpo.heldout.record import Spread, TestRecord
 from hpo.record import PER_CLASS_FILE, StudyFolder, write_text
 from trainables.errors import printable
@@ -59,12 +59,12 @@ def worst(results: Sequence[ClassResult]) -> list[ClassResult]:
     return sorted(known, key=lambda each: (each.recall.mean, each.f1.mean))[:N_WORST]
 
 
-def of_trial(matrices: Mapping[Model, ConfusionMatrix], trial: int) -> list[ConfusionMatrix]:
+def of_trial(matrices: Mapping[ModelKey, ConfusionMatrix], trial: int) -> list[ConfusionMatrix]:
     """Return the matrices of a trial, sorted by their seeds."""
     return [matrices[model] for model in sorted(matrices) if model[0] == trial]
 
 
-def write(study: StudyFolder, record: TestRecord, matrices: Mapping[Model, ConfusionMatrix]) -> None:
+def write(study: StudyFolder, record: TestRecord, matrices: Mapping[ModelKey, ConfusionMatrix]) -> None:
     """Write `confusion.csv` and `per_class.csv`, the best trial first. Matrices of no tested model are left out.
 
     Without any matrix, both files are removed. Raises MachineError if one cannot be written.

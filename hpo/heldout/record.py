@@ -268,4 +268,4 @@ class ModelResult:
     validation: Mapping[str, float]
     """The metrics that the model's trainable reported, such as `val_loss` and `val_accuracy`."""
     held_out: Mapping[str, float]
-    """`loss`, `accuracy` and any other metrics. The first two are NaN if there was no model to test."""
+    """The metrics of `evaluate`. Loss and accuracy are NaN if there was no model to test."""

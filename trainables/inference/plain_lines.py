@@ -84,7 +84,7 @@ def readme(description: ModelDescription, package: str | None) -> str:
     packages += [] if package is None else [package]
     return f"""# {name}, {len(description.classes)} classes
 
-`model.json` says where this model comes from, and what it was measured to be worth.
+`model.json` gives the origin of this model and its validation and test results.
 
 With hpo:
 

@@ -15,8 +15,8 @@ from trainables.training.imbalance import class_weights
 
 HYPERPARAMETERS = {
     "loss_function": ["cross_entropy", "focal"],
-    "focal_gamma": "focal: how much less images count that are already classified well, at least 0; 0 is the "
-    "cross-entropy; default 2",
+    "focal_gamma": "focal: the exponent, at least 0; a larger one reduces the weight of well-classified images; "
+    "0 is the cross-entropy; default 2",
     "label_smoothing": "share of each target that is spread evenly over all classes, 0 to below 1; default 0",
     "l2": "factor on the sum of the squares of weights, which is added to the training loss, at least 0; default 0",
     "l2_on": "the part whose weights are summed: head (default), all, or the name of a stage",
