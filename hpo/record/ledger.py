@@ -4,8 +4,9 @@ Each trial is an Optuna trial. Each event is one user attribute of its trial and
 are `suggestion:27`, `report:3`, `settled:3` and `crash`, where the number is an epoch (for a suggestion, its `until`).
 The value contains the number `n` of the event, which gives the order of all events of the study.
 
-These attributes are the record. The dashboard also shows intermediate values, states and the value of each trial. They
-are computed from the attributes, and repaired from them when a study is opened after a crash.
+These attributes are the record. The dashboard also shows intermediate values, states, the value of each trial, and the
+validation metrics of the stopping epoch of each finished trial, as attributes such as `val_f1`. They are computed from
+the record, and repaired from it when a study is opened after a crash.
 
 A paused trial stays RUNNING in Optuna, a stopped one is PRUNED, a complete one is COMPLETE and a crashed one is FAIL.
 Optuna never changes a finished trial. So a trial that continues after its study was closed is copied to a new Optuna
@@ -15,22 +16,18 @@ trial with the same user attribute `trial`, and only the newest copy counts.
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import optuna
-from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from hpo.errors import StudyError
 from hpo.record import serialization
 from hpo.record.history import Decisions, History, Retry, State
 from hpo.record.journal import Journal
-from hpo.record.storage import open_storage, sqlite_file, storage_errors
+from hpo.record.storage import storage_errors
 from hpo.space import SearchSpace
 from hpo.trial import Crash, Decision, Report, Suggestion
 
@@ -201,6 +198,9 @@ class Ledger:
         values = [trial.loss] if trial.reports and state is not TrialState.FAIL else None
         if values is None and state is TrialState.COMPLETE:
             raise AssertionError(f"trial {number} is complete without a report")
+        if values is not None and trial.best is not None:
+            for key, value in serialization.stopping_epoch_attributes(trial.best).items():
+                self._storage.set_trial_user_attr(self._optuna_ids[number], key, value)
         self._storage.set_trial_state_values(self._optuna_ids[number], state, values)
         self._finished.add(number)
 
@@ -252,49 +252,3 @@ class Ledger:
                         self._set_intermediate_value(report)
                 if number != undecided:
                     self._finish(number, _STATES.get(trial.state))
-
-
-def create_ledger(where: Path | str, name: str, space: SearchSpace, identity: dict[str, Any]) -> Ledger:
-    """Begin the record of a study.
-
-    `where` is the path of the journal file, or the URL of an Optuna storage. `identity` is the `StudyFolder.identity`.
-    Raises the errors of `open_storage`, a StudyError if the storage contains a study of this name
-    already, and a MachineError if the storage fails.
-    """
-    with storage_errors():
-        storage, journal = open_storage(where, write=True)
-        if name in {study.study_name for study in storage.get_all_studies()}:
-            ledger = Ledger(storage, name, space, journal)
-            # A journal without events is left by a process that was killed before it wrote study.yaml. It is replaced.
-            if ledger.history.events or journal is None:
-                ledger.close()
-                raise StudyError(f"{where}: holds a study {name!r} already: choose another name")
-            storage.delete_study(storage.get_study_id_from_name(name))
-        study = storage.create_new_study([StudyDirection.MINIMIZE], name)
-        storage.set_study_user_attr(study, "origin", identity)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            optuna.load_study(study_name=name, storage=storage).set_metric_names([space.objective])
-        return Ledger(storage, name, space, journal)
-
-
-def open_ledger(where: Path | str, name: str, space: SearchSpace, *, write: bool) -> Ledger:
-    """Open the record of a study that exists, under the name that it was begun with.
-
-    Raises the errors of `open_storage`, a StudyError if the storage does not contain the study, and a
-    MachineError if the storage fails.
-    """
-    with storage_errors():
-        file = sqlite_file(where) if isinstance(where, str) else where
-        if file is not None and not file.exists():
-            moved = "; if it was moved, `hpo resume NAME --storage URL` records its new place"
-            raise StudyError(
-                f"{where}: the record of study {name!r} is not here{moved if isinstance(where, str) else ''}"
-            )
-        storage, journal = open_storage(where, write=write)
-        names = [study.study_name for study in storage.get_all_studies()]
-        if journal is not None and len(names) == 1:
-            name = names[0]  # a journal has only one study, whatever the name of its folder is
-        if name not in names:
-            raise StudyError(f"{where}: holds no study {name!r}")
-        return Ledger(storage, name, space, journal)

@@ -38,6 +38,15 @@ def from_report(report: Report) -> dict[str, Any]:
     }
 
 
+def stopping_epoch_attributes(best: Report) -> dict[str, float | str]:
+    """The attributes that show the stopping epoch of a finished trial in the dashboard. They are no events.
+
+    These are its number and its validation metrics, under the names of the columns of a table: `val_f1`.
+    """
+    metrics = {name: _to_json(value) for name, value in best.metrics.items() if name.startswith("val_")}
+    return {"stopping_epoch": best.fidelity, **metrics}
+
+
 def to_event(trial: int, key: str, value: Any) -> Event | None:
     """The event that an attribute of a trial contains. None if the attribute is not an event."""
     kind, _, fidelity = key.partition(":")

@@ -28,7 +28,8 @@ from hpo.record.files import (
 )
 from hpo.record.history import History
 from hpo.record.identity import differences, differing, free_name, identity
-from hpo.record.ledger import Ledger, create_ledger, open_ledger
+from hpo.record.ledger import Ledger
+from hpo.record.opening import create_ledger, open_ledger
 from hpo.record.settings import Budget, Settings, data_folder
 from hpo.record.storage import delete_study
 from hpo.space import SearchSpace

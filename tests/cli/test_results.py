@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import re
@@ -76,6 +77,13 @@ def test_the_dashboard_shows_the_trials_of_the_study(searched: Hpo, tmp_path: Pa
         assert len(trials) == 10
         assert {trial["state"] for trial in trials} == {"Complete", "Pruned"}
         assert all(trial["values"] and trial["intermediate_values"] for trial in trials)
+        shown = [{each["key"]: each["value"] for each in trial["user_attrs"]} for trial in trials]
+    table = pd.read_csv(io.StringIO(searched("export", "s", "--format", "csv").output)).set_index("trial")
+    for attributes in shown:
+        row = table.loc[int(attributes["trial"])]
+        names = [name for name in table if name == "stopping_epoch" or name.startswith("val_")]
+        assert names == ["val_loss", "val_accuracy", "stopping_epoch"]
+        assert [float(attributes[name]) for name in names] == pytest.approx([row[name] for name in names])
 
 
 WRITES = {
