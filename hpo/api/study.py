@@ -247,7 +247,7 @@ class Study:
             lines = "".join(f"{escape(line)}\n" for line in status.lines(self.path))
         except HpoError:
             return f"<pre>{escape(repr(self))}</pre>"
-        best = tables.short(self.table().dropna(subset=["loss"]).head(N_SHOWN))
+        best = tables.short(self.table().dropna(subset=["loss"]).head(N_SHOWN), self.space.domains)
         return f"<pre>{lines}</pre>{best.map(cell).to_html(index=False, border=0)}"
 
     @property

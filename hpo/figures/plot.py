@@ -26,7 +26,7 @@ from hpo.figures import charts, fonts, held_out_results, pictures, style
 from hpo.figures.plot_options import PlotOptions, labels
 from hpo.figures.trained_model import TrainedModel, find
 from hpo.record import FIGURES, History, StudyFolder, Trial
-from hpo.space.rules import ERRORS
+from hpo.space.objectives import ERRORS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -116,16 +116,16 @@ def _curves(study: StudyFolder, options: PlotOptions) -> Figure:
         if not trial.reports:
             raise UserError(f"trial {trial.number} of study {study.name!r} has no epoch on record: it has no curve")
     names = labels({trial.number: trial.config for trial in chosen})
-    curves = [_curve(trial, label, study.space.objective) for trial, label in zip(chosen, names, strict=True)]
+    curves = [_curve(trial, label, study.space.metric) for trial, label in zip(chosen, names, strict=True)]
     which = "" if options.trials else "the best "
     return charts.curves(
         f"{study.name}: learning curves of {which}{len(chosen)} of {len(history.trials)} trials", curves
     )
 
 
-def _curve(trial: Trial, label: str, objective: str) -> charts.Curve:
+def _curve(trial: Trial, label: str, minimised: str) -> charts.Curve:
     """The curve of a trial: loss, accuracy, and the metric of the objective if it is another one."""
-    wanted = dict.fromkeys((*METRICS, ERRORS.get(objective, objective)))
+    wanted = dict.fromkeys((*METRICS, ERRORS.get(minimised, minimised)))
     known = [name for name in wanted if all(name in report.metrics for report in trial.reports)]
     metrics = {name: [report.metrics[name] for report in trial.reports] for name in known}
     return charts.Curve(label, metrics, trial.best.fidelity if trial.best else 0)

@@ -77,6 +77,7 @@ def write_model(
         study = StudyFolder.reopen(folder)
         check_devices(study.settings, folder)
         study.check_trainable(None if trainable is None else user_code.digest(trainable))
+        study.check_objective()
         if study.space.task.dataset is None:
             raise UserError(f"study {study.name!r} has no `task.dataset`, so hpo does not know what its model takes")
         chosen = _choose_trial(study, trial)

@@ -68,6 +68,7 @@ def evaluate(
         study = StudyFolder.reopen(folder)
         check_devices(study.settings, folder)
         study.check_trainable(None if trainable is None else user_code.digest(trainable))
+        study.check_objective()
         trials = best_trials(study, top)
         record = TestRecord.read(study)
         _check_seeds(record, trials, seeds, protocol)
@@ -169,8 +170,10 @@ class _Evaluator:
     def evaluate(self, model: ModelToTest) -> ModelResult:
         """Load a trained model and evaluate it on the held-out part.
 
-        The loss and the accuracy are NaN if the training diverged before it saved a checkpoint.
+        The loss and the accuracy are NaN if the training diverged before it saved a checkpoint. Raises a UserError if
+        the objective is a function of the user that fails on the held-out part.
         """
+        from trainables.errors import SetupError
         from trainables.training import checkpoints
 
         saved = checkpoints.read(model.checkpoint)
@@ -179,7 +182,10 @@ class _Evaluator:
             trainable = self._build(model.trial, model.build_seed)
             trainable.load_state_dict(saved["state"])
             self._record.count_look()
-            held_out = trainable.evaluate(self._part(model.trial))
+            try:
+                held_out = trainable.evaluate(self._part(model.trial))
+            except SetupError as error:
+                raise UserError(f"study {self._study.name!r}: {error}") from error
             predictions = self._save_predictions(model, trainable)
             if model.is_first:
                 tested_model.write(self._study, model, saved["state"], predictions)

@@ -109,7 +109,7 @@ def retrain(
                     raise HpoError(
                         f"trial {trial.number} crashed when it was trained again, seed {seed}: {event.error}"
                     )
-                best_reports[number] = better_report(job.space.objective, event, best_reports.get(number))
+                best_reports[number] = better_report(job.space.metric, event, best_reports.get(number))
                 ended = event.last or event.fidelity == stopping_epoch(trial)
                 runner.settle(number, Decision.PAUSE if ended else Decision.CONTINUE)
                 if ended:

@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from hpo import cache, plugins, spacefile
 from hpo.backends._backend import Answer, Backend
 from hpo.errors import HpoError, TooManyCrashes, UserError
 from hpo.heldout import study_data
-from hpo.heldout.study_data import StudyData
 from hpo.loop import checks, time_limit
 from hpo.loop.crashed_trials import retry_crashed
 from hpo.loop.endings import no_configuration_left, spent_budget, spent_trials
 from hpo.loop.first_configurations import enqueue_first, with_first_configurations
 from hpo.loop.interrupts import deferred_interrupt
 from hpo.loop.new_settings import changed_settings, recorded_settings
+from hpo.loop.recorded_data import Notify, job_on_recorded_data, with_parts
 from hpo.loop.replay import replay
 from hpo.record import (
     Budget,
@@ -39,20 +38,19 @@ from hpo.record import (
     locked_error,
     valid_name,
 )
-from hpo.record.study_folder import check_is_new, delete_empty_study
+from hpo.record.new_study import check_is_new, delete_empty_study
 from hpo.results import write_tables
 from hpo.runners._runner import Runner
 from hpo.space import SearchSpace
 from hpo.training import user_code
 from hpo.training.builder import Job
 from hpo.training.checkpoints import discard, discard_all_but_best
+from hpo.training.own_objective import objective_digest
 from hpo.training.user_code import Build
 from hpo.trial import Decision, Suggestion
 
 Watch = Callable[[Event, Ledger], None]
 """Is called after each event is recorded, to show the progress."""
-Notify = Callable[[str], None]
-"""Is called with each note about the data, before the search begins."""
 
 
 def begin(
@@ -75,7 +73,7 @@ def begin(
     """
     cache.check()
     settings = recorded_settings(with_first_configurations(space, settings), space, trainable)
-    space = replace(space, task=plugins.located(space.task.located(Path.cwd()), [Path.cwd()]))
+    space = replace(space, task=plugins.located(space.task.located(Path.cwd()), [Path.cwd()])).located(Path.cwd())
     if is_locked(folder):
         raise locked_error(folder)
     digest = None if trainable is None else user_code.digest(trainable)
@@ -86,9 +84,10 @@ def begin(
     with lock(folder):
         check_is_new(folder, space, settings, digest)
         study = StudyFolder(folder, space, settings, budget.or_default(), trainable_digest=digest)
+        study.objective_digest = objective_digest(space)
         job = Job(space, settings.seed, study.data, trainable)
         recorded = study_data.record(job)
-        job = _with_parts(job, recorded, notify)
+        job = with_parts(job, recorded, notify)
         delete_empty_study(folder)
         ledger = study.begin(recorded)
         try:
@@ -125,7 +124,8 @@ def resume(
     content = study.space.to_dict(absolute=True)
     spacefile.parse(
         content, source=str(folder / "study.yaml")
-    )  # raises a UserError if a plug-in or the weights are missing
+    )  # raises a UserError if a plug-in, the weights or the objective are missing
+    study.check_objective()
     with lock(folder):
         study = StudyFolder.reopen(folder)
         study.settings = changed_settings(study, settings or {}, trainable)
@@ -139,7 +139,7 @@ def resume(
                 study.budget = budget
             job = Job(study.space, study.settings.seed, study.data, trainable)
             if spent_budget(study.budget, ledger) is None:
-                job = _job_on_recorded_data(study, job, ledger, notify, skip_changed_files=skip_changed_files)
+                job = job_on_recorded_data(study, job, ledger, notify, skip_changed_files=skip_changed_files)
             if retry:
                 retry_crashed(backend, ledger, study.budget)
             study.save()
@@ -147,28 +147,6 @@ def resume(
             ledger.close()
             raise
         return _run_study(study, ledger, backend, job, watch)
-
-
-def _job_on_recorded_data(
-    study: StudyFolder, job: Job, ledger: Ledger, notify: Notify | None, *, skip_changed_files: bool
-) -> Job:
-    """The job with the parts that the study was begun on. A study without any epoch begins on the data of now."""
-    if ledger.history.n_epochs == 0:
-        recorded = study_data.record(job)
-        study.write_data_record(recorded)
-        return _with_parts(job, recorded, notify)
-    data = study_data.check(study, job, skip_changed_files=skip_changed_files)
-    study.left_out = dict(data.left_out)
-    _notify(notify, data.notes)
-    return replace(job, manifest=data.for_search)
-
-
-def _with_parts(job: Job, recorded: Mapping[str, Any] | None, notify: Notify | None) -> Job:
-    """The job with the parts of a record, without the held-out one. Its notes are given to `notify`."""
-    if recorded is None:
-        return job
-    _notify(notify, recorded["notes"])
-    return replace(job, manifest=StudyData(recorded["dataset"], {}).for_search)
 
 
 def default_name(space: SearchSpace, settings: Settings) -> str:
@@ -288,12 +266,6 @@ def run(
             checks.crashes(history, max_crashes)
             if spent := spent_budget(budget, ledger):
                 return spent
-
-
-def _notify(notify: Notify | None, notes: Sequence[str]) -> None:
-    if notify is not None:
-        for note in notes:
-            notify(note)
 
 
 def _show(watch: Watch | None, event: Event, ledger: Ledger) -> None:

@@ -1,25 +1,26 @@
 """Finds plug-ins by name (backends, runners, regimes, models, data sets) and reads the hyperparameters they declare.
 
+It also finds the functions of the user that are objectives.
+
 The declarations of a module are read without importing it. This package imports only `hpo.space` and what lies below
 it; the packages above may import it.
 """
 
 from __future__ import annotations
 
+from hpo.plugins import objectives
 from hpo.plugins.registry import (
     DATASETS,
     TASK_PACKAGES,
     WORKER,
-    data_problems,
     find,
     hyperparameters,
     load,
     located,
     module_name,
     names,
-    problem_lines,
-    problems,
 )
+from hpo.plugins.space_problems import data_problems, problem_lines, problems
 
 __all__ = [
     "DATASETS",
@@ -32,6 +33,7 @@ __all__ = [
     "located",
     "module_name",
     "names",
+    "objectives",
     "problem_lines",
     "problems",
 ]

@@ -1,15 +1,11 @@
-"""Data sets whose code is a Python file of the user: finding the file, loading it, and the errors of both."""
+"""Data sets whose code is a Python file of the user: finding the file, and its errors. `python_files` loads it."""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
-import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from types import ModuleType
 
-from hpo.errors import UnknownName, UserError, line_in, reason
+from hpo.errors import UnknownName
 from hpo.space import DatasetSpec
 
 
@@ -47,32 +43,6 @@ def unknown(data: DatasetSpec, folders: Sequence[Path], known: Collection[str]) 
         hint = "a module of your own is named package.module"
     error.args = (f"{error}; {hint}",)
     return error
-
-
-def load(path: Path) -> ModuleType:
-    """Import a Python file. It may import modules that lie in its folder.
-
-    Raises UserError with the line if the file raises an error, or if it calls `sys.exit()`. Raises ModuleNotFoundError
-    if a module that it needs is not installed.
-    """
-    # The name must differ from all names of modules: a file `random.py` must not replace the module `random`.
-    name = f"hpo_data_set_{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None, "the suffix is .py"
-    assert spec.loader is not None, "the suffix is .py"
-    module = importlib.util.module_from_spec(spec)
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
-    sys.modules[name] = module  # dataclasses look their module up
-    try:
-        spec.loader.exec_module(module)
-    except ModuleNotFoundError:
-        del sys.modules[name]
-        raise
-    except (Exception, SystemExit) as error:
-        del sys.modules[name]
-        raise UserError(f"{path}:{line_in(str(path), error)}: {type(error).__name__}: {reason(error)}") from error
-    return module
 
 
 def _python_files(folder: Path) -> list[Path]:

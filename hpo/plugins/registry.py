@@ -1,4 +1,4 @@
-"""The registry of plug-ins: their names, their modules and the problems of a space with them, without importing any.
+"""The registry of plug-ins: their names and their modules, which only `load` imports.
 
 A plug-in is a module that belongs to one of five packages: hpo.backends, hpo.runners, trainables.regimes,
 trainables.models and trainables.datasets. It is one of these:
@@ -7,8 +7,6 @@ trainables.models and trainables.datasets. It is one of these:
 - a module that an installed distribution registers under the entry point group of the same name, such as `hpo.backends`
 - any module of your own, named `package.module`
 - for a data set: a Python file of your own, see `hpo/plugins/dataset_files.py`
-
-Only `load` imports a plug-in.
 """
 
 from __future__ import annotations
@@ -16,21 +14,17 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from hpo.errors import UnknownName, UserError, nearest
-from hpo.plugins import dataset_files
-from hpo.plugins.declarations import Declared, merged, needs_weights, options, pretrains, read
-from hpo.space import DATA_KEYS, TASK_DOMAINS, DatasetSpec, SearchSpace, Task
-from hpo.space.domains import Domain
-from hpo.space.rules import Problem
-from hpo.space.values import format_value, is_one_of, value_problem
-from hpo.trial import Scalar, Value
+from hpo.errors import UnknownName, UserError
+from hpo.plugins import dataset_files, python_files
+from hpo.plugins.declarations import Declared, read
+from hpo.space import DATA_KEYS, Task
 
 TASK_PACKAGES = {"regime": "trainables.regimes", "model": "trainables.models"}
 """The keys of a task whose plug-ins read hyperparameters, and the packages of these plug-ins."""
@@ -57,7 +51,7 @@ def names(package: str) -> dict[str, str]:
     If a bundled and an installed plug-in have the same name, the bundled one is taken.
     """
     installed = {point.name: point.module for point in entry_points(group=package)}
-    bundled = {name: f"{package}.{name}" for name in _modules_in(package) if not name.startswith("_")}
+    bundled = {name: f"{package}.{name}" for name in modules_in(package) if not name.startswith("_")}
     return dict(sorted((installed | bundled).items()))
 
 
@@ -82,7 +76,7 @@ def module_name(package: str, name: str) -> str:
         if find(name) is not None:
             return name
         parent = name.rpartition(".")[0]
-        raise UnknownName(f"{noun} module", name, [f"{parent}.{module}" for module in _modules_in(parent)])
+        raise UnknownName(f"{noun} module", name, [f"{parent}.{module}" for module in modules_in(parent)])
     error = UnknownName(noun, name, known)
     error.args = (f"{error}; a module of your own is named package.module",)
     raise error
@@ -100,7 +94,7 @@ def load(package: str, name: str) -> Any:
     module = module_name(package, name)
     shown = f"{NOUNS.get(package, 'plug-in')} {(Path(name).stem if _is_file_name(name) else name)!r}"
     try:
-        plugin = dataset_files.load(Path(module)) if _is_file_name(module) else importlib.import_module(module)
+        plugin = python_files.load(Path(module)) if _is_file_name(module) else importlib.import_module(module)
     except SystemExit as error:
         raise UserError(f"{shown}: its module calls `sys.exit()` when it is imported") from error
     except ModuleNotFoundError as error:
@@ -120,7 +114,7 @@ def _install_hint(package: str, name: str) -> str:
 
     All plug-ins of `trainables` share the extra `train`. The extra of any other plug-in has the name of the plug-in.
     """
-    if name not in _modules_in(package):
+    if name not in modules_in(package):
         return ""
     extra = "train" if package.startswith("trainables.") else name
     return f"; install it by: pip install 'hpo[{extra}]'"
@@ -152,7 +146,7 @@ def _is_file_name(module: str) -> bool:
     return module.endswith(".py") and Path(module).is_absolute()
 
 
-def _modules_in(package: str) -> list[str]:
+def modules_in(package: str) -> list[str]:
     """The names of the modules directly inside a package. Empty if there is no such package."""
     spec = find(package)
     locations = (spec.submodule_search_locations if spec else None) or []
@@ -167,134 +161,9 @@ def hyperparameters(module: str) -> Declared | None:
     return read(module, find)
 
 
-def problem_lines(space: SearchSpace) -> list[str]:
-    """The mismatches between a space and the plug-ins that its task names, as lines of text. See `problems`.
-
-    The Python file of a data set is looked for in the working directory.
-    """
-    found = problems(vars(space.task), space.domains, space.fixed, (Path(),))
-    return [f"{'.'.join(keys)}: {text}" for keys, text in found]
-
-
-def problems(
-    task: Mapping[str, Any],
-    domains: Mapping[str, Domain | None],
-    fixed: Mapping[str, Value],
-    folders: Sequence[Path] = (),
-) -> Iterator[Problem]:
-    """The mismatches between the parts of a space and the plug-ins that its task names.
-
-    A problem is an unknown plug-in or option, a hyperparameter that no plug-in reads, a value that a hyperparameter
-    cannot take, missing weights, or a `pretraining` data set that no regime uses.
-
-    A regime or model that declares nothing may read any hyperparameter. This also holds for training code that is given
-    in Python. A domain is None if it has mistakes that are reported elsewhere; its values are not checked. Nor are
-    fixed values that are no valid scalars. The Python file of a data set is looked for in `folders`.
-    """
-    declarations, may_read_any = [hyperparameters(WORKER) or {}], False
-    may_pretrain: dict[str, bool] = {}
-    for key in DATA_KEYS:
-        if task.get(key) is not None:
-            yield from data_problems(key, task[key], folders)
-    for key, package in TASK_PACKAGES.items():
-        is_searched = key in TASK_DOMAINS and key in domains
-        for name in getattr(domains[key], "choices", (None,)) if is_searched else (task.get(key),):
-            if not isinstance(name, str):
-                may_read_any |= key == "regime"
-                continue
-            try:
-                module = module_name(package, name)
-            except UnknownName as error:
-                yield ("task", key), str(error)
-                may_read_any = True
-                continue
-            declared = hyperparameters(module)
-            may_read_any |= declared is None
-            declarations.append(declared or {})
-            if key == "regime":
-                may_pretrain[name] = declared is None or pretrains(module, find)
-                if "weights" not in task and "model" in {*task, *domains} and needs_weights(module, find):
-                    yield (
-                        ("task", "weights"),
-                        f"is missing, and {name} begins with pretrained ones: imagenet or the path of a state dict "
-                        "(none for random ones)",
-                    )
-    if task.get("pretraining") is not None and may_pretrain and not any(may_pretrain.values()):
-        yield ("task", "pretraining"), _unused_pretraining(list(may_pretrain))
-    known = merged(declarations)
-    for keys, values in _given_values(domains, fixed):
-        if keys[-1] in known:
-            yield from _value_problems(keys, values, known[keys[-1]])
-        elif not may_read_any:
-            yield keys, f"nothing that this task names reads it{nearest(keys[-1], known)}"
-
-
-def _unused_pretraining(regimes: Sequence[str]) -> str:
-    """The message for a `pretraining` data set if none of the task's regimes uses one."""
-    named = f"the regime {regimes[0]}" if len(regimes) == 1 else f"none of the regimes {', '.join(regimes)}"
-    trains = "trains on no other data set first" if len(regimes) == 1 else "trains on another data set first"
-    others = [name for name, module in names("trainables.regimes").items() if pretrains(module, find)]
-    return f"{named} {trains} (one that does: {', '.join(others)})"
-
-
 def located(task: Task, folders: Sequence[Path]) -> Task:
     """Return a task with the path of the Python file of each data set, if it is one in `folders` and no plug-in."""
     known = names(DATASETS)
     specs = {key: spec for key in DATA_KEYS if (spec := getattr(task, key)) is not None}
     found: dict[str, Any] = {key: dataset_files.located(spec, folders, known) for key, spec in specs.items()}
     return replace(task, **found)
-
-
-def data_problems(key: str, data: DatasetSpec, folders: Sequence[Path] = ()) -> Iterator[Problem]:
-    """The problems of a data set: an unknown name, and options that its module does not declare or allow.
-
-    The Python file of the data set is looked for in `folders`.
-    """
-    known_names = names(DATASETS)
-    data = dataset_files.located(data, folders, known_names)
-    try:
-        module = module_name(DATASETS, data.plugin)
-    except UnknownName as error:
-        is_module = "." in data.name and data.file_name is None
-        yield ("task", key), str(error if is_module else dataset_files.unknown(data, folders, known_names))
-        return
-    except UserError as error:
-        yield ("task", key), str(error)
-        return
-    if data.name in known_names:
-        spec = find(module)
-        text = dataset_files.ambiguity(data, folders, None if spec is None else spec.origin)
-        if text is not None:
-            yield ("task", key), text
-    known = options(module, find) or {}
-    for name, value in data.options.items():
-        if name not in known:
-            yield ("task", key, name), f"data set {data.name!r} has no such option{nearest(name, known)}"
-        else:
-            yield from _value_problems(("task", key, name), (value,), known[name])
-
-
-def _given_values(
-    domains: Mapping[str, Domain | None], fixed: Mapping[str, Value]
-) -> Iterator[tuple[tuple[str, str], Sequence[Value] | None]]:
-    """The keys of each hyperparameter and its values. The values of a range are None; invalid ones are left out."""
-    for name, domain in domains.items():
-        if name not in TASK_DOMAINS:
-            yield ("space", name), () if domain is None else getattr(domain, "choices", None)
-    for name, value in fixed.items():
-        yield ("fixed", name), (value,) if value_problem(value) is None else ()
-
-
-def _value_problems(
-    keys: tuple[str, ...], values: Sequence[Value] | None, allowed: str | list[Scalar]
-) -> Iterator[Problem]:
-    """The values that are not in the list `allowed`. A description (a text) allows every value."""
-    if isinstance(allowed, str):
-        return
-    if values is None:
-        yield keys, f"must be choices out of {format_value(allowed)}, but is a range"
-        return
-    for value in values:
-        if not is_one_of(value, allowed):
-            names = (each if isinstance(each, str) else format_value(each) for each in allowed)
-            yield keys, f"{format_value(value)} is unknown{nearest(str(value), names)}"

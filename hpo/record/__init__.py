@@ -25,10 +25,11 @@ from hpo.record.history import Decisions, Event, History, Retry, State, Trial, b
 from hpo.record.identity import check_name, free_name, valid_name
 from hpo.record.ledger import Ledger
 from hpo.record.lock import is_locked, lock, locked_error
+from hpo.record.new_study import changed_parts
 from hpo.record.provenance import versions
 from hpo.record.settings import Budget, Settings, check_devices, data_folder
 from hpo.record.storage import check_url, open_storage, recorded_url
-from hpo.record.study_folder import StudyFolder, changed_parts
+from hpo.record.study_folder import StudyFolder
 
 __all__ = [
     "CONFUSION_FILE",

@@ -13,6 +13,9 @@ from hpo.space import SearchSpace
 from hpo.space.given_values import with_defaults
 from hpo.space.values import with_lists
 
+OBJECTIVE = "objective code"
+"""The key of `identity` for the digest of the user's function that is the objective. It is absent without one."""
+
 TRAINABLE = "trainable"
 """The key of `identity` for the digest of the user's own training code. It is absent if a regime is trained."""
 
@@ -23,11 +26,17 @@ FIRST = "first configurations"
 """The key of `identity` for the configurations that the user wants to try first. It is absent if there are none."""
 
 
-def identity(space: SearchSpace, settings: Settings, trainable_digest: str | None = None) -> dict[str, Any]:
-    """The space, backend, options, seed, training code and first configurations of a search.
+def identity(
+    space: SearchSpace,
+    settings: Settings,
+    trainable_digest: str | None = None,
+    objective_digest: str | None = None,
+) -> dict[str, Any]:
+    """The space, backend, options, seed, training code, code of the objective and first configurations of a search.
 
-    If all are equal, it is the same search. `trainable_digest` identifies the user's own training code; None without
-    it. The first configurations do not include the defaults of the space, which belong to the space.
+    If all are equal, it is the same search. `trainable_digest` identifies the user's own training code, and
+    `objective_digest` the user's function that is the objective; None without it. The first configurations do not
+    include the defaults of the space, which belong to the space.
     """
     defaults = with_defaults(space, {})
     first = [{name: with_lists(each[name]) for name in each} for each in settings.try_first if each != defaults]
@@ -37,6 +46,7 @@ def identity(space: SearchSpace, settings: Settings, trainable_digest: str | Non
         "options": dict(settings.options),
         "seed": settings.seed,
         **({TRAINABLE: trainable_digest} if trainable_digest is not None else {}),
+        **({OBJECTIVE: objective_digest} if objective_digest is not None else {}),
         **({FIRST: first} if first else {}),
     }
 
@@ -49,6 +59,7 @@ def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """How the identity of an existing study differs from that of a new search: "another space, other options"."""
     words = {"options": "other options", FIRST: "other first configurations", TRAINABLE: "other training code"}
+    words[OBJECTIVE] = "other code of its objective"
     if TRAINABLE not in after:
         words[TRAINABLE] = "training code of its own, but this search was given none"
     if TRAINABLE not in before:

@@ -49,7 +49,7 @@ class Ledger:
         """The trials whose newest Optuna trial is finished."""
         self._n_events = 0
         self._recorded_seconds = 0.0
-        self.history = History(space.fidelity.high, space.objective)
+        self.history = History(space.fidelity.high, space.metric)
         self._read_events()
         self._opened = time.monotonic()
 

@@ -36,7 +36,7 @@ def create_ledger(where: Path | str, name: str, space: SearchSpace, identity: di
         storage.set_study_user_attr(study, "origin", identity)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            optuna.load_study(study_name=name, storage=storage).set_metric_names([space.objective])
+            optuna.load_study(study_name=name, storage=storage).set_metric_names([space.metric])
         return Ledger(storage, name, space, journal)
 
 

@@ -19,7 +19,6 @@ from hpo.record.files import (
     DATA_FILE,
     LEDGER_FILE,
     STUDY_FILE,
-    command,
     keep_out_of_git,
     let_into_git,
     read_compressed,
@@ -27,12 +26,13 @@ from hpo.record.files import (
     write_text,
 )
 from hpo.record.history import History
-from hpo.record.identity import differences, differing, free_name, identity
+from hpo.record.identity import differing, free_name, identity
 from hpo.record.ledger import Ledger
 from hpo.record.opening import create_ledger, open_ledger
 from hpo.record.settings import Budget, Settings, data_folder
 from hpo.record.storage import delete_study
 from hpo.space import SearchSpace
+from hpo.training import own_objective
 
 
 class StudyFolder:
@@ -49,10 +49,13 @@ class StudyFolder:
         budget: Budget,
         *,
         trainable_digest: str | None = None,
+        objective_digest: str | None = None,
         made: Mapping[str, Any] | None = None,
         left_out: Mapping[str, int] | None = None,
     ) -> None:
         """`trainable_digest` identifies the user's training code; None if the study trains a regime.
+
+        `objective_digest` identifies the user's function that is the objective; None if the objective is none.
 
         `made` says when, where and with which package versions the study was begun. If None, it is found out now.
         """
@@ -63,6 +66,7 @@ class StudyFolder:
         self.settings = settings
         self.budget = budget
         self.trainable_digest = trainable_digest
+        self.objective_digest = objective_digest
         self.made = provenance.describe(settings) if made is None else made
         """When, where and with which package versions the study was begun. See `hpo.record.provenance`."""
         self.left_out = dict(left_out or {})
@@ -86,7 +90,7 @@ class StudyFolder:
     @property
     def identity(self) -> dict[str, Any]:
         """The parts of the study that must never change. See the function `identity`."""
-        return identity(self.space, self.settings, self.trainable_digest)
+        return identity(self.space, self.settings, self.trainable_digest, self.objective_digest)
 
     @classmethod
     def reopen(cls, folder: Path) -> StudyFolder:
@@ -106,13 +110,14 @@ class StudyFolder:
             space = spacefile.parse(content["space"], source=str(path), installed=False)
             made = dict(content["made"])
             space = replace(space, task=space.task.relocated(content.get("weights"), content.get("data_files")))
-            trainable_digest, recorded_name = content.get("trainable"), str(content["study"])
-            left_out = dict(content.get("left_out", {}))
+            space = replace(space, objective_file=content.get("objective_file")).located(Path())
+            recorded_name, left_out = str(content["study"]), dict(content.get("left_out", {}))
+            digests = {f"{key}_digest": content.get(key) for key in ("trainable", "objective")}
         except (OSError, UnicodeDecodeError) as error:
             raise MachineError(f"{path}: cannot be read: {error}") from None
         except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError, UserError) as error:
             raise StudyError(f"{path}: is damaged, or was written by another version: {error}") from None
-        study = cls(folder, space, settings, budget, trainable_digest=trainable_digest, made=made, left_out=left_out)
+        study = cls(folder, space, settings, budget, **digests, made=made, left_out=left_out)
         study.recorded_name = recorded_name
         return study
 
@@ -124,8 +129,10 @@ class StudyFolder:
             "space": self.space.to_dict(),
             "digest": self.space.digest(),
             **({"trainable": self.trainable_digest} if self.trainable_digest is not None else {}),
+            **({"objective": self.objective_digest} if self.objective_digest is not None else {}),
             **({"weights": task.weights} if task.written_weights is not None else {}),
             **({"data_files": task.data_files} if task.data_files else {}),
+            **({"objective_file": self.space.objective_file} if self.space.objective_file is not None else {}),
             "settings": self.settings.to_dict(),
             "budget": asdict(self.budget),
             **({"left_out": self.left_out} if self.left_out else {}),
@@ -190,6 +197,18 @@ class StudyFolder:
         let_into_git(self.folder)
         for name in (STUDY_FILE, DATA_FILE, LEDGER_FILE, "trials.csv", "best.csv"):
             (self.folder / name).unlink(missing_ok=True)
+
+    def check_objective(self) -> None:
+        """Raise a StudyError if the function that is the objective changed since the study was begun.
+
+        Raises a UserError if it cannot be imported. Does nothing if the objective is no function of the user.
+        """
+        if own_objective.objective_digest(self.space) != self.objective_digest:
+            raise StudyError(
+                f"study {self.name!r} in {self.folder.parent} was begun with other code of its objective "
+                f"{self.space.objective}: search under another name, such as {free_name(self.folder)!r}, or bring the "
+                "old code back"
+            )
 
     def check_trainable(self, digest: str | None) -> None:
         """Raise a StudyError if `digest` is not that of the training code that the study was begun with.
@@ -260,39 +279,3 @@ class StudyFolder:
     def storage_location(self) -> Path | str:
         """The URL of the storage, or the path of the journal."""
         return self.settings.storage or self.folder / LEDGER_FILE
-
-
-def changed_parts(
-    folder: Path, space: SearchSpace, settings: Settings, trainable_digest: str | None = None
-) -> list[str] | None:
-    """Return the keys of `identity` that differ from those of the study in a folder. None if it contains no study."""
-    if not (folder / STUDY_FILE).exists():
-        return None
-    return differing(StudyFolder.reopen(folder).identity, identity(space, settings, trainable_digest))
-
-
-def check_is_new(folder: Path, space: SearchSpace, settings: Settings, trainable_digest: str | None = None) -> None:
-    """Raise a StudyError if the folder contains a study already, unless that is another search without any epoch.
-
-    The message says whether it is the same search. If it is not, the message gives a name that is still free.
-    """
-    if not (folder / STUDY_FILE).exists():
-        return
-    study = StudyFolder.reopen(folder)
-    if changed := differences(study.identity, identity(space, settings, trainable_digest)):
-        if not study.is_empty():
-            raise StudyError(
-                f"study {study.name!r} exists in {folder.parent}, with {changed}: "
-                f"choose another name, such as {free_name(folder)!r}"
-            )
-        return
-    raise StudyError(
-        f"study {study.name!r} exists in {folder.parent}: `{command('resume', folder)}` goes on with it; "
-        f"another search needs another name, such as {free_name(folder)!r}"
-    )
-
-
-def delete_empty_study(folder: Path) -> None:
-    """Delete the study in a folder if it has no epoch on record. Nothing happens if the folder contains no study."""
-    if (folder / STUDY_FILE).exists():
-        StudyFolder.reopen(folder).delete_if_empty()

@@ -8,6 +8,7 @@ from hpo.heldout.record import TestRecord
 from hpo.record import StudyFolder
 from hpo.results.rendering import render
 from hpo.space import SearchSpace
+from hpo.space.objectives import own_columns
 from hpo.space.values import list_as_text
 from hpo.spacefile import published
 from hpo.trial import Scalar
@@ -24,6 +25,8 @@ def compare(study: StudyFolder, frame: DataFrame) -> DataFrame | None:
     """
     if study.space.reference is None:
         return None
+    own = [name for name in own_columns(study.space.objective) if name in frame]
+    frame = frame.drop(columns=own)  # no published table has them
     return published.side_by_side(frame, published.read(study.space.reference), shared_values(study.space))
 
 

@@ -66,7 +66,7 @@ def table_text(frame: DataFrame, hyperparameters: list[str], width: int | None =
     """
     if frame.empty:
         return "no trial has a finite loss"
-    shown = short(frame).map(cell)
+    shown = short(frame, hyperparameters).map(cell)
     text = str(shown.to_string(index=False))
     if width is None or max(map(len, text.splitlines())) <= width:
         return text

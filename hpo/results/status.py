@@ -42,9 +42,7 @@ def lines(folder: Path) -> list[str]:
     ]
     best = history.incumbent
     if best is not None:
-        text.append(
-            f"best     {study.space.objective} {best.loss:.4f}, trial {best.number}: {configuration(best.config)}"
-        )
+        text.append(f"best     {study.space.metric} {best.loss:.4f}, trial {best.number}: {configuration(best.config)}")
     return text + data_lines(study) + failures(study.folder, history)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hpo.heldout.record import TestRecord, TrialResult
 from hpo.record import State, StudyFolder, Trial, is_locked
 from hpo.space import Categorical, Domain, Int
-from hpo.space.rules import ERRORS, METRICS, OTHER_TESTS, TESTS
+from hpo.space.objectives import METRICS, OTHER_TESTS, TESTS, own_columns
 from hpo.space.values import list_as_text
 
 if TYPE_CHECKING:
@@ -28,15 +29,17 @@ def table(study: StudyFolder) -> DataFrame:
     import pandas as pd
 
     history, finished = study.history()
-    tested = {each.trial: _test_columns(each) for each in TestRecord.read(study).trials}
+    own = own_columns(study.space.objective)
+    metrics, other_tests = (*METRICS, *own[:1]), (*OTHER_TESTS, *own[1:])
+    tested = {each.trial: _test_columns(each, other_tests) for each in TestRecord.read(study).trials}
     ranked = history.ranked()
     numbers = {trial.number for trial in ranked}
     rest = [trial for trial in history.trials.values() if trial.number not in numbers]
     shown_state = partial(state, closed=finished is not None, searching=is_locked(study.folder))
-    rows = [_row(trial, shown_state(trial)) | tested.get(trial.number, {}) for trial in ranked + rest]
-    names = [*study.space.domains, *(name for name in METRICS if any(name in row for row in rows))]
+    rows = [_row(trial, shown_state(trial), metrics) | tested.get(trial.number, {}) for trial in ranked + rest]
+    names = [*study.space.domains, *(name for name in metrics if any(name in row for row in rows))]
     first, last = ["trial", "state"], ["loss", "stopping_epoch", "epochs", "bracket", "seconds"]
-    others = [name for name in OTHER_TESTS if any(name in row for row in rows)]
+    others = [name for name in other_tests if any(name in row for row in rows)]
     tests = [*TESTS, *others] if tested else []
     errors = ["error"] if history.n_crashes else []
     # Objects first: pandas would turn whole numbers with gaps into floats, and None into NaN.
@@ -56,15 +59,19 @@ def _column_type(domain: Domain) -> str:
     return names.get(kinds.pop(), "object") if len(kinds) == 1 else "object"
 
 
-def short(frame: DataFrame) -> DataFrame:
+KEPT = ("val_loss", "val_accuracy", "test_accuracy", "test_accuracy_std")
+"""The metrics on validation and held-out data that a terminal shows."""
+
+
+def short(frame: DataFrame, hyperparameters: Collection[str]) -> DataFrame:
     """Return the table with the columns that fit a terminal. `loss` is dropped if it equals `val_loss` in each row.
 
-    Of the validation metrics, the loss and the accuracy are kept. `loss` shows the objective.
+    Of the metrics on validation and held-out data, those in KEPT are shown. `loss` shows the objective.
     """
-    less_important = [name for name in ERRORS.values() if name != "val_accuracy"]
-    less_important += [*OTHER_TESTS, "bracket", "seconds", "train_loss", "test_loss", "test_seeds", "error"]
-    drop = [name for name in less_important if name in frame]
-    shown = frame.drop(columns=drop)
+    metrics = [name for name in map(str, frame) if name.startswith(("val_", "test_")) and name not in hyperparameters]
+    less_important = [name for name in metrics if name not in KEPT]
+    less_important += [name for name in ("bracket", "seconds", "train_loss", "error") if name in frame]
+    shown = frame.drop(columns=less_important)
     if "val_loss" in shown and (shown["val_loss"].fillna(-1) == shown["loss"].fillna(-1)).all():
         shown = shown.drop(columns="loss")
     return shown
@@ -83,19 +90,19 @@ def state(trial: Trial, *, closed: bool, searching: bool) -> State:
     return trial.state if searching else State.PAUSED
 
 
-def _test_columns(tested: TrialResult) -> dict[str, Any]:
-    """The test columns of a tested trial."""
+def _test_columns(tested: TrialResult, others: Collection[str]) -> dict[str, Any]:
+    """The test columns of a tested trial. `others` are those beside the accuracy and the loss."""
     return {
         "test_accuracy": tested.test_accuracy.mean,
         "test_accuracy_std": tested.test_accuracy.std,
         "test_loss": tested.test_loss.mean,
         "test_seeds": len(tested.seeds),
-        **{name: spread.mean for name, spread in tested.metrics.items() if name in OTHER_TESTS},
+        **{name: spread.mean for name, spread in tested.metrics.items() if name in others},
     }
 
 
-def _row(trial: Trial, shown_state: State) -> dict[str, Any]:
-    """The row of a trial, without its test columns."""
+def _row(trial: Trial, shown_state: State, metrics: Collection[str]) -> dict[str, Any]:
+    """The row of a trial with these metrics, without its test columns."""
     best = trial.best if trial.crash is None and trial.loss < float("inf") else None
     row: dict[str, Any] = {"trial": trial.number, "state": shown_state.value}
     row |= {name: list_as_text(value) for name, value in trial.config.items()}
@@ -104,6 +111,6 @@ def _row(trial: Trial, shown_state: State) -> dict[str, Any]:
     if trial.crash is not None:
         row["error"] = f"{trial.crash.kind}: {trial.crash.error.strip().partition(chr(10))[0]}"
     if best is not None:
-        row |= {name: best.metrics[name] for name in METRICS if name in best.metrics}
+        row |= {name: best.metrics[name] for name in metrics if name in best.metrics}
         row |= {"loss": best.loss, "stopping_epoch": best.fidelity}
     return row

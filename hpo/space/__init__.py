@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hpo.space.dataset_spec import DatasetSpec
 from hpo.space.domains import Categorical, Domain, Float, Int
-from hpo.space.rules import OBJECTIVES
+from hpo.space.objectives import OBJECTIVES
 from hpo.space.search_space import TASK_DOMAINS, Fidelity, SearchSpace
 from hpo.space.task import DATA_KEYS, VALIDATION_KEYS, WEIGHTS, Task, Validation
 

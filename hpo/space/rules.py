@@ -14,6 +14,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from hpo.errors import SpaceError, nearest
+from hpo.space.objectives import RESERVED_NAMES, objective_problems, own_columns
 from hpo.space.values import (
     MAX_INT,
     comparison_key,
@@ -32,37 +33,6 @@ When = Mapping[str, Sequence[Value]]
 
 Problem = tuple[tuple[str, ...], str]
 """The keys that lead to a value, and what is wrong with it."""
-
-ERRORS = {
-    "val_error": "val_accuracy",
-    "val_balanced_error": "val_balanced_accuracy",
-    "val_f1_error": "val_f1",
-    "val_auroc_error": "val_auroc",
-    "val_top5_error": "val_top5_accuracy",
-}
-"""The objectives that are 1 minus a metric, with this metric."""
-OBJECTIVES = ("val_loss", *ERRORS)
-
-METRICS = ("train_loss", "train_accuracy", "val_loss", *ERRORS.values())
-TESTS = ("test_accuracy", "test_accuracy_std", "test_loss", "test_seeds")
-OTHER_TESTS = tuple(f"test_{metric.removeprefix('val_')}" for metric in ERRORS.values() if metric != "val_accuracy")
-"""The metrics on held-out data beside loss and accuracy."""
-RESERVED_NAMES = frozenset(
-    (
-        *METRICS,
-        *TESTS,
-        *OTHER_TESTS,
-        "trial",
-        "state",
-        "loss",
-        "stopping_epoch",
-        "epochs",
-        "bracket",
-        "seconds",
-        "error",
-    )
-)
-"""The columns of the table of a study. A hyperparameter cannot have one of these names."""
 
 
 def raise_problems(problems: Iterable[Problem]) -> None:
@@ -247,7 +217,7 @@ def space_problems(domains: Collection[str], fixed: Mapping[str, Any], objective
     """The problems of a whole space: clashes of names, fixed values and the objective. Conditions are not checked."""
     if not domains:
         yield ("space",), "is empty; a search needs at least one hyperparameter"
-    for name in sorted(RESERVED_NAMES & set(domains)):
+    for name in sorted({*RESERVED_NAMES, *own_columns(str(objective))} & set(domains)):
         yield ("space", name), "is the name of a column of the result; choose another"
     for name, value in fixed.items():
         if name in domains:
@@ -257,8 +227,7 @@ def space_problems(domains: Collection[str], fixed: Mapping[str, Any], objective
             text = text or count_problem(value, 1)
         if text is not None:
             yield ("fixed", name), text
-    if objective not in OBJECTIVES:
-        yield ("objective",), f"{format_value(objective)} is unknown{nearest(str(objective), OBJECTIVES)}"
+    yield from objective_problems(objective)
 
 
 def condition_problems(

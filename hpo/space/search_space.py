@@ -11,12 +11,14 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from hpo.errors import nearest
 from hpo.space import rules
 from hpo.space.domains import Categorical, Domain, domain_to_dict
+from hpo.space.objectives import metric_of, own_function
 from hpo.space.rules import Problem, raise_problems
 from hpo.space.task import DATA_KEYS, Task
 from hpo.space.values import format_value, is_one_of, with_lists, with_tuples
@@ -66,9 +68,15 @@ class SearchSpace:
     fixed: Mapping[str, Value] = field(default_factory=dict)
     """The hyperparameters that have the same value in all trials."""
     objective: str = "val_loss"
-    """The metric that is minimised: val_loss, or an error such as val_error = 1 - val_accuracy (`rules.ERRORS`)."""
+    """What is minimised: val_loss, an error such as val_error = 1 - val_accuracy, or your own package.module:function.
+
+    The function takes the logits, float (n, n_classes), and the labels, int64 (n,), of the whole validation part, and
+    returns a number.
+    """
     reference: str | None = None
     """The name of a table of published results, with which the results are compared."""
+    objective_file: str | None = field(default=None, compare=False)
+    """The absolute path of the Python file of the objective, if it is a function in a file of your own."""
 
     def __post_init__(self) -> None:
         raise_problems(_type_problems(self))
@@ -80,6 +88,24 @@ class SearchSpace:
         raise_problems(_task_domain_problems(self))
         object.__setattr__(self, "domains", _ordered(self.domains))
         object.__setattr__(self, "fixed", {name: with_tuples(value) for name, value in self.fixed.items()})
+
+    @property
+    def metric(self) -> str:
+        """The name of the metric that is minimised, which is a key of the metrics of an epoch.
+
+        It is the objective itself, or `val_function` if the objective is `package.module:function`.
+        """
+        return metric_of(self.objective)
+
+    def located(self, *folders: Path) -> SearchSpace:
+        """Return the space with the path of the Python file of its objective, if it is a file in one of `folders`.
+
+        The first folder that contains the file counts. A file that was found before stays, unless it was moved.
+        """
+        own = own_function(self.objective)
+        if own is None or (self.objective_file is not None and Path(self.objective_file).is_file()):
+            return self
+        return replace(self, objective_file=own.located(*folders) or self.objective_file)
 
     def active(self, name: str, config: Config) -> bool:
         """Whether a hyperparameter is active, given the values of those before it in `domains`."""
@@ -124,8 +150,11 @@ class SearchSpace:
     def to_dict(self, *, absolute: bool = False) -> dict[str, Any]:
         """The space as plain values, in the form of a space file. `spacefile.parse` reads them back.
 
-        With `absolute`, the files that the task names have the absolute paths that were found for them.
+        With `absolute`, the files that the space names have the absolute paths that were found for them.
         """
+        objective, own = self.objective, own_function(self.objective)
+        if absolute and own is not None and self.objective_file is not None:
+            objective = f"{self.objective_file}:{own.name}"
         task: dict[str, Any] = {key: value for key in TASK_DOMAINS if (value := getattr(self.task, key)) is not None}
         task["weights"] = self.task.weights if absolute else self.task.written_weights or self.task.weights
         task |= {
@@ -147,7 +176,7 @@ class SearchSpace:
             "space": domains,
             "fixed": {name: with_lists(value) for name, value in self.fixed.items()},
             "fidelity": fidelity,
-            "objective": self.objective,
+            "objective": objective,
         }
 
     def digest(self) -> str:

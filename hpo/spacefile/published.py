@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.errors import UnknownName
-from hpo.space.rules import METRICS, RESERVED_NAMES
+from hpo.space.objectives import METRICS, RESERVED_NAMES
 from hpo.space.values import is_number
 from hpo.trial import Scalar
 

@@ -28,7 +28,8 @@ from hpo.space import (
     rules,
 )
 from hpo.space.domains import Categorical, Domain, Float, Int
-from hpo.space.rules import OBJECTIVES, Problem
+from hpo.space.objectives import OBJECTIVES
+from hpo.space.rules import Problem
 from hpo.space.values import format_value
 from hpo.spacefile import published
 from hpo.spacefile.document import Document, load
@@ -127,6 +128,7 @@ def _parse(document: Document, name: str, folders: Sequence[Path] | None) -> Sea
     document.add_problems((), _condition_problems(content.get("space"), domains, constants))
     if folders is not None:
         document.add_problems((), plugins.problems(task, domains, fixed, folders))
+        document.add_problems((), plugins.objectives.problems(objective, folders))
         document.add_problems((), _reference_problems(reference))
         # A path is relative to the space file, but that of an override is relative to the working directory.
         weights_folders = folders[-1:] if document.is_overridden(("task", "weights")) else folders
@@ -136,7 +138,8 @@ def _parse(document: Document, name: str, folders: Sequence[Path] | None) -> Sea
     assert validation is not None, "raise_mistakes() has raised its mistakes"
     valid_domains = {name: domain for name, domain in domains.items() if domain}
     located_task = plugins.located(Task(**task, validation=validation).located(*weights_folders), folders or ())
-    return SearchSpace(name, valid_domains, fidelity, located_task, fixed, objective, reference)
+    space = SearchSpace(name, valid_domains, fidelity, located_task, fixed, objective, reference)
+    return space.located(*folders or ())
 
 
 def _task(document: Document, content: Any) -> tuple[dict[str, Any], Domains]:

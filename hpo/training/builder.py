@@ -22,6 +22,7 @@ from hpo.errors import TaskError, UserError
 from hpo.space import SearchSpace
 from hpo.space.values import with_lists
 from hpo.training import user_code
+from hpo.training.own_objective import own_metric
 from hpo.training.user_code import Build
 from hpo.trial import Config
 
@@ -253,7 +254,10 @@ class Builder:
         trainable = self._job.trainable
         code = None if trainable is None else functools.partial(user_code.build, trainable)
         job, load = self._job, functools.cache(plugins.load)
-        return Assembly(job.space.task, load, job.data, self._device, code=code, manifest=job.manifest)
+        metric = own_metric(job.space)
+        return Assembly(
+            job.space.task, load, job.data, self._device, code=code, own_metric=metric, manifest=job.manifest
+        )
 
     @contextlib.contextmanager
     def _task_errors(self) -> Iterator[None]:

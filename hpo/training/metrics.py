@@ -1,4 +1,4 @@
-"""The check of the metrics that own training code gives for an epoch."""
+"""The check of the metrics that own training code gives for an epoch, and of numbers."""
 
 from __future__ import annotations
 
@@ -27,12 +27,20 @@ def short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _number(name: str, value: object) -> float:
-    """The value as a float. Raises a TaskError, which names the metric, if it is not a number."""
+def number(value: object) -> float | None:
+    """The value as a float, None if it is not a number. A tensor or an array with one entry is a number."""
     # The shape is checked first: a RuntimeError of `float` may be an error of the GPU, which is not a wrong metric.
     if not isinstance(value, str | bytes) and math.prod(getattr(value, "shape", ())) == 1:
         try:
             return float(value.item() if hasattr(value, "item") else value)  # type: ignore[arg-type]
         except (TypeError, ValueError):
-            pass
-    raise TaskError(f"the metric {name} is {short(value)}: it must be a number")
+            return None
+    return None
+
+
+def _number(name: str, value: object) -> float:
+    """The value as a float. Raises a TaskError, which names the metric, if it is not a number."""
+    found = number(value)
+    if found is None:
+        raise TaskError(f"the metric {name} is {short(value)}: it must be a number")
+    return found

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.errors import HpoError, TaskError
 from hpo.space import SearchSpace
-from hpo.space.rules import ERRORS
+from hpo.space.objectives import ERRORS
 from hpo.training.checkpoints import Checkpoints
 from hpo.training.early_stopping import EarlyStopping
 from hpo.training.metrics import checked
@@ -99,7 +99,7 @@ class TrialRun:
         """Load the checkpoint, if it can be used, and return the progress of the trial."""
         trial = self._suggestion.trial
         saved = self._checkpoints.read(trial)
-        new = _Progress(self._space.objective, max(N_REPORTS, self._early_stopping.window or 1))
+        new = _Progress(self._space.metric, max(N_REPORTS, self._early_stopping.window or 1))
         if saved is None:
             return new
         state = saved.pop("state")
@@ -222,7 +222,7 @@ class _Progress:
 
 
 def objective(name: str, metrics: dict[str, float]) -> float:
-    """Return the value to minimize, which is the metric `name`. Raises a TaskError if `metrics` lacks it.
+    """Return the value to minimize, which is the metric `name` of a space. Raises a TaskError if `metrics` lacks it.
 
     If it is an error, it is computed as 1 minus its metric, and added to `metrics`: `val_error` from `val_accuracy`.
     """

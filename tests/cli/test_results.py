@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -81,7 +82,7 @@ def test_the_dashboard_shows_the_trials_of_the_study(searched: Hpo, tmp_path: Pa
     table = pd.read_csv(io.StringIO(searched("export", "s", "--format", "csv").output)).set_index("trial")
     for attributes in shown:
         row = table.loc[int(attributes["trial"])]
-        names = [name for name in table if name == "stopping_epoch" or name.startswith("val_")]
+        names = [name for name in map(str, table) if name == "stopping_epoch" or name.startswith("val_")]
         assert names == ["val_loss", "val_accuracy", "stopping_epoch"]
         assert [float(attributes[name]) for name in names] == pytest.approx([row[name] for name in names])
 
@@ -145,7 +146,7 @@ def _dashboard(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             server.kill()
 
 
-def _get(url: str, server: subprocess.Popen[bytes]) -> dict[str, list[dict[str, object]]]:
+def _get(url: str, server: subprocess.Popen[bytes]) -> dict[str, list[dict[str, Any]]]:
     for _ in range(150):
         try:
             with urllib.request.urlopen(url, timeout=60) as answer:

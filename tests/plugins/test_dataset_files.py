@@ -9,7 +9,7 @@ import pytest
 
 from hpo import plugins
 from hpo.errors import UnknownName, UserError
-from hpo.plugins import dataset_files
+from hpo.plugins import python_files
 from hpo.space import DatasetSpec, Task
 
 BUILD = "def build(root): ...\n"
@@ -105,7 +105,7 @@ def test_a_file_that_cannot_be_imported_is_an_error_of_one_line(folder: Path, so
 def test_a_file_may_import_what_lies_beside_it_and_hides_no_other_module(folder: Path) -> None:
     (folder / "beside_a_data_set.py").write_text("x = 3\n")
     (folder / "random.py").write_text("from beside_a_data_set import x\n" + BUILD)
-    assert dataset_files.load(folder / "random.py").x == 3
+    assert python_files.load(folder / "random.py").x == 3
     import random
 
     assert not hasattr(random, "build")

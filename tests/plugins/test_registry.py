@@ -8,7 +8,7 @@ import pytest
 from hpo import plugins
 from hpo.errors import UnknownName, UserError
 from hpo.space import Fidelity, Float, SearchSpace, Task
-from hpo.space.rules import RESERVED_NAMES
+from hpo.space.objectives import RESERVED_NAMES
 
 Write = Callable[[dict[str, str]], None]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hpo.errors import HpoError, TaskError
 from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task
 from hpo.space.domains import Float
-from hpo.space.rules import ERRORS
+from hpo.space.objectives import ERRORS
 from hpo.training.builder import Builder, Job, trial_seed
 from hpo.training.trial_run import objective
 from hpo.training.worker import Worker

@@ -22,6 +22,7 @@ from trainables.data.preprocessing import Preprocessor, PretrainingSet, Validati
 from trainables.errors import SetupError
 from trainables.hyperparameters import Config, Scalar
 from trainables.models import _weights
+from trainables.own_metric import OwnMetric
 from trainables.trainable import Trainable, TransferModel
 from trainables.training.cross_validation import CrossValidation
 
@@ -47,11 +48,13 @@ class Assembly:
         device: str,
         *,
         code: BuildRegime | None = None,
+        own_metric: OwnMetric | None = None,
         manifest: Mapping[str, Any] | None = None,
     ) -> None:
         """`root` is the folder of the data sets and of the folder `weights`.
 
-        `code`, if given, replaces the task's regime. `manifest` is the `Manifest` of a study as plain
+        `code`, if given, replaces the task's regime. `own_metric` is a metric of the user, which each validation also
+        reports. `manifest` is the `Manifest` of a study as plain
         values. If it is given, the parts of the data set are taken from it, and the data set is not split again.
         """
         self.task = task
@@ -59,6 +62,7 @@ class Assembly:
         self._load = load
         self._device = device
         self._code = code
+        self._own_metric = own_metric
         self._manifest = None if manifest is None else Manifest.from_plain(manifest)
         self._preprocessor: Preprocessor | None = None
         self._compatible: set[tuple[object, ...]] = set()
@@ -107,7 +111,10 @@ class Assembly:
         The only entry is None if the task names no data set.
         """
         preprocessor = self._prepared_dataset()
-        return (None,) if preprocessor is None else preprocessor.folds(self._image_format(config))
+        if preprocessor is None:
+            return (None,)
+        folds = preprocessor.folds(self._image_format(config))
+        return folds if self._own_metric is None else [replace(fold, own_metric=self._own_metric) for fold in folds]
 
     def held_out(self, get_held_out: Callable[[DataSet], Source | None], config: Config) -> Part:
         """Return the part that `get_held_out` returns, in the image format that the model of `config` expects.

@@ -13,6 +13,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from trainables.own_metric import OwnMetric
+
 N_PER_BATCH = 1024
 """The number of images in memory that are hashed at a time."""
 
@@ -241,6 +243,8 @@ class SearchData:
     """The names of the classes, in the order of their labels."""
     pretraining: Pretraining | None = None
     """The pretraining data of the task, or None if it has none."""
+    own_metric: OwnMetric | None = None
+    """A metric of the user, which each validation also reports. None if there is none."""
 
     def __post_init__(self) -> None:
         if self.train.shape != self.validation.shape:

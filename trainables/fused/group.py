@@ -39,8 +39,8 @@ def key(trainable: object) -> Hashable | None:
     are the same in every epoch, and there is room to cache them. The loss is a classifier's, and an L2 penalty sums all
     weights of the head. The optimizer has a kind (`stacked_parameters.optimizer_kind`).
 
-    Two such trainings have the same key if they have the same data, inputs of the head, precision, device, and head
-    layers.
+    Two such trainings have the same key if they have the same data, metric of the user, inputs of the head, precision,
+    device, and head layers.
     """
     if type(trainable) is not Training:
         return None
@@ -62,7 +62,8 @@ def key(trainable: object) -> Hashable | None:
     if fingerprint is None:
         return None
     data, device = trainable.data, str(head_parameters[0].device)
-    return id(data.train), id(data.validation), fingerprint, optimization.bf16, device, tuple(map(str, layers))
+    parts = id(data.train), id(data.validation), id(data.own_metric)
+    return *parts, fingerprint, optimization.bf16, device, tuple(map(str, layers))
 
 
 def _unfrozen_stages(training: Training) -> list[nn.Module]:

@@ -61,6 +61,8 @@ class Lockstep:
         self._sums = torch.zeros(3, len(members), device=self._device)
         # The metrics of each member, (n_members, n_metrics), and the names of their columns.
         self._metrics, self._names = torch.empty(0), tuple[str, ...]()
+        # The user's own metric of each member, by its name.
+        self._own: list[dict[str, float]] = []
         self._orders = torch.empty(0)
 
     @property
@@ -94,12 +96,14 @@ class Lockstep:
         """Yield each member with the metrics of its epoch. This waits for the device."""
         data = self.members[0].data
         n_train, n_validation = len(data.train), len(data.validation)
-        for member, sums, values in zip(self.members, self._sums.T.tolist(), self._metrics.tolist(), strict=True):
+        columns = (self._sums.T.tolist(), self._metrics.tolist(), self._own)
+        for member, sums, values, own in zip(self.members, *columns, strict=True):
             yield (
                 member,
                 {
                     "val_loss": sums[2] / n_validation,
                     **{f"val_{name}": value for name, value in zip(self._names, values, strict=True)},
+                    **own,
                     "train_loss": sums[0] / n_train,
                     "train_accuracy": sums[1] / n_train,
                 },
@@ -140,7 +144,10 @@ class Lockstep:
             self._sums[2] -= log_probabilities.gather(2, targets).sum(dim=(1, 2))
             all_logits.append(logits)
         self._names = metrics.names(all_logits[0].shape[2])
-        self._metrics = metrics.compute(torch.cat(all_logits, dim=1), samples.labels)
+        whole = torch.cat(all_logits, dim=1)
+        self._metrics = metrics.compute(whole, samples.labels)
+        own = self.members[0].data.own_metric
+        self._own = [{f"val_{own.name}": own.compute(each, samples.labels)} if own else {} for each in whole]
 
 
 def _steps(n: int, batch_sizes: Sequence[int], device: torch.device) -> Iterator[_Step]:

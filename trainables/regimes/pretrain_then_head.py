@@ -56,7 +56,8 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
         )
         model.to(device)
         # The two parts may have different classes. SearchData only checks that the labels of both are in range.
-        phase_data = SearchData(pretraining_part, data.validation, max(first.classes, data.classes, key=len))
+        classes = max(first.classes, data.classes, key=len)
+        phase_data = SearchData(pretraining_part, data.validation, classes, own_metric=data.own_metric)
         return Training(
             pretraining_model, phase_data, optimization, device, changes_images=changes_images, validated_model=model
         )

@@ -16,6 +16,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from trainables.own_metric import OwnMetric
 from trainables.training import metrics
 
 Forward = Callable[[Tensor], Tensor]
@@ -112,8 +113,15 @@ def train_epoch(
     return sums.means()
 
 
-def validate(network: nn.Module, forward: Forward, samples: Samples, *, batch_size: int = 256) -> dict[str, float]:
-    """Return `loss`, the mean cross-entropy in nats, and the metrics of `trainables.training.metrics`.
+def validate(
+    network: nn.Module,
+    forward: Forward,
+    samples: Samples,
+    *,
+    own_metric: OwnMetric | None = None,
+    batch_size: int = 256,
+) -> dict[str, float]:
+    """Return `loss`, the mean cross-entropy in nats, the metrics of `trainables.training.metrics`, and `own_metric`.
 
     The network is left in evaluation mode.
     """
@@ -126,10 +134,12 @@ def validate(network: nn.Module, forward: Forward, samples: Samples, *, batch_si
             logits = forward(samples.batch(slice(start, start + batch_size)))
             total += functional.cross_entropy(logits, labels) * len(labels)
             all_logits.append(logits)
-        values = metrics.compute(torch.cat(all_logits).unsqueeze(0), samples.labels)[0]
-        names = metrics.names(all_logits[0].shape[1])
-    # This waits for the device.
-    return {"loss": float(total) / len(samples), **dict(zip(names, values.tolist(), strict=True))}
+        whole = torch.cat(all_logits)
+        values = metrics.compute(whole.unsqueeze(0), samples.labels)[0]
+    named = dict(zip(metrics.names(whole.shape[1]), values.tolist(), strict=True))  # this waits for the device
+    if own_metric is not None:
+        named[own_metric.name] = own_metric.compute(whole, samples.labels)
+    return {"loss": float(total) / len(samples), **named}
 
 
 def predict(network: nn.Module, forward: Forward, samples: Samples, *, batch_size: int = 256) -> Tensor:

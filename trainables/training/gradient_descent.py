@@ -186,7 +186,7 @@ class Training:
         self._epoch = state["epoch"]
 
     def evaluate(self, part: Part) -> Mapping[str, float]:
-        return epochs.validate(self.model, *self._forward_and_samples(part))
+        return epochs.validate(self.model, *self._forward_and_samples(part), own_metric=self._data.own_metric)
 
     def predict(self, part: Part) -> Tensor:
         """Return the class probabilities of each image of `part`, (n, n_classes), on the CPU."""

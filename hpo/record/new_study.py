@@ -1,0 +1,54 @@
+"""Whether a search is new: comparing it with the study that a folder contains, and deleting an empty one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from hpo.errors import StudyError
+from hpo.record.files import STUDY_FILE, command
+from hpo.record.identity import differences, differing, free_name, identity
+from hpo.record.settings import Settings
+from hpo.record.study_folder import StudyFolder
+from hpo.space import SearchSpace
+from hpo.training.own_objective import objective_digest
+
+
+def changed_parts(
+    folder: Path, space: SearchSpace, settings: Settings, trainable_digest: str | None = None
+) -> list[str] | None:
+    """Return the keys of `identity` that differ from those of the study in a folder. None if it contains no study."""
+    if not (folder / STUDY_FILE).exists():
+        return None
+    return differing(StudyFolder.reopen(folder).identity, _identity(space, settings, trainable_digest))
+
+
+def check_is_new(folder: Path, space: SearchSpace, settings: Settings, trainable_digest: str | None = None) -> None:
+    """Raise a StudyError if the folder contains a study already, unless that is another search without any epoch.
+
+    The message says whether it is the same search. If it is not, the message gives a name that is still free.
+    """
+    if not (folder / STUDY_FILE).exists():
+        return
+    study = StudyFolder.reopen(folder)
+    if changed := differences(study.identity, _identity(space, settings, trainable_digest)):
+        if not study.is_empty():
+            raise StudyError(
+                f"study {study.name!r} exists in {folder.parent}, with {changed}: "
+                f"choose another name, such as {free_name(folder)!r}"
+            )
+        return
+    raise StudyError(
+        f"study {study.name!r} exists in {folder.parent}: `{command('resume', folder)}` goes on with it; "
+        f"another search needs another name, such as {free_name(folder)!r}"
+    )
+
+
+def delete_empty_study(folder: Path) -> None:
+    """Delete the study in a folder if it has no epoch on record. Nothing happens if the folder contains no study."""
+    if (folder / STUDY_FILE).exists():
+        StudyFolder.reopen(folder).delete_if_empty()
+
+
+def _identity(space: SearchSpace, settings: Settings, trainable_digest: str | None) -> dict[str, Any]:
+    return identity(space, settings, trainable_digest, objective_digest(space))
