@@ -115,7 +115,7 @@ def read_space(space: SearchSpace | Mapping[str, object] | str | Path, overrides
     if isinstance(space, SearchSpace):
         if mistakes := plugins.problem_lines(space):
             raise SpaceFileError(mistakes)
-        return space
+        return space.located(Path())
     if isinstance(space, Mapping):
         return spacefile.parse(space, name=str(space.get("name", "space")))
     return spacefile.read(spacefile.find(str(space)), overrides)

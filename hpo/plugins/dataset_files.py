@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from hpo.errors import UnknownName
+from hpo.plugins import python_files
 from hpo.space import DatasetSpec
 
 
@@ -33,24 +34,14 @@ def ambiguity(data: DatasetSpec, folders: Sequence[Path], module: str | None) ->
 
 def unknown(data: DatasetSpec, folders: Sequence[Path], known: Collection[str]) -> UnknownName:
     """Return the error for a data set that is neither a plug-in nor a Python file in one of `folders`."""
-    own = {path.stem for folder in folders for path in _python_files(folder)}
+    own = {path.stem for folder in folders for path in python_files.files_in(folder) if _defines_build(path)}
     error = UnknownName("dataset", data.name, {*known, *own})
     if folders and data.file_name:
-        here = Path().absolute()
-        looked = ("the working directory" if each == here else str(each) for each in map(Path.absolute, folders))
-        hint = f"there is no file {data.file_name} in {' or '.join(dict.fromkeys(looked))}"
+        hint = f"there is no file {data.file_name} in {python_files.in_words(folders)}"
     else:
         hint = "a module of your own is named package.module"
     error.args = (f"{error}; {hint}",)
     return error
-
-
-def _python_files(folder: Path) -> list[Path]:
-    """The Python files in a folder that define a function `build`. Empty if the folder cannot be listed."""
-    try:
-        return [path for path in sorted(folder.glob("*.py")) if _defines_build(path)]
-    except OSError:
-        return []
 
 
 def _defines_build(path: Path) -> bool:

@@ -44,13 +44,15 @@ def problems(objective: object, folders: Sequence[Path], file: str | None = None
 def load(space: SearchSpace) -> Callable[..., Any] | None:
     """Import the function that is the objective of a space. Returns None if the objective is none.
 
-    Raises a UserError if its module cannot be imported, or if there is no such function.
+    `SearchSpace.located` must have looked for its file. Raises a UserError if its module cannot be imported, or if there
+    is no such function.
     """
     own = own_function(space.objective)
     if own is None:
         return None
-    file = space.located(Path()).objective_file
-    prefix = f"objective {space.objective}"
+    file, prefix = space.objective_file, f"objective {space.objective}"
+    if file is not None and not Path(file).is_file():
+        raise UserError(f"{prefix}: there is no file {file}; bring it back, or work in a folder that has it")
     try:
         module = python_files.load(Path(file)) if file is not None else importlib.import_module(own.module)
     except ModuleNotFoundError as error:
@@ -69,27 +71,22 @@ def load(space: SearchSpace) -> Callable[..., Any] | None:
 def _source(own: OwnFunction) -> str | None:
     """The path of the source of an installed module. None if there is no such module, "" if it has no source."""
     spec = None if own.module.endswith(".py") else find(own.module)
-    if spec is None:
+    if spec is None or (spec.origin is None and spec.submodule_search_locations is not None):  # only a folder
         return None
     return spec.origin if spec.origin and spec.origin.endswith(".py") else ""
 
 
 def _unknown_module(own: OwnFunction, folders: Sequence[Path]) -> str:
     """The message about a module that is neither installed nor a file."""
-    looked = " or ".join(
-        dict.fromkeys(
-            "the working directory" if each.absolute() == Path().absolute() else str(each) for each in folders
-        )
-    )
     if own.file_name is None:
         parent = own.module.rpartition(".")[0]
-        return (
-            f"there is no module {own.module}{nearest(own.module, [f'{parent}.{each}' for each in modules_in(parent)])}"
-        )
+        known = [f"{parent}.{each}" for each in modules_in(parent)]
+        remedy = "install it, add its folder to PYTHONPATH, or name a file beside the space, as file:function"
+        return f"there is no module {own.module}{nearest(own.module, known)}; {remedy}"
     suffix = ".py" if own.module.endswith(".py") else ""
-    known = {path.stem + suffix for folder in folders for path in folder.glob("*.py")}
+    names = {path.stem + suffix for folder in folders for path in python_files.files_in(folder)}
     nothing = "there is no file" if suffix else f"there is no module {own.module}, and no file"
-    return f"{nothing} {own.file_name} in {looked or 'the working directory'}{nearest(own.module, known)}"
+    return f"{nothing} {own.file_name} in {python_files.in_words(folders)}{nearest(own.module, names)}"
 
 
 def _problem_in(path: Path, name: str) -> str | None:

@@ -1,10 +1,11 @@
-"""Imports a Python file of the user that need not lie on `sys.path`: a data set, or the function of an objective."""
+"""Python files of the user that need not lie on `sys.path`, such as a data set: listing and importing them."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -35,3 +36,18 @@ def load(path: Path) -> ModuleType:
         del sys.modules[name]
         raise UserError(f"{path}:{line_in(str(path), error)}: {type(error).__name__}: {reason(error)}") from error
     return module
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The Python files in a folder, sorted. Empty if the folder cannot be listed."""
+    try:
+        return sorted(folder.glob("*.py"))
+    except OSError:
+        return []
+
+
+def in_words(folders: Sequence[Path]) -> str:
+    """The folders that a file was looked for in, in words: "/home/me/spaces or the working directory"."""
+    here = Path().absolute()
+    words = ("the working directory" if each == here else str(each) for each in map(Path.absolute, folders))
+    return " or ".join(dict.fromkeys(words))

@@ -110,7 +110,8 @@ class StudyFolder:
             space = spacefile.parse(content["space"], source=str(path), installed=False)
             made = dict(content["made"])
             space = replace(space, task=space.task.relocated(content.get("weights"), content.get("data_files")))
-            space = replace(space, objective_file=content.get("objective_file")).located(Path())
+            if "objective_file" in content:
+                space = replace(space, objective_file=str(content["objective_file"])).located(Path())
             recorded_name, left_out = str(content["study"]), dict(content.get("left_out", {}))
             digests = {f"{key}_digest": content.get(key) for key in ("trainable", "objective")}
         except (OSError, UnicodeDecodeError) as error:

@@ -74,6 +74,15 @@ def test_a_users_own_regime_is_searched_and_learns(folder: Path) -> None:
     assert pd.read_csv(folder / "studies" / "own" / "best.csv")["loss"][0] < 0.2
 
 
+def test_an_objective_of_ones_own_is_minimised_as_printed(folder: Path) -> None:
+    (folder / "costs.py").write_text(block("docs/search.md", "### Your own objective"))
+    task = {"regime": "from_scratch", "model": "softmax_regression", "dataset": "digits"}
+    space = {"task": task, "space": {"lr": {"low": 0.05, "high": 0.1}}, "fidelity": {"high": 2}}
+    study = hpo.search({**space, "objective": "costs:missed_cost"}, backend="random", trials=1, quiet=True)
+    best = study.best
+    assert best.loss == best.metrics["val_missed_cost"] >= 1 - best.metrics["val_accuracy"] - 1e-6
+
+
 def run(code: str) -> dict[str, Any]:
     """Run a block as a script; its names afterwards."""
     scope: dict[str, Any] = {"__name__": "__main__"}

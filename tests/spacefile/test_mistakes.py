@@ -156,6 +156,12 @@ TABLE = """
  fixed.lr: is searched too
 15|objective: val_los
  objective: 'val_los' is unknown; did you mean 'val_loss'?
+15|objective: no_costs:cost
+ objective: no_costs:cost: there is no module no_costs, and no file no_costs.py in
+15|objective: math.costs:cost
+ objective: math.costs:cost: there is no module math.costs (allowed: none); install it
+15|objective: logging:error
+ objective: 'logging:error': its metric would be called val_error, which is another one
 12|  model: {choices: [small_cnn]}
  space.model: must stand under task.model, as a list of names
 5|  model: [small_cnn, small_cnn]

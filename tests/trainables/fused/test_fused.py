@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from tests.trainables.states import identical
 from trainables import fused
 from trainables.data.dataset import SearchData
 from trainables.fused import stacked_parameters
+from trainables.own_metric import OwnMetric
 from trainables.regimes import linear_probe
 from trainables.training import checkpoints, gradient_descent
 from trainables.training.gradient_descent import Training
@@ -160,6 +162,30 @@ def test_a_member_that_diverges_touches_no_other() -> None:
             check_equal(reports[i], alone[i].step())
         assert math.isnan(reports[1]["val_loss"])
         assert math.isnan(reports[1]["train_loss"])
+
+
+@pytest.mark.parametrize("head", ["linear", "wide"])
+def test_a_metric_of_the_user_is_that_of_each_alone_and_is_given_the_same_logits(head: str) -> None:
+    given: list[torch.Tensor] = []
+
+    def spread(logits: torch.Tensor, labels: torch.Tensor) -> float:
+        given.append(logits.clone())
+        assert (logits.dtype, labels.dtype, labels.tolist()) == (
+            torch.float32,
+            torch.int64,
+            DATA.validation.labels.tolist(),
+        )
+        with torch.enable_grad():  # it may compute gradients
+            (gradient,) = torch.autograd.grad(logits.requires_grad_().exp().mean(), logits)
+        return float(gradient.sum())
+
+    data = replace(DATA, own_metric=OwnMetric("spread", spread))
+    configs = [{"lr": lr, "batch_size": size} for lr, size in ((0.05, 16), (0.01, 32), (0.002, 24))]
+    members, alone = ([build(seed, head, data, **each) for seed, each in enumerate(configs)] for _ in range(2))
+    check_alike(members, alone, n_epochs=2)
+    assert len(given) == 2 * 2 * 3
+    assert {each.shape for each in given} == {(len(DATA.validation), len(CLASSES))}
+    assert fused.key(members[0]) != fused.key(build(0, head))
 
 
 def test_other_draws_in_the_process_change_nothing() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ from tests.trainables.watching import counted, modes
 from trainables.data.dataset import SearchData
 from trainables.features import feature_cache
 from trainables.hyperparameters import Config
+from trainables.own_metric import OwnMetric
 from trainables.seeding import seed_everything
 from trainables.trainable import HEAD, Trainable, TransferModel
 
@@ -30,6 +32,14 @@ EVERY: tuple[Config, ...] = (
     {"augmentation": "flip_jitter_rotation", "mixing": "mixup"},
 )
 """What, on top of a configuration, reads every key of a classifier's training."""
+
+
+def doubt(logits: Tensor, labels: Tensor) -> float:
+    """A metric of the user: the mean probability of all classes but that of the label. It changes what it is given."""
+    probabilities = logits.softmax(dim=1).gather(1, labels.unsqueeze(1))
+    logits.zero_()
+    labels.zero_()
+    return 1 - probabilities.mean().item()
 
 
 class RegimeContract(ImbalanceContract):
@@ -95,6 +105,16 @@ class RegimeContract(ImbalanceContract):
             assert {"val_loss", "val_accuracy", "train_loss", "train_accuracy"} <= metrics.keys()
             assert all(type(value) is float for value in metrics.values())
             assert all(0 <= metrics[key] <= 1 for key in ("val_accuracy", "train_accuracy"))
+
+    def test_each_epoch_of_each_phase_reports_a_metric_of_the_user_on_the_whole_validation_part(self) -> None:
+        data = replace(self.data(), own_metric=OwnMetric("doubt", doubt))
+        trainable = self.build(data=data)
+        for _ in range(sum(self.epochs) + 1):
+            reported = trainable.step()["val_doubt"]
+            probabilities = trainable.predict(data.validation)  # type: ignore[attr-defined]
+            expected = 1 - probabilities.gather(1, data.validation.labels.unsqueeze(1)).mean()
+            assert reported == pytest.approx(float(expected), abs=1e-6)
+        assert trainable.evaluate(data.validation)["doubt"] == pytest.approx(reported, abs=1e-6)
 
     def test_exactly_what_a_phase_trains_changes_bit_for_bit_weights_and_running_statistics(self) -> None:
         model = self.model()
