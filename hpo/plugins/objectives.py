@@ -44,8 +44,8 @@ def problems(objective: object, folders: Sequence[Path], file: str | None = None
 def load(space: SearchSpace) -> Callable[..., Any] | None:
     """Import the function that is the objective of a space. Returns None if the objective is none.
 
-    `SearchSpace.located` must have looked for its file. Raises a UserError if its module cannot be imported, or if there
-    is no such function.
+    `SearchSpace.located` must have looked for its file. Raises a UserError if its module cannot be imported, or if
+    there is no such function.
     """
     own = own_function(space.objective)
     if own is None:
