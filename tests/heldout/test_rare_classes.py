@@ -67,6 +67,6 @@ def test_images_that_are_held_out_are_not_counted_as_too_few_to_validate(
     root: Path, tmp_path: Path, rule: str, count: int, validation: Validation, message: str
 ) -> None:
     pictures.folders(root / "zoo", {"yak": count}, suffix=".png", first=100)
-    words = f"data set 'zoo': class 'yak' has {message.replace(' .*', ' besides those held out; .*', 1)}"
+    words = f"data set 'zoo': class 'yak' has {message.replace(' .*', ' to search with; .*', 1)}"
     with pytest.raises(TaskError, match=words):
         begin(tmp_path / "s", space(rule, validation=validation), settings(root), Budget(trials=1))

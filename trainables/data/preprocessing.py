@@ -123,8 +123,8 @@ class Preprocessor:
         try:
             return list(map(int, _assign(source, self.classes, validation, keep_rare=rule == "keep")))
         except splits.TooFewSamples as error:
-            message = f"data set {dataset.name!r}: {error.first()} besides those held out; "
-            raise SetupError(message + _rare_remedy(error, validation, rule)) from None
+            message = f"data set {dataset.name!r}: {error.first()} to search with; "
+            raise SetupError(message + _validation_remedy(error, validation, rule)) from None
         except ValueError as error:
             raise SetupError(f"data set {dataset.name!r}: {error}") from None
 
@@ -246,7 +246,7 @@ def _assign(source: Source, classes: tuple[str, ...], validation: Validation, *,
     return splits.assign_fraction(source, classes=classes, fraction=fraction, seed=seed, keep_rare=keep_rare)
 
 
-def _rare_remedy(error: splits.TooFewSamples, validation: Validation, rule: str | None) -> str:
+def _validation_remedy(error: splits.TooFewSamples, validation: Validation, rule: str | None) -> str:
     """Say how many images of a class are needed, and which settings need fewer. `rule` is that of the data set."""
     if rule == "keep":
         return "`dataset.rare_classes: keep` needs 2 of them: one to train, one to validate"

@@ -146,7 +146,7 @@ def test_a_data_set_that_cannot_be_cut_is_named_with_the_class() -> None:
     dataset = Fake(Part(numbered(8).images, torch.tensor([0, 0, 0, 1, 1, 1, 1, 2])))
     with pytest.raises(
         SetupError,
-        match=r"data set 'fake': class 'cat' has 3 images besides those held out; `task.validation.folds: 4` needs 4",
+        match=r"data set 'fake': class 'cat' has 3 images to search with; `task.validation.folds: 4` needs 4",
     ):
         Preprocessor(dataset, Validation(fraction=None, folds=4))
     with pytest.raises(

@@ -96,14 +96,14 @@ def _cut(whole: FileSet, part: Files, classes: tuple[str, ...], cut: _Cut) -> tu
         kept, held_out = splits.split(part, classes=classes, fraction=cut.fraction, seed=cut.seed, keep_rare=keep)
     except splits.TooFewSamples as error:
         given = "" if whole.files_validation is None else " in the training or the validation part"
-        remedy = _rare_remedy(error, cut, has_validation=bool(given))
+        remedy = _held_out_remedy(error, cut, has_validation=bool(given))
         raise SetupError(f"data set {whole.name!r}: {error.first()}{given}; {remedy}") from None
     except ValueError as error:
         raise SetupError(f"data set {whole.name!r}: {error}") from None
     return cast(Files, kept), cast(Files, held_out)
 
 
-def _rare_remedy(error: splits.TooFewSamples, cut: _Cut, *, has_validation: bool) -> str:
+def _held_out_remedy(error: splits.TooFewSamples, cut: _Cut, *, has_validation: bool) -> str:
     """Say how many images or groups of a class are needed to hold some out, and which settings need fewer."""
     least = 2 if has_validation else 3
     if cut.rare_classes == "keep":
