@@ -11,7 +11,7 @@ from trainables.data.dataset import SearchData
 from trainables.errors import SetupError, WrongValue
 from trainables.hyperparameters import Config, read_int, read_optional_int
 from trainables.trainable import Trainable, TransferModel
-from trainables.training import gradient_descent, single_images
+from trainables.training import gradient_descent
 from trainables.training.gradient_descent import Training
 from trainables.training.phases import Phase, Phases
 
@@ -44,8 +44,6 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
             f"`n_stages` must be at most {len(with_weights)}: so many stages have weights; but is {n_stages}"
         )
     frozen_after = names[: names.index(with_weights[-n_stages])]
-    # Before the probe, and not after it.
-    single_images.check(model, data.train, gradient_descent.read_batch_size(config), frozen=frozen_after)
 
     def probe() -> Training:
         model.freeze(names)

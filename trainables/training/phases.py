@@ -20,7 +20,10 @@ class Phase:
     """One phase: how its training is built, and when it ends."""
 
     build: Callable[[], Training]
-    """Freezes the parts of the model that do not train in this phase, and returns the training."""
+    """Freezes the parts of the model that do not train in this phase, and returns the training.
+
+    It is called once before the first epoch too, so that a wrong value for this phase is an error then.
+    """
     n_epochs: int = 0
     """The number of epochs after which the phase ends. The last phase never ends, so it needs none."""
     patience: int | None = None
@@ -35,16 +38,18 @@ class Phases:
     """
 
     def __init__(self, model: TransferModel, phases: Sequence[Phase]) -> None:
-        """Draw a seed for each phase from torch's global generator.
+        """Draw a seed for each phase from torch's global generator, and build the training of each phase once.
 
-        So a phase starts with the same random numbers whenever it starts.
+        The seeds make a phase start with the same random numbers whenever it starts. Building all trainings, the first
+        phase last, raises the errors of later phases before the first epoch.
         """
         self.model = model
         self._phases = phases
         self._seeds = [int(torch.randint(2**62, ())) for _ in phases]
         self._index, self._n_epochs, self._n_stale_epochs, self._best_loss = 0, 0, 0, math.inf
         self._trained_names: set[str] = set()
-        self._training = self._build_training()
+        for self._index in reversed(range(len(phases))):
+            self._training = self._build_training()
 
     def step(self) -> Mapping[str, float]:
         if self._is_over():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from math import prod
 
 import torch
@@ -16,19 +16,17 @@ KEYS = ("batch_size", "image_size", "model", "regime")
 """The hyperparameters that decide whether BatchNorm can train."""
 
 
-def check(model: TransferModel, part: Part, batch_size: int, *, frozen: Container[str] | None = None) -> None:
+def check(model: TransferModel, part: Part, batch_size: int) -> None:
     """Raise a SetupError if a BatchNorm that trains would get a single value for a channel.
 
     The statistics of one value say nothing, and PyTorch refuses to compute them. It is the only value of a channel in a
-    batch of one image whose maps have one pixel, or that is a vector. `frozen` are the stages that do not train, those
-    that are frozen in `model` by default. The model and the images may lie on different devices. The modes of the model
-    and torch's random state do not change.
+    batch of one image whose maps have one pixel, or that is a vector. The model and the images may lie on different
+    devices. The modes of the model and torch's random state do not change.
     """
     if batch_size > 1 and len(part) > 1:
         return
-    names = model.frozen if frozen is None else frozen
-    trained = {f"stages.{name}": stage for name, stage in model.stages.items() if name not in names}
-    trained |= {HEAD: model.head} if HEAD not in names else {}
+    trained = {f"stages.{name}": stage for name, stage in model.stages.items() if name not in model.frozen}
+    trained |= {HEAD: model.head} if HEAD not in model.frozen else {}
     layers = {
         f"{prefix}.{name}" if name else prefix: layer
         for prefix, module in trained.items()

@@ -48,6 +48,9 @@ class TestContrastive(RegimeContract):
             ({"batch_size": 2}, "`batch_size` must be a whole number of at least 3, but is 2"),
             ({"encoder_epochs": 0}, "`encoder_epochs` must be a whole number of at least 1, but is 0"),
             ({"classifier": "network", "classifier_width": 2.5}, "`classifier_width` must be a whole number of at"),
+            ({"lr": 0}, "`lr` must be above 0, but is 0"),
+            ({"label_smoothing": 1}, "`label_smoothing` must be of at least 0 and below 1, but is 1"),
+            ({"sampler": "fair"}, "`sampler` must be one of shuffle, balanced, but is 'fair'"),
         ],
         ids=str,
     )

@@ -31,8 +31,9 @@ class TestPretrainThenHead(RegimeContract):
                 self.build(config={key: 0})
         with pytest.raises(ValueError, match="`samples_seed` must be a whole number of at least 0, but is -1"):
             self.build(config={"samples_seed": -1})
-        with pytest.raises(ValueError, match="`pretrain_lr` must be above 0, but is 0"):
-            self.build(config={"pretrain_lr": 0})
+        for key in ("pretrain_lr", "lr"):
+            with pytest.raises(ValueError, match=f"`{key}` must be above 0, but is 0"):
+                self.build(config={key: 0})
 
     @pytest.mark.parametrize("key", ["samples_per_class", "head_samples"])
     def test_a_class_with_too_few_images_is_named_with_the_key(self, key: str) -> None:

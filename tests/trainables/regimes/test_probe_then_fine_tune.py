@@ -49,6 +49,11 @@ class TestProbeThenFineTune(RegimeContract):
         with pytest.raises(ValueError, match=f"`{key}` must be a whole number of at least 1, but is {value!r}"):
             self.build(config={key: value})
 
+    @pytest.mark.parametrize("key", ["probe_lr", "lr"])
+    def test_a_wrong_learning_rate_of_either_phase_is_refused_before_the_probe(self, key: str) -> None:
+        with pytest.raises(ValueError, match=f"`{key}` must be above 0, but is 0"):
+            self.build(config={key: 0})
+
     def test_batches_of_one_image_that_only_the_probe_can_train_on_are_refused_before_it(self) -> None:
         stages = {"pixel": nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(1, 3, 1), nn.BatchNorm2d(3), nn.Flatten())}
         with pytest.raises(

@@ -1,11 +1,13 @@
 """The rules of phases themselves; `regimes/contract.py` tries them in regimes."""
 
+from collections.abc import Sequence
 from copy import deepcopy
 
 import pytest
 import torch
 
 from tests.trainables import toys
+from trainables.errors import WrongValue
 from trainables.seeding import seed_everything
 from trainables.training import gradient_descent
 from trainables.training.gradient_descent import Training
@@ -68,6 +70,27 @@ def test_a_phase_begins_alike_whatever_was_drawn_before_it() -> None:
         torch.rand(disturbance)
         runs.append([trainable.step() for _ in range(2)])
     assert runs[0] == runs[1]
+
+
+def test_an_error_of_a_later_phase_is_raised_before_the_first_epoch() -> None:
+    model, data = toys.pretrained(), toys.data()
+
+    def begin(lr: float) -> Training:
+        return gradient_descent.build({"lr": lr}, model, data, "cpu")
+
+    with pytest.raises(WrongValue, match="`lr` must be above 0, but is -1"):
+        Phases(model, [Phase(lambda: begin(0.1), 3), Phase(lambda: begin(-1))])
+
+
+def test_the_first_phase_begins_with_the_parts_that_it_trains() -> None:
+    model, data = toys.pretrained(), toys.data()
+
+    def begin(frozen: Sequence[str]) -> Training:
+        model.freeze(frozen)
+        return gradient_descent.build({}, model, data, "cpu")
+
+    Phases(model, [Phase(lambda: begin(list(model.stages)), 1), Phase(lambda: begin(()))])
+    assert model.frozen == set(model.stages)
 
 
 def test_the_seeds_of_the_phases_are_in_the_state_and_differ() -> None:
