@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from rich.text import Text
 
 from hpo import cache
 from hpo.record import Budget, Event, History, Ledger, State, configuration
+from hpo.results.rendering import wrap
 from hpo.trial import Crash, Report
 
 if TYPE_CHECKING:
@@ -30,7 +32,10 @@ BAR_WIDTH = 24
 
 
 def print_note(note: str) -> None:
-    """Print a note to stderr, above a live table."""
+    """Print a note to stderr, above a live table. In a terminal, lines are broken between words."""
+    if sys.stderr.isatty():
+        width = shutil.get_terminal_size().columns
+        note = "\n".join(line for text in note.splitlines() for line in wrap(text, width, indent=" " * 5))[5:]
     print(f"hpo: {note}", file=sys.stderr)
 
 

@@ -238,13 +238,15 @@ def test_a_search_begins_with_a_line_about_what_is_left_out(hpo: Hpo, flowers: P
     space = SPACE.replace("linear_probe", "from_scratch").replace("resnet18", "small_cnn")
     (tmp_path / "space.yaml").write_text(space.replace("weights: imagenet", "weights: none").replace("32", "8"))
     words = ("search", "--space", "space.yaml", "--backend", "random", "--runner", "inline", "--trials", "1")
-    assert "left out" not in hpo(*words, "--study", "whole").stderr
+    assert "not used" not in hpo(*words, "--study", "whole").stderr
     (flowers / "rose" / "gone.jpg").symlink_to("nowhere.jpg")
     (flowers / "rose" / "notes.txt").write_text("")
     result = hpo(*words, "--study", "s")
     assert result.exit_code == 0, result.output
-    assert "hpo: 1 file is not used (broken links: 1), such as " in result.stderr
-    assert "gone.jpg; `hpo data` lists them" in result.stderr
+    first = "hpo: images: 12 train, 4 validation, 4 held out (from flowers); "
+    assert first + "not used: 1 file (broken links: 1), such as rose/gone.jpg\n" in result.stderr
+    shown = hpo("data", "image_folder", "--option", "folder=flowers").stdout.splitlines()
+    assert shown[0].endswith("4 held out (from flowers); not used: 1 file (broken links: 1), such as rose/gone.jpg")
     assert hpo(*words, "--study", "quiet", "-q").stderr == ""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,15 +160,14 @@ def lines(report: DatasetReport) -> list[str]:
     return text + _problems("the same, but in two classes", pairs)
 
 
-def left_out_line(left_out: Sequence[LeftOut]) -> str | None:
-    """Return a line that counts the files that are left out and may have been meant to be images. None without any."""
+def not_used(left_out: Sequence[LeftOut]) -> str | None:
+    """Return how many files are left out that may have been meant to be images, in words. None without any."""
     by_kind = _by_kind([each for each in left_out if each.may_matter])
     if not by_kind:
         return None
     kinds = ", ".join(f"{kind}: {len(paths)}" for kind, paths in by_kind.items())
-    n, first = sum(map(len, by_kind.values())), next(iter(by_kind.values()))[0]
-    files = "1 file is" if n == 1 else f"{n} files are"
-    return f"{files} not used ({kinds}), such as {first}; `hpo data` lists them"
+    n, first = sum(map(len, by_kind.values())), Path(next(iter(by_kind.values()))[0])
+    return f"not used: {n} file{'s' * (n != 1)} ({kinds}), such as {Path(*first.parts[-2:])}"
 
 
 def _left_out_lines(left_out: Sequence[LeftOut]) -> list[str]:

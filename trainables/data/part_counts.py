@@ -1,9 +1,10 @@
-"""The line that says how many images stand in which part of a data set, and from which folder."""
+"""The line that says how many images stand in which part of a data set, from which folder, and what is not used."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from trainables.data import dataset_report
 from trainables.data.dataset import DataSet, Source
 
 
@@ -35,6 +36,9 @@ def _line(dataset: DataSet, counts: Mapping[str, str], held_out: Source | None) 
     folders: Mapping[str, str] = getattr(dataset, "part_folders", {})
     used = {folders[part] for part in words if part in folders and not (part == "test" and held_out is None)}
     if len(used) < 2:
-        return f"images: {', '.join(words.values())}{''.join(f' (from {folder})' for folder in used)}"
-    shown = {part: f" ({folders[part]})" for part in folders if part != "test" or held_out is not None}
-    return f"images: {', '.join(text + shown.get(part, '') for part, text in words.items())}"
+        text = f"{', '.join(words.values())}{''.join(f' (from {folder})' for folder in used)}"
+    else:
+        shown = {part: f" ({folders[part]})" for part in folders if part != "test" or held_out is not None}
+        text = ", ".join(words[part] + shown.get(part, "") for part in words)
+    not_used = dataset_report.not_used(getattr(dataset, "left_out", ()))
+    return f"images: {text}" if not_used is None else f"images: {text}; {not_used}"

@@ -84,10 +84,8 @@ class Preprocessor:
         also be in the validation or held-out part of `dataset`.
         """
         self._name = dataset.name
-        datasets = [dataset] if pretraining is None else [dataset, pretraining.dataset]
-        left_out = dataset_report.left_out_line([each for one in datasets for each in getattr(one, "left_out", ())])
-        self.notes: tuple[str, ...] = (*getattr(dataset, "notes", ()), *([] if left_out is None else [left_out]))
-        """What was done with rare classes, and how many files are left out, in words for the user."""
+        self.notes: tuple[str, ...] = (*getattr(dataset, "notes", ()), *_notes_on_pretraining(pretraining))
+        """What was done with rare classes, and how many files to pretrain on are not used, in words for the user."""
         whole, given = splits.joined(dataset)
         if given is not None and assignment is None and validation.is_given:
             raise SetupError(
@@ -257,6 +255,12 @@ def _validation_remedy(error: splits.TooFewSamples, validation: Validation, rule
         needs, fewer = f"`task.validation.fraction: {validation.fraction:g}`", "take a fraction nearer to 0.5"
     remedy = "" if rule is None else error.remedy(can_keep=can_be_split)
     return f"{needs} needs {error.needed} of them{f'; {fewer}' if can_be_split else ''}{remedy}"
+
+
+def _notes_on_pretraining(pretraining: PretrainingSet | None) -> list[str]:
+    """How many files of the pretraining set are not used, in words for the user. Empty if all are."""
+    words = None if pretraining is None else dataset_report.not_used(getattr(pretraining.dataset, "left_out", ()))
+    return [] if words is None else [f"images to pretrain on: {words}"]
 
 
 def _check_apart(pretraining: DataSet, source: Source) -> None:

@@ -11,8 +11,8 @@ from trainables.data.dataset_report import (
     DuplicatePair,
     SizeStatistics,
     UnreadableFile,
-    left_out_line,
     lines,
+    not_used,
 )
 
 SOUND = DatasetReport(
@@ -70,13 +70,11 @@ def test_that_all_can_be_read_is_said_only_where_nothing_is_left_out() -> None:
     ]
 
 
-def test_one_line_counts_what_may_have_been_meant_to_be_an_image() -> None:
-    assert left_out_line(LEFT_OUT) == (
-        "14 files are not used (broken links: 2, of no known image format: 12), such as rose/a.jpg; "
-        "`hpo data` lists them"
-    )
-    assert left_out_line(LEFT_OUT[:1]) is None
-    assert left_out_line(()) is None
+def test_what_may_have_been_meant_to_be_an_image_is_counted_in_words() -> None:
+    words = "not used: 14 files (broken links: 2, of no known image format: 12), such as rose/a.jpg"
+    assert not_used(LEFT_OUT) == words
+    assert not_used(LEFT_OUT[:1]) is None
+    assert not_used(()) is None
 
 
 def test_what_is_broken_is_told_by_kind_and_number() -> None:

@@ -1,10 +1,11 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.trainables.numbered import files
 from trainables.data import part_counts
-from trainables.data.dataset import DataSet
+from trainables.data.dataset import DataSet, LeftOut
 from trainables.data.file_sets import FileSet
 from trainables.datasets import digits
 
@@ -31,6 +32,16 @@ def test_the_line_counts_each_part_and_names_its_folder(dataset: FileSet, n_fold
     line = part_counts.line(dataset, [0, 1, 0, 1, 0], dataset.files_held_out, n_folds)
     assert line.endswith(expected)
     assert len(line) <= 80
+
+
+def test_the_line_also_says_what_is_not_used() -> None:
+    left_out = (LeftOut(Path("/data/f/train/a/gone.jpg"), "broken links"), LeftOut(Path("n.txt"), "text", False))
+    whole = replace(WHOLE, left_out=left_out, part_folders=FOLDERS)
+    line = part_counts.line(whole, [0, 1, 0, 1, 0], None, None)
+    assert line == (
+        "images: 3 train (f/train), 2 validation (f/val), none held out; "
+        "not used: 1 file (broken links: 1), such as a/gone.jpg"
+    )
 
 
 def test_without_a_split_a_given_validation_part_is_counted_by_itself() -> None:
