@@ -167,7 +167,10 @@ def _load_weights(path: Path, about: ModelDescription, plug_in: Any) -> Transfer
         raise SetupError(f"{path}: has no weights {error} of the network {about.network.model}") from error
     except RuntimeError as error:
         lines = str(error).splitlines()
-        raise SetupError(f"{path}: does not fit {DESCRIPTION_FILE}: {lines[-1].strip()}") from error
+        raise SetupError(
+            f"{path}: does not fit {DESCRIPTION_FILE}, whose `classes` names {len(about.classes)} classes: "
+            f"{lines[-1].strip()}"
+        ) from error
     return model
 
 

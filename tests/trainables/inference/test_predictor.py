@@ -112,7 +112,7 @@ def edited(folder: Path, **changes: Any) -> None:
     [
         ({"format": 99}, "`format` is 99, but this version of hpo reads 1"),
         ({"format": "1"}, "`format` must be a whole number, but is '1'"),
-        ({"classes": ["ant", "bee"]}, "does not fit model.json: .*size mismatch"),
+        ({"classes": ["ant", "bee"]}, "does not fit model.json, whose `classes` names 2 classes: size mismatch"),
         ({"classes": ["ant", "ant", "bee"]}, "`classes` must be a list of two or more different names"),
         ({"temperature": 0}, "`temperature` must be a number above 0, but is 0"),
         ({"temperature": True}, "`temperature` must be a number above 0, but is True"),
