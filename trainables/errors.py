@@ -33,6 +33,10 @@ class SetupError(ValueError):
         self.keys = tuple(keys)
 
 
+class DownloadError(SetupError):
+    """A download failed. The message says what, why, and how to get it by hand."""
+
+
 def reason(error: BaseException) -> str:
     """Return the first line of an error's text that is not blank, or the name of its type if there is none."""
     lines = (line.strip() for line in str(error).splitlines())

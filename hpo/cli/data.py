@@ -18,6 +18,7 @@ TABLES = ("classes.csv", "near_copies.csv")
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hpo.space import DatasetSpec
     from hpo.trial import Scalar
     from trainables.data.dataset import DataSet
     from trainables.data.decoding import DecodingOptions
@@ -52,7 +53,7 @@ def data(
 
     values, decoding = named_values(options), _decoding_options(fixed)
     # Both parts are read, to find images that are in both. Nothing is trained or evaluated.
-    dataset = _build_dataset(_load_dataset_plugin(name, values), name, values, data_folder(folder))
+    dataset = _build_dataset(*_load_dataset_plugin(name, values), data_folder(folder))
     try:
         searched, held_out = splits.joined(dataset)[0], heldout.held_out(dataset)
         report = dataset_report.report(
@@ -174,16 +175,24 @@ def _fetch_weights(model: str, root: Path) -> Path:
 
 def _fetch_dataset(dataset: str, options: Mapping[str, Scalar], root: Path) -> None:
     """Download a data set unless it is there, and check that it can be read."""
-    plugin = _load_dataset_plugin(dataset, options)
+    from trainables.assembly.dataset_building import check_paths
+
+    plugin, spec = _load_dataset_plugin(dataset, options)
+
+    def run() -> None:
+        given = {**spec.options, **spec.paths}
+        check_paths(plugin, root, given, spec.looked_in)
+        plugin.fetch(root, **given)
+
     if hasattr(plugin, "fetch"):
-        _download(f"the data set {dataset}", root, lambda: plugin.fetch(root, **options))
-    _build_dataset(plugin, dataset, options, root)
+        _download(f"the data set {dataset}", root, run)
+    _build_dataset(plugin, spec, root)
 
 
-def _load_dataset_plugin(name: str, options: Mapping[str, Scalar]) -> Any:
-    """The module of a data set; a UserError where its name or one of the options is wrong."""
+def _load_dataset_plugin(name: str, options: Mapping[str, Scalar]) -> tuple[Any, DatasetSpec]:
+    """The module of a data set, and its options with their paths. A UserError if its name or an option is wrong."""
     from hpo import plugins
-    from hpo.space import DatasetSpec, Task
+    from hpo.space import DatasetSpec
 
     folders = [Path()]
     spec = DatasetSpec(name, options)
@@ -191,8 +200,8 @@ def _load_dataset_plugin(name: str, options: Mapping[str, Scalar]) -> Any:
     problems = [f"--option {keys[2]}: {text}" if len(keys) > 2 else text for keys, text in found]
     if problems:
         raise UserError("\n".join(problems))
-    dataset = plugins.located(Task(dataset=spec), folders).dataset
-    return _load_plugin(plugins.DATASETS, name if dataset is None else dataset.plugin)
+    spec = plugins.located_data(spec, folders)
+    return _load_plugin(plugins.DATASETS, spec.plugin), spec
 
 
 def _load_plugin(package: str, name: str) -> Any:
@@ -206,27 +215,30 @@ def _load_plugin(package: str, name: str) -> Any:
         raise UserError(str(error)) from error
 
 
-def _build_dataset(plugin: Any, name: str, options: Mapping[str, Scalar], folder: Path) -> DataSet:
+def _build_dataset(plugin: Any, spec: DatasetSpec, folder: Path) -> DataSet:
     from trainables import errors
     from trainables.assembly.dataset_building import build_dataset
 
     try:
-        return build_dataset(plugin, folder, options)
+        return build_dataset(plugin, folder, {**spec.options, **spec.paths}, looked_in=spec.looked_in)
     except (errors.SetupError, ValueError) as error:
-        absent = [option for option in getattr(plugin, "OPTIONS", ()) if option not in options]
+        absent = [option for option in getattr(plugin, "OPTIONS", ()) if option not in spec.options]
         missing = next((option for option in absent if f"`dataset.{option}`" in str(error)), None)
         remedy = f"; here by --option {missing}=..." if missing else ""
-        raise TaskError(f"data set {name!r}: {error}{remedy}") from error
+        prefix = "" if str(error).startswith("data set ") else f"data set {spec.name!r}: "
+        raise TaskError(f"{prefix}{error}{remedy}") from error
 
 
 def _download(what: str, target: Path, run: Callable[[], None]) -> None:
-    """Run a download. Every error becomes a MachineError."""
+    """Run a download. Every error becomes a MachineError, but what the user must mend becomes a TaskError."""
     from trainables import errors
 
     try:
         run()
-    except errors.SetupError as error:  # its message names the file and the target already
+    except errors.DownloadError as error:  # its message names the file and the target already
         raise MachineError(str(error)) from error
+    except errors.SetupError as error:
+        raise TaskError(f"{what}: {error}") from error
     except Exception as error:
         raise MachineError(
             f"{what} cannot be downloaded: {errors.reason(error)}; "

@@ -17,6 +17,7 @@ from hpo.plugins.registry import (
     hyperparameters,
     load,
     located,
+    located_data,
     module_name,
     names,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "hyperparameters",
     "load",
     "located",
+    "located_data",
     "module_name",
     "names",
     "objectives",

@@ -66,6 +66,20 @@ def options(module: str, find: Find) -> Declared | None:
     return declared
 
 
+def path_options(module: str, find: Find) -> tuple[str, ...]:
+    """The literal PATHS of a data set's module: the names of the options that are paths. Empty if it has none.
+
+    Raises UserError if it is not a tuple of names, or if the source is not valid Python.
+    """
+    source = _source_path(find(module))
+    found = None if source is None else _literal(_parse(source), "PATHS", source)
+    if found is None:
+        return ()
+    if not isinstance(found, list | tuple) or not all(isinstance(name, str) for name in found):
+        raise UserError(f"{source}: PATHS must be a tuple of names of options")
+    return tuple(found)
+
+
 def pretrains(module: str, find: Find) -> bool:
     """Whether a regime declares `PRETRAINING = True`: it first trains on the data set `pretraining` of the task.
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from importlib.metadata import entry_points
@@ -23,8 +23,8 @@ from typing import Any
 
 from hpo.errors import UnknownName, UserError
 from hpo.plugins import dataset_files, python_files
-from hpo.plugins.declarations import Declared, read
-from hpo.space import DATA_KEYS, Task
+from hpo.plugins.declarations import Declared, path_options, read
+from hpo.space import DATA_KEYS, DatasetSpec, Task
 
 TASK_PACKAGES = {"regime": "trainables.regimes", "model": "trainables.models"}
 """The keys of a task whose plug-ins read hyperparameters, and the packages of these plug-ins."""
@@ -162,8 +162,24 @@ def hyperparameters(module: str) -> Declared | None:
 
 
 def located(task: Task, folders: Sequence[Path]) -> Task:
-    """Return a task with the path of the Python file of each data set, if it is one in `folders` and no plug-in."""
-    known = names(DATASETS)
+    """Return a task with the paths of the files of its data sets that are in `folders`.
+
+    These are the Python file of each data set, if it is no plug-in, and the options that it declares as paths.
+    """
     specs = {key: spec for key in DATA_KEYS if (spec := getattr(task, key)) is not None}
-    found: dict[str, Any] = {key: dataset_files.located(spec, folders, known) for key, spec in specs.items()}
+    found: dict[str, Any] = {key: located_data(spec, folders) for key, spec in specs.items()}
     return replace(task, **found)
+
+
+def located_data(data: DatasetSpec, folders: Sequence[Path], only: Collection[str] | None = None) -> DatasetSpec:
+    """Return a data set with the paths of its files that are in `folders`: see `located`.
+
+    `only` are the options that may be looked up, or None for all that are paths.
+    """
+    data = dataset_files.located(data, folders, names(DATASETS))
+    try:
+        module = module_name(DATASETS, data.plugin)
+    except UserError:  # an unknown name is reported by `data_problems`
+        return data
+    declared = path_options(module, find)
+    return data.with_paths([option for option in declared if only is None or option in only], *folders)

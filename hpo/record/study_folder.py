@@ -109,7 +109,8 @@ class StudyFolder:
             budget = Budget(**content["budget"])
             space = spacefile.parse(content["space"], source=str(path), installed=False)
             made = dict(content["made"])
-            space = replace(space, task=space.task.relocated(content.get("weights"), content.get("data_files")))
+            found = (content.get(key) for key in ("weights", "data_files", "data_paths"))
+            space = replace(space, task=space.task.relocated(*found))
             if "objective_file" in content:
                 space = replace(space, objective_file=str(content["objective_file"])).located(Path())
             recorded_name, left_out = str(content["study"]), dict(content.get("left_out", {}))
@@ -134,6 +135,7 @@ class StudyFolder:
             **({"weights": task.weights} if task.written_weights is not None else {}),
             **({"data_files": task.data_files} if task.data_files else {}),
             **({"objective_file": self.space.objective_file} if self.space.objective_file is not None else {}),
+            **({"data_paths": task.data_paths} if task.data_paths else {}),
             "settings": self.settings.to_dict(),
             "budget": asdict(self.budget),
             **({"left_out": self.left_out} if self.left_out else {}),

@@ -1,8 +1,8 @@
-"""The data set of a task: its name, its options, its groups of classes, and the Python file of its code."""
+"""The data set of a task: its name, its options, its groups of classes, its files, and the Python file of its code."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,10 @@ class DatasetSpec:
     """The new classes, each with the names of the old classes that it joins. If empty, the classes stay as they are."""
     file: str | None = field(default=None, compare=False)
     """The absolute path of the Python file of the data set, if it is a file of your own."""
+    paths: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """The absolute path of each option that is a relative path and was found by `with_paths`."""
+    looked_in: tuple[str, ...] = field(default=(), compare=False)
+    """The folders in which `with_paths` looked for relative paths, for messages."""
 
     def __post_init__(self) -> None:
         raise_problems(rules.data_problems(vars(self)))
@@ -51,13 +55,33 @@ class DatasetSpec:
         found = next((path for folder in folders if name and (path := folder / name).is_file()), None)
         return self if found is None else replace(self, file=str(found.absolute()))
 
-    def relocated(self, recorded: str) -> DatasetSpec:
-        """Return the data set with the path of its file that `located` found before.
+    def with_paths(self, options: Collection[str], *folders: Path) -> DatasetSpec:
+        """Return the data set with the absolute paths of those `options` that are relative paths in one of `folders`.
 
-        If that file was moved, the working directory is looked through.
+        The first folder that contains the file or folder counts. Paths that were found before stay.
         """
-        found = self if Path(recorded).is_file() else self.located(Path())
-        return replace(self, file=recorded) if found is self else found
+        found = dict(self.paths)
+        for option in options:
+            value = self.options.get(option)
+            if option in found or not isinstance(value, str) or not value or Path(value).expanduser().is_absolute():
+                continue
+            path = next((path for folder in folders if (path := folder / value).exists()), None)
+            if path is not None:
+                found[option] = str(path.absolute())
+        looked_in = dict.fromkeys((*self.looked_in, *(str(folder.absolute()) for folder in folders)))
+        return replace(self, paths=found, looked_in=tuple(looked_in))
+
+    def relocated(self, file: str | None, paths: Mapping[str, str]) -> DatasetSpec:
+        """Return the data set with the paths that `located` and `with_paths` found before.
+
+        If a file was moved, the working directory is looked through.
+        """
+        found = self
+        if file is not None:
+            found = found if Path(file).is_file() else found.located(Path())
+            found = replace(found, file=file) if found is self else found
+        here = found.with_paths([option for option, path in paths.items() if not Path(path).exists()], Path())
+        return replace(here, paths={**paths, **here.paths})
 
     def to_dict(self, *, absolute: bool = False) -> str | dict[str, Any]:
         """The data set in the form of a space file. Without options and groups, this is just its name.

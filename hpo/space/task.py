@@ -92,13 +92,21 @@ class Task:
         found = next((path for folder in folders if (path := folder / self.weights).is_file()), None)
         return self if found is None else self._with_weights(found)
 
-    def relocated(self, recorded: str | None, files: Mapping[str, str] | None = None) -> Task:
+    def relocated(
+        self,
+        recorded: str | None,
+        files: Mapping[str, str] | None = None,
+        paths: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> Task:
         """Return the task with the paths that were found before: of its weights, and of the files of its data sets.
 
-        `recorded` is the path of the weights, or None. `files` has the path of each data set with a file of its own, by
-        its key in the task. If a file was moved, the working directory is looked through.
+        `recorded` is the path of the weights, or None. `files` are `data_files` and `paths` are `data_paths`. If a file
+        was moved, the working directory is looked through.
         """
-        data: dict[str, Any] = {key: getattr(self, key).relocated(path) for key, path in (files or {}).items()}
+        files, paths = files or {}, paths or {}
+        data: dict[str, Any] = {
+            key: getattr(self, key).relocated(files.get(key), paths.get(key, {})) for key in {**files, **paths}
+        }
         task = replace(self, **data) if data else self
         if recorded is None:
             return task
@@ -108,8 +116,16 @@ class Task:
     @property
     def data_files(self) -> dict[str, str]:
         """The path of the Python file of each data set that has one, by its key in the task."""
-        specs = {key: getattr(self, key) for key in DATA_KEYS}
-        return {key: spec.file for key, spec in specs.items() if spec is not None and spec.file is not None}
+        return {key: spec.file for key, spec in self._data_sets.items() if spec.file is not None}
+
+    @property
+    def data_paths(self) -> dict[str, dict[str, str]]:
+        """The paths that were found for options of the data sets, by their keys in the task."""
+        return {key: dict(spec.paths) for key, spec in self._data_sets.items() if spec.paths}
+
+    @property
+    def _data_sets(self) -> dict[str, DatasetSpec]:
+        return {key: spec for key in DATA_KEYS if (spec := getattr(self, key)) is not None}
 
     def _with_weights(self, path: Path) -> Task:
         """The task with the absolute path of its weights. The digest of the space stays the same."""

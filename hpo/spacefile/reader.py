@@ -137,6 +137,9 @@ def _parse(document: Document, name: str, folders: Sequence[Path] | None) -> Sea
     assert fidelity is not None, "raise_mistakes() has raised its mistakes"
     assert validation is not None, "raise_mistakes() has raised its mistakes"
     valid_domains = {name: domain for name, domain in domains.items() if domain}
+    if folders is not None:
+        for key in task.keys() & set(DATA_KEYS):
+            task[key] = _with_overridden_paths(document, key, task[key], folders[-1:])
     located_task = plugins.located(Task(**task, validation=validation).located(*weights_folders), folders or ())
     space = SearchSpace(name, valid_domains, fidelity, located_task, fixed, objective, reference)
     return space.located(*folders or ())
@@ -174,6 +177,12 @@ def _data(document: Document, key: str, content: Any) -> DatasetSpec | None:
     fields.pop("groups", None)
     problems = rules.data_problems({"name": name, "options": fields, "groups": groups})
     return DatasetSpec(name, fields, groups) if document.add_problems(("task", key), problems) else None
+
+
+def _with_overridden_paths(document: Document, key: str, data: DatasetSpec, folders: Sequence[Path]) -> DatasetSpec:
+    """The data set with the paths of those options that are overridden, if they are in `folders`."""
+    overridden = [option for option in data.options if document.is_overridden(("task", key, option))]
+    return plugins.located_data(data, folders, overridden) if overridden else data
 
 
 def _validation(document: Document, content: Any) -> Validation | None:

@@ -242,7 +242,8 @@ class Assembly:
         """
         plugin = self._load("trainables.datasets", spec.plugin)
         group = self.task.validation.group if spec is self.task.dataset else None
-        return build_dataset(plugin, self.root, spec.options, group=group)
+        options = {**spec.options, **spec.paths}
+        return build_dataset(plugin, self.root, options, group=group, looked_in=spec.looked_in)
 
 
 def _build_regime(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,27 @@ from trainables.hyperparameters import Scalar
 BUNDLED = "trainables.datasets."
 
 
-def build_dataset(plugin: Any, root: Path, options: Mapping[str, Scalar], *, group: str | None = None) -> DataSet:
+def build_dataset(
+    plugin: Any,
+    root: Path,
+    options: Mapping[str, Scalar],
+    *,
+    group: str | None = None,
+    looked_in: Sequence[str] = (),
+) -> DataSet:
     """Build a data set. `plugin` is its module, `root` the folder of all data sets.
 
     `group` says which images belong together: see `trainables.data.file_sets.groups_of`. It becomes an option if the
     data set declares one of this name, so that its held-out part keeps groups together too. The files of any other
     data set get their groups afterwards.
 
-    Raises SetupError if code of the user raises an error, or returns something else than a data set. The message gives
-    the file and the line.
+    An option that the module declares in PATHS may be a path in `root`. `looked_in` are the folders in which it was
+    looked up before.
+
+    Raises SetupError if there is no file or folder at such a relative path, if code of the user raises an error, or if
+    it returns something else than a data set. The message gives the file and the line.
     """
+    check_paths(plugin, root, options, looked_in)
     declares_group = "group" in getattr(plugin, "OPTIONS", ())
     if group is not None and declares_group:
         options = {**options, "group": group}
@@ -39,6 +50,21 @@ def build_dataset(plugin: Any, root: Path, options: Mapping[str, Scalar], *, gro
             raise SetupError(f"{file}: what `build` returns {problem}")
         dataset = _OwnDataSet(built, file)
     return dataset if group is None or declares_group else with_groups(dataset, group)
+
+
+def check_paths(plugin: Any, root: Path, options: Mapping[str, Scalar], looked_in: Sequence[str]) -> None:
+    """Raise SetupError if an option of a data set is a relative path at which there is no file or folder in `root`.
+
+    The message also names the folders `looked_in`.
+    """
+    for option in getattr(plugin, "PATHS", ()):
+        value = options.get(option)
+        if not isinstance(value, str) or not value or (root / Path(value).expanduser()).exists():
+            continue
+        if not Path(value).expanduser().is_absolute():
+            folders = [f"{', '.join(looked_in)} or "] if looked_in else []
+            where = f"{''.join(folders)}the folder of all data sets ({root})"
+            raise SetupError(f"`dataset.{option}`: there is no {value!r} in {where}")
 
 
 class _OwnDataSet:

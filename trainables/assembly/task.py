@@ -24,6 +24,16 @@ class DatasetSpec(Protocol):
         ...
 
     @property
+    def paths(self) -> Mapping[str, str]:
+        """The absolute paths of some options that are relative paths. They replace those in `options`."""
+        ...
+
+    @property
+    def looked_in(self) -> Sequence[str]:
+        """The folders in which options that are relative paths were looked up, for messages."""
+        ...
+
+    @property
     def groups(self) -> Mapping[str, Sequence[str]]:
         """The new classes, each with the names of the classes that it merges. Empty if the classes stay as they are."""
         ...

@@ -15,7 +15,7 @@ import torch
 
 from trainables import vision
 from trainables.data.dataset import Part
-from trainables.errors import SetupError, reason
+from trainables.errors import DownloadError, SetupError, reason
 
 BY_HAND = "download it on a machine with a connection, and copy it to"
 
@@ -67,7 +67,8 @@ class Downloaded:
 def fetch(name: str, kind: str, root: Path) -> None:
     """Download a data set into its folder in `root`. If the download fails, no folder is left.
 
-    An existing folder is not changed. Raises SetupError if the download fails, or if the folder cannot be read.
+    An existing folder is not changed. Raises DownloadError if the download fails, and SetupError if the folder
+    cannot be read.
     """
     if not (root / name).is_dir():
         download = getattr(vision.datasets(), kind)
@@ -77,6 +78,6 @@ def fetch(name: str, kind: str, root: Path) -> None:
             try:
                 download(folder, download=True)
             except Exception as error:
-                raise SetupError(f"{name} cannot be downloaded: {reason(error)}; {BY_HAND} {root / name}") from error
+                raise DownloadError(f"{name} cannot be downloaded: {reason(error)}; {BY_HAND} {root / name}") from error
             folder.rename(root / name)
     Downloaded(name, kind, (), root)

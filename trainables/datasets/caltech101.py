@@ -24,7 +24,7 @@ from trainables.data.dataset import DataSet, Files
 from trainables.data.file_sets import FileSet, hold_out
 from trainables.datasets._folders import dataset_folder, list_images
 from trainables.datasets._torchvision import BY_HAND
-from trainables.errors import SetupError, printable, reason
+from trainables.errors import DownloadError, SetupError, printable, reason
 
 IMAGES = "101_ObjectCategories"
 LISTS = ("train.txt", "test.txt")
@@ -56,7 +56,7 @@ def build(root: Path | None) -> DataSet:
 def fetch(root: Path) -> None:
     """Download the images into `root`. Existing images are not changed, and a failed download leaves nothing.
 
-    Raises SetupError if the download fails.
+    Raises DownloadError if the download fails.
     """
     target = root / NAME / IMAGES
     if target.is_dir():
@@ -69,7 +69,7 @@ def fetch(root: Path) -> None:
                 download(temporary, download=True)
             except Exception as error:
                 message = f"{NAME} cannot be downloaded: {reason(error)}"
-                raise SetupError(f"{message}; {BY_HAND} {target.parent}") from error
+                raise DownloadError(f"{message}; {BY_HAND} {target.parent}") from error
             (Path(temporary) / NAME / IMAGES).rename(target)
     finally:
         with contextlib.suppress(OSError):

@@ -14,7 +14,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,13 @@ from filelock import FileLock
 from trainables.data.dataset import DataSet
 from trainables.data.file_sets import ImageTable, SplitOptions, from_files
 from trainables.datasets._huggingface_images import INDEX, Columns, library, write_images
-from trainables.errors import SetupError, printable, reason
+from trainables.datasets._path_options import read_path
+from trainables.errors import DownloadError, SetupError, printable, reason
 from trainables.hyperparameters import Scalar
 
 OPTIONS: dict[str, str | list[str]] = {
-    "path": "a folder that `save_to_disk` wrote: its name in the folder of all data sets, or its path",
+    "path": "the path of a folder that `save_to_disk` wrote; a relative one is looked up beside the space, in the "
+    "working directory and in the folder of all data sets",
     "hub": "a name on the hub, such as `AI-Lab-Makerere/beans`; `hpo fetch` downloads it",
     "config": "the configuration of a data set of the hub that has several",
     "image": "the column of the images; default: the only one of the type Image",
@@ -37,23 +39,12 @@ OPTIONS: dict[str, str | list[str]] = {
     "seed": "seed of the draw, a whole number of at least 0; default 0",
     "rare_classes": ["error", "keep", "leave_out"],
 }
+PATHS = ("path",)
 FOLDER = "huggingface"
 FETCH = "hpo fetch --dataset huggingface --option hub="
 
 
-def build(
-    root: Path | None,
-    *,
-    path: Scalar = None,
-    hub: Scalar = None,
-    config: Scalar = None,
-    image: Scalar = None,
-    label: Scalar = None,
-    group: Scalar = None,
-    held_out: Scalar = None,
-    seed: Scalar = None,
-    rare_classes: Scalar = None,
-) -> DataSet:
+def build(root: Path | None, **options: Scalar) -> DataSet:
     """Return the images of a data set as files. `OPTIONS` explains the options.
 
     The first call writes the files of a data set that is saved to disk, which takes a while.
@@ -61,95 +52,103 @@ def build(
     Raises SetupError if an option is wrong, if the data set is missing or cannot be read, if the library is not
     installed, or if a column is missing or has another type.
     """
-    options = SplitOptions(held_out_share=held_out, seed=seed, rare_classes=rare_classes)
-    columns = _columns(image, label)
+    given = _Options(**options)
     if root is None:
         raise SetupError("`dataset`: huggingface needs the folder that data sets are kept in, and none is given")
-    if hub is None:
-        folder = _from_disk(root, path, config, columns)
-    else:
-        folder = _hub_folder(root, hub, config, columns)
-        if path is not None:
-            raise SetupError("`dataset.path` and `dataset.hub` must not both be given")
-        if not (folder / INDEX).is_file():
-            raise SetupError(f"{folder}: there is no such data set; download it by: {FETCH}{hub}")
-    return _read(folder, _name(path if hub is None else hub), group, options)
+    if given.hub is None:
+        return _read(_from_disk(root, given), given)
+    folder = _hub_folder(root, given)
+    if not (folder / INDEX).is_file():
+        raise SetupError(f"{folder}: there is no such data set; download it by: {FETCH}{given.hub}")
+    return _read(folder, given)
 
 
-def fetch(
-    root: Path,
-    *,
-    path: Scalar = None,
-    hub: Scalar = None,
-    config: Scalar = None,
-    image: Scalar = None,
-    label: Scalar = None,
-    group: Scalar = None,
-    held_out: Scalar = None,
-    seed: Scalar = None,
-    rare_classes: Scalar = None,
-) -> None:
-    """Download a data set of the hub, and write its images as files into `root`.
+def fetch(root: Path, **options: Scalar) -> None:
+    """Download a data set of the hub, and write its images as files into `root`. An existing one is not changed.
 
-    An existing one is not changed. Raises SetupError if that fails.
+    Raises DownloadError if that fails, and SetupError if an option is wrong or a column is missing.
     """
-    columns = _columns(image, label)
-    if hub is None:
-        _from_disk(root, path, config, columns)
+    given = _Options(**options)
+    if given.hub is None:
+        _from_disk(root, given)
         return
-    folder = _hub_folder(root, hub, config, columns)
+    folder = _hub_folder(root, given)
     if (folder / INDEX).is_file():
         return
     datasets = library()
     try:
-        found = datasets.load_dataset(hub, None if config is None else str(config))
+        found = datasets.load_dataset(given.hub, None if given.config is None else str(given.config))
     except Exception as error:  # the library raises errors of all kinds
-        raise SetupError(
-            f"`dataset.hub`: {hub} cannot be downloaded: {type(error).__name__}: {reason(error)}"
+        raise DownloadError(
+            f"`dataset.hub`: {given.hub} cannot be downloaded: {type(error).__name__}: {reason(error)}"
         ) from error
-    _write_once(folder, lambda temporary: write_images(found, temporary, columns))
+    _write_once(folder, lambda temporary: write_images(found, temporary, given.columns))
 
 
-def _columns(image: Scalar, label: Scalar) -> Columns:
-    given = {"image": image, "label": label}
-    for key, value in given.items():
-        if value is not None and not (isinstance(value, str) and value):
-            raise SetupError(f"`dataset.{key}` must be the name of a column, but is {value!r}")
-    return Columns(*(None if value is None else str(value) for value in given.values()))
+@dataclass(frozen=True)
+class _Options:
+    """The options of the data set: see `OPTIONS`. Raises SetupError if one of them is wrong."""
+
+    path: Scalar = None
+    hub: Scalar = None
+    config: Scalar = None
+    image: Scalar = None
+    label: Scalar = None
+    group: Scalar = None
+    held_out: Scalar = None
+    seed: Scalar = None
+    rare_classes: Scalar = None
+
+    def __post_init__(self) -> None:
+        for option in ("image", "label", "group"):
+            value = getattr(self, option)
+            if value is not None and not (isinstance(value, str) and value):
+                raise SetupError(f"`dataset.{option}` must be the name of a column, but is {value!r}")
+        _ = self.split  # checks its options
+        if self.hub is None:
+            if self.config is not None:
+                raise SetupError(
+                    "`dataset.config` must not be given without `dataset.hub`: only a data set of the hub has one"
+                )
+        elif not isinstance(self.hub, str) or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", self.hub):
+            raise SetupError(
+                f"`dataset.hub` must be a name on the hub, such as AI-Lab-Makerere/beans, but is {self.hub!r}"
+            )
+        elif self.path is not None:
+            raise SetupError("`dataset.path` and `dataset.hub` must not both be given")
+
+    @property
+    def split(self) -> SplitOptions:
+        """How the held-out part is cut."""
+        return SplitOptions(held_out_share=self.held_out, seed=self.seed, rare_classes=self.rare_classes)
+
+    @property
+    def columns(self) -> Columns:
+        """The columns of the images and labels, as far as they are given."""
+        return Columns(*(None if name is None else str(name) for name in (self.image, self.label)))
 
 
-def _from_disk(root: Path, path: Scalar, config: Scalar, columns: Columns) -> Path:
+def _from_disk(root: Path, options: _Options) -> Path:
     """The folder of the images of a data set that is saved to disk. They are written if they are not there yet."""
-    if not isinstance(path, str) or not path:
-        given = "is missing" if path is None else f"is {path!r}"
-        raise SetupError(
-            f"`dataset.path` {given}: give a folder that `save_to_disk` wrote, or `hub` with a name of the hub"
-        )
-    if config is not None:
-        raise SetupError("`dataset.config` must not be given with `dataset.path`: only a data set of the hub has one")
-    folder = root / Path(path).expanduser()
+    content = "a folder that `save_to_disk` wrote, or `hub` with a name of the hub"
+    folder = read_path(root, "path", options.path, content)
     if not folder.is_dir():
-        raise SetupError(
-            f"`dataset.path`: there is no folder {folder}; a name is looked up in the folder of all data sets "
-            f"({root}), a folder elsewhere needs its whole path"
-        )
+        raise SetupError(f"`dataset.path`: there is no folder {folder}; give {content}")
     datasets = library()
     try:
         found = datasets.load_from_disk(str(folder))
     except Exception as error:  # the library raises errors of all kinds
         raise SetupError(f"{folder}: is no data set that `save_to_disk` wrote ({reason(error)})") from error
     parts = found.values() if isinstance(found, dict) else [found]
-    key = "-".join([*(part._fingerprint for part in parts), *columns.words()])
+    key = "-".join([*(part._fingerprint for part in parts), *options.columns.words()])
     target = root / FOLDER / f"{_safe(folder.name)}-{_digest(key)}"
     if not (target / INDEX).is_file():
-        _write_once(target, lambda temporary: write_images(found, temporary, columns))
+        _write_once(target, lambda temporary: write_images(found, temporary, options.columns))
     return target
 
 
-def _hub_folder(root: Path, hub: Scalar, config: Scalar, columns: Columns) -> Path:
-    if not isinstance(hub, str) or not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", hub):
-        raise SetupError(f"`dataset.hub` must be a name on the hub, such as AI-Lab-Makerere/beans, but is {hub!r}")
-    words = [hub, *([] if config is None else [str(config)]), *columns.words()]
+def _hub_folder(root: Path, options: _Options) -> Path:
+    words = [str(options.hub), *([] if options.config is None else [str(options.config)]), *options.columns.words()]
     return root / FOLDER / "hub" / _safe("--".join(words))
 
 
@@ -170,8 +169,8 @@ def _write_once(target: Path, fill: Callable[[Path], None]) -> None:
             raise
 
 
-def _read(folder: Path, name: str, group: Scalar, options: SplitOptions) -> DataSet:
-    """The data set whose images were written into a folder. `group` is the column of the groups, or None."""
+def _read(folder: Path, options: _Options) -> DataSet:
+    """The data set whose images were written into a folder."""
     try:
         index: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         others, classes, notes = index["others"], index["classes"], tuple(index["notes"])
@@ -180,19 +179,16 @@ def _read(folder: Path, name: str, group: Scalar, options: SplitOptions) -> Data
         raise SetupError(
             f"{folder / INDEX}: cannot be read ({reason(error)}); remove the folder, to have it anew"
         ) from error
-    if group is not None:
-        if group not in others:
+    if options.group is not None:
+        if options.group not in others:
             raise SetupError(
                 f"`dataset.group` must be a column of text or whole numbers ({', '.join(others) or 'there is none'}), "
-                f"but is {group!r}"
+                f"but is {options.group!r}"
             )
-        table = replace(table, groups=others[group])
-    dataset = from_files(printable(name), table, classes=classes, options=options)
+        table = replace(table, groups=others[options.group])
+    name = Path(str(options.path if options.hub is None else options.hub)).name
+    dataset = from_files(printable(name), table, classes=classes, options=options.split)
     return replace(dataset, notes=(*notes, *dataset.notes))
-
-
-def _name(given: Scalar) -> str:
-    return Path(str(given)).name
 
 
 def _safe(name: str) -> str:

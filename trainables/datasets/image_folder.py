@@ -26,16 +26,19 @@ from trainables.data.dataset import DataSet, LeftOut
 from trainables.data.file_sets import PARTS, ImageTable, SplitOptions, from_files, part_of
 from trainables.datasets._folders import ClassFolders, beside_folders, list_images, list_parts
 from trainables.datasets._image_files import list_subfolders
+from trainables.datasets._path_options import read_path
 from trainables.errors import SetupError, printable
 from trainables.hyperparameters import Scalar
 
 OPTIONS: dict[str, str | list[str]] = {
-    "folder": "the folder: its name in the folder of all data sets, or its path",
+    "folder": "the path of the folder; a relative one is looked up beside the space, in the working directory and in "
+    "the folder of all data sets",
     "held_out": "share of the images that is held out, stratified, above 0 and below 1, or none; default 0.2",
     "seed": "seed of the draw, a whole number of at least 0; default 0",
     "rare_classes": ["error", "keep", "leave_out"],
     "group": "images of one group stay in one part: folder, or a regular expression on file names",
 }
+PATHS = ("folder",)
 NO_PART = "folders beside the parts"
 
 
@@ -118,21 +121,9 @@ def _labels(found: ClassFolders) -> list[str]:
 
 
 def _folder(root: Path | None, folder: Scalar) -> Path:
-    if not isinstance(folder, str) or not folder:
-        given = "is missing" if folder is None else f"is {folder!r}"
-        raise SetupError(f"`dataset.folder` {given}: give the name or the path of a folder that holds a folder a class")
-    path = Path(folder).expanduser()
-    if not path.is_absolute():
-        if root is None:
-            raise SetupError(
-                f"`dataset.folder` must be an absolute path where no folder of data sets is given: {folder!r}"
-            )
-        path = root / path
+    path = read_path(root, "folder", folder, "the path of a folder that holds a folder a class")
     if not path.is_dir():
-        raise SetupError(
-            f"`dataset.folder`: there is no folder {path}; it must hold a folder a class. A name is looked up in the "
-            f"folder of all data sets ({root}); one elsewhere needs its whole path"
-        )
+        raise SetupError(f"`dataset.folder`: there is no folder {path}; it must hold a folder a class")
     return path
 
 

@@ -19,11 +19,13 @@ from pathlib import Path
 from trainables.data.dataset import DataSet
 from trainables.data.file_sets import ImageTable, SplitOptions, from_files, part_of
 from trainables.data.file_sets.tables import Table, read
+from trainables.datasets._path_options import read_path
 from trainables.errors import SetupError, printable
 from trainables.hyperparameters import Scalar
 
 OPTIONS: dict[str, str | list[str]] = {
-    "file": "the table: its name in the folder of all data sets, or its path; .csv, .tsv, .txt or .parquet",
+    "file": "the path of the table: .csv, .tsv, .txt or .parquet; a relative one is looked up beside the space, in the "
+    "working directory and in the folder of all data sets",
     "path": "the column of the paths, relative to the folder of the table; default `path`",
     "label": "the column of the labels; default `label`",
     "split": "the column that says train, validation or test; default `split` if there is one; `none` to cut the parts",
@@ -33,6 +35,7 @@ OPTIONS: dict[str, str | list[str]] = {
     "seed": "seed of the draw, a whole number of at least 0; default 0",
     "rare_classes": ["error", "keep", "leave_out"],
 }
+PATHS = ("file",)
 NONE = "none"
 OTHER_NAMES = {
     "path": ("file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "img", "img_path"),
@@ -81,21 +84,11 @@ def build(
 
 def _find(root: Path | None, file: Scalar) -> Path:
     """The path of the table. Raises SetupError if there is no such file."""
-    if not isinstance(file, str) or not file:
-        given = "is missing" if file is None else f"is {file!r}"
-        raise SetupError(f"`dataset.file` {given}: give the name or the path of a CSV, TSV or Parquet file")
-    path = Path(file).expanduser()
-    if not path.is_absolute():
-        if root is None:
-            raise SetupError(f"`dataset.file` must be an absolute path where no folder of data sets is given: {file!r}")
-        path = root / path
+    path = read_path(root, "file", file, "the path of a CSV, TSV or Parquet file")
     if path.is_dir():
         raise SetupError(f"`dataset.file`: {path} is a folder; for class folders, use the data set image_folder")
     if not path.is_file():
-        raise SetupError(
-            f"`dataset.file`: there is no file {path}; a name is looked up in the folder of all data sets ({root}), "
-            "a file elsewhere needs its whole path"
-        )
+        raise SetupError(f"`dataset.file`: there is no file {path}")
     return path
 
 

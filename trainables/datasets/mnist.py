@@ -23,5 +23,5 @@ def build(root: Path | None) -> DataSet:
 
 
 def fetch(root: Path) -> None:
-    """Download the images into `root`. An existing folder is not changed. Raises SetupError if the download fails."""
+    """Download the images into `root`. An existing folder is not changed. Raises DownloadError if that fails."""
     _torchvision.fetch(NAME, KIND, root)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from trainables import vision
-from trainables.errors import SetupError, reason
+from trainables.errors import DownloadError, SetupError, reason
 from trainables.models import _weights
 from trainables.models._plain import PlainNetwork
 
@@ -78,12 +78,14 @@ def fetch(name: str, path: Path) -> None:
     """Download the ImageNet weights of a network and save the state dict at `path`.
 
     These are torchvision's first weights, IMAGENET1K_V1, which were trained by the recipes of the papers. torchvision
-    also keeps the downloaded file in torch's cache. Raises SetupError if the download fails, and OSError if the file
+    also keeps the downloaded file in torch's cache. Raises DownloadError if the download fails, and OSError if the file
     cannot be written.
     """
     weights = vision.models().get_model_weights(name).IMAGENET1K_V1
     try:
         state = weights.get_state_dict(progress=True, check_hash=True, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError) as error:
-        raise SetupError(f"cannot download {weights.url}, save that file at {path} by hand: {reason(error)}") from error
+        raise DownloadError(
+            f"cannot download {weights.url}, save that file at {path} by hand: {reason(error)}"
+        ) from error
     _weights.save(state, path)

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from trainables import vision
 from trainables.data.input_spec import InputSpec
-from trainables.errors import SetupError, reason
+from trainables.errors import DownloadError, SetupError, reason
 from trainables.hyperparameters import Config
 from trainables.models import _heads, _timm_stages, _weights
 from trainables.models._plain import PlainNetwork
@@ -195,12 +195,12 @@ class Pretrained(Variant):
     WEIGHTS: str
 
     def fetch(self, path: Path) -> None:
-        """Download the weights and save the state dict at `path`. Raises SetupError if the download fails."""
+        """Download the weights and save the state dict at `path`. Raises DownloadError if the download fails."""
         try:
             network = _timm().create_model(self.name, pretrained=True)
         except Exception as error:  # the connection, timm and its hub each raise their own errors
             message = f"cannot download the weights of timm:{self.name}, save its state dict at {path} by hand"
-            raise SetupError(f"{message}: {reason(error)}") from error
+            raise DownloadError(f"{message}: {reason(error)}") from error
         _weights.save(network.state_dict(), path)
 
 

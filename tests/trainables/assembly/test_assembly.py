@@ -28,6 +28,8 @@ class Named:
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    paths: Mapping[str, str] = field(default_factory=dict)
+    looked_in: Sequence[str] = ()
 
     @property
     def plugin(self) -> str:

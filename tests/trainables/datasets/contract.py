@@ -1,5 +1,6 @@
 """What every data set must keep. A data set's test subclasses DataSetContract and says what is its own."""
 
+import contextlib
 import gc
 import hashlib
 import inspect
@@ -109,11 +110,17 @@ class DataSetContract:
         held_out(self.build(root))
         assert sorted(root.rglob("*")) == before
 
-    def test_the_options_that_it_declares_are_those_that_it_takes(self) -> None:
+    def test_the_options_that_it_declares_are_those_that_it_takes(self, tmp_path: Path) -> None:
         declared = set(getattr(self.dataset, "OPTIONS", {}))
-        for function in ("build", "fetch"):
-            if hasattr(self.dataset, function):
-                assert set(inspect.signature(getattr(self.dataset, function)).parameters) == {"root"} | declared
+        for function in (getattr(self.dataset, name) for name in ("build", "fetch") if hasattr(self.dataset, name)):
+            parameters = inspect.signature(function).parameters
+            if all(each.kind is not each.VAR_KEYWORD for each in parameters.values()):
+                assert set(parameters) == {"root"} | declared
+                continue
+            with contextlib.suppress(SetupError):
+                function(tmp_path, **dict.fromkeys(declared))
+            with pytest.raises(TypeError):
+                function(tmp_path, no_option=None)
 
 
 class OnDiskContract(DataSetContract):

@@ -60,7 +60,7 @@ class TestSavedToDisk(OnDiskContract):
 
     def test_where_its_folder_is_missing_the_message_names_it_and_what_to_do(self, tmp_path: Path) -> None:
         message = told(tmp_path, path="flowers")
-        assert f"`dataset.path`: there is no folder {tmp_path / 'flowers'}; a name is looked up in" in message
+        assert f"`dataset.path`: there is no folder {tmp_path / 'flowers'}; give a folder that" in message
 
 
 @pytest.mark.parametrize("names", [("train", "validation", "test"), ("Training", "dev", "testing")])
@@ -189,7 +189,7 @@ def test_splits_of_other_names_or_without_labels_are_left_out_with_a_note(tmp_pa
         ({"label": [[0, 1]] * 4}, {}, "`dataset.label`: the column 'label' has several labels for an image"),
         ({"label": ["a", "b", None, "a"]}, {}, "split train, row 2: has no label"),
         ({"image": [None, *map(picture, range(3))]}, {}, "split train, row 0: has no image"),
-        ({}, {"config": "small"}, "`dataset.config` must not be given with `dataset.path`"),
+        ({}, {"config": "small"}, "`dataset.config` must not be given without `dataset.hub`"),
         ({}, {"path": None}, "`dataset.path` is missing: give a folder that `save_to_disk` wrote, or `hub`"),
         ({}, {"path": "."}, "is no data set that `save_to_disk` wrote"),
         ({}, {"image": 3}, "`dataset.image` must be the name of a column, but is 3"),

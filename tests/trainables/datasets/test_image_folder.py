@@ -183,8 +183,8 @@ class TestCut(FilesContract):
     @pytest.mark.parametrize(
         ("options", "message"),
         [
-            ({"folder": None}, "`dataset.folder` is missing: give the name or the path of a folder"),
-            ({"folder": ""}, "`dataset.folder` is '': give the name or the path of a folder"),
+            ({"folder": None}, "`dataset.folder` is missing: give the path of a folder"),
+            ({"folder": ""}, "`dataset.folder` is '': give the path of a folder"),
             ({"folder": "weeds"}, "`dataset.folder`: there is no folder .*weeds"),
             ({"held_out": 0}, "`dataset.held_out` must be above 0 and below 1, but is 0"),
             ({"held_out": 1.0}, "`dataset.held_out` must be above 0 and below 1, but is 1.0"),

@@ -219,10 +219,10 @@ def test_a_table_of_one_class_is_an_error(table: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
-        (None, "`dataset.file` is missing: give the name or the path of a CSV, TSV or Parquet file"),
+        (None, "`dataset.file` is missing: give the path of a CSV, TSV or Parquet file"),
         (
             "no.csv",
-            "`dataset.file`: there is no file {root}/no.csv; a name is looked up in the folder of all data sets",
+            "`dataset.file`: there is no file {root}/no.csv",
         ),
         ("pets", "`dataset.file`: {root}/pets is a folder; for class folders, use the data set image_folder"),
     ],

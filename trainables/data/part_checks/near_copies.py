@@ -26,9 +26,9 @@ from trainables.errors import printable
 DISTANCE = 4
 """The largest distance of near-copies by default.
 
-Of 300 photographs of Caltech-101 and 300 cartoons of PACS, all copies of half the size or of JPEG quality 20 have at most
-4 bits of distance, and at least 97 of 100 copies with the contrast times 0.7 or 1.4. With the brightness times 1.3, 86
-of 100 photographs and 62 of 100 cartoons do; with 2 % cut off on each side, 62 and 50; with 5 %, 6 and 2.
+Of 300 photographs of Caltech-101 and 300 cartoons of PACS, all copies of half the size or of JPEG quality 20 have at
+most 4 bits of distance, and at least 97 of 100 copies with the contrast times 0.7 or 1.4. With the brightness times
+1.3, 86 of 100 photographs and 62 of 100 cartoons do; with 2 % cut off on each side, 62 and 50; with 5 %, 6 and 2.
 
 Other images are also this close. `docs/own_data.md` says what the pairs of each distance are.
 """
