@@ -55,7 +55,7 @@ def data(
     # Both parts are read, to find images that are in both. Nothing is trained or evaluated.
     dataset = _build_dataset(*_load_dataset_plugin(name, values), data_folder(folder))
     try:
-        searched, held_out = splits.joined(dataset)[0], heldout.held_out(dataset)
+        searched, held_out = splits.search_images(dataset)[0], heldout.held_out(dataset)
         report = dataset_report.report(
             searched,
             held_out,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.errors import StudyError
-from hpo.record import CONFUSION_FILE, StudyFolder, write_text
+from hpo.record import CONFUSION_FILE, StudyFolder, write_csv
 from trainables.errors import printable
 
 COLUMNS = ("trial", "seed", "true", "predicted", "images")
@@ -83,12 +82,10 @@ def write(study: StudyFolder, matrices: Mapping[ModelKey, ConfusionMatrix]) -> N
     if not matrices:
         path.unlink(missing_ok=True)
         return
-    text = io.StringIO(newline="")
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
+    rows: list[tuple[object, ...]] = []
     for (trial, seed), matrix in sorted(matrices.items()):
         names = [printable(name) for name in matrix.classes]
         shown = (matrix.counts > 0) | np.eye(len(names), dtype=bool)
         for i, j in np.argwhere(shown).tolist():
-            table.writerow((trial, seed, names[i], names[j], int(matrix.counts[i, j])))
-    write_text(path, text.getvalue())
+            rows.append((trial, seed, names[i], names[j], int(matrix.counts[i, j])))
+    write_csv(path, COLUMNS, rows)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ import numpy as np
 from hpo.heldout import confusion
 from hpo.heldout.confusion import ConfusionMatrix, ModelKey
 from hpo.heldout.record import Spread, TestRecord
-from hpo.record import PER_CLASS_FILE, StudyFolder, write_text
+from hpo.record import PER_CLASS_FILE, StudyFolder, write_csv
 from trainables.errors import printable
 
 METRICS = ("precision", "recall", "f1")
@@ -76,13 +74,11 @@ def write(study: StudyFolder, record: TestRecord, matrices: Mapping[ModelKey, Co
     if not matrices:
         path.unlink(missing_ok=True)
         return
-    text = io.StringIO(newline="")
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
+    rows: list[tuple[object, ...]] = []
     for trial in record.ranked():
         if those := of_trial(matrices, trial.trial):
-            table.writerows((trial.trial, len(those), *_cells(each)) for each in results(those))
-    write_text(path, text.getvalue())
+            rows += [(trial.trial, len(those), *_cells(each)) for each in results(those)]
+    write_csv(path, COLUMNS, rows)
 
 
 def _cells(result: ClassResult) -> list[object]:

@@ -19,6 +19,7 @@ from hpo.record.files import (
     command,
     find_folder,
     keep_out_of_git,
+    write_csv,
     write_text,
 )
 from hpo.record.history import Decisions, Event, History, Retry, State, Trial, better_report, configuration
@@ -69,5 +70,6 @@ __all__ = [
     "recorded_url",
     "valid_name",
     "versions",
+    "write_csv",
     "write_text",
 ]

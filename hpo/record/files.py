@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import gzip
+import io
 import json
 import os
 import shlex
 import zlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +104,15 @@ def read_compressed(path: Path) -> Any:
 def write_text(path: Path, text: str) -> None:
     """Write a text file atomically. Raises a MachineError if it cannot be written."""
     _write(path, text.encode("utf-8"))
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a CSV file atomically. Raises a MachineError if it cannot be written."""
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(columns)
+    table.writerows(rows)
+    write_text(path, text.getvalue())
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The data set of a task: its name, its options, its groups of classes, its files, and the Python file of its code."""
+"""The data set of a task: its name, its options, its merged classes, its files, and the Python file of its code."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from hpo.trial import Scalar
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """A data set: its name, its options and its groups of classes."""
+    """A data set: its name, its options and its merged classes."""
 
     name: str
     """The name of a plug-in, `package.module` for your own module, or the name or path of your own Python file."""
     options: Mapping[str, Scalar] = field(default_factory=dict)
     """Keyword arguments for the `build` function of the data set."""
-    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    merged_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The new classes, each with the names of the old classes that it joins. If empty, the classes stay as they are."""
     file: str | None = field(default=None, compare=False)
     """The absolute path of the Python file of the data set, if it is a file of your own."""
@@ -32,7 +32,7 @@ class DatasetSpec:
     def __post_init__(self) -> None:
         raise_problems(rules.data_problems(vars(self)))
         object.__setattr__(self, "options", dict(self.options))
-        object.__setattr__(self, "groups", {group: tuple(names) for group, names in self.groups.items()})
+        object.__setattr__(self, "merged_classes", {name: tuple(names) for name, names in self.merged_classes.items()})
 
     @property
     def plugin(self) -> str:
@@ -84,11 +84,11 @@ class DatasetSpec:
         return replace(here, paths={**paths, **here.paths})
 
     def to_dict(self, *, absolute: bool = False) -> str | dict[str, Any]:
-        """The data set in the form of a space file. Without options and groups, this is just its name.
+        """The data set in the form of a space file. Without options and merged classes, this is just its name.
 
         With `absolute`, the name is the absolute path of the data set's Python file, if it has one.
         """
         content: dict[str, Any] = {"name": self.plugin if absolute else self.name, **self.options}
-        if self.groups:
-            content["groups"] = {group: list(names) for group, names in self.groups.items()}
+        if self.merged_classes:
+            content["merged_classes"] = {name: list(names) for name, names in self.merged_classes.items()}
         return content if len(content) > 1 else self.name

@@ -189,7 +189,7 @@ def task_problems(fields: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def data_problems(fields: Mapping[str, Any]) -> Iterator[Problem]:
-    """The problems of the form of a data set's name, options and groups.
+    """The problems of the form of a data set's name, options and merged classes.
 
     `hpo.plugins.data_problems` checks the options against those that the data set declares.
     """
@@ -199,18 +199,18 @@ def data_problems(fields: Mapping[str, Any]) -> Iterator[Problem]:
     for key, value in fields.get("options", {}).items():
         if (text := scalar_problem(value)) is not None:
             yield (key,), text
-    groups = fields.get("groups", {})
-    if not isinstance(groups, Mapping) or len(groups) == 1:
+    merged = fields.get("merged_classes", {})
+    if not isinstance(merged, Mapping) or len(merged) == 1:
         yield (
-            ("groups",),
-            f"must name two classes or more, as {{small: [cat, dog], large: [horse]}}; is {format_value(groups)}",
+            ("merged_classes",),
+            f"must name two classes or more, as {{small: [cat, dog], large: [horse]}}; is {format_value(merged)}",
         )
         return
-    for group, names in groups.items():
-        if not isinstance(group, str):
-            yield ("groups",), f"the key {format_value(group)} must be a name"
+    for name, names in merged.items():
+        if not isinstance(name, str):
+            yield ("merged_classes",), f"the key {format_value(name)} must be a name"
         elif not isinstance(names, list | tuple) or not names or not all(isinstance(item, str) for item in names):
-            yield ("groups", str(group)), f"must be a list of names of classes, but is {format_value(names)}"
+            yield ("merged_classes", str(name)), f"must be a list of names of classes, but is {format_value(names)}"
 
 
 def space_problems(domains: Collection[str], fixed: Mapping[str, Any], objective: object) -> Iterator[Problem]:

@@ -164,7 +164,7 @@ def _task(document: Document, content: Any) -> tuple[dict[str, Any], Domains]:
 def _data(document: Document, key: str, content: Any) -> DatasetSpec | None:
     """The data set under `task.dataset` or `task.pretraining`. Returns None if it has mistakes.
 
-    The content is a name, or a mapping of `name`, the options of the data set, and `groups`.
+    The content is a name, or a mapping of `name`, the options of the data set, and `merged_classes`.
     """
     if not isinstance(content, str | Mapping):
         document.add_mistake(
@@ -173,10 +173,10 @@ def _data(document: Document, key: str, content: Any) -> DatasetSpec | None:
         return None
     fields = {"name": content} if isinstance(content, str) else document.mapping(("task", key), content)
     name: Any = fields.pop("name", None)
-    groups: Any = {} if fields.get("groups") is None else fields["groups"]
-    fields.pop("groups", None)
-    problems = rules.data_problems({"name": name, "options": fields, "groups": groups})
-    return DatasetSpec(name, fields, groups) if document.add_problems(("task", key), problems) else None
+    merged: Any = {} if fields.get("merged_classes") is None else fields["merged_classes"]
+    fields.pop("merged_classes", None)
+    problems = rules.data_problems({"name": name, "options": fields, "merged_classes": merged})
+    return DatasetSpec(name, fields, merged) if document.add_problems(("task", key), problems) else None
 
 
 def _with_overridden_paths(document: Document, key: str, data: DatasetSpec, folders: Sequence[Path]) -> DatasetSpec:

@@ -278,14 +278,14 @@ def test_near_copies_and_shares_of_classes_are_shown_and_written_if_asked_for(
     result = hpo(*words)
     assert result.exit_code == 0, result.output
     assert "Share of each class in each part, in percent:" in result.output
-    assert " of images (exact copies count too)" in result.output
+    assert "Exact and near copies in different parts (at most 4 of 64 hash bits differ): " in result.output
     assert list(tmp_path.glob("**/*.csv")) == []
     assert hpo(*words, "--out", "found", "--near-copies", 6).exit_code == 0
     rows = (tmp_path / "found" / "near_copies.csv").read_text().splitlines()
     assert rows[0] == "distance,first,first_part,first_class,second,second_part,second_class"
     assert any("copy" in row for row in rows[1:])
     assert (tmp_path / "found" / "classes.csv").read_text().startswith("class,training_images,training_share,valid")
-    assert "erceptual" not in hpo(*words, "--near-copies", -1, "--out", "found").output
+    assert "near copies" not in hpo(*words, "--near-copies", -1, "--out", "found").output
     assert [path.name for path in (tmp_path / "found").iterdir()] == ["classes.csv"]  # no table of the last time
 
 

@@ -138,7 +138,7 @@ def test_a_study_without_a_finite_loss_has_nothing_to_test(tmp_path: Path) -> No
 
 def test_held_out_images_have_the_form_and_the_classes_of_the_trial_that_is_tested(tmp_path: Path) -> None:
     halves = {"low": tuple("01234"), "high": tuple("56789")}
-    task = replace(SPACE.task, model="logistic_regression", dataset=DatasetSpec("digits", groups=halves))
+    task = replace(SPACE.task, model="logistic_regression", dataset=DatasetSpec("digits", merged_classes=halves))
     space = replace(SPACE, task=task, domains={"image_size": Categorical((4, 8))}, fixed={"lr": 0.05})
     begin(tmp_path / "s", space, SETTINGS, Budget(trials=2))
     results = evaluate(tmp_path / "s", top=2).to_json()["results"]

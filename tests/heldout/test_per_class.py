@@ -184,7 +184,7 @@ def test_the_classes_of_folds_are_those_that_their_models_predict_together(tmp_p
 
 def test_grouped_classes_are_the_classes_of_the_results(tmp_path: Path) -> None:
     halves = {"low": tuple("01234"), "high": tuple("56789")}
-    space = replace(SPACE, task=replace(SPACE.task, dataset=DatasetSpec("digits", groups=halves)))
+    space = replace(SPACE, task=replace(SPACE.task, dataset=DatasetSpec("digits", merged_classes=halves)))
     folder = searched(tmp_path / "s", space, trials=1)
     record = evaluate(folder)
     assert list(tables(folder)[0]["class"]) == ["low", "high"]

@@ -71,11 +71,13 @@ def fidelities(draw: st.DrawFn) -> Fidelity:
 
 @st.composite
 def datas(draw: st.DrawFn) -> DatasetSpec:
-    """A data set, with or without options and groups of classes."""
-    options = draw(st.dictionaries(NAMES.filter(lambda name: name not in ("name", "groups")), SCALARS, max_size=2))
+    """A data set, with or without options and merged classes."""
+    options = draw(
+        st.dictionaries(NAMES.filter(lambda name: name not in ("name", "merged_classes")), SCALARS, max_size=2)
+    )
     names = st.lists(TEXTS, min_size=1, max_size=3)
-    groups = draw(st.just({}) | st.dictionaries(TEXTS, names, min_size=2, max_size=3))
-    return DatasetSpec(draw(TEXTS), options, {group: tuple(classes) for group, classes in groups.items()})
+    merged = draw(st.just({}) | st.dictionaries(TEXTS, names, min_size=2, max_size=3))
+    return DatasetSpec(draw(TEXTS), options, {name: tuple(classes) for name, classes in merged.items()})
 
 
 @st.composite

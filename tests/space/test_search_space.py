@@ -77,7 +77,7 @@ def test_a_data_set_without_options_or_groups_is_its_name() -> None:
         "regime": "from_scratch",
         "model": "small_cnn",
         "weights": "none",
-        "dataset": {"name": "pacs", "domain": "photo", "groups": {"a": ["dog"], "b": ["horse", "person"]}},
+        "dataset": {"name": "pacs", "domain": "photo", "merged_classes": {"a": ["dog"], "b": ["horse", "person"]}},
         "pretraining": "digits",
         "validation": None,
     }
@@ -105,7 +105,11 @@ def test_validation_is_a_fifth_unless_a_fraction_or_folds_are_given() -> None:
         },
         {"task": dataclasses.replace(SPACE.task, validation=Validation(folds=5))},
         {"task": dataclasses.replace(SPACE.task, dataset=DatasetSpec("digits", {"size": 8}))},
-        {"task": dataclasses.replace(SPACE.task, dataset=DatasetSpec("digits", groups={"a": ("1",), "b": ("2",)}))},
+        {
+            "task": dataclasses.replace(
+                SPACE.task, dataset=DatasetSpec("digits", merged_classes={"a": ("1",), "b": ("2",)})
+            )
+        },
         {"task": dataclasses.replace(SPACE.task, pretraining=DatasetSpec("digits"))},
         {"domains": {**SPACE.domains, "lr": Float(1e-4, 1e-1)}},
         {"domains": {**SPACE.domains, "lr": Float(1e-4, 1e-1, log=True, default=1e-3)}},
@@ -221,12 +225,15 @@ def test_a_space_that_breaks_a_rule_cannot_be_made(change: dict[str, Any], words
         (lambda: Validation(folds=1), "folds: must be a whole number of at least 2, but is 1"),
         (lambda: DatasetSpec(""), "name: must be a name, but is ''"),
         (lambda: DatasetSpec("digits", {"size": wrong([8])}), "size: must be a single value, but is [8]"),
-        (lambda: DatasetSpec("digits", groups={"a": ("1",)}), "groups: must name two classes or more"),
+        (lambda: DatasetSpec("digits", merged_classes={"a": ("1",)}), "merged_classes: must name two classes or more"),
         (
-            lambda: DatasetSpec("digits", groups={"a": ("1",), "b": wrong("2")}),
-            "groups.b: must be a list of names of classes",
+            lambda: DatasetSpec("digits", merged_classes={"a": ("1",), "b": wrong("2")}),
+            "merged_classes.b: must be a list of names of classes",
         ),
-        (lambda: DatasetSpec("digits", groups={wrong(1): ("1",), "b": ("2",)}), "groups: the key 1 must be a name"),
+        (
+            lambda: DatasetSpec("digits", merged_classes={wrong(1): ("1",), "b": ("2",)}),
+            "merged_classes: the key 1 must be a name",
+        ),
         (lambda: Task(model=wrong(3)), "model: must be a name, but is 3"),
         (lambda: Task(weights=wrong(None)), "weights: must be a name, but is null"),
     ],
@@ -251,10 +258,10 @@ def test_a_space_keeps_its_own_copy_of_what_it_is_made_from() -> None:
     fixed.clear()
     assert (list(space.domains), space.fixed) == (["lr"], {"patience": 5})
     options: dict[str, Any] = {"domain": "photo"}
-    groups: dict[str, Any] = {"a": ["1"], "b": ["2"]}
-    data = DatasetSpec("pacs", options, groups)
+    merged: dict[str, Any] = {"a": ["1"], "b": ["2"]}
+    data = DatasetSpec("pacs", options, merged)
     options.clear()
-    groups["a"].clear()
+    merged["a"].clear()
     assert data == DatasetSpec("pacs", {"domain": "photo"}, {"a": ("1",), "b": ("2",)})
 
 

@@ -40,20 +40,20 @@ TABLE = """
  task.dataset.domain: must be a single value, but is ['cartoon']
 6|  dataset: {name: digits, 3: 4}
  task.dataset: the key 3 must be a name
-6|  dataset: {name: digits, groups: [low, high]}
- task.dataset.groups: must name two classes or more, as {small: [cat, dog], large: [horse]}; is ['low', 'high']
-6|  dataset: {name: digits, groups: false}
- task.dataset.groups: must name two classes or more
-6|  dataset: {name: digits, groups: {low: ['1']}}
- task.dataset.groups: must name two classes or more
-6|  dataset: {name: digits, groups: {low: ['1'], high: '9'}}
- task.dataset.groups.high: must be a list of names of classes, but is '9'
-6|  dataset: {name: digits, groups: {low: ['1'], high: []}}
- task.dataset.groups.high: must be a list of names of classes, but is []
-6|  dataset: {name: digits, groups: {low: [1], high: ['9']}}
- task.dataset.groups.low: must be a list of names of classes, but is [1]
-6|  dataset: {name: digits, groups: {1: ['1'], low: ['0'], high: ['9']}}
- task.dataset.groups: the key 1 must be a name
+6|  dataset: {name: digits, merged_classes: [low, high]}
+ task.dataset.merged_classes: must name two classes or more, as {small: [cat, dog], large: [horse]}; is ['low', 'high']
+6|  dataset: {name: digits, merged_classes: false}
+ task.dataset.merged_classes: must name two classes or more
+6|  dataset: {name: digits, merged_classes: {low: ['1']}}
+ task.dataset.merged_classes: must name two classes or more
+6|  dataset: {name: digits, merged_classes: {low: ['1'], high: '9'}}
+ task.dataset.merged_classes.high: must be a list of names of classes, but is '9'
+6|  dataset: {name: digits, merged_classes: {low: ['1'], high: []}}
+ task.dataset.merged_classes.high: must be a list of names of classes, but is []
+6|  dataset: {name: digits, merged_classes: {low: [1], high: ['9']}}
+ task.dataset.merged_classes.low: must be a list of names of classes, but is [1]
+6|  dataset: {name: digits, merged_classes: {1: ['1'], low: ['0'], high: ['9']}}
+ task.dataset.merged_classes: the key 1 must be a name
 6|  pretraining: digits
  task.pretraining: the regime from_scratch trains on no other data set first (one that does: pretrain_then_head)
 7|  validation: {fraction: 0.2, folds: 3}

@@ -29,10 +29,10 @@ def test_a_space_file_is_read_into_a_space_of_its_name(tmp_path: Path) -> None:
 
 
 def test_a_data_set_may_stand_with_its_options_and_groups_of_its_classes(tmp_path: Path) -> None:
-    groups = "groups: {animals: [dog, horse], things: [guitar, house]}"
+    merged = "merged_classes: {animals: [dog, horse], things: [guitar, house]}"
     path = write(tmp_path, {
         4: "  regime: pretrain_then_head",
-        6: f"  dataset: {{name: pacs, domain: cartoon, variant: few_shot, {groups}}}",
+        6: f"  dataset: {{name: pacs, domain: cartoon, variant: few_shot, {merged}}}",
         7: "  validation: {folds: 5, seed: 1}\n  pretraining: {name: image_folder, folder: flowers}",
     })  # fmt: skip
     task = spacefile.read(path).task

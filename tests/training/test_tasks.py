@@ -103,15 +103,15 @@ class TestFolds:
             train(job(replace(TASK, validation=Validation(folds=999))), tmp_path)
 
 
-class TestGroups:
+class TestMergedClasses:
     def test_two_groups_of_classes_are_told_apart_by_one_linear_unit(self, tmp_path: Path) -> None:
-        task = replace(TASK, model="logistic_regression", dataset=DatasetSpec("digits", groups=HALVES))
+        task = replace(TASK, model="logistic_regression", dataset=DatasetSpec("digits", merged_classes=HALVES))
         reports = train(job(task), tmp_path, until=6, lr=0.05)
         assert reports[-1].metrics["val_accuracy"] > 0.8
 
     def test_a_group_of_unknown_classes_is_an_error_of_the_task(self, tmp_path: Path) -> None:
-        task = replace(TASK, dataset=DatasetSpec("digits", groups={"even": ("0", "2"), "odd": ("1", "11")}))
-        with pytest.raises(TaskError, match=r"`groups\.odd`: there is no class '11' \(allowed: 0, 1, 2"):
+        task = replace(TASK, dataset=DatasetSpec("digits", merged_classes={"even": ("0", "2"), "odd": ("1", "11")}))
+        with pytest.raises(TaskError, match=r"`merged_classes\.odd`: there is no class '11' \(allowed: 0, 1, 2"):
             train(job(task), tmp_path)
 
 

@@ -130,7 +130,7 @@ class Assembly:
         found = get_held_out(dataset)
         if found is None:
             raise SetupError(f"data set {dataset.name!r} has no held-out part")
-        return images.load(preprocessor.grouped(found), self._image_format(config))
+        return images.load(preprocessor.with_merged_classes(found), self._image_format(config))
 
     def _build_on_fold(self, regime: Scalar, model: Scalar, config: Config, data: SearchData | None) -> Trainable:
         """The trainable of one fold. `regime` and `model` are names."""
@@ -217,7 +217,7 @@ class Assembly:
             return dataset, None
         recorded = None if manifest is None else manifest.pretraining
         other = self.load_dataset(task.pretraining) if recorded is None else self._recorded_dataset(recorded)
-        return dataset, PretrainingSet(other, task.pretraining.groups)
+        return dataset, PretrainingSet(other, task.pretraining.merged_classes)
 
     def split_dataset(self, dataset: DataSet, pretraining: PretrainingSet | None) -> Preprocessor:
         """Split what `load_datasets` returned, as the manifest says if there is one."""
@@ -225,7 +225,7 @@ class Assembly:
         return Preprocessor(
             dataset,
             Validation(validation.fraction, validation.folds, validation.seed, is_given=validation.is_given),
-            groups=self.task.dataset.groups if manifest is None else manifest.groups,
+            merged=self.task.dataset.merged_classes if manifest is None else manifest.merged_classes,
             pretraining=pretraining,
             device=self._device,
             assignment=None if manifest is None else manifest.assignment,

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from trainables.data import class_groups, file_checks, manifest, part_counts, splits
-from trainables.data.class_groups import Groups
+from trainables.data import file_checks, manifest, merged_classes, part_counts, splits
 from trainables.data.dataset import DataSet, Files, Source
 from trainables.data.decoding import DecodingOptions
 from trainables.data.manifest import Manifest, Recorded, RecordedFiles, RecordedPretraining
+from trainables.data.merged_classes import MergedClasses
 from trainables.data.preprocessing import Preprocessor, PretrainingSet
 from trainables.errors import SetupError, printable
 
@@ -85,17 +85,17 @@ def record(
         # One listing, so that the files that are split are those that are recorded.
         dataset, pretraining = data.load_datasets()
         preprocessor = data.split_dataset(dataset, pretraining)
-        held_out = _in_groups(dataset, preprocessor.groups, get_held_out)
+        held_out = _without_unmerged(dataset, preprocessor.merged_classes, get_held_out)
         notes.append(part_counts.line(dataset, preprocessor.assignment, held_out, data.task.validation.folds))
         if check_with is not None and held_out is not None:
             notes += _check_readable(held_out, check_with, skip_unreadable=skip_unreadable)
         found = Manifest(
             name=dataset.name,
             classes=dataset.classes,
-            training=_recorded_training(dataset, preprocessor.groups, data.root),
+            training=_recorded_training(dataset, preprocessor.merged_classes, data.root),
             assignment=preprocessor.assignment,
             held_out_part=None if held_out is None else manifest.record(held_out, data.root),
-            groups=preprocessor.groups,
+            merged_classes=preprocessor.merged_classes,
             pretraining=None if pretraining is None else _recorded_pretraining(pretraining, data.root),
         ).to_plain()
         notes += preprocessor.notes
@@ -116,12 +116,12 @@ def compare(data: TaskData, earlier: Mapping[str, Any], get_held_out: GetPart | 
     if earlier["dataset"] is None:
         return Comparison(weights=weights)
     recorded = Manifest.from_plain(earlier["dataset"])
-    spec, groups = data.task.dataset, recorded.groups
-    parts: dict[str, tuple[manifest.Recorded, Any, Groups | None, GetPart]] = {
-        "training": (recorded.training, spec, groups, _training)
+    spec, merged = data.task.dataset, recorded.merged_classes
+    parts: dict[str, tuple[manifest.Recorded, Any, MergedClasses | None, GetPart]] = {
+        "training": (recorded.training, spec, merged, _training)
     }
     if get_held_out is not None and recorded.held_out_part is not None:
-        parts["held_out"] = (recorded.held_out_part, spec, groups, get_held_out)
+        parts["held_out"] = (recorded.held_out_part, spec, merged, get_held_out)
     listing = _Listing(data, recorded, get_held_out)
     files = {name: listing.changes(part) for name, (part, *_) in parts.items() if isinstance(part, RecordedFiles)}
     is_gone = len(files.get("training", ())) == len(recorded.assignment)
@@ -129,15 +129,20 @@ def compare(data: TaskData, earlier: Mapping[str, Any], get_held_out: GetPart | 
         raise listing.error
     pretraining = recorded.pretraining
     if pretraining is not None:
-        parts["pretraining"] = (pretraining.training, data.task.pretraining, data.task.pretraining.groups, _training)
+        parts["pretraining"] = (
+            pretraining.training,
+            data.task.pretraining,
+            data.task.pretraining.merged_classes,
+            _training,
+        )
         if isinstance(pretraining.training, RecordedFiles):
             found = manifest.changed_files(pretraining.training, data.root)
             files["pretraining"] = tuple(Change(path, what) for path, what in found.items())
     images = [
         name
-        for name, (part, spec, groups, part_of) in parts.items()
+        for name, (part, spec, merged, part_of) in parts.items()
         if not isinstance(part, RecordedFiles)
-        and not manifest.is_unchanged(part, _in_groups(data.load_dataset(spec), groups, part_of))
+        and not manifest.is_unchanged(part, _without_unmerged(data.load_dataset(spec), merged, part_of))
     ]
     return Comparison(files, tuple(images), weights, len(listing.new))
 
@@ -151,10 +156,12 @@ class _Listing:
         self._class_of: dict[Path, str] = {}
         self._is_complete = get_held_out is not None
         self.error: SetupError | None = None
-        groups = recorded.groups
+        merged = recorded.merged_classes
         try:
             dataset = data.load_dataset(data.task.dataset)
-            for source in (_in_groups(dataset, groups, each) for each in (_training, get_held_out) if each is not None):
+            for source in (
+                _without_unmerged(dataset, merged, each) for each in (_training, get_held_out) if each is not None
+            ):
                 if isinstance(source, Files):
                     names = (dataset.classes[label] for label in source.labels.tolist())
                     self._class_of |= zip((path.absolute() for path in source.paths), names, strict=True)
@@ -189,8 +196,8 @@ class _Listing:
 
 
 def _recorded_pretraining(pretraining: PretrainingSet, root: Path) -> RecordedPretraining:
-    dataset, groups = pretraining
-    return RecordedPretraining(dataset.name, dataset.classes, _recorded_training(dataset, groups, root))
+    dataset, merged = pretraining
+    return RecordedPretraining(dataset.name, dataset.classes, _recorded_training(dataset, merged, root))
 
 
 def _check_readable(held_out: Source, options: DecodingOptions, *, skip_unreadable: bool) -> list[str]:
@@ -215,17 +222,17 @@ def _check_readable(held_out: Source, options: DecodingOptions, *, skip_unreadab
 
 def _training(dataset: DataSet) -> Source:
     """The images that a search sees: those that train and those that validate."""
-    return splits.joined(dataset)[0]
+    return splits.search_images(dataset)[0]
 
 
-def _in_groups(dataset: DataSet, groups: Groups | None, part_of: GetPart) -> Source | None:
-    """A part of a data set, without the images whose class is in no group. None if there is no such part."""
+def _without_unmerged(dataset: DataSet, merged: MergedClasses | None, part_of: GetPart) -> Source | None:
+    """A part of a data set, without the images whose class is in no merged class. None if there is no such part."""
     part = part_of(dataset)
-    return None if part is None else class_groups.in_groups(part, dataset.classes, groups)
+    return None if part is None else merged_classes.without_unmerged(part, dataset.classes, merged)
 
 
-def _recorded_training(dataset: DataSet, groups: Groups | None, root: Path) -> Recorded:
-    return manifest.record(class_groups.in_groups(_training(dataset), dataset.classes, groups), root)
+def _recorded_training(dataset: DataSet, merged: MergedClasses | None, root: Path) -> Recorded:
+    return manifest.record(merged_classes.without_unmerged(_training(dataset), dataset.classes, merged), root)
 
 
 def _weights(path: Path) -> dict[str, Any]:

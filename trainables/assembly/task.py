@@ -9,7 +9,7 @@ from trainables.hyperparameters import Scalar
 
 
 class DatasetSpec(Protocol):
-    """The name of a data set, with its options and with groups that merge its classes."""
+    """The name of a data set, with its options and its merged classes."""
 
     @property
     def name(self) -> str: ...
@@ -34,7 +34,7 @@ class DatasetSpec(Protocol):
         ...
 
     @property
-    def groups(self) -> Mapping[str, Sequence[str]]:
+    def merged_classes(self) -> Mapping[str, Sequence[str]]:
         """The new classes, each with the names of the classes that it merges. Empty if the classes stay as they are."""
         ...
 

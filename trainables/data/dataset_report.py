@@ -172,7 +172,7 @@ def not_used(left_out: Sequence[LeftOut]) -> str | None:
 
 def _left_out_lines(left_out: Sequence[LeftOut]) -> list[str]:
     """Return the lines about the files that are left out: for each kind their number, and the first of them."""
-    text = [line for kind, paths in _by_kind(left_out).items() for line in _named(f"Left out, {kind}", paths)]
+    text = [line for kind, paths in _by_kind(left_out).items() for line in listed(f"Left out, {kind}", paths)]
     return [*text, ""] if text else []
 
 
@@ -253,11 +253,15 @@ def _table(classes: Sequence[ClassCounts]) -> list[str]:
 
 def _problems(kind: str, problems: Sequence[str]) -> list[str]:
     """Return the lines about problems of one kind: their number, and the first of them."""
-    return _named(f"Images that are {kind}", problems) if problems else []
+    return listed(f"Images that are {kind}", problems) if problems else []
 
 
-def _named(title: str, names: Sequence[str]) -> list[str]:
-    """Return the title with the number of names, and the first of the names."""
-    shown = [f"  {name}" for name in names[:N_SHOWN]]
-    rest = [f"  and {len(names) - N_SHOWN} more"] if len(names) > N_SHOWN else []
-    return [f"{title}: {len(names)}", *shown, *rest]
+def listed(title: str, entries: Sequence[str], n: int | None = None) -> list[str]:
+    """Return the lines of a list: the title with the number of entries, and the first of them.
+
+    `n` is the number of entries if not all of them are given.
+    """
+    n = len(entries) if n is None else n
+    shown = [f"  {entry}" for entry in entries[:N_SHOWN]]
+    rest = [f"  and {n - N_SHOWN} more"] if n > N_SHOWN else []
+    return [f"{title}: {n}", *shown, *rest]

@@ -80,18 +80,18 @@ class Manifest:
     name: str
     """The name of the data set, for error messages."""
     classes: tuple[str, ...]
-    """The names of the classes, in the order of the labels. They are not grouped."""
+    """The names of the classes, in the order of the labels. They are not merged."""
     training: Recorded
-    """All images that a search sees: those that train and those that validate. See `splits.joined`.
+    """All images that a search sees: those that train and those that validate. See `splits.search_images`.
 
-    Images whose class is in no group are left out.
+    Images whose class is in no merged class are left out.
     """
     assignment: tuple[int, ...]
     """For each image of the training part, the fold that it validates, or 1 if it validates and 0 if not."""
     held_out_part: Recorded | None
     """The held-out part. None if nothing is held out, and in the manifest that a search gets."""
-    groups: Mapping[str, Sequence[str]] | None = None
-    """The groups that merge classes, without those that were left out as too rare. None or empty for no groups."""
+    merged_classes: Mapping[str, Sequence[str]] | None = None
+    """The merged classes, without those that were left out as too rare. None or empty if none are merged."""
     pretraining: RecordedPretraining | None = None
 
     def without(self, paths: Collection[Path], root: Path) -> Manifest:
@@ -137,7 +137,7 @@ class Manifest:
             training=_recorded(content["training"]),
             assignment=tuple(content["assignment"]),
             held_out_part=None if content["held_out_part"] is None else _recorded(content["held_out_part"]),
-            groups=content["groups"],
+            merged_classes=content["merged_classes"],
             pretraining=None
             if pretraining is None
             else RecordedPretraining(
@@ -166,7 +166,7 @@ class ManifestDataSet:
         """Return all images that a search sees. The `assignment` of the manifest says which of them validate."""
         if isinstance(self._training, RecordedFiles):
             return self._training.files(self._root)
-        return splits.joined(self._build())[0]
+        return splits.search_images(self._build())[0]
 
     def held_out(self) -> Source | None:
         """Return the held-out files, or None without any. Held-out images in memory come from the data set itself."""

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
-from trainables.data import class_groups, dataset_report, decoding, images, splits
-from trainables.data.class_groups import Groups
+from trainables.data import dataset_report, decoding, images, merged_classes, splits
 from trainables.data.dataset import DataSet, Files, Part, Pretraining, SearchData, Source
 from trainables.data.decoding import DecodingOptions
 from trainables.data.images import ImageFormat
 from trainables.data.input_spec import InputSpec
+from trainables.data.merged_classes import MergedClasses
 from trainables.data.splits import Split
 from trainables.errors import SetupError
 from trainables.hyperparameters import Config, read_bool, read_choice, read_int, read_optional_int
@@ -56,10 +56,10 @@ class Validation:
 
 
 class PretrainingSet(NamedTuple):
-    """A data set to pretrain on, and the groups that merge its classes."""
+    """A data set to pretrain on, and its merged classes."""
 
     dataset: DataSet
-    groups: Groups | None = None
+    merged: MergedClasses | None = None
 
 
 class Preprocessor:
@@ -70,23 +70,23 @@ class Preprocessor:
         dataset: DataSet,
         validation: Validation,
         *,
-        groups: Groups | None = None,
+        merged: MergedClasses | None = None,
         pretraining: PretrainingSet | None = None,
         device: str = "cpu",
         assignment: Sequence[int] | None = None,
     ) -> None:
         """Split the training part of `dataset`; no image is loaded.
 
-        `groups` merges classes. `pretraining` is a data set to train on first. Regimes receive the images on `device`.
-        `assignment` is the split of an earlier Preprocessor, or None to split anew.
+        `merged` are the merged classes. `pretraining` is a data set to train on first. Regimes receive the images on
+        `device`. `assignment` is the split of an earlier Preprocessor, or None to split anew.
 
-        Raises SetupError if the data set cannot be split or grouped like this, or if images of the pretraining set may
-        also be in the validation or held-out part of `dataset`.
+        Raises SetupError if the data set cannot be split like this, if its classes cannot be merged like this, or if
+        images of the pretraining set may also be in the validation or held-out part of `dataset`.
         """
         self._name = dataset.name
         self.notes: tuple[str, ...] = (*getattr(dataset, "notes", ()), *_notes_on_pretraining(pretraining))
         """What was done with rare classes, and how many files to pretrain on are not used, in words for the user."""
-        whole, given = splits.joined(dataset)
+        whole, given = splits.search_images(dataset)
         if given is not None and assignment is None and validation.is_given:
             raise SetupError(
                 f"`task.validation` must not be given: data set {dataset.name!r} has a validation part of its own; "
@@ -94,22 +94,22 @@ class Preprocessor:
             )
         rule = getattr(dataset, "rare_classes", None) if assignment is None and given is None else None
         if rule in ("keep", "leave_out"):
-            groups = self._handle_rare_classes(dataset, groups, validation, rule)
-        self.groups = groups
-        """The groups of the task. If rare classes are left out, these are groups without them."""
-        self._mapping = class_groups.new_labels(dataset.classes, groups)
-        self.classes = tuple(groups) if groups else dataset.classes
-        source = self.grouped(whole).as_whole()
+            merged = self._handle_rare_classes(dataset, merged, validation, rule)
+        self.merged_classes = merged
+        """The merged classes of the task. If rare classes are left out, these are all others."""
+        self._mapping = merged_classes.new_labels(dataset.classes, merged)
+        self.classes = tuple(merged) if merged else dataset.classes
+        source = self.with_merged_classes(whole).as_whole()
         if assignment is None:
             if pretraining is not None and pretraining.dataset.name == dataset.name:
                 _check_apart(pretraining.dataset, source)
             if given is None:
                 assignment = self._assign(dataset, source, validation)
             else:
-                assignment = given[class_groups.kept(whole, self._mapping)].tolist()
+                assignment = given[merged_classes.kept(whole, self._mapping)].tolist()
                 self._check_given(source, assignment)
         self.assignment = tuple(assignment)
-        """The split: for each grouped image of the training part, the fold that it validates, or 1 if it validates."""
+        """The split: for each image of the training part, the fold that it validates, or 1 if it validates."""
         self._splits = splits.apply(source, self.assignment, n_folds=validation.folds)
         self._pretraining_set = pretraining
         self._device = device
@@ -136,20 +136,23 @@ class Preprocessor:
                 )
 
     def _handle_rare_classes(
-        self, dataset: DataSet, groups: Groups | None, validation: Validation, rule: str
-    ) -> Groups | None:
-        """Note the classes with too few images to be split, and return groups without them if they are left out."""
-        classes = tuple(groups) if groups else dataset.classes
-        source = class_groups.relabel(dataset.training(), class_groups.new_labels(dataset.classes, groups))
+        self, dataset: DataSet, merged: MergedClasses | None, validation: Validation, rule: str
+    ) -> MergedClasses | None:
+        """Note the classes with too few images to be split, and return the merged classes.
+
+        If rare classes are left out, the merged classes are all others.
+        """
+        classes = tuple(merged) if merged else dataset.classes
+        source = merged_classes.relabel(dataset.training(), merged_classes.new_labels(dataset.classes, merged))
         needed = validation.folds or splits.n_needed(validation.fraction or 0.5, source)
         found = splits.rare(source, classes, needed)
         if not found:
-            return groups
+            return merged
         self.notes += (splits.describe_rare(found, rule, needed, " to search with", splits.unit_of(source)),)
         if rule == "keep":
-            return groups
-        all_groups = groups or {name: (name,) for name in classes}
-        kept = {name: names for name, names in all_groups.items() if name not in found}
+            return merged
+        all_classes = merged or {name: (name,) for name in classes}
+        kept = {name: names for name, names in all_classes.items() if name not in found}
         if len(kept) < 2:
             raise SetupError(f"data set {dataset.name!r}: without its rare classes, {len(kept)} of them are left")
         return kept
@@ -171,22 +174,24 @@ class Preprocessor:
                 raise SetupError(f"data set {self._name!r}: {error}") from error
         return self._loaded[1]
 
-    def grouped(self, source: Source) -> Source:
-        """Relabel a source of the data set by the groups. Images whose class is in no group are left out."""
-        return class_groups.relabel(source, self._mapping)
+    def with_merged_classes(self, source: Source) -> Source:
+        """Relabel a source of the data set by the merged classes. Images whose class is in none are left out."""
+        return merged_classes.relabel(source, self._mapping)
 
     def _load_pretraining(self, image_format: ImageFormat) -> Pretraining | None:
         if self._pretraining_set is None:
             return None
-        dataset, groups = self._pretraining_set
+        dataset, merged = self._pretraining_set
         try:
             part = images.load(
-                class_groups.relabel(splits.joined(dataset)[0], class_groups.new_labels(dataset.classes, groups)),
+                merged_classes.relabel(
+                    splits.search_images(dataset)[0], merged_classes.new_labels(dataset.classes, merged)
+                ),
                 image_format,
             )
         except ValueError as error:
             raise SetupError(f"data set {dataset.name!r}, to train on first: {error}") from error
-        return Pretraining(part, tuple(groups) if groups else dataset.classes)
+        return Pretraining(part, tuple(merged) if merged else dataset.classes)
 
     def _load(self, split: Split, image_format: ImageFormat, pretraining: Pretraining | None) -> SearchData:
         train, validation = images.load(split.train, image_format), images.load(split.validation, image_format)
@@ -269,7 +274,7 @@ def _check_apart(pretraining: DataSet, source: Source) -> None:
     With other options, such a data set is split in another way, so its training part may hold images that `source`
     validates or tests on. Only sets of files that share no folder are safe.
     """
-    other, _ = splits.joined(pretraining)
+    other, _ = splits.search_images(pretraining)
     folders = [{path.parent for path in each.paths} for each in (other, source) if isinstance(each, Files)]
     if len(folders) == 2 and not folders[0] & folders[1]:
         return

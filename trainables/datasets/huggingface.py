@@ -120,7 +120,7 @@ class _Options:
     @property
     def split(self) -> SplitOptions:
         """How the held-out part is cut."""
-        return SplitOptions(held_out_share=self.held_out, seed=self.seed, rare_classes=self.rare_classes)
+        return SplitOptions(held_out_fraction=self.held_out, seed=self.seed, rare_classes=self.rare_classes)
 
     @property
     def columns(self) -> Columns:

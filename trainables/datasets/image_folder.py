@@ -59,7 +59,7 @@ def build(
     has no image in one of the parts.
     """
     path = _folder(root, folder)
-    options = SplitOptions(held_out_share=held_out, seed=seed, rare_classes=rare_classes, group=group)
+    options = SplitOptions(held_out_fraction=held_out, seed=seed, rare_classes=rare_classes, group=group)
     parts = _part_folders(path)
     if parts:
         return _from_parts(path, parts, options)
@@ -67,8 +67,9 @@ def build(
     found = list_images(path)
     table = ImageTable(found.files.paths, _labels(found), folder=path)
     name = printable(path.name)
-    dataset = from_files(name, table, classes=found.classes, options=options, left_out=found.left_out)
-    return replace(dataset, part_folders=dict.fromkeys(("train", "validation", "test"), name))
+    dataset = from_files(name, table, classes=found.classes, options=options)
+    folders = dict.fromkeys(("train", "validation", "test"), name)
+    return replace(dataset, left_out=found.left_out, part_folders=folders)
 
 
 def _part_folders(path: Path) -> dict[str, Path]:
@@ -106,13 +107,11 @@ def _from_parts(path: Path, parts: Mapping[str, Path], options: SplitOptions) ->
         splits=[name for name, part in found.items() for _ in part.files.paths],
         folder=path,
     )
-    dataset = from_files(
-        printable(path.name), table, classes=found["train"].classes, options=options, left_out=left_out
-    )
+    dataset = from_files(printable(path.name), table, classes=found["train"].classes, options=options)
     shown = {part: f"{printable(path.name)}/{printable(folder.name)}" for part, folder in parts.items()}
     searched = [shown[part] for part in ("train", "validation") if part in shown]
     shown = {"validation": shown["train"], "test": " and ".join(searched), **shown}
-    return replace(dataset, part_folders=shown)
+    return replace(dataset, left_out=tuple(left_out), part_folders=shown)
 
 
 def _labels(found: ClassFolders) -> list[str]:

@@ -69,7 +69,7 @@ def build(
     Raises SetupError if an option is wrong, if the table is missing or cannot be read, or if lines of it are wrong; the
     message names the first of them.
     """
-    options = SplitOptions(held_out_share=held_out, seed=seed, rare_classes=rare_classes)
+    options = SplitOptions(held_out_fraction=held_out, seed=seed, rare_classes=rare_classes)
     given = {"path": path, "label": label, "split": split, "group": group}
     table = read(_find(root, file), lambda names: all(_named(key, given[key], names) for key in NEEDED))
     if isinstance(group, str) and group not in table.columns and (group == FOLDER or set(group) & EXPRESSION):

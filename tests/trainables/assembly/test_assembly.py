@@ -27,7 +27,7 @@ class Named:
 
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
-    groups: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    merged_classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     paths: Mapping[str, str] = field(default_factory=dict)
     looked_in: Sequence[str] = ()
 
@@ -125,7 +125,7 @@ def test_the_data_set_is_prepared_once(tmp_path: Path) -> None:
 
 def test_the_held_out_part_has_the_image_format_and_the_groups_of_the_training_part(tmp_path: Path) -> None:
     halves = {"low": tuple("01234"), "high": tuple("56789")}
-    built = assembly(tmp_path, dataset=Named("digits", groups=halves))
+    built = assembly(tmp_path, dataset=Named("digits", merged_classes=halves))
     config = {**CONFIG, "image_size": 4}
     (data,) = built.search_data(config)
     assert data is not None

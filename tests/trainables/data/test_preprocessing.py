@@ -101,20 +101,20 @@ def test_another_form_brings_the_same_images_in_the_same_cut(tmp_path: Path) -> 
 
 def test_groups_take_the_place_of_the_classes_and_leave_other_images_out() -> None:
     source = numbered()
-    prepared = Preprocessor(Fake(source), Validation(), groups={"large": ["horse"], "small": ["cat"]})
+    prepared = Preprocessor(Fake(source), Validation(), merged={"large": ["horse"], "small": ["cat"]})
     (data,) = prepared.folds(ImageFormat())
     assert data.classes == ("large", "small")
     for part in (data.train, data.validation):
         assert part.labels.tolist() == [0 if number % 3 == 2 else 1 for number in numbers(part)]
     assert sorted(numbers(data.train) + numbers(data.validation)) == [n for n in range(30) if n % 3 != 1]
-    held_out = prepared.grouped(numbered(6))
+    held_out = prepared.with_merged_classes(numbered(6))
     assert isinstance(held_out, Part)
     assert (numbers(held_out), held_out.labels.tolist()) == ([0, 2, 3, 5], [1, 0, 1, 0])
 
 
 def test_files_are_grouped_like_images(tmp_path: Path) -> None:
-    groups = {"small": ["cat", "dog"], "large": ["horse"]}
-    (data,) = Preprocessor(Fake(painted(tmp_path / "images")), Validation(fraction=0.25), groups=groups).folds(
+    merged = {"small": ["cat", "dog"], "large": ["horse"]}
+    (data,) = Preprocessor(Fake(painted(tmp_path / "images")), Validation(fraction=0.25), merged=merged).folds(
         ImageFormat(4)
     )
     for part in (data.train, data.validation):
@@ -123,23 +123,29 @@ def test_files_are_grouped_like_images(tmp_path: Path) -> None:
 
 def test_without_groups_a_source_stays_as_it_is() -> None:
     source = numbered()
-    assert Preprocessor(Fake(source), Validation()).grouped(source) is source
+    assert Preprocessor(Fake(source), Validation()).with_merged_classes(source) is source
 
 
 @pytest.mark.parametrize(
-    ("groups", "words"),
+    ("merged", "words"),
     [
         (
             {"small": ["cat", "mouse"], "large": ["horse"]},
-            r"`groups\.small`: there is no class 'mouse' \(allowed: cat, dog, horse\)",
+            r"`merged_classes\.small`: there is no class 'mouse' \(allowed: cat, dog, horse\)",
         ),
-        ({"small": ["cat"], "large": ["horse", "cat"]}, r"`groups\.large`: class 'cat' is in two groups"),
-        ({"small": ["cat", "cat"], "large": ["horse"]}, r"`groups\.small`: class 'cat' is in two groups"),
+        (
+            {"small": ["cat"], "large": ["horse", "cat"]},
+            r"`merged_classes\.large`: class 'cat' is in two merged classes",
+        ),
+        (
+            {"small": ["cat", "cat"], "large": ["horse"]},
+            r"`merged_classes\.small`: class 'cat' is in two merged classes",
+        ),
     ],
 )
-def test_groups_that_do_not_fit_the_classes_are_named(groups: dict[str, list[str]], words: str) -> None:
+def test_merged_classes_that_do_not_fit_the_classes_are_named(merged: dict[str, list[str]], words: str) -> None:
     with pytest.raises(SetupError, match=words):
-        Preprocessor(Fake(numbered()), Validation(), groups=groups)
+        Preprocessor(Fake(numbered()), Validation(), merged=merged)
 
 
 def test_a_data_set_that_cannot_be_cut_is_named_with_the_class() -> None:
@@ -195,8 +201,8 @@ def test_a_first_data_set_of_another_shape_is_refused_with_what_to_do() -> None:
 
 def test_classes_of_the_first_data_set_are_grouped_by_groups_of_its_own() -> None:
     other = Fake(numbered(9, side=4), classes=("a", "b", "c"), name="other")
-    groups = {"ab": ["a", "b"], "c": ["c"]}
-    (data,) = Preprocessor(Fake(numbered()), Validation(), pretraining=PretrainingSet(other, groups)).folds(
+    merged = {"ab": ["a", "b"], "c": ["c"]}
+    (data,) = Preprocessor(Fake(numbered()), Validation(), pretraining=PretrainingSet(other, merged)).folds(
         ImageFormat()
     )
     assert data.pretraining is not None

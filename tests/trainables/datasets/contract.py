@@ -17,6 +17,7 @@ import torch
 
 from trainables.data import decoding, heldout, images
 from trainables.data.dataset import DataSet, Files, Source
+from trainables.data.file_sets import FileSet
 from trainables.data.splits import split
 from trainables.errors import SetupError
 
@@ -26,6 +27,12 @@ def held_out(dataset: DataSet) -> Source:
     part = heldout.held_out(dataset)
     assert part is not None
     return part
+
+
+def left_out(dataset: DataSet) -> dict[str, bool]:
+    """The relative paths of the files that are left out, and whether they may matter."""
+    assert isinstance(dataset, FileSet)
+    return {each.path.as_posix().partition("/flowers/")[2]: each.may_matter for each in dataset.left_out}
 
 
 class DataSetContract:

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from trainables.data import splits
-from trainables.data.dataset import Files, LeftOut
+from trainables.data.dataset import Files
 from trainables.data.file_sets.file_set import FileSet, hold_out
 from trainables.data.file_sets.grouping import check_apart, groups_of
 from trainables.data.file_sets.options import SplitOptions
@@ -70,7 +70,6 @@ def from_files(
     *,
     classes: Sequence[str] | None = None,
     options: SplitOptions | None = None,
-    left_out: Sequence[LeftOut] = (),
 ) -> FileSet:
     """Return the data set of a table of image files. No file is read.
 
@@ -79,7 +78,7 @@ def from_files(
     class, by their name without its folders, and by their path.
 
     `name` is that of the data set, for messages. `classes` are the names of the classes in the order of their labels;
-    by default, they are the sorted labels of the table. `left_out` are files that belong to no part.
+    by default, they are the sorted labels of the table.
 
     Raises SetupError if a file is missing or listed twice; if a label is empty or unknown, or a class has no
     image in a part; if there are fewer than two classes; if a part has an unknown name, or if there are no training
@@ -102,8 +101,7 @@ def from_files(
         parts["train"],
         parts.get("test"),
         parts.get("validation"),
-        options.rule,
-        left_out=tuple(left_out),
+        options.checked().rare_classes,
     )
     return _cut_or_given(found, options)
 
@@ -111,15 +109,16 @@ def from_files(
 def _cut_or_given(found: FileSet, options: SplitOptions) -> FileSet:
     """Hold a share out, unless there is a held-out part or nothing is to be held out."""
     if found.files_held_out is not None:
-        for option, value in (("held_out", options.held_out_share), ("seed", options.seed)):
+        for option, value in (("held_out", options.held_out_fraction), ("seed", options.seed)):
             if value is not None:
                 raise SetupError(
                     f"`dataset.{option}` must not be given: data set {found.name!r} has a held-out part of its own"
                 )
         return found
-    if options.fraction is None:
+    cut = options.checked()
+    if cut.fraction is None:
         return found
-    return hold_out(found, fraction=options.fraction, seed=options.draw_seed, rare_classes=options.rule)
+    return hold_out(found, fraction=cut.fraction, seed=cut.seed, rare_classes=cut.rare_classes)
 
 
 def _paths(name: str, table: ImageTable) -> tuple[Path, ...]:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from trainables.data import file_checks
+from trainables.data import dataset_report, file_checks
 from trainables.data.dataset import Files, Source
 from trainables.data.decoding import DecodingOptions
 from trainables.errors import printable
@@ -36,7 +36,6 @@ MAX_DISTANCE = 16
 """The largest distance that may be asked for. Of two images that have nothing in common, about 32 bits differ."""
 MAX_LISTED = 100_000
 """The largest number of pairs that are listed by default. All are counted."""
-N_SHOWN = 5
 ROWS_PER_BLOCK = 256
 """The number of images of a part that are compared with all images of another at a time."""
 
@@ -112,15 +111,13 @@ def _closest(found: list[tuple[int, str, int, str, int]], n: int) -> list[tuple[
 
 def lines(found: Found, distance: int) -> list[str]:
     """Return the number of pairs, and the first of them."""
-    rule = f"Perceptual hashes that differ in at most {distance} of 64 bits"
-    if not found.n:
-        return [f"{rule} in different parts: none"]
-    text = [f"{rule} in different parts:", f"{found.n} pair{'s' * (found.n != 1)} of images (exact copies count too)"]
-    for pair in found.pairs[:N_SHOWN]:
-        text += [f"  {pair.distance:2} bits  {pair.first.part}: {pair.first.path}"]
-        text += [f"           {pair.second.part}: {pair.second.path}"]
-    if found.n > N_SHOWN:
-        text.append(f"  and {found.n - N_SHOWN} more")
+    title = f"Exact and near copies in different parts (at most {distance} of 64 hash bits differ)"
+    pairs = [
+        f"{pair.distance:2} bits  {pair.first.part}: {pair.first.path}\n"
+        f"           {pair.second.part}: {pair.second.path}"
+        for pair in found.pairs[: dataset_report.N_SHOWN]
+    ]
+    text = dataset_report.listed(title, pairs, found.n)
     if found.n > len(found.pairs):
         text.append(f"These are very many: only the {len(found.pairs)} closest pairs are listed in the table")
     return text

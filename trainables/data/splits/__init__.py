@@ -6,7 +6,7 @@ the names that are listed here.
 
 from __future__ import annotations
 
-from trainables.data.splits.given import concatenated, joined, sorted_by_name
+from trainables.data.splits.given import concatenated, search_images, sorted_by_name
 from trainables.data.splits.grouped import Assignment
 from trainables.data.splits.rare_classes import (
     RARE_CLASSES,
@@ -37,11 +37,11 @@ __all__ = [
     "assign_fraction",
     "concatenated",
     "describe_rare",
-    "joined",
     "n_needed",
     "n_second",
     "rare",
     "sample_per_class",
+    "search_images",
     "sorted_by_name",
     "split",
     "split_into_folds",

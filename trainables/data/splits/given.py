@@ -12,7 +12,7 @@ from trainables.data.splits.grouped import Assignment
 from trainables.errors import SetupError
 
 
-def joined(dataset: DataSet) -> tuple[Source, Assignment | None]:
+def search_images(dataset: DataSet) -> tuple[Source, Assignment | None]:
     """Return all images that a search sees. The assignment is 1 for those of a given validation part, 0 for the others.
 
     Without a given validation part, these are the training part as it is and None. With one, files are sorted by their

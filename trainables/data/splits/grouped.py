@@ -12,11 +12,12 @@ of their names, so most groups stay where they are if a few samples or groups ar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from trainables.data.splits.hashing import seeded_hash
 
 Assignment = NDArray[np.int32]
 """(n,): for each sample the fold that validates on it, or for a split 0 if it is in the first part and 1 if not."""
@@ -113,7 +114,7 @@ def assign_folds(
     found = _grouped(labels, groups, n_classes, seed)
     # The same order of the samples, however they are listed, so that the folds are the same.
     order = np.lexsort((found.group_of, labels))
-    folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=_hash(seed, "folds") % 2**32)
+    folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seeded_hash(seed, b"folds") % 2**32)
     fold_of = np.zeros(len(labels), dtype=np.int32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer samples than folds, which is allowed here
@@ -126,15 +127,9 @@ def assign_folds(
 
 
 def _grouped(labels: NDArray[np.int64], groups: Sequence[str], n_classes: int, seed: int) -> _Groups:
-    names = sorted(set(groups), key=lambda name: (_hash(seed, name), name))
+    names = sorted(set(groups), key=lambda name: (seeded_hash(seed, name.encode("utf-8", "surrogatepass")), name))
     place = {name: i for i, name in enumerate(names)}
     index = np.array([place[group] for group in groups], dtype=np.int64)
     counts = np.zeros((len(names), n_classes), dtype=np.int64)
     np.add.at(counts, (index, labels), 1)
     return _Groups(names, index, counts)
-
-
-def _hash(seed: int, name: str) -> int:
-    return int.from_bytes(
-        blake2b(b"%d\0" % seed + name.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big"
-    )

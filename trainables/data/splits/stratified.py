@@ -18,7 +18,6 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator, Sequence
-from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
@@ -28,10 +27,9 @@ from numpy.typing import NDArray
 from trainables.data.dataset import N_PER_BATCH, Files, Part, Source
 from trainables.data.splits import grouped
 from trainables.data.splits.grouped import Assignment
+from trainables.data.splits.hashing import seeded_hash
 from trainables.data.splits.rare_classes import TooFewSamples, check_counts, n_needed
 from trainables.errors import WrongValue
-
-HASH_BYTES = 8
 
 
 class Split(NamedTuple):
@@ -126,7 +124,7 @@ def assign_folds(
     fold_of = np.zeros(len(source), dtype=np.int32)
     for name, members in _sorted_classes(source, classes, seed):
         # Without an offset for each class, the first fold would get the surplus sample of every class.
-        offset = int.from_bytes(_hash(seed, os.fsencode(name)), "big") % n_folds
+        offset = seeded_hash(seed, os.fsencode(name)) % n_folds
         fold_of[members] = (np.arange(len(members)) * n_folds // len(members) + offset) % n_folds
     return fold_of
 
@@ -162,7 +160,7 @@ def sample_per_class(part: Part, n: int, *, seed: int, classes: Sequence[str], k
 
 def _sorted_classes(source: Source, classes: Sequence[str], seed: int) -> Iterator[tuple[str, NDArray[np.int64]]]:
     """Yield the name of each class, and the indices of its samples, sorted by their hashes."""
-    hashes = np.array([int.from_bytes(_hash(seed, key), "big") for key in _keys(source)], dtype=np.uint64)
+    hashes = np.array([seeded_hash(seed, key) for key in _keys(source)], dtype=np.uint64)
     order = np.argsort(hashes, kind="stable")
     labels = source.labels.cpu().numpy()[order]
     for label, name in enumerate(classes):
@@ -177,10 +175,6 @@ def _keys(source: Source) -> Iterator[bytes]:
     for start in range(0, len(source), N_PER_BATCH):
         batch = source.batch(slice(start, start + N_PER_BATCH)).cpu().contiguous()
         yield from (image.tobytes() for image in batch.numpy())
-
-
-def _hash(seed: int, key: bytes) -> bytes:
-    return blake2b(b"%d\0" % seed + key, digest_size=HASH_BYTES).digest()
 
 
 def _indices(chosen: NDArray[np.bool_]) -> list[int]:

@@ -23,7 +23,9 @@ def splits(train: int, validation: int, test: int) -> list[str]:
 
 
 def build(names: list[str], folder: Path, /, *, classes: list[str] | None = None, **columns: Any) -> FileSet:
-    options = {key: columns.pop(key) for key in ("held_out_share", "seed", "rare_classes", "group") if key in columns}
+    options = {
+        key: columns.pop(key) for key in ("held_out_fraction", "seed", "rare_classes", "group") if key in columns
+    }
     table = ImageTable(columns.pop("paths", names), columns.pop("labels", LABELS), folder=folder, **columns)
     return from_files("pets", table, classes=classes, options=SplitOptions(**options))
 
@@ -42,7 +44,7 @@ def test_without_splits_a_fifth_of_each_class_is_held_out(names: list[str], tmp_
 
 
 def test_the_share_may_be_none(names: list[str], tmp_path: Path) -> None:
-    assert sizes(build(names, tmp_path, held_out_share="none")) == [40, None, None]
+    assert sizes(build(names, tmp_path, held_out_fraction="none")) == [40, None, None]
 
 
 def test_given_splits_are_the_parts(names: list[str], tmp_path: Path) -> None:
@@ -54,7 +56,7 @@ def test_given_splits_are_the_parts(names: list[str], tmp_path: Path) -> None:
 
 def test_without_a_test_split_the_held_out_part_is_cut_from_both_others(names: list[str], tmp_path: Path) -> None:
     assert sizes(build(names, tmp_path, splits=splits(20, 20, 0))) == [16, 16, 8]
-    assert sizes(build(names, tmp_path, splits=splits(20, 20, 0), held_out_share="none")) == [20, 20, None]
+    assert sizes(build(names, tmp_path, splits=splits(20, 20, 0), held_out_fraction="none")) == [20, 20, None]
 
 
 def test_a_given_test_split_alone_leaves_validation_to_be_cut(names: list[str], tmp_path: Path) -> None:
@@ -66,12 +68,12 @@ def test_files_are_sorted_by_class_then_by_name_then_by_folder(tmp_path: Path) -
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     table = ImageTable(["b/1.png", "a/2.png", "a/1.png", "b/0.png"], ["x", "x", "x", "w"], folder=tmp_path)
-    files = from_files("letters", table, options=SplitOptions(held_out_share="none")).training()
+    files = from_files("letters", table, options=SplitOptions(held_out_fraction="none")).training()
     assert files.names == ("b/0.png", "a/1.png", "b/1.png", "a/2.png")
 
 
 def test_classes_may_have_an_order_of_their_own(names: list[str], tmp_path: Path) -> None:
-    dataset = build(names, tmp_path, classes=["dog", "cat"], held_out_share="none")
+    dataset = build(names, tmp_path, classes=["dog", "cat"], held_out_fraction="none")
     assert dataset.classes == ("dog", "cat")
     assert dataset.training().names[0] == "01.png"
 
@@ -112,7 +114,7 @@ def test_a_group_is_held_out_as_a_whole(tmp_path: Path, by: str) -> None:
         ({"splits": ["train"] * 38 + ["test", "val"]}, "class 'cat' has no image in the validation part"),
         ({"splits": ["train"] * 39 + ["test"]}, "class 'cat' has no image in the held-out part"),
         ({"splits": ["train", "test"] * 20}, "class 'dog' has no image in the training part"),
-        ({"splits": splits(30, 0, 10), "held_out_share": 0.3}, "`dataset.held_out` must not be given: data set 'pets'"),
+        ({"splits": splits(30, 0, 10), "held_out_fraction": 0.3}, "`dataset.held_out` must not be given: data set"),
         ({"splits": splits(30, 0, 10), "seed": 0}, "`dataset.seed` must not be given: data set 'pets' has"),
         (
             {"splits": splits(20, 12, 8), "groups": ["g"] + [str(i) for i in range(1, 39)] + ["g"]},
@@ -124,7 +126,7 @@ def test_a_group_is_held_out_as_a_whole(tmp_path: Path, by: str) -> None:
         ({"group": "([a"}, r"`group` must be `folder` or a regular expression .* '\(\[a' is neither: unterminated"),
         ({"group": "x"}, r"`group`: 'x' matches nothing in the name of .*00\.png"),
         ({"group": ""}, "`dataset.group` must be `folder` or a regular expression on the names"),
-        ({"held_out_share": 1.5}, "`dataset.held_out` must be above 0 and below 1, but is 1.5, or none"),
+        ({"held_out_fraction": 1.5}, "`dataset.held_out` must be above 0 and below 1, but is 1.5, or none"),
         ({"rare_classes": "drop"}, "`dataset.rare_classes` must be one of error, keep, leave_out, but is 'drop'"),
         ({"splits": splits(32, 8, 0)}, "class 'cat' has 4 images in the training or the validation part; .* needs 5"),
         (

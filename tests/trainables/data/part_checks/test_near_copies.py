@@ -120,8 +120,9 @@ def test_images_in_memory_are_not_compared() -> None:
 def test_the_lines_name_the_first_pairs_and_count_all(parts: dict[str, Files]) -> None:
     found = near_copies.find(parts, ("a", "b"), DEFAULT, distance=64)
     text = near_copies.lines(found, 64)
-    assert text[1] == "12 pairs of images (exact copies count too)"
-    assert text[-1] == "  and 7 more"
-    assert max(map(len, text[:2])) <= 80
+    assert text[0] == "Exact and near copies in different parts (at most 64 of 64 hash bits differ): 12"
+    assert text[-1] == "  and 2 more"
+    assert len(text[0]) <= 80
+    assert all(line.count(" bits  training: ") == 1 and "\n           held-out: " in line for line in text[1:-1])
     none = near_copies.lines(near_copies.Found(0, ()), 4)
-    assert none == ["Perceptual hashes that differ in at most 4 of 64 bits in different parts: none"]
+    assert none == ["Exact and near copies in different parts (at most 4 of 64 hash bits differ): 0"]

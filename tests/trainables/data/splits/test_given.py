@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from trainables.data import Files, Part, Source
-from trainables.data.splits import joined
+from trainables.data.splits import search_images
 from trainables.errors import SetupError
 
 
@@ -47,10 +47,10 @@ FILES = Files((Path("/a.png"), Path("/b.png")), torch.tensor([0, 1]))
 )
 def test_parts_of_two_kinds_are_an_error_that_names_both(training: Source, validation: Source, told: str) -> None:
     with pytest.raises(SetupError, match=told):
-        joined(GivenParts(training, validation))
+        search_images(GivenParts(training, validation))
 
 
 def test_parts_in_memory_are_joined_in_order() -> None:
-    source, assignment = joined(GivenParts(part(torch.uint8), part(torch.uint8)))
+    source, assignment = search_images(GivenParts(part(torch.uint8), part(torch.uint8)))
     assert assignment is not None
     assert (len(source), assignment.tolist()) == (4, [0, 0, 1, 1])

@@ -1,4 +1,4 @@
-"""Groups of classes: several classes of a data set become one new class."""
+"""Merged classes: several classes of a data set become one new class."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor
 from trainables.data.dataset import Source
 from trainables.errors import SetupError
 
-Groups = Mapping[str, Sequence[str]]
+MergedClasses = Mapping[str, Sequence[str]]
 """The new classes, each with the names of the original classes that it merges."""
 
 
-def in_groups(source: Source, classes: tuple[str, ...], groups: Groups | None) -> Source:
-    """Return the images whose class is in a group, with their labels as they were. Without groups, these are all."""
-    return source.take(kept(source, new_labels(classes, groups))) if groups else source
+def without_unmerged(source: Source, classes: tuple[str, ...], merged: MergedClasses | None) -> Source:
+    """Return the images whose class is in a merged class, with their labels as they were. If `merged` is empty, all."""
+    return source.take(kept(source, new_labels(classes, merged))) if merged else source
 
 
 def relabel(source: Source, new: Tensor | None) -> Source:
@@ -35,20 +35,22 @@ def kept(source: Source, new: Tensor | None) -> list[int]:
     return chosen
 
 
-def new_labels(classes: tuple[str, ...], groups: Groups | None) -> Tensor | None:
-    """Return the new label of each original label, int64 (n_classes,), or -1 if its class is in no group.
+def new_labels(classes: tuple[str, ...], merged: MergedClasses | None) -> Tensor | None:
+    """Return the new label of each original label, int64 (n_classes,), or -1 if its class is in no merged class.
 
-    Returns None if there are no groups. Raises SetupError if a class is unknown or in two groups.
+    Returns None if `merged` is empty. Raises SetupError if a class is unknown or in two merged classes.
     """
-    if not groups:
+    if not merged:
         return None
     index = {name: i for i, name in enumerate(classes)}
     new = torch.full((len(classes),), -1, dtype=torch.int64)
-    for label, (group, names) in enumerate(groups.items()):
+    for label, (new_class, names) in enumerate(merged.items()):
         for name in names:
             if name not in index:
-                raise SetupError(f"`groups.{group}`: there is no class {name!r} (allowed: {', '.join(classes)})")
+                raise SetupError(
+                    f"`merged_classes.{new_class}`: there is no class {name!r} (allowed: {', '.join(classes)})"
+                )
             if new[index[name]] >= 0:
-                raise SetupError(f"`groups.{group}`: class {name!r} is in two groups")
+                raise SetupError(f"`merged_classes.{new_class}`: class {name!r} is in two merged classes")
             new[index[name]] = label
     return new
