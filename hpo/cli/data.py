@@ -238,7 +238,7 @@ def _download(what: str, target: Path, run: Callable[[], None]) -> None:
     except errors.DownloadError as error:  # its message names the file and the target already
         raise MachineError(str(error)) from error
     except errors.SetupError as error:
-        raise TaskError(f"{what}: {error}") from error
+        raise TaskError(f"{what.removeprefix('the ')}: {error}") from error
     except Exception as error:
         raise MachineError(
             f"{what} cannot be downloaded: {errors.reason(error)}; "

@@ -198,7 +198,7 @@ def data_problems(fields: Mapping[str, Any]) -> Iterator[Problem]:
         yield ("name",), f"must be a name, but is {format_value(name)}"
     for key, value in fields.get("options", {}).items():
         if (text := scalar_problem(value)) is not None:
-            yield (key,), text
+            yield (key,), f"{text}; classes are joined by `merged_classes`" if isinstance(value, Mapping) else text
     merged = fields.get("merged_classes", {})
     if not isinstance(merged, Mapping) or len(merged) == 1:
         yield (

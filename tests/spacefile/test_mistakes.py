@@ -42,6 +42,8 @@ TABLE = """
  task.dataset: the key 3 must be a name
 6|  dataset: {name: digits, merged_classes: [low, high]}
  task.dataset.merged_classes: must name two classes or more, as {small: [cat, dog], large: [horse]}; is ['low', 'high']
+6|  dataset: {name: digits, groups: {low: ['1'], high: ['9']}}
+ task.dataset.groups: must be a single value, but is {low: ['1'], high: ['9']}; classes are joined by `merged_classes`
 6|  dataset: {name: digits, merged_classes: false}
  task.dataset.merged_classes: must name two classes or more
 6|  dataset: {name: digits, merged_classes: {low: ['1']}}
