@@ -59,11 +59,16 @@ def space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+def search(hpo: Hpo, space: Path) -> None:
+    """Search one trial of the space, as the study `s`."""
+    result = hpo("search", "--space", space, "--trials", 1, *WORDS)
+    assert result.exit_code == 0, result.output
+
+
 def test_a_file_beside_the_space_is_searched_resumed_and_tested_from_elsewhere(
     hpo: Hpo, space: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    result = hpo("search", "--space", space, "--trials", 1, *WORDS)
-    assert result.exit_code == 0, result.output
+    search(hpo, space)
     study = tmp_path / "studies" / "s"
     assert yaml.safe_load((study / "study.yaml").read_text())["data_files"] == {
         "dataset": str(space.parent / "light.py")
@@ -77,7 +82,7 @@ def test_a_file_beside_the_space_is_searched_resumed_and_tested_from_elsewhere(
 def test_a_file_that_moved_is_found_in_the_working_directory_and_otherwise_missed(
     hpo: Hpo, space: Path, tmp_path: Path
 ) -> None:
-    assert hpo("search", "--space", space, "--trials", 1, *WORDS).exit_code == 0
+    search(hpo, space)
     old = space.parent / "light.py"
     old.rename(tmp_path / "light.py")
     assert hpo("resume", "s", "--trials", 2, "-q").exit_code == 0
@@ -89,7 +94,7 @@ def test_a_file_that_moved_is_found_in_the_working_directory_and_otherwise_misse
 
 
 def test_images_that_the_file_gives_otherwise_are_noticed(hpo: Hpo, space: Path) -> None:
-    assert hpo("search", "--space", space, "--trials", 1, *WORDS).exit_code == 0
+    search(hpo, space)
     file = space.parent / "light.py"
     file.write_text("# a comment changes nothing\n" + SOURCE)
     assert hpo("resume", "s", "--trials", 2, "-q").exit_code == 0

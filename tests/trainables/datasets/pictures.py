@@ -9,6 +9,9 @@ from PIL import Image
 
 from trainables.data.dataset import Files
 
+FLOWERS = {"rose": 15, "daisy": 20}
+"""The number of pictures of each class of a small data set."""
+
 
 def picture(number: int, size: tuple[int, int] = (12, 10)) -> Image.Image:
     """The picture of a number, (width, height) as in `size`."""

@@ -6,12 +6,10 @@ from typing import Any, ClassVar
 import pytest
 
 from tests.trainables.datasets.contract import FilesContract, counts, held_out, left_out, samples
-from tests.trainables.datasets.pictures import folders, picture
+from tests.trainables.datasets.pictures import FLOWERS, folders, picture
 from trainables.data.dataset import DataSet, Files
 from trainables.datasets import image_folder
 from trainables.errors import SetupError
-
-COUNTS = {"rose": 15, "daisy": 20}
 
 
 class TestCut(FilesContract):
@@ -24,7 +22,7 @@ class TestCut(FilesContract):
     n_held_out = (4, 3)
 
     def lay_out(self, root: Path) -> None:
-        folders(root / "flowers", COUNTS, suffix=".png")
+        folders(root / "flowers", FLOWERS, suffix=".png")
 
     def test_the_share_that_is_held_out_can_be_chosen(self, root: Path) -> None:
         assert counts(image_folder.build(root, folder="flowers", held_out=0.4)) == ((12, 9), (8, 6))

@@ -9,13 +9,11 @@ from click.testing import CliRunner
 
 from hpo.cli.app import app
 from tests.trainables.datasets.contract import FilesContract, held_out, samples
-from tests.trainables.datasets.pictures import folders
+from tests.trainables.datasets.pictures import FLOWERS, folders
 from trainables.data.dataset import Files
 from trainables.data.file_sets import FileSet
 from trainables.datasets import image_folder, manifest
 from trainables.errors import SetupError
-
-COUNTS = {"rose": 15, "daisy": 20}
 
 
 def rows(folder: Path) -> pd.DataFrame:
@@ -46,7 +44,7 @@ class TestManifest(FilesContract):
     n_held_out = (4, 3)
 
     def lay_out(self, root: Path) -> None:
-        folders(root / "flowers", COUNTS, suffix=".png")
+        folders(root / "flowers", FLOWERS, suffix=".png")
         rows(root / "flowers").to_csv(root / "flowers" / "table.csv", index=False)
 
     def test_it_has_the_parts_of_the_same_images_as_a_folder(self, root: Path) -> None:
