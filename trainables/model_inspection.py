@@ -184,21 +184,6 @@ def read(path: Path, shape: tuple[int, int, int], config: Config) -> Tensor:
     return part.images
 
 
-def probabilities(trainable: Trainable, part: Part, classes: Sequence[str]) -> Tensor | None:
-    """Return the probabilities of the classes for the images of a part, (n, n_classes), on the CPU.
-
-    Returns None if the trainable has no method `predict(part)`. Raises ValueError if `predict` returns another shape.
-    """
-    folds = getattr(trainable, "trainings", (trainable,))
-    if not all(callable(getattr(fold, "predict", None)) for fold in folds):
-        return None
-    predicted = torch.as_tensor(trainable.predict(part)).detach().cpu()  # type: ignore[attr-defined]
-    if predicted.shape != (len(part), len(classes)):
-        needed = f"({len(part)}, {len(classes)}): images, classes"
-        raise ValueError(f"predict(part) of the trainable returned shape {tuple(predicted.shape)}; needed is {needed}")
-    return predicted
-
-
 def confusion_counts(probabilities: Tensor, labels: Tensor) -> Array:
     """Return how many images of each class are assigned to each class, int64, (n_classes, n_classes).
 

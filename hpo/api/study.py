@@ -12,7 +12,7 @@ from hpo.api.progress import print_notices, show_progress
 from hpo.api.short_traceback import short_traceback
 from hpo.errors import HpoError, StudyError
 from hpo.final_model import Model, load_model, write_model
-from hpo.heldout import ModelResult, evaluate
+from hpo.heldout import ModelResult, Plan, evaluate
 from hpo.loop import resume
 from hpo.record import Budget, StudyFolder
 from hpo.results import status, table, tables, write_tables
@@ -169,9 +169,7 @@ class Study:
         with unchanged_random_states():
             record = evaluate(
                 self.path,
-                top=top,
-                seeds=seeds,
-                protocol=protocol,
+                Plan(top=top, seeds=seeds, protocol=protocol),
                 trainable=self._trainable,
                 watch=watch,
                 notify=None if quiet else print_note,

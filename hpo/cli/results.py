@@ -59,7 +59,7 @@ def best(name: str, top: int, format: str, studies: Path) -> None:
 @studies_option
 def test(name: str, top: int, seeds: int, protocol: str, skip_changed_files: bool, studies: Path) -> None:
     """Re-train the best configurations and test them on held-out data."""
-    from hpo.heldout import evaluate
+    from hpo.heldout import Plan, evaluate
     from hpo.record import StudyFolder
     from hpo.results import write_tables
     from hpo.results.progress import print_note
@@ -71,9 +71,7 @@ def test(name: str, top: int, seeds: int, protocol: str, skip_changed_files: boo
 
     evaluations = evaluate(
         studies / name,
-        top=top,
-        seeds=seeds,
-        protocol=protocol,
+        Plan(top=top, seeds=seeds, protocol=protocol),
         watch=watch,
         notify=print_note,
         skip_changed_files=skip_changed_files,

@@ -10,7 +10,8 @@ import numpy as np
 
 from hpo.heldout import confusion
 from hpo.heldout.confusion import ConfusionMatrix, ModelKey
-from hpo.heldout.record import Spread, TestRecord
+from hpo.heldout.record import TestRecord
+from hpo.heldout.trial_result import Spread
 from hpo.record import PER_CLASS_FILE, StudyFolder, write_csv
 from trainables.errors import printable
 

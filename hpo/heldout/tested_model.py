@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from hpo.errors import MachineError, StudyError
-from hpo.heldout.record import TrialResult
 from hpo.heldout.retraining import ModelToTest, stopping_epoch
+from hpo.heldout.trial_result import TrialResult
 from hpo.record import TESTED_MODEL, StudyFolder, keep_out_of_git, versions
 from hpo.space.values import with_lists
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from hpo.heldout import confusion, per_class
 from hpo.heldout.confusion import ConfusionMatrix
-from hpo.heldout.record import Spread, TestRecord, TrialResult
+from hpo.heldout.record import TestRecord
 from hpo.heldout.study_data import left_out_words
+from hpo.heldout.trial_result import Spread, TrialResult
 from hpo.record import History, StudyFolder, command, configuration, is_locked
 from hpo.results import tables
 from hpo.training import notices
@@ -141,6 +142,8 @@ def look_lines(evaluations: TestRecord) -> list[str]:
     if evaluations.trained_on_held_out:
         numbers = ", ".join(map(str, evaluations.trained_on_held_out))
         text.append(f"A model was also trained on the held-out data, which cannot judge it any more: trial {numbers}.")
+    if n := len(evaluations.unfinished):
+        text.append(f"{n} look{'s' * (n > 1)} had no result: the test was interrupted. The same test gives it.")
     n_looks = evaluations.n_looks
     return [*text, f"The held-out data of this study has been looked at {n_looks} time{'s' * (n_looks != 1)}."]
 

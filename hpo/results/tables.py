@@ -6,7 +6,8 @@ from collections.abc import Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from hpo.heldout.record import TestRecord, TrialResult
+from hpo.heldout.record import TestRecord
+from hpo.heldout.trial_result import TrialResult
 from hpo.record import State, StudyFolder, Trial, is_locked
 from hpo.space import Categorical, Domain, Int
 from hpo.space.objectives import METRICS, OTHER_TESTS, TESTS, own_columns

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.heldout import evaluate
+from hpo.heldout import Plan, evaluate
 from hpo.loop.search import begin
 from hpo.record import Budget, Settings
 from tests.figures.sealed_digits import SPACE, Sealed
@@ -19,7 +19,7 @@ def tested(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A study of four trials, all tested over two seeds; from here on its held-out part is sealed."""
     folder = tmp_path_factory.mktemp("studies") / "s"
     begin(folder, SPACE, Settings(backend="grid", runner="inline", devices="cpu"), Budget())
-    evaluate(folder, top=4, seeds=2)
+    evaluate(folder, Plan(top=4, seeds=2))
     Sealed.sealed = True
     yield folder
     Sealed.sealed = False

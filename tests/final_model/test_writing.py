@@ -13,7 +13,7 @@ from torch import nn
 import hpo
 from hpo.errors import StudyError, UserError
 from hpo.final_model import load_model, write_model
-from hpo.heldout import evaluate, record
+from hpo.heldout import Plan, evaluate, record
 from hpo.loop import begin
 from hpo.record import Budget, StudyFolder
 from tests.final_model.studies import described, searched, searched_with, space
@@ -47,7 +47,7 @@ def accuracy(model: Path, study: Path, part: str = "held_out_part") -> float:
 
 
 def test_the_tested_weights_are_written_with_their_results(study: Path, tmp_path: Path) -> None:
-    result = evaluate(study, seeds=2).trials[0]
+    result = evaluate(study, Plan(seeds=2)).trials[0]
     kept = (study / "tested_model.pt").read_bytes()
     written = write_model(study, tmp_path / "m")
     content = described(tmp_path / "m")
@@ -135,7 +135,7 @@ def test_more_training_data_give_other_weights_without_results(study: Path, tmp_
     noted = record.TestRecord.read(StudyFolder.reopen(study))
     assert noted.n_looks == 1
     assert noted.trained_on_held_out == [described(tmp_path / "all")["study"]["trial"]]
-    assert evaluate(study, seeds=2).trained_on_held_out == noted.trained_on_held_out
+    assert evaluate(study, Plan(seeds=2)).trained_on_held_out == noted.trained_on_held_out
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 
 from hpo.errors import StudyError
 from hpo.figures.plot import plot
-from hpo.heldout import evaluate
+from hpo.heldout import Plan, evaluate
 from hpo.loop import begin, resume
 from hpo.record import Budget
 from hpo.space import Fidelity, SearchSpace, Task
@@ -48,7 +48,7 @@ def test_weights_that_changed_are_refused_and_cannot_be_skipped(
     write_weights(path, 1)
     for go_on in (
         lambda: resume(tmp_path / "s", Budget(trials=3), skip_changed_files=True),
-        lambda: evaluate(tmp_path / "s", protocol="checkpoint", skip_changed_files=True),
+        lambda: evaluate(tmp_path / "s", Plan(protocol="checkpoint"), skip_changed_files=True),
         lambda: plot(tmp_path / "s", "tsne", skip_changed_files=True),
     ):
         with pytest.raises(StudyError, match=rf"its weights {path} were changed since it was begun"):
@@ -67,7 +67,7 @@ def test_images_in_memory_that_changed_are_refused(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("STRIPES", "100")
     begin(tmp_path / "s", one, settings(tmp_path), Budget(trials=1))
     resume(tmp_path / "s", Budget(trials=2))
-    evaluate(tmp_path / "s", protocol="checkpoint")
+    evaluate(tmp_path / "s", Plan(protocol="checkpoint"))
     monkeypatch.setenv("STRIPES", "101")
     with pytest.raises(StudyError, match="the images to search with differ from those it was begun on"):
         resume(tmp_path / "s", Budget(trials=3), skip_changed_files=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from hpo.errors import StudyError, UserError
-from hpo.heldout import ModelResult, evaluate
+from hpo.heldout import ModelResult, Plan, evaluate, record
 from hpo.loop.search import begin
 from hpo.record import Budget, Settings, StudyFolder
 from hpo.results import status, write_tables
@@ -21,9 +22,13 @@ from tests.heldout.studies import SETTINGS, SPACE, content, searched
 from trainables.regimes import from_scratch
 
 
+def record_of(folder: Path) -> record.TestRecord:
+    return record.TestRecord.read(StudyFolder.reopen(folder))
+
+
 def test_the_best_are_trained_again_over_seeds_and_tested(folder: Path) -> None:
     looks: list[ModelResult] = []
-    result = evaluate(folder, top=2, seeds=3, watch=looks.append).to_json()
+    result = evaluate(folder, Plan(top=2, seeds=3), watch=looks.append).to_json()
     assert result == content(folder)
     assert result["looks"] == len(looks) == 6
     ledger = StudyFolder.reopen(folder).ledger(write=False)
@@ -42,9 +47,9 @@ def test_a_test_keeps_what_was_tested_and_looks_only_at_the_rest(folder: Path) -
     def test(**options: Any) -> tuple[list[tuple[int, int]], list[tuple[int, int]], int]:
         """The models that were looked at, those that were kept, and the number of looks in all."""
         looks: list[ModelResult] = []
-        record = evaluate(folder, watch=looks.append, **options)
-        looked, kept = ([(each.trial, each.seed) for each in found] for found in (looks, record.kept))
-        return looked, kept, record.n_looks
+        tested = evaluate(folder, Plan(**options), watch=looks.append)
+        looked, kept = ([(each.trial, each.seed) for each in found] for found in (looks, tested.kept))
+        return looked, kept, tested.n_looks
 
     history, _ = StudyFolder.reopen(folder).history()
     first, second = (trial.number for trial in history.ranked()[:2])
@@ -73,9 +78,9 @@ def test_a_result_of_another_training_is_not_kept(folder: Path, changed: dict[st
     written = content(folder)
     written["results"][0] |= changed
     (folder / "test.json").write_text(json.dumps(written))
-    record = evaluate(folder, seeds=2)
-    assert (record.kept, record.n_looks) == ([], 3)
-    assert status.test_lines(record)[-1] == "The held-out data of this study has been looked at 3 times."
+    tested = evaluate(folder, Plan(seeds=2))
+    assert (tested.kept, tested.n_looks) == ([], 3)
+    assert status.test_lines(tested)[-1] == "The held-out data of this study has been looked at 3 times."
 
 
 def test_the_closing_lines_say_what_was_kept(folder: Path) -> None:
@@ -86,32 +91,90 @@ def test_the_closing_lines_say_what_was_kept(folder: Path) -> None:
 
 
 def test_fewer_seeds_do_not_take_the_place_of_more(folder: Path) -> None:
-    evaluate(folder, seeds=2)
+    evaluate(folder, Plan(seeds=2))
     before = content(folder)
     with pytest.raises(UserError, match=r"is tested with 2 seeds already, .* test again with 2 seeds or more"):
-        evaluate(folder, seeds=1)
+        evaluate(folder, Plan(seeds=1))
     assert content(folder) == before
 
 
-def test_a_look_is_counted_even_if_the_test_is_killed_while_it_looks(tmp_path: Path) -> None:
+N_HELD_OUT = 360
+
+
+class Failing:
+    """A training whose `evaluate` fails on the part of the size that the environment names, or returns nonsense."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self.training: Any = from_scratch.build(*arguments)
+
+    def evaluate(self, part: Any) -> Any:
+        if os.environ.get("FAIL_ON") == str(len(part)):
+            raise ZeroDivisionError("no such luck")
+        found = self.training.evaluate(part)
+        return {"loss": found["loss"]} if "NO_ACCURACY" in os.environ else found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.training, name)
+
+
+def test_a_look_that_was_interrupted_is_counted_once_and_gets_its_result_from_the_next_test(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = searched(tmp_path / "s", trials=2, trainable=Failing)
+    monkeypatch.setenv("FAIL_ON", str(N_HELD_OUT))
+    with pytest.raises(UserError, match="cannot be evaluated on the held-out part: ZeroDivisionError: no such luck"):
+        evaluate(folder, Plan(seeds=2), trainable=Failing)
+    interrupted = content(folder)
+    assert (interrupted["looks"], interrupted["results"]) == (1, [])
+    assert [(each["seed"], each["protocol"]) for each in interrupted["unfinished_looks"]] == [(0, "retrain")]
+    assert any(line.startswith("1 look had no result") for line in status.test_lines(record_of(folder)))
+    monkeypatch.delenv("FAIL_ON")
+    assert evaluate(folder, Plan(seeds=2), trainable=Failing).n_looks == 2
+    assert "unfinished_looks" not in content(folder)
+
+
+def test_another_look_than_the_interrupted_one_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = searched(tmp_path / "s", trials=1, trainable=Failing)
+    monkeypatch.setenv("FAIL_ON", str(N_HELD_OUT))
+    with pytest.raises(UserError):
+        evaluate(folder, trainable=Failing)
+    monkeypatch.delenv("FAIL_ON")
+    tested = evaluate(folder, Plan(protocol="checkpoint"), trainable=Failing)
+    assert (tested.n_looks, len(tested.unfinished)) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("variable", "words"),
+    [("FAIL_ON", r"on the validation part: .*test_evaluation\.py, line \d+\)"), ("NO_ACCURACY", "no 'accuracy'")],
+)
+def test_code_that_cannot_evaluate_the_validation_part_costs_no_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, words: str
+) -> None:
+    folder = searched(tmp_path / "s", trials=1, trainable=Failing)
+    monkeypatch.setenv(variable, "287")
+    with pytest.raises(UserError, match=words):
+        evaluate(folder, trainable=Failing)
+    assert not (folder / "test.json").exists()
+
+
+def test_each_result_is_on_the_disk_as_soon_as_its_model_is_tested(folder: Path) -> None:
     class Killed(Exception):
         pass
 
-    class Looking:
-        def __init__(self, *arguments: Any) -> None:
-            self.training = from_scratch.build(*arguments)
-
-        def evaluate(self, part: object) -> None:
+    def watch(result: ModelResult) -> None:
+        looks.append(result)
+        written = content(folder)
+        models = [(each["trial"], seed) for each in written["results"] for seed in each["seeds"]]
+        assert sorted(models) == sorted((each.trial, each.seed) for each in looks)
+        assert written["looks"] == len(looks)
+        if len(looks) == 3:
             raise Killed
 
-        def __getattr__(self, name: str) -> Any:
-            return getattr(self.training, name)
-
-    folder = searched(tmp_path / "s", trainable=Looking)
+    looks: list[ModelResult] = []
     with pytest.raises(Killed):
-        evaluate(folder, seeds=3, trainable=Looking)
-    assert content(folder)["looks"] == 1
-    assert content(folder)["results"] == []
+        evaluate(folder, Plan(top=2, seeds=2), watch=watch)
+    tested = evaluate(folder, Plan(top=2, seeds=2))
+    assert (len(tested.kept), tested.n_looks) == (3, 4)
 
 
 def test_a_trainable_that_cannot_be_tested_is_named_before_anything_is_trained(tmp_path: Path) -> None:
@@ -123,7 +186,7 @@ def test_a_trainable_that_cannot_be_tested_is_named_before_anything_is_trained(t
 
 
 def test_test_results_stand_in_the_tables(folder: Path) -> None:
-    evaluate(folder, seeds=2)
+    evaluate(folder, Plan(seeds=2))
     write_tables(StudyFolder.reopen(folder))
     header = (folder / "best.csv").read_text().splitlines()[0].split(",")
     others = ["test_balanced_accuracy", "test_f1", "test_auroc"]
@@ -141,7 +204,7 @@ def test_held_out_images_have_the_form_and_the_classes_of_the_trial_that_is_test
     task = replace(SPACE.task, model="logistic_regression", dataset=DatasetSpec("digits", merged_classes=halves))
     space = replace(SPACE, task=task, domains={"image_size": Categorical((4, 8))}, fixed={"lr": 0.05})
     begin(tmp_path / "s", space, SETTINGS, Budget(trials=2))
-    results = evaluate(tmp_path / "s", top=2).to_json()["results"]
+    results = evaluate(tmp_path / "s", Plan(top=2)).to_json()["results"]
     assert {entry["config"]["image_size"] for entry in results} == {4, 8}
     for entry in results:
         assert entry["test_accuracy"]["mean"] > 0.65
@@ -152,7 +215,7 @@ def test_of_folds_the_mean_over_their_models_is_tested(tmp_path: Path) -> None:
     space = replace(SPACE, task=replace(SPACE.task, validation=Validation(folds=3)))
     begin(tmp_path / "s", space, SETTINGS, Budget(trials=1))
     for protocol in ("checkpoint", "retrain"):
-        entry = evaluate(tmp_path / "s", protocol=protocol).to_json()["results"][0]
+        entry = evaluate(tmp_path / "s", Plan(protocol=protocol)).to_json()["results"][0]
         assert abs(entry["test_accuracy"]["mean"] - entry["val_accuracy"]["mean"]) < 0.1
     assert content(tmp_path / "s")["looks"] == 2
 
@@ -160,5 +223,5 @@ def test_of_folds_the_mean_over_their_models_is_tested(tmp_path: Path) -> None:
 def test_val_error_is_tested_like_val_loss(tmp_path: Path) -> None:
     space = replace(SPACE, objective="val_error")
     begin(tmp_path / "s", space, SETTINGS, Budget(trials=1))
-    entry = evaluate(tmp_path / "s", protocol="checkpoint").to_json()["results"][0]
+    entry = evaluate(tmp_path / "s", Plan(protocol="checkpoint")).to_json()["results"][0]
     assert entry["searched_loss"] == pytest.approx(1 - entry["val_accuracy"]["mean"])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import StudyError, UserError
-from hpo.heldout import evaluate
+from hpo.heldout import Plan, evaluate
 from hpo.loop import begin, resume
 from hpo.record import Budget, StudyFolder
 from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task
@@ -60,4 +60,4 @@ def test_a_validation_file_that_is_gone_is_noticed_and_can_be_left_out(parts: Pa
 def test_a_study_with_all_three_parts_is_tested(parts: Path, tmp_path: Path) -> None:
     pictures.folders(parts / "parts/test", {"cat": 3, "dog": 3}, first=100)
     begin(tmp_path / "s", space(), settings(parts), Budget(trials=1))
-    assert evaluate(tmp_path / "s", protocol="checkpoint").n_looks == 1
+    assert evaluate(tmp_path / "s", Plan(protocol="checkpoint")).n_looks == 1

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hpo.errors import StudyError
-from hpo.heldout import ModelResult, evaluate, misclassified
+from hpo.heldout import ModelResult, Plan, evaluate, misclassified
 from hpo.record import Budget, StudyFolder
 from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task
 from hpo.space.domains import Categorical
@@ -30,7 +30,7 @@ def kept(folder: Path) -> dict[str, Any]:
 
 def test_the_images_kept_are_those_of_the_first_seed_of_the_best(tmp_path: Path) -> None:
     folder = searched(tmp_path / "s", SPACE)
-    first = evaluate(folder, top=2, seeds=3).to_json()["results"][0]
+    first = evaluate(folder, Plan(top=2, seeds=3)).to_json()["results"][0]
     accuracies = first["test_accuracy"]["values"]
     found = kept(folder)
     assert (found["trial"], found["seed"], found["n"]) == (first["trial"], 0, 360)
@@ -43,13 +43,13 @@ def test_the_images_kept_are_those_of_the_first_seed_of_the_best(tmp_path: Path)
 def test_the_images_need_no_look_of_their_own(tmp_path: Path) -> None:
     folder = searched(tmp_path / "s", SPACE)
     looks: list[ModelResult] = []
-    assert evaluate(folder, seeds=2, watch=looks.append).to_json()["looks"] == len(looks) == 2
+    assert evaluate(folder, Plan(seeds=2), watch=looks.append).to_json()["looks"] == len(looks) == 2
     assert json.loads((folder / "test.json").read_text())["looks"] == 2
 
 
 def test_the_weights_of_the_search_keep_their_images_too(tmp_path: Path) -> None:
     folder = searched(tmp_path / "s", SPACE)
-    entry = evaluate(folder, protocol="checkpoint").to_json()["results"][0]
+    entry = evaluate(folder, Plan(protocol="checkpoint")).to_json()["results"][0]
     found = kept(folder)
     assert found["n_wrong"] == round(360 * (1 - entry["test_accuracy"]["mean"]))
     assert found["seed"] == entry["seeds"][0]
@@ -85,7 +85,7 @@ def test_a_retrained_model_and_its_images_belong_together(tmp_path: Path) -> Non
         return training
 
     folder = searched(tmp_path / "s", SPACE, trainable=build)
-    entry = evaluate(folder, seeds=2, trainable=build).to_json()["results"][0]
+    entry = evaluate(folder, Plan(seeds=2), trainable=build).to_json()["results"][0]
     assert seen == pytest.approx(entry["test_accuracy"]["values"])
 
 

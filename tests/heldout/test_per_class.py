@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support
 
 from hpo.errors import StudyError, UserError
-from hpo.heldout import ModelResult, confusion, evaluate, per_class
+from hpo.heldout import ModelResult, Plan, confusion, evaluate, per_class
 from hpo.heldout.confusion import ConfusionMatrix
 from hpo.record import StudyFolder
 from hpo.results import status
@@ -78,7 +78,7 @@ def matrix(*rows: list[int]) -> ConfusionMatrix:
 
 
 def test_each_class_has_a_row_for_each_tested_trial_and_the_cells_add_up_to_the_accuracy(folder: Path) -> None:
-    evaluate(folder, top=2, seeds=2)
+    evaluate(folder, Plan(top=2, seeds=2))
     of_classes, of_cells = tables(folder)
     assert list(of_classes) == [
         *("trial", "seeds", "class", "support", "precision", "precision_std", "recall", "recall_std", "f1", "f1_std")
@@ -99,19 +99,19 @@ def test_each_class_has_a_row_for_each_tested_trial_and_the_cells_add_up_to_the_
 
 def test_the_results_per_class_need_no_look_of_their_own(folder: Path) -> None:
     looks: list[ModelResult] = []
-    assert evaluate(folder, seeds=2, watch=looks.append).n_looks == len(looks) == 2
+    assert evaluate(folder, Plan(seeds=2), watch=looks.append).n_looks == len(looks) == 2
 
 
 def test_what_a_later_test_keeps_keeps_its_results_per_class(folder: Path, tmp_path: Path) -> None:
     evaluate(folder)
-    evaluate(folder, seeds=2)
-    assert evaluate(folder, top=2, seeds=2).n_looks == 4
+    evaluate(folder, Plan(seeds=2))
+    assert evaluate(folder, Plan(top=2, seeds=2)).n_looks == 4
     step_by_step = written(folder)
-    assert evaluate(folder, top=2, seeds=2).n_looks == 4
+    assert evaluate(folder, Plan(top=2, seeds=2)).n_looks == 4
     assert written(folder) == step_by_step
     for name in ("test.json", "per_class.csv", "confusion.csv"):
         (folder / name).unlink()
-    evaluate(folder, top=2, seeds=2)
+    evaluate(folder, Plan(top=2, seeds=2))
     assert written(folder) == step_by_step
 
 
@@ -121,9 +121,9 @@ def test_an_interrupted_test_that_goes_on_has_the_results_of_all_seeds(folder: P
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        evaluate(folder, seeds=3, watch=interrupt)
-    assert not (folder / "confusion.csv").exists()
-    evaluate(folder, seeds=3)
+        evaluate(folder, Plan(seeds=3), watch=interrupt)
+    assert set(tables(folder)[1].seed) == {0, 1}
+    evaluate(folder, Plan(seeds=3))
     of_classes, of_cells = tables(folder)
     assert (set(of_classes.seeds), set(of_cells.seed)) == ({3}, {0, 1, 2})
 
@@ -142,9 +142,9 @@ def test_a_result_that_is_replaced_leaves_no_results_per_class(tmp_path: Path, m
 
 
 def test_results_of_another_protocol_replace_those_of_the_same_trial_alone(folder: Path) -> None:
-    evaluate(folder, top=2, seeds=2)
+    evaluate(folder, Plan(top=2, seeds=2))
     first, second = (entry["trial"] for entry in content(folder)["results"])
-    evaluate(folder, protocol="checkpoint")
+    evaluate(folder, Plan(protocol="checkpoint"))
     of_classes, of_cells = tables(folder)
     assert {trial: set(rows.seeds) for trial, rows in of_classes.groupby("trial")} == {first: {1}, second: {2}}
     assert len(of_cells[["trial", "seed"]].drop_duplicates()) == 3
@@ -157,7 +157,7 @@ def test_results_that_an_earlier_version_kept_have_none_per_class_and_a_line_say
     lines = status.test_lines(evaluate(folder))
     assert lines[1].startswith("  no results per class: ")
     assert not (folder / "per_class.csv").exists()
-    lines = status.test_lines(evaluate(folder, seeds=2))
+    lines = status.test_lines(evaluate(folder, Plan(seeds=2)))
     assert lines[1].startswith("  lowest recall (over 1 of 2 seeds): ")
 
 
@@ -171,8 +171,9 @@ def test_a_trainable_that_does_not_predict_has_no_results_per_class(tmp_path: Pa
 
 def test_predictions_of_a_wrong_shape_are_named(tmp_path: Path) -> None:
     folder = searched(tmp_path / "s", SPACE, trials=1, trainable=WrongShape)
-    with pytest.raises(UserError, match=r"returned shape \(360, 11\); needed is \(360, 10\): images, classes"):
+    with pytest.raises(UserError, match=r"returned shape \(287, 11\); needed is \(287, 10\): images, classes"):
         evaluate(folder, trainable=WrongShape)
+    assert not (folder / "test.json").exists(), "no look was counted"
 
 
 def test_the_classes_of_folds_are_those_that_their_models_predict_together(tmp_path: Path) -> None:
@@ -192,7 +193,7 @@ def test_grouped_classes_are_the_classes_of_the_results(tmp_path: Path) -> None:
 
 
 def test_the_three_classes_with_the_lowest_recall_are_named(folder: Path) -> None:
-    lines = status.test_lines(evaluate(folder, seeds=2))
+    lines = status.test_lines(evaluate(folder, Plan(seeds=2)))
     rows = tables(folder)[0].sort_values(["recall", "f1"]).head(3)
     named = [
         f"{row['class']} {row.recall:.4f} ± {row.recall_std:.4f} ({row.support} images)" for _, row in rows.iterrows()

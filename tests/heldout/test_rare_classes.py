@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import TaskError
-from hpo.heldout import evaluate, study_data
+from hpo.heldout import Plan, evaluate, study_data
 from hpo.loop import begin, resume
 from hpo.record import Budget, StudyFolder
 from hpo.space import Validation
@@ -33,7 +33,7 @@ def test_a_rare_class_is_kept_or_left_out_of_a_whole_study(
     part = " to search with" if count == 5 else ""
     assert any(f"a class with fewer than 5 images{part} {done}: 'yak' (" in note for note in notes)
     resume(tmp_path / "s", Budget(trials=2))
-    evaluate(tmp_path / "s", protocol="checkpoint")
+    evaluate(tmp_path / "s", Plan(protocol="checkpoint"))
     found = StudyFolder.reopen(tmp_path / "s")
     job = Job(found.space, 0, found.data)
     data = study_data.check(found, job)

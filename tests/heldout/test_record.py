@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import StudyError
-from hpo.heldout import ModelResult, Spread, TrialResult, evaluate, record
-from hpo.heldout.record import combine
+from hpo.heldout import ModelResult, Plan, Spread, TrialResult, evaluate, record
+from hpo.heldout.trial_result import combine
 from hpo.record import Budget, StudyFolder, Trial
 from hpo.trial import Report
 from tests.heldout.studies import SETTINGS, SPACE, content
 
 TRIAL = Trial(3, {"lr": 0.1}, until=2, bracket=0, notes={}, reports=[Report(3, 1, 0.5, {"val_loss": 0.5}, 0.0)])
+
+UNFINISHED = '{"looks": 1, "unfinished_looks": [3], "results": []}'
 
 
 def result(trial: int, loss: float, accuracy: float) -> TrialResult:
@@ -62,9 +64,22 @@ def test_a_study_that_was_not_tested_has_an_empty_record(study: StudyFolder) -> 
         empty.finite()
 
 
-def test_a_look_is_on_the_disk_as_soon_as_it_is_counted(study: StudyFolder) -> None:
-    record.TestRecord(study, 4).count_look()
+def test_a_look_is_on_the_disk_as_soon_as_it_begins_and_is_not_counted_again_if_it_was_interrupted(
+    study: StudyFolder,
+) -> None:
+    look = {"trial": 3, "seed": 0, "config": {"lr": 0.1, "layers": [1, 2]}}
+    record.TestRecord(study, 4).begin_look(look)
     assert content(study.folder)["looks"] == record.TestRecord.read(study).n_looks == 5
+    assert content(study.folder)["unfinished_looks"] == [look]
+    again = record.TestRecord.read(study)
+    again.begin_look(look)
+    again.begin_look({**look, "seed": 1})
+    assert (again.n_looks, len(again.unfinished)) == (6, 2)
+    again.end_look(look)
+    again.write()
+    assert content(study.folder)["unfinished_looks"] == [{**look, "seed": 1}]
+    again.begin_look(look)
+    assert again.n_looks == 7
 
 
 def test_what_is_written_is_read_again(study: StudyFolder) -> None:
@@ -81,7 +96,7 @@ def test_the_finite_results_are_in_the_order_of_the_search(study: StudyFolder) -
         tested.finite()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"looks": 1, "results": [{"trial": 0}]}'])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"looks": 1, "results": [{"trial": 0}]}', UNFINISHED])
 def test_a_damaged_record_is_a_study_error(study: StudyFolder, text: str) -> None:
     (study.folder / "test.json").write_text(text)
     with pytest.raises(StudyError, match=r"test\.json: is damaged"):
@@ -89,8 +104,8 @@ def test_a_damaged_record_is_a_study_error(study: StudyFolder, text: str) -> Non
 
 
 def test_looks_add_up_over_commands_and_a_result_is_replaced(folder: Path) -> None:
-    evaluate(folder, protocol="checkpoint")
-    evaluate(folder, seeds=2)
+    evaluate(folder, Plan(protocol="checkpoint"))
+    evaluate(folder, Plan(seeds=2))
     assert content(folder)["looks"] == 3
     assert [entry["seeds"] for entry in content(folder)["results"]] == [[0, 1]]
 

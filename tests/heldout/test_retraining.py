@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from hpo.errors import UserError
-from hpo.heldout import ModelResult, evaluate
+from hpo.heldout import ModelResult, Plan, evaluate
 from hpo.heldout.retraining import load_from_search, retrain, stopping_epoch
 from hpo.loop.search import begin
 from hpo.record import Budget, Settings, StudyFolder, Trial
@@ -65,7 +65,7 @@ def test_a_trial_is_trained_again_to_its_stopping_epoch(folder: Path) -> None:
 
 
 def test_the_weights_of_the_search_give_its_own_validation_loss(folder: Path) -> None:
-    entry = evaluate(folder, protocol="checkpoint").to_json()["results"][0]
+    entry = evaluate(folder, Plan(protocol="checkpoint")).to_json()["results"][0]
     assert entry["val_loss"]["values"] == [entry["searched_loss"]]
     assert entry["test_accuracy"]["mean"] > 0.8
 
@@ -74,7 +74,7 @@ def test_a_stopped_trial_has_no_weights_to_test(tmp_path: Path) -> None:
     settings = Settings(backend="random", runner="inline", devices="cpu")
     begin(tmp_path / "s", SPACE, settings, Budget(epochs=2))
     with pytest.raises(UserError, match="use the protocol retrain"):
-        evaluate(tmp_path / "s", protocol="checkpoint")
+        evaluate(tmp_path / "s", Plan(protocol="checkpoint"))
     assert not (tmp_path / "s" / "test.json").exists()
 
 
@@ -82,12 +82,12 @@ def test_a_test_that_was_cut_short_goes_on_from_its_checkpoints(folder: Path) ->
     def stop(look: ModelResult) -> None:
         raise KeyboardInterrupt
 
-    whole = evaluate(folder, seeds=2).to_json()["results"]
+    whole = evaluate(folder, Plan(seeds=2)).to_json()["results"]
     (folder / "test.json").unlink()
     with pytest.raises(KeyboardInterrupt):
-        evaluate(folder, seeds=2, watch=stop)
+        evaluate(folder, Plan(seeds=2), watch=stop)
     assert list((folder / "retrained").glob("*.pt"))
-    assert evaluate(folder, seeds=2).to_json()["results"] == whole
+    assert evaluate(folder, Plan(seeds=2)).to_json()["results"] == whole
     assert not (folder / "retrained").exists()
 
 
@@ -118,16 +118,16 @@ def test_a_training_that_diverges_with_another_seed_is_a_result_and_no_end(tmp_p
 
 
 def test_the_same_seeds_give_the_same_test(folder: Path) -> None:
-    first = evaluate(folder, seeds=2).to_json()
+    first = evaluate(folder, Plan(seeds=2)).to_json()
     (folder / "test.json").unlink()
-    assert evaluate(folder, seeds=2).to_json() == first
+    assert evaluate(folder, Plan(seeds=2)).to_json() == first
 
 
 def test_a_part_that_stays_random_is_drawn_again_as_it_was_when_the_head_learned(tmp_path: Path) -> None:
     space = replace(SPACE, task=replace(SPACE.task, regime="linear_probe", model="small_cnn"), fidelity=Fidelity(6))
     begin(tmp_path / "s", space, SETTINGS, Budget(trials=3))
     for protocol in ("checkpoint", "retrain"):
-        entry = evaluate(tmp_path / "s", protocol=protocol).to_json()["results"][0]
+        entry = evaluate(tmp_path / "s", Plan(protocol=protocol)).to_json()["results"][0]
         assert entry["val_accuracy"]["mean"] > 0.6
         assert abs(entry["test_accuracy"]["mean"] - entry["val_accuracy"]["mean"]) < 0.15
 
@@ -189,5 +189,5 @@ def test_a_head_that_stays_as_random_as_it_began_is_tested_as_it_was_trained(tmp
     )
     folder = searched(tmp_path / "s", space, trainable=build)
     looks: list[ModelResult] = []
-    evaluate(folder, protocol=protocol, trainable=build, watch=looks.append)
+    evaluate(folder, Plan(protocol=protocol), trainable=build, watch=looks.append)
     assert losses[-1] == pytest.approx(looks[0].validation["val_loss"])

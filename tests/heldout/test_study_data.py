@@ -14,7 +14,7 @@ import pytest
 
 from hpo.errors import StudyError, TaskError
 from hpo.figures.plot import plot
-from hpo.heldout import ModelResult, evaluate, study_data
+from hpo.heldout import ModelResult, Plan, evaluate, study_data
 from hpo.loop import begin, resume
 from hpo.record import Budget, StudyFolder
 from hpo.results import status
@@ -70,7 +70,7 @@ def test_a_broken_held_out_image_is_named_before_the_search_begins(root: Path, t
     assert [
         note for note in notes if note.startswith(f"1 held-out file left out by `skip_unreadable`, such as {broken}")
     ]
-    assert evaluate(tmp_path / "s", protocol="checkpoint").trials[0].left_out == {}
+    assert evaluate(tmp_path / "s", Plan(protocol="checkpoint")).trials[0].left_out == {}
 
 
 def test_held_out_images_are_looked_over_with_the_options_that_they_are_read_with(root: Path, tmp_path: Path) -> None:
@@ -88,12 +88,12 @@ def test_what_is_added_later_is_in_no_part_of_the_study(
     study: Path, root: Path, change: Callable[[Path], None]
 ) -> None:
     before = parts(study)
-    first = evaluate(study, protocol="checkpoint").trials[0].test_accuracy
+    first = evaluate(study, Plan(protocol="checkpoint")).trials[0].test_accuracy
     change(root)
     assert parts(study) == before
     notes: list[str] = []
     resume(study, Budget(trials=3), notify=notes.append)
-    assert evaluate(study, protocol="checkpoint", notify=notes.append).trials[0].test_accuracy == first
+    assert evaluate(study, Plan(protocol="checkpoint"), notify=notes.append).trials[0].test_accuracy == first
     if change is not add_a_rare_class:
         n = "1 new file is" if change is add_a_picture else "10 new files are"
         assert notes == [f"{n} not used by study 's'"] * 2
@@ -105,7 +105,7 @@ def test_a_changed_file_is_refused_and_named_with_what_to_type(study: Path) -> N
     removed.unlink()
     pictures.picture(77).save(replaced)
     before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
-    for go_on in (lambda: resume(study, Budget(trials=3)), lambda: evaluate(study, protocol="checkpoint")):
+    for go_on in (lambda: resume(study, Budget(trials=3)), lambda: evaluate(study, Plan(protocol="checkpoint"))):
         with pytest.raises(StudyError) as caught:
             go_on()
         lines = str(caught.value).splitlines()
@@ -131,7 +131,7 @@ def test_the_study_goes_on_without_changed_files_and_counts_them(study: Path) ->
     words = "2 changed files left out: 1 to search with, 1 held out"
     assert f"data     {words}" in status.lines(study)
     for protocol in ("checkpoint", "retrain"):
-        record = evaluate(study, protocol=protocol, skip_changed_files=True)
+        record = evaluate(study, Plan(protocol=protocol), skip_changed_files=True)
         assert words in status.test_lines(record)[0]
         (result,) = json.loads((study / "test.json").read_text())["results"]
         assert result["left_out"] == {"training": 1, "held_out": 1}
@@ -190,7 +190,7 @@ def test_a_file_that_is_touched_or_a_folder_that_lies_elsewhere_is_no_change(stu
     resume(study, Budget(trials=3))
     moved = root.rename(root.with_name("elsewhere"))
     root.symlink_to(moved)
-    evaluate(study, protocol="checkpoint")
+    evaluate(study, Plan(protocol="checkpoint"))
 
 
 def test_if_nothing_of_a_part_is_left_the_study_ends(study: Path, root: Path) -> None:
@@ -269,9 +269,9 @@ def test_a_file_that_the_list_of_a_data_set_no_longer_names_is_removed(tmp_path:
     begin(tmp_path / "s", one, settings(tmp_path / "data"), Budget(trials=1))
     (images.parent / "test.txt").write_text("\n".join(lists["test.txt"][1:]))
     with pytest.raises(StudyError, match=rf"1 file was removed: {images / names[0]}\n"):
-        evaluate(tmp_path / "s", protocol="checkpoint")
+        evaluate(tmp_path / "s", Plan(protocol="checkpoint"))
     (images.parent / "train.txt").write_text("\n".join([*lists["train.txt"], names[0]]))
-    evaluate(tmp_path / "s", protocol="checkpoint")  # it is listed again, and stays held out
+    evaluate(tmp_path / "s", Plan(protocol="checkpoint"))  # it is listed again, and stays held out
     with_it = study_data.check(StudyFolder.reopen(tmp_path / "s"), Job(one, 0, tmp_path / "data"))
     assert with_it.manifest is not None
     assert names[0] in with_it.manifest["held_out_part"]["names"]

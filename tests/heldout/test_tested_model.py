@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hpo.errors import StudyError
-from hpo.heldout import evaluate, tested_model
+from hpo.heldout import Plan, evaluate, tested_model
 from hpo.heldout.tested_model import KeptModel
 from hpo.record import StudyFolder
 from tests.heldout.studies import content
@@ -22,7 +22,7 @@ def kept(folder: Path) -> KeptModel:
 
 def test_a_test_keeps_the_first_seed_of_the_best_trial_with_its_predictions(folder: Path) -> None:
     assert tested_model.read(StudyFolder.reopen(folder)) is None
-    record = evaluate(folder, top=2, seeds=2)
+    record = evaluate(folder, Plan(top=2, seeds=2))
     found, best = kept(folder), record.ranked()[0]
     assert (found.trial, found.seed, found.protocol) == (best.trial, 0, "retrain")
     assert found.belongs_to(best)
@@ -35,13 +35,13 @@ def test_a_test_keeps_the_first_seed_of_the_best_trial_with_its_predictions(fold
 def test_a_test_that_trains_nothing_new_leaves_it_as_it_is(folder: Path) -> None:
     evaluate(folder)
     before = (folder / "tested_model.pt").read_bytes()
-    evaluate(folder, top=2, seeds=2)
+    evaluate(folder, Plan(top=2, seeds=2))
     assert (folder / "tested_model.pt").read_bytes() == before
 
 
 def test_a_test_by_another_protocol_replaces_it(folder: Path) -> None:
     before = evaluate(folder)
-    record = evaluate(folder, protocol="checkpoint")
+    record = evaluate(folder, Plan(protocol="checkpoint"))
     assert kept(folder).protocol == "checkpoint"
     assert kept(folder).belongs_to(record.trials[0])
     assert not kept(folder).belongs_to(before.trials[0])

@@ -1,7 +1,5 @@
-from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.metrics import confusion_matrix
-from torch import Tensor, nn
+from torch import nn
 
 from tests.trainables import toys
 from trainables import model_inspection
@@ -22,31 +20,6 @@ from trainables.trainable import TransferModel
 from trainables.training.cross_validation import CrossValidation
 
 CONFIG = {"lr": 0.01, "batch_size": 16}
-
-
-class Mute:
-    """A trainable that does not say what it takes an image for."""
-
-    def step(self) -> Mapping[str, float]:
-        return {}
-
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
-
-    def evaluate(self, part: Part) -> Mapping[str, float]:
-        return {}
-
-
-class Guess(Mute):
-    """A trainable that gives the probabilities it was told to."""
-
-    def __init__(self, probabilities: list[list[float]]) -> None:
-        self.probabilities = torch.tensor(probabilities)
-
-    def predict(self, part: Part) -> Tensor:
-        return self.probabilities
 
 
 def part(labels: list[int], size: int = 8) -> Part:
@@ -226,16 +199,6 @@ def test_without_a_mistake_there_is_nothing_to_show() -> None:
     assert (len(found["images"]), len(found["true"]), int(found["n_wrong"])) == (0, 0, 0)
 
 
-def test_of_a_trainable_that_does_not_predict_no_probabilities_are_known() -> None:
-    assert model_inspection.probabilities(Mute(), part([0]), ("a",)) is None
-    assert model_inspection.probabilities(CrossValidation([Guess([[1.0]]), Mute()]), part([0]), ("a",)) is None
-
-
-def test_probabilities_of_another_shape_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"returned shape \(1, 2\); needed is \(1, 3\): images, classes"):
-        model_inspection.probabilities(Guess([[0.5, 0.5]]), part([0]), ("a", "b", "c"))
-
-
 @given(st.data())
 def test_the_confusion_counts_are_those_of_scikit_learn(drawn: st.DataObject) -> None:
     n, n_classes = drawn.draw(st.integers(1, 40)), drawn.draw(st.integers(2, 8))
@@ -246,11 +209,6 @@ def test_the_confusion_counts_are_those_of_scikit_learn(drawn: st.DataObject) ->
     assert np.array_equal(counts, expected)
 
 
-def test_folds_predict_the_mean_of_their_probabilities() -> None:
-    folds = CrossValidation([Guess([[1.0, 0.0]]), Guess([[0.5, 0.5]])])
-    assert folds.predict(part([0])).tolist() == [[0.75, 0.25]]
-
-
 def test_the_model_is_found_in_a_training_in_phases_and_in_the_first_of_some_folds() -> None:
     seed_everything(0)
     plain = from_scratch.build(CONFIG, toys.model(), toys.data(), "cpu")
@@ -258,6 +216,6 @@ def test_the_model_is_found_in_a_training_in_phases_and_in_the_first_of_some_fol
     assert model_inspection.model(plain) is plain.model  # type: ignore[attr-defined]
     assert model_inspection.model(phases) is phases.model  # type: ignore[attr-defined]
     assert model_inspection.model(CrossValidation([plain, phases])) is plain.model  # type: ignore[attr-defined]
-    for none in (Guess([[1.0]]), SimpleNamespace(model=nn.Identity())):
+    for none in (SimpleNamespace(), SimpleNamespace(model=nn.Identity())):
         with pytest.raises(ValueError, match="no `model` of named stages"):
             model_inspection.model(none)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from trainables.data.dataset import Part
 from trainables.trainable import Trainable
+from trainables.training.evaluation import Evaluation, evaluate_and_predict
 
 
 class CrossValidation:
@@ -40,6 +41,16 @@ class CrossValidation:
         Raises AttributeError if the trainings have no `predict`.
         """
         return torch.stack([training.predict(part) for training in self.trainings]).mean(dim=0)  # type: ignore[attr-defined]
+
+    def evaluate_and_predict(self, part: Part) -> Evaluation:
+        """Return what `evaluate` and `predict` return for `part`, in one pass for each fold.
+
+        There are no probabilities if the trainings have no `predict`.
+        """
+        found = [evaluate_and_predict(training, part) for training in self.trainings]
+        probabilities = [each.probabilities for each in found if each.probabilities is not None]
+        mean = torch.stack(probabilities).mean(dim=0) if len(probabilities) == len(found) else None
+        return Evaluation(_mean([each.metrics for each in found]), mean)
 
 
 def _mean(metrics: Sequence[Mapping[str, float]]) -> dict[str, float]:

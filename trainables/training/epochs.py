@@ -125,33 +125,39 @@ def validate(
 
     The network is left in evaluation mode.
     """
-    network.eval()
-    total = torch.zeros((), device=samples.labels.device)
-    all_logits = []
-    with torch.inference_mode():
-        for start in range(0, len(samples), batch_size):
-            labels = samples.labels[start : start + batch_size]
-            logits = forward(samples.batch(slice(start, start + batch_size)))
-            total += functional.cross_entropy(logits, labels) * len(labels)
-            all_logits.append(logits)
-        whole = torch.cat(all_logits)
-        values = metrics.compute(whole.unsqueeze(0), samples.labels)[0]
-    named = dict(zip(metrics.names(whole.shape[1]), values.tolist(), strict=True))  # this waits for the device
-    if own_metric is not None:
-        named[own_metric.name] = own_metric.compute(whole, samples.labels)
-    return {"loss": float(total) / len(samples), **named}
+    logits = compute_logits(network, forward, samples, batch_size=batch_size)
+    return compute_metrics(logits, samples.labels, own_metric=own_metric, batch_size=batch_size)
 
 
-def predict(network: nn.Module, forward: Forward, samples: Samples, *, batch_size: int = 256) -> Tensor:
-    """Return the class probabilities of each sample, (n, n_classes), on the CPU.
+def compute_logits(network: nn.Module, forward: Forward, samples: Samples, *, batch_size: int = 256) -> Tensor:
+    """Return the logits of each sample, float32 (n, n_classes), on the device.
 
     The network is left in evaluation mode.
     """
     network.eval()
     with torch.inference_mode():
         starts = range(0, len(samples), batch_size)
-        logits = [forward(samples.batch(slice(start, start + batch_size))) for start in starts]
-        return torch.cat(logits).softmax(dim=1).cpu()
+        return torch.cat([forward(samples.batch(slice(start, start + batch_size))) for start in starts])
+
+
+def compute_metrics(
+    logits: Tensor, labels: Tensor, *, own_metric: OwnMetric | None = None, batch_size: int = 256
+) -> dict[str, float]:
+    """Return `loss`, the metrics and `own_metric` of logits (n, n_classes) and labels (n,).
+
+    The loss is summed up by batches.
+    """
+    total = torch.zeros((), device=labels.device)
+    with torch.inference_mode():
+        for some_logits, some_labels in zip(
+            torch.split(logits, batch_size), torch.split(labels, batch_size), strict=True
+        ):
+            total += functional.cross_entropy(some_logits, some_labels) * len(some_labels)
+        values = metrics.compute(logits.unsqueeze(0), labels)[0]
+    named = dict(zip(metrics.names(logits.shape[1]), values.tolist(), strict=True))  # this waits for the device
+    if own_metric is not None:
+        named[own_metric.name] = own_metric.compute(logits, labels)
+    return {"loss": float(total) / len(labels), **named}
 
 
 def n_correct(logits: Tensor, labels: Tensor) -> Tensor:

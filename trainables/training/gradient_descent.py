@@ -190,7 +190,14 @@ class Training:
 
     def predict(self, part: Part) -> Tensor:
         """Return the class probabilities of each image of `part`, (n, n_classes), on the CPU."""
-        return epochs.predict(self.model, *self._forward_and_samples(part))
+        return epochs.compute_logits(self.model, *self._forward_and_samples(part)).softmax(dim=1).cpu()
+
+    def evaluate_and_predict(self, part: Part) -> tuple[Mapping[str, float], Tensor]:
+        """Return what `evaluate` and `predict` return for `part`, from the same logits."""
+        forward, samples = self._forward_and_samples(part)
+        logits = epochs.compute_logits(self.model, forward, samples)
+        metrics = epochs.compute_metrics(logits, samples.labels, own_metric=self._data.own_metric)
+        return metrics, logits.softmax(dim=1).cpu()
 
     @property
     def optimization(self) -> Optimization:

@@ -92,6 +92,10 @@ class Phases:
     def predict(self, part: Part) -> torch.Tensor:
         return self._training.predict(part)
 
+    def evaluate_and_predict(self, part: Part) -> tuple[Mapping[str, float], torch.Tensor]:
+        """Return what `evaluate` and `predict` return for `part`, from the same logits."""
+        return self._training.evaluate_and_predict(part)
+
     @property
     def _n_left(self) -> int:
         """The number of phases after the current one."""

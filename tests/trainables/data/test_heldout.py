@@ -13,10 +13,10 @@ ALLOWED_TO_ASK = {
     "trainables/assembly/dataset_building.py",
 }
 """The function, and two data sets that wrap another: they ask when they are asked themselves."""
-WITH_RESULTS = {"hpo/heldout/record.py", "hpo/final_model/weights.py", "hpo/final_model/about.py"}
+WITH_RESULTS = {"hpo/heldout/trial_result.py", "hpo/final_model/weights.py", "hpo/final_model/about.py"}
 """Modules in which `held_out` is the field of a test result, and not the method of a data set."""
 ALLOWED_TO_IMPORT = {
-    "hpo/heldout/evaluation.py",
+    "hpo/heldout/evaluator.py",
     "hpo/heldout/study_data.py",
     "hpo/heldout/more_data.py",
     "hpo/cli/data.py",

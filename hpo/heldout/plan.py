@@ -1,0 +1,36 @@
+"""The plan of a test: which trials of a study it tests, by which protocol, and with how many seeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hpo.errors import UserError, nearest
+from hpo.heldout.retraining import MAX_SEEDS
+
+PROTOCOLS = ("retrain", "checkpoint")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which models a test looks at. Raises a UserError for a wrong value."""
+
+    top: int = 1
+    """The number of the best trials to test."""
+    seeds: int = 1
+    """The number of trainings of each trial."""
+    protocol: str = "retrain"
+    """`retrain`, or `checkpoint` for the weights of the search."""
+
+    def __post_init__(self) -> None:
+        if self.protocol not in PROTOCOLS:
+            raise UserError(f"unknown protocol {self.protocol!r}{nearest(self.protocol, PROTOCOLS)}")
+        if self.top < 1 or not 1 <= self.seeds <= MAX_SEEDS:
+            raise UserError(
+                f"top {self.top}, seeds {self.seeds}: each must be at least 1, the seeds at most {MAX_SEEDS}"
+            )
+        if self.protocol == "checkpoint" and self.seeds > 1:
+            raise UserError("the protocol checkpoint tests the weights of the search as they are: it has no seeds")
+
+
+BEST_ONLY = Plan()
+"""The best trial, retrained once."""
