@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from hpo.api.progress import print_notices, show_progress
 from hpo.api.short_traceback import short_traceback
 from hpo.errors import HpoError, StudyError
-from hpo.final_model import Model, load_model, write_model
+from hpo.final_model import Model, ModelOptions, load_model, write_model
 from hpo.heldout import ModelResult, Plan, evaluate
 from hpo.loop import resume
 from hpo.record import Budget, StudyFolder
 from hpo.results import status, table, tables, write_tables
-from hpo.results.progress import print_note
+from hpo.results.progress import epoch_progress, print_note
 from hpo.results.rendering import cell
 from hpo.space import SearchSpace
 from hpo.space.values import list_as_text, with_lists
@@ -196,6 +196,7 @@ class Study:
         ]
         return pd.DataFrame(rows)
 
+    # More than six arguments: each is an option of `hpo model`, and a notebook names only those that it needs.
     @short_traceback
     def model(
         self,
@@ -215,18 +216,10 @@ class Study:
         With `overwrite`, a model folder at `out` is replaced. If the data set changed since the study was
         begun, StudyError is raised; with `skip_changed_files`, the files that changed are left out.
         """
-        with unchanged_random_states():
-            written = write_model(
-                self.path,
-                Path(out),
-                trial=trial,
-                train_on=train_on,
-                formats=formats,
-                trainable=self._trainable,
-                overwrite=overwrite,
-                skip_changed_files=skip_changed_files,
-                notify=None if quiet else print_note,
-            )
+        options = ModelOptions(trial, train_on, formats, overwrite, skip_changed_files)
+        notify = None if quiet else print_note
+        with unchanged_random_states(), epoch_progress(quiet=quiet) as watch:
+            written = write_model(self.path, Path(out), options, trainable=self._trainable, notify=notify, watch=watch)
         if not quiet:
             print(*written.lines, sep="\n")
         return load_model(written.folder)

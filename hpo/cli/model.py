@@ -6,12 +6,11 @@ from pathlib import Path
 
 import click
 
-from hpo.cli.options import skip_changed_files_option, studies_option
+from hpo.cli.options import out_option, skip_changed_files_option, study_argument
 
 
 @click.command()
-@click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The model folder to write.")
+@out_option("The model folder to write.", required=True)
 @click.option("--trial", type=click.IntRange(0), help="The trial to write; the best by default.")
 @click.option(
     "--train-on",
@@ -24,7 +23,7 @@ from hpo.cli.options import skip_changed_files_option, studies_option
 )
 @click.option("--overwrite", is_flag=True, help="Replace the model folder if there is one.")
 @skip_changed_files_option
-@studies_option
+@study_argument
 def model(
     name: str,
     out: Path,
@@ -36,19 +35,12 @@ def model(
     studies: Path,
 ) -> None:
     """Write the best configuration as a model folder: weights, description, and code that loads it."""
-    from hpo.final_model import write_model
-    from hpo.results.progress import print_note
+    from hpo.final_model import ModelOptions, write_model
+    from hpo.results.progress import epoch_progress, print_note
 
-    written = write_model(
-        studies / name,
-        out,
-        trial=trial,
-        train_on=train_on,
-        formats=formats,
-        overwrite=overwrite,
-        skip_changed_files=skip_changed_files,
-        notify=print_note,
-    )
+    options = ModelOptions(trial, train_on, formats, overwrite, skip_changed_files)
+    with epoch_progress() as watch:
+        written = write_model(studies / name, out, options, notify=print_note, watch=watch)
     for line in written.lines:
         click.echo(line)
     click.echo(f"\nThe model:  {out}\nHow to use it:  {out / 'README.md'}")

@@ -53,6 +53,16 @@ def studies_option(verb: F) -> F:
     return option(verb)
 
 
+def study_argument(verb: F) -> F:
+    """NAME of a study, and --studies DIR, the folder that it is in."""
+    return click.argument("name")(studies_option(verb))
+
+
+def out_option(help: str, *, required: bool = False) -> Callable[[F], F]:
+    """--out PATH, a file or folder to write."""
+    return click.option("--out", type=click.Path(path_type=Path), required=required, help=help)
+
+
 def _absolute_path(ctx: click.Context, param: click.Parameter, path: Path) -> Path:
     """The absolute path, because training code may change the working directory."""
     return path.absolute()

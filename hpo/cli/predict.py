@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpo.cli.options import out_option
 from hpo.cli.printing import terminal_width
 from hpo.errors import MachineError, UserError
 
@@ -29,7 +30,7 @@ LEAST_WIDTH = 20
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 @click.argument("paths", metavar="IMAGE_OR_FOLDER...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="How many of the likeliest classes.")
-@click.option("--out", type=click.Path(path_type=Path), help="The CSV file to write; the screen by default.")
+@out_option("The CSV file to write; the screen by default.")
 @click.option("--device", default="auto", show_default=True, help="auto (a GPU if there is one), cpu, or cuda:0.")
 def predict(folder: Path, paths: tuple[Path, ...], top: int, out: Path | None, device: str) -> None:
     """Classify images by the model that `hpo model` wrote into DIR.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hpo.cli.options import check_format, skip_changed_files_option, studies_option, trial_numbers
+from hpo.cli.options import check_format, out_option, skip_changed_files_option, study_argument, trial_numbers
 from hpo.cli.printing import print_line, print_table
 from hpo.errors import UserError
 
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("name")
-@studies_option
+@study_argument
 def status(name: str, studies: Path) -> None:
     """Say how far a study is."""
     from hpo.results.status import lines
@@ -27,10 +26,9 @@ def status(name: str, studies: Path) -> None:
 
 
 @click.command()
-@click.argument("name")
 @click.option("--top", type=click.IntRange(1), default=10, show_default=True)
 @click.option("--format", "format", default="table", show_default=True, help="table, csv, md, latex, html or json.")
-@studies_option
+@study_argument
 def best(name: str, top: int, format: str, studies: Path) -> None:
     """Print the best configurations of a study."""
     from hpo.record import StudyFolder
@@ -49,14 +47,13 @@ def best(name: str, top: int, format: str, studies: Path) -> None:
 
 
 @click.command()
-@click.argument("name")
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="How many of the best to test.")
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Trainings of each of them.")
 @click.option(
     "--protocol", default="retrain", show_default=True, help="retrain, or checkpoint: the weights of the search."
 )
 @skip_changed_files_option
-@studies_option
+@study_argument
 def test(name: str, top: int, seeds: int, protocol: str, skip_changed_files: bool, studies: Path) -> None:
     """Re-train the best configurations and test them on held-out data."""
     from hpo.heldout import Plan, evaluate
@@ -82,11 +79,10 @@ def test(name: str, top: int, seeds: int, protocol: str, skip_changed_files: boo
 
 
 @click.command()
-@click.argument("name")
 @click.option("--format", "format", default="csv", show_default=True, help="csv, md, latex, html or json.")
-@click.option("--out", type=click.Path(path_type=Path), help="The file to write; the screen by default.")
+@out_option("The file to write; the screen by default.")
 @click.option("--published", is_flag=True, help="The published numbers of the space's reference, and ours beside them.")
-@studies_option
+@study_argument
 def export(name: str, format: str, out: Path | None, published: bool, studies: Path) -> None:
     """Write all trials of a study as a table, best first."""
     from hpo.record import StudyFolder
@@ -106,7 +102,6 @@ def export(name: str, format: str, out: Path | None, published: bool, studies: P
 
 
 @click.command()
-@click.argument("name")
 @click.option(
     "--kind",
     required=True,
@@ -116,9 +111,9 @@ def export(name: str, format: str, out: Path | None, published: bool, studies: P
 @click.option("--top", type=click.IntRange(1), help="How many of the best to draw.")
 @click.option("--stage", help="activations: the stage of the model; the first by default.")
 @click.option("--image", help="activations: a file, or the number of a validation image.")
-@click.option("--out", type=click.Path(path_type=Path), help="The file to write; figures/KIND.png and .svg by default.")
+@out_option("The file to write; figures/KIND.png and .svg by default.")
 @skip_changed_files_option
-@studies_option
+@study_argument
 def plot(
     name: str,
     kind: str,

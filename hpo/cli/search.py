@@ -24,6 +24,7 @@ from hpo.cli.options import (
     report_timeout_option,
     skip_changed_files_option,
     studies_option,
+    study_argument,
 )
 from hpo.cli.printing import next_command, print_table, terminal_width
 from hpo.errors import HpoError
@@ -125,12 +126,11 @@ def search(
 
 
 @click.command()
-@click.argument("name")
 @budget_options
 @new_settings_options
 @click.option("--retry-crashed", is_flag=True, help="Try crashed trials again. They count once in the budget.")
 @skip_changed_files_option
-@studies_option
+@study_argument
 @quiet_option
 def resume(
     name: str,

@@ -32,6 +32,35 @@ TRAIN_ON = ("train", "train+validation", "all")
 
 
 @dataclass(frozen=True)
+class ModelOptions:
+    """Which model is written, and how. Raises a UserError for a wrong value."""
+
+    trial: int | None = None
+    """The number of the trial. None for the best."""
+    train_on: str = "train"
+    """The parts that it is trained on: train, train+validation or all."""
+    formats: Sequence[str] = ()
+    """Further formats to write it in: onnx, or torch for torch.export."""
+    overwrite: bool = False
+    """Whether a model folder that is there is replaced."""
+    skip_changed_files: bool = False
+    """Whether files of the data set that changed since the study was begun are left out. If not, they are an error."""
+
+    def __post_init__(self) -> None:
+        from trainables.inference import exports
+
+        for name in self.formats:
+            if name not in exports.FORMATS:
+                raise UnknownName("format", name, exports.FORMATS)
+        if self.train_on not in TRAIN_ON:
+            raise UserError(f"unknown part {self.train_on!r} to train on{nearest(self.train_on, TRAIN_ON)}")
+
+
+BEST_TRIAL = ModelOptions()
+"""The best trial, as the search or the test left it."""
+
+
+@dataclass(frozen=True)
 class WrittenModel:
     """A model folder that was written."""
 
@@ -43,36 +72,27 @@ class WrittenModel:
 def write_model(
     folder: Path,
     out: Path,
+    options: ModelOptions = BEST_TRIAL,
     *,
-    trial: int | None = None,
-    train_on: str = "train",
-    formats: Sequence[str] = (),
     trainable: Build | None = None,
-    overwrite: bool = False,
-    skip_changed_files: bool = False,
     notify: Callable[[str], None] | None = None,
+    watch: Callable[[int, int], None] | None = None,
 ) -> WrittenModel:
-    """Write a trial of the study in `folder` as a model folder at `out`. By default it is the best trial.
+    """Write a trial of the study in `folder` as a model folder at `out`.
 
-    `train_on` is train, train+validation or all. `formats` are further formats to write it in: onnx, or torch for
-    torch.export. `trainable` is your own training code, if the study was searched with
-    it. With `overwrite`, a model folder at `out` is replaced. `notify` is called with each note.
+    `trainable` is your own training code, if the study was searched with it. `notify` is called with each note. `watch`
+    is called after each epoch of a training on more data, with the number of the epoch and that of all epochs.
 
     Raises StudyError if the study is not searched to its end, or if its data changed, and UserError if an argument is
     wrong, or if there is no model to write.
     """
     from trainables.inference import exports, model_folder
 
-    for name in formats:
-        if name not in exports.FORMATS:
-            raise UnknownName("format", name, exports.FORMATS)
-    if train_on not in TRAIN_ON:
-        raise UserError(f"unknown part {train_on!r} to train on{nearest(train_on, TRAIN_ON)}")
     StudyFolder.reopen(folder)
     cache.check()
     with user_errors():
-        model_folder.check_target(out, overwrite=overwrite)
-        exports.check_packages(formats)
+        model_folder.check_target(out, overwrite=options.overwrite)
+        exports.check_packages(options.formats)
     with lock(folder):
         study = StudyFolder.reopen(folder)
         check_devices(study.settings, folder)
@@ -80,14 +100,13 @@ def write_model(
         study.check_objective()
         if study.space.task.dataset is None:
             raise UserError(f"study {study.name!r} has no `task.dataset`, so hpo does not know what its model takes")
-        chosen = _choose_trial(study, trial)
+        chosen = _choose_trial(study, options.trial)
         job = Job(study.space, study.settings.seed, study.data, trainable)
-        with_held_out = train_on == "all"
-        data = study_data.check(study, job, skip_changed_files=skip_changed_files, with_held_out=with_held_out)
-        job = replace(job, manifest=data.manifest)
-        searching_job = replace(job, manifest=data.for_search)
-        writing = _Writing(study, chosen, searching_job, formats, notify or (lambda note: None))
-        return writing.write(out, train_on, job, overwrite=overwrite)
+        skip, with_held_out = options.skip_changed_files, options.train_on == "all"
+        data = study_data.check(study, job, skip_changed_files=skip, with_held_out=with_held_out)
+        writing = _Writing(study, chosen, replace(job, manifest=data.for_search), options)
+        writing.notify, writing.watch = notify or writing.notify, watch
+        return writing.write(out, replace(job, manifest=data.manifest))
 
 
 def _choose_trial(study: StudyFolder, number: int | None) -> Trial:
@@ -106,30 +125,32 @@ def _choose_trial(study: StudyFolder, number: int | None) -> Trial:
 class _Writing:
     """Writes one trial of a study."""
 
-    def __init__(
-        self, study: StudyFolder, trial: Trial, job: Job, formats: Sequence[str], notify: Callable[[str], None]
-    ) -> None:
+    def __init__(self, study: StudyFolder, trial: Trial, job: Job, options: ModelOptions) -> None:
         """`job` must not hold the held-out part."""
         self._study = study
         self._trial = trial
         self._job = job
-        self._formats = tuple(dict.fromkeys(formats))
-        self._notify = notify
+        self._options = options
+        self.notify: Callable[[str], None] = lambda note: None
+        """Called with each note."""
+        self.watch: Callable[[int, int], None] | None = None
+        """Called after each epoch, with its number and that of all epochs."""
         self._device = main_device(study.settings.devices)
         self._builder = Builder(job, self._device)
         self._config: dict[str, Any] = {**study.space.fixed, **trial.config}
         self._record = TestRecord.read(study)
 
-    def write(self, out: Path, train_on: str, full_job: Job, *, overwrite: bool) -> WrittenModel:
+    def write(self, out: Path, full_job: Job) -> WrittenModel:
         """Find or train the weights, calibrate them, and write the model folder.
 
-        `full_job` holds the held-out part if `train_on` is all.
+        `full_job` holds the held-out part if that is trained on.
         """
         from trainables.inference import Predictor, model_folder, trained
 
+        train_on = self._options.train_on
         weights = trained_weights.find(self._study, self._job, self._trial, self._record)
         if weights.note is not None:
-            self._notify(weights.note)
+            self.notify(weights.note)
         trainable = self._builder.build(self._config, weights.build_seed)
         trainable.load_state_dict(dict(weights.state))
         with self._errors():
@@ -137,7 +158,7 @@ class _Writing:
             calibration = self._calibrate(trainable, weights)
             if n_folds > 1 and train_on == "train":
                 train_on = "train+validation"
-                self._notify(f"the search trained {n_folds} models, one a fold: one model is trained on {train_on}")
+                self.notify(f"the search trained {n_folds} models, one a fold: one model is trained on {train_on}")
             training = {"trained_on": "train", "epochs": stopping_epoch(self._trial), "seed": weights.seed}
             if train_on == "train":
                 training |= {"images": self._n_training(), "protocol": weights.protocol}
@@ -150,23 +171,24 @@ class _Writing:
                 final,
                 temperature=calibration.temperature,
                 about=about,
-                check=lambda folder, inputs: Predictor(folder, functools.cache(plugins.load)).network_logits(inputs),
-                overwrite=overwrite,
+                check=lambda folder, images: Predictor(folder, functools.cache(plugins.load)).image_logits(images),
+                overwrite=self._options.overwrite,
             )
         if note is not None:
-            self._notify(note)
+            self.notify(note)
         return WrittenModel(out, tuple(lines(about)))
 
     def _train_on_more(self, train_on: str, full_job: Job) -> tuple[Trainable, dict[str, Any]]:
         """Train the trial on more than the training part. Returns the trainable, and what to say about it."""
-        n_epochs = stopping_epoch(self._trial)
-        self._notify(f"training trial {self._trial.number} on {train_on}, {n_epochs} epochs as in the search")
+        n_epochs, watch = stopping_epoch(self._trial), self.watch
+        self.notify(f"training trial {self._trial.number} on {train_on}, {n_epochs} epochs as in the search")
         larger = train_on_more(
             full_job if train_on == "all" else self._job,
             self._device,
             self._trial,
             retraining_seed(self._study, self._trial),
             record=self._record if train_on == "all" else None,
+            watch=None if watch is None else lambda epoch: watch(epoch, n_epochs),
         )
         training = {"trained_on": train_on, "epochs": n_epochs, "seed": 0, "images": larger.n_images}
         return larger.trainable, training | {"images_in_training_part": larger.n_training}
@@ -191,7 +213,8 @@ class _Writing:
         data = self._builder.search_data(self._config)[0]
         assert data is not None, "the study has a data set"
         (model,) = trained.models(trainable)
-        return FinalModel(model, name, plug_in, config, data.classes, image_format, data.validation, self._formats)
+        formats = tuple(dict.fromkeys(self._options.formats))
+        return FinalModel(model, name, plug_in, config, data.classes, image_format, data.validation, formats)
 
     def _n_training(self) -> int:
         """The number of images in the training part."""

@@ -7,12 +7,14 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress import Progress
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 REDRAW_SECONDS = 0.25
 """The least time between two updates of the lines below the table."""
+LINE_SECONDS = 10.0
+"""The least time between two lines about the epochs of a training."""
 BAR_WIDTH = 24
 """The width of a progress bar in characters."""
 
@@ -37,6 +41,28 @@ def print_note(note: str) -> None:
         width = shutil.get_terminal_size().columns
         note = "\n".join(line for text in note.splitlines() for line in wrap(text, width, indent=" " * 5))[5:]
     print(f"hpo: {note}", file=sys.stderr)
+
+
+@contextmanager
+def epoch_progress(*, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Show on stderr how many epochs of one training are done: a bar in a terminal, else a line now and then.
+
+    Yields the function to call after each epoch, with its number and that of all epochs.
+    """
+    console = Console(stderr=True)
+    streams = {"redirect_stdout": False, "redirect_stderr": False}
+    last_line = time.monotonic()
+    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal, **streams) as progress:  # type: ignore[arg-type]
+        task = progress.add_task("epochs", total=None)
+
+        def watch(epoch: int, n_epochs: int) -> None:
+            nonlocal last_line
+            progress.update(task, completed=epoch, total=n_epochs)
+            if not quiet and not console.is_terminal and time.monotonic() - last_line >= LINE_SECONDS:
+                last_line = time.monotonic()
+                print_note(f"epoch {epoch} of {n_epochs}")
+
+        yield watch
 
 
 class Lines:

@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from hpo.final_model import load_model
 from hpo.loop import begin
-from hpo.record import Budget
+from hpo.record import Budget, StudyFolder
 from hpo.space import Fidelity, SearchSpace, Validation
 from hpo.training import Build
 from tests.heldout import zoo
@@ -40,3 +41,19 @@ def described(folder: Path) -> dict[str, Any]:
     """The content of `model.json`."""
     content: dict[str, Any] = json.loads((folder / "model.json").read_text())
     return content
+
+
+def held_out_files(study: Path, part: str = "held_out_part") -> tuple[list[Path], list[str]]:
+    """The files of a part of a study's data set, and the class of each."""
+    opened = StudyFolder.reopen(study)
+    recorded = opened.data_record()
+    assert recorded is not None
+    files = recorded["dataset"][part]
+    paths = [opened.data / files["folder"] / name for name in files["names"]]
+    return paths, [recorded["dataset"]["classes"][label] for label in files["labels"]]
+
+
+def accuracy(model: Path, study: Path, part: str = "held_out_part") -> float:
+    """The accuracy of a model folder on the files of a part of its study's data set."""
+    paths, true = held_out_files(study, part)
+    return float((load_model(model, device="cpu").predict(paths)["class"] == true).mean())

@@ -40,14 +40,19 @@ class Classifier(nn.Module):
     def __init__(self, network: nn.Module, image: ImageInput, temperature: float) -> None:
         super().__init__()
         self.network = network
+        self.image = image
         self.temperature = temperature
         for name, values in (("mean", image.mean), ("std", image.std)):
             self.register_buffer(name, torch.tensor(values).reshape(1, -1, 1, 1), persistent=False)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits and probabilities of images, uint8 (n, channels, height, width)."""
-        logits = self.network((images.float() / 255 - self.mean) / self.std)
+        logits = self.network(self.normalize(images))
         return logits, (logits / self.temperature).softmax(dim=1)
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Return the input of the network for images, float32."""
+        return (images.float() / 255 - self.mean) / self.std
 
 
 def check_packages(formats: Collection[str]) -> None:

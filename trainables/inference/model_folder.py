@@ -28,7 +28,7 @@ N_CHECKED = 16
 """The number of images on which a written model is compared with the trained one."""
 
 Check = Callable[[Path, Tensor], Tensor]
-"""Loads the model of a folder and returns its logits for normalized images."""
+"""Loads the model of a folder and returns its logits for images, uint8 (n, channels, height, width)."""
 
 
 @dataclass(frozen=True)
@@ -95,57 +95,36 @@ def write(
     """
     check_target(folder, overwrite=overwrite)
     model = final.model.cpu().eval()
-    image = _image_input(final)
+    classifier = exports.Classifier(networks.network_of(model), _image_input(final), temperature)
+    images = _bytes(final.images.batch(slice(N_CHECKED)).cpu())
     with torch.no_grad():
-        inputs = normalize(final.images.batch(slice(N_CHECKED)).cpu(), image)
-        network = networks.network_of(model)
-        expected = network(inputs)
-    plain = _plain_network(final, inputs, expected)
+        expected = classifier(images)[0]
+    plain = _plain_network(final, classifier, images)
+    formats = tuple(dict.fromkeys([*final.formats, *(["torch"] if plain is None else [])]))
 
     def fill(temporary: Path) -> None:
         state = model.state_dict() if plain is None else plain.to_plain(model.state_dict())
         _weights.save(state, temporary / WEIGHTS_FILE)
-        weights_path = temporary / WEIGHTS_FILE
-        if plain is None:
-            weights_path = temporary / PROGRAM_FILE
-            networks.export(network, inputs, weights_path)
+        exports.write(temporary, classifier, images, formats)
+        weights_hash = file_hash(temporary / (PROGRAM_FILE if plain is None else WEIGHTS_FILE))
         source = NetworkSource(
             None if plain is None else final.name,
             dict(final.configuration),
             f'model = torch.export.load("{PROGRAM_FILE}").module()\n' if plain is None else plain.code,
         )
-        description = ModelDescription(final.classes, image, source, temperature, file_hash(weights_path), about)
+        description = ModelDescription(final.classes, classifier.image, source, temperature, weights_hash, about)
         (temporary / DESCRIPTION_FILE).write_text(description.to_json(), encoding="utf-8")
         readme = plain_lines.readme(description, None if plain is None else plain.package)
-        readme += export_lines.sections(description, final.formats)
+        readme += export_lines.sections(description, formats)
         (temporary / README_FILE).write_text(readme, encoding="utf-8")
-        found = networks.difference(check(temporary, inputs), expected)
+        found = networks.difference(check(temporary, images), expected)
         if found > networks.TOLERANCE:
             raise SetupError(f"the written model gives other logits than the trained one: they differ by {found:.2g}")
-        _export(temporary, final, network, description)
 
     atomic_folders.write(folder, fill)
     if plain is not None:
         return None
     return f"no plain code builds the network, so {PROGRAM_FILE} holds it as a program of torch.export"
-
-
-def _export(folder: Path, final: FinalModel, network: nn.Module, description: ModelDescription) -> None:
-    """Write the further formats. A file that is there already, because no plain code builds the network, is kept."""
-    formats = [name for name in final.formats if not (folder / exports.FORMATS[name]).exists()]
-    images = final.images.batch(slice(N_CHECKED)).cpu()
-    if images.dtype != torch.uint8:
-        images = (images * 255).round().to(torch.uint8)
-    classifier = exports.Classifier(network, description.image, description.temperature)
-    exports.write(folder, classifier, images, formats)
-
-
-def normalize(images: Tensor, image: ImageInput) -> Tensor:
-    """Return the input of a network for images, uint8 or float of 0..1, (n, channels, height, width)."""
-    if images.dtype == torch.uint8:
-        images = images.float().div_(255)
-    mean, std = (torch.tensor(values, device=images.device).reshape(1, -1, 1, 1) for values in (image.mean, image.std))
-    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
 
 
 def file_hash(path: Path) -> str:
@@ -171,7 +150,12 @@ def _channel_values(values: Tensor, channels: int) -> tuple[float, ...]:
     return tuple(float(str(value)) for value in values.expand(1, channels, 1, 1).flatten().numpy())
 
 
-def _plain_network(final: FinalModel, inputs: Tensor, expected: Tensor) -> PlainNetwork | None:
+def _bytes(images: Tensor) -> Tensor:
+    """Images, uint8 or float of 0..1, as uint8."""
+    return images if images.dtype == torch.uint8 else (images * 255).round().to(torch.uint8)
+
+
+def _plain_network(final: FinalModel, classifier: exports.Classifier, images: Tensor) -> PlainNetwork | None:
     """The plain network of a model. None if its plug-in states none, or if that gives other logits than the model."""
     state_plain = getattr(final.plug_in, "plain_network", None)
     if state_plain is None or not isinstance(final.model, TransferModel):
@@ -183,8 +167,9 @@ def _plain_network(final: FinalModel, inputs: Tensor, expected: Tensor) -> Plain
         if found is None:
             return None
         network = networks.build_plain(found, final.model.state_dict())
+        inputs = classifier.normalize(images)
         with torch.inference_mode():
-            logits = network(inputs)
+            difference = networks.difference(network(inputs), classifier.network(inputs))
     except Exception:  # the code of a user's plug-in may raise any error
         return None
-    return found if networks.difference(logits, expected) <= networks.TOLERANCE else None
+    return found if difference <= networks.TOLERANCE else None

@@ -1,4 +1,4 @@
-"""The network of a trained model without its preprocessing: in plain code, or as a program of torch.export.
+"""The network of a trained model without its preprocessing, the plain code that builds it, and loading a program.
 
 A network takes normalized images, float32 (n, channels, height, width), and returns logits (n, n_classes).
 """
@@ -6,7 +6,6 @@ A network takes normalized images, float32 (n, channels, height, width), and ret
 from __future__ import annotations
 
 import logging
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -52,21 +51,6 @@ def build_plain(plain: PlainNetwork, state: dict[str, Tensor]) -> nn.Module:
     network: nn.Module = scope["model"]
     network.load_state_dict(plain.to_plain(state))
     return network.eval()
-
-
-def export(network: nn.Module, inputs: Tensor, path: Path) -> None:
-    """Write a network as a program of torch.export for any number of images.
-
-    `inputs` are at least two examples of what it takes. Raises SetupError if the network cannot be exported.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the insides of torch.export
-            batch = torch.export.Dim("batch")
-            program = torch.export.export(network.eval(), (inputs,), dynamic_shapes=({0: batch},))
-            torch.export.save(program, path)
-    except Exception as error:  # torch.export raises errors of many types
-        raise SetupError(f"the network cannot be written by torch.export: {reason(error)}") from error
 
 
 def load_program(path: Path) -> nn.Module:

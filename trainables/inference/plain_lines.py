@@ -6,7 +6,7 @@ from trainables.inference.description import ImageInput, ModelDescription
 
 WEIGHTS_FILE = "model.safetensors"
 PROGRAM_FILE = "model.pt2"
-"""The program of torch.export, for models whose network no plain code builds."""
+"""The model as a program of torch.export: if asked for, or if no plain code builds its network."""
 ONNX_FILE = "model.onnx"
 """The same network for onnxruntime and other software that reads ONNX."""
 README_FILE = "README.md"
@@ -15,23 +15,28 @@ EXAMPLE = "image.jpg"
 
 
 def load_lines(description: ModelDescription) -> str:
-    """Return the lines that load the model, and define `read(path)`: the input of the network for an image file."""
+    """Return the lines that load the model, and define `read(path)`: the input of the model for an image file."""
     uses_program = description.network.model is None
     imports = ["import json\n", "import numpy as np", "import torch", "from PIL import Image, ImageOps"]
     imports += [] if uses_program else ["from safetensors.torch import load_file"]
     code = description.network.code.strip().removeprefix("import torch\n")
     load = [code, *([] if uses_program else [f'model.load_state_dict(load_file("{WEIGHTS_FILE}"))', "model.eval()"])]
     classes = 'classes = json.load(open("model.json", encoding="utf-8"))["classes"]'
-    return "\n".join([*imports, *load, classes, "", "", *_read_lines(description.image)]) + "\n"
+    return (
+        "\n".join([*imports, *load, classes, "", "", *_read_lines(description.image, normalizes=not uses_program)])
+        + "\n"
+    )
 
 
 def use_lines(description: ModelDescription) -> str:
     """Return the lines that classify one image, after `load_lines`."""
-    scale = "" if description.temperature == 1 else f" / {description.temperature!r}"
+    if description.network.model is None:
+        run = f'    logits, probabilities = model(read("{EXAMPLE}"))\n'
+    else:
+        scale = "" if description.temperature == 1 else f" / {description.temperature!r}"
+        run = f'    logits = model(read("{EXAMPLE}"))\nprobabilities = (logits{scale}).softmax(dim=1)\n'
     return f"""with torch.no_grad():
-    logits = model(read("{EXAMPLE}"))
-probabilities = (logits{scale}).softmax(dim=1)[0]
-print(classes[probabilities.argmax()], probabilities.max().item())
+{run}print(classes[probabilities[0].argmax()], probabilities[0].max().item())
 """
 
 
@@ -65,13 +70,15 @@ def image_lines(image: ImageInput) -> list[str]:
     return lines
 
 
-def _read_lines(image: ImageInput) -> list[str]:
-    """The function `read`, which returns the input of the network."""
+def _read_lines(image: ImageInput, *, normalizes: bool) -> list[str]:
+    """The function `read`, which returns one image: uint8, or float32 and normalized if it `normalizes`."""
     lines = image_lines(image)
     if image.channels == 1:
         lines.append('    pixels = torch.from_numpy(np.array(image.convert("L")))[None, None]')
     else:
         lines.append("    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]")
+    if not normalizes:
+        return [*lines, "    return pixels"]
     mean, std = (f"torch.tensor({list(values)}).reshape(1, -1, 1, 1)" for values in (image.mean, image.std))
     return [*lines, f"    mean = {mean}", f"    std = {std}", "    return (pixels.float() / 255 - mean) / std"]
 
@@ -110,7 +117,8 @@ def _notes(description: ModelDescription) -> str:
     if description.network.model is None:
         notes += (
             f"\nNo plain code builds this network, so `{PROGRAM_FILE}` holds it as a program of torch.export, with its "
-            f"weights.\n`{WEIGHTS_FILE}` holds the same weights under the names of its own code.\n"
+            f"weights. It takes any\nnumber of images, uint8, normalizes them itself, and returns the logits and the "
+            f"calibrated probabilities.\n`{WEIGHTS_FILE}` holds the same weights under the names of its own code.\n"
         )
     if description.temperature != 1:
         notes += (

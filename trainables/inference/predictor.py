@@ -17,6 +17,7 @@ from trainables.data import decoding
 from trainables.errors import SetupError, reason
 from trainables.inference import description, model_folder, networks
 from trainables.inference.description import DESCRIPTION_FILE, ImageInput, ModelDescription
+from trainables.inference.exports import Classifier
 from trainables.inference.plain_lines import PROGRAM_FILE, WEIGHTS_FILE
 from trainables.models import _weights_files
 from trainables.store import atomic_folders
@@ -57,18 +58,20 @@ class Predictor:
         self.description: ModelDescription = description.read(folder)
         # A program of torch.export stays on the device that it was written on.
         self.device = torch.device(device if self.description.network.model is not None else "cpu")
-        self._network = _load_network(folder, self.description, load).to(self.device)
+        self._classifier = _load_classifier(folder, self.description, load).to(self.device)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, in the order of the logits."""
         return self.description.classes
 
-    def network_logits(self, inputs: Tensor) -> Tensor:
-        """Return the logits (n, n_classes) of normalized images (n, channels, height, width), on the CPU."""
+    def image_logits(self, images: Tensor) -> Tensor:
+        """Return the logits (n, n_classes) of images, uint8 (n, channels, height, width), on the CPU."""
+        if isinstance(self._classifier, Classifier):  # convolutions of torch's own modules are faster in this format
+            images = images.contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
-            batches = [inputs[start : start + BATCH_SIZE] for start in range(0, len(inputs), BATCH_SIZE)]
-            return torch.cat([self._network(batch.to(self.device)).float().cpu() for batch in batches])
+            batches = [images[start : start + BATCH_SIZE] for start in range(0, len(images), BATCH_SIZE)]
+            return torch.cat([self._classifier(batch.to(self.device))[0].float().cpu() for batch in batches])
 
     def logits(self, paths: Sequence[Path]) -> tuple[Tensor, dict[int, str]]:
         """Return the logits of image files, (n, n_classes), and the reason for each index that could not be read.
@@ -115,8 +118,7 @@ class Predictor:
         """The logits of images that were read, (channels, height, width) each. Reasons are handed on."""
         images = [each for each in read if not isinstance(each, str)]
         if images:
-            inputs = model_folder.normalize(torch.from_numpy(np.stack(images)), self.description.image)
-            logits = iter(self.network_logits(inputs))
+            logits = iter(self.image_logits(torch.from_numpy(np.stack(images))))
         for each in read:
             yield each if isinstance(each, str) else next(logits)
 
@@ -136,17 +138,18 @@ def read_pixels(path: Path, image: ImageInput) -> NDArray[np.uint8]:
     return np.array(found).transpose(2, 0, 1)
 
 
-def _load_network(folder: Path, about: ModelDescription, load: LoadPlugin) -> nn.Module:
-    """Build the network of a model folder and load its weights."""
+def _load_classifier(folder: Path, about: ModelDescription, load: LoadPlugin) -> nn.Module:
+    """Load the model of a folder: a Classifier, or a program that returns the same."""
     name = about.network.model
     path = folder / (PROGRAM_FILE if name is None else WEIGHTS_FILE)
     _check_file(path, about)
     if name is None:
-        network = networks.load_program(path)
+        classifier = networks.load_program(path)
     else:
-        network = networks.network_of(_load_weights(path, about, load("trainables.models", name))).eval()
-    _check_classes(folder, network, about)
-    return network
+        network = networks.network_of(_load_weights(path, about, load("trainables.models", name)))
+        classifier = Classifier(network, about.image, about.temperature).eval()
+    _check_classes(folder, classifier, about)
+    return classifier
 
 
 def _load_weights(path: Path, about: ModelDescription, plug_in: Any) -> TransferModel:
@@ -187,11 +190,11 @@ def _check_file(path: Path, about: ModelDescription) -> None:
         )
 
 
-def _check_classes(folder: Path, network: nn.Module, about: ModelDescription) -> None:
-    """Raise SetupError if the network cannot take its images, or gives another number of logits than classes."""
+def _check_classes(folder: Path, classifier: nn.Module, about: ModelDescription) -> None:
+    """Raise SetupError if the model cannot take its images, or gives another number of logits than classes."""
     try:
         with torch.inference_mode():
-            shape = tuple(network(torch.zeros(2, *about.image.shape)).shape)
+            shape = tuple(classifier(torch.zeros(2, *about.image.shape, dtype=torch.uint8))[0].shape)
     except Exception as error:  # modules that do not fit the image raise all kinds of errors
         message = f"{folder / DESCRIPTION_FILE}: the network cannot take images of {about.image.shape}"
         raise SetupError(f"{message} (channels, height, width): {reason(error)}") from error

@@ -45,8 +45,8 @@ def write(folder: Path, final: FinalModel | None = None, **options: Any) -> str 
     return model_folder.write(folder, final or final_model(), **arguments)
 
 
-def check(folder: Path, inputs: torch.Tensor) -> torch.Tensor:
-    return load(folder).network_logits(inputs)
+def check(folder: Path, images: torch.Tensor) -> torch.Tensor:
+    return load(folder).image_logits(images)
 
 
 def load(folder: Path) -> Predictor:

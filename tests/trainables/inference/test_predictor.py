@@ -93,8 +93,10 @@ def test_a_network_of_another_module_is_written_as_a_program(tmp_path: Path) -> 
     write(tmp_path / "m", replace(final, model=module, name=None, plug_in=None))
     with torch.no_grad():
         expected = module(final.images.images.float() / 255)
-    inputs = final.images.images.float() / 255
-    torch.testing.assert_close(load(tmp_path / "m").network_logits(inputs), expected)
+    torch.testing.assert_close(load(tmp_path / "m").image_logits(final.images.images), expected)
+    logits, probabilities = torch.export.load(tmp_path / "m" / "model.pt2").module()(final.images.images)
+    torch.testing.assert_close(logits, expected)
+    torch.testing.assert_close(probabilities, (expected / 1.5).softmax(dim=1))
 
 
 def edited(folder: Path, **changes: Any) -> None:

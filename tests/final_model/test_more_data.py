@@ -1,0 +1,78 @@
+"""Models that are trained once more on more data, and those of trainings in phases and folds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hpo.final_model import ModelOptions, write_model
+from hpo.heldout import Plan, evaluate, record
+from hpo.record import StudyFolder
+from tests.final_model.studies import accuracy, described, searched
+
+
+def test_more_training_data_give_other_weights_without_results(study: Path, tmp_path: Path) -> None:
+    evaluate(study)
+    write_model(study, tmp_path / "train")
+    for train_on, n_images in (("train+validation", 24), ("all", 30)):
+        written = write_model(study, tmp_path / train_on, ModelOptions(train_on=train_on))
+        content = described(tmp_path / train_on)
+        assert content["training"]["trained_on"] == train_on
+        assert content["training"]["images"] == n_images
+        assert content["training"]["images_in_training_part"] == 20
+        assert content["results"] == described(tmp_path / "train")["results"]
+        assert content["temperature"] == described(tmp_path / "train")["temperature"]
+        assert content["weights_sha256"] != described(tmp_path / "train")["weights_sha256"]
+        assert any(line.startswith("These weights are not tested.") for line in written.lines)
+    noted = record.TestRecord.read(StudyFolder.reopen(study))
+    assert noted.n_looks == 1
+    assert noted.trained_on_held_out == [described(tmp_path / "all")["study"]["trial"]]
+    assert evaluate(study, Plan(seeds=2)).trained_on_held_out == noted.trained_on_held_out
+
+
+@pytest.mark.parametrize(
+    "regime",
+    [pytest.param("probe_then_fine_tune", marks=pytest.mark.slow), "pretrain_then_head", "contrastive"],
+)
+def test_the_final_network_of_a_training_in_phases_is_written(root: Path, tmp_path: Path, regime: str) -> None:
+    fixed = {"probe_epochs": 2, "probe_patience": 1, "pretrain_epochs": 1, "encoder_epochs": 1}
+    keys = {"probe_then_fine_tune": ("probe_epochs", "probe_patience"), "pretrain_then_head": ("pretrain_epochs",)}
+    chosen = {key: fixed[key] for key in keys.get(regime, ("encoder_epochs",))}
+    weights = tmp_path / "weights.pth"
+    task: dict[str, Any] = {"regime": regime}
+    if regime == "probe_then_fine_tune":
+        task |= {"model": "timm:test_resnet", "weights": str(weights)}
+        model = hpo_model("timm:test_resnet")
+        torch.save(model, weights)
+        chosen |= {"image_size": 32}
+    study = searched(tmp_path / "s", root, fixed=chosen, **task)
+    result = evaluate(study).trials[0]
+    write_model(study, tmp_path / "m")
+    assert accuracy(tmp_path / "m", study) == pytest.approx(result.test_accuracy.values[0])
+    write_model(study, tmp_path / "more", ModelOptions(train_on="train+validation"))
+    assert described(tmp_path / "more")["training"]["images"] == 24
+
+
+def hpo_model(name: str) -> dict[str, torch.Tensor]:
+    """The state dict of a network of timm with random weights."""
+    from trainables import vision
+
+    vision.torchvision()
+    import timm
+
+    torch.manual_seed(0)
+    return dict(timm.create_model(name.partition(":")[2]).state_dict())
+
+
+def test_a_study_with_folds_gives_one_model_that_is_trained_on_all_folds(root: Path, tmp_path: Path) -> None:
+    study = searched(tmp_path / "s", root, folds=2)
+    notes: list[str] = []
+    write_model(study, tmp_path / "m", notify=notes.append)
+    content = described(tmp_path / "m")
+    assert notes[0] == "the search trained 2 models, one a fold: one model is trained on train+validation"
+    assert content["training"]["trained_on"] == "train+validation"
+    assert content["training"]["images"] == 24
+    assert content["calibration"]["n_samples"] == 24
