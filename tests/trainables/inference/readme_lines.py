@@ -28,7 +28,7 @@ def run(folders: list[Path], paths: list[Path]) -> dict[str, list[list[float]]]:
     """Run the lines of each folder in one new process without hpo, and return the logits of the images."""
     lines = "import json, os\nfound = {}\n"
     for folder in folders:
-        loading, using = (block.replace(f'"{plain_lines.EXAMPLE}"', "path") for block in blocks(folder))
+        loading, using = (block.replace(f'"{plain_lines.EXAMPLE}"', "path") for block in blocks(folder)[:2])
         each = f"{loading}\nrows = []\nfor path in {[str(path) for path in paths]}:\n"
         each += "".join(f"    {line}\n" for line in using.splitlines()) + "    rows.append(logits[0].tolist())\n"
         lines += (
