@@ -31,9 +31,14 @@ class Photos:
     classes: int
 
 
+def data_root(given: str | None) -> Path:
+    """The folder of data sets: as given, else $HPO_DATA, else that of hpo."""
+    return Path(given or os.environ.get("HPO_DATA") or "~/.cache/hpo").expanduser().absolute()
+
+
 def folder(given: str | None) -> Path | None:
     """The folder of data sets: as given, else $HPO_DATA; None where the images or ResNet-18's weights are not in it."""
-    root = Path(given or os.environ.get("HPO_DATA") or "~/.cache/hpo").expanduser().absolute()
+    root = data_root(given)
     there = (root / "weights" / "resnet18.pth").is_file() and (root / "caltech101" / caltech101.IMAGES).is_dir()
     return root if there else None
 
