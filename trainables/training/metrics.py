@@ -21,6 +21,9 @@ MAX_VALUES = {"cpu": 2**18, "cuda": 2**24}
 On a CPU, they fit into its cache. On a GPU, this limits the memory.
 """
 
+MAX_UINT8 = 255
+"""The number of classes that are counted at a time: as bytes, NumPy adds up several times faster."""
+
 LOWEST_BITS = {"difference": 0x20000000, "log": 0x3F317218}
 """The bits, as float32, of 2^-63 and of log(2): the lowest sizes that `_keys_of_two` and `_keys` rank."""
 
@@ -79,7 +82,7 @@ def _of_predictions(predicted: Tensor, labels: Tensor, counts: Tensor) -> tuple[
 
 def _of_ranks(logits: Tensor, predicted: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
     """Return the AUROC and, for more than ten classes, the top-5 accuracy, float64 (k, n_metrics)."""
-    by_class = logits.transpose(1, 2).clone(memory_format=torch.contiguous_format)  # it is overwritten
+    by_class = _by_class(logits)  # a copy, which is overwritten
     columns = [_top_5_accuracy(by_class, labels)] if len(counts) > MAX_WITHOUT_TOP_5 else []
     return torch.stack([_auroc(by_class, predicted, labels, counts), *columns], dim=1)
 
@@ -172,17 +175,19 @@ def _n_ties(keys: Tensor, places: Tensor, rows: Tensor) -> Tensor:
     """
     n_rows, n = keys.shape
     flat = keys.view(-1)
+    of_positives = flat[places]
     # A positive is the first of its probability after at least one negative, if the key before it is the same but even.
-    is_first = (flat[places] - flat[places - 1] == 1) & (places > rows * n)
+    (first,) = ((of_positives - flat[places - 1] == 1) & (places > rows * n)).nonzero(as_tuple=True)
     result = torch.zeros(n_rows, dtype=torch.float64, device=keys.device)
-    if bool(is_first.any()):
-        rows, places = rows[is_first], places[is_first]
-        # The row before the key makes one sorted sequence of all rows.
-        offsets = torch.arange(n_rows, device=keys.device).unsqueeze(1) << 32
-        ordered, of_first = (keys + offsets).view(-1), flat[places] + (rows << 32)
-        n_negatives = places - torch.searchsorted(ordered, of_first - 1)
-        n_positives = torch.searchsorted(ordered, of_first, right=True) - places
-        result.scatter_add_(0, rows, (n_negatives * n_positives).double())
+    if len(first):
+        tied_rows, row_numbers = rows[first].unique_consecutive(return_inverse=True)  # type: ignore[no-untyped-call]
+        # The number of the row, before the key, makes one sorted sequence of all rows that have ties.
+        ordered = keys[tied_rows] + (torch.arange(len(tied_rows), device=keys.device).unsqueeze(1) << 32)
+        of_first = of_positives[first] + (row_numbers << 32)
+        starts = torch.searchsorted(ordered.view(-1), of_first - 1)
+        ends = torch.searchsorted(ordered.view(-1), of_first, right=True)
+        middles = places[first] + (row_numbers - rows[first]) * n
+        result.scatter_add_(0, rows[first], ((middles - starts) * (ends - middles)).double())
     return result
 
 
@@ -201,6 +206,13 @@ def _top_5_accuracy(logits: Tensor, labels: Tensor) -> Tensor:
         n_before = n_higher[network, sample] + (is_equal & is_earlier).sum(dim=1)
         is_correct[network, sample] = n_before < N_TOP
     return is_correct.sum(dim=1).double() / n_samples
+
+
+def _by_class(logits: Tensor) -> Tensor:
+    """Return a copy of logits (k, n, n_classes), (k, n_classes, n)."""
+    if logits.is_cuda:
+        return logits.transpose(1, 2).clone(memory_format=torch.contiguous_format)
+    return torch.from_numpy(np.array(logits.numpy().transpose(0, 2, 1), order="C"))
 
 
 def _argmax(logits: Tensor) -> Tensor:
@@ -232,4 +244,7 @@ def _count(values: Tensor, limits: Tensor, *, or_equal: bool) -> Tensor:
         return (values <= limits if or_equal else values < limits).sum(dim=1)
     compare = np.less_equal if or_equal else np.less
     is_below: Any = compare(values.numpy(), limits.numpy())
-    return torch.from_numpy(is_below.view(np.uint8).sum(axis=1, dtype=np.uint32).astype(np.int64))
+    counts = np.zeros((len(values), values.shape[2]), np.int64)
+    for start in range(0, values.shape[1], MAX_UINT8):
+        counts += is_below[:, start : start + MAX_UINT8].view(np.uint8).sum(axis=1, dtype=np.uint8)
+    return torch.from_numpy(counts)
