@@ -123,8 +123,16 @@ def test_what_fused_heads_do_about_imbalance_is_timed_beside_heads_that_do_nothi
 
 def test_the_metrics_are_timed_alone_and_fused() -> None:
     ((_, rows),) = tables(lines := printed("metrics")).items()
-    assert [row["heads"] for row in rows] == ["1 alone", "16 fused"]
+    assert [row["heads"] for row in rows] == ["1 alone", "64 fused"]
     assert len(verdicts(lines)) == 2
+
+
+def test_searches_with_and_without_the_means_against_a_rare_class_are_compared() -> None:
+    lines = printed("rare_class", "--trials", "2", "--epochs", "2", "--seeds", "2")
+    ((_, rows),) = tables(lines).items()
+    assert [row["search by"] for row in rows] == ["val_loss", "val_balanced_error"]
+    assert all(0 <= float(row[name]) <= 1 for row in rows for name in ("seed 0", "seed 1", "mean"))
+    assert len(verdicts(lines)) == 1
 
 
 def test_the_start_is_timed_beside_its_imports() -> None:
