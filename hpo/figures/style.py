@@ -105,9 +105,13 @@ def sample_colormap(name: str, n: int) -> list[str]:
 
 
 def shorten(text: str, n: int) -> str:
-    """Shorten a text to one line of at most `n` characters."""
+    """Shorten a text to one line of at most `n` characters.
+
+    The middle is left out, because names that are alike often differ only at the end.
+    """
     text = plain(text)
-    return text if len(text) <= n else text[: n - 1] + "…"
+    n_last = n // 3
+    return text if len(text) <= n else text[: n - 1 - n_last] + "…" + text[-n_last:]
 
 
 def plain(text: str) -> str:

@@ -58,6 +58,14 @@ def test_names_beside_each_other_do_not_overlap() -> None:
     assert all(upper.y0 >= lower.y1 - 1 for upper, lower in pairwise(boxes))
 
 
+def test_long_names_that_differ_only_at_the_end_are_told_from_each_other() -> None:
+    names = [f"a name of a class that is too long for the axis {i}" for i in range(12)]
+    ax = drawn(class_charts.confusion("t", np.eye(12), names)).axes[0]
+    shown = [label.get_text() for label in ax.get_yticklabels()]
+    assert len(set(shown)) == 12
+    assert max(map(len, shown)) == class_charts.NAME_WIDTH
+
+
 def test_the_classes_with_the_lowest_recall_come_first_and_those_without_an_image_are_left_out() -> None:
     classes = [scores("a", 0.9), scores("b", 0.2, 4), scores("c", float("nan"), 0), scores("$d_1$", 0.5)]
     ax = drawn(class_charts.per_class("t", classes)).axes[0]
