@@ -12,6 +12,7 @@ IMBALANCE: dict[str, dict[str, Any]] = {
     "class weights": {"class_weights": "balanced"},
     "class weights with label smoothing": {"class_weights": "effective", "label_smoothing": 0.2},
     "balanced sampler": {"sampler": "balanced", "batch_size": 20},
+    "class weights with balanced sampler": {"class_weights": "effective", "sampler": "balanced"},
 }
 
 
