@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from hpo.errors import StudyError, UserError
 from hpo.heldout import ModelResult, TestRecord, TrialResult, tested_model
-from hpo.heldout.retraining import MAX_SEEDS, ModelToTest, load_from_search, retrain
-from hpo.record import RETRAINED, StudyFolder, Trial
+from hpo.heldout.retraining import ModelToTest, discard_retrained, load_from_search, retrain
+from hpo.record import StudyFolder, Trial
 from hpo.training import Job
-from hpo.training.checkpoints import discard
 
 REL_TOL = 1e-6
 """Two trainings are the same if their validation losses differ by less, relative to the loss."""
@@ -77,10 +75,7 @@ def _trained(study: StudyFolder, job: Job, trial: Trial, tested: TrialResult | N
     """Train a trial as a test does, with the first seed. Its checkpoints are deleted afterwards."""
     (model,) = retrain(study, job, [trial], 1)
     weights = _loaded(model, tested)
-    folder = study.folder / RETRAINED
-    discard(folder, trial.number * MAX_SEEDS)
-    if not any(folder.glob("*.pt")):  # none of an interrupted test either
-        shutil.rmtree(folder, ignore_errors=True)
+    discard_retrained(study, [(trial.number, model.seed)])
     return weights
 
 

@@ -13,7 +13,6 @@ as soon as it is known. An interrupted test continues from its checkpoints, and 
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,10 +24,10 @@ from hpo.heldout.confusion import ConfusionMatrix, ModelKey
 from hpo.heldout.evaluator import EvaluatedModel, Evaluator
 from hpo.heldout.plan import BEST_ONLY, Plan
 from hpo.heldout.record import TestRecord
-from hpo.heldout.retraining import ModelToTest, load_from_search, retrain, stopping_epoch
+from hpo.heldout.retraining import ModelToTest, discard_retrained, load_from_search, retrain, stopping_epoch
 from hpo.heldout.study_data import StudyData
 from hpo.heldout.trial_result import ModelResult, combine
-from hpo.record import RETRAINED, StudyFolder, Trial, check_devices, command, lock
+from hpo.record import StudyFolder, Trial, check_devices, command, lock
 from hpo.training import Build, Job, user_code
 
 
@@ -43,8 +42,8 @@ def evaluate(
 ) -> TestRecord:
     """Test the best trials of a study as `plan` says, and return the content of `test.json`, which it writes.
 
-    What was tested before with the same seeds, by the same protocol, with the same packages and on all files, is kept:
-    it is neither trained nor looked at again. Any other new result of a trial replaces its earlier one. `trainable` is
+    What was tested before by the same protocol, with the same packages and on all files, is kept, also with further
+    seeds that an interrupted test left: it is neither trained nor looked at again. Any other new result of a trial replaces its earlier one. `trainable` is
     your own training code, if the study was searched with it. `watch` is called with the evaluation of each trained
     model, and `notify` with each note about the data. With `skip_changed_files`, files of the data set that changed
     since the study was begun are left out, and counted in the result.
@@ -70,7 +69,8 @@ def evaluate(
             for note in data.notes:
                 notify(note)
         results = _Results(record, trials, plan, data)
-        if len(results.done) < len(trials) * plan.seeds:
+        wanted = _wanted(study, trials, plan)
+        if wanted - results.done:
             evaluator = Evaluator(study, replace(job, manifest=data.manifest), record, trials[0])
             for model in _models(study, replace(job, manifest=data.for_search), trials, plan, results.done):
                 evaluated = evaluator.evaluate(model)
@@ -78,7 +78,8 @@ def evaluate(
                 if watch is not None:
                     watch(evaluated.result)
         results.write(trials)
-        shutil.rmtree(study.folder / RETRAINED, ignore_errors=True)
+        if plan.protocol == "retrain":
+            discard_retrained(study, wanted)
     return record
 
 
@@ -125,6 +126,12 @@ def _check_held_out(study: StudyFolder, manifest: Mapping[str, object] | None) -
             f"study {study.name!r} cannot be tested: its data set has no held-out part; hold images out "
             "(`dataset.held_out`, or a part `test`), and search under another name"
         )
+
+
+def _wanted(study: StudyFolder, trials: Sequence[Trial], plan: Plan) -> frozenset[ModelKey]:
+    """The models that a plan tests."""
+    seeds = [study.settings.seed] if plan.protocol == "checkpoint" else range(plan.seeds)
+    return frozenset((trial.number, seed) for trial in trials for seed in seeds)
 
 
 def _models(

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo.devices import main_device
 from hpo.errors import HpoError, UserError, reason
-from hpo.heldout import misclassified, tested_model
+from hpo.heldout import misclassified, study_data, tested_model
 from hpo.heldout.confusion import ConfusionMatrix
 from hpo.heldout.record import Look, TestRecord
 from hpo.heldout.retraining import ModelToTest, stopping_epoch
@@ -57,7 +57,7 @@ class Evaluator:
         self._held_out: Part | None = None
         self._held_out_config: Config = {}
         self._checked: set[int] = set()
-        self._data_hash = hashlib.sha256(json.dumps(job.manifest, sort_keys=True).encode()).hexdigest()
+        self._data_hash = study_data.digest(job.manifest)
         if not hasattr(self._build(trial, 0), "evaluate"):
             raise UserError(
                 f"the trainable of study {study.name!r} has no method `evaluate(part)` that returns its "
@@ -72,8 +72,8 @@ class Evaluator:
         """
         from trainables.training import checkpoints
 
-        look = self._look(model)
         saved = checkpoints.read(model.checkpoint)
+        look = self._look(model)
         if saved is None:
             held_out: Mapping[str, float] = {"loss": math.nan, "accuracy": math.nan}
             return EvaluatedModel(ModelResult(model.trial.number, model.seed, model.validation, held_out), look)
@@ -94,7 +94,10 @@ class Evaluator:
         )
 
     def _look(self, model: ModelToTest) -> Look:
-        """All that the result of a look depends on, as JSON has it."""
+        """All that the result of a look depends on, as JSON has it.
+
+        `checkpoint` tells two trainings of the same configuration apart: they can give different weights.
+        """
         return {
             "trial": model.trial.number,
             "seed": model.seed,
@@ -103,6 +106,7 @@ class Evaluator:
             "stopping_epoch": stopping_epoch(model.trial),
             "versions": dict(versions()),
             "data": self._data_hash,
+            "checkpoint": _file_hash(model.checkpoint),
         }
 
     def _evaluate(self, trainable: Trainable, part: Part, data: SearchData, which: str) -> Evaluation:
@@ -165,3 +169,11 @@ class Evaluator:
 
     def _build(self, trial: Trial, seed: int) -> Trainable:
         return self._builder.build({**self._fixed, **trial.config}, seed)
+
+
+def _file_hash(path: Path) -> str | None:
+    """The SHA-256 of a file. None if there is no file."""
+    if not path.exists():
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -15,7 +15,7 @@ TRAINED_ON = "trained_on_held_out"
 UNFINISHED = "unfinished_looks"
 """The key of `test.json` that lists the looks that were interrupted before their results were written."""
 Look = Mapping[str, Any]
-"""All that the result of a look depends on, as plain values: the trained model, the packages and the images."""
+"""All that the result of a look depends on, as plain values: the trained weights, the packages and the images."""
 
 
 class TestRecord:
@@ -62,7 +62,7 @@ class TestRecord:
     def begin_look(self, look: Look) -> None:
         """Count a look at held-out data, and write the count to disk. Call this before the look.
 
-        A look that an interrupted test began with the same model is not counted again: it gives the same result.
+        A look that an interrupted test began with the same weights is not counted again: it gives the same result.
         """
         if look not in self.unfinished:
             self.n_looks += 1

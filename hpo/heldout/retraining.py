@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpo import plugins
 from hpo.errors import HpoError, UserError
+from hpo.heldout import study_data
 from hpo.record import RETRAINED, State, StudyFolder, Trial, better_report, versions, write_text
 from hpo.runners._runner import Runner
 from hpo.space import Fidelity
 from hpo.training.builder import Job, trial_seed
-from hpo.training.checkpoints import best_checkpoint, checkpoint, prepare
+from hpo.training.checkpoints import best_checkpoint, checkpoint, discard, prepare
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 MAX_SEEDS = 1000
@@ -122,14 +122,25 @@ def retrain(
         runner.close()
 
 
+def discard_retrained(study: StudyFolder, models: Iterable[tuple[int, int]]) -> None:
+    """Delete the checkpoints of retrained models, which are numbers of trials with their seeds.
+
+    Those of other models, which an interrupted test left, stay. Raises a MachineError if the disk fails.
+    """
+    folder = study.folder / RETRAINED
+    for trial, seed in models:
+        discard(folder, trial * MAX_SEEDS + seed)
+    if not any(folder.glob("*.pt")):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _checkpoint_folder(study: StudyFolder, job: Job) -> Path:
     """The folder of the retrained checkpoints. It is emptied if they were trained on other files or by other packages.
 
     Raises a MachineError or an OSError if it cannot be written or emptied.
     """
     folder = study.folder / RETRAINED
-    data = hashlib.sha256(json.dumps(job.manifest, sort_keys=True).encode()).hexdigest()
-    origin = json.dumps({"data": data, "versions": versions()}, indent=2) + "\n"
+    origin = json.dumps({"data": study_data.digest(job.manifest), "versions": versions()}, indent=2) + "\n"
     path = folder / ORIGIN_FILE
     try:
         found = path.read_text(encoding="utf-8")

@@ -6,6 +6,8 @@ It predicts and evaluates nothing.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -54,6 +56,11 @@ def record(job: Job) -> dict[str, Any] | None:
         return None
     with unchanged_random_states():
         return Builder(job, "cpu").record_data(heldout.held_out)
+
+
+def digest(manifest: Mapping[str, Any] | None) -> str:
+    """Return a SHA-256 of the parts of a data set. Two manifests of the same files have the same one."""
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def check(study: StudyFolder, job: Job, *, skip_changed_files: bool = False, with_held_out: bool = True) -> StudyData:

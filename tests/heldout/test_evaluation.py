@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -141,6 +143,65 @@ def test_another_look_than_the_interrupted_one_is_counted(tmp_path: Path, monkey
     monkeypatch.delenv("FAIL_ON")
     tested = evaluate(folder, Plan(protocol="checkpoint"), trainable=Failing)
     assert (tested.n_looks, len(tested.unfinished)) == (2, 1)
+
+
+class Unseeded:
+    """A training that gives other weights each time, as trainings on a GPU do."""
+
+    looked_at: ClassVar[set[float]] = set()
+
+    def __init__(self, *arguments: Any) -> None:
+        self.weight = random.SystemRandom().random()
+
+    def step(self) -> dict[str, float]:
+        return {"val_loss": self.weight, "val_accuracy": 0.5}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"weight": self.weight}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.weight = state["weight"]
+
+    def evaluate(self, part: Any) -> dict[str, float]:
+        if len(part) == N_HELD_OUT:
+            self.looked_at.add(self.weight)
+        if os.environ.get("FAIL_ON") == str(len(part)):
+            raise ZeroDivisionError("no such luck")
+        return {"loss": self.weight, "accuracy": 0.5}
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_each_training_that_is_looked_at_is_counted_though_its_configuration_and_seed_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_removed: bool
+) -> None:
+    folder = searched(tmp_path / "s", trials=1, trainable=Unseeded)
+    Unseeded.looked_at.clear()
+    for _ in range(3):
+        monkeypatch.setenv("FAIL_ON", str(N_HELD_OUT))
+        with pytest.raises(UserError):
+            evaluate(folder, trainable=Unseeded)
+        monkeypatch.delenv("FAIL_ON")
+        evaluate(folder, Plan(protocol="checkpoint"), trainable=Unseeded)
+        assert list((folder / "retrained").glob("*.pt"))
+        if is_removed:
+            shutil.rmtree(folder / "retrained")
+    tested = evaluate(folder, trainable=Unseeded)
+    n_retrained = 4 if is_removed else 1
+    assert tested.n_looks == len(Unseeded.looked_at) == n_retrained + 1
+    assert len(tested.unfinished) == n_retrained - 1
+    assert not (folder / "retrained").exists()
+
+
+def test_a_test_deletes_no_checkpoint_of_a_model_that_it_does_not_test(folder: Path) -> None:
+    def stop(result: ModelResult) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(folder, Plan(seeds=2), watch=stop)
+    (left,) = (folder / "retrained").glob("*000.pt")
+    renamed = left.rename(left.with_name(left.name.replace("000.pt", "007.pt")))
+    evaluate(folder)
+    assert list((folder / "retrained").glob("*.pt")) == [renamed]
 
 
 @pytest.mark.parametrize(
