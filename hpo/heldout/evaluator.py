@@ -88,7 +88,7 @@ class Evaluator:
         found = self._evaluate(trainable, part, data, "held-out")
         matrix, predictions = self._save_predictions(model, found, part, data)
         if model.is_first:
-            tested_model.write(self._study, model, saved["state"], predictions)
+            tested_model.write(self._study, model, look, found.metrics, saved["state"], predictions)
         return EvaluatedModel(
             ModelResult(model.trial.number, model.seed, model.validation, found.metrics), look, matrix
         )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hpo.errors import MachineError, StudyError
-from hpo.heldout.retraining import ModelToTest, stopping_epoch
+from hpo.heldout.record import Look
+from hpo.heldout.retraining import ModelToTest
 from hpo.heldout.trial_result import TrialResult
-from hpo.record import TESTED_MODEL, StudyFolder, keep_out_of_git, versions
+from hpo.record import TESTED_MODEL, StudyFolder, keep_out_of_git
 from hpo.space.values import with_lists
 
 
@@ -29,34 +31,57 @@ class KeptModel:
     stopping_epoch: int
     versions: Mapping[str, str]
     """The versions of the packages that trained and tested it."""
+    data: str
+    """The SHA-256 of the parts of the data set that it was trained and tested on."""
+    checkpoint: str | None
+    """The SHA-256 of the checkpoint that was tested."""
     validation: Mapping[str, float]
     """The validation metrics of the epoch that it was tested at."""
+    metrics: Mapping[str, float]
+    """The metrics on held-out data."""
     state: Mapping[str, Any]
     """The state of its trainable."""
     held_out: Mapping[str, Any]
     """`probabilities` (n, n_classes) and `labels` (n,) of the held-out images, as tensors. Empty if it has none."""
 
     def belongs_to(self, tested: TrialResult) -> bool:
-        """Whether this model is one of those that a test result is about."""
+        """Whether this model is one of those that a test result is about: it has the metrics that stand there.
+
+        A test that was interrupted may have kept a model whose result is not written.
+        """
+        if self.seed not in tested.seeds:
+            return False
+        recorded = next(each.held_out for each in tested.models() if each.seed == self.seed)
         config = {name: with_lists(value) for name, value in tested.config.items()}
         mine = (self.trial, self.protocol, dict(self.config), self.stopping_epoch, dict(self.versions))
         of_test = (tested.trial, tested.protocol, config, tested.stopping_epoch, dict(tested.versions))
-        return mine == of_test and self.seed in tested.seeds
+        return mine == of_test and all(_equal(self.metrics.get(key), value) for key, value in recorded.items())
 
 
-def write(study: StudyFolder, model: ModelToTest, state: Mapping[str, Any], held_out: Mapping[str, Any]) -> None:
-    """Keep a tested model, and replace the one that was kept before. Raises MachineError if that fails."""
+def _equal(mine: float | None, recorded: float) -> bool:
+    """Whether a metric is the recorded one. `test.json` holds no number for a metric that is not finite."""
+    return mine is not None and (mine == recorded or not (math.isfinite(mine) or math.isfinite(recorded)))
+
+
+def write(
+    study: StudyFolder,
+    model: ModelToTest,
+    look: Look,
+    metrics: Mapping[str, float],
+    state: Mapping[str, Any],
+    held_out: Mapping[str, Any],
+) -> None:
+    """Keep a tested model, and replace the one that was kept before. Raises MachineError if that fails.
+
+    `look` and `metrics` are the look at held-out data and what it gave. The others are as in `KeptModel`.
+    """
     from trainables.training import checkpoints
 
     content = {
-        "trial": model.trial.number,
-        "seed": model.seed,
-        "protocol": model.protocol,
+        **look,
         "build_seed": model.build_seed,
-        "config": {name: with_lists(value) for name, value in model.trial.config.items()},
-        "stopping_epoch": stopping_epoch(model.trial),
-        "versions": versions(),
         "validation": dict(model.validation),
+        "metrics": dict(metrics),
         "state": dict(state),
         "held_out": dict(held_out),
     }

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 import hpo
-from hpo.errors import StudyError, UserError
+from hpo.errors import MachineError, StudyError, UserError
 from hpo.final_model import ModelOptions, write_model
 from hpo.heldout import Plan, evaluate, record
 from hpo.loop import begin
 from hpo.record import Budget, StudyFolder
 from tests.final_model.own_code import Own
-from tests.final_model.studies import accuracy, described, space
+from tests.final_model.studies import accuracy, described, held_out_files, space
 from tests.heldout import zoo
 
 
@@ -58,6 +58,25 @@ def test_tested_weights_that_were_deleted_are_trained_again_with_the_same_seed(s
         }
     }
     assert not (study / "retrained").exists()
+
+
+def test_a_model_has_no_result_of_other_weights_though_a_test_was_interrupted_before_it_wrote_its_own(
+    study: Path, tmp_path: Path
+) -> None:
+    tested = evaluate(study).trials[0]
+    for path in held_out_files(study, "training")[0][:6]:
+        path.unlink()
+    (study / "per_class.csv").unlink()
+    (study / "per_class.csv").mkdir()  # so the results of the next test cannot be written
+    with pytest.raises(MachineError, match=r"per_class\.csv"):
+        evaluate(study, skip_changed_files=True)
+    (study / "per_class.csv").rmdir()
+    opened = record.TestRecord.read(StudyFolder.reopen(study))
+    assert (opened.trials, opened.n_looks) == ([tested], 2)
+    notes: list[str] = []
+    write_model(study, tmp_path / "m", ModelOptions(skip_changed_files=True), notify=notes.append)
+    assert described(tmp_path / "m")["results"]["test"] is None
+    assert "the new ones differ" in notes[0]
 
 
 def test_weights_that_are_trained_again_and_differ_have_no_test_result(study: Path, tmp_path: Path) -> None:

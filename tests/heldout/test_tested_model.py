@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from hpo.errors import StudyError
-from hpo.heldout import Plan, evaluate, tested_model
+from hpo.heldout import Plan, Spread, evaluate, tested_model
 from hpo.heldout.tested_model import KeptModel
 from hpo.record import StudyFolder
 from tests.heldout.studies import content
@@ -20,6 +22,17 @@ def kept(folder: Path) -> KeptModel:
     return found
 
 
+def replace_first(spread: Spread, value: float) -> Spread:
+    return Spread.of([value, *spread.values[1:]])
+
+
+def test_a_metric_that_is_not_finite_is_no_other_one(folder: Path) -> None:
+    tested = evaluate(folder).trials[0]
+    found = replace(kept(folder), metrics={**kept(folder).metrics, "loss": math.inf})
+    assert not found.belongs_to(tested)
+    assert found.belongs_to(replace(tested, test_loss=replace_first(tested.test_loss, math.nan)))
+
+
 def test_a_test_keeps_the_first_seed_of_the_best_trial_with_its_predictions(folder: Path) -> None:
     assert tested_model.read(StudyFolder.reopen(folder)) is None
     record = evaluate(folder, Plan(top=2, seeds=2))
@@ -27,6 +40,8 @@ def test_a_test_keeps_the_first_seed_of_the_best_trial_with_its_predictions(fold
     assert (found.trial, found.seed, found.protocol) == (best.trial, 0, "retrain")
     assert found.belongs_to(best)
     assert not found.belongs_to(record.ranked()[1])
+    other = replace(best, test_loss=replace_first(best.test_loss, 9.0))
+    assert not found.belongs_to(other)
     correct = found.held_out["probabilities"].argmax(dim=1) == found.held_out["labels"]
     assert float(correct.double().mean()) == pytest.approx(best.test_accuracy.values[0])
     assert not (folder / "retrained").exists()
