@@ -43,10 +43,11 @@ def evaluate(
     """Test the best trials of a study as `plan` says, and return the content of `test.json`, which it writes.
 
     What was tested before by the same protocol, with the same packages and on all files, is kept, also with further
-    seeds that an interrupted test left: it is neither trained nor looked at again. Any other new result of a trial replaces its earlier one. `trainable` is
-    your own training code, if the study was searched with it. `watch` is called with the evaluation of each trained
-    model, and `notify` with each note about the data. With `skip_changed_files`, files of the data set that changed
-    since the study was begun are left out, and counted in the result.
+    seeds that an interrupted test left: it is neither trained nor looked at again. Any other new result of a trial
+    replaces its earlier one. `trainable` is your own training code, if the study was searched with it. `watch` is
+    called with the evaluation of each trained model, and `notify` with each note about the data. With
+    `skip_changed_files`, files of the data set that changed since the study was begun are left out, and counted in the
+    result.
 
     Raises StudyError if the study is still being searched, was interrupted before its budget was spent, or was begun
     with another trainable or on other data. Raises UserError if the trainable cannot be evaluated, or if a test with

@@ -57,8 +57,7 @@ def read(study: StudyFolder) -> Misclassified:
     """Read the misclassified images of a study. A StudyError if no test stored any, or if the file is damaged."""
     path = study.folder / MISCLASSIFIED
     if not path.exists():
-        hint = "; where that writes none, its trainable has no `predict(part)`" if TestRecord.read(study).trials else ""
-        raise StudyError(f"{path}: is not there: run `hpo test {study.name}` first, which writes it{hint}")
+        raise StudyError(f"{path}: is not there: {_reason(study)}")
     try:
         with np.load(path, allow_pickle=False) as file:
             content = dict(file)
@@ -74,3 +73,15 @@ def read(study: StudyFolder) -> Misclassified:
         )
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise StudyError(f"{path}: is damaged, or was written by another version: {error}") from None
+
+
+def _reason(study: StudyFolder) -> str:
+    """Why a study has no misclassified images, and what to type."""
+    tested = TestRecord.read(study).ranked()
+    if not tested:
+        return f"run `hpo test {study.name}` first, which writes it"
+    other = "checkpoint" if tested[0].protocol == "retrain" else "retrain"
+    return (
+        "its trainable has no `predict(part)`, or the file was deleted. "
+        f"`hpo test {study.name} --protocol {other}` writes it again, and is another look at held-out data"
+    )

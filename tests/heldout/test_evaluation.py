@@ -14,14 +14,19 @@ import pytest
 
 from hpo.errors import StudyError, UserError
 from hpo.heldout import ModelResult, Plan, evaluate, record
+from hpo.heldout.trial_result import combine
 from hpo.loop.search import begin
-from hpo.record import Budget, Settings, StudyFolder
+from hpo.record import Budget, Settings, StudyFolder, Trial
 from hpo.results import status, write_tables
 from hpo.space import DatasetSpec, Validation
 from hpo.space.domains import Categorical
 from tests import toy
 from tests.heldout.studies import SETTINGS, SPACE, content, searched
 from trainables.regimes import from_scratch
+
+
+def best_of(folder: Path) -> Trial:
+    return StudyFolder.reopen(folder).history()[0].ranked()[0]
 
 
 def record_of(folder: Path) -> record.TestRecord:
@@ -92,6 +97,24 @@ def test_the_closing_lines_say_what_was_kept(folder: Path) -> None:
     assert looks == "The held-out data of this study has been looked at 1 time."
 
 
+def test_the_seeds_that_are_asked_for_are_tested_though_an_interrupted_test_left_others(folder: Path) -> None:
+    evaluate(folder, Plan(seeds=3))
+    trial = record_of(folder).trials[0]
+    left = record_of(folder)
+    left.trials = [
+        combine(best_of(folder), "retrain", trial.stopping_epoch, trial.models()[1:])
+    ]  # slots end in any order
+    left.write()
+    (folder / "tested_model.pt").unlink()
+    looks: list[ModelResult] = []
+    tested = evaluate(folder, Plan(seeds=2), watch=looks.append)
+    assert [each.seed for each in looks] == [0]
+    assert (tested.trials[0].seeds, tested.n_looks) == ([0, 1, 2], 4)
+    assert (folder / "tested_model.pt").exists()
+    number = trial.trial
+    assert any(f"again: trial {number} seed 1, trial {number} seed 2." in line for line in status.test_lines(tested))
+
+
 def test_fewer_seeds_do_not_take_the_place_of_more(folder: Path) -> None:
     evaluate(folder, Plan(seeds=2))
     before = content(folder)
@@ -129,7 +152,8 @@ def test_a_look_that_was_interrupted_is_counted_once_and_gets_its_result_from_th
     interrupted = content(folder)
     assert (interrupted["looks"], interrupted["results"]) == (1, [])
     assert [(each["seed"], each["protocol"]) for each in interrupted["unfinished_looks"]] == [(0, "retrain")]
-    assert any(line.startswith("1 look had no result") for line in status.test_lines(record_of(folder)))
+    said = "1 look had no result: the test was interrupted. A test with the same model and packages finishes it."
+    assert said in status.test_lines(record_of(folder))
     monkeypatch.delenv("FAIL_ON")
     assert evaluate(folder, Plan(seeds=2), trainable=Failing).n_looks == 2
     assert "unfinished_looks" not in content(folder)

@@ -118,6 +118,20 @@ def test_a_study_that_was_not_tested_says_what_to_run(study: StudyFolder) -> Non
         misclassified.read(study)
 
 
+def test_a_deleted_file_is_written_again_by_the_command_that_the_message_names(folder: Path) -> None:
+    evaluate(folder)
+    (folder / "misclassified.npz").unlink()
+    opened = StudyFolder.reopen(folder)
+    for protocol in ("checkpoint", "retrain"):
+        with pytest.raises(
+            StudyError, match=rf"hpo test s --protocol {protocol}` writes it again, and is another look"
+        ):
+            misclassified.read(opened)
+        evaluate(folder, Plan(protocol=protocol))
+        assert misclassified.read(opened).n > 0
+        (folder / "misclassified.npz").unlink()
+
+
 def test_a_file_without_all_arrays_is_damaged(study: StudyFolder) -> None:
     misclassified.write(study, {key: value for key, value in ARRAYS.items() if key != "top"}, trial=7, seed=2)
     with pytest.raises(StudyError, match=r"misclassified\.npz: is damaged"):
