@@ -66,7 +66,7 @@ def test(name: str, top: int, seeds: int, protocol: str, skip_changed_files: boo
         accuracy = evaluation.held_out["accuracy"]
         click.echo(f"trial {evaluation.trial}, seed {evaluation.seed}: test accuracy {accuracy:.4f}", err=True)
 
-    evaluations = evaluate(
+    record = evaluate(
         studies / name,
         Plan(top=top, seeds=seeds, protocol=protocol),
         watch=watch,
@@ -74,7 +74,7 @@ def test(name: str, top: int, seeds: int, protocol: str, skip_changed_files: boo
         skip_changed_files=skip_changed_files,
     )
     write_tables(StudyFolder.reopen(studies / name))
-    for line in test_lines(evaluations):
+    for line in test_lines(record):
         print_line(line)
 
 

@@ -86,7 +86,7 @@ def check(study: StudyFolder, job: Job, *, skip_changed_files: bool = False, wit
         ) from None
     with unchanged_random_states():
         found = Builder(job, "cpu").compare_data(recorded, heldout.held_out if with_held_out else None)
-    _check_fixed(study, found)
+    _check_cannot_be_skipped(study, found)
     changes = {name: changed for name, changed in found.files.items() if changed}
     if changes and not skip_changed_files:
         raise StudyError(_files_changed(study, [change for changed in changes.values() for change in changed]))
@@ -118,7 +118,7 @@ def _without(
     return StudyData(left.to_plain(), {name: len(changed) for name, changed in changes.items()})
 
 
-def _check_fixed(study: StudyFolder, found: Comparison) -> None:
+def _check_cannot_be_skipped(study: StudyFolder, found: Comparison) -> None:
     """Raise a StudyError if weights changed, or images that are in memory. They cannot be left out."""
     remedy = f"bring the old one back, or search under another name, such as {free_name(study.folder)!r}"
     for change in found.weights:

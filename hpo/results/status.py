@@ -90,15 +90,15 @@ def _phase(folder: Path, finished: str | None, *, searching: bool) -> str:
     return f"finished, {finished}" if finished else f"cut short; `{command('resume', folder)}` goes on"
 
 
-def test_lines(evaluations: TestRecord) -> list[str]:
+def test_lines(record: TestRecord) -> list[str]:
     """Describe the results of `hpo test`: a line for each tested trial, then the number of looks at held-out data.
 
     A trial's line gives its test and validation accuracy: the mean and the standard deviation over seeds. A line about
     its worst classes follows. At the end, a line about the results that the latest test kept may follow.
     """
     text = []
-    matrices = confusion.read(evaluations.study)
-    for tested in evaluations.trials:
+    matrices = confusion.read(record.study)
+    for tested in record.trials:
         n_seeds, n_epochs = len(tested.seeds), tested.stopping_epoch
         trained = f"{n_epochs} epoch{'s' * (n_epochs > 1)}"
         details = f"{n_seeds} seed{'s' * (n_seeds > 1)}, {tested.protocol}, {trained}"
@@ -109,7 +109,7 @@ def test_lines(evaluations: TestRecord) -> list[str]:
             f"validation accuracy {_mean_and_std(tested.val_accuracy)} ({details})"
         )
         text += class_lines(tested, per_class.of_trial(matrices, tested.trial))
-    return text + look_lines(evaluations)
+    return text + look_lines(record)
 
 
 def class_lines(tested: TrialResult, matrices: Sequence[ConfusionMatrix]) -> list[str]:
@@ -133,18 +133,21 @@ def _short_name(name: str) -> str:
     return name if len(name) <= NAME_WIDTH else f"{name[: NAME_WIDTH - 3]}..."
 
 
-def look_lines(evaluations: TestRecord) -> list[str]:
+def look_lines(record: TestRecord) -> list[str]:
     """Say which results the latest test kept, if any, and how often the held-out data has been looked at."""
     text = []
-    if evaluations.kept:
-        kept = ", ".join(f"trial {each.trial} seed {each.seed}" for each in evaluations.kept)
+    if record.kept:
+        kept = ", ".join(f"trial {each.trial} seed {each.seed}" for each in record.kept)
         text.append(f"Kept from an earlier test, neither trained nor looked at again: {kept}.")
-    if evaluations.trained_on_held_out:
-        numbers = ", ".join(map(str, evaluations.trained_on_held_out))
+    if record.trained_on_held_out:
+        numbers = ", ".join(map(str, record.trained_on_held_out))
         text.append(f"A model was also trained on the held-out data, which cannot judge it any more: trial {numbers}.")
-    if n := len(evaluations.unfinished):
-        text.append(f"{n} look{'s' * (n > 1)} had no result: the test was interrupted. The same test gives it.")
-    n_looks = evaluations.n_looks
+    if n := len(record.unfinished):
+        text.append(
+            f"{n} look{'s' * (n > 1)} had no result: the test was interrupted. "
+            "A test with the same model and packages finishes it."
+        )
+    n_looks = record.n_looks
     return [*text, f"The held-out data of this study has been looked at {n_looks} time{'s' * (n_looks != 1)}."]
 
 
