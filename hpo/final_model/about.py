@@ -53,6 +53,11 @@ def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
     return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
 
 
+def _shown(accuracy: float | None) -> str:
+    """An accuracy in words. None is one that is not finite, or that the training code does not report."""
+    return "not known" if accuracy is None else f"{accuracy:.4f}"
+
+
 def lines(about: Mapping[str, Any]) -> Iterator[str]:
     """Say what a written model was trained on, and give its validation and test results."""
     training, results, errors = about["training"], about["results"], about["calibration"]
@@ -63,14 +68,13 @@ def lines(about: Mapping[str, Any]) -> Iterator[str]:
     yield f"trial {about['study']['trial']}, seed {training['seed']}: trained on {training['trained_on']}, {trained}"
     if training["trained_on"] != "train":
         yield "These weights are not tested. The results and the temperature are those of the model trained on train:"
-    accuracy = results["validation"].get("val_accuracy")
-    yield "validation accuracy " + ("not known" if accuracy is None else f"{accuracy:.4f}")
+    yield f"validation accuracy {_shown(results['validation'].get('val_accuracy'))}"
     if results["test"] is None:
         yield f"not tested: `hpo test {about['study']['name']}` tests the best trial on held-out data"
     else:
         n_looks = results["test"]["looks"]
         looks = f"held-out data looked at {n_looks} time{'s' * (n_looks != 1)}"
-        yield f"test accuracy {results['test']['accuracy']:.4f} ({looks})"
+        yield f"test accuracy {_shown(results['test'].get('accuracy'))} ({looks})"
     where = f"{errors['n_samples']} validation images"
     changes = f"{errors['error_before']:.4f} before, {errors['error_after']:.4f} after"
     yield f"temperature {errors['temperature']:.3f}: expected calibration error {changes}, on {where}"

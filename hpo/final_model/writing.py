@@ -166,6 +166,7 @@ class _Writing:
                 trainable, training = self._train_on_more(train_on, full_job)
             final = self._final_model(trainable)
             about = describe(self._record, self._trial, weights, training, calibration)
+            in_words = tuple(lines(about))
             note = model_folder.write(
                 out,
                 final,
@@ -176,7 +177,7 @@ class _Writing:
             )
         if note is not None:
             self.notify(note)
-        return WrittenModel(out, tuple(lines(about)))
+        return WrittenModel(out, in_words)
 
     def _train_on_more(self, train_on: str, full_job: Job) -> tuple[Trainable, dict[str, Any]]:
         """Train the trial on more than the training part. Returns the trainable, and what to say about it."""

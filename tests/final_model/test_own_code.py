@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -45,3 +46,19 @@ def test_own_training_code_without_a_usable_module_is_an_error(
     with pytest.raises(UserError, match=words):
         write_model(study, tmp_path / "m", trainable=code)
     assert not (tmp_path / "m").exists()
+
+
+class WithoutTestAccuracy(Own):
+    """Its accuracy on held-out images is not finite."""
+
+    def evaluate(self, part: Any) -> dict[str, float]:
+        found = super().evaluate(part)
+        return found if part is self.data.validation else {**found, "accuracy": math.nan}
+
+
+def test_a_test_accuracy_that_is_not_finite_is_not_known(root: Path, tmp_path: Path) -> None:
+    study = searched_with(tmp_path / "s", root, WithoutTestAccuracy)
+    evaluate(study, trainable=WithoutTestAccuracy)
+    written = write_model(study, tmp_path / "m", trainable=WithoutTestAccuracy)
+    assert "test accuracy not known (held-out data looked at 1 time)" in written.lines
+    assert described(tmp_path / "m")["results"]["test"]["accuracy"] is None
