@@ -24,6 +24,7 @@ from hpo.space.values import with_lists
 from hpo.training import Build, Builder, Job, user_code
 
 if TYPE_CHECKING:
+    from trainables.data.dataset import SearchData
     from trainables.inference import Calibration, FinalModel
     from trainables.trainable import Trainable
 
@@ -104,8 +105,8 @@ def write_model(
         job = Job(study.space, study.settings.seed, study.data, trainable)
         skip, with_held_out = options.skip_changed_files, options.train_on == "all"
         data = study_data.check(study, job, skip_changed_files=skip, with_held_out=with_held_out)
-        writing = _Writing(study, chosen, replace(job, manifest=data.for_search), options)
-        writing.notify, writing.watch = notify or writing.notify, watch
+        search_job = replace(job, manifest=data.for_search)
+        writing = _Writing(study, chosen, search_job, options, notify or (lambda note: None), watch)
         return writing.write(out, replace(job, manifest=data.manifest))
 
 
@@ -125,16 +126,22 @@ def _choose_trial(study: StudyFolder, number: int | None) -> Trial:
 class _Writing:
     """Writes one trial of a study."""
 
-    def __init__(self, study: StudyFolder, trial: Trial, job: Job, options: ModelOptions) -> None:
-        """`job` must not hold the held-out part."""
+    def __init__(
+        self,
+        study: StudyFolder,
+        trial: Trial,
+        job: Job,
+        options: ModelOptions,
+        notify: Callable[[str], None],
+        watch: Callable[[int, int], None] | None,
+    ) -> None:
+        """`job` must not hold the held-out part. `notify` and `watch` are described in `write_model`."""
         self._study = study
         self._trial = trial
         self._job = job
         self._options = options
-        self.notify: Callable[[str], None] = lambda note: None
-        """Called with each note."""
-        self.watch: Callable[[int, int], None] | None = None
-        """Called after each epoch, with its number and that of all epochs."""
+        self._notify = notify
+        self._watch = watch
         self._device = main_device(study.settings.devices)
         self._builder = Builder(job, self._device)
         self._config: dict[str, Any] = {**study.space.fixed, **trial.config}
@@ -150,7 +157,7 @@ class _Writing:
         train_on = self._options.train_on
         weights = trained_weights.find(self._study, self._job, self._trial, self._record)
         if weights.note is not None:
-            self.notify(weights.note)
+            self._notify(weights.note)
         trainable = self._builder.build(self._config, weights.build_seed)
         trainable.load_state_dict(dict(weights.state))
         with self._errors():
@@ -158,7 +165,7 @@ class _Writing:
             calibration = self._calibrate(trainable, weights)
             if n_folds > 1 and train_on == "train":
                 train_on = "train+validation"
-                self.notify(f"the search trained {n_folds} models, one a fold: one model is trained on {train_on}")
+                self._notify(f"the search trained {n_folds} models, one a fold: one model is trained on {train_on}")
             training = {"trained_on": "train", "epochs": stopping_epoch(self._trial), "seed": weights.seed}
             if train_on == "train":
                 training |= {"images": self._n_training(), "protocol": weights.protocol}
@@ -176,13 +183,13 @@ class _Writing:
                 overwrite=self._options.overwrite,
             )
         if note is not None:
-            self.notify(note)
+            self._notify(note)
         return WrittenModel(out, in_words)
 
     def _train_on_more(self, train_on: str, full_job: Job) -> tuple[Trainable, dict[str, Any]]:
         """Train the trial on more than the training part. Returns the trainable, and what to say about it."""
-        n_epochs, watch = stopping_epoch(self._trial), self.watch
-        self.notify(f"training trial {self._trial.number} on {train_on}, {n_epochs} epochs as in the search")
+        n_epochs, watch = stopping_epoch(self._trial), self._watch
+        self._notify(f"training trial {self._trial.number} on {train_on}, {n_epochs} epochs as in the search")
         larger = train_on_more(
             full_job if train_on == "all" else self._job,
             self._device,
@@ -211,17 +218,20 @@ class _Writing:
         plug_in = None if name is None else plugins.load("trainables.models", str(name))
         config = {key: with_lists(value) for key, value in self._config.items()}
         image_format = preprocessing.image_format(config, getattr(plug_in, "INPUT", InputSpec()))
-        data = self._builder.search_data(self._config)[0]
-        assert data is not None, "the study has a data set"
+        data = self._data()
         (model,) = trained.models(trainable)
         formats = tuple(dict.fromkeys(self._options.formats))
         return FinalModel(model, name, plug_in, config, data.classes, image_format, data.validation, formats)
 
     def _n_training(self) -> int:
         """The number of images in the training part."""
+        return len(self._data().train)
+
+    def _data(self) -> SearchData:
+        """The data of the search, or those of its first fold."""
         data = self._builder.search_data(self._config)[0]
         assert data is not None, "the study has a data set"
-        return len(data.train)
+        return data
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
