@@ -25,13 +25,18 @@ class Model:
     """The model of a model folder. It classifies image files."""
 
     def __init__(self, folder: Path, device: str) -> None:
-        """Load the model. Raises UserError if the folder holds no model, or one that is damaged or does not fit."""
+        """Load the model on `device`, as in `load_model`.
+
+        Raises UserError if the folder holds no model, or one that is damaged or does not fit.
+        """
         from trainables.inference import Predictor
 
         self.path = folder
         """The model folder."""
         with user_errors():
-            self._predictor = Predictor(folder, functools.cache(plugins.load), device)
+            self._predictor = Predictor(
+                folder, functools.cache(plugins.load), main_device(device), or_cpu=device == "auto"
+            )
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -67,10 +72,12 @@ class Model:
 def load_model(folder: StrPath, *, device: str = "auto") -> Model:
     """Load the model of a folder that `hpo model` wrote.
 
-    `device` is auto (a GPU if there is one), cpu, or a GPU such as cuda:0. Raises UserError if the folder holds no
-    model, if a file of it is damaged or was written by another version, or if a package that it needs is missing.
+    `device` is auto (a GPU if there is one), cpu, or a GPU such as cuda:0. A model without plain code, which is a
+    program of torch.export, runs on the CPU: auto loads it there. Raises UserError if the folder holds no model, if it
+    cannot run on the device, if a file of it is damaged or was written by another version, or if a package that it
+    needs is missing.
     """
-    return Model(Path(folder), main_device(device))
+    return Model(Path(folder), device)
 
 
 def columns(n_top: int) -> list[str]:

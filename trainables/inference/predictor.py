@@ -24,11 +24,6 @@ from trainables.store import atomic_folders
 from trainables.threads import n_cores
 from trainables.trainable import TransferModel
 
-BATCH_SIZE = 64
-"""The number of images that the network classifies at a time."""
-N_READ = 1024
-"""The number of images that are read into memory at a time."""
-
 LoadPlugin = Callable[[str, str], Any]
 """Takes a package, such as `trainables.models`, and the name of a plug-in. Returns the plug-in's module."""
 
@@ -48,16 +43,38 @@ class Prediction(NamedTuple):
 class Predictor:
     """The model of a model folder."""
 
-    def __init__(self, folder: Path, load: LoadPlugin, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        load: LoadPlugin,
+        device: str = "cpu",
+        *,
+        or_cpu: bool = False,
+        batch_size: int = 64,
+        n_read: int = 1024,
+    ) -> None:
         """Load the model in `folder`. `load` returns the plug-in that builds its network.
+
+        A program of torch.export runs on the CPU. With `or_cpu` it does so whatever `device` is; otherwise another
+        device is an error. `batch_size` is the number of images that the network classifies at a time, and `n_read`
+        that of images that are read into memory at a time.
 
         Raises SetupError if a file is missing, damaged or of another version, if the files do not belong together, or
         if a package that the network needs is not installed. Errors of `load` are passed on.
         """
+        self._batch_size = batch_size
+        self._n_read = n_read
         atomic_folders.recover(folder)
         self.description: ModelDescription = description.read(folder)
+        self.device = torch.device(device)
         # A program of torch.export stays on the device that it was written on.
-        self.device = torch.device(device if self.description.network.model is not None else "cpu")
+        if self.description.network.model is None and self.device.type != "cpu":
+            if not or_cpu:
+                raise SetupError(
+                    f"{folder}: its model is a program of torch.export, which runs only on the CPU: "
+                    f"use the device cpu, not {device}"
+                )
+            self.device = torch.device("cpu")
         self._classifier = _load_classifier(folder, self.description, load).to(self.device)
 
     @property
@@ -70,7 +87,8 @@ class Predictor:
         if isinstance(self._classifier, Classifier):  # convolutions of torch's own modules are faster in this format
             images = images.contiguous(memory_format=torch.channels_last)
         with torch.inference_mode():
-            batches = [images[start : start + BATCH_SIZE] for start in range(0, len(images), BATCH_SIZE)]
+            n = self._batch_size
+            batches = [images[start : start + n] for start in range(0, len(images), n)]
             return torch.cat([self._classifier(batch.to(self.device))[0].float().cpu() for batch in batches])
 
     def logits(self, paths: Sequence[Path]) -> tuple[Tensor, dict[int, str]]:
@@ -97,13 +115,13 @@ class Predictor:
 
     def _logits(self, paths: Sequence[Path]) -> Iterator[Tensor | str]:
         """For each file its logits (n_classes,), or the reason why it could not be read."""
-        for start in range(0, len(paths), N_READ):
-            block = paths[start : start + N_READ]
+        for start in range(0, len(paths), self._n_read):
+            block = paths[start : start + self._n_read]
             results = decoding.in_threads(partial(self._read, block), len(block), n_cores())
             pending: list[NDArray[np.uint8] | str] = []
             for result in results:
                 pending.append(result)
-                if len(pending) == BATCH_SIZE:
+                if len(pending) == self._batch_size:
                     yield from self._classify(pending)
                     pending = []
             yield from self._classify(pending)
@@ -159,7 +177,9 @@ def _load_weights(path: Path, about: ModelDescription, plug_in: Any) -> Transfer
         try:
             model: TransferModel = plug_in.build(about.network.configuration, **arguments, weights="none")
             plain = plug_in.plain_network(about.network.configuration, model, **arguments)
-        except (ValueError, AttributeError) as error:
+            if plain is None:
+                raise ValueError("no plain code builds a network of this configuration")
+        except Exception as error:  # values of the file and code of a user's plug-in may raise any error
             raise SetupError(
                 f"{path.with_name(DESCRIPTION_FILE)}: its network cannot be built: {reason(error)}"
             ) from error

@@ -15,11 +15,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from hpo import plugins
 from tests.trainables.inference.final_models import CLASSES, final_model, load, pictures, write
 from trainables.data import images
 from trainables.data.dataset import Files
 from trainables.errors import SetupError
-from trainables.inference import predictor
+from trainables.inference import Predictor, predictor
 from trainables.trainable import TransferModel
 
 
@@ -54,15 +55,11 @@ def test_predictions_are_the_most_likely_classes_with_calibrated_probabilities(f
         assert sum(prediction.probabilities) == pytest.approx(1)
 
 
-def test_files_that_cannot_be_read_are_named_and_all_others_are_classified(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(predictor, "BATCH_SIZE", 2)
-    monkeypatch.setattr(predictor, "N_READ", 3)
+def test_files_that_cannot_be_read_are_named_and_all_others_are_classified(folder: Path, tmp_path: Path) -> None:
     good = pictures(tmp_path / "pictures")[:4]
     (tmp_path / "text.jpg").write_text("no image")
     paths = [good[0], tmp_path / "text.jpg", *good[1:], tmp_path / "missing.png", tmp_path]
-    found = list(load(folder).predict(paths))
+    found = list(Predictor(folder, plugins.load, batch_size=2, n_read=3).predict(paths))
     assert [prediction.path for prediction in found] == paths
     assert [i for i, each in enumerate(found) if each.error is not None] == [1, 5, 6]
     assert found[1].error == "it is no image of a known format"
@@ -99,6 +96,16 @@ def test_a_network_of_another_module_is_written_as_a_program(tmp_path: Path) -> 
     torch.testing.assert_close(probabilities, (expected / 1.5).softmax(dim=1))
 
 
+def test_a_program_runs_on_the_cpu_and_another_device_is_an_error(tmp_path: Path) -> None:
+    final = final_model()
+    write(tmp_path / "m", replace(final, name=None, plug_in=None))
+    with pytest.raises(SetupError, match="runs only on the CPU: use the device cpu, not cuda:0"):
+        Predictor(tmp_path / "m", plugins.load, "cuda:0")
+    found = Predictor(tmp_path / "m", plugins.load, "cuda:0", or_cpu=True)
+    assert found.device.type == "cpu"
+    assert found.image_logits(final.images.images).shape == (5, 3)
+
+
 def edited(folder: Path, **changes: Any) -> None:
     """Change values of `model.json`. A name with two underscores is that of a value in an object."""
     content = json.loads((folder / "model.json").read_text())
@@ -127,6 +134,10 @@ def edited(folder: Path, **changes: Any) -> None:
         ({"image": 3}, "`image` must be an object, but is 3"),
         ({"network__model": "timm:no_such"}, "timm has no network 'no_such'"),
         ({"network__configuration": {"width": 0}}, "its network cannot be built: `width` must be"),
+        (
+            {"network__model": "softmax_regression", "image__height": 10**7, "image__width": 10**7},
+            "its network cannot be built: ",
+        ),
         ({"network__configuration": {"width": 3}}, "does not fit model.json"),
         ({"weights_sha256": "0"}, "is damaged, or does not belong to the model.json beside it"),
     ],
