@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -47,17 +47,20 @@ def print_note(note: str) -> None:
 def epoch_progress(*, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
     """Show on stderr how many epochs of one training are done: a bar in a terminal, else a line now and then.
 
-    Yields the function to call after each epoch, with its number and that of all epochs.
+    Yields the function to call after each epoch, with its number and that of all epochs. The bar appears at its first
+    call. What is printed to stderr meanwhile, such as a note, stands above the bar.
     """
     console = Console(stderr=True)
-    streams = {"redirect_stdout": False, "redirect_stderr": False}
     last_line = time.monotonic()
-    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal, **streams) as progress:  # type: ignore[arg-type]
-        task = progress.add_task("epochs", total=None)
+    disable = quiet or not console.is_terminal
+    with Progress(console=console, transient=True, disable=disable, redirect_stdout=False) as progress:
+        tasks: list[TaskID] = []
 
         def watch(epoch: int, n_epochs: int) -> None:
             nonlocal last_line
-            progress.update(task, completed=epoch, total=n_epochs)
+            if not tasks:
+                tasks.append(progress.add_task("epochs"))
+            progress.update(tasks[0], completed=epoch, total=n_epochs)
             if not quiet and not console.is_terminal and time.monotonic() - last_line >= LINE_SECONDS:
                 last_line = time.monotonic()
                 print_note(f"epoch {epoch} of {n_epochs}")

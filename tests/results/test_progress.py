@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from hpo.record import Budget, Ledger, Retry, Settings, StudyFolder, configuration
-from hpo.results.progress import BAR_WIDTH, Lines, Screen, duration, time_left
+from hpo.results.progress import BAR_WIDTH, Lines, Screen, duration, epoch_progress, print_note, time_left
 from hpo.trial import Crash, Decision, Report, Suggestion
 from tests import toy
 from trainables.store.progress_files import ProgressFile
@@ -151,3 +152,20 @@ def test_trials_that_are_tried_again_count_once_in_the_estimate(ledger: Ledger) 
 def test_times_and_configurations_read_well() -> None:
     assert [duration(seconds) for seconds in (0.4, 61, 3599, 7325)] == ["0s", "1m01s", "59m59s", "2h02m"]
     assert configuration({"lr": 0.0012345, "optimizer": "sgd", "batch": 32}) == "lr=0.00123, optimizer=sgd, batch=32"
+
+
+def test_the_bar_of_epochs_appears_with_the_first_epoch_and_a_note_stands_on_a_line_above_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # so that rich takes the output for a terminal
+    with epoch_progress() as watch:
+        print_note("first")
+        before = capsys.readouterr().err
+        watch(1, 4)
+        print_note("second")
+        after = capsys.readouterr().err
+    assert "epochs" not in before
+    assert "epochs" in after
+    for text, note in ((before, "hpo: first"), (after, "hpo: second")):
+        lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "\n").split("\n")
+        assert note in [line.rstrip() for line in lines]
