@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo import cache, plugins
 from hpo.devices import main_device
-from hpo.errors import UnknownName, UserError, nearest
+from hpo.errors import MachineError, UnknownName, UserError, nearest, reason
 from hpo.final_model import weights as trained_weights
 from hpo.final_model.about import describe, lines
 from hpo.final_model.loaded import user_errors
@@ -84,8 +84,8 @@ def write_model(
     `trainable` is your own training code, if the study was searched with it. `notify` is called with each note. `watch`
     is called after each epoch of a training on more data, with the number of the epoch and that of all epochs.
 
-    Raises StudyError if the study is not searched to its end, or if its data changed, and UserError if an argument is
-    wrong, or if there is no model to write.
+    Raises StudyError if the study is not searched to its end, or if its data changed, UserError if an argument is
+    wrong, or if there is no model to write, and MachineError if the folder cannot be written.
     """
     from trainables.inference import exports, model_folder
 
@@ -174,14 +174,15 @@ class _Writing:
             final = self._final_model(trainable)
             about = describe(self._record, self._trial, weights, training, calibration)
             in_words = tuple(lines(about))
-            note = model_folder.write(
-                out,
-                final,
-                temperature=calibration.temperature,
-                about=about,
-                check=lambda folder, images: Predictor(folder, functools.cache(plugins.load)).image_logits(images),
-                overwrite=self._options.overwrite,
-            )
+            with _machine_errors(out):
+                note = model_folder.write(
+                    out,
+                    final,
+                    temperature=calibration.temperature,
+                    about=about,
+                    check=lambda folder, images: Predictor(folder, functools.cache(plugins.load)).image_logits(images),
+                    overwrite=self._options.overwrite,
+                )
         if note is not None:
             self._notify(note)
         return WrittenModel(out, in_words)
@@ -238,3 +239,12 @@ class _Writing:
         """Raise a UserError that names the trial for each SetupError."""
         with user_errors(f"trial {self._trial.number} of study {self._study.name!r}: "):
             yield
+
+
+@contextmanager
+def _machine_errors(out: Path) -> Iterator[None]:
+    """Raise a MachineError for each OSError in writing `out`."""
+    try:
+        yield
+    except OSError as error:
+        raise MachineError(f"--out {out}: cannot be written: {error.strerror or reason(error)}") from error

@@ -125,6 +125,19 @@ def test_wrong_arguments_are_errors_and_leave_nothing(study: Path, root: Path, t
     assert not (tmp_path / "m").exists()
 
 
+def test_a_place_that_cannot_be_written_is_an_error_that_names_it(study: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    epochs: list[int] = []
+    with pytest.raises(UserError, match=r"--out .*/file/m: cannot be written: .*/file is not a folder"):
+        write_model(
+            study, tmp_path / "file" / "m", ModelOptions(train_on="all"), watch=lambda epoch, n: epochs.append(epoch)
+        )
+    assert epochs == []
+    # The name of the temporary folder is longer than a name may be.
+    with pytest.raises(MachineError, match=r"--out .*aaa: cannot be written: File name too long"):
+        write_model(study, tmp_path / ("a" * 250))
+
+
 def test_a_study_without_a_data_set_has_no_model(tmp_path: Path) -> None:
     def train(config: Any) -> Any:
         yield {"val_loss": 1.0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from trainables.data.dataset import Part
 from trainables.data.images import ImageFormat
-from trainables.errors import SetupError
+from trainables.errors import SetupError, reason
 from trainables.hyperparameters import Config
 from trainables.inference import export_lines, exports, networks, plain_lines
 from trainables.inference.description import DESCRIPTION_FILE, ImageInput, ModelDescription, NetworkSource
@@ -55,14 +56,27 @@ class FinalModel:
 def check_target(folder: Path, *, overwrite: bool) -> None:
     """Raise SetupError if a model folder cannot be written at `folder`.
 
-    It must not exist, or be empty. With `overwrite`, it may also be a model folder without any other files, but not the
-    current folder.
+    It must not exist, or be empty. With `overwrite`, it may also be a model folder without any other files. It must not
+    be the current folder, because a folder is replaced as a whole.
     """
     atomic_folders.recover(folder)
-    if not folder.exists() and not folder.is_symlink():
-        return
+    try:
+        if folder.exists() or folder.is_symlink():
+            _check_existing(folder, overwrite=overwrite)
+        _check_parent(folder)
+    except SetupError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:  # a name that no file may have, or a loop of links
+        why = getattr(error, "strerror", None) or reason(error)
+        raise SetupError(f"--out {folder}: cannot be written: {why}") from None
+
+
+def _check_existing(folder: Path, *, overwrite: bool) -> None:
+    """Raise SetupError if what is at `folder` may not be replaced."""
     if not folder.is_dir():
         raise SetupError(f"{folder}: exists, and is not a folder")
+    if folder.samefile("."):
+        raise SetupError(f"--out {folder}: is the current folder, which cannot be replaced: name another one")
     names = sorted(path.name for path in folder.iterdir())
     if not names:
         return
@@ -72,8 +86,15 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
         raise SetupError(f"{folder}: holds other files beside a model, such as {others[0]}: name a new folder")
     if not overwrite:
         raise SetupError(f"{folder}: holds a model already: name a new folder, or give --overwrite to replace it")
-    if folder.samefile("."):
-        raise SetupError(f"{folder}: is the current folder, which cannot be replaced: go to another one")
+
+
+def _check_parent(folder: Path) -> None:
+    """Raise SetupError if no folder can be made in the nearest folder above `folder` that exists."""
+    parent = next(each for each in folder.resolve().parents if each.exists())
+    if not parent.is_dir():
+        raise SetupError(f"--out {folder}: cannot be written: {parent} is not a folder")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise SetupError(f"--out {folder}: cannot be written: no permission to write to {parent}")
 
 
 def write(
@@ -91,7 +112,8 @@ def write(
     the CPU.
 
     Returns a note if the network is written as a program of torch.export, because no plain code builds it. Raises
-    SetupError if the folder cannot be written there, or if the model cannot be written so that it gives these logits.
+    SetupError if the folder may not be written there, or if the model cannot be written so that it gives these logits.
+    Raises OSError if the disk is full, or if a file cannot be written for another reason.
     """
     check_target(folder, overwrite=overwrite)
     model = final.model.cpu().eval()

@@ -23,9 +23,9 @@ _in_use: set[Path] = set()
 def write(folder: Path, fill: Callable[[Path], object]) -> None:
     """Write `folder` atomically. `fill` is called with a new, empty folder and writes the files to it.
 
-    An older folder is deleted, and so is what interrupted writes left. An empty folder that is the current one is kept,
-    and the files are moved into it. If `fill` raises, `folder` is not changed, and the error is passed on. Raises
-    OSError if the folder cannot be written.
+    An older folder is deleted, and so is what interrupted writes left. `folder` should not be the current folder: that
+    would become a deleted one. If `fill` raises, `folder` is not changed, and the error is passed on. Raises OSError if
+    the folder cannot be written.
     """
     folder = folder.resolve()
     recover(folder)
@@ -38,10 +38,7 @@ def write(folder: Path, fill: Callable[[Path], object]) -> None:
     _in_use.add(temporary)
     try:
         fill(temporary)
-        if folder.is_dir() and folder.samefile(".") and not any(folder.iterdir()):
-            _move_files(temporary, folder)
-        else:
-            _replace(temporary, folder)
+        _replace(temporary, folder)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -77,19 +74,6 @@ def _replace(temporary: Path, folder: Path) -> None:
             old.rename(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _move_files(source: Path, folder: Path) -> None:
-    """Move the files of a folder to an empty one. If that fails, the folder is empty again."""
-    moved = []
-    try:
-        for path in sorted(source.iterdir()):
-            moved.append(path.rename(folder / path.name))
-    except BaseException:
-        for path in moved:
-            path.unlink()
-        raise
-    source.rmdir()
 
 
 def _old(temporary: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from tests.trainables.inference.final_models import load, write
 from trainables.errors import SetupError
+from trainables.inference import model_folder
 
 FILES = ["README.md", "model.json", "model.safetensors"]
 
@@ -61,15 +63,37 @@ def test_a_model_that_would_load_otherwise_is_not_written(tmp_path: Path) -> Non
     assert names(tmp_path) == ["m"]
 
 
-def test_a_model_can_be_written_to_the_current_folder_but_not_replaced_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("path", [".", "../m", "../link"])
+@pytest.mark.parametrize("holds_a_model", [False, True])
+def test_the_current_folder_is_never_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, holds_a_model: bool
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    write(Path())
-    assert names(tmp_path) == FILES
-    with pytest.raises(SetupError, match="is the current folder, which cannot be replaced"):
-        write(Path(), overwrite=True)
-    assert load(tmp_path).classes == load(Path()).classes
+    (tmp_path / "m").mkdir()
+    (tmp_path / "link").symlink_to("m")
+    if holds_a_model:
+        write(tmp_path / "m")
+    monkeypatch.chdir(tmp_path / "m")
+    with pytest.raises(SetupError, match="is the current folder, which cannot be replaced: name another one"):
+        write(Path(path), overwrite=True)
+    assert names(tmp_path / "m") == (FILES if holds_a_model else [])
+    assert names(tmp_path) == ["link", "m"]
+
+
+@pytest.mark.parametrize("name", ["file/m", "file/a/m", "a" * 300, "loop/m", "a\0b"])
+def test_a_place_where_no_folder_can_be_is_an_error_that_names_it(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(SetupError, match=r"--out .*: cannot be written: "):
+        model_folder.check_target(tmp_path / name, overwrite=False)
+    assert names(tmp_path) == ["file", "loop"]
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may write everywhere")
+@pytest.mark.parametrize("name", ["m", "a/b"])
+def test_a_folder_without_permission_to_write_is_an_error_that_names_it(tmp_path: Path, name: str) -> None:
+    (tmp_path / "closed").mkdir(mode=0o555)
+    with pytest.raises(SetupError, match=r"--out .*: cannot be written: no permission to write to .*closed"):
+        model_folder.check_target(tmp_path / "closed" / name, overwrite=False)
 
 
 def test_all_files_have_the_rights_that_new_files_have(tmp_path: Path) -> None:

@@ -108,18 +108,6 @@ def test_a_write_is_not_disturbed_by_a_recovery_of_the_same_process(folder: Path
     assert content(folder) == "new"
 
 
-@pytest.mark.parametrize("path", [".", "../m", "x/.."])
-def test_the_current_folder_is_filled_and_stays_the_current_one(
-    folder: Path, path: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    put(Path(path), "new")
-    assert Path.cwd() == folder
-    assert [each.name for each in Path().iterdir()] == ["a.txt"]
-    assert list(folder.parent.iterdir()) == [folder]
-
-
 def test_the_target_of_a_link_is_replaced(folder: Path) -> None:
     put(folder, "old")
     link = folder.with_name("link")
