@@ -58,6 +58,11 @@ def library() -> Any:
     return datasets
 
 
+def splits_of(found: Any) -> dict[str, Any]:
+    """Return the splits of a DatasetDict by their names. A Dataset is the split `train`."""
+    return dict(found) if isinstance(found, dict) else {"train": found}
+
+
 def write_images(found: Any, folder: Path, columns: Columns) -> None:
     """Write the images of a Dataset or a DatasetDict into `folder`, and then the index.
 
@@ -66,7 +71,7 @@ def write_images(found: Any, folder: Path, columns: Columns) -> None:
 
     Raises SetupError if a column is missing or has another type, or if a row has no image or no label.
     """
-    splits = dict(found) if isinstance(found, dict) else {"train": found}
+    splits = splits_of(found)
     known = {name: split for name, split in splits.items() if part_of(name) is not None}
     index = _Index()
     if not known and len(splits) == 1:  # a single split of any name, such as "full"

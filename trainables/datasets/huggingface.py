@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from trainables.data.dataset import DataSet
 from trainables.data.file_sets import ImageTable, SplitOptions, from_files
-from trainables.datasets._huggingface_images import INDEX, Columns, library, write_images
+from trainables.datasets._huggingface_images import INDEX, Columns, library, splits_of, write_images
 from trainables.datasets._path_options import read_path
 from trainables.errors import DownloadError, SetupError, printable, reason
 from trainables.hyperparameters import Scalar
@@ -139,17 +139,17 @@ def _from_disk(root: Path, options: _Options) -> Path:
         found = datasets.load_from_disk(str(folder))
     except Exception as error:  # the library raises errors of all kinds
         raise SetupError(f"{folder}: is no data set that `save_to_disk` wrote ({reason(error)})") from error
-    parts = found.values() if isinstance(found, dict) else [found]
-    key = "-".join([*(part._fingerprint for part in parts), *options.columns.words()])
-    target = root / FOLDER / f"{_safe(folder.name)}-{_digest(key)}"
+    splits = [[name, split._fingerprint] for name, split in splits_of(found).items()]
+    target = root / FOLDER / f"{_safe(folder.name)}-{_digest([*splits, *options.columns.words()])}"
     if not (target / INDEX).is_file():
         _write_once(target, lambda temporary: write_images(found, temporary, options.columns))
     return target
 
 
 def _hub_folder(root: Path, options: _Options) -> Path:
-    words = [str(options.hub), *([] if options.config is None else [str(options.config)]), *options.columns.words()]
-    return root / FOLDER / "hub" / _safe("--".join(words))
+    config = None if options.config is None else str(options.config)
+    digest = _digest([str(options.hub), config, *options.columns.words()])
+    return root / FOLDER / "hub" / f"{_safe(str(options.hub))}-{digest}"
 
 
 def _write_once(target: Path, fill: Callable[[Path], None]) -> None:
@@ -175,7 +175,7 @@ def _read(folder: Path, options: _Options) -> DataSet:
         index: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         others, classes, notes = index["others"], index["classes"], tuple(index["notes"])
         table = ImageTable(index["paths"], index["labels"], index["splits"], folder=folder)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise SetupError(
             f"{folder / INDEX}: cannot be read ({reason(error)}); remove the folder, to have it anew"
         ) from error
@@ -196,5 +196,6 @@ def _safe(name: str) -> str:
     return re.sub(r"[^\w.-]+", "--", name)
 
 
-def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode()).hexdigest()[:16]
+def _digest(parts: Sequence[object]) -> str:
+    """A digest of the JSON text of a list, which differs for other splits and columns."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

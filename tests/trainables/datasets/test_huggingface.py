@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import shutil
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
@@ -111,6 +112,28 @@ def test_the_images_are_written_once_and_anew_for_another_content(tmp_path: Path
     assert samples(build(tmp_path)) != before
 
 
+def test_splits_of_the_same_images_under_other_names_are_other_parts(tmp_path: Path) -> None:
+    first, second = dataset(4), dataset(4, first=10)
+    for names in (("train", "test"), ("train", "validation"), ("test", "train")):
+        shutil.rmtree(tmp_path / "saved", ignore_errors=True)
+        save(datasets.DatasetDict(dict(zip(names, (first, second), strict=True))), tmp_path / "saved")
+        found = build(tmp_path, held_out="none" if "test" not in names else None)
+        parts = {"train": found.training(), "validation": found.validation(), "test": found.held_out()}
+        for name, start in zip(names, (0, 10), strict=True):
+            part = parts[name]
+            assert isinstance(part, Files)
+            images = digests(part)
+            assert {pixels(picture(start + k)) for k in range(4)} <= set(images), (names, name)
+
+
+def test_data_sets_of_the_hub_whose_columns_look_alike_have_folders_of_their_own(tmp_path: Path) -> None:
+    folders = set()
+    for options in ({}, {"config": "a"}, {"image": "a b"}, {"image": "a/b"}, {"label": "a b"}, {"label": "image=a"}):
+        message = told(tmp_path, path=None, hub="me/it", **options)
+        folders.add(message.partition(": there is no such data set")[0])
+    assert len(folders) == 6
+
+
 def kill_while_writing(root: Path) -> None:
     """Builds the data set in a process that ends in the middle."""
     write, n = Path.write_bytes, 0
@@ -215,8 +238,9 @@ def test_a_data_set_of_the_hub_that_was_fetched_needs_no_library(
     save(dataset(10), tmp_path / "saved")
     build(tmp_path)
     (written,) = (tmp_path / "huggingface").glob("[!.]*")
-    (tmp_path / "huggingface" / "hub").mkdir()
-    written.rename(tmp_path / "huggingface" / "hub" / "me--flowers")
+    target = Path(told(tmp_path, path=None, hub="me/flowers").partition(": there is no such data set")[0])
+    target.parent.mkdir()
+    written.rename(target)
     monkeypatch.setitem(sys.modules, "datasets", None)
     huggingface.fetch(tmp_path, hub="me/flowers")  # it is there
     assert build(tmp_path, path=None, hub="me/flowers").name == "flowers"
@@ -236,5 +260,9 @@ def test_a_damaged_index_says_what_to_do(tmp_path: Path) -> None:
     save(dataset(10), tmp_path / "saved")
     build(tmp_path)
     (index,) = (tmp_path / "huggingface").glob("*/index.json")
-    index.write_text(json.dumps({"paths": []}))
-    assert "cannot be read ('others'); remove the folder, to have it anew" in told(tmp_path)
+    whole = json.loads(index.read_text())
+    for content in ({"paths": []}, [], None, 3, "text", {**whole, "notes": None}, {**whole, "paths": 3}):
+        index.write_text(json.dumps(content))
+        message = told(tmp_path)
+        assert message.startswith(f"{index}: cannot be read (")
+        assert message.endswith("; remove the folder, to have it anew")
