@@ -85,8 +85,13 @@ def record(
         # One listing, so that the files that are split are those that are recorded.
         dataset, pretraining = data.load_datasets()
         preprocessor = data.split_dataset(dataset, pretraining)
-        held_out = _without_unmerged(dataset, preprocessor.merged_classes, get_held_out)
-        notes.append(part_counts.line(dataset, preprocessor.assignment, held_out, data.task.validation.folds))
+        whole = get_held_out(dataset)
+        held_out = _without_unmerged(dataset, preprocessor.merged_classes, lambda _: whole)
+        unmerged = merged_classes.describe_unmerged(
+            (_training(dataset), whole), dataset.classes, data.task.dataset.merged_classes
+        )
+        n_folds = data.task.validation.folds
+        notes.append(part_counts.line(dataset, preprocessor.assignment, held_out, n_folds, unmerged))
         if check_with is not None and held_out is not None:
             notes += _check_readable(held_out, check_with, skip_unreadable=skip_unreadable)
         found = Manifest(

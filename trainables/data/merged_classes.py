@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -12,11 +12,33 @@ from trainables.errors import SetupError
 
 MergedClasses = Mapping[str, Sequence[str]]
 """The new classes, each with the names of the original classes that it merges."""
+N_NAMED = 5
+"""The largest number of classes that a message names."""
 
 
 def without_unmerged(source: Source, classes: tuple[str, ...], merged: MergedClasses | None) -> Source:
     """Return the images whose class is in a merged class, with their labels as they were. If `merged` is empty, all."""
     return source.take(kept(source, new_labels(classes, merged))) if merged else source
+
+
+def describe_unmerged(
+    sources: Iterable[Source | None], classes: tuple[str, ...], merged: MergedClasses | None
+) -> str | None:
+    """Return how many images are left out because their class is in no merged class, in words. None without any."""
+    new = new_labels(classes, merged)
+    if new is None:
+        return None
+    counts = torch.zeros(len(classes), dtype=torch.int64)
+    for source in sources:
+        if source is not None:
+            counts += source.labels.bincount(minlength=len(classes))
+    lost = {name: n for name, n, label in zip(classes, counts.tolist(), new.tolist(), strict=True) if label < 0 and n}
+    if not lost:
+        return None
+    names = list(lost)[:N_NAMED]
+    more = f", and {len(lost) - N_NAMED} more classes" if len(lost) > N_NAMED else ""
+    n_images = sum(lost.values())
+    return f"in no merged class: {n_images} image{'s' * (n_images != 1)} ({', '.join(names)}{more})"
 
 
 def relabel(source: Source, new: Tensor | None) -> Source:

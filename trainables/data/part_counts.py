@@ -8,18 +8,25 @@ from trainables.data import dataset_report
 from trainables.data.dataset import DataSet, Source
 
 
-def line(dataset: DataSet, assignment: Sequence[int], held_out: Source | None, n_folds: int | None) -> str:
+def line(
+    dataset: DataSet,
+    assignment: Sequence[int],
+    held_out: Source | None,
+    n_folds: int | None,
+    unmerged: str | None = None,
+) -> str:
     """Return the line about the parts of a search.
 
     `assignment` is the split of its images: see `trainables.data.splits.Assignment`. `held_out` is None if nothing is
-    held out.
+    held out. `unmerged` says what `merged_classes` leaves out: see `merged_classes.describe_unmerged`.
     """
     if n_folds is not None:
         counts = {"train": f"{len(assignment)} in {n_folds} folds"}
     else:
         n_validation = sum(assignment)
         counts = {"train": f"{len(assignment) - n_validation} train", "validation": f"{n_validation} validation"}
-    return _line(dataset, counts, held_out)
+    text = _line(dataset, counts, held_out)
+    return text if unmerged is None else f"{text}; {unmerged}"
 
 
 def line_without_split(dataset: DataSet, searched: Source, held_out: Source | None) -> str:

@@ -263,9 +263,16 @@ def _validation_remedy(error: splits.TooFewSamples, validation: Validation, rule
 
 
 def _notes_on_pretraining(pretraining: PretrainingSet | None) -> list[str]:
-    """How many files of the pretraining set are not used, in words for the user. Empty if all are."""
-    words = None if pretraining is None else dataset_report.not_used(getattr(pretraining.dataset, "left_out", ()))
-    return [] if words is None else [f"images to pretrain on: {words}"]
+    """How many files and images of the pretraining set are not used, in words for the user. Empty if all are."""
+    if pretraining is None:
+        return []
+    dataset, merged = pretraining
+    source, _ = splits.search_images(dataset)
+    words = (
+        dataset_report.not_used(getattr(dataset, "left_out", ())),
+        merged_classes.describe_unmerged([source], dataset.classes, merged),
+    )
+    return [f"images to pretrain on: {each}" for each in words if each is not None]
 
 
 def _check_apart(pretraining: DataSet, source: Source) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from sklearn.datasets import load_digits as digits
 
 from tests.trainables.assembly.test_assembly import Named, Task, load
 from tests.trainables.datasets import pictures
@@ -50,6 +51,22 @@ def test_a_manifest_whose_split_is_of_other_images_is_refused(tmp_path: Path) ->
     damaged = {**found["dataset"], "assignment": found["dataset"]["assignment"][1:]}
     with pytest.raises(ValueError, match="the manifest has 25 training images, but a split of 24"):
         Manifest.from_plain(damaged)
+
+
+def test_images_in_no_merged_class_are_counted_in_the_first_line_and_of_the_pretraining_set_in_another(
+    tmp_path: Path,
+) -> None:
+    merged = {"low": tuple("0123"), "high": tuple("5678")}
+    pictures.folders(tmp_path / "zoo", {"cat": 5, "dog": 5, "horse": 6}, first=200)
+    other = Named("image_folder", {"folder": "zoo", "held_out": "none"}, {"a": ("cat",), "b": ("dog",)})
+    task = Task(dataset=Named("digits", merged_classes=merged), pretraining=other)
+    found = recording.record(
+        Assembly(task, load, tmp_path, "cpu"), lambda dataset: dataset.held_out(), (), check_with=None
+    )
+    first, *others = found["notes"]
+    counts = torch.tensor(digits().target).bincount()
+    assert first.endswith(f"; in no merged class: {counts[4] + counts[9]} images (4, 9)")
+    assert others == ["images to pretrain on: in no merged class: 6 images (horse)"]
 
 
 class Listed:
