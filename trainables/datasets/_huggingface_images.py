@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
-from trainables.data.file_sets import part_of
+from trainables.data.file_sets import in_order, part_of
 from trainables.errors import SetupError
 
 INDEX = "index.json"
@@ -89,7 +89,7 @@ def write_images(found: Any, folder: Path, columns: Columns) -> None:
         _check_columns(name, split, first.features)
         _write_split(name, split, folder, (image, label), index)
     if classes is None:
-        classes = _in_order(set(index.labels))
+        classes = in_order(set(index.labels))
     content = {
         "classes": [str(each) for each in classes],
         "paths": index.paths,
@@ -208,9 +208,3 @@ def _check_columns(name: str, split: Any, features: Mapping[str, Any]) -> None:
 def _kind(feature: Any) -> str:
     """The type of a column, in one word."""
     return str(feature.dtype) if type(feature).__name__ == "Value" else type(feature).__name__
-
-
-def _in_order(labels: set[str]) -> list[str]:
-    """The classes: sorted, or by their values if all are whole numbers."""
-    are_numbers = all(label.isdecimal() for label in labels)
-    return sorted(labels, key=lambda label: (int(label) if are_numbers else 0, label))

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from trainables.data.dataset import DataSet
-from trainables.data.file_sets import ImageTable, SplitOptions, from_files, part_of
+from trainables.data.file_sets import ImageTable, SplitOptions, from_files, in_order, part_of
 from trainables.data.file_sets.tables import Table, read
 from trainables.datasets._path_options import read_path
 from trainables.errors import SetupError, printable
@@ -77,7 +77,7 @@ def build(
     names = {key: _column(key, given[key], table) for key in given}
     images = _images(table, names)
     _check(table, images)
-    dataset = from_files(printable(table.file.stem), images, classes=_in_order(set(images.labels)), options=options)
+    dataset = from_files(printable(table.file.stem), images, classes=in_order(set(images.labels)), options=options)
     guessed = [f"{key}s from the column {name!r}" for key, name in names.items() if name not in (key, given[key], None)]
     return replace(dataset, notes=(*dataset.notes, f"{table.file.name}: {', '.join(guessed)}")) if guessed else dataset
 
@@ -145,12 +145,6 @@ def _with_slashes(path: str, folder: Path) -> str:
     return changed if (folder / changed).is_file() else path
 
 
-def _in_order(labels: set[str]) -> list[str]:
-    """The classes: sorted, or by their values if all are whole numbers."""
-    are_numbers = all(label.isdecimal() for label in labels)
-    return sorted(labels, key=lambda label: (int(label) if are_numbers else 0, label))
-
-
 def _check(table: Table, images: ImageTable) -> None:
     """Raise SetupError if lines of the table are wrong. It names the first of them."""
     checks: list[Callable[[Table, ImageTable], Iterator[tuple[int, str]]]] = [_wrong_values, _repeated, _in_two_splits]
@@ -181,11 +175,10 @@ def _wrong_values(table: Table, images: ImageTable) -> Iterator[tuple[int, str]]
 
 
 def _repeated(table: Table, images: ImageTable) -> Iterator[tuple[int, str]]:
-    """The rows whose file stands in an earlier row."""
-    folder = images.folder or Path()
+    """The rows whose file stands in an earlier row, also if it has another path there because of a link."""
     first: dict[str, int] = {}
-    for row, path in enumerate(images.paths):
-        earlier = first.setdefault(os.path.normpath(os.path.join(folder, path)), row)
+    for row, (path, file) in enumerate(zip(images.paths, _real_paths(images), strict=True)):
+        earlier = first.setdefault(file, row)
         if earlier != row:
             differs = [
                 f"another {name}"
@@ -194,6 +187,17 @@ def _repeated(table: Table, images: ImageTable) -> Iterator[tuple[int, str]]:
             ]
             also = f", with {' and '.join(differs)}" if differs else ""
             yield row, f"{path} stands in {table.unit} {table.numbers[earlier]} already{also}"
+
+
+def _real_paths(images: ImageTable) -> Iterator[str]:
+    """The path of each file without links. Each folder is looked up once."""
+    real_folders: dict[str, str] = {}
+    for path in images.paths:
+        folder, name = os.path.split(os.path.join(images.folder or "", path))
+        if folder not in real_folders:
+            real_folders[folder] = os.path.realpath(folder)
+        file = os.path.join(real_folders[folder], name)
+        yield os.path.realpath(file) if os.path.islink(file) else file
 
 
 def _in_two_splits(table: Table, images: ImageTable) -> Iterator[tuple[int, str]]:

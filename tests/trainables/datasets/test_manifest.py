@@ -191,6 +191,18 @@ def test_a_wrong_line_is_named_with_its_number(table: Path, line: int, text: str
     assert "\n" not in message
 
 
+@pytest.mark.parametrize("link", ["other.png", "other/image_0000.png"])
+def test_a_file_that_is_listed_again_through_a_link_is_named(table: Path, link: str) -> None:
+    is_file = "/" not in link
+    target = table.parent / "cat"
+    (table.parent / link.partition("/")[0]).symlink_to(target / "image_0000.png" if is_file else target)
+    columns = rewrite(table, split=["train", "test"] * 6)
+    rewrite(table, path=[*columns["path"][:7], link, *columns["path"][8:]])
+    message = told(table)
+    assert message.startswith(f"{table}:9: {link} stands in line 2 already, with ")
+    assert message.endswith("another split")
+
+
 def test_wrong_splits_and_groups_are_named_with_their_lines(table: Path) -> None:
     splits = ["train", "test"] * 6
     rewrite(table, split=[*splits[:7], "tset", *splits[8:]])

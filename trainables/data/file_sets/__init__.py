@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from trainables.data.file_sets.file_set import FileSet, hold_out
 from trainables.data.file_sets.grouping import groups_of, with_groups
-from trainables.data.file_sets.image_table import PART_NAMES, PARTS, ImageTable, from_files, part_of
+from trainables.data.file_sets.image_table import PART_NAMES, PARTS, ImageTable, from_files, in_order, part_of
 from trainables.data.file_sets.options import SplitOptions
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "from_files",
     "groups_of",
     "hold_out",
+    "in_order",
     "part_of",
     "with_groups",
 ]

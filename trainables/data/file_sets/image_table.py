@@ -40,6 +40,12 @@ def part_of(name: str) -> str | None:
     return PART_NAMES.get(name.strip().lower())
 
 
+def in_order(labels: set[str]) -> list[str]:
+    """Return the classes: sorted, or by their values if all are whole numbers."""
+    are_numbers = all(label.isdecimal() for label in labels)
+    return sorted(labels, key=lambda label: (int(label) if are_numbers else 0, label))
+
+
 @dataclass(frozen=True)
 class ImageTable:
     """A table of image files: one row for each. Raises SetupError if the columns differ in their lengths."""
