@@ -22,6 +22,7 @@ from hpo.heldout.retraining import retraining_seed, stopping_epoch
 from hpo.record import StudyFolder, Trial, check_devices, lock
 from hpo.space.values import with_lists
 from hpo.training import Build, Builder, Job, user_code
+from hpo.training.own_objective import objective_digest
 
 if TYPE_CHECKING:
     from trainables.data.dataset import SearchData
@@ -98,7 +99,7 @@ def write_model(
         study = StudyFolder.reopen(folder)
         check_devices(study.settings, folder)
         study.check_trainable(None if trainable is None else user_code.digest(trainable))
-        study.check_objective()
+        study.check_objective(objective_digest(study.space))
         if study.space.task.dataset is None:
             raise UserError(f"study {study.name!r} has no `task.dataset`, so hpo does not know what its model takes")
         chosen = _choose_trial(study, options.trial)

@@ -29,6 +29,7 @@ from hpo.heldout.study_data import StudyData
 from hpo.heldout.trial_result import ModelResult, combine
 from hpo.record import StudyFolder, Trial, check_devices, command, lock
 from hpo.training import Build, Job, user_code
+from hpo.training.own_objective import objective_digest
 
 
 def evaluate(
@@ -59,7 +60,7 @@ def evaluate(
         study = StudyFolder.reopen(folder)
         check_devices(study.settings, folder)
         study.check_trainable(None if trainable is None else user_code.digest(trainable))
-        study.check_objective()
+        study.check_objective(objective_digest(study.space))
         trials = best_trials(study, plan.top)
         record = TestRecord.read(study)
         _check_seeds(record, trials, plan)

@@ -38,6 +38,7 @@ from hpo.record import (
     locked_error,
     valid_name,
 )
+from hpo.record.identity import identity
 from hpo.record.new_study import check_is_new, delete_empty_study
 from hpo.results import write_tables
 from hpo.runners._runner import Runner
@@ -76,15 +77,18 @@ def begin(
     space = replace(space, task=plugins.located(space.task.located(Path.cwd()), [Path.cwd()])).located(Path.cwd())
     if is_locked(folder):
         raise locked_error(folder)
-    digest = None if trainable is None else user_code.digest(trainable)
-    check_is_new(folder, space, settings, digest)
+    digests = {
+        "trainable_digest": None if trainable is None else user_code.digest(trainable),
+        "objective_digest": objective_digest(space),
+    }
+    wanted = identity(space, settings, **digests)
+    check_is_new(folder, wanted)
     checks.task(space, trainable)
     backend = build_backend(space, settings)
     check_url(settings.storage)
     with lock(folder):
-        check_is_new(folder, space, settings, digest)
-        study = StudyFolder(folder, space, settings, budget.or_default(), trainable_digest=digest)
-        study.objective_digest = objective_digest(space)
+        check_is_new(folder, wanted)
+        study = StudyFolder(folder, space, settings, budget.or_default(), **digests)
         job = Job(space, settings.seed, study.data, trainable)
         recorded = study_data.record(job)
         job = with_parts(job, recorded, notify)
@@ -125,7 +129,7 @@ def resume(
     spacefile.parse(
         content, source=str(folder / "study.yaml")
     )  # raises a UserError if a plug-in, the weights or the objective are missing
-    study.check_objective()
+    study.check_objective(objective_digest(study.space))
     with lock(folder):
         study = StudyFolder.reopen(folder)
         study.settings = changed_settings(study, settings or {}, trainable)

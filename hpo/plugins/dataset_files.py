@@ -8,6 +8,7 @@ from pathlib import Path
 from hpo.errors import UnknownName
 from hpo.plugins import python_files
 from hpo.space import DatasetSpec
+from hpo.space.python_file import python_file_name
 
 
 def located(data: DatasetSpec, folders: Sequence[Path], known: Collection[str]) -> DatasetSpec:
@@ -36,8 +37,8 @@ def unknown(data: DatasetSpec, folders: Sequence[Path], known: Collection[str]) 
     """Return the error for a data set that is neither a plug-in nor a Python file in one of `folders`."""
     own = {path.stem for folder in folders for path in python_files.files_in(folder) if _defines_build(path)}
     error = UnknownName("dataset", data.name, {*known, *own})
-    if folders and data.file_name:
-        hint = f"there is no file {data.file_name} in {python_files.in_words(folders)}"
+    if folders and (name := python_file_name(data.name)):
+        hint = f"there is no file {name} in {python_files.in_words(folders)}"
     else:
         hint = "a module of your own is named package.module"
     error.args = (f"{error}; {hint}",)

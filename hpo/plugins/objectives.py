@@ -17,6 +17,7 @@ from hpo.plugins import python_files
 from hpo.plugins.registry import find, modules_in
 from hpo.space import SearchSpace
 from hpo.space.objectives import OwnFunction, own_function
+from hpo.space.python_file import python_file, python_file_name
 from hpo.space.rules import Problem
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
@@ -32,7 +33,7 @@ def problems(objective: object, folders: Sequence[Path], file: str | None = None
     if own is None:
         return
     if file is None or not Path(file).is_file():
-        file = own.located(*folders)
+        file = python_file(own.module, folders)
     text = _unknown_module(own, folders) if file is None and _source(own) is None else None
     path = file or _source(own)
     if text is None and path:
@@ -52,7 +53,7 @@ def load(space: SearchSpace) -> Callable[..., Any] | None:
         return None
     file, prefix = space.objective_file, f"objective {space.objective}"
     if file is not None and not Path(file).is_file():
-        raise UserError(f"{prefix}: there is no file {file}; bring it back, or work in a folder that has it")
+        raise UserError(f"{prefix}: {_gone(file)}")
     try:
         module = python_files.load(Path(file)) if file is not None else importlib.import_module(own.module)
     except ModuleNotFoundError as error:
@@ -78,15 +79,23 @@ def _source(own: OwnFunction) -> str | None:
 
 def _unknown_module(own: OwnFunction, folders: Sequence[Path]) -> str:
     """The message about a module that is neither installed nor a file."""
-    if own.file_name is None:
+    name = python_file_name(own.module)
+    if name is None:
         parent = own.module.rpartition(".")[0]
         known = [f"{parent}.{each}" for each in modules_in(parent)]
         remedy = "install it, add its folder to PYTHONPATH, or name a file beside the space, as file:function"
         return f"there is no module {own.module}{nearest(own.module, known)}; {remedy}"
+    if Path(name).is_absolute():
+        return _gone(name)
     suffix = ".py" if own.module.endswith(".py") else ""
     names = {path.stem + suffix for folder in folders for path in python_files.files_in(folder)}
     nothing = "there is no file" if suffix else f"there is no module {own.module}, and no file"
-    return f"{nothing} {own.file_name} in {python_files.in_words(folders)}{nearest(own.module, names)}"
+    return f"{nothing} {name} in {python_files.in_words(folders)}{nearest(own.module, names)}"
+
+
+def _gone(file: str) -> str:
+    """The message about a file that is not where it was."""
+    return f"there is no file {file}; bring it back, or work in a folder that has it"
 
 
 def _problem_in(path: Path, name: str) -> str | None:

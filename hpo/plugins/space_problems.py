@@ -12,6 +12,7 @@ from hpo.plugins.declarations import merged, needs_weights, options, pretrains
 from hpo.plugins.registry import DATASETS, TASK_PACKAGES, WORKER, find, hyperparameters, module_name, names
 from hpo.space import DATA_KEYS, TASK_DOMAINS, DatasetSpec, SearchSpace
 from hpo.space.domains import Domain
+from hpo.space.python_file import python_file_name
 from hpo.space.rules import Problem
 from hpo.space.values import format_value, is_one_of, value_problem
 from hpo.trial import Scalar, Value
@@ -98,7 +99,7 @@ def data_problems(key: str, data: DatasetSpec, folders: Sequence[Path] = ()) -> 
     try:
         module = module_name(DATASETS, data.plugin)
     except UnknownName as error:
-        is_module = "." in data.name and data.file_name is None
+        is_module = "." in data.name and python_file_name(data.name) is None
         yield ("task", key), str(error if is_module else dataset_files.unknown(data, folders, known_names))
         return
     except UserError as error:

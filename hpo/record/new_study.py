@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +21,21 @@ def changed_parts(
     """Return the keys of `identity` that differ from those of the study in a folder. None if it contains no study."""
     if not (folder / STUDY_FILE).exists():
         return None
-    return differing(StudyFolder.reopen(folder).identity, _identity(space, settings, trainable_digest))
+    return differing(
+        StudyFolder.reopen(folder).identity, identity(space, settings, trainable_digest, objective_digest(space))
+    )
 
 
-def check_is_new(folder: Path, space: SearchSpace, settings: Settings, trainable_digest: str | None = None) -> None:
+def check_is_new(folder: Path, wanted: Mapping[str, Any]) -> None:
     """Raise a StudyError if the folder contains a study already, unless that is another search without any epoch.
 
-    The message says whether it is the same search. If it is not, the message gives a name that is still free.
+    `wanted` is the `identity` of the new search. The message says whether it is the same search. If it is not, the
+    message gives a name that is still free.
     """
     if not (folder / STUDY_FILE).exists():
         return
     study = StudyFolder.reopen(folder)
-    if changed := differences(study.identity, _identity(space, settings, trainable_digest)):
+    if changed := differences(study.identity, wanted):
         if not study.is_empty():
             raise StudyError(
                 f"study {study.name!r} exists in {folder.parent}, with {changed}: "
@@ -48,7 +52,3 @@ def delete_empty_study(folder: Path) -> None:
     """Delete the study in a folder if it has no epoch on record. Nothing happens if the folder contains no study."""
     if (folder / STUDY_FILE).exists():
         StudyFolder.reopen(folder).delete_if_empty()
-
-
-def _identity(space: SearchSpace, settings: Settings, trainable_digest: str | None) -> dict[str, Any]:
-    return identity(space, settings, trainable_digest, objective_digest(space))

@@ -32,7 +32,6 @@ from hpo.record.opening import create_ledger, open_ledger
 from hpo.record.settings import Budget, Settings, data_folder
 from hpo.record.storage import delete_study
 from hpo.space import SearchSpace
-from hpo.training import own_objective
 
 
 class StudyFolder:
@@ -201,12 +200,12 @@ class StudyFolder:
         for name in (STUDY_FILE, DATA_FILE, LEDGER_FILE, "trials.csv", "best.csv"):
             (self.folder / name).unlink(missing_ok=True)
 
-    def check_objective(self) -> None:
-        """Raise a StudyError if the function that is the objective changed since the study was begun.
+    def check_objective(self, digest: str | None) -> None:
+        """Raise a StudyError if `digest` is not that of the objective's code that the study was begun with.
 
-        Raises a UserError if it cannot be imported. Does nothing if the objective is no function of the user.
+        None stands for an objective that is no function of the user.
         """
-        if own_objective.objective_digest(self.space) != self.objective_digest:
+        if digest != self.objective_digest:
             raise StudyError(
                 f"study {self.name!r} in {self.folder.parent} was begun with other code of its objective "
                 f"{self.space.objective}: search under another name, such as {free_name(self.folder)!r}, or bring the "

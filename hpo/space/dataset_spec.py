@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.space import rules
+from hpo.space.python_file import python_file
 from hpo.space.rules import raise_problems
 from hpo.trial import Scalar
 
@@ -39,21 +40,13 @@ class DatasetSpec:
         """What the code of the data set is loaded by: the path of its file, or its name."""
         return self.file or self.name
 
-    @property
-    def file_name(self) -> str | None:
-        """The name or path that the data set has as a Python file. None if its name stands for no file."""
-        if self.name.endswith(".py"):
-            return self.name
-        return f"{self.name}.py" if self.name.isidentifier() else None
-
     def located(self, *folders: Path) -> DatasetSpec:
         """Return the data set with the absolute path of its file, if it is a Python file in one of `folders`.
 
         The first folder that contains the file counts. Otherwise the data set is returned as it is.
         """
-        name = self.file_name
-        found = next((path for folder in folders if name and (path := folder / name).is_file()), None)
-        return self if found is None else replace(self, file=str(found.absolute()))
+        file = python_file(self.name, folders)
+        return self if file is None else replace(self, file=file)
 
     def with_paths(self, options: Collection[str], *folders: Path) -> DatasetSpec:
         """Return the data set with the absolute paths of those `options` that are relative paths in one of `folders`.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from hpo.errors import nearest
 from hpo.space.values import format_value
@@ -56,22 +55,9 @@ class OwnFunction:
     """The name of the function. The metric is called `val_NAME`, and `test_NAME` on held-out data."""
 
     @property
-    def file_name(self) -> str | None:
-        """The name or path that the module has as a Python file. None if it stands for no file."""
-        if self.module.endswith(".py"):
-            return self.module
-        return f"{self.module}.py" if self.module.isidentifier() else None
-
-    @property
     def columns(self) -> tuple[str, str]:
         """The names of its values on the validation part and on held-out data."""
         return f"val_{self.name}", f"test_{self.name}"
-
-    def located(self, *folders: Path) -> str | None:
-        """Return the absolute path of its Python file. None if there is none in `folders`; the first folder counts."""
-        name = self.file_name
-        found = next((path for folder in folders if name and (path := folder / name).is_file()), None)
-        return None if found is None else str(found.absolute())
 
 
 def own_function(objective: object) -> OwnFunction | None:

@@ -19,6 +19,7 @@ from hpo.errors import nearest
 from hpo.space import rules
 from hpo.space.domains import Categorical, Domain, domain_to_dict
 from hpo.space.objectives import metric_of, own_function
+from hpo.space.python_file import python_file
 from hpo.space.rules import Problem, raise_problems
 from hpo.space.task import DATA_KEYS, Task
 from hpo.space.values import format_value, is_one_of, with_lists, with_tuples
@@ -105,7 +106,7 @@ class SearchSpace:
         own = own_function(self.objective)
         if own is None or (self.objective_file is not None and Path(self.objective_file).is_file()):
             return self
-        return replace(self, objective_file=own.located(*folders) or self.objective_file)
+        return replace(self, objective_file=python_file(own.module, folders) or self.objective_file)
 
     def active(self, name: str, config: Config) -> bool:
         """Whether a hyperparameter is active, given the values of those before it in `domains`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -79,9 +80,29 @@ def test_a_study_goes_on_with_the_function_that_it_was_begun_with_and_with_no_ot
     (tmp_path / "my_costs.py").unlink()
     gone = hpo("resume", "s", "--trials", 4)
     assert gone.exit_code == 2
-    assert "objective: " in gone.output
-    assert "my_costs.py" in gone.output
+    assert f"there is no file {tmp_path / 'my_costs.py'}; bring it back, or work in a folder that has it" in gone.output
+    assert "allowed" not in gone.output
     assert len(pd.read_csv(tmp_path / "studies" / "s" / "trials.csv")) == 3
+
+
+def test_replacing_an_empty_study_runs_the_file_of_the_function_as_often_as_a_new_study(
+    hpo: Hpo, space: Path, tmp_path: Path
+) -> None:
+    words = ("search", "--space", space, "--runner", "inline", "--backend", "random", "-q", "--trials", 1)
+    runs = tmp_path / "runs"
+    count = f"with open({str(runs)!r}, 'a') as file: file.write('.')\n"
+    file = space.parent / "my_costs.py"
+    file.write_text(count + SOURCE)
+    assert hpo(*words, "--study", "new").exit_code == 0
+    n_runs = len(runs.read_text())
+    empty = tmp_path / "studies" / "replaced"
+    shutil.copytree(tmp_path / "studies" / "new", empty)
+    record = (empty / "ledger.log").read_text().splitlines(keepends=True)
+    begun = next(i for i, line in enumerate(record) if "suggestion:1" in line)
+    (empty / "ledger.log").write_text("".join(record[:begun]))
+    runs.unlink()
+    assert hpo(*words, "--study", "replaced", "--seed", 5).exit_code == 0
+    assert len(runs.read_text()) == n_runs
 
 
 @pytest.mark.parametrize(

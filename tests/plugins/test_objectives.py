@@ -80,12 +80,14 @@ def test_a_module_that_may_have_names_that_cannot_be_seen_is_believed(folder: Pa
             "there is no module cots, and no file cots.py in {}/beside or the working directory; did you mean",
         ),
         ("cots.py:cost", "there is no file cots.py in {}/beside or the working directory; did you mean 'costs.py'?"),
+        ("{}/gone.py:cost", "there is no file {}/gone.py; bring it back, or work in a folder that has it"),
         ("own_costs.cost:cost", "there is no module own_costs.cost; did you mean 'own_costs.costs'?"),
         ("own_cost.costs:cost", "there is no module own_cost.costs (allowed: none); install it, add its folder"),
         ("broken:cost", "broken.py:2: is broken Python: '(' was never closed"),
     ],
 )
 def test_what_is_wrong_with_a_function_is_told_with_the_nearest_name(folder: Path, objective: str, told: str) -> None:
+    objective = objective.format(folder)
     (problem,) = problems(objective, folder)
     assert problem.startswith(f"{objective}: ")
     assert told.format(folder) in problem
