@@ -77,18 +77,16 @@ def begin(
     space = replace(space, task=plugins.located(space.task.located(Path.cwd()), [Path.cwd()])).located(Path.cwd())
     if is_locked(folder):
         raise locked_error(folder)
-    digests = {
-        "trainable_digest": None if trainable is None else user_code.digest(trainable),
-        "objective_digest": objective_digest(space),
-    }
-    wanted = identity(space, settings, **digests)
+    digest, objective = None if trainable is None else user_code.digest(trainable), objective_digest(space)
+    wanted = identity(space, settings, digest, objective)
     check_is_new(folder, wanted)
     checks.task(space, trainable)
     backend = build_backend(space, settings)
     check_url(settings.storage)
     with lock(folder):
         check_is_new(folder, wanted)
-        study = StudyFolder(folder, space, settings, budget.or_default(), **digests)
+        total = budget.or_default()
+        study = StudyFolder(folder, space, settings, total, trainable_digest=digest, objective_digest=objective)
         job = Job(space, settings.seed, study.data, trainable)
         recorded = study_data.record(job)
         job = with_parts(job, recorded, notify)

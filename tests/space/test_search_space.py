@@ -183,16 +183,6 @@ def test_what_is_wrong_with_a_configuration_is_said_in_words(config: dict[str, A
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"objective": "accuracy"}, "objective: 'accuracy' is unknown"),
-        ({"objective": len}, "objective: <built-in function len> is unknown"),
-        (
-            {"objective": "costs:"},
-            "objective: 'costs:' is no function; a function of your own is named package.module:f",
-        ),
-        ({"objective": "a b:cost"}, "objective: 'a b:cost' is no function"),
-        ({"objective": "m:error"}, "objective: 'm:error': its metric would be called val_error, which is another one"),
-        ({"objective": "m:f1"}, "objective: 'm:f1': its metric would be called val_f1, which is another one"),
-        ({"objective": "m:seeds"}, "objective: 'm:seeds': its metric would be called test_seeds, which is another one"),
         ({"domains": {}}, "space: is empty"),
         ({"fixed": {"lr": 0.1}}, "fixed.lr: is searched too"),
         ({"fixed": {"patience": float("nan")}}, "fixed.patience: must be finite, but is nan"),
@@ -300,16 +290,3 @@ def test_a_group_alone_says_nothing_about_the_cut_and_is_written_alone() -> None
     assert (read, read.is_given) == (validation, False)
     content["task"]["validation"] = {"group": "folder", "fraction": 0.2}
     assert spacefile.parse(content, installed=False).task.validation.is_given
-
-
-@pytest.mark.parametrize("name", ["val_cost", "test_cost"])
-def test_a_hyperparameter_cannot_have_the_name_of_the_metric_of_an_own_objective(name: str) -> None:
-    with pytest.raises(SpaceError, match=f"space.{name}: is the name of a column of the result"):
-        SearchSpace("s", {name: Float(0, 1)}, Fidelity(1), objective="costs:cost")
-
-
-def test_the_metric_of_an_objective_is_its_own_name_or_that_of_the_function() -> None:
-    assert SPACE.metric == SPACE.objective == "val_loss"
-    assert dataclasses.replace(SPACE, objective="val_error").metric == "val_error"
-    assert dataclasses.replace(SPACE, objective="my.costs:of_errors").metric == "val_of_errors"
-    assert dataclasses.replace(SPACE, objective="/my costs/a.py:cost").metric == "val_cost"

@@ -1,9 +1,12 @@
-"""Comparing states bit for bit."""
+"""States: comparing them bit for bit, and writing and reading them as files."""
 
 from collections.abc import Mapping
+from io import BytesIO
 from typing import Any
 
 import torch
+
+from trainables.trainable import Trainable
 
 
 def identical(one: Any, other: Any) -> bool:
@@ -23,3 +26,16 @@ def identical(one: Any, other: Any) -> bool:
 
 def _bits(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.cpu().reshape(-1).contiguous().view(torch.uint8)
+
+
+def saved(trainable: Trainable) -> bytes:
+    """The content of a file with the state of a trainable."""
+    file = BytesIO()
+    torch.save(trainable.state_dict(), file)
+    return file.getvalue()
+
+
+def loaded(file: bytes) -> dict[str, Any]:
+    """The state in the content of a file, read with weights only."""
+    state: Mapping[str, Any] = torch.load(BytesIO(file), map_location="cpu", weights_only=True)
+    return dict(state)

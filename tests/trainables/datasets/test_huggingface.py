@@ -261,7 +261,8 @@ def test_a_damaged_index_says_what_to_do(tmp_path: Path) -> None:
     build(tmp_path)
     (index,) = (tmp_path / "huggingface").glob("*/index.json")
     whole = json.loads(index.read_text())
-    for content in ({"paths": []}, [], None, 3, "text", {**whole, "notes": None}, {**whole, "paths": 3}):
+    damaged: list[Any] = [{"paths": []}, [], None, 3, "text", {**whole, "notes": None}, {**whole, "paths": 3}]
+    for content in damaged:
         index.write_text(json.dumps(content))
         message = told(tmp_path)
         assert message.startswith(f"{index}: cannot be read (")

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -15,7 +14,7 @@ from torch import Tensor
 from tests.trainables import toys
 from tests.trainables.declarations import Recording, declared
 from tests.trainables.regimes.imbalance_contract import ImbalanceContract
-from tests.trainables.states import identical
+from tests.trainables.states import identical, loaded, saved
 from tests.trainables.watching import counted, modes
 from trainables.data.dataset import SearchData
 from trainables.features import feature_cache
@@ -142,11 +141,11 @@ class RegimeContract(ImbalanceContract):
         epochs, files = [], []
         for _ in range(sum(self.epochs) + 3):
             epochs.append(unbroken.step())
-            files.append(_saved(unbroken))
+            files.append(saved(unbroken))
         for done, file in enumerate(files[:-1], start=1):
             resumed = self.build(seed=self.other_seed)
             torch.rand(100)
-            resumed.load_state_dict(_loaded(file))
+            resumed.load_state_dict(loaded(file))
             assert [resumed.step() for _ in epochs[done:]] == epochs[done:], f"stopped after {done} epochs"
             assert identical(resumed.state_dict(), unbroken.state_dict())
         assert epochs[0] != epochs[1]
@@ -173,17 +172,17 @@ class RegimeContract(ImbalanceContract):
     def test_a_trainable_that_has_trained_already_goes_on_from_a_state_too(self) -> None:
         first = self.build()
         first.step()
-        file = _saved(first)
+        file = saved(first)
         expected = first.step()
         second = self.build(seed=self.other_seed)
         second.step()
-        second.load_state_dict(_loaded(file))
+        second.load_state_dict(loaded(file))
         assert second.step() == expected
 
     def test_going_on_leaves_the_loaded_state_as_it_was(self) -> None:
         first = self.in_last_phase()
         first.step()
-        state = _loaded(_saved(first))
+        state = loaded(saved(first))
         kept = deepcopy(state)
         second = self.build(seed=self.other_seed)
         second.load_state_dict(state)
@@ -194,7 +193,7 @@ class RegimeContract(ImbalanceContract):
         trainable = self.build()
         for _ in range(sum(self.epochs) + 1):
             trainable.step()
-            assert identical(_loaded(_saved(trainable)), trainable.state_dict())
+            assert identical(loaded(saved(trainable)), trainable.state_dict())
 
     def test_the_same_seed_gives_the_same_training_and_another_seed_another(self) -> None:
         runs = []
@@ -279,12 +278,12 @@ class RegimeContract(ImbalanceContract):
     def test_a_training_on_cuda_goes_on_there_exactly_and_its_state_loads_on_the_cpu(self) -> None:
         on_cuda = self.build(device="cuda")
         for _ in range(sum(self.epochs) + 1):
-            file = _saved(on_cuda)
+            file = saved(on_cuda)
             resumed = self.build(seed=self.other_seed, device="cuda")
-            resumed.load_state_dict(_loaded(file))
+            resumed.load_state_dict(loaded(file))
             assert on_cuda.step()["train_loss"] == pytest.approx(resumed.step()["train_loss"], rel=1e-3)
         on_cpu = self.build()
-        on_cpu.load_state_dict(_loaded(_saved(on_cuda)))
+        on_cpu.load_state_dict(loaded(saved(on_cuda)))
         expected = on_cuda.evaluate(self.data().validation)
         assert on_cpu.evaluate(self.data().validation) == pytest.approx(expected, rel=1e-3)
 
@@ -297,14 +296,3 @@ def _part(key: str) -> str:
 def _predict(trainable: Trainable) -> Callable[[Any], Tensor]:
     predict: Callable[[Any], Tensor] = trainable.predict  # type: ignore[attr-defined]
     return predict
-
-
-def _saved(trainable: Trainable) -> bytes:
-    file = BytesIO()
-    torch.save(trainable.state_dict(), file)
-    return file.getvalue()
-
-
-def _loaded(file: bytes) -> dict[str, Any]:
-    state: Mapping[str, Any] = torch.load(BytesIO(file), map_location="cpu", weights_only=True)
-    return dict(state)
