@@ -86,7 +86,8 @@ def test_a_retrained_model_and_its_images_belong_together(tmp_path: Path) -> Non
 
     folder = searched(tmp_path / "s", SPACE, trainable=build)
     entry = evaluate(folder, Plan(seeds=2), trainable=build).to_json()["results"][0]
-    assert seen == pytest.approx(entry["test_accuracy"]["values"])
+    # The first model predicts the validation part before its look, so that faulty code costs no look.
+    assert seen[1:] == pytest.approx(entry["test_accuracy"]["values"])
 
 
 ARRAYS = {

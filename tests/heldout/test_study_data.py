@@ -146,25 +146,21 @@ def test_models_of_an_interrupted_test_without_some_files_are_trained_again_on_a
     def checkpoints() -> dict[str, int]:
         return {path.name: path.stat().st_mtime_ns for path in (study / "retrained").glob("*.pt")}
 
-    whole = evaluate(study).to_json()["results"]
+    plan = Plan(seeds=2)
+    whole = evaluate(study, plan).to_json()["results"]
     (study / "test.json").unlink()
     path = file_of(study, "train")
     content = path.read_bytes()
     path.unlink()
-    for _ in range(2):
-        with pytest.raises(KeyboardInterrupt):
-            evaluate(study, skip_changed_files=True, watch=interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(study, plan, skip_changed_files=True, watch=interrupt)
     path.write_bytes(content)
     without = checkpoints()
     assert without
     with pytest.raises(KeyboardInterrupt):
-        evaluate(study, watch=interrupt)
-    with_all = checkpoints()
-    assert with_all != without
-    with pytest.raises(KeyboardInterrupt):
-        evaluate(study, watch=interrupt)
-    assert checkpoints() == with_all
-    assert evaluate(study).to_json()["results"] == whole
+        evaluate(study, plan, watch=interrupt)
+    assert checkpoints() != without
+    assert evaluate(study, plan).to_json()["results"] == whole
 
 
 def test_a_study_that_goes_on_with_all_files_again_says_nothing_of_them(study: Path) -> None:
