@@ -19,6 +19,7 @@ from hpo.results import status, table, tables, write_tables
 from hpo.results.progress import epoch_progress, print_note
 from hpo.results.rendering import cell
 from hpo.space import SearchSpace
+from hpo.space.objectives import searched_metric
 from hpo.space.values import list_as_text, with_lists
 from hpo.training import Build
 from hpo.training.random_states import unchanged_random_states
@@ -163,8 +164,7 @@ class Study:
 
         def watch(result: ModelResult) -> None:
             if not quiet:
-                accuracy = result.held_out["accuracy"]
-                print(f"trial {result.trial}, seed {result.seed}: test accuracy {accuracy:.4f}")
+                print(result.words(searched_metric(self.space.objective)))
 
         with unchanged_random_states():
             record = evaluate(
@@ -238,7 +238,8 @@ class Study:
             lines = "".join(f"{escape(line)}\n" for line in status.lines(self.path))
         except HpoError:
             return f"<pre>{escape(repr(self))}</pre>"
-        best = tables.short(self.table().dropna(subset=["loss"]).head(N_SHOWN), self.space.domains)
+        frame = self.table().dropna(subset=["loss"]).head(N_SHOWN)
+        best = tables.short(frame, self.space.domains, self.space.objective)
         return f"<pre>{lines}</pre>{best.map(cell).to_html(index=False, border=0)}"
 
     @property

@@ -29,7 +29,7 @@ def print_table(frame: DataFrame, study: StudyFolder) -> None:
     """Print a table of trials that fits the terminal. Its width has no limit if the output is not a terminal."""
     from hpo.results import table_text
 
-    click.echo(table_text(frame, list(study.space.domains), terminal_width()))
+    click.echo(table_text(frame, list(study.space.domains), terminal_width(), study.space.objective))
 
 
 def print_line(line: str) -> None:

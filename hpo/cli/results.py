@@ -61,10 +61,13 @@ def test(name: str, top: int, seeds: int, protocol: str, skip_changed_files: boo
     from hpo.results import write_tables
     from hpo.results.progress import print_note
     from hpo.results.status import test_lines
+    from hpo.space.objectives import searched_metric
+
+    study = StudyFolder.reopen(studies / name)
+    metric = searched_metric(study.space.objective)
 
     def watch(evaluation: ModelResult) -> None:
-        accuracy = evaluation.held_out["accuracy"]
-        click.echo(f"trial {evaluation.trial}, seed {evaluation.seed}: test accuracy {accuracy:.4f}", err=True)
+        click.echo(evaluation.words(metric), err=True)
 
     record = evaluate(
         studies / name,
@@ -73,7 +76,7 @@ def test(name: str, top: int, seeds: int, protocol: str, skip_changed_files: boo
         notify=print_note,
         skip_changed_files=skip_changed_files,
     )
-    write_tables(StudyFolder.reopen(studies / name))
+    write_tables(study)
     for line in test_lines(record):
         print_line(line)
 

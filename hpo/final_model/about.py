@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.final_model.weights import Weights
 from hpo.heldout import TestRecord
+from hpo.heldout.trial_result import spoken
 from hpo.record import Trial, versions
+from hpo.space.objectives import searched_metric
 
 if TYPE_CHECKING:
     from trainables.inference import Calibration
@@ -58,6 +60,11 @@ def _shown(accuracy: float | None) -> str:
     return "not known" if accuracy is None else f"{accuracy:.4f}"
 
 
+def _metric_words(part: str, metric: str | None, value: float | None) -> str:
+    """The metric that was searched for, in words. Empty if its value is not known."""
+    return "" if metric is None or value is None else f"{part} {spoken(metric)} {value:.4f}, "
+
+
 def lines(about: Mapping[str, Any]) -> Iterator[str]:
     """Say what a written model was trained on, and give its validation and test results."""
     training, results, errors = about["training"], about["results"], about["calibration"]
@@ -68,13 +75,16 @@ def lines(about: Mapping[str, Any]) -> Iterator[str]:
     yield f"trial {about['study']['trial']}, seed {training['seed']}: trained on {training['trained_on']}, {trained}"
     if training["trained_on"] != "train":
         yield "These weights are not tested. The results and the temperature are those of the model trained on train:"
-    yield f"validation accuracy {_shown(results['validation'].get('val_accuracy'))}"
+    metric = searched_metric(about["study"]["objective"])
+    validation = _metric_words("validation", metric, results["validation"].get(f"val_{metric}"))
+    yield f"{validation}validation accuracy {_shown(results['validation'].get('val_accuracy'))}"
     if results["test"] is None:
         yield f"not tested: `hpo test {about['study']['name']}` tests the best trial on held-out data"
     else:
         n_looks = results["test"]["looks"]
         looks = f"held-out data looked at {n_looks} time{'s' * (n_looks != 1)}"
-        yield f"test accuracy {_shown(results['test'].get('accuracy'))} ({looks})"
+        test = _metric_words("test", metric, results["test"].get(str(metric)))
+        yield f"{test}test accuracy {_shown(results['test'].get('accuracy'))} ({looks})"
     where = f"{errors['n_samples']} validation images"
     changes = f"{errors['error_before']:.4f} before, {errors['error_after']:.4f} after"
     yield f"temperature {errors['temperature']:.3f}: expected calibration error {changes}, on {where}"

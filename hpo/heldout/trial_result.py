@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from hpo.record import Trial, versions
+from hpo.space.objectives import METRICS
 from hpo.space.values import with_tuples
 from hpo.trial import Config, Rank
 
@@ -23,6 +24,20 @@ class ModelResult:
     """The metrics that the model's trainable reported, such as `val_loss` and `val_accuracy`."""
     held_out: Mapping[str, float]
     """The metrics of `evaluate`. Loss and accuracy are NaN if there was no model to test."""
+
+    def words(self, metric: str | None = None) -> str:
+        """Return the result in words, as "trial 3, seed 0: test f1 0.7012, test accuracy 0.7360".
+
+        `metric` is the metric of the search, which comes first if the result has it. None for loss and accuracy.
+        """
+        names = [name for name in (metric, "accuracy") if name in self.held_out]
+        values = ", ".join(f"test {spoken(name)} {self.held_out[name]:.4f}" for name in names if name)
+        return f"trial {self.trial}, seed {self.seed}: {values}"
+
+
+def spoken(metric: str) -> str:
+    """Return the name of a metric in words: "balanced accuracy". A name that is not one of ours stays as it is."""
+    return metric.replace("_", " ") if f"val_{metric}" in METRICS else metric
 
 
 class Spread(NamedTuple):

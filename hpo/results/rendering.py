@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.errors import UnknownName, UserError
 from hpo.record import write_text
 from hpo.results.tables import short
+from hpo.space.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -58,15 +59,19 @@ def render(frame: DataFrame, format: str) -> str:
     raise UnknownName("format", format, FORMATS)
 
 
-def table_text(frame: DataFrame, hyperparameters: list[str], width: int | None = None) -> str:
+def table_text(
+    frame: DataFrame, hyperparameters: list[str], width: int | None = None, objective: str = OBJECTIVES[0]
+) -> str:
     """Return a table as text for a terminal of `width` characters. None means no limit.
+
+    Of the metrics, the accuracies, the validation loss and that of `objective` are shown. See `tables.short`.
 
     If the table is too wide, each trial has one line with its results, as many as fit. Below it stand the others
     and its configuration. No word is broken.
     """
     if frame.empty:
         return "no trial has a finite loss"
-    shown = short(frame, hyperparameters).map(cell)
+    shown = short(frame, hyperparameters, objective).map(cell)
     text = str(shown.to_string(index=False))
     if width is None or max(map(len, text.splitlines())) <= width:
         return text

@@ -10,9 +10,10 @@ from hpo.heldout import confusion, per_class
 from hpo.heldout.confusion import ConfusionMatrix
 from hpo.heldout.record import TestRecord
 from hpo.heldout.study_data import left_out_words
-from hpo.heldout.trial_result import Spread, TrialResult
+from hpo.heldout.trial_result import Spread, TrialResult, spoken
 from hpo.record import History, StudyFolder, command, configuration, is_locked
 from hpo.results import tables
+from hpo.space.objectives import searched_metric
 from hpo.training import notices
 
 NAME_WIDTH = 40
@@ -93,10 +94,12 @@ def _phase(folder: Path, finished: str | None, *, searching: bool) -> str:
 def test_lines(record: TestRecord) -> list[str]:
     """Describe the results of `hpo test`: a line for each tested trial, then the number of looks at held-out data.
 
-    A trial's line gives its test and validation accuracy: the mean and the standard deviation over seeds. A line about
-    its worst classes follows. At the end, a line about the results that the latest test kept may follow.
+    A trial's line gives its test and validation accuracy, after the metric that was searched for: the mean and the
+    standard deviation over seeds. A line about its worst classes follows. At the end, a line about the results that the
+    latest test kept may follow.
     """
     text = []
+    metric = searched_metric(record.study.space.objective)
     matrices = confusion.read(record.study)
     for tested in record.trials:
         n_seeds, n_epochs = len(tested.seeds), tested.stopping_epoch
@@ -105,11 +108,19 @@ def test_lines(record: TestRecord) -> list[str]:
         if tested.left_out:
             details += f"; {left_out_words(tested.left_out)}"
         text.append(
-            f"trial {tested.trial}: test accuracy {_mean_and_std(tested.test_accuracy)}, "
-            f"validation accuracy {_mean_and_std(tested.val_accuracy)} ({details})"
+            f"trial {tested.trial}: {_metric_words(tested, metric)}test accuracy "
+            f"{_mean_and_std(tested.test_accuracy)}, validation accuracy {_mean_and_std(tested.val_accuracy)} ({details})"
         )
         text += class_lines(tested, per_class.of_trial(matrices, tested.trial))
     return text + look_lines(record)
+
+
+def _metric_words(tested: TrialResult, metric: str | None) -> str:
+    """The metric that was searched for on held-out and on validation data. Empty if the result does not have it."""
+    parts = [("test", tested.metrics.get(f"test_{metric}")), ("validation", tested.metrics.get(f"val_{metric}"))]
+    return "".join(
+        f"{part} {spoken(str(metric))} {_mean_and_std(spread)}, " for part, spread in parts if spread is not None
+    )
 
 
 def class_lines(tested: TrialResult, matrices: Sequence[ConfusionMatrix]) -> list[str]:

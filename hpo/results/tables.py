@@ -10,7 +10,7 @@ from hpo.heldout.record import TestRecord
 from hpo.heldout.trial_result import TrialResult
 from hpo.record import State, StudyFolder, Trial, is_locked
 from hpo.space import Categorical, Domain, Int
-from hpo.space.objectives import METRICS, OTHER_TESTS, TESTS, own_columns
+from hpo.space.objectives import METRICS, OBJECTIVES, OTHER_TESTS, TESTS, own_columns, searched_metric
 from hpo.space.values import list_as_text
 
 if TYPE_CHECKING:
@@ -64,13 +64,15 @@ KEPT = ("val_loss", "val_accuracy", "test_accuracy", "test_accuracy_std")
 """The metrics on validation and held-out data that a terminal shows."""
 
 
-def short(frame: DataFrame, hyperparameters: Collection[str]) -> DataFrame:
+def short(frame: DataFrame, hyperparameters: Collection[str], objective: str = OBJECTIVES[0]) -> DataFrame:
     """Return the table with the columns that fit a terminal. `loss` is dropped if it equals `val_loss` in each row.
 
-    Of the metrics on validation and held-out data, those in KEPT are shown. `loss` shows the objective.
+    Of the metrics on validation and held-out data, those in KEPT are shown, and the metric of `objective` on held-out
+    data. `loss` shows the objective.
     """
+    kept = (*KEPT, f"test_{searched_metric(objective)}")
     metrics = [name for name in map(str, frame) if name.startswith(("val_", "test_")) and name not in hyperparameters]
-    less_important = [name for name in metrics if name not in KEPT]
+    less_important = [name for name in metrics if name not in kept]
     less_important += [name for name in ("bracket", "seconds", "train_loss", "error") if name in frame]
     shown = frame.drop(columns=less_important)
     if "val_loss" in shown and (shown["val_loss"].fillna(-1) == shown["loss"].fillna(-1)).all():

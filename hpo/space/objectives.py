@@ -73,6 +73,16 @@ def metric_of(objective: str) -> str:
     return objective if own is None else own.columns[0]
 
 
+def searched_metric(objective: str) -> str | None:
+    """Return the metric that a search is about, without `val_`: `balanced_accuracy`, or the name of your own function.
+
+    None for `val_loss` and `val_error`, because loss and accuracy are reported in any case.
+    """
+    if objective in ("val_loss", "val_error"):
+        return None
+    return ERRORS.get(objective, metric_of(objective)).removeprefix("val_")
+
+
 def own_columns(objective: str) -> tuple[str, ...]:
     """Return the columns that an objective adds to the table of a study: none, unless it is a function of the user."""
     own = own_function(objective)

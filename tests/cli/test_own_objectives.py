@@ -44,14 +44,24 @@ def test_a_function_beside_the_space_is_minimised_tested_and_a_column_of_every_t
     assert (written["space"]["objective"], written["objective_file"]) == (
         *("my_costs:cost", str(space.parent / "my_costs.py")),
     )
-    assert hpo("test", "s").exit_code == 0
+    result = hpo("test", "s")
+    assert result.exit_code == 0
     tested = json.loads((study / "test.json").read_text())["results"][0]
     assert tested["test_cost"]["mean"] == pytest.approx(2 * (1 - tested["test_accuracy"]["mean"]))
     table = pd.read_csv(study / "trials.csv")
     assert list(table["val_cost"]) == list(table["loss"]) == sorted(table["loss"])
     assert list(table["val_cost"]) == pytest.approx(list(2 * (1 - table["val_accuracy"])))
     assert table["test_cost"][0] == tested["test_cost"]["mean"]
-    assert "val_cost" not in hpo("best", "s").output  # `loss` shows it
+    cost = tested["test_cost"]["mean"]
+    assert f"seed 0: test cost {cost:.4f}, test accuracy " in result.stderr
+    validation = f"validation cost {tested['val_cost']['mean']:.4f}"
+    assert f": test cost {cost:.4f}, {validation}, test accuracy " in result.stdout
+    best = hpo("best", "s").output
+    assert "val_cost" not in best  # `loss` shows it
+    assert "test_cost" in best.splitlines()[0]
+    written = hpo("model", "s", "--out", "m").output
+    assert f"test cost {cost:.4f}, test accuracy " in written
+    assert f"{validation}, validation accuracy " in written
     assert "best     val_cost " in hpo("status", "s").output
     assert hpo("plot", "s", "--kind", "curves", "--out", "c.svg").exit_code == 0
     assert "cost" in (tmp_path / "c.svg").read_text()
