@@ -89,6 +89,14 @@ def own_columns(objective: str) -> tuple[str, ...]:
     return () if own is None else own.columns
 
 
+def _nearest_objective(name: str) -> str:
+    """The end of a message about an unknown objective. A metric, such as `val_f1` or `f1`, stands for its error."""
+    for error, metric in ERRORS.items():
+        if name in (metric, metric.removeprefix("val_")):
+            return f"; did you mean {error!r} (1 - {metric})? (allowed: {', '.join(sorted(OBJECTIVES))})"
+    return nearest(name, OBJECTIVES)
+
+
 def objective_problems(objective: object) -> Iterator[tuple[tuple[str, ...], str]]:
     """The problems of the form of an objective, and of the name of its metric. See `rules.Problem`.
 
@@ -97,7 +105,7 @@ def objective_problems(objective: object) -> Iterator[tuple[tuple[str, ...], str
     own = own_function(objective)
     if own is None and objective not in OBJECTIVES:
         is_close = isinstance(objective, str) and ":" in objective
-        hint = "" if is_close else nearest(str(objective), OBJECTIVES)
+        hint = "" if is_close else _nearest_objective(str(objective))
         what = "is no function" if is_close else "is unknown"
         yield ("objective",), f"{format_value(objective)} {what}{hint}; a function of your own is named {EXAMPLE}"
     elif own is not None:

@@ -16,7 +16,11 @@ SPACE = SearchSpace("small", {"lr": Float(1e-4, 1e-1, log=True)}, Fidelity(9))
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"objective": "accuracy"}, "objective: 'accuracy' is unknown"),
+        (
+            {"objective": "accuracy"},
+            "objective: 'accuracy' is unknown; did you mean 'val_error' (1 - val_accuracy)? (allowed: val_auroc_error, ",
+        ),
+        ({"objective": "val_f1"}, "objective: 'val_f1' is unknown; did you mean 'val_f1_error' (1 - val_f1)?"),
         ({"objective": len}, "objective: <built-in function len> is unknown"),
         (
             {"objective": "costs:"},
