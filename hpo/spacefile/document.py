@@ -18,6 +18,10 @@ from hpo.spacefile import yaml_text
 from hpo.spacefile.yaml_text import Keys
 
 
+OVERRIDE_LINE = math.inf
+"""The line of the overrides."""
+
+
 class Place(NamedTuple):
     """Where a key comes from. Places are sorted by line; overrides have the line infinity, so they come last."""
 
@@ -55,7 +59,12 @@ class Document:
             # `low` is reported for low > high, even if an override of `high` caused this.
             text += self._overridden_neighbours(keys, text)
         place = place or self._places[placed_key]
-        parts = (place.text, ".".join(keys), text)
+        name = ".".join(keys)
+        if place.line == OVERRIDE_LINE:  # its text has the key and the value already
+            key, _, value = place.text.removeprefix("--set ").partition("=")
+            name = "" if key == name else name
+            text = text.removeprefix(f"{value}: ").removeprefix(f"{value!r}: ")
+        parts = (place.text, name, text)
         self._mistakes.append((place, ": ".join(part for part in parts if part)))
 
     def _overridden_neighbours(self, keys: Keys, text: str) -> str:
@@ -105,7 +114,7 @@ class Document:
 
     def apply_override(self, text: str) -> None:
         """Apply one `a.b.c=value` of `--set`. A malformed one is added as a mistake."""
-        place = Place(math.inf, f"--set {text}")
+        place = Place(OVERRIDE_LINE, f"--set {text}")
         dotted_key, equals, value_text = text.partition("=")
         keys = tuple(key.strip() for key in dotted_key.split("."))
         if not equals or not all(keys):

@@ -60,7 +60,7 @@ def test_of_two_overrides_of_one_key_the_last_counts(tmp_path: Path) -> None:
 def test_a_value_may_hold_an_equals_sign(tmp_path: Path) -> None:
     path = write(tmp_path)
     (mistake,) = mistakes(path, "task.weights=a=b")
-    assert mistake == "--set task.weights=a=b: task.weights: there is no file 'a=b' (allowed: imagenet, none)"
+    assert mistake == "--set task.weights=a=b: there is no file 'a=b' (allowed: imagenet, none)"
 
 
 @pytest.mark.parametrize(
@@ -71,12 +71,14 @@ def test_a_value_may_hold_an_equals_sign(tmp_path: Path) -> None:
         ("space..lr=3", "must be a dotted key and its value"),
         ("space.lr.high.x=3", "space.lr.high: is 0.1, and holds no key 'x'"),
         ("task.model.width=3", "task.model: is 'small_cnn', and holds no key 'width'"),
-        ("space.lr.high=[1", "space.lr.high: is broken YAML at column 3"),
+        ("space.lr.high=[1", "is broken YAML at column 3"),
         ("space.lr={low: 2, high: 1}", "space.lr.low: 2 is above high=1"),
-        ("space.lr.hig=1", "space.lr.hig: unknown key; did you mean 'high'?"),
-        ("fidelity.high=abc", "fidelity.high: must be a whole number of at least 1, but is 'abc'"),
+        ("space.lr.hig=1", "unknown key; did you mean 'high'?"),
+        ("fidelity.high=abc", "must be a whole number of at least 1, but is 'abc'"),
+        ("objective=no_costs:cost", "there is no module no_costs, and no file"),
+        ("objective=logging:error", "its metric would be called val_error"),
         ("spce.lr.high=1", "spce: unknown key; did you mean 'space'?"),
-        ("fixed.patince=3", "fixed.patince: nothing that this task names reads it; did you mean 'patience'?"),
+        ("fixed.patince=3", "nothing that this task names reads it; did you mean 'patience'?"),
     ],
 )
 def test_a_mistake_in_an_override_names_its_text(tmp_path: Path, override: str, words: str) -> None:
