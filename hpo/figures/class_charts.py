@@ -97,8 +97,10 @@ def per_class(title: str, classes: Sequence[ClassScores]) -> Figure:
         means, stds = zip(*(getattr(each, name) for each in shown), strict=True)
         # The rows are shifted a little, because equal values would cover each other.
         shifted = [row + shift for row in rows]
-        bars = [std or math.nan for std in stds]
-        ax.errorbar(means, shifted, xerr=bars, fmt=marker, color=colour, capsize=2, markersize=4, label=label)
+        bars = np.array([std or math.nan for std in stds])
+        # The bars end at 0 and 1, because no share lies outside.
+        lower, upper = np.minimum(bars, means), np.minimum(bars, np.maximum(1 - np.array(means), 0))
+        ax.errorbar(means, shifted, xerr=[lower, upper], fmt=marker, color=colour, capsize=2, markersize=4, label=label)
     labels = [f"{style.shorten(each.name, NAME_WIDTH)} ({each.support})" for each in shown]
     ax.set_yticks(rows, labels, fontsize=8)
     ax.set_ylim(len(shown) - 0.4, -0.6)

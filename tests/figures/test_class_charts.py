@@ -75,6 +75,17 @@ def test_the_classes_with_the_lowest_recall_come_first_and_those_without_an_imag
     assert len(ax.containers[0][2][0].get_segments()) == 3, "precision has error bars"
 
 
+def test_no_error_bar_goes_below_0_or_above_1() -> None:
+    classes = [
+        ClassScores(name, 10, ErrorBar(mean, 0.3), ErrorBar(mean, 0.3), ErrorBar(mean, 0.3))
+        for name, mean in (("a", 0.1), ("b", 0.5), ("c", 0.9), ("d", 1.0))
+    ]
+    ax = drawn(class_charts.per_class("t", classes)).axes[0]
+    for container in ax.containers:
+        ends = np.array([segment[:, 0] for segment in container[2][0].get_segments()])
+        assert ends == pytest.approx(np.array([[0, 0.4], [0.2, 0.8], [0.6, 1], [0.7, 1]]))
+
+
 def test_of_very_many_classes_only_those_with_the_lowest_recall_are_shown() -> None:
     figure = drawn(class_charts.per_class("t", [scores(f"{i}", i / 200) for i in range(200)]))
     assert len(figure.axes[0].get_yticklabels()) == 120
