@@ -68,6 +68,10 @@ class Report:
     """The device that trained the epoch: cpu, cuda:0, ..."""
 
 
+SETTINGS_AT_FAULT = ("WrongValue", "SetupError")
+"""The kinds of a Crash that the hyperparameters or the task cause. Its first line says all, without a traceback."""
+
+
 @dataclass(frozen=True)
 class Crash:
     """The end of a trial by an exception, or by the death of its worker."""
@@ -77,6 +81,12 @@ class Crash:
     """The class of the exception, or `WorkerDied`."""
     error: str
     """The message of the exception, with its traceback if there is one."""
+
+    @property
+    def summary(self) -> str:
+        """The first line of the error, after its kind. Without the kind if it is one of SETTINGS_AT_FAULT."""
+        line = self.error.strip().partition("\n")[0]
+        return line if self.kind in SETTINGS_AT_FAULT else f"{self.kind}: {line}"
 
 
 def valid_loss(loss: float) -> float:

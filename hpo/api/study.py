@@ -12,7 +12,7 @@ from hpo.api.progress import print_notices, show_progress
 from hpo.api.short_traceback import short_traceback
 from hpo.errors import HpoError, StudyError
 from hpo.final_model import Model, ModelOptions, load_model, write_model
-from hpo.heldout import ModelResult, Plan, evaluate
+from hpo.heldout import ModelResult, Plan, evaluate, tested_seeds
 from hpo.loop import resume
 from hpo.record import Budget, StudyFolder
 from hpo.results import status, table, tables, write_tables
@@ -145,15 +145,15 @@ class Study:
         self,
         *,
         top: int = 1,
-        seeds: int = 1,
+        seeds: int | None = None,
         protocol: str = "retrain",
         quiet: bool = False,
         skip_changed_files: bool = False,
     ) -> DataFrame:
         """Test the `top` best trials on held-out data, and return one row for each tested trial.
 
-        `retrain` trains each again to its best epoch with each of `seeds` seeds; `checkpoint` tests the weights of the
-        search. What was tested before is kept, not repeated. Each look at held-out data is counted in the study's
+        `retrain` trains each again to its best epoch with each of `seeds` seeds (as many as tested before by default, or
+        1); `checkpoint` tests the weights of the search. What was tested before is kept, not repeated. Each look at held-out data is counted in the study's
         `test.json`. If the data set changed since the study was begun, StudyError is raised; with `skip_changed_files`,
         the files that changed are left out.
 
@@ -169,7 +169,7 @@ class Study:
         with unchanged_random_states():
             record = evaluate(
                 self.path,
-                Plan(top=top, seeds=seeds, protocol=protocol),
+                Plan(top, tested_seeds(self._folder, protocol) if seeds is None else seeds, protocol),
                 trainable=self._trainable,
                 watch=watch,
                 notify=None if quiet else print_note,

@@ -48,15 +48,17 @@ def best(name: str, top: int, format: str, studies: Path) -> None:
 
 @click.command()
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="How many of the best to test.")
-@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Trainings of each of them.")
+@click.option(
+    "--seeds", type=click.IntRange(1), help="Trainings of each of them; as many as tested before by default, or 1."
+)
 @click.option(
     "--protocol", default="retrain", show_default=True, help="retrain, or checkpoint: the weights of the search."
 )
 @skip_changed_files_option
 @study_argument
-def test(name: str, top: int, seeds: int, protocol: str, skip_changed_files: bool, studies: Path) -> None:
+def test(name: str, top: int, seeds: int | None, protocol: str, skip_changed_files: bool, studies: Path) -> None:
     """Re-train the best configurations and test them on held-out data."""
-    from hpo.heldout import Plan, evaluate
+    from hpo.heldout import Plan, evaluate, tested_seeds
     from hpo.record import StudyFolder
     from hpo.results import write_tables
     from hpo.results.progress import print_note
@@ -71,7 +73,7 @@ def test(name: str, top: int, seeds: int, protocol: str, skip_changed_files: boo
 
     record = evaluate(
         studies / name,
-        Plan(top=top, seeds=seeds, protocol=protocol),
+        Plan(top=top, seeds=tested_seeds(study, protocol) if seeds is None else seeds, protocol=protocol),
         watch=watch,
         notify=print_note,
         skip_changed_files=skip_changed_files,

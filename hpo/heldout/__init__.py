@@ -6,8 +6,18 @@ No other package evaluates a model on held-out data. `hpo.results` and the packa
 from __future__ import annotations
 
 from hpo.heldout.evaluation import best_trials, evaluate
-from hpo.heldout.plan import PROTOCOLS, Plan
+from hpo.heldout.plan import PROTOCOLS, Plan, tested_seeds
 from hpo.heldout.record import TestRecord
 from hpo.heldout.trial_result import ModelResult, Spread, TrialResult
 
-__all__ = ["PROTOCOLS", "ModelResult", "Plan", "Spread", "TestRecord", "TrialResult", "best_trials", "evaluate"]
+__all__ = [
+    "PROTOCOLS",
+    "ModelResult",
+    "Plan",
+    "Spread",
+    "TestRecord",
+    "TrialResult",
+    "best_trials",
+    "evaluate",
+    "tested_seeds",
+]

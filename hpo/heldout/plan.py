@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hpo.errors import UserError, nearest
+from hpo.heldout.record import TestRecord
 from hpo.heldout.retraining import MAX_SEEDS
+from hpo.record import StudyFolder
 
 PROTOCOLS = ("retrain", "checkpoint")
 
@@ -30,6 +32,15 @@ class Plan:
             )
         if self.protocol == "checkpoint" and self.seeds > 1:
             raise UserError("the protocol checkpoint tests the weights of the search as they are: it has no seeds")
+
+
+def tested_seeds(study: StudyFolder, protocol: str) -> int:
+    """Return the largest number of seeds that a trial of a study was tested with by this protocol. 1 without a test.
+
+    It is the default of the number of seeds, so that a test repeated without a number keeps what was tested.
+    """
+    trials = TestRecord.read(study).trials
+    return max((len(tested.seeds) for tested in trials if tested.protocol == protocol), default=1)
 
 
 BEST_ONLY = Plan()

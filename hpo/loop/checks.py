@@ -12,12 +12,10 @@ from hpo.errors import HpoError, TaskError, TooManyCrashes, UserError
 from hpo.record import History, Ledger, State
 from hpo.space import SearchSpace
 from hpo.training.user_code import Build
-from hpo.trial import Crash, Decision, Report, Suggestion
+from hpo.trial import SETTINGS_AT_FAULT, Crash, Decision, Report, Suggestion
 
 MAX_CRASHES = 5
 """The number of crashes in a row that end a search."""
-SETTINGS_AT_FAULT = ("WrongValue", "SetupError")
-"""The kinds of a Crash that the hyperparameters or the task cause. Its first line says all, without a traceback."""
 MAX_FIRST_CRASHES = 3
 """The number of crashes that end the search of a study without any trained epoch."""
 
@@ -85,5 +83,5 @@ def crashes(history: History, max_crashes: int | None = None, *, at_end: bool = 
     message = first.error.partition("\n")[0]
     if failed_to_start and all(crash.kind in SETTINGS_AT_FAULT for crash in crashed):
         raise TaskError(f"{what} cannot be trained; trial {first.trial}: {message}")
-    error = message if first.kind in SETTINGS_AT_FAULT else first.error
-    raise TooManyCrashes(f"{what} crashed; trial {first.trial} first, with {first.kind}: {error}")
+    error = first.summary if first.kind in SETTINGS_AT_FAULT else f"{first.kind}: {first.error}"
+    raise TooManyCrashes(f"{what} crashed; trial {first.trial} first, with {error}")

@@ -91,7 +91,7 @@ class Lines:
             return
         status = f"trial {trial.number:>3}  {trial.state.value:<8}  epoch {trial.epoch:>3}/{history.high}"
         if isinstance(event, Crash):
-            result = f"{event.kind}: {event.error.strip().partition(chr(10))[0]}"
+            result = event.summary
         else:
             result = f"{history.loss_name} {event.loss:.4f}"
         if isinstance(event, Report) and not math.isfinite(history.objective_of(event)):

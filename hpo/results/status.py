@@ -11,7 +11,7 @@ from hpo.heldout.confusion import ConfusionMatrix
 from hpo.heldout.record import TestRecord
 from hpo.heldout.study_data import left_out_words
 from hpo.heldout.trial_result import Spread, TrialResult, spoken
-from hpo.record import History, StudyFolder, command, configuration, is_locked
+from hpo.record import RETRAINED, History, StudyFolder, command, configuration, is_locked
 from hpo.results import tables
 from hpo.space.objectives import searched_metric
 from hpo.training import notices
@@ -45,7 +45,27 @@ def lines(folder: Path) -> list[str]:
     best = history.incumbent
     if best is not None:
         text.append(f"best     {study.space.metric} {best.loss:.4f}, trial {best.number}: {configuration(best.config)}")
-    return text + data_lines(study) + failures(study.folder, history)
+    tested = _test_status(study, searching=searching)
+    return text + tested + data_lines(study) + failures(study.folder, history)
+
+
+def _test_status(study: StudyFolder, *, searching: bool) -> list[str]:
+    """Lines about the tests of a study: the tested trials, and whether a test was interrupted. Empty without a test."""
+    record = TestRecord.read(study)
+    trials = [f"trial {each.trial} with {_counted(len(each.seeds), 'seed')}" for each in record.ranked()]
+    text = []
+    if record.n_looks:
+        looks = f"{_counted(record.n_looks, 'look')} at held-out data"
+        text.append(f"tested   {', '.join(trials) or 'no trial yet'}; {looks}")
+    if not searching and (record.unfinished or (study.folder / RETRAINED).exists()):
+        n = len(record.unfinished)
+        without = f", {_counted(n, 'look')} without a result" if n else ""
+        text.append(f"test     interrupted{without}: the same `{command('test', study.folder)}` as before goes on")
+    return text
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def data_lines(study: StudyFolder) -> list[str]:
@@ -71,8 +91,7 @@ def failures(folder: Path, history: History) -> list[str]:
         )
     if crashes := [trial.crash for trial in history.crashed if trial.crash is not None]:
         first, n = crashes[0], len(crashes)
-        error = f"{first.kind}: {first.error.strip().partition(chr(10))[0]}"
-        text.append(f"{_crashed(n)}, the first (trial {first.trial}) with {error}")
+        text.append(f"{_crashed(n)}, the first (trial {first.trial}) with {first.summary}")
         text.append(f"`{command('resume', folder, '--retry-crashed')}` tries {'it' if n == 1 else 'them'} again")
     diverged = [trial.number for trial in history.trials.values() if trial.reports and trial.loss == float("inf")]
     if diverged:

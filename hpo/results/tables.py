@@ -112,7 +112,7 @@ def _row(trial: Trial, shown_state: State, metrics: Collection[str]) -> dict[str
     row |= {"epochs": trial.epoch, "bracket": trial.bracket}
     row |= {"seconds": round(sum(report.seconds for report in trial.reports), 3)}
     if trial.crash is not None:
-        row["error"] = f"{trial.crash.kind}: {trial.crash.error.strip().partition(chr(10))[0]}"
+        row["error"] = trial.crash.summary
     if best is not None:
         row |= {name: best.metrics[name] for name in metrics if name in best.metrics}
         row |= {"loss": best.loss, "stopping_epoch": best.fidelity}

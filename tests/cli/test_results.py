@@ -32,6 +32,10 @@ def test_status_says_how_far_a_study_is(searched: Hpo) -> None:
     assert re.search(r"^trials +10: ", result.output, re.MULTILINE)
 
 
+def test_status_without_a_test_says_nothing_of_tests(searched: Hpo) -> None:
+    assert "test" not in searched("status", "s").output
+
+
 def test_status_of_a_study_in_search_says_so(searched: Hpo, tmp_path: Path) -> None:
     with lock(tmp_path / "studies" / "s"):
         assert "being searched or tested now" in searched("status", "s").output
@@ -179,6 +183,10 @@ def test_digits_are_searched_tested_and_counted(hpo: Hpo, tmp_path: Path) -> Non
     content = json.loads((tmp_path / "studies" / "d" / "test.json").read_text())
     assert content["results"][0]["test_accuracy"]["mean"] > 0.8
     assert len(content["results"][0]["test_accuracy"]["values"]) == 2
+    assert "tested   trial 0 with 2 seeds; 2 looks at held-out data\n" in hpo("status", "d").output
+    again = hpo("test", "d").output
+    assert "(2 seeds, retrain, " in again
+    assert "looked at 2 times" in again
     assert hpo("test", "d", "--protocol", "checkpoint").exit_code == 0
     assert json.loads((tmp_path / "studies" / "d" / "test.json").read_text())["looks"] == 3
     assert "test_accuracy" in hpo("export", "d").output.splitlines()[0]

@@ -154,9 +154,14 @@ def test_a_look_that_was_interrupted_is_counted_once_and_gets_its_result_from_th
     assert [(each["seed"], each["protocol"]) for each in interrupted["unfinished_looks"]] == [(0, "retrain")]
     said = "1 look had no result: the test was interrupted. A test with the same model and packages finishes it."
     assert said in status.test_lines(record_of(folder))
+    shown = [line for line in status.lines(folder) if line.startswith("test")]
+    assert shown[0] == "tested   no trial yet; 1 look at held-out data"
+    assert shown[1].startswith("test     interrupted, 1 look without a result: the same `hpo test s")
     monkeypatch.delenv("FAIL_ON")
     assert evaluate(folder, Plan(seeds=2), trainable=Failing).n_looks == 2
     assert "unfinished_looks" not in content(folder)
+    (tested,) = [line for line in status.lines(folder) if line.startswith("test")]
+    assert tested.endswith("with 2 seeds; 2 looks at held-out data")
 
 
 def test_another_look_than_the_interrupted_one_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

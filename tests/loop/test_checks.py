@@ -109,3 +109,11 @@ def test_a_backend_that_waits_for_nothing_is_an_error_and_not_a_hang(tmp_path: P
     with pytest.raises(HpoError, match="the backend answered 'wait', but no trial is running"):
         run(Scripted([0.5], high=9), Immediate(), ledger, Budget())
     ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"), [("SetupError", "objective m:f raised no"), ("ValueError", "ValueError: objective m:f raised no")]
+)
+def test_a_crash_names_its_kind_unless_the_settings_are_at_fault(kind: str, said: str) -> None:
+    crash = Crash(3, kind, "objective m:f raised no\nTraceback")
+    assert crash.summary == said
