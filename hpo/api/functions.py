@@ -13,7 +13,7 @@ from hpo.api.study import Study
 from hpo.errors import SpaceFileError, UnknownName, UserError
 from hpo.final_model import Model
 from hpo.final_model import load_model as load_model_folder
-from hpo.loop import CHANGEABLE, begin, budget_note, changed_settings, default_name, with_first_configurations
+from hpo.loop import CHANGEABLE, begin, changed_settings, default_name, with_first_configurations
 from hpo.record import STUDY_FILE, Budget, Settings, StudyFolder, changed_parts, check_name, find_folder, lock
 from hpo.results.progress import print_note
 from hpo.space import SearchSpace
@@ -93,8 +93,6 @@ def search(
                 known.settings = changed_settings(known, changes, trainable)
                 known.save()
         return found
-    if not quiet and (note := budget_note(read, chosen, budget.or_default())) is not None:
-        print_note(note)
     with show_progress(budget.or_default(), quiet=quiet) as watch:
         notify = None if quiet else print_note
         begin(folder, read, chosen, budget, trainable=trainable, watch=watch, notify=notify)
@@ -159,7 +157,7 @@ def test(
     studies: str | Path = "studies",
     trainable: Build | None = None,
     top: int = 1,
-    seeds: int = 1,
+    seeds: int | None = None,
     protocol: str = "retrain",
     quiet: bool = False,
     skip_changed_files: bool = False,

@@ -84,6 +84,8 @@ def fetch(model: str | None, dataset: str | None, options: tuple[str, ...], fold
 
     if model is None and dataset is None:
         raise UserError("say what to download: --model, --dataset or both")
+    if options and dataset is None:
+        raise UserError(f"--option {options[0]}: is for a data set; name it by --dataset")
     values, root = named_values(options), data_folder(folder)
     if model is not None:
         click.echo(f"{model}: {_fetch_weights(model, root)}")

@@ -96,7 +96,7 @@ def search(
 ) -> None:
     """Search a space, and print the best configurations."""
     from hpo import spacefile
-    from hpo.loop import begin, budget_note, default_name
+    from hpo.loop import begin, default_name
     from hpo.record import Budget, Settings, check_name
     from hpo.results.progress import print_note
 
@@ -117,8 +117,6 @@ def search(
     )
     folder = studies / check_name(default_name(search_space, settings) if name is None else name)
     budget = Budget(trials, epochs, seconds).or_default()
-    if not quiet and (note := budget_note(search_space, settings, budget)) is not None:
-        print_note(note)
     with _progress_display(folder, budget, quiet) as watch:
         notify = None if quiet else print_note
         reason = begin(folder, search_space, settings, budget, watch=watch, notify=notify)

@@ -23,6 +23,7 @@ from hpo.loop.interrupts import deferred_interrupt
 from hpo.loop.new_settings import changed_settings, recorded_settings
 from hpo.loop.recorded_data import Notify, job_on_recorded_data, with_parts
 from hpo.loop.replay import replay
+from hpo.loop.round_size import budget_note
 from hpo.record import (
     Budget,
     Event,
@@ -90,6 +91,8 @@ def begin(
         job = Job(space, settings.seed, study.data, trainable)
         recorded = study_data.record(job)
         job = with_parts(job, recorded, notify)
+        if notify is not None and (note := budget_note(space, settings, study.budget)) is not None:
+            notify(note)
         delete_empty_study(folder)
         ledger = study.begin(recorded)
         try:

@@ -103,6 +103,7 @@ def test_how_files_are_read_can_be_said_when_a_data_set_is_looked_over(hpo: Hpo,
         (("data", "caltech101"), "hpo fetch --dataset caltech101"),
         (("data", "image_folder", "--option", "folder=weeds"), "weeds"),
         (("fetch",), "say what to download"),
+        (("fetch", "--model", "resnet18", "--option", "a=b"), "--option a=b: is for a data set; name it by --dataset"),
         (("fetch", "--dataset", "huggingface"), "`dataset.path` is missing: give a folder that `save_to_disk` wrote"),
         (("fetch", "--dataset", "huggingface", "--option", "hub=a b"), "`dataset.hub` must be a name on the hub"),
         (("fetch", "--dataset", "huggingface", "--option", "hub=a/b", "--option", "held_out=2"), "`dataset.held_out`"),
@@ -164,6 +165,9 @@ def test_a_search_whose_data_are_missing_says_so_and_leaves_no_study(hpo: Hpo, t
     result = hpo("search", "--space", "space.yaml", "--backend", "random", "--study", "s", "-q", "--slots", "1")
     assert result.exit_code == 2
     assert "flowers" in result.output
+    result = hpo("search", "--space", "space.yaml", "--backend", "bohb", "--trials", 1, "--set", "fidelity.high=9")
+    assert result.exit_code == 2
+    assert "compares trials" not in result.output, "errors come before notes about the budget"
     assert not (tmp_path / "studies").exists()
 
 
