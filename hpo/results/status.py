@@ -128,7 +128,8 @@ def test_lines(record: TestRecord) -> list[str]:
             details += f"; {left_out_words(tested.left_out)}"
         text.append(
             f"trial {tested.trial}: {_metric_words(tested, metric)}test accuracy "
-            f"{_mean_and_std(tested.test_accuracy)}, validation accuracy {_mean_and_std(tested.val_accuracy)} ({details})"
+            f"{_mean_and_std(tested.test_accuracy)}, "
+            f"validation accuracy {_mean_and_std(tested.val_accuracy)} ({details})"
         )
         text += class_lines(tested, per_class.of_trial(matrices, tested.trial))
     return text + look_lines(record)

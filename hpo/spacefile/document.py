@@ -17,7 +17,6 @@ from hpo.space.values import format_value
 from hpo.spacefile import yaml_text
 from hpo.spacefile.yaml_text import Keys
 
-
 OVERRIDE_LINE = math.inf
 """The line of the overrides."""
 
