@@ -19,7 +19,8 @@ def sections(description: ModelDescription, formats: Collection[str]) -> str:
         text += _section("onnxruntime", ONNX_FILE, image, [*packages, "", load], run)
     if "torch" in formats and description.network.model is not None:
         load = f'program = torch.export.load("{PROGRAM_FILE}").module()'
-        run = f'logits, probabilities = program(torch.from_numpy(read("{EXAMPLE}")))'
+        call = f'logits, probabilities = program(torch.from_numpy(read("{EXAMPLE}")))'
+        run = f"with torch.no_grad():\n    {call}"
         packages = ["import torch", "from PIL import Image, ImageOps"]
         text += _section("torch.export", PROGRAM_FILE, image, [*packages, "", load], run)
     return text
