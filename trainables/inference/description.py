@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import sys
@@ -79,6 +80,7 @@ class ModelDescription:
         content = {
             "format": FORMAT,
             "classes": list(self.classes),
+            "classes_sha256": _hash_of(self.classes),
             "image": {**image, **options},
             "temperature": self.temperature,
             "network": {
@@ -119,8 +121,15 @@ def read(folder: Path) -> ModelDescription:
     image = _image(_Entries(path, entries.get("image", _is_mapping, "an object"), "image."))
     network = _Entries(path, entries.get("network", _is_mapping, "an object"), "network.")
     code = network.get("code", lambda value: _is_list(value, str), "a list of lines")
+    classes = tuple(entries.get("classes", _are_classes, "a list of two or more different names"))
+    # A file of an earlier version has no such value.
+    if content.get("classes_sha256") not in (None, _hash_of(classes)):
+        raise SetupError(
+            f"{path}: `classes` was changed after the model was written (its SHA-256 is not `classes_sha256`), so the "
+            "outputs may get wrong names: copy the file again, or remove `classes_sha256` to rename classes on purpose"
+        )
     return ModelDescription(
-        classes=tuple(entries.get("classes", _are_classes, "a list of two or more different names")),
+        classes=classes,
         image=image,
         network=NetworkSource(
             network.get("model", lambda value: value is None or isinstance(value, str), "a name or null"),
@@ -133,7 +142,7 @@ def read(folder: Path) -> ModelDescription:
     )
 
 
-_OWN_KEYS = ("format", "classes", "image", "temperature", "network", "weights_sha256")
+_OWN_KEYS = ("format", "classes", "classes_sha256", "image", "temperature", "network", "weights_sha256")
 
 
 @dataclass(frozen=True)
@@ -188,6 +197,11 @@ def _image(entries: _Entries) -> ImageInput:
             max_text_bytes=entries.get("max_text_bytes", _is_count, "a whole number of at least 1"),
         ),
     )
+
+
+def _hash_of(classes: Sequence[str]) -> str:
+    """The SHA-256 of the names of the classes in their order, as hexadecimal digits."""
+    return hashlib.sha256(json.dumps(list(classes)).encode()).hexdigest()
 
 
 def _floats(values: Sequence[float]) -> tuple[float, ...]:

@@ -27,7 +27,9 @@ def test_a_description_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_each_value_stands_in_the_text_once() -> None:
     content = json.loads(DESCRIPTION.to_json())
-    assert list(content) == ["format", "classes", "image", "temperature", "network", "weights_sha256", "study"]
+    assert list(content) == [
+        *("format", "classes", "classes_sha256", "image", "temperature", "network", "weights_sha256", "study")
+    ]
     assert list(content["image"]) == [
         *("channels", "height", "width", "resize", "mean", "std"),
         *("exif_orientation", "background", "tolerate_truncated", "max_pixels", "max_text_bytes"),

@@ -121,7 +121,8 @@ def edited(folder: Path, **changes: Any) -> None:
     [
         ({"format": 99}, "`format` is 99, but this version of hpo reads 1"),
         ({"format": "1"}, "`format` must be a whole number, but is '1'"),
-        ({"classes": ["ant", "bee"]}, "does not fit model.json, whose `classes` names 2 classes: size mismatch"),
+        ({"classes": ["bee", "ant", "cat"]}, "`classes` was changed after the model was written .*: copy the file again"),
+        ({"classes": ["ant", "bee"], "classes_sha256": None}, "does not fit model.json, whose `classes` names 2 classes: size mismatch"),
         ({"classes": ["ant", "ant", "bee"]}, "`classes` must be a list of two or more different names"),
         ({"temperature": 0}, "`temperature` must be a number above 0, but is 0"),
         ({"temperature": True}, "`temperature` must be a number above 0, but is True"),
@@ -149,6 +150,20 @@ def test_a_model_json_that_was_edited_is_an_error_that_names_the_key(
     with pytest.raises(SetupError, match=words) as caught:
         load(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_a_program_with_classes_in_another_order_is_an_error_too(tmp_path: Path) -> None:
+    write(tmp_path / "m", replace(final_model(), name=None, plug_in=None))
+    edited(tmp_path / "m", classes=["bee", "ant", "cat"])
+    with pytest.raises(SetupError, match="`classes` was changed after the model was written"):
+        load(tmp_path / "m")
+
+
+def test_a_folder_of_an_earlier_version_without_a_hash_of_its_classes_is_loaded(folder: Path) -> None:
+    content = json.loads((folder / "model.json").read_text())
+    del content["classes_sha256"]
+    (folder / "model.json").write_text(json.dumps(content))
+    assert load(folder).classes == CLASSES
 
 
 def cut(folder: Path) -> None:
