@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from trainables.inference.description import ImageInput, ModelDescription
-from trainables.inference.plain_lines import EXAMPLE, ONNX_FILE, PROGRAM_FILE, image_lines
+from trainables.inference.plain_lines import CLASSES_LINE, EXAMPLE, ONNX_FILE, PROGRAM_FILE, image_lines
 
 
 def sections(description: ModelDescription, formats: Collection[str]) -> str:
@@ -34,10 +34,11 @@ def _section(title: str, file: str, image: ImageInput, load: list[str], run: str
     )
     lines = [
         "import json",
+        "from pathlib import Path",
         "",
         "import numpy as np",
         *load,
-        'classes = json.load(open("model.json", encoding="utf-8"))["classes"]',
+        CLASSES_LINE,
         "",
         "",
         *image_lines(image),
