@@ -130,7 +130,7 @@ class Predictor:
         try:
             return read_pixels(paths[i], self.description.image)
         except OSError as error:
-            return reason(error)
+            return reason(error).removesuffix(decoding.TRUNCATED_HINT)  # a model has its options already
 
     def _classify(self, read: Sequence[NDArray[np.uint8] | str]) -> Iterator[Tensor | str]:
         """The logits of images that were read, (channels, height, width) each. Reasons are handed on."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -58,12 +59,14 @@ def test_predictions_are_the_most_likely_classes_with_calibrated_probabilities(f
 def test_files_that_cannot_be_read_are_named_and_all_others_are_classified(folder: Path, tmp_path: Path) -> None:
     good = pictures(tmp_path / "pictures")[:4]
     (tmp_path / "text.jpg").write_text("no image")
-    paths = [good[0], tmp_path / "text.jpg", *good[1:], tmp_path / "missing.png", tmp_path]
+    (tmp_path / "cut.jpg").write_bytes(good[0].read_bytes()[:-100])
+    paths = [good[0], tmp_path / "text.jpg", *good[1:], tmp_path / "missing.png", tmp_path, tmp_path / "cut.jpg"]
     found = list(Predictor(folder, plugins.load, batch_size=2, n_read=3).predict(paths))
     assert [prediction.path for prediction in found] == paths
-    assert [i for i, each in enumerate(found) if each.error is not None] == [1, 5, 6]
+    assert [i for i, each in enumerate(found) if each.error is not None] == [1, 5, 6, 7]
     assert found[1].error == "it is no image of a known format"
     assert found[5].error == "No such file or directory"
+    assert re.fullmatch(r"image file is truncated \(\d+ bytes not processed\)", found[7].error or "")
     assert found[1].classes == ()
     alone = [next(load(folder).predict([path])) for path in good]
     assert [found[i].classes for i in (0, 2, 3, 4)] == [each.classes for each in alone]
@@ -121,8 +124,14 @@ def edited(folder: Path, **changes: Any) -> None:
     [
         ({"format": 99}, "`format` is 99, but this version of hpo reads 1"),
         ({"format": "1"}, "`format` must be a whole number, but is '1'"),
-        ({"classes": ["bee", "ant", "cat"]}, "`classes` was changed after the model was written .*: copy the file again"),
-        ({"classes": ["ant", "bee"], "classes_sha256": None}, "does not fit model.json, whose `classes` names 2 classes: size mismatch"),
+        (
+            {"classes": ["bee", "ant", "cat"]},
+            "`classes` was changed after the model was written .*: copy the file again",
+        ),
+        (
+            {"classes": ["ant", "bee"], "classes_sha256": None},
+            "does not fit model.json, whose `classes` names 2 classes: size mismatch",
+        ),
         ({"classes": ["ant", "ant", "bee"]}, "`classes` must be a list of two or more different names"),
         ({"temperature": 0}, "`temperature` must be a number above 0, but is 0"),
         ({"temperature": True}, "`temperature` must be a number above 0, but is True"),

@@ -14,11 +14,12 @@ from trainables.data.decoding.opening import (
     is_image,
     versions,
 )
-from trainables.data.decoding.pixels import VERSION, center_crop, in_threads, read, resize_image
+from trainables.data.decoding.pixels import TRUNCATED_HINT, VERSION, center_crop, in_threads, read, resize_image
 
 __all__ = [
     "BACKGROUNDS",
     "DEFAULT",
+    "TRUNCATED_HINT",
     "VERSION",
     "DecodingOptions",
     "NoImage",

@@ -35,6 +35,9 @@ TURNS = {
 OPPOSITE = {6: 8, 8: 6}
 """The orientations whose opposite is another one. Each of the others is its own opposite."""
 
+TRUNCATED_HINT = "; `tolerate_truncated: true` reads what is there"
+"""The end of the message about a file that ends too early, for those who can set this option."""
+
 Result = TypeVar("Result")
 
 
@@ -60,9 +63,10 @@ def _describe(error: Exception, options: DecodingOptions) -> str:
     """Return the reason why a file cannot be decoded, and the option that may help."""
     if isinstance(error, UnidentifiedImageError):
         return "it is no image of a known format"
-    text = f"{type(error).__name__}: {error}"
+    # Pillow raises a plain OSError with a sentence of its own. The other types say more than their text.
+    text = str(error) if type(error) is OSError and str(error) else f"{type(error).__name__}: {error}"
     if "truncated" in text.lower() and not options.tolerate_truncated:
-        return f"{text}; `tolerate_truncated: true` reads what is there"
+        return f"{text}{TRUNCATED_HINT}"
     return text
 
 
