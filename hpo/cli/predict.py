@@ -45,8 +45,8 @@ def predict(folder: Path, paths: tuple[Path, ...], top: int, out: Path | None, d
     from hpo.final_model import load_model
 
     _check_out(out)
-    found = _find(paths)
     model = load_model(folder, device=device)
+    found = _find(paths)
     console = Console(stderr=True)
     # The lines of the images show the progress themselves, if they go to the terminal.
     has_bar = console.is_terminal and (out is not None or not sys.stdout.isatty())

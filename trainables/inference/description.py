@@ -104,6 +104,8 @@ def read(folder: Path) -> ModelDescription:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):
+        if not folder.exists():
+            raise SetupError(f"{folder}: does not exist: a model folder is needed, `hpo model` writes one") from None
         raise SetupError(
             f"{folder}: is not a model folder, it has no {DESCRIPTION_FILE}: `hpo model` writes one"
         ) from None
