@@ -65,6 +65,16 @@ def _metric_words(part: str, metric: str | None, value: float | None) -> str:
     return "" if metric is None or value is None else f"{part} {spoken(metric)} {value:.4f}, "
 
 
+def _shown_temperature(temperature: float) -> str:
+    """A temperature in words, which say so if it is at one of its bounds."""
+    from trainables.inference import calibration
+
+    for bound, word in ((calibration.LOWEST, "lowest"), (calibration.HIGHEST, "highest")):
+        if math.isclose(temperature, bound, rel_tol=1e-6):
+            return f"{temperature:.3f} (the {word} that is allowed)"
+    return f"{temperature:.3f}"
+
+
 def lines(about: Mapping[str, Any]) -> Iterator[str]:
     """Say what a written model was trained on, and give its validation and test results."""
     training, results, errors = about["training"], about["results"], about["calibration"]
@@ -87,7 +97,7 @@ def lines(about: Mapping[str, Any]) -> Iterator[str]:
         yield f"{test}test accuracy {_shown(results['test'].get('accuracy'))} ({looks})"
     where = f"{errors['n_samples']} validation images"
     changes = f"{errors['error_before']:.4f} before, {errors['error_after']:.4f} after"
-    yield f"temperature {errors['temperature']:.3f}: expected calibration error {changes}, on {where}"
+    yield f"temperature {_shown_temperature(errors['temperature'])}: expected calibration error {changes}, on {where}"
     if "held_out_error_before" in errors:
         changes = f"{errors['held_out_error_before']:.4f} before, {errors['held_out_error_after']:.4f} after"
         yield f"on the held-out images: {changes}"
