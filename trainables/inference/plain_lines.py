@@ -18,7 +18,13 @@ CLASSES_LINE = 'classes = json.loads(Path("model.json").read_text(encoding="utf-
 def load_lines(description: ModelDescription) -> str:
     """Return the lines that load the model, and define `read(path)`: the input of the model for an image file."""
     uses_program = description.network.model is None
-    imports = ["import json", "from pathlib import Path\n", "import numpy as np", "import torch", "from PIL import Image, ImageOps"]
+    imports = [
+        "import json",
+        "from pathlib import Path\n",
+        "import numpy as np",
+        "import torch",
+        "from PIL import Image, ImageOps",
+    ]
     imports += [] if uses_program else ["from safetensors.torch import load_file"]
     code = description.network.code.strip().removeprefix("import torch\n")
     load = [code, *([] if uses_program else [f'model.load_state_dict(load_file("{WEIGHTS_FILE}"))', "model.eval()"])]

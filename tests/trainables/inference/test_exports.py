@@ -115,7 +115,11 @@ def run_lines(folder: Path, start: str, picture: Path) -> dict[str, object]:
     code = text[text.index(start) :].split("```python\n")[1].split("```")[0].replace("image.jpg", str(picture))
     shown = "\nimport json as j\nprint(j.dumps({'logits': logits.tolist()}))\n"
     answer = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", code + shown], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-W", "error::UserWarning", "-c", code + shown],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert answer.returncode == 0, answer.stderr
     first, last = answer.stdout.splitlines()

@@ -127,7 +127,11 @@ def test_the_last_lines_print_the_class_and_its_calibrated_probability(tmp_path:
     loading, using = blocks(tmp_path / "m")
     code = loading + using.replace(plain_lines.EXAMPLE, str(path))
     printed = subprocess.run(
-        [sys.executable, "-W", "default::ResourceWarning", "-c", code], cwd=tmp_path / "m", capture_output=True, text=True, check=True
+        [sys.executable, "-W", "default::ResourceWarning", "-c", code],
+        cwd=tmp_path / "m",
+        capture_output=True,
+        text=True,
+        check=True,
     )
     (prediction,) = load(tmp_path / "m").predict([path])
     assert "ResourceWarning" not in printed.stderr
