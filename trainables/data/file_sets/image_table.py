@@ -198,8 +198,10 @@ def _check_parts(name: str, parts: dict[str, Files], classes: Sequence[str]) -> 
     """Raise SetupError if a class has no image in a part, or if a group has images in two parts."""
     for part, files in parts.items():
         if lacking := splits.rare(files, classes, 1):
+            without = "" if part == "train" else ", or leave this part out"
             raise SetupError(
-                f"data set {name!r}: class {next(iter(lacking))!r} has no image in the {PART_WORDS[part]} part"
+                f"data set {name!r}: class {next(iter(lacking))!r} has no image in the {PART_WORDS[part]} part; "
+                f"add images of it{without}"
             )
     check_apart(name, {PART_WORDS[part]: files for part, files in parts.items()})
 

@@ -25,6 +25,8 @@ class TooFewSamples(ValueError):
         self.needed = needed
         self.n_classes = n_classes
         self.unit = unit
+        self.folder: str | None = None
+        """The name of the folder that is the only group of the first class. None if there is no such folder."""
 
     def first(self) -> str:
         """Return the first rare class and its number of images or groups, in words."""
@@ -35,6 +37,8 @@ class TooFewSamples(ValueError):
         """Return which values of `dataset.rare_classes` help, in words. `can_keep` is whether `keep` does."""
         values = [*(["keep"] if can_keep else []), *(["leave_out"] if self.n_classes - len(self.counts) >= 2 else [])]
         add = f"add {self.unit}s"
+        if self.folder is not None:
+            add += f": all its images lie directly in the folder {self.folder!r}, which is one group"
         return f"; set `dataset.rare_classes` to {' or '.join(values)}, or {add}" if values else f"; {add}"
 
 
@@ -87,4 +91,15 @@ def check_counts(source: Source, classes: Sequence[str], needed: int, purpose: s
     for name, count in found.items():
         has = f"{count} of {len(source)} samples" if unit == "image" else _count(count, unit)
         message = f"class {name!r} has {has}: {purpose}, each class needs at least {needed}"
-        raise TooFewSamples(message, found, needed, len(classes), unit)
+        error = TooFewSamples(message, found, needed, len(classes), unit)
+        error.folder = _only_folder(source, list(classes).index(name))
+        raise error
+
+
+def _only_folder(source: Source, label: int) -> str | None:
+    """The name of the folder that all files of a class lie in, if it is the name of their group too."""
+    if not isinstance(source, Files) or not source.groups:
+        return None
+    rows = (source.labels == label).nonzero().flatten().tolist()
+    names = {name for i in rows for name in (source.groups[i], source.paths[i].absolute().parent.name)}
+    return names.pop() if len(names) == 1 else None
