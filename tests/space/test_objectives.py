@@ -18,7 +18,7 @@ SPACE = SearchSpace("small", {"lr": Float(1e-4, 1e-1, log=True)}, Fidelity(9))
     [
         (
             {"objective": "accuracy"},
-            "objective: 'accuracy' is unknown; did you mean 'val_error' (1 - val_accuracy)? (allowed: val_auroc_error, ",
+            "objective: 'accuracy' is unknown; did you mean 'val_error' (1 - val_accuracy)? (allowed: val_auroc",
         ),
         ({"objective": "val_f1"}, "objective: 'val_f1' is unknown; did you mean 'val_f1_error' (1 - val_f1)?"),
         ({"objective": len}, "objective: <built-in function len> is unknown"),
