@@ -153,9 +153,9 @@ def test_what_an_installed_package_offers_by_entry_points_is_searched_and_tested
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("fixed.rest=soon", "fixed.rest: 'soon' is unknown (allowed: long, short)"),
-        ("fixed.unit=4", "fixed.unit: nothing that this task names reads it; did you mean 'units'?"),
-        ("task.dataset.kind=nosy", "task.dataset.kind: 'nosy' is unknown; did you mean 'noisy'?"),
+        ("fixed.rest=soon", "fixed.rest=soon: 'soon' is unknown (allowed: long, short)"),
+        ("fixed.unit=4", "fixed.unit=4: nothing that this task names reads it; did you mean 'units'?"),
+        ("task.dataset.kind=nosy", "task.dataset.kind=nosy: 'nosy' is unknown; did you mean 'noisy'?"),
         ("task.dataset.contras=1", "data set 'guest.dataset' has no such option; did you mean 'contrast'?"),
         ("task.model=guest.modle", "unknown model module 'guest.modle'; did you mean 'guest.model'?"),
     ],

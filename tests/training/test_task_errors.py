@@ -50,7 +50,7 @@ def test_a_search_without_its_data_ends_with_that_error_and_leaves_no_study(
 ) -> None:
     result = search("--runner", runner)
     assert result.exit_code == 2, result.output
-    assert "there is no folder" in result.stderr
+    assert "there is no 'zoo' in" in result.stderr
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "studies" / "s").exists()
 
@@ -71,7 +71,7 @@ def test_a_study_whose_data_get_lost_goes_on_when_they_are_back(search: Hpo, tmp
     words = ["resume", "s", "--trials", "4"]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 2, result.output
-    assert "there is no folder" in result.stderr
+    assert "there is no 'zoo' in" in result.stderr
     (tmp_path / "data" / "lost").rename(tmp_path / "data" / "zoo")
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output

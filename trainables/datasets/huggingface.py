@@ -52,7 +52,7 @@ def build(root: Path | None, **options: Scalar) -> DataSet:
     Raises SetupError if an option is wrong, if the data set is missing or cannot be read, if the library is not
     installed, or if a column is missing or has another type.
     """
-    given = _Options(**options)
+    given = Options(**options)
     if root is None:
         raise SetupError("`dataset`: huggingface needs the folder that data sets are kept in, and none is given")
     if given.hub is None:
@@ -68,7 +68,7 @@ def fetch(root: Path, **options: Scalar) -> None:
 
     Raises DownloadError if that fails, and SetupError if an option is wrong or a column is missing.
     """
-    given = _Options(**options)
+    given = Options(**options)
     if given.hub is None:
         _from_disk(root, given)
         return
@@ -86,7 +86,7 @@ def fetch(root: Path, **options: Scalar) -> None:
 
 
 @dataclass(frozen=True)
-class _Options:
+class Options:
     """The options of the data set: see `OPTIONS`. Raises SetupError if one of them is wrong."""
 
     path: Scalar = None
@@ -128,7 +128,7 @@ class _Options:
         return Columns(*(None if name is None else str(name) for name in (self.image, self.label)))
 
 
-def _from_disk(root: Path, options: _Options) -> Path:
+def _from_disk(root: Path, options: Options) -> Path:
     """The folder of the images of a data set that is saved to disk. They are written if they are not there yet."""
     content = "a folder that `save_to_disk` wrote, or `hub` with a name of the hub"
     folder = read_path(root, "path", options.path, content)
@@ -146,7 +146,7 @@ def _from_disk(root: Path, options: _Options) -> Path:
     return target
 
 
-def _hub_folder(root: Path, options: _Options) -> Path:
+def _hub_folder(root: Path, options: Options) -> Path:
     config = None if options.config is None else str(options.config)
     digest = _digest([str(options.hub), config, *options.columns.words()])
     return root / FOLDER / "hub" / f"{_safe(str(options.hub))}-{digest}"
@@ -169,7 +169,7 @@ def _write_once(target: Path, fill: Callable[[Path], None]) -> None:
             raise
 
 
-def _read(folder: Path, options: _Options) -> DataSet:
+def _read(folder: Path, options: Options) -> DataSet:
     """The data set whose images were written into a folder."""
     try:
         index: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
