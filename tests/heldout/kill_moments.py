@@ -1,4 +1,4 @@
-"""Kills `hpo test` by SIGKILL just before each change of a file in the study's folder, and then runs it again.
+"""Kills `hpo test` by SIGKILL just before every second change of a file in the study's folder, and then runs it again.
 
 A script of its own, because it forks: `python -m tests.heldout.kill_moments FOLDER`. `FOLDER` is a finished search. It
 prints a JSON object for each kill: the content of `test.json` after the kill, and after the next run.
@@ -34,7 +34,7 @@ def main(study: Path) -> None:
         assert forked(copy, None) == 0
         print(json.dumps({"killed": killed, "again": content(copy)}), flush=True)
         shutil.rmtree(copy)
-        moment += 1
+        moment += 2
 
 
 def content(study: Path) -> Any:
