@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hpo.errors import HpoError, TaskError, TooManyCrashes, UserError
-from hpo.record import History, Ledger, State
+from hpo.record import AnyLedger, History, State
 from hpo.space import SearchSpace
 from hpo.training.user_code import Build
 from hpo.trial import SETTINGS_AT_FAULT, Crash, Decision, Report, Suggestion
@@ -29,7 +29,7 @@ def task(space: SearchSpace, trainable: Build | None) -> None:
         )
 
 
-def suggestion(asked: Suggestion, ledger: Ledger) -> None:
+def suggestion(asked: Suggestion, ledger: AnyLedger) -> None:
     """Raise an HpoError if a suggestion is wrong.
 
     Its configuration must lie in the search space. Its trial must be new, with the next number, or paused. Its `until`

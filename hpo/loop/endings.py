@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hpo.record import Budget, History, Ledger
+from hpo.record import AnyLedger, Budget, History
 
 
-def spent_budget(budget: Budget, ledger: Ledger) -> str | None:
+def spent_budget(budget: Budget, ledger: AnyLedger) -> str | None:
     """The message that the budget of epochs or seconds is spent. None if it is not."""
     if budget.epochs is not None and ledger.history.n_epochs >= budget.epochs:
         return f"the budget of {_with_plural(budget.epochs, 'epoch')} is spent"

@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from hpo import cache, plugins, spacefile
 from hpo.backends._backend import Answer, Backend
@@ -25,6 +26,7 @@ from hpo.loop.recorded_data import Notify, job_on_recorded_data, with_parts
 from hpo.loop.replay import replay
 from hpo.loop.round_size import budget_note
 from hpo.record import (
+    AnyLedger,
     Budget,
     Event,
     History,
@@ -53,6 +55,7 @@ from hpo.trial import Decision, Suggestion
 
 Watch = Callable[[Event, Ledger], None]
 """Is called after each event is recorded, to show the progress."""
+L = TypeVar("L", bound=AnyLedger)
 
 
 def begin(
@@ -221,9 +224,9 @@ def _discard_unneeded(history: History, checkpoints: Path) -> None:
 def run(
     backend: Backend,
     runner: Runner,
-    ledger: Ledger,
+    ledger: L,
     budget: Budget,
-    watch: Watch | None = None,
+    watch: Callable[[Event, L], None] | None = None,
     max_crashes: int | None = None,
 ) -> str:
     """Run the search loop until the budget is spent or no configuration is left. Returns why the search ended.
@@ -232,6 +235,7 @@ def run(
     Raises an HpoError if the backend breaks its protocol, and the errors of `checks.crashes`, with `max_crashes`.
     """
     history = ledger.history
+    show: Callable[[Event, L], None] = watch or (lambda *_: None)
     interrupted = [history.trials[number].suggestion for number in sorted(history.running)]
     history.crashes_in_a_row, trials_are_spent = 0, False
     while True:
@@ -252,7 +256,7 @@ def run(
                 suggestion = answer
                 checks.suggestion(suggestion, ledger)
                 ledger.suggest(suggestion)
-                _show(watch, suggestion, ledger)
+                show(suggestion, ledger)
             runner.start(suggestion, after=history.trials[suggestion.trial].epoch)
         if not history.running:
             checks.crashes(history, max_crashes, at_end=True)
@@ -267,12 +271,7 @@ def run(
             ledger.settle(event, decisions)
             for trial, decision in {event.trial: Decision.CONTINUE, **decisions}.items():
                 runner.settle(trial, decision)
-            _show(watch, event, ledger)
+            show(event, ledger)
             checks.crashes(history, max_crashes)
             if spent := spent_budget(budget, ledger):
                 return spent
-
-
-def _show(watch: Watch | None, event: Event, ledger: Ledger) -> None:
-    if watch is not None:
-        watch(event, ledger)

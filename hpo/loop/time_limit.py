@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from hpo.alarm import interrupted_after
-from hpo.record import Budget, Ledger
+from hpo.record import AnyLedger, Budget
 from hpo.runners._runner import Runner
 from hpo.trial import Crash, Report
 
@@ -18,7 +18,7 @@ class TimeIsUp(BaseException):
 
 
 def wait_for_events(
-    runner: Runner, budget: Budget, ledger: Ledger, *, grace: float = GRACE_SECONDS
+    runner: Runner, budget: Budget, ledger: AnyLedger, *, grace: float = GRACE_SECONDS
 ) -> list[Report | Crash]:
     """Return the next events of a runner. Empty if there are none before the budget of time and the grace are over.
 

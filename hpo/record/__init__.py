@@ -26,6 +26,7 @@ from hpo.record.history import Decisions, Event, History, Retry, State, Trial, b
 from hpo.record.identity import check_name, free_name, valid_name
 from hpo.record.ledger import Ledger
 from hpo.record.lock import is_locked, lock, locked_error
+from hpo.record.memory_ledger import AnyLedger, MemoryLedger
 from hpo.record.new_study import changed_parts
 from hpo.record.provenance import versions
 from hpo.record.settings import Budget, Settings, check_devices, data_folder
@@ -42,11 +43,13 @@ __all__ = [
     "STUDY_FILE",
     "TESTED_MODEL",
     "TEST_FILE",
+    "AnyLedger",
     "Budget",
     "Decisions",
     "Event",
     "History",
     "Ledger",
+    "MemoryLedger",
     "Retry",
     "Settings",
     "State",

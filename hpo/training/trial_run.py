@@ -95,11 +95,11 @@ class TrialRun:
         self._save(was_best=was_best)
         return Report(trial=self._suggestion.trial, **self._progress.reports[-1])
 
-    def _load_progress(self, after: int) -> _Progress:
+    def _load_progress(self, after: int) -> Progress:
         """Load the checkpoint, if it can be used, and return the progress of the trial."""
         trial = self._suggestion.trial
         saved = self._checkpoints.read(trial)
-        new = _Progress(self._space.metric, max(N_REPORTS, self._early_stopping.window or 1))
+        new = Progress(self._space.metric, max(N_REPORTS, self._early_stopping.window or 1))
         if saved is None:
             return new
         state = saved.pop("state")
@@ -123,13 +123,13 @@ class TrialRun:
         if progress.last_is_best and self._has_ended(progress):
             self._checkpoints.keep_best(trial)
 
-    def _has_ended(self, progress: _Progress) -> bool:
+    def _has_ended(self, progress: Progress) -> bool:
         """Whether the trial will never train again. Then only the checkpoint of its best epoch is needed."""
         return progress.ended or progress.epoch >= self._space.fidelity.high
 
 
 @dataclass
-class _Progress:
+class Progress:
     """The last reports of a trial and the state of its early stopping.
 
     The names of the fields are keys of the checkpoint, except `objective`, `n_reports` and `_encoded`.
@@ -157,7 +157,7 @@ class _Progress:
                 self._update_best(report)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the part of the checkpoint that `_Progress` is created from. Reports are JSON.
+        """Return the part of the checkpoint that `Progress` is created from. Reports are JSON.
 
         With plain dictionaries, torch.save would check each number for being a tensor.
         """

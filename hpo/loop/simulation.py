@@ -1,0 +1,33 @@
+"""A search on curves that are known: any backend, any number of slots, in simulated time.
+
+It is the same loop as that of a real search (`hpo.loop.search.run`), on the simulated runner and a ledger in memory.
+"""
+
+from __future__ import annotations
+
+from hpo.backends._backend import Backend
+from hpo.loop.search import run
+from hpo.record import Budget, History, MemoryLedger
+from hpo.runners._simulated import Curve, Seconds, Simulated
+from hpo.space import SearchSpace
+
+
+def play(
+    backend: Backend, space: SearchSpace, curve: Curve, *, slots: int = 1, epochs: int, seconds: float | Seconds = 1.0
+) -> History:
+    """Search until `epochs` epochs are reported or the backend has nothing left. Returns the history of the search.
+
+    Args:
+        backend: a new backend, of which nothing has been asked yet.
+        space: what it searches. Its fidelity gives the top rung, its objective the metric that is minimised.
+        curve: the metrics of a configuration after an epoch.
+        slots: the number of trials that train at the same time.
+        epochs: the number of epochs in all, over all trials. A promoted trial counts only its new epochs.
+        seconds: the simulated time of an epoch: a constant, or a function of the configuration.
+
+    Raises an HpoError if the backend breaks its protocol, and the errors of the search loop.
+    """
+    ledger = MemoryLedger(space)
+    runner = Simulated(space, curve, slots=slots, seconds=seconds)
+    run(backend, runner, ledger, Budget(epochs=epochs))
+    return ledger.history
