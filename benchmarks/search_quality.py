@@ -17,6 +17,8 @@ the runs that the file lacks. `--label` marks the backends of this call, to comp
 
 from __future__ import annotations
 
+import benchmarks.one_thread  # noqa: F401  # isort: skip
+
 import argparse
 import json
 import multiprocessing
@@ -136,7 +138,9 @@ def tables(results: Iterable[dict[str, Any]], begun: str) -> Iterator[str]:
 def arguments() -> argparse.Namespace:
     """What was typed."""
     parser = argparse.ArgumentParser(description="How good searches are, on curves that are known.")
-    parser.add_argument("--problems", nargs="+", default=["synthetic"], help="groups, or single problems")
+    parser.add_argument(
+        "--problems", nargs="+", default=["lcbench", "synthetic", "tables"], help="groups, or single problems"
+    )
     parser.add_argument("--every", type=int, default=1, help="take only every so many problems of a group")
     parser.add_argument("--backends", nargs="+", default=BACKENDS, help="name:option=value,option=value")
     parser.add_argument("--seeds", type=int, default=3)
@@ -146,6 +150,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--results", type=Path, default=Path("search_quality.jsonl"))
     parser.add_argument("--label", default="", help="marks the backends of this call in the results")
+    parser.add_argument("--held-out", action="store_true", help="allow the data sets that are for judging only")
     parser.add_argument("--quick", action="store_true", help="a tiny size: a smoke test, no measurement")
     if "--quick" in sys.argv:
         parser.set_defaults(problems=["branin-crossing@5"], backends=["random", "asha"], seeds=2, trainings=5)
@@ -157,7 +162,7 @@ def main() -> None:
     typed = arguments()
     begun = machine()
     try:
-        names = problems.Choice(typed.problems, typed.every).expanded()
+        names = problems.Choice(typed.problems, typed.every, typed.held_out).expanded()
     except UserError as error:
         sys.exit(f"error: {error}")
     wanted = [
