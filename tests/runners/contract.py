@@ -119,54 +119,6 @@ class RunnerContract:
         assert same(again) == same(first[1:])
         assert len(log.read_text().splitlines()) == 3
 
-    def test_a_lost_checkpoint_costs_epochs_but_no_report_comes_twice(self, runner: Runner, checkpoints: Path) -> None:
-        first = train(runner, suggestion(until=4))
-        checkpoint(checkpoints, 0).unlink()
-        again = train(runner, suggestion(until=4), after=2)
-        assert same(again) == same(first[2:])
-
-    def test_a_damaged_checkpoint_is_as_good_as_a_lost_one(self, runner: Runner, checkpoints: Path) -> None:
-        first = train(runner, suggestion(until=4))
-        checkpoint(checkpoints, 0).write_bytes(b"half a checkpo")
-        assert same(train(runner, suggestion(until=4), after=2)) == same(first[2:])
-
-    def test_a_worker_killed_just_before_it_named_its_checkpoint_has_lost_nothing(
-        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path, log: Path
-    ) -> None:
-        runner = build(job, checkpoints)
-        try:
-            first = train(runner, suggestion(until=3))
-        finally:
-            runner.close()
-        checkpoint(checkpoints, 0).rename(checkpoints / ".0.pt.tmp")
-        again = build(job, checkpoints)
-        try:
-            assert same(train(again, suggestion(until=3), after=2)) == same(first[2:])
-        finally:
-            again.close()
-        assert len(log.read_text().splitlines()) == 3
-
-    def test_a_stopped_trial_leaves_no_checkpoint(self, runner: Runner, checkpoints: Path) -> None:
-        runner.start(suggestion(), after=0)
-        next_events(runner)
-        assert checkpoint(checkpoints, 0).exists()
-        runner.settle(0, Decision.STOP)
-        assert list(checkpoints.iterdir()) == []
-
-    def test_a_paused_trial_keeps_its_checkpoint_until_it_is_stopped(self, runner: Runner, checkpoints: Path) -> None:
-        runner.start(suggestion(until=1), after=0)
-        next_events(runner)
-        runner.settle(0, Decision.PAUSE)
-        assert checkpoint(checkpoints, 0).exists()
-        train(runner, suggestion(trial=1, until=1))
-        runner.settle(0, Decision.STOP)
-        assert not checkpoint(checkpoints, 0).exists()
-        assert not best_checkpoint(checkpoints, 0).exists()
-
-    def test_a_complete_trial_keeps_its_best_epoch_alone(self, runner: Runner, checkpoints: Path) -> None:
-        train(runner, suggestion(until=9))
-        assert [path.name for path in checkpoints.iterdir()] == [best_checkpoint(checkpoints, 0).name]
-
     def test_the_same_trial_reports_the_same_whatever_ran_before(self, runner: Runner) -> None:
         events = train(runner, suggestion(trial=3, until=9))
         train(runner, suggestion(trial=4, until=2))
@@ -215,26 +167,6 @@ class RunnerContract:
         assert isinstance(crash, Crash)
         assert f"`{next(iter(wrong))}` must be" in crash.error
         assert log.read_text() == ""
-
-    def test_a_state_that_could_not_be_read_again_is_a_crash_at_its_first_epoch(
-        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path
-    ) -> None:
-        runner = build(replace(job, trainable=toy.Unreadable), checkpoints)
-        try:
-            (crash,) = train(runner, suggestion())
-            assert isinstance(crash, Crash)
-            assert "may hold only tensors and plain Python values" in crash.error
-        finally:
-            runner.close()
-
-    def test_a_checkpoint_that_cannot_be_written_is_the_machines_fault_and_no_crash(
-        self, runner: Runner, checkpoints: Path
-    ) -> None:
-        train(runner, suggestion(until=1))
-        checkpoint(checkpoints, 1).mkdir()  # in the way of the file, as nothing else stops a root user
-        runner.start(suggestion(trial=1), after=0)
-        with pytest.raises(MachineError, match=r"1\.pt: the checkpoint cannot be written or read"):
-            next_events(runner)
 
     @pytest.mark.parametrize("fault", ["nan", "inf"])
     def test_a_trial_that_diverges_says_last_and_keeps_its_best_loss(
@@ -286,3 +218,75 @@ class RunnerContract:
             assert event.loss == 1 - event.metrics["val_accuracy"]
         finally:
             runner.close()
+
+
+class CheckpointsContract(RunnerContract):
+    """What every runner does that writes checkpoints to disk. The fixtures are those of `RunnerContract`."""
+
+    def test_a_lost_checkpoint_costs_epochs_but_no_report_comes_twice(self, runner: Runner, checkpoints: Path) -> None:
+        first = train(runner, suggestion(until=4))
+        checkpoint(checkpoints, 0).unlink()
+        again = train(runner, suggestion(until=4), after=2)
+        assert same(again) == same(first[2:])
+
+    def test_a_damaged_checkpoint_is_as_good_as_a_lost_one(self, runner: Runner, checkpoints: Path) -> None:
+        first = train(runner, suggestion(until=4))
+        checkpoint(checkpoints, 0).write_bytes(b"half a checkpo")
+        assert same(train(runner, suggestion(until=4), after=2)) == same(first[2:])
+
+    def test_a_worker_killed_just_before_it_named_its_checkpoint_has_lost_nothing(
+        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path, log: Path
+    ) -> None:
+        runner = build(job, checkpoints)
+        try:
+            first = train(runner, suggestion(until=3))
+        finally:
+            runner.close()
+        checkpoint(checkpoints, 0).rename(checkpoints / ".0.pt.tmp")
+        again = build(job, checkpoints)
+        try:
+            assert same(train(again, suggestion(until=3), after=2)) == same(first[2:])
+        finally:
+            again.close()
+        assert len(log.read_text().splitlines()) == 3
+
+    def test_a_stopped_trial_leaves_no_checkpoint(self, runner: Runner, checkpoints: Path) -> None:
+        runner.start(suggestion(), after=0)
+        next_events(runner)
+        assert checkpoint(checkpoints, 0).exists()
+        runner.settle(0, Decision.STOP)
+        assert list(checkpoints.iterdir()) == []
+
+    def test_a_paused_trial_keeps_its_checkpoint_until_it_is_stopped(self, runner: Runner, checkpoints: Path) -> None:
+        runner.start(suggestion(until=1), after=0)
+        next_events(runner)
+        runner.settle(0, Decision.PAUSE)
+        assert checkpoint(checkpoints, 0).exists()
+        train(runner, suggestion(trial=1, until=1))
+        runner.settle(0, Decision.STOP)
+        assert not checkpoint(checkpoints, 0).exists()
+        assert not best_checkpoint(checkpoints, 0).exists()
+
+    def test_a_complete_trial_keeps_its_best_epoch_alone(self, runner: Runner, checkpoints: Path) -> None:
+        train(runner, suggestion(until=9))
+        assert [path.name for path in checkpoints.iterdir()] == [best_checkpoint(checkpoints, 0).name]
+
+    def test_a_state_that_could_not_be_read_again_is_a_crash_at_its_first_epoch(
+        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path
+    ) -> None:
+        runner = build(replace(job, trainable=toy.Unreadable), checkpoints)
+        try:
+            (crash,) = train(runner, suggestion())
+            assert isinstance(crash, Crash)
+            assert "may hold only tensors and plain Python values" in crash.error
+        finally:
+            runner.close()
+
+    def test_a_checkpoint_that_cannot_be_written_is_the_machines_fault_and_no_crash(
+        self, runner: Runner, checkpoints: Path
+    ) -> None:
+        train(runner, suggestion(until=1))
+        checkpoint(checkpoints, 1).mkdir()  # in the way of the file, as nothing else stops a root user
+        runner.start(suggestion(trial=1), after=0)
+        with pytest.raises(MachineError, match=r"1\.pt: the checkpoint cannot be written or read"):
+            next_events(runner)

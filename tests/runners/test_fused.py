@@ -20,7 +20,7 @@ from hpo.training.builder import Job
 from hpo.training.checkpoints import checkpoint
 from hpo.trial import Config, Crash, Decision, Report, Suggestion
 from tests import toy
-from tests.runners.contract import RunnerContract, fidelities, next_events, same, suggestion, train
+from tests.runners.contract import CheckpointsContract, fidelities, next_events, same, suggestion, train
 from tests.runners.workers import wait_for, workers
 
 HEADS = SearchSpace(
@@ -78,7 +78,7 @@ def start(job: Job, folder: Path, slots: int = 8) -> fused.Fused:
     return fused.build(job, folder, devices="cpu", slots=slots)
 
 
-class TestFused(RunnerContract):
+class TestFused(CheckpointsContract):
     @pytest.fixture
     def build(self) -> Callable[[Job, Path], Runner]:
         return lambda job, checkpoints: start(job, checkpoints, slots=2)

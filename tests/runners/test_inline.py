@@ -9,10 +9,10 @@ from hpo.errors import HpoError
 from hpo.runners import inline
 from hpo.runners._runner import Runner
 from hpo.training.builder import Job
-from tests.runners.contract import RunnerContract
+from tests.runners.contract import CheckpointsContract
 
 
-class TestInline(RunnerContract):
+class TestInline(CheckpointsContract):
     @pytest.fixture
     def build(self) -> Callable[[Job, Path], Runner]:
         return lambda job, checkpoints: inline.build(job, checkpoints, devices="cpu")

@@ -22,7 +22,7 @@ from hpo.runners._runner import Runner
 from hpo.training.builder import Job
 from hpo.trial import Crash, Decision, Report
 from tests import toy
-from tests.runners.contract import RunnerContract, fidelities, next_events, same, suggestion, train
+from tests.runners.contract import CheckpointsContract, fidelities, next_events, same, suggestion, train
 from tests.runners.workers import SECONDS, started_by_trials, wait_for, wait_until_ended, workers
 from trainables.store.progress_files import ProgressFile
 
@@ -37,7 +37,7 @@ next_events(runner)
 """
 
 
-class TestProcesses(RunnerContract):
+class TestProcesses(CheckpointsContract):
     @pytest.fixture
     def build(self) -> Callable[[Job, Path], Runner]:
         return lambda job, checkpoints: processes.build(job, checkpoints, devices="cpu", slots=1)
