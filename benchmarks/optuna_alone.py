@@ -70,4 +70,6 @@ def build(space: SearchSpace, *, seed: int, sampler: str = "tpe", pruner: str = 
         "hyperband": optuna.pruners.HyperbandPruner(fidelity.low, fidelity.high, fidelity.eta),
         "none": optuna.pruners.NopPruner(),
     }
-    return OptunaAlone(space, optuna.create_study(sampler=samplers[sampler](seed=seed), pruner=pruners[pruner]))
+    name = f"seed {seed}"  # from which Hyperband derives the brackets of trials
+    study = optuna.create_study(study_name=name, sampler=samplers[sampler](seed=seed), pruner=pruners[pruner])
+    return OptunaAlone(space, study)

@@ -79,8 +79,8 @@ def _mean_and_error(values: Sequence[float]) -> str:
     """The mean over runs and its standard error."""
     if not values:
         return ""
-    error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
-    return f"{statistics.fmean(values):.3f} ± {error:.3f}"
+    mean = f"{statistics.fmean(values):.3f}"
+    return f"{mean} ± {statistics.stdev(values) / math.sqrt(len(values)):.3f}" if len(values) > 1 else mean
 
 
 def _times(runs: Sequence[Run]) -> list[object]:
