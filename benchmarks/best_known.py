@@ -17,6 +17,7 @@ import math
 import random
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import differential_evolution
 
 from benchmarks.lcbench import BEST_KNOWN, INPUTS, LCBench, instances
@@ -36,11 +37,11 @@ class Cube:
     def __init__(self, problem: LCBench) -> None:
         self._domains = [problem.space.domains[name] for name in INPUTS]
 
-    def values(self, cube: np.ndarray) -> np.ndarray:
+    def values(self, cube: NDArray[np.float64]) -> NDArray[np.float64]:
         """Points of the cube, shape (n, dimensions), as values of the hyperparameters."""
         columns = []
         for position, domain in zip(np.clip(cube, 0, 1).T, self._domains, strict=True):
-            low, high = float(domain.low), float(domain.high)  # type: ignore[union-attr, arg-type]
+            low, high = float(domain.low), float(domain.high)  # type: ignore[union-attr]
             if domain.log:  # type: ignore[union-attr]
                 column = np.exp(math.log(low) + position * math.log(high / low))
             else:
@@ -48,11 +49,11 @@ class Cube:
             columns.append(np.clip(np.round(column) if isinstance(domain, Int) else column, low, high))
         return np.column_stack(columns)
 
-    def points(self, values: np.ndarray) -> np.ndarray:
+    def points(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """The inverse of `values`."""
         columns = []
         for column, domain in zip(values.T, self._domains, strict=True):
-            low, high = float(domain.low), float(domain.high)  # type: ignore[union-attr, arg-type]
+            low, high = float(domain.low), float(domain.high)  # type: ignore[union-attr]
             scaled = np.log(column / low) / math.log(high / low) if domain.log else (column - low) / (high - low)  # type: ignore[union-attr]
             columns.append(scaled)
         return np.column_stack(columns)
@@ -81,7 +82,7 @@ def best_and_median(name: str, seed: int) -> dict[str, float]:
     return {"best": min(_local(problem, cube, start, steps) for start in starts), "median": median}
 
 
-def _local(problem: LCBench, cube: Cube, start: np.ndarray, rng: np.random.Generator) -> float:
+def _local(problem: LCBench, cube: Cube, start: NDArray[np.float64], rng: np.random.Generator) -> float:
     """The lowest value that steps of shrinking size from a point lead to."""
     point, lowest = start, float(problem.finals(cube.values(start[None]))[0])
     for size in np.geomspace(0.2, 0.001, ROUNDS):

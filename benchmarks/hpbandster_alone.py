@@ -11,14 +11,14 @@ from __future__ import annotations
 import logging
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
 import numpy as np
 
 from hpo.backends._backend import Answer
-from hpo.space import Categorical, Int, SearchSpace
+from hpo.space import Categorical, Domain, Int, SearchSpace
 from hpo.trial import Crash, Decision, Report, Suggestion, Value
 
 
@@ -29,8 +29,8 @@ class HpBandSterAlone:
         self._space, self._optimizer = space, optimizer
         self._brackets: list[Any] = []
         self._numbers = count()
-        self._runs: dict[int, tuple[Any, Any, Any, int]] = {}
-        """The bracket, the key, the configuration and the epochs of each running trial."""
+        self._runs: dict[int, tuple[Any, Any, Any, float]] = {}
+        """The bracket, the key, the configuration and the budget of each running trial."""
 
     def ask(self, *, new: bool = True) -> Answer:
         if not new:
@@ -124,9 +124,15 @@ def _configspace(space: SearchSpace, seed: int) -> Any:
         made.add(kind(name, domain.low, domain.high, log=domain.log))
     for name, domain in space.domains.items():
         conditions = [
-            InCondition(made[name], made[parent], [space.domains[parent].index_of(value) for value in allowed])
+            InCondition(made[name], made[parent], _positions(space.domains[parent], allowed))
             for parent, allowed in domain.when.items()
         ]
         if conditions:
             made.add(conditions[0] if len(conditions) == 1 else AndConjunction(*conditions))
     return made
+
+
+def _positions(parent: Domain, allowed: Sequence[Value]) -> list[int]:
+    """The positions of values among the choices of a domain. Only choices have conditions that depend on them."""
+    assert isinstance(parent, Categorical)
+    return [parent.index_of(value) for value in allowed]

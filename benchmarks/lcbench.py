@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from hpo.errors import UserError
 from hpo.record import data_folder
@@ -71,9 +72,10 @@ class LCBench:
         """The cross-entropy after the last epoch, without noise."""
         return float(self.finals([_point(config)])[0])
 
-    def finals(self, points: Sequence[Sequence[float]]) -> np.ndarray:
-        """The cross-entropies of many configurations after the last epoch, without noise."""
-        rows = np.column_stack([np.full(len(points), self.space.fidelity.high), np.asarray(points)])
+    def finals(self, points: ArrayLike) -> NDArray[np.float64]:
+        """The cross-entropies of configurations after the last epoch, without noise. `points` has a row for each."""
+        given = np.asarray(points, np.float64)
+        rows = np.column_stack([np.full(len(given), self.space.fidelity.high), given])
         return self._predicted(rows)
 
     @property
@@ -86,12 +88,12 @@ class LCBench:
         """The median final value of random configurations."""
         return float(json.loads(BEST_KNOWN.read_text())[self.name]["median"])
 
-    def _predicted(self, rows: np.ndarray) -> np.ndarray:
+    def _predicted(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         codes = np.full((len(rows), 1), self._code, np.int32)
         (out,) = self._network.run(None, {"x_cat": codes, "x_cont": rows.astype(np.float32)})
         return np.asarray(out[:, OUTPUT], np.float64)
 
-    def _noisy_values(self, point: tuple[float, ...]) -> np.ndarray:
+    def _noisy_values(self, point: tuple[float, ...]) -> NDArray[np.float64]:
         """The values of all epochs."""
         epochs = np.arange(1, self.space.fidelity.high + 1)
         values = self._predicted(np.column_stack([epochs, np.tile(point, (len(epochs), 1))]))

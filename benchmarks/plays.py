@@ -1,4 +1,4 @@
-"""The runs of `benchmarks/search_quality.py`: plays them in processes, and keeps each as a line of a JSON-lines file."""
+"""The runs of `benchmarks/search_quality.py`: plays them in processes, and keeps each as a JSON line in a file."""
 
 from __future__ import annotations
 

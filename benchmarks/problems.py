@@ -18,8 +18,11 @@ class Problem(Protocol):
 
     name: str
     space: SearchSpace
-    best: float
-    """The lowest known final value: a regret of 0."""
+
+    @property
+    def best(self) -> float:
+        """The lowest known final value: a regret of 0."""
+        ...
 
     @property
     def median(self) -> float:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, lru_cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpo.space import Fidelity, SearchSpace
 from hpo.space.domains import Float
@@ -112,14 +113,15 @@ class SyntheticCurves:
         """The first epoch without a finite loss, inf if all have one."""
         return 2 + int(10 * x[1]) if self._shape == "diverging" and x[0] > 0.75 else math.inf
 
-    def _noisy_values(self, x: tuple[float, ...]) -> np.ndarray:
+    def _noisy_values(self, x: tuple[float, ...]) -> NDArray[np.float64]:
         rng = np.random.default_rng(np.frombuffer(np.array([self._seed, *x], float).tobytes(), np.uint32))
         values = OFFSET + self._clean(x) + self._noise * rng.standard_normal(self._epochs)
         return np.where(np.arange(1, self._epochs + 1) >= self._diverges_at(x), np.nan, values)
 
-    def _clean(self, x: tuple[float, ...]) -> np.ndarray:
+    def _clean(self, x: tuple[float, ...]) -> NDArray[np.float64]:
         """The values above the offset without noise, one for each epoch."""
-        t, last, final = np.arange(1, self._epochs + 1.0), float(self._epochs), self._function(x)
+        last, final = float(self._epochs), self._function(x)
+        t: NDArray[np.float64] = np.arange(1, self._epochs + 1.0)
         match self._shape:
             case "silent":
                 unknown = 1 / (1 + np.exp((t / last - 0.45) / 0.05))
@@ -129,4 +131,5 @@ class SyntheticCurves:
             case "diverging":
                 return final + 0.7 * (1 / t - 1 / last)
         speed = 0.5 + 1.5 * x[-1]
-        return final + (0.5 + x[0]) * (t**-speed - last**-speed)
+        gained: NDArray[np.float64] = t**-speed - last**-speed
+        return final + (0.5 + x[0]) * gained

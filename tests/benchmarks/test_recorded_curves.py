@@ -11,7 +11,7 @@ from benchmarks.record_curves import rows
 from benchmarks.recorded_curves import RecordedCurves, encoded
 from hpo.record import History
 from hpo.space import Fidelity, SearchSpace
-from hpo.space.domains import Categorical, Float, Int
+from hpo.space.domains import Categorical, Domain, Float, Int
 from hpo.trial import Report, Suggestion
 
 SPACE = """
@@ -54,7 +54,11 @@ def test_a_diverged_curve_is_nan_and_scores_as_the_worst(table: RecordedCurves) 
 
 
 def test_two_choices_are_one_apart_and_inactive_hyperparameters_nothing() -> None:
-    domains = {"a": Categorical(("x", "y", "z")), "n": Int(1, 3), "c": Float(0.0, 1.0, when={"a": ("x",)})}
+    domains: dict[str, Domain] = {
+        "a": Categorical(("x", "y", "z")),
+        "n": Int(1, 3),
+        "c": Float(0.0, 1.0, when={"a": ("x",)}),
+    }
     space = SearchSpace("s", domains, Fidelity(3))
     y, z = (np.array(encoded(space, {"a": choice, "n": 2})) for choice in ("y", "z"))
     assert np.linalg.norm(y - z) == pytest.approx(1)

@@ -7,6 +7,7 @@ import pytest
 from hpo.backends import bohb, optuna
 from hpo.backends import random as random_search
 from hpo.backends._backend import Backend
+from hpo.backends._full_fidelity import FullFidelity
 from hpo.errors import HpoError
 from hpo.loop.simulation import play
 from hpo.record import Decisions, State
@@ -83,7 +84,7 @@ def test_a_search_ends_when_nothing_is_left_to_try() -> None:
 
 
 def test_a_backend_that_breaks_its_protocol_is_an_error() -> None:
-    class Outside(random_search.FullFidelity):
+    class Outside(FullFidelity):
         def __init__(self) -> None: ...
 
         def ask(self, *, new: bool = True) -> Suggestion:
