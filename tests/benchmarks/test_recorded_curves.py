@@ -12,7 +12,7 @@ from benchmarks.recorded_curves import RecordedCurves, encoded
 from hpo.record import History
 from hpo.space import Fidelity, SearchSpace
 from hpo.space.domains import Categorical, Domain, Float, Int
-from hpo.trial import Report, Suggestion
+from hpo.trial import Config, Report, Suggestion
 
 SPACE = """
 space:
@@ -53,17 +53,24 @@ def test_a_diverged_curve_is_nan_and_scores_as_the_worst(table: RecordedCurves) 
     assert (table.best, table.median) == (0.5, 1.5)
 
 
+def active(c: float) -> list[Config]:
+    return [{"a": "x", "n": 1, "c": c, "d": choice} for choice in ("p", "q")]
+
+
 def test_two_choices_are_one_apart_and_inactive_hyperparameters_nothing() -> None:
     domains: dict[str, Domain] = {
         "a": Categorical(("x", "y", "z")),
         "n": Int(1, 3),
         "c": Float(0.0, 1.0, when={"a": ("x",)}),
+        "d": Categorical(("p", "q"), when={"a": ("x",)}),
     }
     space = SearchSpace("s", domains, Fidelity(3))
     y, z = (np.array(encoded(space, {"a": choice, "n": 2})) for choice in ("y", "z"))
     assert np.linalg.norm(y - z) == pytest.approx(1)
     low, high = (np.array(encoded(space, {"a": "y", "n": n})) for n in (1, 3))
     assert np.linalg.norm(low - high) == pytest.approx(1)
+    middle, p, q = (np.array(encoded(space, config))[-2:] for config in ({"a": "y", "n": 1}, *active(0.5)))
+    assert np.linalg.norm(middle - p) == np.linalg.norm(middle - q) == pytest.approx(0.5)
 
 
 def test_complete_trials_become_rows_and_others_do_not() -> None:

@@ -104,6 +104,15 @@ def test_an_epoch_that_was_played_before_costs_no_time_again() -> None:
     assert runner.now == 3
 
 
+@pytest.mark.parametrize("until", [3, 9])
+def test_of_a_trial_that_was_stopped_or_is_complete_nothing_is_kept(until: int) -> None:
+    runner = steady()
+    train(runner, suggestion(until=until, x=0.25))
+    runner.settle(0, Decision.STOP if until < 9 else Decision.CONTINUE)
+    train(runner, suggestion(until=until, x=0.25))
+    assert runner.now == 2 * until
+
+
 def test_a_trial_that_waits_for_a_decision_does_not_train() -> None:
     runner = steady()
     runner.start(suggestion(x=0.25), after=0)
