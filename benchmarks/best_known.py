@@ -9,7 +9,8 @@ both, 100 rounds of 100 steps whose size shrinks. Only the value after the last 
 
 from __future__ import annotations
 
-import benchmarks.one_thread  # noqa: F401  # isort: skip
+if __name__ == "__main__":
+    import benchmarks.one_thread  # noqa: F401  # before numpy
 
 import argparse
 import json

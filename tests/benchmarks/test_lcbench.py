@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from benchmarks import lcbench
-from benchmarks.lcbench import BEST_KNOWN, LCBench, instances
+from benchmarks.best_known import Cube
+from benchmarks.lcbench import BEST_KNOWN, INPUTS, LCBench, instances
+from hpo.space import Categorical
 
 pytestmark = [
     pytest.mark.skipif(not lcbench.folder().is_dir(), reason="$HPO_DATA has no lcbench"),
@@ -58,3 +60,17 @@ def test_the_best_known_of_every_data_set_is_there() -> None:
     known = json.loads(BEST_KNOWN.read_text())
     assert set(known) == {*instances(held_out=True), *instances(held_out=False)}
     assert all(0 < each["best"] < each["median"] for each in known.values())
+
+
+def test_the_unit_cube_of_the_space_holds_every_configuration() -> None:
+    problem, rng = LCBench(NAME), random.Random(1)
+    cube = Cube(problem)
+    sampled = np.array([[problem.space.sample(rng)[name] for name in INPUTS] for _ in range(50)], float)
+    points = cube.points(sampled)
+    assert ((points >= 0) & (points <= 1)).all()
+    assert cube.values(points) == pytest.approx(sampled)
+    low, high = cube.values(np.array([[0.0] * 7, [1.0] * 7]))
+    for name, least, most in zip(INPUTS, low, high, strict=True):
+        domain = problem.space.domains[name]
+        assert not isinstance(domain, Categorical)
+        assert (least, most) == pytest.approx((domain.low, domain.high))
