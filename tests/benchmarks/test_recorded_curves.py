@@ -69,7 +69,8 @@ def test_two_choices_are_one_apart_and_inactive_hyperparameters_nothing() -> Non
     assert np.linalg.norm(y - z) == pytest.approx(1)
     low, high = (np.array(encoded(space, {"a": "y", "n": n})) for n in (1, 3))
     assert np.linalg.norm(low - high) == pytest.approx(1)
-    middle, p, q = (np.array(encoded(space, config))[-2:] for config in ({"a": "y", "n": 1}, *active(0.5)))
+    inactive: Config = {"a": "y", "n": 1}
+    middle, p, q = (np.array(encoded(space, config))[-2:] for config in [inactive, *active(0.5)])
     assert np.linalg.norm(middle - p) == np.linalg.norm(middle - q) == pytest.approx(0.5)
 
 
