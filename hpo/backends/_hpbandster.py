@@ -11,7 +11,6 @@ distribution, and the number of choices is taken from the space.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
@@ -33,7 +32,8 @@ from hpo.backends._configurations import Configurations
 from hpo.backends._halving import Halving
 from hpo.backends._quiet import ignored_warnings
 from hpo.backends._random_state import derived_seed, with_random_state
-from hpo.space import Categorical, Domain, Float, Int, SearchSpace
+from hpo.backends._unit_interval import position, value_at
+from hpo.space import Categorical, Domain, SearchSpace
 from hpo.space.values import is_one_of
 from hpo.trial import Config, Scalar, Suggestion, Value
 
@@ -219,7 +219,7 @@ def _value(domain: Domain, native: Any) -> Value:
         return domain.choices[int(native)]
     if domain.low == domain.high:
         return domain.low
-    return _value_at(domain, float(native))
+    return value_at(domain, float(native))
 
 
 def _position(domain: Domain, value: Value) -> float | int:
@@ -228,28 +228,4 @@ def _position(domain: Domain, value: Value) -> float | int:
         return domain.index_of(value)
     if domain.low == domain.high:
         return 0
-    low, high = _scale(domain)
-    assert isinstance(value, int | float)
-    scaled = math.log(value) if domain.log else float(value)
-    return min(max((scaled - low) / (high - low), 0.0), 1.0)
-
-
-def _value_at(domain: Float | Int, unit: float) -> float | int:
-    """The value at the position `unit`, from 0 to 1, on the linear or logarithmic scale of a range."""
-    low, high = _scale(domain)
-    value = (1 - unit) * low + unit * high
-    value = min(max(math.exp(value) if domain.log else value, domain.low), domain.high)
-    if domain.step is not None:
-        return domain.value_at(domain.index_of(value))
-    return round(value) if isinstance(domain, Int) else value
-
-
-def _scale(domain: Float | Int) -> tuple[float, float]:
-    """The ends of a range on its linear or logarithmic scale.
-
-    A range of whole numbers, or with a step, is half a step wider on both sides. So the rounding gives `low` and `high`
-    as large a share as the values between them.
-    """
-    margin = (domain.step or (1 if isinstance(domain, Int) else 0)) / 2
-    low, high = domain.low - margin, domain.high + margin
-    return (math.log(low), math.log(high)) if domain.log else (low, high)
+    return position(domain, value)

@@ -6,7 +6,8 @@ are computed and compared with the record, and the others are taken from it:
 - all of the first `N_FIRST`, all of the last `N_LAST`, and about `N_SPREAD` between them, evenly spread;
 - of these, those that can be computed in `CHECK_SECONDS`, and the last one in any case.
 
-All else is repeated and compared: the number, the epochs and the bracket of each suggestion, and each decision.
+All else is repeated and compared: the number, the epochs and the bracket of each suggestion, and each decision. Of a
+backend with `takes_all_recorded`, all suggestions are taken from the record, and the backend checks them.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class Asks:
         self._n_done += 1
         if (
             not isinstance(self._backend, ReplayingBackend)
-            or self._is_computed(index)
+            or (self._is_computed(index) and not getattr(self._backend, "takes_all_recorded", False))
             or self._space.problem(recorded.config) is not None
         ):
             started = time.monotonic()

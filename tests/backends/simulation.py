@@ -44,6 +44,8 @@ class Asked:
 
     suggestion: Suggestion
     before: Mapping[int, Trial]
+    new: bool = True
+    """Whether a new trial might begin."""
 
 
 @dataclass(frozen=True)
@@ -106,9 +108,9 @@ def play(
         running = [number for number, trial in play.trials.items() if trial.state == "running"]
         if len(running) < slots and (not running or rng.random() < 0.6):
             new = len(play.trials) < trials and not play.done
-            answer = _ask(backend, new, pester)
+            answer, new = _ask(backend, new, pester)
             if isinstance(answer, Suggestion):
-                _start(play, answer, space, rng, fate)
+                _start(play, answer, space, rng, fate, new=new)
                 continue
             play.done = play.done or (new and answer == "done")
             if not running:
@@ -128,24 +130,31 @@ def replay(backend: Backend, steps: Sequence[Asked | Told], *, taken: Container[
     for step in steps:
         if isinstance(step, Asked):
             takes = next(positions) in taken and isinstance(backend, ReplayingBackend)
-            answer = backend.replay(step.suggestion) if takes else backend.ask()  # type: ignore[attr-defined]
+            # A resume does not know whether new trials might begin, unless it computes no suggestion.
+            new = step.new if getattr(backend, "takes_all_recorded", False) else True
+            answer = backend.replay(step.suggestion) if takes else backend.ask(new=new)  # type: ignore[attr-defined]
             assert answer == step.suggestion, f"{answer} in place of {step.suggestion}"
         else:
             decisions = backend.tell(step.event)
             assert dict(decisions) == dict(step.decisions), f"{decisions} in place of {step.decisions}"
 
 
-def _ask(backend: Backend, new: bool, pester: int) -> Answer:
-    if pester and new and isinstance(promotion := _ask(backend, False, pester), Suggestion):
-        return promotion
+def _ask(backend: Backend, new: bool, pester: int) -> tuple[Answer, bool]:
+    """The answer of the backend, and whether a new trial might begin when it gave it."""
+    if pester and new:
+        promotion, _ = _ask(backend, False, pester)
+        if isinstance(promotion, Suggestion):
+            return promotion, False
     answer = backend.ask() if new else backend.ask(new=False)
     for _ in range(0 if isinstance(answer, Suggestion) else pester):
         assert backend.ask(new=new) == answer
-    return answer
+    return answer, new
 
 
-def _start(play: Play, answer: Suggestion, space: SearchSpace, rng: random.Random, fate: Draw) -> None:
-    play.steps.append(Asked(answer, _snapshot(play)))
+def _start(
+    play: Play, answer: Suggestion, space: SearchSpace, rng: random.Random, fate: Draw, *, new: bool
+) -> None:
+    play.steps.append(Asked(answer, _snapshot(play), new))
     if answer.trial not in play.trials:
         fated = rng.randint(1, space.fidelity.high)
         play.trials[answer.trial] = Trial(answer.config, fate(len(play.trials), rng), fated)

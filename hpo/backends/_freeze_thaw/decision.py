@@ -1,0 +1,150 @@
+"""The decision of a freeze-thaw search: which trial trains next, and to which epoch.
+
+It is a pure function of the trials so far, the model and a random generator. To search by other rules, replace this file
+and `rules.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import qmc
+
+from hpo.backends._freeze_thaw import rules
+from hpo.backends._freeze_thaw.encoding import Encoding, FloatArray
+from hpo.backends._freeze_thaw.model import Prediction
+from hpo.backends._freeze_thaw.proposals import Proposals, log_expected_improvement, propose
+from hpo.backends._freeze_thaw.trials import Trials
+
+N_INITIAL = 8
+"""The number of trials that begin before the model decides: the centre of the space, then Sobol points."""
+SAME = 0.02
+"""A proposal whose coordinates all differ by less than this from those of a trial is that trial."""
+FAR = 0.1
+"""If that trial can not be continued, the proposal is the best candidate with a coordinate this far from every trial."""
+MIN_IMPROVEMENT = 0.01
+"""Without new trials, a paused one is useful as long as its expected improvement is at least this, in deviations of
+the transformed values."""
+MAX_SCORED = 500
+"""The largest number of paused trials that are compared: those with the lowest expected final values."""
+
+
+class Chosen(NamedTuple):
+    """What trains next."""
+
+    trial: int | None
+    """The number of a paused trial. None for a new one."""
+    until: int
+    reason: str
+    point: FloatArray | None = None
+    """The point of a new trial. None for a paused one."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What a decision is based on."""
+
+    trials: Trials
+    encoding: Encoding
+    trusted: int
+    """The first epoch that the model sees, see `rules.trusted_epoch`."""
+    predict: Callable[[], Prediction | None]
+    """Computes the prediction of the model. None if no value is finite."""
+    rng: np.random.Generator
+    seed: int
+
+    def continued(self, number: int, reason: str) -> Chosen:
+        return Chosen(number, rules.step_end(self.trials, self.trials[number].epoch, self.trusted), reason)
+
+    def new(self, point: FloatArray, reason: str) -> Chosen:
+        return Chosen(None, rules.step_end(self.trials, 0, self.trusted), reason, point)
+
+    def spread(self) -> Chosen:
+        """A new trial that does not depend on any value: first the centre of the space, then Sobol points."""
+        return self.new(spread_point(self.encoding, self.seed, len(self.trials)), "space-filling")
+
+
+def choose(ask: Ask, *, new: bool) -> Chosen | None:
+    """What trains next. None if nothing should: only with `new=False`, without which a new trial always may."""
+    trials = ask.trials
+    if (number := _in_early_phase(trials)) is not None:
+        return ask.continued(number, "early phase")
+    if new and len(trials) < N_INITIAL:
+        return ask.spread()
+    paused = trials.paused
+    if not new and not paused:
+        return None
+    prediction = ask.predict()
+    if prediction is None:
+        return ask.spread() if new else None
+    if (number := rules.long_run(trials, ask.rng)) is not None:
+        until = max(rules.long_run_end(trials), rules.step_end(trials, trials[number].epoch, ask.trusted))
+        return Chosen(number, until, rules.LONG_RUN)
+    scored = sorted(paused, key=lambda number: (prediction.means[number], number))[:MAX_SCORED]
+    scores = _scores(prediction, scored)
+    if not new:
+        return _last_steps(ask, scored, scores)
+    proposals = propose(prediction, ask.encoding, ask.rng)
+    if scored:
+        index = scores - rules.log_cost(trials, scored)
+        if index.max() >= proposals.score - math.log(trials.high):
+            return ask.continued(scored[int(index.argmax())], "thawed")
+    return _begin(ask, prediction, proposals)
+
+
+def spread_point(encoding: Encoding, seed: int, number: int) -> FloatArray:
+    """The centre of the space for `number` 0, and a scrambled Sobol point for each other number."""
+    if number == 0 or encoding.n_coordinates == 0:
+        point = np.full(encoding.n_coordinates, 0.5)
+    else:
+        sobol = qmc.Sobol(encoding.n_coordinates, scramble=True, rng=np.random.default_rng([seed, 1]))
+        point = (sobol.fast_forward(number - 1) if number > 1 else sobol).random(1)[0]
+    snapped: FloatArray = encoding.snap(point[None])[0]
+    return snapped
+
+
+def _in_early_phase(trials: Trials) -> int | None:
+    """The first paused trial in a training phase before the last one. It has no value yet that could be compared."""
+    return next((number for number in trials.paused if trials[number].in_early_phase), None)
+
+
+def _scores(prediction: Prediction, numbers: list[int]) -> FloatArray:
+    """The logarithm of the expected improvement by each trial's final value."""
+    if not numbers:
+        return np.zeros(0)
+    means, deviations = prediction.posterior.predict(prediction.points[numbers])
+    return log_expected_improvement(means, deviations, prediction.best)
+
+
+def _last_steps(ask: Ask, paused: list[int], scores: FloatArray) -> Chosen | None:
+    """The next step of a search that begins no new trial: that of the most useful paused one, if any is useful.
+
+    At least one trial is trained to its end.
+    """
+    is_finished = any(trial.has_ended and math.isfinite(ask.trials.best(n)) for n, trial in enumerate(ask.trials))
+    useful = [i for i in range(len(paused)) if scores[i] >= math.log(MIN_IMPROVEMENT)]
+    if not useful and is_finished:
+        return None
+    index = scores - rules.log_cost(ask.trials, paused)
+    best = max(useful, key=lambda i: float(index[i])) if useful else int(scores.argmax())
+    return ask.continued(paused[best], "thawed")
+
+
+def _begin(ask: Ask, prediction: Prediction, proposals: Proposals) -> Chosen:
+    """A new trial at the proposed point. If a trial is there already, that one goes on, or another point is taken."""
+    gaps = np.abs(prediction.points - proposals.point).max(axis=1)
+    nearest = int(gaps.argmin())
+    if gaps[nearest] >= SAME:
+        return ask.new(proposals.point, "expected improvement")
+    if ask.trials[nearest].is_paused:
+        return ask.continued(nearest, "thawed")
+    gaps = np.abs(proposals.candidates[:, None] - prediction.points[None]).max(axis=2).min(axis=1)
+    is_far = gaps >= FAR
+    if not is_far.any():
+        return ask.spread()
+    best = np.where(is_far, proposals.scores, -np.inf).argmax()
+    return ask.new(proposals.candidates[best], "expected improvement")

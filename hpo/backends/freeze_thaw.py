@@ -1,0 +1,150 @@
+"""Freeze-thaw Bayesian optimization: after each step, a model decides which paused trial goes on or which one begins.
+
+1. A Gaussian process models the objective over configurations and epochs, from the values of all trials so far.
+2. It predicts for each paused trial, and for any new configuration, the value after the last epoch, with its deviation.
+3. The first eight trials are the centre of the space and points spread over it. Each trains a few epochs and pauses.
+4. Then each step goes to where the expected improvement over the lowest value so far, per epoch still to train, is highest.
+5. That is a paused trial, which continues from its checkpoint, or a new one, found by a local search.
+6. A step leads to the next of some rungs (3, 5, 8, 13, 21, ... epochs). Late in a search the steps become longer.
+7. A fifth of the epochs goes to long runs: trials drawn at random that train to half of the epochs.
+8. Early epochs that order the long runs wrongly are ignored. So a search notices where early values mislead.
+9. A running trial counts as if it had ended with the value that is expected of it. So any number of slots can be busy.
+10. Values are modelled on a logarithmic scale where they allow it. A crash or a divergence counts as the worst value.
+
+Swersky, Snoek, Adams, Freeze-Thaw Bayesian Optimization, arXiv:1406.3896, 2014; the kernel and the decision differ.
+Expected improvement: Jones, Schonlau, Welch, Journal of Global Optimization, 1998.
+
+A search is deterministic: the same seed, options and events give the same suggestions on the same machine, also after it
+was resumed. On another machine, or with another number of threads, the last digits of a fit may differ, and with them
+later suggestions. A resume there takes the recorded suggestions as they are, and goes on from them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from hpo.backends._backend import Answer, Backend
+from hpo.backends._configurations import Configurations
+from hpo.backends._options import needs, reject_unknown, seed32
+from hpo.errors import ReplayError
+from hpo.space import SearchSpace
+from hpo.trial import Config, Crash, Decision, Report, Suggestion
+
+if TYPE_CHECKING:
+    from hpo.backends._freeze_thaw.decision import Chosen
+    from hpo.backends._freeze_thaw.model import Snapshot
+
+
+def build(space: SearchSpace, *, seed: int, **unknown: object) -> Backend:
+    """Freeze-thaw Bayesian optimization over `space`.
+
+    It has no options; `unknown` collects wrong ones, which raise UnknownName. Of the space's fidelity, `low` is the
+    least number of epochs of a trial, and `high` the largest. `eta` is not used.
+    """
+    reject_unknown(unknown, ())
+    seed32(seed)
+    return FreezeThaw(space, seed)
+
+
+class FreezeThaw:
+    """The freeze-thaw backend. See the top of the file.
+
+    It keeps the events, and all that is computed follows from them. So a replay only repeats the events.
+    """
+
+    takes_all_recorded = True
+    """A resume takes all suggestions from the record, see `hpo.backends._backend.ReplayingBackend`."""
+
+    def __init__(self, space: SearchSpace, seed: int) -> None:
+        # Importing scipy takes a while, and `hpo --help` lists the backends.
+        from hpo.backends._freeze_thaw import decision, model, rules
+        from hpo.backends._freeze_thaw.encoding import Encoding
+        from hpo.backends._freeze_thaw.trials import Trials
+
+        self._decision, self._rules, self._due = decision, rules, model.due
+        self._seed = seed
+        self._encoding = Encoding(space)
+        self._configurations = Configurations(space, seed, n_draws=1)
+        self._trials = Trials(space.fidelity.high, rules.rungs(space.fidelity), space.objective)
+        self._model = model.Model(self._encoding, space.fidelity.high)
+        self._snapshot: Snapshot | None = None
+        """The moment of the model's last fit, as of the last suggestion."""
+
+    def ask(self, *, new: bool = True) -> Answer:
+        if new and self._configurations.are_queued:
+            return self._suggest(self._decision.Chosen(None, self._first_step_end(), "queued"))
+        chosen = self._choose(new=new and not self._configurations.are_exhausted)
+        if chosen is None:
+            return "wait" if self._trials.running else "done"
+        return self._suggest(chosen)
+
+    def enqueue(self, config: Config) -> None:
+        self._configurations.enqueue(config)
+
+    def replay(self, recorded: Suggestion) -> Answer:
+        """Repeat a call of `ask` whose answer was `recorded`. Raises ReplayError if it can not have been.
+
+        A suggestion of a new trial must have the next number, and one of an earlier trial that of a paused one.
+        """
+        trials, number = self._trials, recorded.trial
+        is_new = number == len(trials)
+        if not is_new and (not 0 <= number < len(trials) or not trials[number].is_paused):
+            raise ReplayError(f"the record has {recorded}, but trial {number} is neither paused nor the next new one")
+        if is_new and self._configurations.are_exhausted:
+            raise ReplayError(f"the record has {recorded}, but every configuration was tried")
+        lowest = trials.rungs[0] - 1 if is_new else trials[number].epoch
+        if not lowest < recorded.until <= trials.high:
+            raise ReplayError(f"the record has {recorded}, but `until` must lie above {lowest}, up to {trials.high}")
+        reason = str(recorded.notes.get("reason", ""))
+        return self._suggest(self._decision.Chosen(None if is_new else number, recorded.until, reason), recorded.config)
+
+    def tell(self, event: Report | Crash) -> Mapping[int, Decision]:
+        trial = self._trials[event.trial]
+        if isinstance(event, Crash):
+            self._trials.crash(event.trial)
+            return {}
+        self._trials.report(event)
+        if event.last or event.fidelity >= self._trials.high or trial.until is not None:
+            return {}
+        return {event.trial: Decision.PAUSE if trial.is_paused else Decision.STOP}
+
+    def _choose(self, *, new: bool) -> Chosen | None:
+        """Decide what trains next. Nothing is changed."""
+        from numpy.random import default_rng
+
+        trusted = self._rules.trusted_epoch(self._trials)
+        snapshot = self._due(self._trials, self._snapshot, trusted)
+        ask = self._decision.Ask(
+            self._trials,
+            self._encoding,
+            trusted,
+            lambda: self._model.predict(self._trials, snapshot, trusted),
+            default_rng([self._seed, 0, len(self._trials.steps)]),
+            self._seed,
+        )
+        return self._decision.choose(ask, new=new)
+
+    def _suggest(self, chosen: Chosen, recorded: Config | None = None) -> Suggestion:
+        """Start what was chosen. A new trial takes the `recorded` configuration, if there is one."""
+        trials = self._trials
+        self._snapshot = self._due(trials, self._snapshot, self._rules.trusted_epoch(trials))
+        number = chosen.trial
+        if number is None:
+            config = (
+                self._configurations.next_again(recorded)
+                if recorded is not None
+                else self._configurations.next(lambda: self._decode(chosen))
+            )
+            number = trials.add(config, self._encoding.encode(config))
+        trials.start(number, chosen.until, chosen.reason)
+        return Suggestion(number, trials[number].config, chosen.until, notes={"reason": chosen.reason})
+
+    def _decode(self, chosen: Chosen) -> Config:
+        assert chosen.point is not None
+        return self._encoding.decode(chosen.point)
+
+    def _first_step_end(self) -> int:
+        trials = self._trials
+        return self._rules.step_end(trials, 0, self._rules.trusted_epoch(trials))
