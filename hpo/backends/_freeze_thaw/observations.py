@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 import numpy as np
 
@@ -16,8 +18,8 @@ WORST = 10.0
 LARGEST, SMALLEST = 1e100, 1e-300
 """Bounds within which sums of squares and logarithms of values are finite."""
 
-KEPT_WHOLE = 0.1
-"""The share of the kept rows that are left to the best trials, one to ten of them, when rows are thinned."""
+KEPT_WHOLE = 0.5
+"""The share of the kept rows that are all rows of the best trials, when most other trials keep one row only."""
 
 
 def times(epochs: Sequence[int], high: int) -> FloatArray:
@@ -81,9 +83,12 @@ def thinned(rows: Sequence[Row], limit: int) -> list[Row]:
     whole = set(ranked[: (len(ranked) + 1) // 2])
     kept = [position for position, row in enumerate(rows) if row.trial in whole or last[row.trial] == position]
     if len(kept) > limit:
-        whole = set(ranked[: max(1, int(KEPT_WHOLE * limit))])
+        n_rows = Counter(row.trial for row in rows)
+        totals = list(accumulate(n_rows[trial] for trial in ranked))
+        n_whole = max(1, sum(total <= KEPT_WHOLE * limit for total in totals))
+        whole = set(ranked[:n_whole])
         kept = [position for position, row in enumerate(rows) if row.trial in whole][-limit:]
-        rest = [last[trial] for trial in ranked if trial not in whole]
+        rest = [last[trial] for trial in ranked[n_whole:]]
         n_rest = min(limit - len(kept), len(rest))
         kept = sorted({*kept, *(rest[i * len(rest) // n_rest] for i in range(n_rest))})
     return [rows[position] for position in kept]
