@@ -21,13 +21,12 @@ later suggestions. A resume there takes the recorded suggestions as they are, an
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from hpo.backends._backend import Answer, Backend
 from hpo.backends._configurations import Configurations
-from hpo.backends._options import needs, reject_unknown, seed32
+from hpo.backends._options import reject_unknown, seed32
 from hpo.errors import ReplayError
 from hpo.space import SearchSpace
 from hpo.trial import Config, Crash, Decision, Report, Suggestion

@@ -50,7 +50,9 @@ def spaces() -> None:
 
 @click.command()
 @click.option("--space", required=True, help="A space file, or the name of a bundled space.")
-@click.option("--backend", default="optuna", show_default=True, help="optuna, asha, bohb, random, grid, or your own.")
+@click.option(
+    "--backend", default="optuna", show_default=True, help="optuna, asha, bohb, freeze_thaw, random, grid, or your own."
+)
 @click.option("--option", "options", multiple=True, metavar="K=V", help="An option of the backend: sampler=gp.")
 @budget_options
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)

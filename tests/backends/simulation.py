@@ -151,9 +151,7 @@ def _ask(backend: Backend, new: bool, pester: int) -> tuple[Answer, bool]:
     return answer, new
 
 
-def _start(
-    play: Play, answer: Suggestion, space: SearchSpace, rng: random.Random, fate: Draw, *, new: bool
-) -> None:
+def _start(play: Play, answer: Suggestion, space: SearchSpace, rng: random.Random, fate: Draw, *, new: bool) -> None:
     play.steps.append(Asked(answer, _snapshot(play), new))
     if answer.trial not in play.trials:
         fated = rng.randint(1, space.fidelity.high)

@@ -46,7 +46,11 @@ def test_most_epochs_go_to_good_configurations() -> None:
 
 
 def test_the_best_configuration_of_a_space_with_conditions_is_found() -> None:
-    domains = {"kind": Categorical(("a", "b", "c")), "x": Float(0, 1, when={"kind": ("b",)}), "y": Int(1, 100, log=True)}
+    domains = {
+        "kind": Categorical(("a", "b", "c")),
+        "x": Float(0, 1, when={"kind": ("b",)}),
+        "y": Int(1, 100, log=True),
+    }
     space = SearchSpace("conditional", domains, Fidelity(20))
 
     def loss(config: Config, epoch: int) -> float:

@@ -34,7 +34,7 @@ from tests.backends.contract import SPACE
 from tests.backends.fates import MIXED
 from tests.backends.simulation import play
 for name, options in [("optuna", {}), ("asha", {"searcher": "tpe", "brackets": 2}), ("bohb", {"num_samples": 4}),
-                      ("random", {}), ("grid", {})]:
+                      ("freeze_thaw", {}), ("random", {}), ("grid", {})]:
     backend = import_module("hpo.backends." + name).build(SPACE, seed=7, **options)
     print([step.suggestion for step in play(backend, SPACE, trials=15, fate=MIXED).asked()])
 """

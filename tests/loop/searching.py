@@ -10,7 +10,7 @@ from pathlib import Path
 from hpo.record import Event, History, Ledger, Settings, StudyFolder
 from hpo.trial import Report
 
-BACKENDS = ["optuna", "asha", "bohb", "random"]
+BACKENDS = ["optuna", "asha", "bohb", "freeze_thaw", "random"]
 INLINE = Settings(runner="inline", devices="cpu", seed=3)
 
 

@@ -42,7 +42,7 @@ def _renamed(journal: bytes, old: str, new: str) -> bytes:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["optuna", "bohb"])
+@pytest.mark.parametrize("backend", ["optuna", "bohb", "freeze_thaw"])
 def test_a_search_killed_again_and_again_equals_one_that_never_was(backend: str, tmp_path: Path) -> None:
     settings = replace(INLINE, backend=backend)
     begin(tmp_path / "whole", toy.space(), settings, Budget(trials=9))

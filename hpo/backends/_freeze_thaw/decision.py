@@ -25,7 +25,8 @@ N_INITIAL = 8
 SAME = 0.02
 """A proposal whose coordinates all differ by less than this from those of a trial is that trial."""
 FAR = 0.1
-"""If that trial can not be continued, the proposal is the best candidate with a coordinate this far from every trial."""
+"""If that trial can not be continued, the proposal is the best candidate with a coordinate this far from every trial, or,
+if there is none, the best one that is no trial's."""
 MIN_IMPROVEMENT = 0.01
 """Without new trials, a paused one is useful as long as its expected improvement is at least this, in deviations of
 the transformed values."""
@@ -143,8 +144,8 @@ def _begin(ask: Ask, prediction: Prediction, proposals: Proposals) -> Chosen:
     if ask.trials[nearest].is_paused:
         return ask.continued(nearest, "thawed")
     gaps = np.abs(proposals.candidates[:, None] - prediction.points[None]).max(axis=2).min(axis=1)
-    is_far = gaps >= FAR
-    if not is_far.any():
-        return ask.spread()
-    best = np.where(is_far, proposals.scores, -np.inf).argmax()
-    return ask.new(proposals.candidates[best], "expected improvement")
+    for least in (FAR, SAME):
+        if (gaps >= least).any():
+            best = np.where(gaps >= least, proposals.scores, -np.inf).argmax()
+            return ask.new(proposals.candidates[best], "expected improvement")
+    return ask.spread()

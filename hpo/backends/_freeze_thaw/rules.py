@@ -104,5 +104,8 @@ def _value(trial: Trial, epoch: int) -> float:
 def _order(early: Sequence[float], late: Sequence[float]) -> float:
     """The number of pairs that two lists of values order alike, minus the number of those that they order otherwise."""
     upper = np.triu_indices(len(early), 1)
-    signs = [np.sign(np.less.outer(values, values).astype(int) - np.greater.outer(values, values)) for values in (early, late)]
+    signs = [
+        np.sign(np.less.outer(values, values).astype(int) - np.greater.outer(values, values))
+        for values in (early, late)
+    ]
     return float((signs[0] * signs[1])[upper].sum())

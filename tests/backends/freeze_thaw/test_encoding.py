@@ -82,8 +82,6 @@ def test_configurations_do_not_differ_in_what_is_not_active() -> None:
 
 def test_only_active_ranges_are_movable() -> None:
     encoding = Encoding(SPACE)
-    movable = [
-        int(encoding.movable(encoding.encode(SPACE.sample(random.Random(seed)))).sum()) for seed in range(30)
-    ]
+    movable = [int(encoding.movable(encoding.encode(SPACE.sample(random.Random(seed)))).sum()) for seed in range(30)]
     # Always lr, step_size and width; with sgd or nag also momentum, and with some choices of nesterov also dampening.
     assert set(movable) == {3, 4, 5}

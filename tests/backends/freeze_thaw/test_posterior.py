@@ -21,7 +21,9 @@ def factor_of(rows: Rows, seed: int, *sizes: int) -> Factor:
     return factor
 
 
-def textbook(rows: Rows, seed: int, values: FloatArray, points: FloatArray, time: float) -> tuple[FloatArray, FloatArray]:
+def textbook(
+    rows: Rows, seed: int, values: FloatArray, points: FloatArray, time: float
+) -> tuple[FloatArray, FloatArray]:
     """Rasmussen, Williams, Gaussian Processes for Machine Learning, 2006, equations 2.25 and 2.26."""
     at = parameters(random_theta(seed))
     gram = covariance(at, rows.points[rows.trials], rows.times, rows) + at.noise * np.eye(len(values))
@@ -61,9 +63,7 @@ def test_an_expected_value_as_an_observation_leaves_all_means_as_they_were() -> 
     factor, values, points = factor_of(rows, 0, 24), rng.standard_normal(24), rng.random((5, D))
     before = Posterior(factor, values)
     expected = before.mean(rows.points[:2])
-    after = Posterior(
-        factor.extended(rows.points, np.array([0, 1]), np.ones(2)), np.concatenate([values, expected])
-    )
+    after = Posterior(factor.extended(rows.points, np.array([0, 1]), np.ones(2)), np.concatenate([values, expected]))
     assert np.allclose(after.mean(points), before.mean(points))
     assert np.all(after.predict(points)[1] <= before.predict(points)[1] + 1e-12)
 
