@@ -44,7 +44,7 @@ class Backend(Protocol):
 
         A Suggestion with a new trial number starts a trial. New trials are numbered 0, 1, 2, ... without gaps. A
         Suggestion with the number of a paused trial and a higher `until` promotes this trial: it continues from its
-        checkpoint. A backend returns promotions before new trials: what `ask(new=False)` would promote, `ask` promotes.
+        checkpoint. A backend returns promotions before new trials: `ask` promotes what `ask(new=False)` would promote.
 
         Args:
             new: whether a new trial may start. It is False once the study's budget of trials is spent.

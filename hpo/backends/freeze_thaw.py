@@ -3,7 +3,7 @@
 1. A Gaussian process models the objective over configurations and epochs, from the values of all trials so far.
 2. It predicts for each paused trial, and for any new configuration, the value after the last epoch, with its deviation.
 3. The first eight trials are the centre of the space and points spread over it. Each trains a few epochs and pauses.
-4. Then each step goes to where the expected improvement over the lowest value so far, per epoch still to train, is highest.
+4. Then each step goes to the highest expected improvement over the lowest value so far, per epoch still to train.
 5. That is a paused trial, which continues from its checkpoint, or a new one, found by a local search.
 6. A step leads to the next of some rungs (3, 5, 8, 13, 21, ... epochs). Late in a search the steps become longer.
 7. A fifth of the epochs goes to long runs: trials drawn at random that train to half of the epochs.
@@ -14,9 +14,9 @@
 Swersky, Snoek, Adams, Freeze-Thaw Bayesian Optimization, arXiv:1406.3896, 2014; the kernel and the decision differ.
 Expected improvement: Jones, Schonlau, Welch, Journal of Global Optimization, 1998.
 
-A search is deterministic: the same seed, options and events give the same suggestions on the same machine, also after it
-was resumed. On another machine, or with another number of threads, the last digits of a fit may differ, and with them
-later suggestions. A resume there takes the recorded suggestions as they are, and goes on from them.
+A search is deterministic: the same seed and events give the same suggestions on the same machine, also after it was
+resumed. On another machine, or with another number of threads, the last digits of a fit may differ, and with them later
+suggestions. A resume there takes the recorded suggestions as they are, and goes on from them.
 """
 
 from __future__ import annotations

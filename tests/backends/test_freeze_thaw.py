@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Collection
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -70,7 +71,7 @@ def test_the_first_trials_are_spread_and_take_one_step_each() -> None:
     assert first[0].config == {"x": 0.5}
     assert [answer.until for answer in first] == [3] * 8
     xs = sorted(number(answer.config, "x") for answer in first[1:])
-    assert max(b - a for a, b in zip(xs, xs[1:], strict=False)) < 0.35
+    assert max(b - a for a, b in pairwise(xs)) < 0.35
     for answer in first[:-1]:
         assert backend.tell(report(answer, 1.0)) == {answer.trial: Decision.PAUSE}
 
@@ -152,7 +153,7 @@ def test_where_trials_crash_after_good_values_few_more_begin() -> None:
         for epoch in range(epochs[answer.trial] + 1, answer.until + 1):
             backend.tell(report(answer, x + 1 / epoch, at=epoch))
         epochs[answer.trial] = answer.until
-    assert len(crashed) < 12
+    assert sum(trial >= 12 for trial in crashed) < 8
 
 
 def test_without_new_trials_paused_ones_go_on_until_none_is_useful() -> None:

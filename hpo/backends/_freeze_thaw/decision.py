@@ -1,7 +1,7 @@
 """The decision of a freeze-thaw search: which trial trains next, and to which epoch.
 
-It is a pure function of the trials so far, the model and a random generator. To search by other rules, replace this file
-and `rules.py`.
+It is a pure function of the trials so far, the model and a random generator. To search by other rules, replace this
+file and `rules.py`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ N_INITIAL = 8
 SAME = 0.02
 """A proposal whose coordinates all differ by less than this from those of a trial is that trial."""
 FAR = 0.1
-"""If that trial can not be continued, the proposal is the best candidate with a coordinate this far from every trial, or,
-if there is none, the best one that is no trial's."""
+"""If that trial cannot be continued, the best candidate with a coordinate this far from every trial begins, or, if there
+is none, the best one that is no trial's."""
 MIN_IMPROVEMENT = 0.01
 """Without new trials, a paused one is useful as long as its expected improvement is at least this, in deviations of
 the transformed values."""

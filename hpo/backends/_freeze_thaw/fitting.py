@@ -1,7 +1,7 @@
 """The fit of the kernel's parameters: the most probable ones, given observations and the prior.
 
-Each fit begins at the mean of the prior, so it depends on its observations alone, and not on earlier fits. A fit takes a
-bounded number of evaluations, each of which costs about n^3 + m^2 d operations for n rows about m trials in d coordinates.
+Each fit begins at the mean of the prior, so it depends on its observations alone, and not on earlier fits. A fit takes
+a bounded number of evaluations. Each costs about n^3 + m^2 d operations for n rows about m trials in d coordinates.
 """
 
 from __future__ import annotations

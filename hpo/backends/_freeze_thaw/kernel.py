@@ -2,12 +2,12 @@
 
     k((x, u), (y, v)) = s1 M1(x, y) + s2 M2(x, y) R(u, v) + st R(u, v) + 1, and the noise on the diagonal
 
-x and y are points of the unit cube, and u and v are times: log(epoch) / log(last epoch). M1 and M2 are Matern kernels of
-smoothness 5/2, each with a length for each coordinate. R is the squared exponential kernel. The first term is what a
+x and y are points of the unit cube, and u and v are times: log(epoch) / log(last epoch). M1 and M2 are Matern kernels
+of smoothness 5/2, each with a length for each coordinate. R is the squared exponential kernel. The first term is what a
 configuration is worth at all times, the second how its curve differs from that, and the third the curve that all
 configurations share. The last is an unknown constant.
 
-After Swersky, Snoek, Adams, Freeze-Thaw Bayesian Optimization, arXiv:1406.3896, 2014, with another kernel for the curves.
+After Swersky, Snoek, Adams, Freeze-Thaw Bayesian Optimization, arXiv:1406.3896, 2014, with another kernel for curves.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hpo.backends._freeze_thaw.encoding import FloatArray
-from numpy.typing import NDArray
 
 IntArray = NDArray[np.intp]
 

@@ -99,7 +99,7 @@ class Posterior:
 
 
 def stable_cholesky(matrix: FloatArray) -> FloatArray:
-    """The lower Cholesky factor of a covariance matrix. If rounding made it singular, its diagonal is raised a little."""
+    """The lower Cholesky factor of a covariance matrix. If rounding made it singular, its diagonal is raised."""
     jitter = 0.0
     while True:
         try:

@@ -1,8 +1,8 @@
 """The proposal of a new configuration: the one with the highest expected improvement of its final value.
 
 Jones, Schonlau, Welch, Efficient Global Optimization of Expensive Black-Box Functions, Journal of Global Optimization,
-1998. The logarithm is computed without underflow, as in Ament, Daulton, Eriksson, Balandat, Bakshy, Unexpected Improvements
-to Expected Improvement for Bayesian Optimization, NeurIPS 2023.
+1998. The logarithm is computed without underflow, as in Ament, Daulton, Eriksson, Balandat, Bakshy, Unexpected
+Improvements to Expected Improvement for Bayesian Optimization, NeurIPS 2023.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hpo.backends._freeze_thaw.encoding import Encoding, FloatArray
 from hpo.backends._freeze_thaw.model import Prediction
 
 N_CANDIDATES = 200
-"""The number of candidates. Half of them are uniform, and half lie around the trials with the lowest expected values."""
+"""The number of candidates. Half are uniform, and half lie around the trials with the lowest expected values."""
 N_CENTRES = 5
 """The number of trials around which candidates are drawn."""
 CHANGED_CHOICES = 0.1
