@@ -95,10 +95,10 @@ class ReplayingBackend(Backend, Protocol):
     This is optional. It needs a backend whose next configuration depends only on the seed, the number of the trial and
     the calls so far, and not on random numbers that earlier configurations used up.
 
-    If rounding on another machine can lead to another suggestion, the backend has an attribute `takes_all_recorded` that
-    is True. Then a resume computes no suggestion, and calls `replay` for each. `replay` may take all of a recorded
-    suggestion as given, also that a paused trial continues. It checks what must agree, and raises ReplayError. Such a
-    backend may also answer `ask` and `ask(new=False)` with different suggestions.
+    If rounding on another machine can lead to another suggestion, the backend has an attribute `takes_all_recorded`
+    that is True. Then a resume computes no suggestion, and calls `replay` for each. `replay` may take all of a recorded
+    suggestion as given, also that a paused trial continues. It checks what must agree, and raises ReplayError. Such
+    a backend may also answer `ask` and `ask(new=False)` with different suggestions.
     """
 
     def replay(self, recorded: Suggestion) -> Answer:

@@ -25,8 +25,8 @@ N_INITIAL = 8
 SAME = 0.02
 """A proposal whose coordinates all differ by less than this from those of a trial is that trial."""
 FAR = 0.1
-"""If that trial cannot be continued, the best candidate with a coordinate this far from every trial begins, or, if there
-is none, the best one that is no trial's."""
+"""If that trial cannot be continued, the best candidate with a coordinate this far from every trial begins, or, if
+there is none, the best one that is no trial's."""
 MIN_IMPROVEMENT = 0.01
 """Without new trials, a paused one is useful as long as its expected improvement is at least this, in deviations of
 the transformed values."""

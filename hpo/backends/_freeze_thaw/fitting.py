@@ -11,11 +11,11 @@ from scipy.linalg import LinAlgError, cholesky, lapack, solve_triangular
 from scipy.optimize import minimize
 
 from hpo.backends._freeze_thaw.encoding import FloatArray
-from hpo.backends._freeze_thaw.kernel import Parameters, Prior, Rows, matern, matern_slope, parameters, time_kernel
+from hpo.backends._freeze_thaw.kernel import Parameters, Prior, Rows, matern_with_slope, parameters, time_kernel
 
-MAX_ITERATIONS = 60
+MAX_ITERATIONS = 40
 """The number of iterations of a fit."""
-MAX_EVALUATIONS = 80
+MAX_EVALUATIONS = 50
 """The number of evaluations of the loss in a fit."""
 FAILED = 1e10
 """The loss of parameters whose covariance matrix is singular."""
@@ -49,40 +49,40 @@ class Loss:
         self._m = len(points)
         self._squares = ((points[:, None] - points[None]) ** 2).reshape(self._m**2, -1)
         self._gaps = self._times[:, None] - self._times[None]
+        self._squared_gaps = self._gaps**2
         self._prior = prior
 
     def __call__(self, theta: FloatArray) -> tuple[float, FloatArray]:
         """The loss at `theta`, and its gradient."""
         at, d = parameters(theta), (len(theta) - 5) // 2
-        first, second = (self._distances(lengths) for lengths in (at.lengths, at.curve_lengths))
-        first_matern, second_matern = matern(first), matern(second)
+        first, first_slope = matern_with_slope(self._distances(at.lengths))
+        second, second_slope = matern_with_slope(self._distances(at.curve_lengths))
         curves = time_kernel(self._gaps, at.time_length)
-        pairs = np.ix_(self._trials, self._trials)
-        varying = at.curve_variance * second_matern[pairs] + at.time_variance
-        gram = at.variance * first_matern[pairs] + varying * curves + 1.0
+        varying = at.curve_variance * self._by_row(second) + at.time_variance
+        gram = at.variance * self._by_row(first) + varying * curves + 1.0
         gram[np.diag_indices_from(gram)] += at.noise
         try:
-            factor = cholesky(gram, lower=True, check_finite=False)
+            factor = cholesky(gram, lower=True, overwrite_a=True, check_finite=False)
         except LinAlgError:
             return FAILED, np.zeros_like(theta)
         reduced = solve_triangular(factor, self._values, lower=True, check_finite=False)
         value = 0.5 * float(reduced @ reduced) + float(np.log(np.diag(factor)).sum())
         weights = solve_triangular(factor, reduced, lower=True, trans=1, check_finite=False)
-        inverse, _ = lapack.dpotri(factor, lower=1)
-        inverse = np.tril(inverse) + np.tril(inverse, -1).T
-        # The gradient of the likelihood by a parameter is 0.5 times the sum of `outer` times the gradient of `gram`.
-        outer = inverse - np.outer(weights, weights)
+        # The gradient of the likelihood by a parameter is half the sum of (inverse - weights weights^T) times the
+        # gradient of `gram`. That one is symmetric, so the lower triangle of the inverse counts twice.
+        outer, _ = lapack.dpotri(factor, lower=1)
+        outer[np.diag_indices_from(outer)] *= 0.5
+        outer *= 2
+        outer -= np.outer(weights, weights)
         outer_curves = outer * curves
         by_pair, by_pair_curves = self._by_trial(outer), self._by_trial(outer_curves)
         gradient = np.empty_like(theta)
-        gradient[:d] = at.variance * self._by_length(by_pair * matern_slope(first)) / at.lengths**2
-        gradient[d : 2 * d] = (
-            at.curve_variance * self._by_length(by_pair_curves * matern_slope(second)) / at.curve_lengths**2
-        )
+        gradient[:d] = at.variance * self._by_length(by_pair * first_slope) / at.lengths**2
+        gradient[d : 2 * d] = at.curve_variance * self._by_length(by_pair_curves * second_slope) / at.curve_lengths**2
         gradient[2 * d :] = (
-            2 * at.variance * (by_pair * first_matern).sum(),
-            2 * at.curve_variance * (by_pair_curves * second_matern).sum(),
-            (outer_curves * varying * self._gaps**2).sum() / at.time_length**2,
+            2 * at.variance * (by_pair * first).sum(),
+            2 * at.curve_variance * (by_pair_curves * second).sum(),
+            (outer_curves * varying * self._squared_gaps).sum() / at.time_length**2,
             2 * at.time_variance * outer_curves.sum(),
             at.noise * np.trace(outer),
         )
@@ -92,6 +92,10 @@ class Loss:
     def _distances(self, lengths: FloatArray) -> FloatArray:
         """The scaled distances of the trials, of shape (m, m)."""
         return np.sqrt(self._squares @ lengths**-2.0).reshape(self._m, self._m)
+
+    def _by_row(self, matrix: FloatArray) -> FloatArray:
+        """The entries of a matrix over pairs of trials for each pair of rows, of shape (n, n)."""
+        return matrix[self._trials][:, self._trials]
 
     def _by_trial(self, matrix: FloatArray) -> FloatArray:
         """The sums of a matrix over the rows of each pair of trials, of shape (m, m)."""

@@ -101,10 +101,12 @@ def matern(distances: FloatArray) -> FloatArray:
     return (1 + scaled + scaled * scaled / 3) * np.exp(-scaled)
 
 
-def matern_slope(distances: FloatArray) -> FloatArray:
-    """The derivative of the Matern kernel by log(length j), divided by (difference j / length j)^2."""
+def matern_with_slope(distances: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The Matern kernel, and its derivative by log(length j), divided by (difference j / length j)^2."""
     scaled = SQRT5 * distances
-    return 5 / 3 * (1 + scaled) * np.exp(-scaled)
+    decay = np.exp(-scaled)
+    linear = 1 + scaled
+    return (linear + scaled * scaled / 3) * decay, 5 / 3 * linear * decay
 
 
 def time_kernel(differences: FloatArray, length: float) -> FloatArray:
@@ -118,9 +120,10 @@ def covariance(at: Parameters, points: FloatArray, times: FloatArray | float, ro
     `points` has shape (q, d), and `times` has shape (q,) or is one time for all.
     """
     curves = time_kernel(np.reshape(times, (-1, 1)) - rows.times, at.time_length)
-    first = at.variance * matern(_distances(points, rows.points, at.lengths))
-    second = at.curve_variance * matern(_distances(points, rows.points, at.curve_lengths))
-    return first[:, rows.trials] + (second[:, rows.trials] + at.time_variance) * curves + 1.0
+    used, trials = np.unique(rows.trials, return_inverse=True)
+    first = at.variance * matern(_distances(points, rows.points[used], at.lengths))
+    second = at.curve_variance * matern(_distances(points, rows.points[used], at.curve_lengths))
+    return first[:, trials] + (second[:, trials] + at.time_variance) * curves + 1.0
 
 
 def _distances(a: FloatArray, b: FloatArray, lengths: FloatArray) -> FloatArray:

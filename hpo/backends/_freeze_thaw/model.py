@@ -25,7 +25,7 @@ MAX_ROWS = 700
 """The largest number of rows of the model, without those of running trials."""
 N_KEPT = 500
 """The number of rows that are kept when there are more than `MAX_ROWS`."""
-N_FITTED = 300
+N_FITTED = 200
 """The number of rows to which the parameters are fitted."""
 BLOCK = 16
 """The number of rows that are added to the kept factor at once."""

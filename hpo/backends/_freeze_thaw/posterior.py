@@ -17,8 +17,7 @@ from hpo.backends._freeze_thaw.kernel import (
     Parameters,
     Rows,
     covariance,
-    matern,
-    matern_slope,
+    matern_with_slope,
     time_kernel,
 )
 
@@ -79,13 +78,13 @@ class Posterior:
         at, rows = self._at, self._rows
         curves = time_kernel(time - rows.times, at.time_length)
         steps = point - rows.points
-        first = np.sqrt(((steps / at.lengths) ** 2).sum(1))
-        second = np.sqrt(((steps / at.curve_lengths) ** 2).sum(1))
-        known = at.variance * matern(first)[rows.trials] + 1.0
-        known += (at.curve_variance * matern(second)[rows.trials] + at.time_variance) * curves
+        first, first_slope = matern_with_slope(np.sqrt(((steps / at.lengths) ** 2).sum(1)))
+        second, second_slope = matern_with_slope(np.sqrt(((steps / at.curve_lengths) ** 2).sum(1)))
+        known = at.variance * first[rows.trials] + 1.0
+        known += (at.curve_variance * second[rows.trials] + at.time_variance) * curves
         reduced = self._inverse @ known
         deviation = math.sqrt(max(at.total_variance - float(reduced @ reduced), MIN_VARIANCE))
-        slopes = at.variance * matern_slope(first), at.curve_variance * matern_slope(second)
+        slopes = at.variance * first_slope, at.curve_variance * second_slope
 
         def by_point(weights: FloatArray) -> FloatArray:
             """The gradient of weights @ known."""

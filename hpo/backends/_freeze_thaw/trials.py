@@ -43,7 +43,7 @@ class Trial:
     @property
     def epoch(self) -> int:
         """The last reported epoch, 0 without a report."""
-        return max(self.values, default=0)
+        return next(reversed(self.values), 0)
 
     @property
     def is_paused(self) -> bool:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpo.backends._freeze_thaw.kernel import Rows, covariance, matern, matern_slope, parameters, prior
+from hpo.backends._freeze_thaw.kernel import Rows, covariance, matern, matern_with_slope, parameters, prior
 from tests.backends.freeze_thaw.data import random_rows, random_theta
 
 
 def test_the_slope_of_the_matern_kernel_is_its_derivative_by_the_logarithm_of_the_length() -> None:
     distance, step = np.array([0.01, 0.3, 1.0, 4.0]), 1e-6
+    assert np.allclose(matern_with_slope(distance)[0], matern(distance))
     by_length = (matern(distance / np.exp(step)) - matern(distance / np.exp(-step))) / (2 * step)
-    assert np.allclose(by_length, matern_slope(distance) * distance**2, atol=1e-8)
+    assert np.allclose(by_length, matern_with_slope(distance)[1] * distance**2, atol=1e-8)
 
 
 def test_a_covariance_matrix_is_symmetric_and_positive_definite() -> None:
