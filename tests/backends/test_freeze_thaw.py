@@ -13,7 +13,7 @@ import pytest
 
 from hpo.backends import freeze_thaw
 from hpo.errors import ReplayError, UserError
-from hpo.space import Categorical, Fidelity, Float, Int, SearchSpace
+from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace
 from hpo.trial import Config, Crash, Decision, Report, Suggestion
 from tests.backends.configurations_contract import ConfigurationsContract
 from tests.backends.contract import SPACE, BackendContract, Build
@@ -47,7 +47,7 @@ def test_most_epochs_go_to_good_configurations() -> None:
 
 
 def test_the_best_configuration_of_a_space_with_conditions_is_found() -> None:
-    domains = {
+    domains: dict[str, Domain] = {
         "kind": Categorical(("a", "b", "c")),
         "x": Float(0, 1, when={"kind": ("b",)}),
         "y": Int(1, 100, log=True),
@@ -209,7 +209,7 @@ def test_a_search_that_was_resumed_goes_on_as_it_would_have(slots: int) -> None:
 
 def test_a_replay_takes_a_recorded_suggestion_as_it_is() -> None:
     """Another machine may have computed other last digits, or another trial to continue."""
-    backend = freeze_thaw.build(line(27), seed=0)
+    backend: Any = freeze_thaw.build(line(27), seed=0)
     other = Suggestion(0, {"x": 0.123}, 5, notes={"reason": "expected improvement"})
     assert backend.replay(other) == other
     assert backend.tell(report(other, 1.0)) == {0: Decision.PAUSE}
@@ -228,7 +228,7 @@ def test_a_replay_takes_a_recorded_suggestion_as_it_is() -> None:
 )
 def test_a_replay_refuses_a_suggestion_that_can_not_have_been(changed: dict[str, Any], message: str) -> None:
     """Trial 0 is paused at epoch 3, and trial 1 trains."""
-    backend = freeze_thaw.build(line(27), seed=0)
+    backend: Any = freeze_thaw.build(line(27), seed=0)
     first = begin(backend)
     backend.tell(report(first, 1.0))
     begin(backend)

@@ -30,8 +30,6 @@ there is none, the best one that is no trial's."""
 MIN_IMPROVEMENT = 0.01
 """Without new trials, a paused one is useful as long as its expected improvement is at least this, in deviations of
 the transformed values."""
-MAX_SCORED = 500
-"""The largest number of paused trials that are compared: those with the lowest expected final values."""
 
 
 class Chosen(NamedTuple):
@@ -85,8 +83,9 @@ def choose(ask: Ask, *, new: bool) -> Chosen | None:
     if (number := rules.long_run(trials, ask.rng)) is not None:
         until = max(rules.long_run_end(trials), rules.step_end(trials, trials[number].epoch, ask.trusted))
         return Chosen(number, until, rules.LONG_RUN)
-    scored = sorted(paused, key=lambda number: (prediction.means[number], number))[:MAX_SCORED]
-    scores = _scores(prediction, scored)
+    scored = [number for number in paused if np.isfinite(prediction.deviations[number])]
+    means, deviations = prediction.means[scored], prediction.deviations[scored]
+    scores = log_expected_improvement(means, deviations, prediction.best)
     if not new:
         return _last_steps(ask, scored, scores)
     proposals = propose(prediction, ask.encoding, ask.rng)
@@ -111,14 +110,6 @@ def spread_point(encoding: Encoding, seed: int, number: int) -> FloatArray:
 def _in_early_phase(trials: Trials) -> int | None:
     """The first paused trial in a training phase before the last one. It has no value yet that could be compared."""
     return next((number for number in trials.paused if trials[number].in_early_phase), None)
-
-
-def _scores(prediction: Prediction, numbers: list[int]) -> FloatArray:
-    """The logarithm of the expected improvement by each trial's final value."""
-    if not numbers:
-        return np.zeros(0)
-    means, deviations = prediction.posterior.predict(prediction.points[numbers])
-    return log_expected_improvement(means, deviations, prediction.best)
 
 
 def _last_steps(ask: Ask, paused: list[int], scores: FloatArray) -> Chosen | None:

@@ -98,7 +98,12 @@ def prior(n_coordinates: int, n_hyperparameters: int) -> Prior:
 def matern(distances: FloatArray) -> FloatArray:
     """The Matern kernel of smoothness 5/2 at scaled distances."""
     scaled = SQRT5 * distances
-    return (1 + scaled + scaled * scaled / 3) * np.exp(-scaled)
+    kernel = scaled * scaled
+    kernel /= 3
+    kernel += scaled
+    kernel += 1
+    kernel *= np.exp(-scaled)
+    return kernel
 
 
 def matern_with_slope(distances: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -123,11 +128,16 @@ def covariance(at: Parameters, points: FloatArray, times: FloatArray | float, ro
     used, trials = np.unique(rows.trials, return_inverse=True)
     first = at.variance * matern(_distances(points, rows.points[used], at.lengths))
     second = at.curve_variance * matern(_distances(points, rows.points[used], at.curve_lengths))
-    return first[:, trials] + (second[:, trials] + at.time_variance) * curves + 1.0
+    known = second[:, trials]
+    known += at.time_variance
+    known *= curves
+    known += first[:, trials]
+    known += 1.0
+    return known
 
 
 def _distances(a: FloatArray, b: FloatArray, lengths: FloatArray) -> FloatArray:
     """The scaled distances between two sets of points, of shape (len(a), len(b))."""
     a, b = a / lengths, b / lengths
-    squares = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2 * (a @ b.T)
+    squares: FloatArray = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2 * (a @ b.T)
     return np.sqrt(np.maximum(squares, 0.0))

@@ -27,6 +27,8 @@ N_KEPT = 500
 """The number of rows that are kept when there are more than `MAX_ROWS`."""
 N_FITTED = 200
 """The number of rows to which the parameters are fitted."""
+MAX_SCORED = 500
+"""The largest number of trials whose deviations are computed: those with the lowest expected final values."""
 BLOCK = 16
 """The number of rows that are added to the kept factor at once."""
 
@@ -50,6 +52,8 @@ class Prediction(NamedTuple):
     """The points of all trials, of shape (m, d)."""
     means: FloatArray
     """The expected final value of each trial, of shape (m,)."""
+    deviations: FloatArray
+    """The deviation of each final value, of shape (m,). NaN beyond the `MAX_SCORED` trials with the lowest means."""
 
 
 def due(trials: Trials, last: Snapshot | None, first_epoch: int) -> Snapshot:
@@ -95,7 +99,7 @@ class Model:
             factor = factor.extended(points, running, np.ones(len(running)))
             posterior = Posterior(factor, np.concatenate([standard, expected]))
         best = float(transform(np.array([lowest]))[0])
-        return Prediction(posterior, best, points, posterior.mean(points))
+        return Prediction(posterior, best, points, *_final_values(posterior, points))
 
     def _rows(self, trials: Trials, snapshot: Snapshot, first_epoch: int) -> list[Row]:
         """The rows from `first_epoch` on, those before the snapshot thinned."""
@@ -147,6 +151,16 @@ class Model:
         points = trials.points()[: int(numbers.max()) + 1]
         observed = Rows(points, numbers, times([row.epoch for row in rows], self._high))
         return fit(self._prior, observed, Transform(values)(values))
+
+
+def _final_values(posterior: Posterior, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The means and deviations of the final values, see `Prediction`."""
+    if len(points) <= MAX_SCORED:
+        return posterior.predict(points)
+    means, deviations = posterior.mean(points), np.full(len(points), np.nan)
+    lowest = np.argsort(means, kind="stable")[:MAX_SCORED]
+    deviations[lowest] = posterior.predict(points[lowest])[1]
+    return means, deviations
 
 
 def _counts(row: Row, trials: Trials) -> bool:

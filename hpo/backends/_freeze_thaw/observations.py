@@ -26,7 +26,8 @@ def times(epochs: Sequence[int], high: int) -> FloatArray:
     """The times of epochs: log(epoch) / log(high), from 0 to 1."""
     if high == 1:
         return np.ones(len(epochs))
-    return np.log(np.asarray(epochs, float)) / math.log(high)
+    logarithms: FloatArray = np.log(np.asarray(epochs, float)) / math.log(high)
+    return logarithms
 
 
 class Transform:

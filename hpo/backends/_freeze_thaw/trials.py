@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -82,6 +82,9 @@ class Trials:
 
     def __getitem__(self, number: int) -> Trial:
         return self._list[number]
+
+    def __iter__(self) -> Iterator[Trial]:
+        return iter(self._list)
 
     def points(self) -> FloatArray:
         """The points of all trials, of shape (m, d)."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hpo.backends._freeze_thaw.encoding import CHOSEN, Encoding
 from hpo.space import Categorical, Fidelity, Float, Int, SearchSpace
+from hpo.trial import Config
 from tests.backends.contract import SPACE
 from tests.space.spaces import FEW, spaces
 
@@ -71,7 +72,7 @@ def test_the_ends_of_whole_numbers_are_as_likely_as_the_numbers_between() -> Non
 
 def test_configurations_do_not_differ_in_what_is_not_active() -> None:
     encoding = Encoding(SPACE)
-    common = {"optimizer": "adam", "lr": 1e-3, "batch_size": 32, "step_size": 9, "width": 7, "same": 0.25}
+    common: Config = {"optimizer": "adam", "lr": 1e-3, "batch_size": 32, "step_size": 9, "width": 7, "same": 0.25}
     point = encoding.encode(common)
     moved = point.copy()
     position = list(SPACE.domains).index("momentum") + 2  # after three coordinates of the optimizer
