@@ -70,12 +70,16 @@ class FreezeThaw:
         self._model = model.Model(self._encoding, space.fidelity.high)
         self._snapshot: Snapshot | None = None
         """The moment of the model's last fit, as of the last suggestion."""
+        self._asked_in_vain = False
+        """Whether nothing has happened since an ask without new trials brought nothing. Another would not either."""
 
     def ask(self, *, new: bool = True) -> Answer:
         if new and self._configurations.are_queued:
             return self._suggest(self._decision.Chosen(None, self._first_step_end(), "queued"))
-        chosen = self._choose(new=new and not self._configurations.are_exhausted)
+        new = new and not self._configurations.are_exhausted
+        chosen = None if self._asked_in_vain and not new else self._choose(new=new)
         if chosen is None:
+            self._asked_in_vain = True
             return "wait" if self._trials.running else "done"
         return self._suggest(chosen)
 
@@ -100,6 +104,7 @@ class FreezeThaw:
         return self._suggest(self._decision.Chosen(None if is_new else number, recorded.until, reason), recorded.config)
 
     def tell(self, event: Report | Crash) -> Mapping[int, Decision]:
+        self._asked_in_vain = False
         trial = self._trials[event.trial]
         if isinstance(event, Crash):
             self._trials.crash(event.trial)
@@ -128,6 +133,7 @@ class FreezeThaw:
     def _suggest(self, chosen: Chosen, recorded: Config | None = None) -> Suggestion:
         """Start what was chosen. A new trial takes the `recorded` configuration, if there is one."""
         trials = self._trials
+        self._asked_in_vain = False
         self._snapshot = self._due(trials, self._snapshot, self._rules.trusted_epoch(trials))
         number = chosen.trial
         if number is None:

@@ -115,9 +115,10 @@ def _in_early_phase(trials: Trials) -> int | None:
 def _last_steps(ask: Ask, paused: list[int], scores: FloatArray) -> Chosen | None:
     """The next step of a search that begins no new trial: that of the most useful paused one, if any is useful.
 
-    At least one trial is trained to its end.
+    At least one trial is trained to the last epoch.
     """
-    is_finished = any(trial.has_ended and math.isfinite(ask.trials.best(n)) for n, trial in enumerate(ask.trials))
+    high = ask.trials.high
+    is_finished = any(trial.epoch >= high and math.isfinite(ask.trials.best(n)) for n, trial in enumerate(ask.trials))
     useful = [i for i in range(len(paused)) if scores[i] >= math.log(MIN_IMPROVEMENT)]
     if not useful and is_finished:
         return None
