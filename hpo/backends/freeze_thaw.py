@@ -66,7 +66,7 @@ class FreezeThaw:
         self._seed = seed
         self._encoding = Encoding(space)
         self._configurations = Configurations(space, seed, n_draws=1)
-        self._trials = Trials(space.fidelity.high, rules.rungs(space.fidelity), space.objective)
+        self._trials = Trials(space.fidelity.high, rules.rungs(space.fidelity), space.metric)
         self._model = model.Model(self._encoding, space.fidelity.high)
         self._snapshot: Snapshot | None = None
         """The moment of the model's last fit, as of the last suggestion."""
