@@ -6,8 +6,8 @@
 4. Then each step goes to the highest expected improvement over the lowest value so far, per epoch still to train.
 5. That is a paused trial, which continues from its checkpoint, or a new one, found by a local search.
 6. A step leads to the next of some rungs (3, 5, 8, 13, 21, ... epochs). Late in a search the steps become longer.
-7. A fifth of the epochs goes to long runs: trials drawn at random that train to half of the epochs.
-8. Early epochs that order the long runs wrongly are ignored. So a search notices where early values mislead.
+7. If the first trials differ by noise only, some of them train on until they can be told apart (`signal.py`).
+8. Long runs show whether early epochs order trials rightly (`rules.py`). Epochs that show noise or mislead are ignored.
 9. A running trial counts as if it had ended with the value that is expected of it. So any number of slots can be busy.
 10. Values are modelled on a logarithmic scale where they allow it. A crash or a divergence counts as the worst value.
 
@@ -34,6 +34,7 @@ from hpo.trial import Config, Crash, Decision, Report, Suggestion
 if TYPE_CHECKING:
     from hpo.backends._freeze_thaw.decision import Chosen
     from hpo.backends._freeze_thaw.model import Snapshot
+    from hpo.backends._freeze_thaw.rules import Belief
 
 
 def build(space: SearchSpace, *, seed: int, **unknown: object) -> Backend:
@@ -118,12 +119,13 @@ class FreezeThaw:
         """Decide what trains next. Nothing is changed."""
         from numpy.random import default_rng
 
-        trusted = self._rules.trusted_epoch(self._trials)
+        belief, trusted = self._trusted()
         snapshot = self._due(self._trials, self._snapshot, trusted)
         ask = self._decision.Ask(
             self._trials,
             self._encoding,
             trusted,
+            belief,
             lambda: self._model.predict(self._trials, snapshot, trusted),
             default_rng([self._seed, 0, len(self._trials.steps)]),
             self._seed,
@@ -134,7 +136,7 @@ class FreezeThaw:
         """Start what was chosen. A new trial takes the `recorded` configuration, if there is one."""
         trials = self._trials
         self._asked_in_vain = False
-        self._snapshot = self._due(trials, self._snapshot, self._rules.trusted_epoch(trials))
+        self._snapshot = self._due(trials, self._snapshot, self._trusted()[1])
         number = chosen.trial
         if number is None:
             config = (
@@ -150,6 +152,11 @@ class FreezeThaw:
         assert chosen.point is not None
         return self._encoding.decode(chosen.point)
 
+    def _trusted(self) -> tuple[Belief, int]:
+        """What the long runs say of early epochs, and the first epoch that the model sees."""
+        belief = self._rules.belief(self._trials)
+        return belief, self._decision.trusted_epoch(self._trials, belief)
+
     def _first_step_end(self) -> int:
         trials = self._trials
-        return self._rules.step_end(trials, 0, self._rules.trusted_epoch(trials))
+        return self._rules.step_end(trials, 0, self._trusted()[1])

@@ -18,6 +18,8 @@ from hpo.backends._freeze_thaw import rules
 from hpo.backends._freeze_thaw.encoding import Encoding, FloatArray
 from hpo.backends._freeze_thaw.model import Prediction
 from hpo.backends._freeze_thaw.proposals import Proposals, log_expected_improvement, propose
+from hpo.backends._freeze_thaw.rules import Belief
+from hpo.backends._freeze_thaw.signal import REASON, signal
 from hpo.backends._freeze_thaw.trials import Trials
 
 N_INITIAL = 8
@@ -43,6 +45,11 @@ class Chosen(NamedTuple):
     """The point of a new trial. None for a paused one."""
 
 
+def trusted_epoch(trials: Trials, belief: Belief) -> int:
+    """The first epoch that the model sees: early epochs that mislead or show noise only are ignored."""
+    return max(belief.first_epoch, signal(trials, N_INITIAL).epoch)
+
+
 @dataclass(frozen=True)
 class Ask:
     """What a decision is based on."""
@@ -50,7 +57,9 @@ class Ask:
     trials: Trials
     encoding: Encoding
     trusted: int
-    """The first epoch that the model sees, see `rules.trusted_epoch`."""
+    """The first epoch that the model sees."""
+    belief: Belief
+    """What the long runs say of early epochs."""
     predict: Callable[[], Prediction | None]
     """Computes the prediction of the model. None if no value is finite."""
     rng: np.random.Generator
@@ -74,13 +83,16 @@ def choose(ask: Ask, *, new: bool) -> Chosen | None:
         return ask.continued(number, "early phase")
     if new and len(trials) < N_INITIAL:
         return ask.spread()
+    needed = signal(trials, N_INITIAL).needed
+    if (number := next((n for n in needed if trials[n].is_paused), None)) is not None:
+        return ask.continued(number, REASON)
     paused = trials.paused
     if not new and not paused:
         return None
     prediction = ask.predict()
     if prediction is None:
         return ask.spread() if new else None
-    if (number := rules.long_run(trials, ask.rng)) is not None:
+    if (number := rules.long_run(trials, ask.belief, ask.rng)) is not None:
         until = max(rules.long_run_end(trials), rules.step_end(trials, trials[number].epoch, ask.trusted))
         return Chosen(number, until, rules.LONG_RUN)
     scored = [number for number in paused if np.isfinite(prediction.deviations[number])]

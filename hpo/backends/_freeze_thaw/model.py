@@ -57,9 +57,12 @@ class Prediction(NamedTuple):
 
 
 def due(trials: Trials, last: Snapshot | None, first_epoch: int) -> Snapshot:
-    """The snapshot that the model of `trials` uses: `last`, or a new one if it is time for it."""
+    """The snapshot that the model of `trials` uses: `last`, or a new one if it is time for it.
+
+    It is time if the rows have grown enough, or if the model sees other epochs than before.
+    """
     n_rows = len(trials.rows)
-    if last is not None and n_rows < last.n_rows * (1 + GROWTH):
+    if last is not None and first_epoch == last.first_epoch and n_rows < last.n_rows * (1 + GROWTH):
         n_kept = last.n_rows if last.n_rows <= MAX_ROWS else N_KEPT
         if n_kept + n_rows - last.n_rows <= MAX_ROWS:
             return last

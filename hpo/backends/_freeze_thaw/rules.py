@@ -1,4 +1,4 @@
-"""The rules of the decision: the length of a step, which epochs are trusted, and the long runs that check this trust.
+"""The rules of the decision: the length of a step, and the long runs that check whether early epochs mislead.
 
 All rules are functions of the trials so far.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,16 +22,21 @@ RUNG_GROWTH = 1.6
 """Each rung lies at about so many times the epochs of the rung below it."""
 N_STEPS = 150
 """No step has fewer epochs than those spent so far, divided by this. It bounds the number of steps of a search."""
-LONG_SHARE = 0.2
-"""The share of the epochs for long runs: trials drawn at random that train on, whatever the model expects of them."""
 LONG_PART = 0.5
 """The part of the last epoch to which a long run trains."""
-LONG_DELAY = 3.0
-"""Long runs begin once the epochs of so many full trainings are spent."""
-MIN_LONG_RUNS = 3
-"""The number of long runs from which on they are asked which epochs to trust."""
 LONG_RUN = "long run"
 """The reason of a step that is a long run."""
+FIRST_LONG_RUNS = 0.75
+"""The first two long runs begin once the epochs of so many full trainings are spent."""
+LONG_SHARE, LONG_DELAY = 0.2, 3.0
+"""Afterwards, so much of the epochs that are spent beyond those of so many full trainings goes to long runs."""
+DOUBT, DOUBT_SHARE = 0.75, 0.5
+"""If the concordance of early epochs is believed to be lower than this, up to this share of all epochs does."""
+PRIOR_CONCORDANCE, PRIOR_PAIRS = 0.9, 2.0
+"""Before any long run, an early epoch is believed to order this share of pairs as a late one does. The belief weighs as
+much as so many pairs."""
+MIN_CONCORDANCE = 0.5
+"""Epochs whose concordance is believed to be lower are ignored."""
 
 
 def rungs(fidelity: Fidelity) -> tuple[int, ...]:
@@ -53,32 +60,63 @@ def long_run_end(trials: Trials) -> int:
     return math.ceil(LONG_PART * trials.high)
 
 
-def trusted_epoch(trials: Trials) -> int:
-    """The first epoch that the model sees: the lowest rung that orders the long runs rather rightly than wrongly.
+class Belief(NamedTuple):
+    """What the long runs say of early epochs."""
 
-    0 if that is the first rung, or if there are fewer than `MIN_LONG_RUNS`.
+    first_epoch: int
+    """The lowest rung that orders trials rather rightly than wrongly, 0 if it is the first one."""
+    concordance: float
+    """The share of pairs that this rung is believed to order as the end of the long runs does."""
+    n_runs: int
+    """The number of long runs that have reached their end."""
+
+
+def belief(trials: Trials) -> Belief:
+    """What the long runs so far say of early epochs.
+
+    For each rung, the prior and the pairs of long runs give the expected share of pairs in the right order: the mean of
+    a beta distribution. The lowest rung with at least `MIN_CONCORDANCE` is the first that is used.
     """
     end = long_run_end(trials)
-    drawn = dict.fromkeys(step.trial for step in trials.steps if step.reason == LONG_RUN)
-    runs = [trials[number] for number in drawn if _reaches(trials[number], end)]
-    if len(runs) < MIN_LONG_RUNS:
-        return 0
+    runs = [trials[number] for number in _drawn(trials) if _reaches(trials[number], end)]
+    late = [_value(run, end) for run in runs]
     for rung in trials.rungs:
         if rung >= end:
-            return end
-        if _order([_value(run, rung) for run in runs], [_value(run, end) for run in runs]) > 0:
-            return rung if rung > trials.rungs[0] else 0
-    return end
+            break
+        concordance = _concordance([_value(run, rung) for run in runs], late)
+        if concordance >= MIN_CONCORDANCE:
+            return Belief(rung if rung > trials.rungs[0] else 0, concordance, len(runs))
+    return Belief(end if trials.rungs[0] < end else 0, 1.0, len(runs))
 
 
-def long_run(trials: Trials, rng: np.random.Generator) -> int | None:
-    """The paused trial whose long run is due, drawn at random. None if none is."""
+def long_run(trials: Trials, found: Belief, rng: np.random.Generator) -> int | None:
+    """The paused trial whose long run is due. None if none is.
+
+    The first long run is that of the trial with the lowest value, the second that of one of the worse half: if early
+    epochs mislead, the second ends lower. All others are drawn at random. As long as early epochs are in doubt, another
+    one is due as soon as the last has ended.
+    """
     end = long_run_end(trials)
     short = [number for number in trials.paused if trials[number].epoch < end]
-    given = sum(step.until - step.start for step in trials.steps if step.reason == LONG_RUN)
-    if not short or given >= LONG_SHARE * (trials.spent - LONG_DELAY * trials.high):
+    if not short:
         return None
-    return short[int(rng.integers(len(short)))]
+    drawn, given = _drawn(trials), sum(step.until - step.start for step in trials.steps if step.reason == LONG_RUN)
+    if len(drawn) < 2:
+        if trials.spent < FIRST_LONG_RUNS * trials.high:
+            return None
+        ranked = sorted(short, key=lambda number: (_value(trials[number], trials[number].epoch), number))
+        worse = ranked[len(ranked) // 2 :]
+        return ranked[0] if not drawn else worse[int(rng.integers(len(worse)))]
+    in_doubt = found.concordance < DOUBT and given < DOUBT_SHARE * trials.spent
+    waits = any(trials[number].until is not None for number in drawn)
+    if (in_doubt and not waits) or given < LONG_SHARE * (trials.spent - LONG_DELAY * trials.high):
+        return short[int(rng.integers(len(short)))]
+    return None
+
+
+def _drawn(trials: Trials) -> list[int]:
+    """The numbers of the trials with a long run, in the order in which these began."""
+    return list(dict.fromkeys(step.trial for step in trials.steps if step.reason == LONG_RUN))
 
 
 def log_cost(trials: Trials, numbers: Sequence[int]) -> FloatArray:
@@ -101,11 +139,12 @@ def _value(trial: Trial, epoch: int) -> float:
     return value if math.isfinite(value) else math.inf
 
 
-def _order(early: Sequence[float], late: Sequence[float]) -> float:
-    """The number of pairs that two lists of values order alike, minus the number of those that they order otherwise."""
-    upper = np.triu_indices(len(early), 1)
-    signs = [
-        np.sign(np.less.outer(values, values).astype(int) - np.greater.outer(values, values))
-        for values in (early, late)
-    ]
-    return float((signs[0] * signs[1])[upper].sum())
+def _concordance(early: Sequence[float], late: Sequence[float]) -> float:
+    """The share of pairs that `early` is believed to order as `late` does. A tie in `early` counts as half right."""
+    right, n_pairs = 0.0, 0
+    for (early_1, late_1), (early_2, late_2) in combinations(zip(early, late, strict=True), 2):
+        if late_1 == late_2:
+            continue
+        n_pairs += 1
+        right += 0.5 if early_1 == early_2 else float((early_1 < early_2) == (late_1 < late_2))
+    return (right + PRIOR_CONCORDANCE * PRIOR_PAIRS) / (n_pairs + PRIOR_PAIRS)

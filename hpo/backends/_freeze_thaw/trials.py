@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hpo.backends._freeze_thaw.encoding import FloatArray
+from hpo.space.objectives import ERRORS
 from hpo.trial import Config, Report, valid_loss
 
 
@@ -76,6 +77,8 @@ class Trials:
         """The rows in the order of the events. None is ever removed or changed."""
         self.spent = 0
         """The number of reported epochs."""
+        self.have_phases = False
+        """Whether any report was of a training phase before the last one."""
 
     def __len__(self) -> int:
         return len(self._list)
@@ -114,8 +117,9 @@ class Trials:
     def report(self, report: Report) -> None:
         """Add the report of an epoch. The trial ends or pauses if the report says so."""
         trial = self._list[report.trial]
-        value = report.metrics.get(self._objective, report.loss)
+        value = self._raw_value(report)
         trial.in_early_phase = report.metrics.get("phases_left", 0) > 0
+        self.have_phases |= trial.in_early_phase
         trial.values[report.fidelity] = value
         self.spent += 1
         assert trial.until is not None
@@ -129,6 +133,12 @@ class Trials:
         if report.last and report.fidelity < self.high and math.isfinite(value) and math.isfinite(report.loss):
             trial.stands = report.loss
             self.rows.append(Row(report.trial, self.high, report.loss))
+
+    def _raw_value(self, report: Report) -> float:
+        """The objective of this epoch itself. The best so far if the metrics do not have it."""
+        if (metric := ERRORS.get(self._objective)) in report.metrics:
+            return 1 - report.metrics[str(metric)]
+        return report.metrics.get(self._objective, report.loss)
 
     def crash(self, number: int) -> None:
         """End a trial by a crash, which counts as the worst value at the epoch after its last one."""
