@@ -142,7 +142,8 @@ def test_a_trial_that_ended_itself_keeps_its_value() -> None:
 def test_where_trials_crash_after_good_values_few_more_begin() -> None:
     """Trials below 0.5 report the best of all values and crash."""
     space = SearchSpace("square", {"x": Float(0, 1), "y": Float(0, 1)}, Fidelity(9))
-    backend, epochs, begun = freeze_thaw.build(space, seed=0), dict.fromkeys(range(40), 0), []
+    backend, epochs = freeze_thaw.build(space, seed=0), dict.fromkeys(range(40), 0)
+    begun: list[float] = []
     for _ in range(40):
         answer = begin(backend)
         x, y = number(answer.config, "x"), number(answer.config, "y")

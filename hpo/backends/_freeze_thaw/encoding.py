@@ -53,7 +53,7 @@ class Encoding:
             if not len(coordinates):
                 return domain.value_at(0)
             if isinstance(domain, Categorical):
-                return domain.value_at(int(np.argmax(coordinates)))
+                return domain.value_at(int(np.argmax(np.clip(coordinates, 0.0, 1.0))))
             return value_at(domain, min(max(float(coordinates[0]), 0.0), 1.0))
 
         return self._space.completed({}, value)

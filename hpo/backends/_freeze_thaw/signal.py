@@ -80,7 +80,7 @@ def _is_comparable(trial: Trial, rung: int) -> bool:
     """Whether the values of a trial up to a rung are finite, or may become so."""
     if trial.epoch < rung:
         return not trial.has_ended
-    return all(math.isfinite(value) for epoch, value in trial.values.items() if epoch <= rung)
+    return all(math.isfinite(trial.values.get(epoch, math.nan)) for epoch in _window(rung))
 
 
 def _window(rung: int) -> range:
