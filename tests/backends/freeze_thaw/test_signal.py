@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from hpo.backends._freeze_thaw.signal import Signal, signal, tells_apart
+from hpo.backends._freeze_thaw.trials import Trials
 from tests.backends.freeze_thaw.curves import Curve, train, trained
 
 
@@ -24,6 +27,16 @@ def silent(seed: int, final: float, first: int) -> Curve:
     return lambda epoch: noisy(seed)(epoch) if epoch < first else final
 
 
+def checked(curves: Sequence[Curve]) -> Trials:
+    """A trial for each curve, trained as far as the check needs."""
+    trials = trained(curves, 3)
+    while needed := signal(trials, 8).needed:
+        rung = signal(trials, 8).epoch
+        for number in needed:
+            train(trials, number, rung, curves[number])
+    return trials
+
+
 def test_curves_that_differ_from_the_first_rung_on_need_no_further_epochs() -> None:
     assert signal(trained([falling(final / 10) for final in range(8)], 3), 8) == Signal(0)
 
@@ -34,22 +47,14 @@ def test_if_the_first_rung_shows_noise_only_four_trials_train_to_the_next_one() 
 
 def test_the_first_rung_that_tells_trials_apart_is_the_first_epoch_that_counts() -> None:
     curves = [silent(number, 0.2 + number / 10, 6) for number in range(8)]
-    trials = trained(curves, 3)
-    while needed := signal(trials, 8).needed:
-        rung = signal(trials, 8).epoch
-        for number in needed:
-            train(trials, number, rung, curves[number])
+    trials = checked(curves)
     assert signal(trials, 8) == Signal(8)
     assert [trial.epoch for trial in trials] == [8] * 4 + [3] * 4
 
 
 def test_the_check_ends_at_half_of_the_last_epoch() -> None:
     curves = [noisy(seed) for seed in range(8)]
-    trials = trained(curves, 3)
-    while needed := signal(trials, 8).needed:
-        rung = signal(trials, 8).epoch
-        for number in needed:
-            train(trials, number, rung, curves[number])
+    trials = checked(curves)
     assert signal(trials, 8) == Signal(34)
     assert max(trial.epoch for trial in trials) == 21
 
