@@ -1,4 +1,4 @@
-"""A search on curves that are known: any backend, any number of slots, in simulated time.
+"""A search on learning curves that are known: any backend, any number of slots, in simulated time.
 
 It is the same loop as that of a real search (`hpo.loop.search.run`), on the simulated runner and a ledger in memory.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from hpo.backends._backend import Backend
 from hpo.loop.search import run
 from hpo.record import Budget, History, MemoryLedger
-from hpo.runners._simulated import Curve, Seconds, Simulated
+from hpo.runners._simulated import Curve, Curves, KnownTrials, Seconds, Simulated
 from hpo.space import SearchSpace
 
 
@@ -27,7 +27,13 @@ def play(
 
     Raises an HpoError if the backend breaks its protocol, and the errors of the search loop.
     """
+    return play_trials(backend, space, Curves(space, curve, seconds), slots=slots, budget=Budget(epochs=epochs))
+
+
+def play_trials(
+    backend: Backend, space: SearchSpace, trials: KnownTrials, *, slots: int = 1, budget: Budget
+) -> History:
+    """Search as `play` does, where `trials` says what the trials report, until `budget` is spent."""
     ledger = MemoryLedger(space)
-    runner = Simulated(space, curve, slots=slots, seconds=seconds)
-    run(backend, runner, ledger, Budget(epochs=epochs))
+    run(backend, Simulated(space, trials, slots=slots), ledger, budget)
     return ledger.history

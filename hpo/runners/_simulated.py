@@ -1,15 +1,18 @@
-"""The simulated runner: the metrics of an epoch are those of a given function, and time is simulated.
+"""The simulated runner: what a trial reports is known, and time is simulated.
 
 It trains nothing and writes no checkpoint. It has any number of slots, and its events come in the order of simulated
-time, so a search on it is deterministic. It is built in Python code, by `hpo.loop.simulation` and by benchmarks: a
-space file and the command line cannot give the function.
+time, so a search on it is deterministic. It is built in Python code, by `hpo.loop.simulation`: a space file and the
+command line cannot name it.
+
+What the trials report comes from an object with the methods of `KnownTrials`: `Curves` takes it from a function, and
+`hpo.loop.recorded_trials` from a recorded study.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from hpo.errors import HpoError, TaskError
 from hpo.runners._runner import crash, goes_on
@@ -24,6 +27,63 @@ Seconds: TypeAlias = Callable[[Config], float]
 """The simulated seconds of each epoch of a configuration."""
 
 
+class KnownTrials(Protocol):
+    """What the trials of a simulated search report, and how long their epochs take."""
+
+    def seconds(self, suggestion: Suggestion, epoch: int) -> float:
+        """The simulated seconds of an epoch of a trial. It is called when the epoch begins, before `report`."""
+        ...
+
+    def report(self, suggestion: Suggestion, epoch: int) -> Report:
+        """The report of an epoch of a trial. An exception is a crash of the trial; a TaskError ends the search."""
+        ...
+
+    def forget(self, trial: int) -> None:
+        """Is called when a trial will not go on."""
+        ...
+
+
+class Curves:
+    """Trials whose metrics are those of a function. They end by early stopping, as trained ones do."""
+
+    def __init__(self, space: SearchSpace, curve: Curve, seconds: float | Seconds = 1.0) -> None:
+        """`seconds` is the simulated time of an epoch: a constant, or a function of the configuration."""
+        self._space = space
+        self._curve = curve
+        self._seconds = seconds
+        self._progress: dict[int, tuple[Progress, EarlyStopping]] = {}
+        """The reports of the trials so far, in place of checkpoints, and when each trial ends by itself."""
+
+    def seconds(self, suggestion: Suggestion, epoch: int) -> float:
+        """The time of the epoch, 0 if it was played before."""
+        if suggestion.trial in self._progress and self._progress[suggestion.trial][0].epoch >= epoch:
+            return 0.0
+        return self._epoch_seconds(suggestion)
+
+    def report(self, suggestion: Suggestion, epoch: int) -> Report:
+        """The report of the epoch. Epochs before it that were not played are played first."""
+        trial, config = suggestion.trial, suggestion.config
+        if trial in self._progress:
+            progress, rule = self._progress[trial]
+        else:
+            rule = EarlyStopping.read({**self._space.fixed, **config})
+            progress = Progress(self._space.metric, max(N_REPORTS, rule.window or 1))
+        while progress.epoch < epoch:
+            if progress.ended or progress.epoch >= suggestion.until:
+                on_record = f"epoch {epoch - 1} of it is on record"
+                raise HpoError(f"the trial ended after epoch {progress.epoch}, but {on_record}")
+            metrics = self._curve(config, progress.epoch + 1)
+            progress.add(metrics, rule, self._epoch_seconds(suggestion), "simulated")
+        self._progress[trial] = progress, rule
+        return Report(trial=trial, **next(each for each in progress.reports if each["fidelity"] == epoch))
+
+    def forget(self, trial: int) -> None:
+        self._progress.pop(trial, None)
+
+    def _epoch_seconds(self, suggestion: Suggestion) -> float:
+        return self._seconds(suggestion.config) if callable(self._seconds) else self._seconds
+
+
 @dataclass
 class _Slot:
     """A trial on a slot."""
@@ -31,8 +91,6 @@ class _Slot:
     suggestion: Suggestion
     reported: int
     """The last epoch that was reported, or is on record."""
-    seconds: float
-    """The simulated seconds of an epoch."""
     order: int
     """The number of the start. Of two events at the same time, that of the earlier start comes first."""
     due: float = 0.0
@@ -41,28 +99,20 @@ class _Slot:
     """The last event."""
     waits: bool = False
     """Whether the trial waits for the decision on its last event."""
-    rule: EarlyStopping | None = None
-    """When the trial ends by itself. None before the first epoch."""
 
 
 class Simulated:
     """Plays trials on a number of slots in simulated time."""
 
-    def __init__(self, space: SearchSpace, curve: Curve, *, slots: int = 1, seconds: float | Seconds = 1.0) -> None:
-        """`seconds` is the simulated time of an epoch: a constant, or a function of the configuration.
-
-        Raises an HpoError if `slots` is less than 1.
-        """
+    def __init__(self, space: SearchSpace, trials: KnownTrials, *, slots: int = 1) -> None:
+        """Raises an HpoError if `slots` is less than 1."""
         if slots < 1:
             raise HpoError(f"`slots` must be at least 1, but is {slots}")
         self._space = space
-        self._curve = curve
+        self._trials = trials
         self._n_slots = slots
-        self._seconds = seconds
         self._slots: dict[int, _Slot] = {}
         """The trials on slots, by their numbers."""
-        self._progress: dict[int, Progress] = {}
-        """The reports of the trials so far, in place of checkpoints."""
         self._n_started = 0
         self.now = 0.0
         """The simulated time in seconds: the end of the last epoch that was reported."""
@@ -71,8 +121,7 @@ class Simulated:
         return self._n_slots - len(self._slots)
 
     def start(self, suggestion: Suggestion, *, after: int) -> None:
-        seconds = self._seconds(suggestion.config) if callable(self._seconds) else self._seconds
-        slot = self._slots[suggestion.trial] = _Slot(suggestion, after, seconds, self._n_started)
+        slot = self._slots[suggestion.trial] = _Slot(suggestion, after, self._n_started)
         self._n_started += 1
         self._begin_epoch(slot)
 
@@ -85,7 +134,7 @@ class Simulated:
         slot = min(training, key=lambda slot: (slot.due, slot.order))
         self.now, slot.waits = slot.due, True
         try:
-            slot.event = self._report(slot)
+            slot.event = self._trials.report(slot.suggestion, slot.reported + 1)
             slot.reported = slot.event.fidelity
         except TaskError:
             raise
@@ -102,29 +151,11 @@ class Simulated:
         self._slots.pop(trial, None)
         has_ended = isinstance(event, Report) and (event.last or event.fidelity >= self._space.fidelity.high)
         if decision is Decision.STOP or isinstance(event, Crash) or has_ended:
-            self._progress.pop(trial, None)
+            self._trials.forget(trial)
 
     def close(self) -> None:
         self._slots.clear()
 
     def _begin_epoch(self, slot: _Slot) -> None:
-        """Set when the next report comes: now, if its epoch was trained before, else after the time of an epoch."""
-        progress = self._progress.get(slot.suggestion.trial)
-        is_trained = progress is not None and progress.epoch > slot.reported
-        slot.waits, slot.due = False, self.now if is_trained else self.now + slot.seconds
-
-    def _report(self, slot: _Slot) -> Report:
-        """The report of the next epoch. Epochs on record of which this runner knows nothing are played first."""
-        trial, config = slot.suggestion.trial, slot.suggestion.config
-        if slot.rule is None:
-            slot.rule = EarlyStopping.read({**self._space.fixed, **config})
-        progress = self._progress.get(trial)
-        if progress is None:
-            progress = Progress(self._space.metric, max(N_REPORTS, slot.rule.window or 1))
-        while progress.epoch <= slot.reported:
-            if progress.ended or progress.epoch >= slot.suggestion.until:
-                on_record = f"epoch {slot.reported} of it is on record"
-                raise HpoError(f"the trial ended after epoch {progress.epoch}, but {on_record}")
-            progress.add(self._curve(config, progress.epoch + 1), slot.rule, slot.seconds, "simulated")
-        self._progress[trial] = progress
-        return Report(trial=trial, **next(each for each in progress.reports if each["fidelity"] == slot.reported + 1))
+        """Set when the next report comes: after the time of its epoch."""
+        slot.waits, slot.due = False, self.now + self._trials.seconds(slot.suggestion, slot.reported + 1)
