@@ -59,8 +59,8 @@ class FreezeThaw:
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         # Importing scipy takes a while, and `hpo --help` lists the backends.
+        from hpo.backends._encoding import Encoding
         from hpo.backends._freeze_thaw import decision, model, rules
-        from hpo.backends._freeze_thaw.encoding import Encoding
         from hpo.backends._freeze_thaw.trials import Trials
 
         self._decision, self._rules, self._due = decision, rules, model.due

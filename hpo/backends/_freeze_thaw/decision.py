@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import qmc
 
+from hpo.backends._encoding import Encoding, FloatArray
 from hpo.backends._freeze_thaw import rules
-from hpo.backends._freeze_thaw.encoding import Encoding, FloatArray
 from hpo.backends._freeze_thaw.model import Prediction
 from hpo.backends._freeze_thaw.proposals import Proposals, log_expected_improvement, propose
 from hpo.backends._freeze_thaw.rules import Belief

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.linalg import LinAlgError, cholesky, lapack, solve_triangular
 from scipy.optimize import minimize
 
-from hpo.backends._freeze_thaw.encoding import FloatArray
+from hpo.backends._encoding import FloatArray
 from hpo.backends._freeze_thaw.kernel import Parameters, Prior, Rows, matern_with_slope, parameters, time_kernel
 
 MAX_ITERATIONS = 40

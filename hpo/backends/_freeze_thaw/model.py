@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hpo.backends._freeze_thaw.encoding import Encoding, FloatArray
+from hpo.backends._encoding import Encoding, FloatArray
 from hpo.backends._freeze_thaw.fitting import fit
 from hpo.backends._freeze_thaw.kernel import Parameters, Rows, parameters, prior
 from hpo.backends._freeze_thaw.observations import Transform, thinned, times

@@ -9,7 +9,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from hpo.backends._freeze_thaw.encoding import FloatArray
+from hpo.backends._encoding import FloatArray
 from hpo.backends._freeze_thaw.trials import Row
 
 WORST = 10.0

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
-from hpo.backends._freeze_thaw.encoding import FloatArray
+from hpo.backends._encoding import FloatArray
 from hpo.backends._freeze_thaw.kernel import (
     IntArray,
     Parameters,

@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_ndtr, ndtr
 
-from hpo.backends._freeze_thaw.encoding import Encoding, FloatArray
+from hpo.backends._encoding import Encoding, FloatArray
 from hpo.backends._freeze_thaw.model import Prediction
 
 N_CANDIDATES = 200

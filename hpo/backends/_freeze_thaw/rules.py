@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hpo.backends._freeze_thaw.encoding import FloatArray
+from hpo.backends._encoding import FloatArray
 from hpo.backends._freeze_thaw.trials import Trial, Trials
 from hpo.space import Fidelity
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import f
 
-from hpo.backends._freeze_thaw.encoding import FloatArray
+from hpo.backends._encoding import FloatArray
 from hpo.backends._freeze_thaw.trials import Trial, Trials
 
 N_CHECKED = 4

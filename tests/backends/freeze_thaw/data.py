@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpo.backends._freeze_thaw.encoding import FloatArray
+from hpo.backends._encoding import FloatArray
 from hpo.backends._freeze_thaw.kernel import Rows, prior
 
 D = 3

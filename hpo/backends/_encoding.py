@@ -1,4 +1,6 @@
-"""The encoding of configurations as points of the unit cube, on which the Gaussian process works.
+"""The encoding of configurations as points of the unit cube, in which their distances can be compared.
+
+The Gaussian process of freeze_thaw works on these points.
 
 A range takes one coordinate, on its linear or logarithmic scale. A choice takes one coordinate for each of its choices,
 which is 1 / sqrt(2) for the chosen one and 0 for the others: the distance between two different choices is 1. A

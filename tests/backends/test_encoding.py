@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.backends._freeze_thaw.encoding import CHOSEN, Encoding
+from hpo.backends._encoding import CHOSEN, Encoding
 from hpo.space import Categorical, Fidelity, Float, Int, SearchSpace
 from hpo.trial import Config
 from tests.backends.contract import SPACE
