@@ -13,7 +13,7 @@ from hpo.api.short_traceback import short_traceback
 from hpo.errors import HpoError, StudyError
 from hpo.final_model import Model, ModelOptions, load_model, write_model
 from hpo.heldout import ModelResult, Plan, evaluate, tested_seeds
-from hpo.loop import resume
+from hpo.loop import replay_study, resume
 from hpo.record import Budget, StudyFolder
 from hpo.results import status, table, tables, write_tables
 from hpo.results.progress import epoch_progress, print_note
@@ -23,6 +23,7 @@ from hpo.space.objectives import searched_metric
 from hpo.space.values import list_as_text, with_lists
 from hpo.training import Build
 from hpo.training.random_states import unchanged_random_states
+from hpo.trial import Scalar
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -195,6 +196,38 @@ class Study:
             for tested in record.trials
         ]
         return pd.DataFrame(rows)
+
+    @short_traceback
+    def replay(
+        self,
+        backend: str,
+        *,
+        options: Mapping[str, Scalar] | None = None,
+        seeds: int = 5,
+        slots: int = 1,
+        epochs: int | None = None,
+    ) -> DataFrame:
+        """Search the recorded learning curves of the study with another backend, and return how many epochs it needs.
+
+        Nothing is trained. Each suggestion takes the curve of the nearest recorded configuration that was not taken
+        yet, so the replay says nothing about configurations that the study did not try.
+
+        Args:
+            backend: the backend, with its `options`.
+            seeds: the number of searches, with the seeds 0, 1, ...
+            slots: the number of trials that train at once.
+            epochs: the epochs of each search. By default it goes on until every recorded trial was played. It ends
+                before that when it has found the best value of the study.
+
+        Columns: search ("study" in the first row, which is the study as it was run, else the backend); seed;
+        epochs_to_best and epochs_to_5_percent, the epochs over all trials until the best value of the study, and until
+        a value within 5 % of it, NA if not reached; best, the best value after `epochs` epochs; trials; epochs;
+        cut_trials, the trials that ended because their recorded curve ends before the top rung.
+
+        Crashed trials are left out. Raises StudyError if the study has fewer than two other trials, or no complete one.
+        """
+        found = replay_study(self.path, backend, options=options, seeds=seeds, slots=slots, epochs=epochs)
+        return found.frame()
 
     # More than six arguments: each is an option of `hpo model`, and a notebook names only those that it needs.
     @short_traceback

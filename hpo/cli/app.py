@@ -15,6 +15,7 @@ from hpo.cli.dashboard import dashboard
 from hpo.cli.data import cache, data, fetch
 from hpo.cli.model import model
 from hpo.cli.predict import predict
+from hpo.cli.replay import replay
 from hpo.cli.results import best, export, plot, status, test
 from hpo.cli.search import resume, search, spaces
 from hpo.closed_output import ignore_closed_output
@@ -69,6 +70,7 @@ for command in (
     predict,
     export,
     plot,
+    replay,
     data,
     fetch,
     cache,

@@ -9,6 +9,7 @@ from hpo.loop.first_configurations import with_first_configurations
 from hpo.loop.new_settings import CHANGEABLE, changed_settings
 from hpo.loop.round_size import budget_note
 from hpo.loop.search import Watch, begin, build_backend, default_name, resume, run
+from hpo.loop.study_replay import replay_study
 
 __all__ = [
     "CHANGEABLE",
@@ -18,6 +19,7 @@ __all__ = [
     "build_backend",
     "changed_settings",
     "default_name",
+    "replay_study",
     "resume",
     "run",
     "with_first_configurations",

@@ -5,11 +5,15 @@ It is the same loop as that of a real search (`hpo.loop.search.run`), on the sim
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Callable
+
 from hpo.backends._backend import Backend
 from hpo.loop.search import run
-from hpo.record import Budget, History, MemoryLedger
+from hpo.record import Budget, Event, History, MemoryLedger
 from hpo.runners._simulated import Curve, Curves, KnownTrials, Seconds, Simulated
 from hpo.space import SearchSpace
+from hpo.trial import Report
 
 
 def play(
@@ -31,9 +35,28 @@ def play(
 
 
 def play_trials(
-    backend: Backend, space: SearchSpace, trials: KnownTrials, *, slots: int = 1, budget: Budget
+    backend: Backend,
+    space: SearchSpace,
+    trials: KnownTrials,
+    *,
+    slots: int = 1,
+    budget: Budget,
+    until: Callable[[History, Report], bool] | None = None,
 ) -> History:
-    """Search as `play` does, where `trials` says what the trials report, until `budget` is spent."""
+    """Search as `play` does, where `trials` says what the trials report, until `budget` is spent.
+
+    The search also ends when `until` returns True: it is called after each epoch.
+    """
     ledger = MemoryLedger(space)
-    run(backend, Simulated(space, trials, slots=slots), ledger, budget)
+
+    def watch(event: Event, ledger: MemoryLedger) -> None:
+        if until is not None and isinstance(event, Report) and until(ledger.history, event):
+            raise _Ended
+
+    with contextlib.suppress(_Ended):
+        run(backend, Simulated(space, trials, slots=slots), ledger, budget, watch)
     return ledger.history
+
+
+class _Ended(Exception):
+    """Ends the search loop."""

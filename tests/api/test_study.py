@@ -35,6 +35,14 @@ def test_the_curves_have_a_row_for_each_epoch_of_each_trial(study: hpo.Study) ->
     assert best["val_loss"].min() == study.best.loss
 
 
+def test_a_replay_is_a_table_of_the_study_and_each_seed(study: hpo.Study) -> None:
+    frame = study.replay("random", seeds=2)
+    assert list(frame.columns[:5]) == ["search", "seed", "epochs_to_best", "epochs_to_5_percent", "best"]
+    assert list(frame["search"]) == ["study", "random", "random"]
+    assert set(frame["best"]) == {study.best.loss}
+    assert frame["epochs"].max() == frame["epochs"][0] == len(study.curves())
+
+
 def test_a_study_goes_on_with_a_larger_budget_and_shows_what_is_on_record(study: hpo.Study) -> None:
     before = study.table()
     assert study.resume(trials=15) is study
