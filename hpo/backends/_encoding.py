@@ -47,6 +47,13 @@ class Encoding:
         ]
         """The coordinates of each hyperparameter that is a choice."""
 
+        self.low, self.high = np.zeros(self.n_coordinates), np.ones(self.n_coordinates)
+        """The lowest and the highest position of a value on each coordinate, of shape (n_coordinates,) each."""
+        for name, where in self._where.items():
+            domain = space.domains[name]
+            if where.stop > where.start and not isinstance(domain, Categorical):
+                self.low[where], self.high[where] = position(domain, domain.low), position(domain, domain.high)
+
     def decode(self, point: FloatArray) -> Config:
         """The configuration at a point. It lies in the space, wherever the point lies in the unit cube."""
 

@@ -92,7 +92,7 @@ def choose(ask: Ask, *, new: bool) -> Chosen | None:
     prediction = ask.predict()
     if prediction is None:
         return ask.spread() if new else None
-    if (number := rules.long_run(trials, ask.belief, ask.rng)) is not None:
+    if (number := rules.long_run(trials, ask.belief, N_INITIAL, ask.rng)) is not None:
         until = max(rules.long_run_end(trials), rules.step_end(trials, trials[number].epoch, ask.trusted))
         return Chosen(number, until, rules.LONG_RUN)
     scored = [number for number in paused if np.isfinite(prediction.deviations[number])]
@@ -127,16 +127,15 @@ def _in_early_phase(trials: Trials) -> int | None:
 def _last_steps(ask: Ask, paused: list[int], scores: FloatArray) -> Chosen | None:
     """The next step of a search that begins no new trial: that of the most useful paused one, if any is useful.
 
-    At least one trial is trained to the last epoch.
+    The trial with the lowest value is trained to the last epoch in any case.
     """
-    high = ask.trials.high
-    is_finished = any(trial.epoch >= high and math.isfinite(ask.trials.best(n)) for n, trial in enumerate(ask.trials))
+    trials = ask.trials
     useful = [i for i in range(len(paused)) if scores[i] >= math.log(MIN_IMPROVEMENT)]
-    if not useful and is_finished:
-        return None
-    index = scores - rules.log_cost(ask.trials, paused)
-    best = max(useful, key=lambda i: float(index[i])) if useful else int(scores.argmax())
-    return ask.continued(paused[best], "thawed")
+    if useful:
+        index = scores - rules.log_cost(trials, paused)
+        return ask.continued(paused[max(useful, key=lambda i: float(index[i]))], "thawed")
+    incumbent = min(range(len(trials)), key=lambda number: (trials.best(number, ask.trusted), number))
+    return ask.continued(incumbent, "thawed") if trials[incumbent].is_paused else None
 
 
 def _begin(ask: Ask, prediction: Prediction, proposals: Proposals) -> Chosen:

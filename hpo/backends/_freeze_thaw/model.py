@@ -25,10 +25,12 @@ MAX_ROWS = 700
 """The largest number of rows of the model, without those of running trials."""
 N_KEPT = 500
 """The number of rows that are kept when there are more than `MAX_ROWS`."""
-N_FITTED = 200
+N_FITTED = 300
 """The number of rows to which the parameters are fitted."""
 MAX_SCORED = 500
 """The largest number of trials whose deviations are computed: those with the lowest expected final values."""
+LATE_PART = 0.5
+"""Epochs from this part of the last one on are late."""
 BLOCK = 16
 """The number of rows that are added to the kept factor at once."""
 
@@ -47,7 +49,7 @@ class Prediction(NamedTuple):
 
     posterior: Posterior
     best: float
-    """The lowest value of any row of a trial that did not crash."""
+    """The value that is to be improved, see `_lowest`."""
     points: FloatArray
     """The points of all trials, of shape (m, d)."""
     means: FloatArray
@@ -87,9 +89,7 @@ class Model:
         rows = self._rows(trials, snapshot, first_epoch)
         later = [row for row in trials.unfinished_rows() if row.epoch >= first_epoch]
         values = np.array([row.value for row in [*rows, *later]])
-        lowest = min(
-            (row.value for row in trials.rows if row.epoch >= first_epoch and _counts(row, trials)), default=math.inf
-        )
+        lowest = _lowest(trials, first_epoch)
         if not np.isfinite(values).any() or lowest == math.inf:
             return None
         points, transform = trials.points(), Transform(values)
@@ -164,6 +164,16 @@ def _final_values(posterior: Posterior, points: FloatArray) -> tuple[FloatArray,
     lowest = np.argsort(means, kind="stable")[:MAX_SCORED]
     deviations[lowest] = posterior.predict(points[lowest])[1]
     return means, deviations
+
+
+def _lowest(trials: Trials, first_epoch: int) -> float:
+    """The lowest value of the late epochs, or, as long as no trial has come so far, of all. inf if none is finite.
+
+    Where early values are lower than all final ones, no final value would be expected to improve on them.
+    """
+    counted = [row for row in trials.rows if row.epoch >= first_epoch and _counts(row, trials)]
+    late = (row for row in counted if row.epoch >= LATE_PART * trials.high)
+    return min((row.value for row in (list(late) or counted)), default=math.inf)
 
 
 def _counts(row: Row, trials: Trials) -> bool:

@@ -47,10 +47,11 @@ def propose(prediction: Prediction, encoding: Encoding, rng: np.random.Generator
     half = len(candidates) // 2
     point, score = candidates[scores.argmax()], float(scores.max())
     for start in (int(scores[:half].argmax()), half + int(scores[half:].argmax())):
-        found, found_score = climb(prediction, candidates[start], encoding.movable(candidates[start]))
-        if found_score > score:
-            point, score = found, found_score
-    return Proposals(encoding.snap(point[None])[0], score, candidates, scores)
+        climbed = encoding.snap(climb(prediction, candidates[start], encoding)[None])
+        climbed_score = float(log_expected_improvement(*prediction.posterior.predict(climbed), prediction.best)[0])
+        if climbed_score > score:
+            point, score = climbed[0], climbed_score
+    return Proposals(point, score, candidates, scores)
 
 
 def draw_candidates(prediction: Prediction, encoding: Encoding, rng: np.random.Generator) -> FloatArray:
@@ -68,11 +69,12 @@ def draw_candidates(prediction: Prediction, encoding: Encoding, rng: np.random.G
     return encoding.snap(candidates)
 
 
-def climb(prediction: Prediction, start: FloatArray, is_movable: np.ndarray) -> tuple[FloatArray, float]:
-    """A point near `start` with a higher expected improvement, and its logarithm there. Not all coordinates move."""
+def climb(prediction: Prediction, start: FloatArray, encoding: Encoding) -> FloatArray:
+    """A point near `start` with a higher expected improvement. Only the coordinates of active ranges move."""
     posterior, best, point = prediction.posterior, prediction.best, start.copy()
+    is_movable = encoding.movable(start)
     if not is_movable.any():
-        return start, -math.inf
+        return start
 
     def loss(moved: FloatArray) -> tuple[float, FloatArray]:
         point[is_movable] = moved
@@ -88,11 +90,11 @@ def climb(prediction: Prediction, start: FloatArray, is_movable: np.ndarray) -> 
         start[is_movable],
         jac=True,
         method="L-BFGS-B",
-        bounds=[(0.0, 1.0)] * int(is_movable.sum()),
+        bounds=np.stack([encoding.low, encoding.high], axis=1)[is_movable],
         options={"maxiter": MAX_ITERATIONS, "maxfun": MAX_EVALUATIONS},
     )
     point[is_movable] = np.clip(found.x, 0.0, 1.0)
-    return point, -float(found.fun)
+    return point
 
 
 def log_expected_improvement(means: FloatArray, deviations: FloatArray, best: float) -> FloatArray:

@@ -35,7 +35,7 @@ DOUBT, DOUBT_SHARE = 0.75, 0.5
 PRIOR_CONCORDANCE, PRIOR_PAIRS = 0.9, 2.0
 """Before any long run, an early epoch is believed to order this share of pairs as a late one does. The belief weighs as
 much as so many pairs."""
-MIN_CONCORDANCE = 0.5
+MIN_CONCORDANCE = 0.65
 """Epochs whose concordance is believed to be lower are ignored."""
 
 
@@ -64,9 +64,9 @@ class Belief(NamedTuple):
     """What the long runs say of early epochs."""
 
     first_epoch: int
-    """The lowest rung that orders trials rather rightly than wrongly, 0 if it is the first one."""
+    """The lowest rung whose concordance is at least `MIN_CONCORDANCE`, 0 if it is the first one."""
     concordance: float
-    """The share of pairs that this rung is believed to order as the end of the long runs does."""
+    """The share of pairs that this rung is believed to order as the end of the long runs does, see `_concordance`."""
     n_runs: int
     """The number of long runs that have reached their end."""
 
@@ -89,12 +89,13 @@ def belief(trials: Trials) -> Belief:
     return Belief(end if trials.rungs[0] < end else 0, 1.0, len(runs))
 
 
-def long_run(trials: Trials, found: Belief, rng: np.random.Generator) -> int | None:
+def long_run(trials: Trials, found: Belief, n_initial: int, rng: np.random.Generator) -> int | None:
     """The paused trial whose long run is due. None if none is.
 
     The first long run is that of the trial with the lowest value, the second that of one of the worse half: if early
     epochs mislead, the second ends lower. All others are drawn at random. As long as early epochs are in doubt, another
-    one is due as soon as the last has ended.
+    one is due as soon as the last has ended. While they are in doubt or ignored, the first `n_initial` trials come
+    before all others, because they are spread over the space.
     """
     end = long_run_end(trials)
     short = [number for number in trials.paused if trials[number].epoch < end]
@@ -107,6 +108,8 @@ def long_run(trials: Trials, found: Belief, rng: np.random.Generator) -> int | N
         ranked = sorted(short, key=lambda number: (_value(trials[number], trials[number].epoch), number))
         worse = ranked[len(ranked) // 2 :]
         return ranked[0] if not drawn else worse[int(rng.integers(len(worse)))]
+    if found.concordance < DOUBT or found.first_epoch:
+        short = [number for number in short if number < n_initial] or short
     in_doubt = found.concordance < DOUBT and given < DOUBT_SHARE * trials.spent
     waits = any(trials[number].until is not None for number in drawn)
     if (in_doubt and not waits) or given < LONG_SHARE * (trials.spent - LONG_DELAY * trials.high):
@@ -140,11 +143,20 @@ def _value(trial: Trial, epoch: int) -> float:
 
 
 def _concordance(early: Sequence[float], late: Sequence[float]) -> float:
-    """The share of pairs that `early` is believed to order as `late` does. A tie in `early` counts as half right."""
-    right, n_pairs = 0.0, 0
-    for (early_1, late_1), (early_2, late_2) in combinations(zip(early, late, strict=True), 2):
-        if late_1 == late_2:
-            continue
-        n_pairs += 1
-        right += 0.5 if early_1 == early_2 else float((early_1 < early_2) == (late_1 < late_2))
-    return (right + PRIOR_CONCORDANCE * PRIOR_PAIRS) / (n_pairs + PRIOR_PAIRS)
+    """The share of pairs that `early` is believed to order as `late` does.
+
+    A pair counts as much as its late values differ, because noise orders close values. An infinite difference counts as
+    the largest finite one. A tie in `early` counts as half right.
+    """
+    pairs = [
+        (0.5 if early_1 == early_2 else float((early_1 < early_2) == (late_1 < late_2)), abs(late_1 - late_2))
+        for (early_1, late_1), (early_2, late_2) in combinations(zip(early, late, strict=True), 2)
+        if late_1 != late_2
+    ]
+    largest = max((weight for _, weight in pairs if weight < math.inf), default=1.0)
+    weights = [min(weight, largest) for _, weight in pairs]
+    prior = PRIOR_CONCORDANCE * PRIOR_PAIRS
+    if not pairs:
+        return PRIOR_CONCORDANCE
+    share = sum(right * weight for (right, _), weight in zip(pairs, weights, strict=True)) / sum(weights)
+    return (share * len(pairs) + prior) / (len(pairs) + PRIOR_PAIRS)

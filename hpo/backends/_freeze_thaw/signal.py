@@ -43,6 +43,8 @@ def signal(trials: Trials, n_initial: int) -> Signal:
     Losses of different training phases cannot be compared, so a search with such phases is not judged.
     """
     rung = trials.rungs[0]
+    if len(trials) < n_initial:
+        return Signal(0)
     for position, rung in enumerate(trials.rungs):
         shown = rung if position else 0
         numbers = range(min(N_CHECKED if position else n_initial, len(trials)))
@@ -60,8 +62,8 @@ def signal(trials: Trials, n_initial: int) -> Signal:
 def tells_apart(curves: FloatArray) -> bool:
     """Whether the rows of `curves`, of shape (trials, epochs), differ by more than noise makes them differ.
 
-    The noise of an epoch is estimated from the differences of successive epochs, after the mean curve of all trials is
-    taken off. A common trend is no noise; a trend of one trial counts as noise, which makes the check stricter.
+    The mean curve of all trials is taken off. The noise of an epoch is estimated from second differences of the rest:
+    a curve that falls evenly has none. With only two epochs, it is estimated from their difference.
     """
     m, n_epochs = curves.shape
     if n_epochs < 2:
@@ -70,10 +72,14 @@ def tells_apart(curves: FloatArray) -> bool:
     values = values - values.mean(axis=0)
     correction = m / (m - 1)
     between = n_epochs * values.mean(axis=1).var() * correction
-    within = (np.diff(values, axis=1) ** 2).mean() / 2 * correction
+    order = min(2, n_epochs - 1)
+    # The variance of a difference of noise is 2 times that of the noise, and that of a second difference 6 times.
+    within = (np.diff(values, order, axis=1) ** 2).mean() / (2 if order == 1 else 6) * correction
     if within == 0:
         return bool(between > 0)
-    return bool(f.sf(between / within, m - 1, (m - 1) * (n_epochs - 1)) < MAX_CHANCE)
+    # Second differences overlap, so each further one tells half as much as the first.
+    freedom = (m - 1) * (1 + (n_epochs - order - 1) / 2)
+    return bool(f.sf(between / within, m - 1, freedom) < MAX_CHANCE)
 
 
 def _is_comparable(trial: Trial, rung: int) -> bool:

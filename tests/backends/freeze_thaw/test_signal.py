@@ -72,5 +72,11 @@ def test_with_few_epochs_every_rung_counts() -> None:
 @pytest.mark.parametrize(("shift", "apart"), [(0.0, False), (0.1, True)])
 def test_a_common_trend_is_neither_noise_nor_a_difference(shift: float, apart: bool) -> None:
     noise = np.random.default_rng(0).standard_normal((8, 5)) * 0.01
-    trend = np.array([5.0, 4.0, 3.0, 2.0, 1.0])
+    trend = np.array([2.0, 1.8, 1.6, 1.4, 1.2])
     assert tells_apart(trend + noise + shift * np.arange(8)[:, None]) is apart
+
+
+def test_curves_that_fall_at_different_speeds_differ() -> None:
+    speeds = np.linspace(0.5, 1.5, 8)[:, None]
+    assert tells_apart(np.arange(1, 4) ** -speeds)
+    assert not tells_apart(1 + np.random.default_rng(0).standard_normal((8, 3)) * 0.01)
