@@ -1,0 +1,159 @@
+"""The AUROC of classifiers on a CPU, by NumPy: keys in the order of the probabilities, and ranks by sorting them.
+
+Only the exponential and the logarithms are those of PyTorch, which are faster.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Keys = NDArray[np.uint32]
+
+DENSE = 0.5
+"""The share of samples above which all are sorted, because selecting them takes longer than sorting the rest."""
+SMALL_SUM = 1e-30
+"""Smaller sums of float32 exponentials are inexact, because small exponentials are rounded to 0."""
+LOG_2_BITS = 0x3F317218
+"""The bits of log(2) as float32."""
+LOWEST_DIFFERENCE_BITS = 0x20000000
+"""The bits of 2^-63 as float32."""
+MAX_SIZE = np.float32(7e37)
+"""The largest size of log(1 - p) that `_keys` ranks. Larger ones count as equal."""
+
+
+def compute(logits: Floats, predicted: Integers, highest: Floats, labels: Integers, counts: Integers) -> Doubles:
+    """Return the mean area under the ROC curve, (k,), of logits (k, n_classes, n), which are overwritten.
+
+    The area of a class is the share of pairs of a sample of the class (a positive) and another sample (a negative) in
+    which the positive has the higher probability. A pair with equal probabilities counts half. `predicted` (k, n) is
+    the class with the highest logit, `highest` (k, n) is this logit, and `counts` (n_classes,) is the number of samples
+    of each class.
+    """
+    n_networks, n_classes, n_samples = logits.shape
+    if n_classes == 2:
+        keys, positives, counts = _keys_of_two(logits), np.flatnonzero(labels == 1), counts[1:]
+    else:
+        keys, positives = _keys(logits, predicted, highest), labels * n_samples + np.arange(n_samples)
+    of_networks = np.arange(0, keys.size, keys[0].size)[:, None] + positives
+    n_lost = _n_lost(keys.reshape(-1, n_samples), of_networks.ravel(), np.tile(counts, n_networks))
+    pairs = counts * (n_samples - counts)
+    areas = (pairs > 0) - n_lost.reshape(n_networks, -1) / np.maximum(pairs, 1)
+    result: Doubles = areas.sum(axis=1) / np.count_nonzero(pairs)
+    result[~np.isfinite(highest).all(axis=1)] = np.nan  # NaN, infinity, or only -infinity: no probabilities
+    return result
+
+
+def _keys_of_two(logits: Floats) -> Keys:
+    """Return keys that fall with the probability of the second of two classes, (k, 1, n), at most 2^31 - 1.
+
+    `logits` is (k, 2, n). A probability rises with the difference of the logits, but float32 rounds it to 1 from a
+    difference of about 17 on. So the difference is ranked. Differences below 2^-63 count as 0, and those above 2^64 as
+    equal.
+    """
+    differences = logits[:, 1:] - logits[:, :1]
+    sizes = np.minimum(np.abs(differences), np.float32(2.0**64)).view(np.int32)
+    above_lowest = np.maximum(sizes - LOWEST_DIFFERENCE_BITS, 0)
+    keys: Keys = (np.where(differences < 0, above_lowest, -above_lowest) + 2**30).view(np.uint32)
+    return keys
+
+
+def _keys(logits: Floats, predicted: Integers, highest: Floats) -> Keys:
+    """Return keys that fall with the probabilities, (k, n_classes, n), at most 2^31 - 1.
+
+    `logits` (k, n_classes, n) are overwritten. float32 rounds a probability p to 1 or 0 if it is very close to them.
+    Therefore -log(p) is ranked if p < 0.5, and log(1 - p) otherwise, which keep small differences. Only the class with
+    the highest logit can have p >= 0.5. Both are at least log(2) in size. The bits of a positive float, as an integer,
+    have the order of the floats. Those of -log(1 - p) are mirrored at log(2), because they rise with p.
+    """
+    _, n_classes, n_samples = logits.shape
+    relative = np.subtract(logits, highest[:, None], out=logits)
+    at = np.arange(0, logits.size, n_classes * n_samples)[:, None] + predicted * n_samples + np.arange(n_samples)
+    powers = torch.from_numpy(relative).exp().numpy()
+    powers.reshape(-1)[at] = 0
+    sums = torch.from_numpy(powers.sum(axis=1))  # of the odds of the other classes against the predicted one
+    log_sums, log_totals = sums.log().numpy(), sums.log1p().numpy()
+    is_small = sums.numpy() < SMALL_SUM
+    if is_small.any():
+        log_sums[is_small] = _log_sums(relative.transpose(0, 2, 1)[is_small], predicted[is_small])
+    mirrored = 2 * LOG_2_BITS - np.minimum(log_totals - log_sums, MAX_SIZE).view(np.int32)
+    keys: Keys = np.subtract(log_totals[:, None], relative, out=relative).view(np.uint32)
+    keys.reshape(-1)[at] = np.where(sums.numpy() < 1, mirrored, log_totals.view(np.int32))
+    return keys
+
+
+def _log_sums(relative: Floats, predicted: Integers) -> Floats:
+    """Return the logarithm of the sum of the exponentials of all classes but `predicted` (m,), (m,).
+
+    `relative` (m, n_classes) is overwritten.
+    """
+    relative[np.arange(len(relative)), predicted] = -np.inf
+    highest = np.maximum(relative.max(axis=1), np.finfo(np.float32).min)  # -inf - -inf would be NaN
+    result: Floats = np.log(np.exp(relative - highest[:, None]).sum(axis=1)) + highest
+    return result
+
+
+def _n_lost(keys: Keys, positives: Integers, counts: Integers) -> Doubles:
+    """Return the number of pairs that the positives of each row lose, (n_rows,). A tie counts half.
+
+    `keys` (n_rows, n), which are overwritten, fall with the probability. `positives` are the flat indices of the
+    positives of all rows, and `counts` (n_rows,) their numbers. Sorting the keys gives the number of negatives before
+    each positive. Those behind the last positive win no pair. They need not be sorted, and most are such after some
+    training.
+    """
+    n_rows, n_samples = keys.shape
+    np.left_shift(keys, 1, out=keys)
+    flat = keys.reshape(-1)
+    odd = flat[positives] + np.uint32(1)  # the mark of a positive; of equal keys, positives are sorted last
+    flat[positives] = odd
+    last = np.zeros(n_rows, np.uint32)
+    np.maximum.at(last, positives // n_samples, odd)
+    ordered, bounds = _sort(keys, keys <= last[:, None])
+    places = np.flatnonzero((ordered.astype(np.uint8) & 1).view(np.bool_))
+    rows = np.repeat(np.arange(n_rows), counts)
+    starts = bounds[rows]
+    n_lost = np.bincount(rows, places - starts, minlength=n_rows) - counts * (counts - 1) // 2
+    is_tied = (ordered[places] - ordered[places - 1] == 1) & (places > starts)  # the first positive after a negative
+    if is_tied.any():
+        n_lost -= _n_ties(ordered, bounds, places[is_tied], rows[is_tied]) / 2
+    return n_lost
+
+
+def _sort(keys: Keys, is_used: NDArray[np.bool_]) -> tuple[Keys, Integers]:
+    """Sort at least the keys that are used, in each row of (n_rows, n).
+
+    Returns them row after row, and the bounds (n_rows + 1,): row i lies between `bounds[i]` and `bounds[i + 1]`.
+    """
+    bounds = np.arange(0, keys.size + 1, keys.shape[1])
+    if np.count_nonzero(is_used) > DENSE * keys.size:
+        keys.sort(axis=1)
+        return keys.reshape(-1), bounds
+    used = np.flatnonzero(is_used)
+    ordered, bounds = keys.reshape(-1)[used], np.searchsorted(used, bounds)
+    for start, end in pairwise(bounds.tolist()):
+        ordered[start:end].sort()
+    return ordered, bounds
+
+
+def _n_ties(ordered: Keys, bounds: Integers, places: Integers, rows: Integers) -> Doubles:
+    """Return the number of pairs of a positive and a negative with equal probabilities in each row, (n_rows,).
+
+    `ordered` and `bounds` are the result of `_sort`. `places` are the indices of the first positive of each probability
+    that a negative has too, and `rows` their rows.
+    """
+    result = np.zeros(len(bounds) - 1)
+    numbers, firsts = np.unique(rows, return_index=True)
+    for row, of_row in zip(numbers, np.split(places, firsts[1:]), strict=True):
+        keys = ordered[bounds[row] : bounds[row + 1]]
+        middles = of_row - bounds[row]
+        odd = keys[middles]
+        starts = np.searchsorted(keys, odd - np.uint32(1))
+        ends = np.searchsorted(keys, odd, side="right")
+        result[row] = ((middles - starts) * (ends - middles)).sum()
+    return result

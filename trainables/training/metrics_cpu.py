@@ -1,0 +1,101 @@
+"""The metrics of classifiers on a CPU, by NumPy. `trainables.training.metrics` defines them.
+
+An epoch of a head may take only a few milliseconds, so each pass over the logits counts. PyTorch takes longer for small
+operations and for sorting.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainables.training import auroc_cpu
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+MAX_VALUES = 2**18
+"""The largest number of logits that are computed with at a time. They fit into the cache."""
+MAX_UINT8 = 255
+"""The number of classes that are counted at a time: as bytes, NumPy adds up several times faster."""
+
+
+def compute(logits: Floats, labels: Integers, n_top: int | None) -> Doubles:
+    """Return the metrics, (k, n_metrics), of logits (k, n, n_classes) and labels (n,).
+
+    The last column is the top-k accuracy with k = `n_top`. None: there is no such column.
+    """
+    n_networks, n_samples, n_classes = logits.shape
+    counts = np.bincount(labels, minlength=n_classes)
+    step = max(1, MAX_VALUES // (n_samples * n_classes))
+    with np.errstate(all="ignore"):  # of infinite logits, and of classes that do not occur
+        slices = [_of_slice(logits[i : i + step], labels, counts, n_top) for i in range(0, n_networks, step)]
+    return np.concatenate(slices)
+
+
+def _of_slice(logits: Floats, labels: Integers, counts: Integers, n_top: int | None) -> Doubles:
+    """Return the metrics of some networks. `counts` (n_classes,) is the number of samples of each class."""
+    by_class: Floats = np.array(logits.transpose(0, 2, 1), order="C")  # a copy, which is overwritten
+    highest = by_class.max(axis=1)
+    predicted = _predict(logits, by_class, highest)
+    top = [] if n_top is None else [_top_accuracy(by_class, labels, n_top)]
+    areas = auroc_cpu.compute(by_class, predicted, highest, labels, counts)
+    return np.stack([*_of_predictions(predicted, labels, counts), areas, *top], axis=1)
+
+
+def _predict(logits: Floats, by_class: Floats, highest: Floats) -> Integers:
+    """Return the first class with the highest logit, or with NaN, (k, n). `highest` (k, n) is this logit.
+
+    `by_class` (k, n_classes, n) are the logits. `argmax` takes several times longer if there are few classes.
+    """
+    n_classes = by_class.shape[1]
+    places_from_last = np.arange(n_classes, 0, -1, dtype=np.min_scalar_type(n_classes))[:, None]
+    is_highest = (by_class == highest[:, None]).view(np.uint8)
+    predicted: Integers = n_classes - (is_highest * places_from_last).max(axis=1).astype(np.int64)
+    is_nan = predicted == n_classes
+    if is_nan.any():
+        predicted[is_nan] = logits[is_nan].argmax(axis=1)
+    return predicted
+
+
+def _of_predictions(predicted: Integers, labels: Integers, counts: Integers) -> tuple[Doubles, Doubles, Doubles]:
+    """Return the accuracy, the balanced accuracy and the macro F1 of predictions (k, n), (k,) each."""
+    shape = len(predicted), len(counts)
+    n = shape[0] * shape[1]
+    numbers = predicted + np.arange(0, n, len(counts))[:, None]  # a number for each class of each network
+    n_predicted = np.bincount(numbers.ravel(), minlength=n).reshape(shape)
+    n_correct = np.bincount(numbers[predicted == labels], minlength=n).reshape(shape)
+    total = n_predicted + counts
+    recalls, f1 = n_correct / np.maximum(counts, 1), 2 * n_correct / np.maximum(total, 1)
+    return (
+        n_correct.sum(axis=1) / len(labels),
+        recalls.sum(axis=1) / np.count_nonzero(counts),
+        f1.sum(axis=1) / (total > 0).sum(axis=1),
+    )
+
+
+def _top_accuracy(logits: Floats, labels: Integers, n_top: int) -> Doubles:
+    """Return the share of samples whose label is among the `n_top` highest of logits (k, n_classes, n), (k,)."""
+    n_classes = logits.shape[1]
+    of_label = logits[:, labels, np.arange(len(labels))][:, None]
+    n_higher = n_classes - _count(logits <= of_label)  # NaN counts as higher
+    n_higher_or_equal = n_classes - _count(logits < of_label)
+    is_hit = n_higher < n_top
+    is_unsure = is_hit & (n_higher_or_equal > n_top)
+    if is_unsure.any():
+        network, sample = is_unsure.nonzero()
+        is_equal = logits[network, :, sample] == of_label[network, :, sample]
+        is_earlier = np.arange(n_classes) < labels[sample][:, None]
+        is_hit[network, sample] = n_higher[network, sample] + (is_equal & is_earlier).sum(axis=1) < n_top
+    result: Doubles = is_hit.sum(axis=1) / len(labels)
+    return result
+
+
+def _count(is_true: NDArray[np.bool_]) -> Integers:
+    """Return how many values of each column of (k, m, n) are true, (k, n)."""
+    as_bytes = is_true.view(np.uint8)
+    starts = range(0, is_true.shape[1], MAX_UINT8)
+    parts = [as_bytes[:, start : start + MAX_UINT8].sum(axis=1, dtype=np.uint8) for start in starts]
+    result: Integers = np.sum(parts, axis=0, dtype=np.int64)
+    return result
