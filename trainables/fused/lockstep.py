@@ -57,10 +57,10 @@ class Lockstep:
         self._clip_norms = per_member(clip_norms, torch.inf, 2, self._device)
         batch_sizes = [optimization.batch_size for optimization in optimizations]
         self._steps = list(_steps(len(self.members[0].data.train), batch_sizes, self._device))
-        # Of each member: training loss, correct training samples, validation loss.
-        self._sums = torch.zeros(3, len(members), device=self._device)
-        # The metrics of each member, (n_members, n_metrics), and the names of their columns.
-        self._metrics, self._names = torch.empty(0), tuple[str, ...]()
+        # Of each member: training loss, correct training samples.
+        self._sums = torch.zeros(2, len(members), device=self._device)
+        # The metrics of the members, and the names of those beside the loss.
+        self._metrics, self._names = metrics.Metrics(torch.empty(0), torch.empty(0)), tuple[str, ...]()
         # The user's own metric of each member, by its name.
         self._own: list[dict[str, float]] = []
         self._orders = torch.empty(0)
@@ -94,14 +94,13 @@ class Lockstep:
 
     def results(self) -> Iterator[tuple[Training, Mapping[str, float]]]:
         """Yield each member with the metrics of its epoch. This waits for the device."""
-        data = self.members[0].data
-        n_train, n_validation = len(data.train), len(data.validation)
-        columns = (self._sums.T.tolist(), self._metrics.tolist(), self._own)
-        for member, sums, values, own in zip(self.members, *columns, strict=True):
+        n_train = len(self.members[0].data.train)
+        columns = (self._sums.T.tolist(), self._metrics.losses.tolist(), self._metrics.values.tolist(), self._own)
+        for member, sums, loss, values, own in zip(self.members, *columns, strict=True):
             yield (
                 member,
                 {
-                    "val_loss": sums[2] / n_validation,
+                    "val_loss": loss,
                     **{f"val_{name}": value for name, value in zip(self._names, values, strict=True)},
                     **own,
                     "train_loss": sums[0] / n_train,
@@ -130,19 +129,14 @@ class Lockstep:
         self._parameters.update(k)
 
     def _validate(self, samples: Samples) -> None:
-        """Add the loss of each member on `samples` to the sums, and compute the other metrics."""
+        """Compute the metrics of each member on `samples`."""
         n_members = len(self.members)
         all_logits: list[Tensor] = []
         for start in range(0, len(samples), VALIDATION_BATCH_SIZE):
             values = samples.batch(slice(start, start + VALIDATION_BATCH_SIZE)).flatten(1).expand(n_members, -1, -1)
-            labels = samples.labels[start : start + VALIDATION_BATCH_SIZE]
             for layer in self._layers:
                 values = layer.forward(values)
-            logits = values.float()
-            log_probabilities = logits.log_softmax(dim=2)
-            targets = labels.expand(n_members, -1).unsqueeze(2)
-            self._sums[2] -= log_probabilities.gather(2, targets).sum(dim=(1, 2))
-            all_logits.append(logits)
+            all_logits.append(values.float())
         self._names = metrics.names(all_logits[0].shape[2])
         whole = torch.cat(all_logits, dim=1)
         self._metrics = metrics.compute(whole, samples.labels)

@@ -1,14 +1,14 @@
 """The AUROC of classifiers on a CPU, by NumPy: keys in the order of the probabilities, and ranks by sorting them.
 
-Only the exponential and the logarithms are those of PyTorch, which are faster.
+The AUROC of a class is the area under its ROC curve, against all other classes.
 """
 
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
@@ -28,63 +28,72 @@ MAX_SIZE = np.float32(7e37)
 """The largest size of log(1 - p) that `_keys` ranks. Larger ones count as equal."""
 
 
-def compute(logits: Floats, predicted: Integers, highest: Floats, labels: Integers, counts: Integers) -> Doubles:
-    """Return the mean area under the ROC curve, (k,), of logits (k, n_classes, n), which are overwritten.
+class Odds(NamedTuple):
+    """The odds of each class against the predicted one, that with the highest logit, of k networks and n samples."""
+
+    relative: Floats
+    """The logarithm of the odds, (k, n_classes, n): the logit less the highest logit."""
+    at: Integers
+    """The index of the predicted class of each sample in the flat `relative`, (k, n)."""
+    sums: Floats
+    """The sum of the odds of all other classes, (k, n)."""
+    log_sums: Floats
+    """The logarithm of `sums`."""
+    log_totals: Floats
+    """The logarithm of 1 + `sums`: -log(p) of the predicted class. NaN if there are no probabilities."""
+
+
+def compute(odds: Odds, predicted: Integers, labels: Integers, counts: Integers) -> Doubles:
+    """Return the mean area under the ROC curve, (k,). `odds.relative` and `odds.log_sums` are overwritten.
 
     The area of a class is the share of pairs of a sample of the class (a positive) and another sample (a negative) in
     which the positive has the higher probability. A pair with equal probabilities counts half. `predicted` (k, n) is
-    the class with the highest logit, `highest` (k, n) is this logit, and `counts` (n_classes,) is the number of samples
-    of each class.
+    the class with the highest logit, and `counts` (n_classes,) is the number of samples of each class.
     """
-    n_networks, n_classes, n_samples = logits.shape
+    n_networks, n_classes, n_samples = odds.relative.shape
+    is_undefined = np.isnan(odds.log_totals).any(axis=1)
     if n_classes == 2:
-        keys, positives, counts = _keys_of_two(logits), np.flatnonzero(labels == 1), counts[1:]
+        keys, positives, counts = _keys_of_two(odds.relative), np.flatnonzero(labels == 1), counts[1:]
     else:
-        keys, positives = _keys(logits, predicted, highest), labels * n_samples + np.arange(n_samples)
+        keys, positives = _keys(odds, predicted), labels * n_samples + np.arange(n_samples)
     of_networks = np.arange(0, keys.size, keys[0].size)[:, None] + positives
     n_lost = _n_lost(keys.reshape(-1, n_samples), of_networks.ravel(), np.tile(counts, n_networks))
     pairs = counts * (n_samples - counts)
     areas = (pairs > 0) - n_lost.reshape(n_networks, -1) / np.maximum(pairs, 1)
     result: Doubles = areas.sum(axis=1) / np.count_nonzero(pairs)
-    result[~np.isfinite(highest).all(axis=1)] = np.nan  # NaN, infinity, or only -infinity: no probabilities
+    result[is_undefined] = np.nan
     return result
 
 
-def _keys_of_two(logits: Floats) -> Keys:
+def _keys_of_two(relative: Floats) -> Keys:
     """Return keys that fall with the probability of the second of two classes, (k, 1, n), at most 2^31 - 1.
 
-    `logits` is (k, 2, n). A probability rises with the difference of the logits, but float32 rounds it to 1 from a
-    difference of about 17 on. So the difference is ranked. Differences below 2^-63 count as 0, and those above 2^64 as
-    equal.
+    `relative` (k, 2, n) are the logits less the highest. A probability rises with the difference of the logits, but
+    float32 rounds it to 1 from a difference of about 17 on. So the difference is ranked. Differences below 2^-63 count
+    as 0, and those above 2^64 as equal.
     """
-    differences = logits[:, 1:] - logits[:, :1]
+    differences = relative[:, 1:] - relative[:, :1]
     sizes = np.minimum(np.abs(differences), np.float32(2.0**64)).view(np.int32)
     above_lowest = np.maximum(sizes - LOWEST_DIFFERENCE_BITS, 0)
     keys: Keys = (np.where(differences < 0, above_lowest, -above_lowest) + 2**30).view(np.uint32)
     return keys
 
 
-def _keys(logits: Floats, predicted: Integers, highest: Floats) -> Keys:
+def _keys(odds: Odds, predicted: Integers) -> Keys:
     """Return keys that fall with the probabilities, (k, n_classes, n), at most 2^31 - 1.
 
-    `logits` (k, n_classes, n) are overwritten. float32 rounds a probability p to 1 or 0 if it is very close to them.
+    float32 rounds a probability p to 1 or 0 if it is very close to them.
     Therefore -log(p) is ranked if p < 0.5, and log(1 - p) otherwise, which keep small differences. Only the class with
     the highest logit can have p >= 0.5. Both are at least log(2) in size. The bits of a positive float, as an integer,
     have the order of the floats. Those of -log(1 - p) are mirrored at log(2), because they rise with p.
     """
-    _, n_classes, n_samples = logits.shape
-    relative = np.subtract(logits, highest[:, None], out=logits)
-    at = np.arange(0, logits.size, n_classes * n_samples)[:, None] + predicted * n_samples + np.arange(n_samples)
-    powers = torch.from_numpy(relative).exp().numpy()
-    powers.reshape(-1)[at] = 0
-    sums = torch.from_numpy(powers.sum(axis=1))  # of the odds of the other classes against the predicted one
-    log_sums, log_totals = sums.log().numpy(), sums.log1p().numpy()
-    is_small = sums.numpy() < SMALL_SUM
+    relative, at, sums, log_sums, log_totals = odds
+    is_small = sums < SMALL_SUM
     if is_small.any():
         log_sums[is_small] = _log_sums(relative.transpose(0, 2, 1)[is_small], predicted[is_small])
     mirrored = 2 * LOG_2_BITS - np.minimum(log_totals - log_sums, MAX_SIZE).view(np.int32)
     keys: Keys = np.subtract(log_totals[:, None], relative, out=relative).view(np.uint32)
-    keys.reshape(-1)[at] = np.where(sums.numpy() < 1, mirrored, log_totals.view(np.int32))
+    keys.reshape(-1)[at] = np.where(sums < 1, mirrored, log_totals.view(np.int32))
     return keys
 
 

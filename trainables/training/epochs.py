@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -126,7 +125,7 @@ def validate(
     The network is left in evaluation mode.
     """
     logits = compute_logits(network, forward, samples, batch_size=batch_size)
-    return compute_metrics(logits, samples.labels, own_metric=own_metric, batch_size=batch_size)
+    return compute_metrics(logits, samples.labels, own_metric=own_metric)
 
 
 def compute_logits(network: nn.Module, forward: Forward, samples: Samples, *, batch_size: int = 256) -> Tensor:
@@ -140,24 +139,15 @@ def compute_logits(network: nn.Module, forward: Forward, samples: Samples, *, ba
         return torch.cat([forward(samples.batch(slice(start, start + batch_size))) for start in starts])
 
 
-def compute_metrics(
-    logits: Tensor, labels: Tensor, *, own_metric: OwnMetric | None = None, batch_size: int = 256
-) -> dict[str, float]:
-    """Return `loss`, the metrics and `own_metric` of logits (n, n_classes) and labels (n,).
-
-    The loss is summed up by batches.
-    """
-    total = torch.zeros((), device=labels.device)
+def compute_metrics(logits: Tensor, labels: Tensor, *, own_metric: OwnMetric | None = None) -> dict[str, float]:
+    """Return `loss`, the metrics and `own_metric` of logits (n, n_classes) and labels (n,)."""
     with torch.inference_mode():
-        for some_logits, some_labels in zip(
-            torch.split(logits, batch_size), torch.split(labels, batch_size), strict=True
-        ):
-            total += functional.cross_entropy(some_logits, some_labels) * len(some_labels)
-        values = metrics.compute(logits.unsqueeze(0), labels)[0]
-    named = dict(zip(metrics.names(logits.shape[1]), values.tolist(), strict=True))  # this waits for the device
+        found = metrics.compute(logits.unsqueeze(0), labels)
+    names = metrics.names(logits.shape[1])
+    named = dict(zip(names, found.values[0].tolist(), strict=True))  # this waits for the device
     if own_metric is not None:
         named[own_metric.name] = own_metric.compute(logits, labels)
-    return {"loss": float(total) / len(labels), **named}
+    return {"loss": float(found.losses[0]), **named}
 
 
 def n_correct(logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,10 +1,12 @@
-"""The metrics of a classifier beside the loss: accuracy, balanced accuracy, macro F1, AUROC and top-5 accuracy.
+"""The metrics of a classifier: loss, accuracy, balanced accuracy, macro F1, AUROC and top-5 accuracy.
 
 They are those of scikit-learn, but computed for several networks at once and on the device: an epoch of a head may take
 only a few milliseconds. `metrics_cpu` computes them with NumPy, and `metrics_gpu` with PyTorch.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,8 +18,17 @@ MAX_WITHOUT_TOP_5 = 10
 """The top-5 accuracy is computed if there are more classes than this."""
 
 
+class Metrics(NamedTuple):
+    """The metrics of k networks, on their device."""
+
+    losses: Tensor
+    """The mean cross-entropy of each network in nats, float64 (k,)."""
+    values: Tensor
+    """The other metrics, float64 (k, n_metrics). `names` gives the names of the columns."""
+
+
 def names(n_classes: int) -> tuple[str, ...]:
-    """Return the names of the metrics of a classifier of `n_classes` classes, in the order of the columns of `compute`.
+    """Return the names of the metrics beside the loss, for `n_classes` classes, in the order of `Metrics.values`.
 
     Each metric lies in 0..1, and higher is better.
     """
@@ -25,8 +36,8 @@ def names(n_classes: int) -> tuple[str, ...]:
     return (*always, "top5_accuracy") if n_classes > MAX_WITHOUT_TOP_5 else always
 
 
-def compute(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the metrics of k networks, float64 (k, n_metrics), on the device. `names` gives the names of the columns.
+def compute(logits: Tensor, labels: Tensor) -> Metrics:
+    """Return the metrics of k networks.
 
     `logits` is float32 (k, n, n_classes), and `labels` is int64 (n,).
 
@@ -42,5 +53,7 @@ def compute(logits: Tensor, labels: Tensor) -> Tensor:
     """
     n_top = N_TOP if logits.shape[2] > MAX_WITHOUT_TOP_5 else None
     if logits.device.type == "cpu":
-        return torch.from_numpy(metrics_cpu.compute(logits.numpy(), labels.numpy(), n_top))
-    return metrics_gpu.compute(logits, labels, n_top)
+        columns = torch.from_numpy(metrics_cpu.compute(logits.numpy(), labels.numpy(), n_top))
+    else:
+        columns = metrics_gpu.compute(logits, labels, n_top)
+    return Metrics(columns[:, 0], columns[:, 1:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 MAX_VALUES = 2**24
 """The largest number of logits that are ranked at a time. This limits the memory."""
@@ -12,14 +13,16 @@ LOWEST_BITS = {"difference": 0x20000000, "log": 0x3F317218}
 
 
 def compute(logits: Tensor, labels: Tensor, n_top: int | None) -> Tensor:
-    """Return the metrics, (k, n_metrics), of logits (k, n, n_classes) and labels (n,).
+    """Return the loss and the other metrics, (k, 1 + n_metrics), of logits (k, n, n_classes) and labels (n,).
 
     The last column is the top-k accuracy with k = `n_top`. None: there is no such column.
     """
-    _, n_samples, n_classes = logits.shape
+    n_networks, n_samples, n_classes = logits.shape
+    expanded = labels.expand(n_networks, n_samples)
+    losses = functional.cross_entropy(logits.transpose(1, 2), expanded, reduction="none").double().mean(dim=1)
     counts = torch.bincount(labels, minlength=n_classes)
     predicted = logits.argmax(dim=2)
-    columns = torch.stack(_of_predictions(predicted, labels, counts), dim=1)
+    columns = torch.stack([losses, *_of_predictions(predicted, labels, counts)], dim=1)
     step = max(1, MAX_VALUES // (n_samples * n_classes))
     slices = zip(torch.split(logits, step), torch.split(predicted, step), strict=True)
     further = [_of_ranks(*each, labels, counts, n_top) for each in slices]

@@ -10,8 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 from torch import Tensor
+from torch.nn import functional
 
-from trainables.training import metrics, metrics_cpu
+from trainables.training import metrics, metrics_cpu, metrics_gpu
+
+
+def compute(logits: Tensor, labels: Tensor) -> Tensor:
+    """The metrics beside the loss, (k, n_metrics)."""
+    return metrics.compute(logits, labels).values
 
 
 def log_odds(logits: Tensor, label: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -51,7 +57,7 @@ def check(logits: Tensor, labels: Tensor) -> None:
     The AUROC lies between the areas that result if each positive loses, or wins, against the negatives whose scores
     differ by less than the rounding errors of float32 logits.
     """
-    found = metrics.compute(logits, labels)
+    found = compute(logits, labels)
     names = metrics.names(logits.shape[2])
     for values, of_network in zip(found, logits, strict=True):
         expected = by_scikit_learn(of_network, labels)
@@ -84,23 +90,32 @@ def test_all_metrics_are_those_of_scikit_learn(
     check(logits if scale is None else (logits * scale).round(), labels)
 
 
+@pytest.mark.parametrize("n_classes", [2, 3, 12])
+@pytest.mark.parametrize("scale", [1.0, 0.25, 30.0])
+def test_the_metrics_of_trained_networks_are_those_of_scikit_learn(n_classes: int, scale: float) -> None:
+    logits, labels = draw(2, 300, n_classes)
+    logits[:, torch.arange(300), labels] += 3
+    check(logits * scale, labels)
+    check((logits * scale).round(), labels)
+
+
 def test_networks_are_ranked_in_slices_without_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     logits, labels = draw(7, 50, 12)
-    whole = metrics.compute(logits, labels)
+    whole = compute(logits, labels)
     monkeypatch.setattr(metrics_cpu, "MAX_VALUES", 2 * 50 * 12)
-    assert torch.equal(metrics.compute(logits, labels), whole)
+    assert torch.equal(compute(logits, labels), whole)
 
 
 def test_the_logits_are_left_as_they_are() -> None:
     logits, labels = draw(2, 30, 11)
     before = logits.clone()
-    metrics.compute(logits, labels)
+    compute(logits, labels)
     assert torch.equal(logits, before)
 
 
 def test_only_auroc_is_undefined_if_one_class_occurs() -> None:
     logits, labels = draw(1, 20, 11, kept=1)
-    found = dict(zip(metrics.names(11), metrics.compute(logits, labels)[0].tolist(), strict=True))
+    found = dict(zip(metrics.names(11), compute(logits, labels)[0].tolist(), strict=True))
     assert [name for name, value in found.items() if math.isnan(value)] == ["auroc"]
 
 
@@ -108,7 +123,7 @@ def test_only_auroc_is_undefined_if_one_class_occurs() -> None:
 def test_a_logit_that_is_no_number_makes_the_auroc_of_its_network_undefined(value: float) -> None:
     logits, labels = draw(2, 30, 12)
     logits[0, 3] = value
-    found = metrics.compute(logits, labels)
+    found = compute(logits, labels)
     assert math.isnan(found[0, 3])
     assert not found[1].isnan().any()
     assert not found[0, [0, 1, 2, 4]].isnan().any()
@@ -116,25 +131,25 @@ def test_a_logit_that_is_no_number_makes_the_auroc_of_its_network_undefined(valu
 
 def test_an_image_with_nan_logits_is_no_hit_of_the_top_5() -> None:
     labels = torch.arange(12)
-    assert metrics.compute(torch.full((1, 12, 12), math.nan), labels)[0, -1] == 0
-    assert metrics.compute(torch.zeros(1, 12, 12), labels)[0, -1] == 5 / 12
+    assert compute(torch.full((1, 12, 12), math.nan), labels)[0, -1] == 0
+    assert compute(torch.zeros(1, 12, 12), labels)[0, -1] == 5 / 12
 
 
 def test_an_image_is_a_hit_of_the_top_5_whenever_it_is_classified_correctly() -> None:
     labels = torch.arange(12)
-    accuracy, top_5 = metrics.compute(torch.zeros(1, 12, 12), labels)[0, [0, -1]]
+    accuracy, top_5 = compute(torch.zeros(1, 12, 12), labels)[0, [0, -1]]
     assert accuracy == 1 / 12
     assert top_5 == 5 / 12
 
 
 def test_of_two_classes_the_area_of_the_second_is_reported() -> None:
     logits = torch.tensor([[[0.0, 1.0], [0.0, 2.0], [0.0, 3.0], [0.0, 0.0]]])
-    assert metrics.compute(logits, torch.tensor([0, 1, 1, 1]))[0, 3] == pytest.approx(2 / 3)
+    assert compute(logits, torch.tensor([0, 1, 1, 1]))[0, 3] == pytest.approx(2 / 3)
 
 
 def auroc(logits: Tensor, labels: Tensor) -> float:
     """The AUROC of one network, from logits (n, n_classes)."""
-    return float(metrics.compute(logits.unsqueeze(0), labels)[0, 3])
+    return float(compute(logits.unsqueeze(0), labels)[0, 3])
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -172,3 +187,41 @@ def test_a_logit_of_minus_infinity_is_the_lowest_probability(n_classes: int, exp
     logits[:, 1] = torch.tensor([-math.inf, -math.inf, -500.0, -400.0])
     # With three classes, the first class has the probability 1/2 in each sample, as the third has.
     assert auroc(logits, torch.tensor([0, 1, 1, 1])) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 30])
+@pytest.mark.parametrize("scale", [1.0, 30.0, 1000.0])
+def test_the_loss_is_the_mean_cross_entropy(n_classes: int, scale: float) -> None:
+    logits, labels = draw(3, 50, n_classes)
+    losses = metrics.compute(logits * scale, labels).losses
+    expected = [float(functional.cross_entropy(each, labels)) for each in (logits.double() * scale)]
+    assert losses.tolist() == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("n_classes", [2, 12])
+def test_the_loss_of_logits_that_are_no_numbers_is_that_of_pytorch(n_classes: int, value: float) -> None:
+    labels = torch.arange(n_classes)
+    one = torch.zeros(n_classes, n_classes)
+    one[0, :1] = value
+    of_other = one.flip(1)  # the value is not that of the label
+    whole = one.clone()
+    whole[0] = value
+    logits = torch.stack([one, of_other, whole])
+    expected = [float(functional.cross_entropy(each, labels)) for each in logits]
+    assert metrics.compute(logits, labels).losses.tolist() == pytest.approx(expected, nan_ok=True)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 3), st.integers(1, 60), st.sampled_from([2, 3, 11, 30]), st.integers(0, 99), st.booleans())
+def test_the_metrics_on_a_gpu_are_those_on_a_cpu(
+    n_networks: int, n: int, n_classes: int, seed: int, is_rounded: bool
+) -> None:
+    logits, labels = draw(n_networks, n, n_classes, seed=seed)
+    logits = logits.round() if is_rounded else logits
+    n_top = 5 if n_classes > 10 else None
+    found = metrics_gpu.compute(logits, labels, n_top)
+    expected = torch.from_numpy(metrics_cpu.compute(logits.numpy(), labels.numpy(), n_top))
+    of_auroc = torch.arange(found.shape[1]) == 4  # on a CPU, PyTorch rounds equal samples to different probabilities
+    assert torch.allclose(found[:, ~of_auroc], expected[:, ~of_auroc])
+    assert torch.allclose(found[:, of_auroc], expected[:, of_auroc], atol=0.05, equal_nan=True)
