@@ -1,11 +1,12 @@
 """The cost of the metrics of an epoch: heads trained with all metrics, and with loss and accuracy alone.
 
-    python benchmarks/metrics.py [--epochs 15] [--heads 1 64] [--threads 1] [--device cpu] [--quick]
+    python benchmarks/metrics.py [--epochs 15] [--heads 1 64] [--threads 1] [--device cpu] [--random] [--quick]
 
 A head is a linear layer, trained by SGD in batches of 64. `Caltech-101` and `digits` have the sizes of a linear probe
 of ResNet-18 on Caltech-101, and of softmax regression on the digits of scikit-learn. The other two have four times as
-many training images as validation images, as with `validation: {fraction: 0.2}`. The numbers are random: the cost
-depends on their count. One head trains by itself, several are fused.
+many training images as validation images, as with `validation: {fraction: 0.2}`. Images of a class lie around its mean,
+so the heads learn. With `--random`, there is nothing to learn. This is the slowest case: the AUROC sorts the images
+that score above the lowest image of each class. One head trains by itself, several are fused.
 
 Epochs with all metrics and epochs with loss and accuracy take turns. The share is the median over these pairs. On a
 CPU, the time is that of the process, because it changes less than the real time if the machine has other work.
@@ -21,6 +22,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from benchmarks.report import block, machine, verdict
 from trainables import fused
@@ -48,6 +50,8 @@ SIZES = (
     Size("4,000 images", 4000, 1000, 512, 100),
 )
 QUICK = (Size("quick", 160, 40, 16, 4),)
+DISTANCE = 5.0
+"""How far the mean of each class lies from 0, in standard deviations."""
 TARGET = 3.0
 """The largest share of an epoch in percent."""
 ALL_METRICS = metrics.compute, metrics.names
@@ -60,25 +64,28 @@ def main() -> None:
     parser.add_argument("--heads", type=int, nargs="+", default=[1, 64])
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--random", action="store_true", help="labels that do not depend on the images")
     parser.add_argument("--quick", action="store_true", help="a tiny size, to see that it runs")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     begun = machine()
     n_epochs = 1 if given.quick else given.epochs
     rows = [
-        measure(size, n_heads, n_epochs, given.device)
+        measure(size, n_heads, n_epochs, given.device, 0.0 if given.random else DISTANCE)
         for size in (QUICK if given.quick else SIZES)
         for n_heads in given.heads
     ]
     headers = ["size", "classes", "validation images", "heads", "with, ms a head", "without, ms a head", "share, %"]
     lines = [verdict(f"{row[0]}, {row[1]} classes, {row[3]}", float(str(row[-1])), TARGET, "%") for row in rows]
-    print(block(f"Metrics of an epoch, {given.device}, {given.threads} threads", begun, headers, rows, lines))
+    labels = ", random labels" if given.random else ""
+    print(block(f"Metrics of an epoch, {given.device}, {given.threads} threads{labels}", begun, headers, rows, lines))
 
 
-def measure(size: Size, n_heads: int, n_epochs: int, device: str) -> list[object]:
-    """A row of the table."""
+def measure(size: Size, n_heads: int, n_epochs: int, device: str, distance: float) -> list[object]:
+    """A row of the table. `distance` is that of the mean of each class from 0, in standard deviations."""
     classes = tuple(map(str, range(size.n_classes)))
-    data = SearchData(_part(size, size.n_train), _part(size, size.n_validation), classes).to(device)
+    means = distance * functional.normalize(torch.randn(size.n_classes, size.width))
+    data = SearchData(_part(means, size.n_train), _part(means, size.n_validation), classes).to(device)
     members = [_head(seed, size, data, device) for seed in range(n_heads)]
     group = fused.Group()
 
@@ -125,8 +132,10 @@ def _timed(call: Callable[[], None], device: str) -> float:
     return time.perf_counter() - started
 
 
-def _part(size: Size, n: int) -> Part:
-    return Part(torch.randn(n, size.width, 1, 1), torch.randint(0, size.n_classes, (n,)))
+def _part(means: Tensor, n: int) -> Part:
+    """Return `n` images around the means of the classes, (n_classes, width)."""
+    labels = torch.randint(0, len(means), (n,))
+    return Part((torch.randn(n, means.shape[1]) + means[labels]).view(n, -1, 1, 1), labels)
 
 
 def _head(seed: int, size: Size, data: SearchData, device: str) -> Training:

@@ -17,7 +17,12 @@ Doubles = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 MAX_VALUES = 2**18
-"""The largest number of logits that are computed with at a time. They fit into the cache."""
+"""The largest number of logits that are computed with at a time, unless one network has more.
+
+They fit into the cache.
+"""
+MAX_TRANSPOSED = 2**16
+"""The largest number of logits of a network that are transposed at a time. They fit into the cache of a core."""
 MAX_UINT8 = 255
 """The number of classes that are counted at a time: as bytes, NumPy adds up several times faster."""
 
@@ -31,17 +36,25 @@ def compute(logits: Floats, labels: Integers, n_top: int | None) -> Doubles:
     counts = np.bincount(labels, minlength=n_classes)
     step = max(1, MAX_VALUES // (n_samples * n_classes))
     with np.errstate(all="ignore"):  # of infinite logits, and of classes that do not occur
-        slices = [_of_slice(logits[i : i + step], labels, counts, n_top) for i in range(0, n_networks, step)]
+        # One buffer for all slices: new memory would cost as much time as several passes over it.
+        buffer = np.empty((2, min(step, n_networks), n_classes, n_samples), np.float32)
+        slices = [_of_slice(logits[i : i + step], labels, counts, n_top, buffer) for i in range(0, n_networks, step)]
     return np.concatenate(slices)
 
 
-def _of_slice(logits: Floats, labels: Integers, counts: Integers, n_top: int | None) -> Doubles:
-    """Return the metrics of some networks. `counts` (n_classes,) is the number of samples of each class."""
-    by_class: Floats = np.array(logits.transpose(0, 2, 1), order="C")  # a copy, which is overwritten
+def _of_slice(logits: Floats, labels: Integers, counts: Integers, n_top: int | None, buffer: Floats) -> Doubles:
+    """Return the metrics of k networks. `counts` (n_classes,) is the number of samples of each class.
+
+    `buffer` (2, k or more, n_classes, n) is overwritten.
+    """
+    by_class, powers = buffer[:, : len(logits)]
+    step = max(1, MAX_TRANSPOSED // len(counts))
+    for start in range(0, len(labels), step):
+        by_class[:, :, start : start + step] = logits[:, start : start + step].transpose(0, 2, 1)
     highest = by_class.max(axis=1)
     predicted = _predict(logits, by_class, highest)
     top = [] if n_top is None else [_top_accuracy(by_class, labels, n_top)]
-    odds = _odds(by_class, predicted, highest)
+    odds = _odds(by_class, predicted, highest, powers)
     losses = odds.log_totals - odds.relative[:, labels, np.arange(len(labels))]
     loss = losses.sum(axis=1, dtype=np.float64) / len(labels)
     areas = auroc_cpu.compute(odds, predicted, labels, counts)
@@ -63,11 +76,14 @@ def _predict(logits: Floats, by_class: Floats, highest: Floats) -> Integers:
     return predicted
 
 
-def _odds(logits: Floats, predicted: Integers, highest: Floats) -> auroc_cpu.Odds:
-    """Return the odds of each class against the predicted one, of logits (k, n_classes, n), which are overwritten."""
+def _odds(logits: Floats, predicted: Integers, highest: Floats, powers: Floats) -> auroc_cpu.Odds:
+    """Return the odds of each class against the predicted one, of logits (k, n_classes, n).
+
+    The logits and `powers`, a buffer of the same shape, are overwritten.
+    """
     _, n_classes, n_samples = logits.shape
     relative = np.subtract(logits, highest[:, None], out=logits)
-    powers = torch.from_numpy(relative).exp().numpy()
+    torch.exp(torch.from_numpy(relative), out=torch.from_numpy(powers))
     at = np.arange(0, logits.size, n_classes * n_samples)[:, None] + predicted * n_samples + np.arange(n_samples)
     powers.reshape(-1)[at] = 0
     zero_or_nan = highest - highest  # NaN if the highest logit is NaN or infinite, otherwise 0
@@ -111,7 +127,7 @@ def _top_accuracy(logits: Floats, labels: Integers, n_top: int) -> Doubles:
 def _count(is_true: NDArray[np.bool_]) -> Integers:
     """Return how many values of each column of (k, m, n) are true, (k, n)."""
     as_bytes = is_true.view(np.uint8)
-    starts = range(0, is_true.shape[1], MAX_UINT8)
-    parts = [as_bytes[:, start : start + MAX_UINT8].sum(axis=1, dtype=np.uint8) for start in starts]
-    result: Integers = np.sum(parts, axis=0, dtype=np.int64)
+    result = np.zeros((len(is_true), is_true.shape[2]), np.int64)
+    for start in range(0, is_true.shape[1], MAX_UINT8):
+        result += as_bytes[:, start : start + MAX_UINT8].sum(axis=1, dtype=np.uint8)
     return result
