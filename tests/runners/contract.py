@@ -1,7 +1,8 @@
-"""The contract of a runner: an implementation's test subclasses it and offers the fixture `start_runner`."""
+"""The contract of a runner: an implementation's test subclasses it and offers the fixture `build`."""
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,14 +13,13 @@ import pytest
 
 from hpo.errors import MachineError
 from hpo.runners._runner import Runner
-from hpo.space import SearchSpace
 from hpo.training.builder import Job
 from hpo.training.checkpoints import best_checkpoint, checkpoint
 from hpo.trial import Crash, Decision, Report, Suggestion
 from tests import toy
 from tests.runners.workers import SECONDS
 
-Start = Callable[..., Runner]
+Build = Callable[[Job, Path], Runner]
 
 
 def suggestion(trial: int = 0, until: int = 9, **config: Any) -> Suggestion:
@@ -56,8 +56,8 @@ def same(events: list[Report | Crash]) -> list[Report | Crash]:
     return [replace(event, seconds=0.0) if isinstance(event, Report) else event for event in events]
 
 
-class RunnerContract:
-    """What every runner does. `start_runner(space, **changes of the Job)` gives a fresh runner on `checkpoints`."""
+class ToyFixtures:
+    """A job that trains the toy, the folder of its checkpoints and the log of its epochs, fresh for each test."""
 
     @pytest.fixture
     def checkpoints(self, tmp_path: Path) -> Path:
@@ -76,14 +76,62 @@ class RunnerContract:
         return Job(toy.space(), seed=7, data=tmp_path)
 
     @pytest.fixture
-    def runner(self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path) -> Iterator[Runner]:
+    def runner(self, build: Build, job: Job, checkpoints: Path) -> Iterator[Runner]:
         runner = build(job, checkpoints)
         yield runner
         runner.close()
 
-    def faulty(self, job: Job, **fixed: Any) -> Job:
-        space: SearchSpace = replace(job.space, fixed=fixed)
-        return replace(job, space=space)
+
+class SharedRunner:
+    """The fixtures of `ToyFixtures`, but one runner for all tests of a class: its workers take seconds to start.
+
+    The fixture `build` must have the scope of the class.
+    """
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def folder(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+        folder = tmp_path_factory.mktemp("shared")
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setenv("HPO_TOY_LOG", str(folder / "trained.log"))
+            yield folder
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def checkpoints(cls, folder: Path) -> Path:
+        return folder / "checkpoints"
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def job(cls, folder: Path) -> Job:
+        return Job(toy.space(), seed=7, data=folder)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def shared(cls, build: Build, job: Job, checkpoints: Path) -> Iterator[Runner]:
+        runner = build(job, checkpoints)
+        yield runner
+        runner.close()
+
+    @pytest.fixture
+    def log(self, folder: Path) -> Path:
+        path = folder / "trained.log"
+        path.write_text("")
+        return path
+
+    @pytest.fixture
+    def runner(self, shared: Runner, checkpoints: Path) -> Iterator[Runner]:
+        """The shared runner, without trials. If a test leaves one running, new workers serve the next test."""
+        free = shared.free()
+        yield shared
+        if shared.free() < free:
+            shared.close()
+        shutil.rmtree(checkpoints)
+        checkpoints.mkdir()
+
+
+class RunnerContract:
+    """What every runner does. Its test has the fixtures of `ToyFixtures` or `SharedRunner`, and a fixture `build`."""
 
     def test_a_trial_reports_each_epoch_once_in_order(self, runner: Runner) -> None:
         assert runner.free() >= 1
@@ -125,33 +173,21 @@ class RunnerContract:
         runner.settle(3, Decision.STOP)
         assert same(train(runner, suggestion(trial=3, until=9))) == same(events)
 
-    def test_an_exception_is_a_crash_and_the_slot_goes_on(
-        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path
-    ) -> None:
-        runner = build(self.faulty(job, fault="raise"), checkpoints)
-        try:
-            events = train(runner, suggestion())
-            assert fidelities(events) == [1]
-            crash = events[-1]
-            assert isinstance(crash, Crash)
-            assert crash.kind == "ValueError"
-            assert "the toy was told to raise" in crash.error
-            assert "tests/toy.py" in crash.error
-            assert list(checkpoints.iterdir()) == []
-            assert isinstance(train(runner, suggestion(trial=1))[-1], Crash)
-        finally:
-            runner.close()
+    def test_an_exception_is_a_crash_and_the_slot_goes_on(self, runner: Runner, checkpoints: Path) -> None:
+        events = train(runner, suggestion(fault="raise"))
+        assert fidelities(events) == [1]
+        crash = events[-1]
+        assert isinstance(crash, Crash)
+        assert crash.kind == "ValueError"
+        assert "the toy was told to raise" in crash.error
+        assert "tests/toy.py" in crash.error
+        assert list(checkpoints.iterdir()) == []
+        assert isinstance(train(runner, suggestion(trial=1, fault="raise"))[-1], Crash)
 
-    def test_an_error_of_the_training_that_looks_like_one_of_a_pipe_is_a_crash_too(
-        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path
-    ) -> None:
-        runner = build(self.faulty(job, fault="end_of_file"), checkpoints)
-        try:
-            crash = train(runner, suggestion())[-1]
-            assert isinstance(crash, Crash)
-            assert (crash.kind, crash.error.splitlines()[0]) == ("EOFError", "images.pkl is cut short")
-        finally:
-            runner.close()
+    def test_an_error_of_the_training_that_looks_like_one_of_a_pipe_is_a_crash_too(self, runner: Runner) -> None:
+        crash = train(runner, suggestion(fault="end_of_file"))[-1]
+        assert isinstance(crash, Crash)
+        assert (crash.kind, crash.error.splitlines()[0]) == ("EOFError", "images.pkl is cut short")
 
     def test_a_trial_that_has_nothing_to_report_crashes_and_does_not_hang(self, runner: Runner) -> None:
         train(runner, suggestion(until=2))
@@ -169,48 +205,28 @@ class RunnerContract:
         assert log.read_text() == ""
 
     @pytest.mark.parametrize("fault", ["nan", "inf"])
-    def test_a_trial_that_diverges_says_last_and_keeps_its_best_loss(
-        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path, fault: str
-    ) -> None:
-        runner = build(self.faulty(job, fault=fault), checkpoints)
-        try:
-            first, second = train(runner, suggestion())
-            assert isinstance(first, Report)
-            assert isinstance(second, Report)
-            assert second.last
-            assert second.loss == first.loss
-            assert not second.metrics["val_loss"] < float("inf")
-        finally:
-            runner.close()
+    def test_a_trial_that_diverges_says_last_and_keeps_its_best_loss(self, runner: Runner, fault: str) -> None:
+        first, second = train(runner, suggestion(fault=fault))
+        assert isinstance(first, Report)
+        assert isinstance(second, Report)
+        assert second.last
+        assert second.loss == first.loss
+        assert not second.metrics["val_loss"] < float("inf")
 
-    def test_patience_ends_a_trial_that_does_not_improve(
-        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path
-    ) -> None:
-        runner = build(self.faulty(job, patience=2, threshold=0.4), checkpoints)
-        try:
-            events = train(runner, suggestion())
-            # losses fall as 1/epoch: 1, 0.5 improves by more than 0.4; 0.33 and 0.25 do not
-            assert fidelities(events) == [1, 2, 3, 4]
-            assert isinstance(events[-1], Report)
-            assert events[-1].last
-        finally:
-            runner.close()
+    def test_patience_ends_a_trial_that_does_not_improve(self, runner: Runner) -> None:
+        events = train(runner, suggestion(patience=2, threshold=0.4))
+        # losses fall as 1/epoch: 1, 0.5 improves by more than 0.4; 0.33 and 0.25 do not
+        assert fidelities(events) == [1, 2, 3, 4]
+        assert isinstance(events[-1], Report)
+        assert events[-1].last
 
-    def test_a_report_carries_the_lowest_loss_and_the_raw_one(
-        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path
-    ) -> None:
-        runner = build(self.faulty(job, fault="rise"), checkpoints)
-        try:
-            reports = [event for event in train(runner, suggestion(until=3)) if isinstance(event, Report)]
-            assert reports[1].metrics["val_loss"] > reports[0].loss
-            assert reports[1].loss == reports[0].loss
-            assert reports[2].loss == reports[2].metrics["val_loss"] < reports[0].loss
-        finally:
-            runner.close()
+    def test_a_report_carries_the_lowest_loss_and_the_raw_one(self, runner: Runner) -> None:
+        reports = [event for event in train(runner, suggestion(until=3, fault="rise")) if isinstance(event, Report)]
+        assert reports[1].metrics["val_loss"] > reports[0].loss
+        assert reports[1].loss == reports[0].loss
+        assert reports[2].loss == reports[2].metrics["val_loss"] < reports[0].loss
 
-    def test_val_error_is_one_minus_accuracy(
-        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path
-    ) -> None:
+    def test_val_error_is_one_minus_accuracy(self, build: Build, job: Job, checkpoints: Path) -> None:
         runner = build(replace(job, space=replace(job.space, objective="val_error")), checkpoints)
         try:
             event = train(runner, suggestion(until=1))[0]
@@ -235,7 +251,7 @@ class CheckpointsContract(RunnerContract):
         assert same(train(runner, suggestion(until=4), after=2)) == same(first[2:])
 
     def test_a_worker_killed_just_before_it_named_its_checkpoint_has_lost_nothing(
-        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path, log: Path
+        self, build: Build, job: Job, checkpoints: Path, log: Path
     ) -> None:
         runner = build(job, checkpoints)
         try:
@@ -272,7 +288,7 @@ class CheckpointsContract(RunnerContract):
         assert [path.name for path in checkpoints.iterdir()] == [best_checkpoint(checkpoints, 0).name]
 
     def test_a_state_that_could_not_be_read_again_is_a_crash_at_its_first_epoch(
-        self, build: Callable[[Job, Path], Runner], job: Job, checkpoints: Path
+        self, build: Build, job: Job, checkpoints: Path
     ) -> None:
         runner = build(replace(job, trainable=toy.Unreadable), checkpoints)
         try:

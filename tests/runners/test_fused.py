@@ -20,8 +20,18 @@ from hpo.training.builder import Job
 from hpo.training.checkpoints import checkpoint
 from hpo.trial import Config, Crash, Decision, Report, Suggestion
 from tests import toy
-from tests.runners.contract import CheckpointsContract, fidelities, next_events, same, suggestion, train
-from tests.runners.workers import wait_for, workers
+from tests.runners.contract import (
+    Build,
+    CheckpointsContract,
+    SharedRunner,
+    ToyFixtures,
+    fidelities,
+    next_events,
+    same,
+    suggestion,
+    train,
+)
+from tests.runners.workers import kill_workers, wait_for, workers
 
 HEADS = SearchSpace(
     "heads",
@@ -78,10 +88,59 @@ def start(job: Job, folder: Path, slots: int = 8) -> fused.Fused:
     return fused.build(job, folder, devices="cpu", slots=slots)
 
 
-class TestFused(CheckpointsContract):
-    @pytest.fixture
-    def build(self) -> Callable[[Job, Path], Runner]:
-        return lambda job, checkpoints: start(job, checkpoints, slots=2)
+class TestFused(SharedRunner, CheckpointsContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def build(cls) -> Build:
+        return start
+
+    def test_a_trial_whose_epoch_is_not_settled_waits_while_others_go_on(self, runner: Runner) -> None:
+        for trial in range(2):
+            runner.start(suggestion(trial=trial, until=2), after=0)
+        next_events(runner)
+        runner.settle(0, Decision.CONTINUE)
+        (event,) = next_events(runner)
+        assert isinstance(event, Report)
+        assert (event.trial, event.fidelity) == (0, 2)
+        for trial in range(2):
+            runner.settle(trial, Decision.STOP)
+
+    def test_a_crash_is_that_of_one_trial_alone(self, runner: Runner) -> None:
+        broken = suggestion(trial=1, until=3, fault="raise")
+        events = train_all(runner, [suggestion(until=3), broken, suggestion(trial=2, until=3)])
+        assert isinstance(events[1][-1], Crash)
+        assert [fidelities(each) for each in events.values()] == [[1, 2, 3], [1], [1, 2, 3]]
+
+    def test_of_trials_whose_worker_keeps_dying_only_the_culprit_crashes(self, runner: Runner) -> None:
+        deadly = suggestion(trial=1, until=4, fault="die")
+        events = train_all(runner, [suggestion(until=4), deadly, suggestion(trial=2, until=4)])
+        crash = events[1][-1]
+        assert isinstance(crash, Crash)
+        assert crash.kind == "WorkerDied"
+        assert "exit status -9" in crash.error
+        assert [fidelities(each) for each in events.values()] == [[1, 2, 3, 4], [1], [1, 2, 3, 4]]
+        assert fidelities(train(runner, suggestion(trial=3, until=1))) == [1]
+
+    def test_a_worker_that_dies_once_costs_nobody_an_epoch(self, runner: Runner) -> None:
+        events = train_all(runner, [suggestion(until=3), suggestion(trial=1, until=3, fault="die_once")])
+        assert [fidelities(each) for each in events.values()] == [[1, 2, 3], [1, 2, 3]]
+
+    def test_a_worker_that_was_killed_while_it_waited_for_decisions_or_was_idle_is_replaced(
+        self, runner: Runner
+    ) -> None:
+        runner.start(suggestion(until=2), after=0)
+        events = next_events(runner)
+        kill_workers()
+        runner.settle(0, Decision.CONTINUE)
+        events += next_events(runner)
+        assert fidelities(events) == [1, 2]
+        runner.settle(0, Decision.STOP)
+        kill_workers()
+        assert same(train(runner, suggestion(until=2))) == same(events)
+
+
+class TestWorkers(ToyFixtures):
+    """What is asked of a worker of its own, or of none."""
 
     def test_one_worker_of_all_cores_holds_many_trials(self, job: Job, checkpoints: Path) -> None:
         with running(fused.build(job, checkpoints, devices="cpu")) as runner:
@@ -97,53 +156,6 @@ class TestFused(CheckpointsContract):
         with pytest.raises(UserError, match="slots 0"):
             start(job, checkpoints, slots=0)
 
-    def test_a_trial_whose_epoch_is_not_settled_waits_while_others_go_on(self, job: Job, checkpoints: Path) -> None:
-        with running(start(job, checkpoints)) as runner:
-            for trial in range(2):
-                runner.start(suggestion(trial=trial), after=0)
-            next_events(runner)
-            runner.settle(0, Decision.CONTINUE)
-            (event,) = next_events(runner)
-            assert isinstance(event, Report)
-            assert (event.trial, event.fidelity) == (0, 2)
-
-    def test_a_crash_is_that_of_one_trial_alone(self, job: Job, checkpoints: Path) -> None:
-        with running(start(job, checkpoints)) as runner:
-            broken = suggestion(trial=1, until=3, fault="raise")
-            events = train_all(runner, [suggestion(until=3), broken, suggestion(trial=2, until=3)])
-        assert isinstance(events[1][-1], Crash)
-        assert [fidelities(each) for each in events.values()] == [[1, 2, 3], [1], [1, 2, 3]]
-
-    def test_of_trials_whose_worker_keeps_dying_only_the_culprit_crashes(self, job: Job, checkpoints: Path) -> None:
-        with running(start(job, checkpoints)) as runner:
-            deadly = suggestion(trial=1, until=4, fault="die")
-            events = train_all(runner, [suggestion(until=4), deadly, suggestion(trial=2, until=4)])
-            crash = events[1][-1]
-            assert isinstance(crash, Crash)
-            assert crash.kind == "WorkerDied"
-            assert "exit status -9" in crash.error
-            assert [fidelities(each) for each in events.values()] == [[1, 2, 3, 4], [1], [1, 2, 3, 4]]
-            assert fidelities(train(runner, suggestion(trial=3, until=1))) == [1]
-
-    def test_a_worker_that_dies_once_costs_nobody_an_epoch(self, job: Job, checkpoints: Path) -> None:
-        with running(start(job, checkpoints)) as runner:
-            events = train_all(runner, [suggestion(until=3), suggestion(trial=1, until=3, fault="die_once")])
-        assert [fidelities(each) for each in events.values()] == [[1, 2, 3], [1, 2, 3]]
-
-    def test_a_worker_killed_while_it_waits_for_decisions_is_replaced(self, job: Job, checkpoints: Path) -> None:
-        with running(start(job, checkpoints)) as runner:
-            runner.start(suggestion(until=2), after=0)
-            next_events(runner)
-            _kill()
-            runner.settle(0, Decision.CONTINUE)
-            assert fidelities(next_events(runner)) == [2]
-
-    def test_an_idle_worker_that_was_killed_is_replaced(self, job: Job, checkpoints: Path) -> None:
-        with running(start(job, checkpoints)) as runner:
-            events = train(runner, suggestion(until=1))
-            _kill()
-            assert same(train(runner, suggestion(until=1))) == same(events)
-
     def test_a_wrong_value_of_one_trial_lets_the_others_train(self, tmp_path: Path) -> None:
         with running(start(Job(HEADS, 3, tmp_path), tmp_path / "c")) as runner:
             wrong = Suggestion(9, {"lr": -1.0}, 2)
@@ -152,12 +164,6 @@ class TestFused(CheckpointsContract):
         assert isinstance(crash, Crash)
         assert "`lr` must be" in crash.error
         assert [len(events[trial]) for trial in (0, 1)] == [2, 2]
-
-
-def _kill() -> None:
-    for worker in workers():
-        worker.kill()
-        worker.wait()
 
 
 @pytest.fixture(scope="module")

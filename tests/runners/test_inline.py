@@ -9,10 +9,10 @@ from hpo.errors import HpoError
 from hpo.runners import inline
 from hpo.runners._runner import Runner
 from hpo.training.builder import Job
-from tests.runners.contract import CheckpointsContract
+from tests.runners.contract import CheckpointsContract, ToyFixtures
 
 
-class TestInline(CheckpointsContract):
+class TestInline(ToyFixtures, CheckpointsContract):
     @pytest.fixture
     def build(self) -> Callable[[Job, Path], Runner]:
         return lambda job, checkpoints: inline.build(job, checkpoints, devices="cpu")

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -20,10 +19,20 @@ from hpo.errors import TaskError
 from hpo.runners import fused, processes
 from hpo.runners._runner import Runner
 from hpo.training.builder import Job
-from hpo.trial import Crash, Decision, Report
+from hpo.trial import Crash, Decision
 from tests import toy
-from tests.runners.contract import CheckpointsContract, fidelities, next_events, same, suggestion, train
-from tests.runners.workers import SECONDS, started_by_trials, wait_for, wait_until_ended, workers
+from tests.runners.contract import (
+    Build,
+    CheckpointsContract,
+    SharedRunner,
+    ToyFixtures,
+    fidelities,
+    next_events,
+    same,
+    suggestion,
+    train,
+)
+from tests.runners.workers import SECONDS, kill_workers, started_by_trials, wait_for, wait_until_ended, workers
 from trainables.store.progress_files import ProgressFile
 
 SEARCH_WITH_CHILDREN = """
@@ -37,13 +46,53 @@ next_events(runner)
 """
 
 
-class TestProcesses(CheckpointsContract):
+def start(job: Job, checkpoints: Path, slots: int = 1) -> Runner:
+    return processes.build(job, checkpoints, devices="cpu", slots=slots)
+
+
+class TestProcesses(SharedRunner, CheckpointsContract):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def build(cls) -> Build:
+        return start
+
+    def test_a_trial_whose_worker_dies_once_goes_on_from_its_checkpoint(self, runner: Runner) -> None:
+        events = train(runner, suggestion(until=4, fault="die_once"))
+        assert fidelities(events) == [1, 2, 3, 4]
+
+    def test_a_trial_whose_workers_keep_dying_crashes_and_the_slot_lives(self, runner: Runner) -> None:
+        events = train(runner, suggestion(fault="die"))
+        crash = events[-1]
+        assert isinstance(crash, Crash)
+        assert crash.kind == "WorkerDied"
+        assert "exit status -9" in crash.error
+        assert runner.free() == 1
+        assert fidelities(train(runner, suggestion(trial=1, until=1))) == [1]
+
+    def test_a_worker_that_was_killed_while_it_waited_for_a_decision_or_was_idle_is_replaced(
+        self, runner: Runner
+    ) -> None:
+        runner.start(suggestion(until=2), after=0)
+        events = next_events(runner)
+        kill_workers()
+        runner.settle(0, Decision.CONTINUE)
+        events += next_events(runner)
+        runner.settle(0, Decision.CONTINUE)
+        assert fidelities(events) == [1, 2]
+        kill_workers()
+        runner.settle(0, Decision.STOP)
+        assert same(train(runner, suggestion(until=2))) == same(events)
+
+
+class TestWorkers(ToyFixtures):
+    """What becomes of worker processes."""
+
     @pytest.fixture
-    def build(self) -> Callable[[Job, Path], Runner]:
-        return lambda job, checkpoints: processes.build(job, checkpoints, devices="cpu", slots=1)
+    def build(self) -> Build:
+        return start
 
     def test_slots_train_at_the_same_time(self, job: Job, checkpoints: Path) -> None:
-        runner = processes.build(job, checkpoints, devices="cpu", slots=2)
+        runner = start(job, checkpoints, slots=2)
         try:
             assert runner.free() == 2
             for trial in range(2):
@@ -58,53 +107,12 @@ class TestProcesses(CheckpointsContract):
         finally:
             runner.close()
 
-    def test_a_trial_whose_worker_dies_once_goes_on_from_its_checkpoint(self, job: Job, checkpoints: Path) -> None:
-        runner = processes.build(self.faulty(job, fault="die_once"), checkpoints, devices="cpu", slots=1)
-        try:
-            events = train(runner, suggestion(until=4))
-            assert fidelities(events) == [1, 2, 3, 4]
-        finally:
-            runner.close()
-
-    def test_a_trial_whose_workers_keep_dying_crashes_and_the_slot_lives(self, job: Job, checkpoints: Path) -> None:
-        runner = processes.build(self.faulty(job, fault="die"), checkpoints, devices="cpu", slots=1)
-        try:
-            events = train(runner, suggestion())
-            crash = events[-1]
-            assert isinstance(crash, Crash)
-            assert crash.kind == "WorkerDied"
-            assert "exit status -9" in crash.error
-            assert runner.free() == 1
-            assert fidelities(train(runner, suggestion(trial=1, until=1))) == [1]
-        finally:
-            runner.close()
-
-    def test_a_worker_killed_while_it_waits_for_a_decision_is_replaced(self, runner: Runner) -> None:
-        runner.start(suggestion(until=3), after=0)
-        first = next_events(runner)
-        for worker in workers():
-            worker.kill()
-            worker.wait()
-        runner.settle(0, Decision.CONTINUE)
-        events = first
-        while not isinstance(events[-1], Report) or events[-1].fidelity < 3:
-            events += next_events(runner)
-            runner.settle(0, Decision.CONTINUE)
-        assert fidelities(events) == [1, 2, 3]
-
-    def test_an_idle_worker_that_was_killed_is_replaced(self, runner: Runner) -> None:
-        events = train(runner, suggestion(until=1))
-        for worker in workers():
-            worker.kill()
-            worker.wait()
-        assert same(train(runner, suggestion(until=1), after=0)) == same(events)
-
     def test_a_trainable_that_a_worker_cannot_load_is_a_task_error(
         self, job: Job, checkpoints: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         module = ModuleType("nowhere")
         monkeypatch.setitem(sys.modules, "nowhere", module)
-        runner = processes.build(replace(job, trainable=lambda config: module), checkpoints, devices="cpu", slots=1)
+        runner = start(replace(job, trainable=lambda config: module), checkpoints)
         try:
             runner.start(suggestion(), after=0)
             with pytest.raises(
@@ -148,8 +156,10 @@ class TestProcesses(CheckpointsContract):
         assert int(environment["OMP_NUM_THREADS"]) == n_cores()
         assert os.environ["OMP_NUM_THREADS"] == "77"
 
-    def test_a_worker_starts_with_the_first_trial_of_its_slot(self, job: Job, checkpoints: Path) -> None:
-        runner = processes.build(job, checkpoints, devices="cpu", slots=8)
+    def test_a_worker_starts_with_the_first_trial_of_its_slot_and_ends_when_the_runner_is_closed(
+        self, job: Job, checkpoints: Path
+    ) -> None:
+        runner = start(job, checkpoints, slots=8)
         try:
             assert (runner.free(), len(workers())) == (8, 0)
             train(runner, suggestion(until=1))
@@ -157,11 +167,6 @@ class TestProcesses(CheckpointsContract):
             assert (runner.free(), len(workers())) == (8, 1)
         finally:
             runner.close()
-
-    def test_closing_ends_the_workers(self, runner: Runner) -> None:
-        train(runner, suggestion(until=1))
-        assert workers()
-        runner.close()
         assert workers() == []
 
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -196,7 +201,7 @@ class TestProcesses(CheckpointsContract):
     def test_a_trial_may_start_processes_and_they_end_with_the_runner(
         self, job: Job, checkpoints: Path, log: Path
     ) -> None:
-        runner = processes.build(replace(job, trainable=toy.WithChildren), checkpoints, devices="cpu", slots=1)
+        runner = start(replace(job, trainable=toy.WithChildren), checkpoints)
         try:
             assert fidelities(train(runner, suggestion(until=2))) == [1, 2]
             started = started_by_trials(log)
@@ -206,7 +211,7 @@ class TestProcesses(CheckpointsContract):
         assert wait_until_ended(started) == []
 
     def test_the_processes_of_a_trial_end_with_its_worker(self, job: Job, checkpoints: Path, log: Path) -> None:
-        runner = processes.build(replace(job, trainable=toy.WithChildren), checkpoints, devices="cpu", slots=1)
+        runner = start(replace(job, trainable=toy.WithChildren), checkpoints)
         try:
             runner.start(suggestion(until=3), after=0)
             next_events(runner)
@@ -218,8 +223,7 @@ class TestProcesses(CheckpointsContract):
         finally:
             runner.close()
 
-    @pytest.mark.parametrize("runner_name", ["processes", "fused"])
-    @pytest.mark.parametrize("also_worker", [False, True])
+    @pytest.mark.parametrize(("runner_name", "also_worker"), [("processes", False), ("fused", True)])
     def test_no_process_of_a_trial_survives_a_killed_search(
         self, checkpoints: Path, log: Path, runner_name: str, also_worker: bool
     ) -> None:

@@ -13,7 +13,7 @@ from hpo.runners._simulated import Curve, Curves, Simulated
 from hpo.training.builder import Job
 from hpo.trial import Config, Decision, Report
 from tests import toy
-from tests.runners.contract import RunnerContract, fidelities, next_events, same, suggestion, train
+from tests.runners.contract import RunnerContract, ToyFixtures, fidelities, next_events, same, suggestion, train
 
 
 def toy_curve(job: Job) -> Curve:
@@ -27,7 +27,7 @@ def toy_curve(job: Job) -> Curve:
     return curve
 
 
-class TestSimulated(RunnerContract):
+class TestSimulated(ToyFixtures, RunnerContract):
     @pytest.fixture
     def build(self) -> Callable[[Job, Path], Runner]:
         def build(job: Job, checkpoints: Path) -> Runner:

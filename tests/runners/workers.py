@@ -27,6 +27,13 @@ def workers() -> list[psutil.Process]:
     return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
+def kill_workers() -> None:
+    """Kill the worker processes of this process, and wait for their ends."""
+    for worker in workers():
+        worker.kill()
+        worker.wait()
+
+
 def started_by_trials(log: Path) -> list[psutil.Process]:
     """The processes that trials of `toy.WithChildren` wrote down: their workers, and those that they started."""
     numbers = {int(line) for line in log.read_text().splitlines()}
