@@ -79,8 +79,8 @@ def draw(n_networks: int, n: int, n_classes: int, *, seed: int = 0, kept: int | 
     return logits, labels
 
 
-@settings(deadline=None, max_examples=60)  # scikit-learn is slow with 300 classes
-@given(st.integers(1, 3), st.integers(1, 60), st.sampled_from([2, 3, 10, 11, 30, 300]), st.integers(0, 99), st.data())
+@settings(deadline=None, max_examples=40)  # scikit-learn is slow with many classes
+@given(st.integers(1, 3), st.integers(1, 60), st.sampled_from([2, 3, 10, 11, 30, 60]), st.integers(0, 99), st.data())
 def test_all_metrics_are_those_of_scikit_learn(
     n_networks: int, n: int, n_classes: int, seed: int, data: st.DataObject
 ) -> None:
