@@ -13,6 +13,7 @@ from tests.trainables.models.pretrained import N_CLASSES, PretrainedContract, as
 from trainables import vision
 from trainables.data.input_spec import InputSpec
 from trainables.errors import SetupError
+from trainables.hyperparameters import Config
 from trainables.models import _weights, timm
 from trainables.trainable import TransferModel
 
@@ -23,6 +24,10 @@ needs_timm = pytest.mark.skipif(library is None, reason="timm is an extra")
 
 class TimmContract(PretrainedContract):
     model = timm
+
+    def outline(self, config: Config | None = None, *, n_classes: int | None = None) -> TransferModel:
+        """A whole model. Its stages are found by comparing values, which the meta device has not."""
+        return self.build(config, n_classes=n_classes)
 
     def network(self, state: dict[str, Tensor] | None) -> nn.Module:
         torch.manual_seed(5)
