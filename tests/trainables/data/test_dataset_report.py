@@ -153,6 +153,7 @@ def test_the_digits_are_sound() -> None:
     assert (found.width, found.n_grey) == (SizeStatistics(8, 8, 8), 1437)
 
 
+@pytest.mark.slow
 def test_real_photographs_are_sound() -> None:
     dataset = caltech101.build(real_data())
     found = report(dataset.training(), held_out(dataset), dataset.classes)
