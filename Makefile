@@ -24,11 +24,11 @@ demo: $(VENV)/installed
 	@echo "Every trial, in the browser:  $(BIN)/hpo dashboard demo --studies $(DEMO)"
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses auto -m "not slow"
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "not slow"
 
 # The tests that take several seconds each.
 test-slow: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses auto -m slow
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m slow
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
