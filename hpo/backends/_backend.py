@@ -14,6 +14,9 @@ A backend with brackets can have a second function in its module, `round_bracket
 bracket of one round, the number of trials at each of its rungs, from its first one to the top one. A search whose
 budget is smaller than that says so before it begins.
 
+Hyperparameters may have a prior (`hpo/space/priors.py`). A backend that uses it has an attribute `uses_priors` that is
+True. A search with another backend says that the priors are ignored.
+
 Every backend makes three promises:
 
 - It is deterministic: the same space, seed, options and calls give the same answers.
@@ -71,6 +74,11 @@ class Backend(Protocol):
         A loss of inf and a Crash are no errors of the search. The backend treats both as the worst possible result.
         """
         ...
+
+
+def uses_priors(backend: Backend) -> bool:
+    """Whether a backend uses the priors of hyperparameters, as its attribute `uses_priors` says. False without it."""
+    return bool(getattr(backend, "uses_priors", False))
 
 
 @runtime_checkable

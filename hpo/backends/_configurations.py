@@ -15,6 +15,7 @@ from collections.abc import Callable
 from itertools import count
 from types import MappingProxyType
 
+from hpo.backends._prior import draw
 from hpo.space import Categorical, Domain, SearchSpace
 from hpo.space.values import comparison_key
 from hpo.trial import Config, Value
@@ -29,8 +30,12 @@ Prefix = tuple[object, ...]
 class Configurations:
     """Gives each new trial its configuration. See the top of the file."""
 
-    def __init__(self, space: SearchSpace, seed: int, n_draws: int = N_DRAWS) -> None:
-        """`n_draws` is the number of draws, one after another, that may be repeats. Then the last draw is changed."""
+    def __init__(self, space: SearchSpace, seed: int, n_draws: int = N_DRAWS, *, uses_priors: bool = False) -> None:
+        """`n_draws` is the number of draws, one after another, that may be repeats. Then the last draw is changed.
+
+        `uses_priors` says whether what a queued configuration lacks is drawn from the priors of the space.
+        """
+        self.uses_priors = uses_priors
         self._space = space
         self._seed = seed
         self._n_draws = n_draws
@@ -71,9 +76,7 @@ class Configurations:
         rng = random.Random(f"configurations {self._seed}/{len(self._taken)}")
         if self._queue:
             given, is_repeat = self._queue.popleft()
-            config: Config = self._space.completed(
-                given, choose or (lambda name: self._space.domains[name].sample(rng))
-            )
+            config: Config = self._space.completed(given, choose or (lambda name: self._drawn(name, rng)))
             if config in self._taken and not is_repeat:
                 config = self._taken.changed(config, rng, given)
         else:
@@ -85,6 +88,10 @@ class Configurations:
         self._taken.add(config)
         self._drop_queued()
         return config
+
+    def _drawn(self, name: str, rng: random.Random) -> Value:
+        domain = self._space.domains[name]
+        return draw(domain, rng) if self.uses_priors else domain.sample(rng)
 
     def next_again(self, recorded: Config) -> Config:
         """The same as `next`, whose answer is on record. Nothing is drawn."""

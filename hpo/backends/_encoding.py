@@ -35,14 +35,15 @@ class Encoding:
         self._space = space
         sizes = [_n_coordinates(domain) for domain in space.domains.values()]
         ends = np.concatenate([[0], np.cumsum(sizes)]).tolist()
-        self._where = {name: slice(*ends) for name, ends in zip(space.domains, pairwise(ends), strict=True)}
+        self.where = {name: slice(*ends) for name, ends in zip(space.domains, pairwise(ends), strict=True)}
+        """The coordinates of each hyperparameter."""
         self.n_coordinates: int = sum(sizes)
         """The length of a point."""
         self.n_hyperparameters = sum(size > 0 for size in sizes)
         """The number of hyperparameters with more than one value."""
         self.choices = [
             where
-            for name, where in self._where.items()
+            for name, where in self.where.items()
             if isinstance(space.domains[name], Categorical) and where.stop > where.start
         ]
         """The coordinates of each hyperparameter that is a choice."""
@@ -57,20 +58,21 @@ class Encoding:
     def decode(self, point: FloatArray) -> Config:
         """The configuration at a point. It lies in the space, wherever the point lies in the unit cube."""
 
-        def value(name: str) -> Value:
-            domain, coordinates = self._space.domains[name], point[self._where[name]]
-            if not len(coordinates):
-                return domain.value_at(0)
-            if isinstance(domain, Categorical):
-                return domain.value_at(int(np.argmax(np.clip(coordinates, 0.0, 1.0))))
-            return value_at(domain, min(max(float(coordinates[0]), 0.0), 1.0))
+        return self._space.completed({}, lambda name: self.value(name, point))
 
-        return self._space.completed({}, value)
+    def value(self, name: str, point: FloatArray) -> Value:
+        """The value of a hyperparameter at a point, also if it is not active there."""
+        domain, coordinates = self._space.domains[name], point[self.where[name]]
+        if not len(coordinates):
+            return domain.value_at(0)
+        if isinstance(domain, Categorical):
+            return domain.value_at(int(np.argmax(np.clip(coordinates, 0.0, 1.0))))
+        return value_at(domain, min(max(float(coordinates[0]), 0.0), 1.0))
 
     def encode(self, config: Config) -> FloatArray:
         """The point of a configuration, of shape (n_coordinates,). `decode` gives back its values."""
         point = np.empty(self.n_coordinates)
-        for name, where in self._where.items():
+        for name, where in self.where.items():
             domain = self._space.domains[name]
             if where.stop == where.start:
                 continue
@@ -88,13 +90,12 @@ class Encoding:
         snapped = np.clip(points, 0.0, 1.0)
         chosen: dict[str, NDArray[np.intp]] = {}
         is_active: dict[str, BoolArray] = {}
-        for name, where in self._where.items():
+        for name, where in self.where.items():
             domain = self._space.domains[name]
             is_active[name] = self._are_active(domain, len(points), chosen, is_active)
             if isinstance(domain, Categorical):
-                block = snapped[:, where]
-                chosen[name] = np.argmax(block, axis=1) if block.shape[1] else np.zeros(len(points), np.intp)
-                snapped[:, where] = CHOSEN * (chosen[name][:, None] == np.arange(block.shape[1]))
+                chosen[name] = _chosen(snapped[:, where])
+                snapped[:, where] = CHOSEN * (chosen[name][:, None] == np.arange(where.stop - where.start))
             elif where.stop > where.start:
                 snapped[:, where] = _snapped(domain, snapped[:, where])
             snapped[~is_active[name], where] = _middle(domain)
@@ -104,9 +105,19 @@ class Encoding:
         """Which coordinates of a point may be moved a little: those of the active ranges."""
         config = self.decode(point)
         is_movable = np.zeros(self.n_coordinates, bool)
-        for name, where in self._where.items():
+        for name, where in self.where.items():
             is_movable[where] = name in config and not isinstance(self._space.domains[name], Categorical)
         return is_movable
+
+    def active(self, points: FloatArray) -> dict[str, BoolArray]:
+        """For each hyperparameter, at which of the points it is active. `points` has shape (n, n_coordinates)."""
+        chosen: dict[str, NDArray[np.intp]] = {}
+        is_active: dict[str, BoolArray] = {}
+        for name, where in self.where.items():
+            is_active[name] = self._are_active(self._space.domains[name], len(points), chosen, is_active)
+            if isinstance(self._space.domains[name], Categorical):
+                chosen[name] = _chosen(points[:, where])
+        return is_active
 
     def _are_active(
         self, domain: Domain, n: int, chosen: dict[str, NDArray[np.intp]], is_active: dict[str, BoolArray]
@@ -124,6 +135,11 @@ def _n_coordinates(domain: Domain) -> int:
     if domain.n_values == 1:
         return 0
     return len(domain.choices) if isinstance(domain, Categorical) else 1
+
+
+def _chosen(block: FloatArray) -> NDArray[np.intp]:
+    """For each row of the coordinates of a choice, the position of the chosen one."""
+    return np.argmax(block, axis=1) if block.shape[1] else np.zeros(len(block), np.intp)
 
 
 def _middle(domain: Domain) -> float:

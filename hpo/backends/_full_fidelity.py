@@ -18,6 +18,7 @@ class FullFidelity:
         self, space: SearchSpace, configurations: Configurations, next_config: Callable[[], Config | None]
     ) -> None:
         """`next_config` takes the next one of `configurations`. It returns None if none is left."""
+        self.uses_priors = configurations.uses_priors
         self._high = space.fidelity.high
         self._configurations = configurations
         self._next_config = next_config

@@ -82,6 +82,7 @@ class StoppingBackend:
         self._high = space.fidelity.high
         self._steps = steps
         self._searcher = searcher
+        self.uses_priors = searcher.configurations.uses_priors
         self._pruner = pruner
         self._trial_numbers = count()
         self._last_epochs: dict[int, int] = {}

@@ -20,6 +20,7 @@ from hpo.backends import optuna
 from hpo.backends._backend import Backend
 from hpo.backends._configurations import Configurations
 from hpo.backends._options import needs, one_of, reject_unknown, seed32, whole_number
+from hpo.backends._prior import sample
 from hpo.backends._random_state import with_random_state
 from hpo.backends._stopping import Searcher, StoppingBackend, library_max_step, library_steps
 from hpo.backends.bohb import bracket_sizes
@@ -77,14 +78,14 @@ def round_brackets(n_rungs: int, eta: int, options: Mapping[str, object]) -> lis
 
 
 class _RandomSearcher:
-    """Draws independent random configurations. It ignores all losses."""
+    """Draws independent random configurations, which follow the priors of the space. It ignores all losses."""
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         self._space, self._rng = space, random.Random(seed)
-        self.configurations = Configurations(space, seed)
+        self.configurations = Configurations(space, seed, uses_priors=True)
 
     def suggest(self) -> Config:
-        return self.configurations.next(lambda: self._space.sample(self._rng))
+        return self.configurations.next(lambda: sample(self._space, self._rng))
 
     def suggest_again(self, recorded: Config) -> Config:
         return self.suggest()

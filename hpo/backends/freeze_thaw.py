@@ -9,7 +9,9 @@
 7. If the first trials differ by noise only, some of them train on until they can be told apart (`signal.py`).
 8. Long runs show whether early epochs order trials rightly (`rules.py`). Epochs that show noise or mislead are ignored.
 9. A running trial counts as if it had ended with the value that is expected of it. So any number of slots can be busy.
-10. Values are modelled on a logarithmic scale where they allow it. A crash or a divergence counts as the worst value.
+10. The first trials follow the priors of the space. For later ones, the improvement is multiplied by the prior, to a
+    power that becomes lower with each trial, as in pi-BO (`user_prior.py`).
+11. Values are modelled on a logarithmic scale where they allow it. A crash or a divergence counts as the worst value.
 
 Swersky, Snoek, Adams, Freeze-Thaw Bayesian Optimization, arXiv:1406.3896, 2014; the kernel and the decision differ.
 Expected improvement: Jones, Schonlau, Welch, Journal of Global Optimization, 1998.
@@ -29,7 +31,7 @@ from hpo.backends._configurations import Configurations
 from hpo.backends._options import reject_unknown, seed32
 from hpo.errors import ReplayError
 from hpo.space import SearchSpace
-from hpo.trial import Config, Crash, Decision, Report, Suggestion
+from hpo.trial import Config, Crash, Decision, Report, Suggestion, Value
 
 if TYPE_CHECKING:
     from hpo.backends._freeze_thaw.decision import Chosen
@@ -56,17 +58,21 @@ class FreezeThaw:
 
     takes_all_recorded = True
     """A resume takes all suggestions from the record, see `hpo.backends._backend.ReplayingBackend`."""
+    uses_priors = True
+    """New trials follow the priors of the space, see `hpo.backends._backend.uses_priors`."""
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         # Importing scipy takes a while, and `hpo --help` lists the backends.
         from hpo.backends._encoding import Encoding
         from hpo.backends._freeze_thaw import decision, model, rules
         from hpo.backends._freeze_thaw.trials import Trials
+        from hpo.backends._freeze_thaw.user_prior import UserPrior
 
         self._decision, self._rules, self._due = decision, rules, model.due
         self._seed = seed
         self._encoding = Encoding(space)
-        self._configurations = Configurations(space, seed, n_draws=1)
+        self._prior = UserPrior(space, self._encoding)
+        self._configurations = Configurations(space, seed, n_draws=1, uses_priors=True)
         self._trials = Trials(space.fidelity.high, rules.rungs(space.fidelity), space.metric)
         self._model = model.Model(self._encoding, space.fidelity.high)
         self._snapshot: Snapshot | None = None
@@ -124,6 +130,7 @@ class FreezeThaw:
         ask = self._decision.Ask(
             self._trials,
             self._encoding,
+            self._prior,
             trusted,
             belief,
             lambda: self._model.predict(self._trials, snapshot, trusted),
@@ -142,7 +149,7 @@ class FreezeThaw:
             config = (
                 self._configurations.next_again(recorded)
                 if recorded is not None
-                else self._configurations.next(lambda: self._decode(chosen))
+                else self._configurations.next(lambda: self._decode(chosen), None if len(trials) else self._central)
             )
             number = trials.add(config, self._encoding.encode(config))
         trials.start(number, chosen.until, chosen.reason)
@@ -151,6 +158,10 @@ class FreezeThaw:
     def _decode(self, chosen: Chosen) -> Config:
         assert chosen.point is not None
         return self._encoding.decode(chosen.point)
+
+    def _central(self, name: str) -> Value:
+        """The value of a hyperparameter at the centre of the space or of its prior."""
+        return self._encoding.value(name, self._prior.centre())
 
     def _trusted(self) -> tuple[Belief, int]:
         """What the long runs say of early epochs, and the first epoch that the model sees."""

@@ -6,6 +6,7 @@ The command line and the Python API call this package.
 from __future__ import annotations
 
 from hpo.loop.first_configurations import with_first_configurations
+from hpo.loop.ignored_priors import priors_note
 from hpo.loop.new_settings import CHANGEABLE, changed_settings
 from hpo.loop.round_size import budget_note
 from hpo.loop.search import Watch, begin, build_backend, default_name, resume, run
@@ -19,6 +20,7 @@ __all__ = [
     "build_backend",
     "changed_settings",
     "default_name",
+    "priors_note",
     "replay_study",
     "resume",
     "run",

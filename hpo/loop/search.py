@@ -20,6 +20,7 @@ from hpo.loop import checks, time_limit
 from hpo.loop.crashed_trials import retry_crashed
 from hpo.loop.endings import no_configuration_left, spent_budget, spent_trials
 from hpo.loop.first_configurations import enqueue_first, with_first_configurations
+from hpo.loop.ignored_priors import priors_note
 from hpo.loop.interrupts import deferred_interrupt
 from hpo.loop.new_settings import changed_settings, recorded_settings
 from hpo.loop.recorded_data import Notify, job_on_recorded_data, with_parts
@@ -94,8 +95,9 @@ def begin(
         job = Job(space, settings.seed, study.data, trainable)
         recorded = study_data.record(job)
         job = with_parts(job, recorded, notify)
-        if notify is not None and (note := budget_note(space, settings, study.budget)) is not None:
-            notify(note)
+        for note in (budget_note(space, settings, study.budget), priors_note(space, settings.backend, backend)):
+            if notify is not None and note is not None:
+                notify(note)
         delete_empty_study(folder)
         ledger = study.begin(recorded)
         try:

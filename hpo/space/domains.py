@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from hpo.errors import SpaceError
+from hpo.space.priors import Prior, choice_index, normalised_prior
 from hpo.space.rules import When, choices_problems, raise_problems, range_problems
 from hpo.space.values import comparison_key, is_number, is_one_of, with_lists, with_tuples
 from hpo.trial import Value
@@ -29,12 +30,15 @@ class Float:
     """The conditions under which the hyperparameter is active. Without conditions, it is always active."""
     step: float | None = None
     """Only the values low, low + step, low + 2 * step, ... are allowed. `high` must be one of them."""
+    prior: Prior = field(default_factory=dict)
+    """The `centre` and the `width` of where good values are believed to lie, see `hpo/space/priors.py`."""
 
     def __post_init__(self) -> None:
         raise_problems(range_problems(vars(self), whole=False))
         for name in ("low", "high", "default", "step"):
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else float(value) + 0.0)  # -0.0 becomes 0.0
+        object.__setattr__(self, "prior", normalised_prior(self.prior))
         _copy_when(self)
 
     @property
@@ -118,9 +122,12 @@ class Int:
     """The conditions under which the hyperparameter is active. Without conditions, it is always active."""
     step: int | None = None
     """Only the values low, low + step, low + 2 * step, ... are allowed. `high` must be one of them."""
+    prior: Prior = field(default_factory=dict)
+    """The `centre` and the `width` of where good values are believed to lie, see `hpo/space/priors.py`."""
 
     def __post_init__(self) -> None:
         raise_problems(range_problems(vars(self), whole=True))
+        object.__setattr__(self, "prior", normalised_prior(self.prior))
         _copy_when(self)
 
     @property
@@ -165,10 +172,13 @@ class Categorical:
     default: Value = None
     when: When = field(default_factory=dict)
     """The conditions under which the hyperparameter is active. Without conditions, it is always active."""
+    prior: Prior = field(default_factory=dict)
+    """The weights of some choices, see `hpo/space/priors.py`. The others have weight 1."""
 
     def __post_init__(self) -> None:
         raise_problems(choices_problems(vars(self)))
         object.__setattr__(self, "choices", with_tuples(self.choices))
+        object.__setattr__(self, "prior", normalised_prior(self.prior, self.choices))
         object.__setattr__(self, "default", with_tuples(self.default))
         _copy_when(self)
 
@@ -176,6 +186,16 @@ class Categorical:
     def n_values(self) -> int:
         """The number of choices."""
         return len(self.choices)
+
+    @property
+    def probabilities(self) -> tuple[float, ...]:
+        """The probability of each choice by the prior. Without a prior, all are equal."""
+        weights = [1.0] * len(self.choices)
+        for key, weight in self.prior.items():
+            weights[choice_index(key, self.choices) or 0] = weight
+        largest = max(weights)
+        total = sum(weight / largest for weight in weights)
+        return tuple(weight / largest / total for weight in weights)
 
     def value_at(self, index: int) -> Value:
         """The choice at a position of the list, counted from 0."""
@@ -211,6 +231,8 @@ def domain_to_dict(domain: Domain) -> dict[str, Any]:
         content["default"] = with_lists(domain.default)
     if domain.when:
         content["when"] = {parent: with_lists(allowed) for parent, allowed in domain.when.items()}
+    if domain.prior:
+        content["prior"] = dict(domain.prior)
     return content
 
 

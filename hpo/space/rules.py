@@ -15,6 +15,7 @@ from typing import Any
 
 from hpo.errors import SpaceError, nearest
 from hpo.space.objectives import RESERVED_NAMES, objective_problems, own_columns
+from hpo.space.priors import choices_prior_problems, range_prior_problems
 from hpo.space.values import (
     MAX_INT,
     comparison_key,
@@ -30,7 +31,6 @@ from hpo.trial import Value
 
 When = Mapping[str, Sequence[Value]]
 """The conditions of a domain: it is active if each parent (key) has one of the listed values."""
-
 Problem = tuple[tuple[str, ...], str]
 """The keys that lead to a value, and what is wrong with it."""
 
@@ -62,6 +62,7 @@ def range_problems(fields: Mapping[str, Any], *, whole: bool) -> Iterator[Proble
         yield ("points",), text
     yield from _order_problems(valid)
     yield from _step_problems(fields.get("step"), valid, log is True, whole=whole)
+    yield from range_prior_problems(fields.get("prior"), valid, log=log is True)
     yield from when_problems(fields.get("when"))
 
 
@@ -108,17 +109,20 @@ def _order_problems(valid: Mapping[str, Any]) -> Iterator[Problem]:
 def choices_problems(fields: Mapping[str, Any]) -> Iterator[Problem]:
     """The problems of the fields of a list of choices."""
     choices, default = fields.get("choices"), fields.get("default")
+    known = None
     if not isinstance(choices, list | tuple) or not choices:
         yield ("choices",), f"must be a list of at least one value, but is {format_value(choices)}"
     elif texts := [text for choice in choices if (text := value_problem(choice)) is not None]:
         yield from ((("choices",), f"each choice {text}") for text in texts)
     else:
+        known = choices
         times = Counter(map(comparison_key, choices))
         repeated = {key: value for value in choices if times[key := comparison_key(value)] > 1}
         for choice in repeated.values():
             yield ("choices",), f"{format_value(choice)} stands in it twice; choices must differ from each other"
         if default is not None and not (value_problem(default) is None and is_one_of(default, choices)):
             yield ("default",), f"{format_value(default)} is no choice; one of {format_value(choices)} is allowed"
+    yield from choices_prior_problems(fields.get("prior"), known)
     yield from when_problems(fields.get("when"))
 
 
@@ -225,6 +229,8 @@ def space_problems(domains: Collection[str], fixed: Mapping[str, Any], objective
         text = value_problem(value)
         if name in ("patience", "window") and value is not None:
             text = text or count_problem(value, 1)
+        if text is not None and isinstance(value, Mapping) and "prior" in value:
+            text += "; a hyperparameter with a prior is searched, and stands in `space`"
         if text is not None:
             yield ("fixed", name), text
     yield from objective_problems(objective)

@@ -205,7 +205,7 @@ def _task_domain_problems(space: SearchSpace) -> Iterator[Problem]:
             names = getattr(space.domains[key], "choices", ())
             are_names = names and all(isinstance(name, str) for name in names)
             if not are_names or space.domains[key] != Categorical(names):
-                yield ("space", key), "must be a Categorical of names, without default and without conditions"
+                yield ("space", key), "must be a Categorical of names, without default, conditions and prior"
             if getattr(space.task, key) is not None:
                 yield ("task", key), f"is {format_value(getattr(space.task, key))}, and searched too"
 

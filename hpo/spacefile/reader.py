@@ -37,8 +37,8 @@ from hpo.spacefile.yaml_text import Keys
 
 SECTIONS = ("name", "reference", "task", "space", "fixed", "fidelity", "objective")
 TASK_KEYS = ("regime", "model", "weights", "dataset", "pretraining", "validation")
-RANGE_KEYS = ("low", "high", "log", "default", "step", "points", "type", "when")
-CHOICES_KEYS = ("choices", "default", "when")
+RANGE_KEYS = ("low", "high", "log", "default", "step", "points", "type", "when", "prior")
+CHOICES_KEYS = ("choices", "default", "when", "prior")
 TYPES = ("float", "int")
 
 Domains = dict[str, Domain | None]

@@ -1,5 +1,6 @@
 """Strategies that draw any sound search space, for tests that state what holds for all of them."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -27,11 +28,21 @@ def wrong(value: Any) -> Any:
 
 
 @st.composite
+def range_priors(draw: st.DrawFn, low: float, high: float, log: bool) -> dict[str, float]:
+    """No prior, or one of a range."""
+    if draw(st.booleans()):
+        return {}
+    width = st.floats(1.01, 1e3) if log else st.floats(1e-3, 1e6)
+    return {"centre": draw(st.floats(low, high)), "width": draw(width)}
+
+
+@st.composite
 def floats(draw: st.DrawFn) -> Float:
     log = draw(st.booleans())
     ends = st.floats(1e-9, 1e6) if log else FINITE
     low, high = sorted(draw(st.tuples(ends, ends)))
-    return Float(low, high, log, draw(st.none() | st.floats(low, high)), draw(POINTS))
+    prior = draw(range_priors(low, high, log))
+    return Float(low, high, log, draw(st.none() | st.floats(low, high)), draw(POINTS), prior=prior)
 
 
 @st.composite
@@ -41,9 +52,10 @@ def stepped(draw: st.DrawFn) -> Float | Int:
     step = Decimal(draw(st.integers(1, 300))) if whole else Decimal(draw(st.sampled_from(["0.1", "0.025", "3"])))
     low = Decimal(draw(st.integers(-50, 50)))
     high, default = low + n_steps * step, low + draw(st.integers(0, n_steps)) * step
+    prior = draw(range_priors(float(low), float(high), False))
     if whole:
-        return Int(int(low), int(high), False, int(default), draw(POINTS), step=int(step))
-    return Float(float(low), float(high), False, float(default), draw(POINTS), step=float(step))
+        return Int(int(low), int(high), False, int(default), draw(POINTS), step=int(step), prior=prior)
+    return Float(float(low), float(high), False, float(default), draw(POINTS), step=float(step), prior=prior)
 
 
 @st.composite
@@ -51,13 +63,21 @@ def ints(draw: st.DrawFn) -> Int:
     log = draw(st.booleans())
     ends = st.integers(1 if log else -(10**6), 10**6)
     low, high = sorted(draw(st.tuples(ends, ends)))
-    return Int(low, high, log, draw(st.none() | st.integers(low, high)), draw(POINTS))
+    prior = draw(range_priors(low, high, log))
+    return Int(low, high, log, draw(st.none() | st.integers(low, high)), draw(POINTS), prior=prior)
 
 
 @st.composite
 def categoricals(draw: st.DrawFn) -> Categorical:
     choices = draw(st.lists(VALUES, min_size=1, max_size=5, unique_by=comparison_key))
-    return Categorical(tuple(choices), draw(st.sampled_from([None, *choices])))
+    names = [choice for choice in choices if isinstance(choice, str)]
+    weights = st.dictionaries(st.sampled_from(names), st.floats(0.01, 100)) if names else st.just({})
+    prior = draw(weights) if len({_name(choice) for choice in choices}) == len(choices) else {}
+    return Categorical(tuple(choices), draw(st.sampled_from([None, *choices])), prior=prior)
+
+
+def _name(choice: Value) -> str:
+    return choice if isinstance(choice, str) else json.dumps(choice)
 
 
 DOMAINS: st.SearchStrategy[Domain] = st.one_of(floats(), ints(), stepped(), categoricals())

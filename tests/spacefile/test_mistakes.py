@@ -135,6 +135,34 @@ TABLE = """
 12|  step_size: {type: int}
  space.step_size: needs either `low` and `high` or `choices`, but has neither
 
+# priors
+10|  lr: {low: 1e-4, high: 1e-1, log: true, prior: {centre: 1, width: 3}}
+ space.lr.prior.centre: 1 lies outside the range from low=0.0001 to high=0.1
+10|  lr: {low: 1e-4, high: 1e-1, log: true, prior: {centre: 1e-3, width: 0.5}}
+ space.lr.prior.width: must be above 1, because it is a factor with log=true, but is 0.5
+10|  lr: {low: 1e-4, high: 1e-1, prior: {centre: 1e-3, width: -1}}
+ space.lr.prior.width: must be above 0, but is -1
+10|  lr: {low: 1e-4, high: 1e-1, prior: {center: 1e-3, centre: 1e-3, width: 1}}
+ space.lr.prior.center: unknown key; did you mean 'centre'? (allowed: centre, width)
+10|  lr: {low: 1e-4, high: 1e-1, prior: {centre: 1e-3}}
+ space.lr.prior.width: is missing
+10|  lr: {low: 1e-4, high: 1e-1, prior: 1e-3}
+ space.lr.prior: must hold a centre and a width, as {centre: 0.01, width: 3}, but is 0.001
+10|  lr: {prior: {centre: 1e-3, width: 3}}
+ space.lr: needs either `low` and `high` or `choices`, but has neither
+9|  optimizer: {choices: [sgd, nag, adam], prior: {sdg: 3}}
+ space.optimizer.prior.sdg: 'sdg' is no choice; did you mean 'sgd'? (allowed: adam, nag, sgd)
+9|  optimizer: {choices: [sgd, nag, adam], prior: {sgd: 0}}
+ space.optimizer.prior.sgd: must be a weight above 0, but is 0
+9|  optimizer: {choices: [sgd, nag, adam], prior: {sgd: .inf}}
+ space.optimizer.prior.sgd: must be a weight above 0, but is inf
+9|  optimizer: {choices: [sgd, nag, adam], prior: sgd}
+ space.optimizer.prior: must give weights to choices, as {adamw: 3, sgd: 1}, but is 'sgd'
+12|  step_size: {choices: [5, 10], prior: {5: 3}}
+ space.step_size.prior: the key 5 must be a name; in quotes it is one
+13|fixed: {patience: 8, gamma: {prior: {centre: 0.5, width: 1}}}
+ fixed.gamma: a hyperparameter with a prior is searched, and stands in `space`
+
 # conditions
 11|  momentum: {low: 0, high: 1, when: {optimzer: [sgd]}}
  space.momentum.when.optimzer: did you mean 'optimizer'? (allowed: optimizer)

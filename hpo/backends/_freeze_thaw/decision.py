@@ -21,6 +21,7 @@ from hpo.backends._freeze_thaw.proposals import Proposals, log_expected_improvem
 from hpo.backends._freeze_thaw.rules import Belief
 from hpo.backends._freeze_thaw.signal import REASON, signal
 from hpo.backends._freeze_thaw.trials import Trials
+from hpo.backends._freeze_thaw.user_prior import UserPrior, exponent
 
 N_INITIAL = 8
 """The number of trials that begin before the model decides: the centre of the space, then Sobol points."""
@@ -56,6 +57,7 @@ class Ask:
 
     trials: Trials
     encoding: Encoding
+    prior: UserPrior
     trusted: int
     """The first epoch that the model sees."""
     belief: Belief
@@ -73,7 +75,7 @@ class Ask:
 
     def spread(self) -> Chosen:
         """A new trial that does not depend on any value: first the centre of the space, then Sobol points."""
-        return self.new(spread_point(self.encoding, self.seed, len(self.trials)), "space-filling")
+        return self.new(spread_point(self.encoding, self.prior, self.seed, len(self.trials)), "space-filling")
 
 
 def choose(ask: Ask, *, new: bool) -> Chosen | None:
@@ -100,7 +102,7 @@ def choose(ask: Ask, *, new: bool) -> Chosen | None:
     scores = log_expected_improvement(means, deviations, prediction.best)
     if not new:
         return _last_steps(ask, scored, scores)
-    proposals = propose(prediction, ask.encoding, ask.rng)
+    proposals = propose(prediction, ask.encoding, ask.prior, exponent(trials), ask.rng)
     if scored:
         index = scores - rules.log_cost(trials, scored)
         if index.max() >= proposals.score - math.log(trials.high):
@@ -108,13 +110,16 @@ def choose(ask: Ask, *, new: bool) -> Chosen | None:
     return _begin(ask, prediction, proposals)
 
 
-def spread_point(encoding: Encoding, seed: int, number: int) -> FloatArray:
-    """The centre of the space for `number` 0, and a scrambled Sobol point for each other number."""
+def spread_point(encoding: Encoding, prior: UserPrior, seed: int, number: int) -> FloatArray:
+    """The centre of the space for `number` 0, and a scrambled Sobol point for each other number.
+
+    The user's prior has its own centre, and Sobol points are mapped to it.
+    """
     if number == 0 or encoding.n_coordinates == 0:
-        point = np.full(encoding.n_coordinates, 0.5)
+        point = prior.centre()
     else:
         sobol = qmc.Sobol(encoding.n_coordinates, scramble=True, rng=np.random.default_rng([seed, 1]))
-        point = (sobol.fast_forward(number - 1) if number > 1 else sobol).random(1)[0]
+        point = prior.mapped((sobol.fast_forward(number - 1) if number > 1 else sobol).random(1))[0]
     snapped: FloatArray = encoding.snap(point[None])[0]
     return snapped
 

@@ -1,0 +1,94 @@
+"""The priors of hyperparameters: their mistakes, and that they are kept as they are."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from hpo import spacefile
+from hpo.errors import SpaceError
+from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace
+from hpo.spacefile import yaml_text
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Float(0, 1, prior={"centre": 2, "width": 1}), "prior.centre: 2 lies outside the range from low=0"),
+        (lambda: Float(0, 1, prior={"centre": 0.5, "width": 0}), "prior.width: must be above 0, but is 0"),
+        (lambda: Float(0, 1, prior={"centre": 0.5, "width": True}), "prior.width: must be a number, but is true"),
+        (lambda: Float(0, 1, prior={"width": 1}), "prior.centre: is missing"),
+        (lambda: Float(1, 9, log=True, prior={"centre": 3, "width": 1}), "prior.width: must be above 1, because it is"),
+        (lambda: Int(0, 9, prior={"centre": float("nan"), "width": 1}), "prior.centre: must be finite, but is nan"),
+        (lambda: Int(0, 9, prior={"center": 3, "width": 1}), "prior.center: unknown key; did you mean 'centre'?"),
+        (lambda: Categorical(("a", "b"), prior={"c": 3}), "prior.c: 'c' is no choice (allowed: a, b)"),
+        (lambda: Categorical(("a", "b"), prior={"a": -1}), "prior.a: must be a weight above 0, but is -1"),
+        (lambda: Categorical((1, 2), prior={"1": 2, 1: 3}), "prior.1: is given twice"),  # type: ignore[dict-item]
+        (lambda: Categorical((1, "1"), prior={"1": 2}), "prior.1: names two choices"),
+    ],
+)
+def test_a_prior_that_breaks_a_rule_cannot_be_made(make: Any, words: str) -> None:
+    with pytest.raises(SpaceError) as caught:
+        make()
+    assert words in str(caught.value)
+
+
+def test_a_centre_may_lie_between_the_values_of_a_range() -> None:
+    assert Int(1, 9, prior={"centre": 2.5, "width": 1}).prior == {"centre": 2.5, "width": 1.0}
+    assert Float(0, 1, step=0.5, prior={"centre": 0.3, "width": 1}).prior["centre"] == 0.3
+
+
+@pytest.mark.parametrize(
+    ("choices", "key", "weights"),
+    [
+        (("a", "b"), "b", (1, 3)),
+        ((16, 32), "32", (1, 3)),
+        ((16, 32), 32, (1, 3)),
+        ((1e-5, 1.0), "1e-5", (3, 1)),
+        ((True, False, None), "false", (1, 3, 1)),
+        ((True, False, None), "null", (1, 1, 3)),
+        (((64, 64), (128,)), "[64, 64]", (3, 1)),
+    ],
+)
+def test_a_weight_belongs_to_the_choice_that_its_key_names(choices: Any, key: Any, weights: Any) -> None:
+    domain = Categorical(choices, prior={key: 3})
+    assert domain.probabilities == pytest.approx([weight / sum(weights) for weight in weights])
+
+
+def test_equal_weights_are_as_no_prior_and_huge_ones_are_no_error() -> None:
+    assert Categorical(("a", "b")).probabilities == Categorical(("a", "b"), prior={"a": 1}).probabilities == (0.5, 0.5)
+    assert Categorical(("a", "b"), prior={"a": 1e308, "b": 1e308}).probabilities == (0.5, 0.5)
+
+
+DOMAINS: dict[str, Domain] = {
+    "x": Float(1e-4, 1, log=True, prior={"centre": 0.01, "width": 3}),
+    "n": Int(1, 9, prior={"centre": 4, "width": 2}),
+    "kind": Categorical(("a", 16, (64, 64)), prior={"a": 2, "16": 3, "[64,64]": 4}),
+}
+SPACE = SearchSpace("s", DOMAINS, Fidelity(3))
+
+
+def test_a_prior_is_written_and_read_back_as_it_was() -> None:
+    text = str(SPACE.to_dict())
+    read = spacefile.parse(yaml_text.parse(text).value, installed=False)
+    assert read.domains == SPACE.domains
+    assert read.digest() == SPACE.digest()
+    assert SPACE.to_dict()["space"]["x"]["prior"] == {"centre": 0.01, "width": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "prior"),
+    [("x", {}), ("x", {"centre": 0.01, "width": 4}), ("kind", {"a": 2}), ("n", {"centre": 5, "width": 2})],
+)
+def test_another_prior_is_another_space(name: str, prior: dict[str, float]) -> None:
+    changed = dataclasses.replace(DOMAINS[name], prior=prior)
+    assert dataclasses.replace(SPACE, domains={**DOMAINS, name: changed}).digest() != SPACE.digest()
+
+
+def test_a_prior_keeps_its_own_copy_of_what_it_is_made_from() -> None:
+    given = {"centre": 0.5, "width": 1.0}
+    domain = Float(0, 1, prior=given)
+    given["centre"] = 0.1
+    assert domain.prior["centre"] == 0.5
