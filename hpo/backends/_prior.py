@@ -12,8 +12,8 @@ from hpo.backends._unit_interval import position, scale, value_at
 from hpo.space import Categorical, Domain, Float, Int, SearchSpace
 from hpo.trial import Config, Value
 
-NARROWEST = 1e-6
-"""The least deviation, as a share of the range. With a smaller one, neighbouring positions could not be told apart."""
+NARROWEST, WIDEST = 1e-6, 1e3
+"""The bounds of a deviation, as a share of the range. Beyond them, differences would be lost by rounding."""
 
 
 class TruncatedNormal(NamedTuple):
@@ -47,7 +47,7 @@ def range_prior(domain: Float | Int) -> TruncatedNormal | None:
     low, high = scale(domain)
     width = domain.prior["width"]
     deviation = (math.log(width) if domain.log else width) / (high - low)
-    return TruncatedNormal(position(domain, domain.prior["centre"]), max(deviation, NARROWEST))
+    return TruncatedNormal(position(domain, domain.prior["centre"]), min(max(deviation, NARROWEST), WIDEST))
 
 
 def choice_at(domain: Categorical, quantile: float) -> int:

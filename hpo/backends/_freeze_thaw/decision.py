@@ -113,13 +113,15 @@ def choose(ask: Ask, *, new: bool) -> Chosen | None:
 def spread_point(encoding: Encoding, prior: UserPrior, seed: int, number: int) -> FloatArray:
     """The centre of the space for `number` 0, and a scrambled Sobol point for each other number.
 
-    The user's prior has its own centre, and Sobol points are mapped to it.
+    The user's prior has its own centre. Every second Sobol point, from the first on, is mapped to the prior. The others
+    are not, so that a search with a wrong prior recovers.
     """
     if number == 0 or encoding.n_coordinates == 0:
         point = prior.centre()
     else:
         sobol = qmc.Sobol(encoding.n_coordinates, scramble=True, rng=np.random.default_rng([seed, 1]))
-        point = prior.mapped((sobol.fast_forward(number - 1) if number > 1 else sobol).random(1))[0]
+        uniform = (sobol.fast_forward(number - 1) if number > 1 else sobol).random(1)
+        point = (prior.mapped(uniform) if number % 2 else uniform)[0]
     snapped: FloatArray = encoding.snap(point[None])[0]
     return snapped
 

@@ -94,15 +94,14 @@ def test_the_prior_is_forgotten_as_trials_begin() -> None:
     assert powers[3] == powers[0] / 4
 
 
-def test_the_first_trial_is_at_the_centre_of_the_prior_and_the_next_ones_follow_it() -> None:
+def test_the_first_trial_is_at_the_centre_of_the_prior_and_every_second_of_the_next_ones_follows_it() -> None:
     backend = freeze_thaw.build(SPACE, seed=0)
     first = [begin(backend).config for _ in range(8)]
     assert first[0]["kind"] == "b"
     assert number(first[0], "lr") == pytest.approx(0.01)
     assert first[0]["n"] == 5
-    near = [config for config in first if 0.01 / 9 <= number(config, "lr") <= 0.09]
-    assert len(near) >= 7
-    assert sum(config["kind"] == "b" for config in first) >= 4
+    assert all(0.01 / 9 <= number(config, "lr") <= 0.09 for config in first[1::2])
+    assert any(not 0.01 / 9 <= number(config, "lr") <= 0.09 for config in first[2::2])
 
 
 @pytest.mark.parametrize(
@@ -152,5 +151,5 @@ def test_a_good_prior_finds_a_narrow_minimum_sooner_and_a_wrong_one_is_overcome(
         return min(loss(trial.config, 9) for trial in played.trials.values()) - 0.1 - 0.2 / 9
 
     assert lowest(0.8, 6) < 0.01 < lowest(None, 6)
-    assert lowest(0.1, 6) > 0.3
+    assert lowest(0.1, 3) > lowest(0.8, 3)
     assert lowest(0.1, 25) < 0.03
