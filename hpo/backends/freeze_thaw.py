@@ -9,8 +9,8 @@
 7. If the first trials differ by noise only, some of them train on until they can be told apart (`signal.py`).
 8. Long runs show whether early epochs order trials rightly (`rules.py`). Epochs that show noise or mislead are ignored.
 9. A running trial counts as if it had ended with the value that is expected of it. So any number of slots can be busy.
-10. Half of the first trials follow the priors of the space. For later ones, the improvement is multiplied by the prior, to a
-    power that becomes lower with each trial, as in pi-BO (`user_prior.py`).
+10. Half of the first trials follow the priors of the space. For later ones, the improvement is multiplied by the prior
+    to a power that becomes lower with each trial, as in pi-BO (`user_prior.py`).
 11. Values are modelled on a logarithmic scale where they allow it. A crash or a divergence counts as the worst value.
 
 Swersky, Snoek, Adams, Freeze-Thaw Bayesian Optimization, arXiv:1406.3896, 2014; the kernel and the decision differ.

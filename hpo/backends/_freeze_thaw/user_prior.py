@@ -16,8 +16,8 @@ from hpo.space import Categorical, SearchSpace
 STRENGTH = 3.0
 """The acquisition is multiplied by the prior to the power of this, divided by the number of trials: beta in the paper.
 
-The paper has 10, divided by the number of full trainings. On test functions, 3 helps as much if the prior is good,
-because half of the first trials follow it too. If the prior is wrong everywhere, the search recovers earlier. Trials count, and
+The paper has 10, divided by the number of full trainings. On a test function, 3 helps about as much if the prior is
+good, because half of the first trials follow it, and a search with a wrong prior recovers earlier. Trials count, and
 not full trainings, because each trial tells something of its configuration after a few epochs.
 """
 
