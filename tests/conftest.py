@@ -14,7 +14,7 @@ if os.environ.get("HPO_CACHE", "").lower() != "off":
     os.environ["HPO_CACHE"] = tempfile.mkdtemp(prefix="hpo-store-")
     atexit.register(shutil.rmtree, os.environ["HPO_CACHE"], ignore_errors=True)
 
-# Torch then asks for large pages of memory: a network of 138 million weights is built in half the time.
+# Torch then asks for large pages of memory, so that large networks are built a little faster.
 os.environ["THP_MEM_ALLOC_ENABLE"] = "1"
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):

@@ -50,7 +50,7 @@ class Encoding:
 
         self.low, self.high = np.zeros(self.n_coordinates), np.ones(self.n_coordinates)
         """The lowest and the highest position of a value on each coordinate, of shape (n_coordinates,) each."""
-        for name, where in self._where.items():
+        for name, where in self.where.items():
             domain = space.domains[name]
             if where.stop > where.start and not isinstance(domain, Categorical):
                 self.low[where], self.high[where] = position(domain, domain.low), position(domain, domain.high)

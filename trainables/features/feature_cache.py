@@ -77,7 +77,8 @@ class FeatureCache:
             )
             weakref.finalize(part, self._features.pop, key, None)
         self._features[key] = features
-        while len(self._features) > 1 and sum(map(self._n_bytes, self._features.values())) > self._limit_bytes:
+        # A copy, because the garbage collector may delete entries at any time.
+        while len(self._features) > 1 and sum(map(self._n_bytes, list(self._features.values()))) > self._limit_bytes:
             self._features.popitem(last=False)
         return features
 

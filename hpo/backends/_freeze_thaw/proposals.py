@@ -85,9 +85,7 @@ def draw_candidates(
     return encoding.snap(candidates)
 
 
-def climb(
-    prediction: Prediction, start: FloatArray, encoding: Encoding, prior: UserPrior, power: float
-) -> FloatArray:
+def climb(prediction: Prediction, start: FloatArray, encoding: Encoding, prior: UserPrior, power: float) -> FloatArray:
     """A point near `start` with a higher acquisition. Only the coordinates of active ranges move."""
     posterior, best, point = prediction.posterior, prediction.best, start.copy()
     is_movable = encoding.movable(start)
