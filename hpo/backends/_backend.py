@@ -14,6 +14,9 @@ A backend with brackets can have a second function in its module, `round_bracket
 bracket of one round, the number of trials at each of its rungs, from its first one to the top one. A search whose
 budget is smaller than that says so before it begins.
 
+A module can have a function `status(space, events)` too. It gets the suggestions, reports and crashes of a study, and
+returns a line for `hpo status`: what the search believes at the moment.
+
 Hyperparameters may have a prior (`hpo/space/priors.py`). A backend that uses it has an attribute `uses_priors` that is
 True. A search with another backend says that the priors are ignored.
 

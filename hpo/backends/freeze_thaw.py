@@ -23,7 +23,7 @@ suggestions. A resume there takes the recorded suggestions as they are, and goes
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hpo.backends._backend import Answer, Backend
@@ -48,6 +48,13 @@ def build(space: SearchSpace, *, seed: int, **unknown: object) -> Backend:
     reject_unknown(unknown, ())
     seed32(seed)
     return FreezeThaw(space, seed)
+
+
+def status(space: SearchSpace, events: Sequence[Suggestion | Report | Crash]) -> str:
+    """What a search with these events believes of early epochs, in one line."""
+    from hpo.backends._freeze_thaw.status import line
+
+    return line(space, events)
 
 
 class FreezeThaw:

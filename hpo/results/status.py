@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from hpo import plugins
+from hpo.errors import UserError
 from hpo.heldout import confusion, per_class
 from hpo.heldout.confusion import ConfusionMatrix
 from hpo.heldout.record import TestRecord
@@ -15,6 +17,7 @@ from hpo.record import RETRAINED, History, StudyFolder, command, configuration, 
 from hpo.results import tables
 from hpo.space.objectives import searched_metric
 from hpo.training import notices
+from hpo.trial import Crash, Report, Suggestion
 
 NAME_WIDTH = 40
 """The largest number of characters of the name of a class in a line."""
@@ -45,8 +48,23 @@ def lines(folder: Path) -> list[str]:
     best = history.incumbent
     if best is not None:
         text.append(f"best     {study.space.metric} {best.loss:.4f}, trial {best.number}: {configuration(best.config)}")
+    if (belief := _belief(study, history)) is not None:
+        text.append(f"belief   {belief}")
     tested = _test_status(study, searching=searching)
     return text + tested + data_lines(study) + failures(study.folder, history)
+
+
+def _belief(study: StudyFolder, history: History) -> str | None:
+    """What the backend says of the search, see `status` in `hpo/backends/_backend.py`. None if it says nothing."""
+    name = study.settings.backend
+    if name not in plugins.names("hpo.backends"):
+        return None
+    try:
+        describe = getattr(plugins.load("hpo.backends", name), "status", None)
+    except UserError:  # a package that the backend needs is not installed
+        return None
+    events = [event for event in history.events if isinstance(event, Suggestion | Report | Crash)]
+    return str(describe(study.space, events)) if describe and events else None
 
 
 def _test_status(study: StudyFolder, *, searching: bool) -> list[str]:

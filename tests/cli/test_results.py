@@ -36,6 +36,13 @@ def test_status_without_a_test_says_nothing_of_tests(searched: Hpo) -> None:
     assert "test" not in searched("status", "s").output
 
 
+def test_status_says_what_a_backend_believes_if_it_says_so(searched: Hpo) -> None:
+    assert "belief" not in searched("status", "s").output  # bohb
+    words = ("--backend", "freeze_thaw", "--trials", 2, "--runner", "inline", "--study", "f")
+    assert searched("search", "--space", "toy.yaml", *words).exit_code == 0
+    assert "belief   early epochs are used: fewer than two long runs have ended\n" in searched("status", "f").output
+
+
 def test_status_of_a_study_in_search_says_so(searched: Hpo, tmp_path: Path) -> None:
     with lock(tmp_path / "studies" / "s"):
         assert "being searched or tested now" in searched("status", "s").output
