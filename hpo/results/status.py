@@ -56,12 +56,9 @@ def lines(folder: Path) -> list[str]:
 
 def _belief(study: StudyFolder, history: History) -> str | None:
     """What the backend says of the search, see `status` in `hpo/backends/_backend.py`. None if it says nothing."""
-    name = study.settings.backend
-    if name not in plugins.names("hpo.backends"):
-        return None
     try:
-        describe = getattr(plugins.load("hpo.backends", name), "status", None)
-    except UserError:  # a package that the backend needs is not installed
+        describe = getattr(plugins.load("hpo.backends", study.settings.backend), "status", None)
+    except (UserError, ImportError):  # the backend, or a package that it needs, is not here
         return None
     events = [event for event in history.events if isinstance(event, Suggestion | Report | Crash)]
     return str(describe(study.space, events)) if describe and events else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import combinations
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +36,8 @@ DOUBT, DOUBT_SHARE = 0.75, 0.5
 PRIOR_CONCORDANCE, PRIOR_PAIRS = 0.9, 2.0
 """Before any long run, an early epoch is believed to order this share of pairs as a late one does. The belief weighs as
 much as so many pairs."""
+MAX_WEIGHT = 2.0
+"""The largest weight of a pair, in those of the median pair."""
 MIN_CONCORDANCE = 0.65
 """Epochs whose concordance is believed to be lower are ignored."""
 
@@ -145,18 +148,17 @@ def _value(trial: Trial, epoch: int) -> float:
 def _concordance(early: Sequence[float], late: Sequence[float]) -> float:
     """The share of pairs that `early` is believed to order as `late` does.
 
-    A pair counts as much as its late values differ, because noise orders close values. An infinite difference counts as
-    the largest finite one. A tie in `early` counts as half right.
+    A pair counts as much as its late values differ, because noise orders close values, but no more than `MAX_WEIGHT`
+    times the median pair: one bad run says little of the others. A tie in `early` counts as half right.
     """
     pairs = [
         (0.5 if early_1 == early_2 else float((early_1 < early_2) == (late_1 < late_2)), abs(late_1 - late_2))
         for (early_1, late_1), (early_2, late_2) in combinations(zip(early, late, strict=True), 2)
         if late_1 != late_2
     ]
-    largest = max((weight for _, weight in pairs if weight < math.inf), default=1.0)
-    weights = [min(weight, largest) for _, weight in pairs]
-    prior = PRIOR_CONCORDANCE * PRIOR_PAIRS
     if not pairs:
         return PRIOR_CONCORDANCE
+    limit = MAX_WEIGHT * median([weight for _, weight in pairs if weight < math.inf] or [1.0])
+    weights = [min(weight, limit) for _, weight in pairs]
     share = sum(right * weight for (right, _), weight in zip(pairs, weights, strict=True)) / sum(weights)
-    return (share * len(pairs) + prior) / (len(pairs) + PRIOR_PAIRS)
+    return (share * len(pairs) + PRIOR_CONCORDANCE * PRIOR_PAIRS) / (len(pairs) + PRIOR_PAIRS)

@@ -38,7 +38,8 @@ class Signal(NamedTuple):
 
 
 def signal(trials: Trials, n_initial: int) -> Signal:
-    """The first rung at which the first trials can be told apart. The first rung is judged by `n_initial` trials.
+    """The first rung at which the first trials can be told apart. The first rung is judged by `n_initial` trials,
+    and nothing is judged before there are so many.
 
     Losses of different training phases cannot be compared, so a search with such phases is not judged.
     """
@@ -47,7 +48,7 @@ def signal(trials: Trials, n_initial: int) -> Signal:
         return Signal(0)
     for position, rung in enumerate(trials.rungs):
         shown = rung if position else 0
-        numbers = range(min(N_CHECKED if position else n_initial, len(trials)))
+        numbers = range(N_CHECKED if position else n_initial)
         alive = [n for n in numbers if _is_comparable(trials[n], rung)]
         if len(alive) < MIN_CHECKED or trials.have_phases or rung >= math.ceil(LAST_PART * trials.high):
             return Signal(shown)

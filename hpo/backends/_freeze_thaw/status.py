@@ -15,14 +15,17 @@ from hpo.trial import Crash, Report, Suggestion
 def line(space: SearchSpace, events: Sequence[Suggestion | Report | Crash]) -> str:
     """Say which epochs a search with these events uses, and what its long runs show."""
     trials = trials_of(space, events)
-    belief = rules.belief(trials)
+    belief, late = rules.belief(trials), rules.long_run_end(trials)
     trusted = trusted_epoch(trials, belief)
+    if trials.rungs[0] >= late:
+        return f"all epochs are used: trials train at least {trials.rungs[0]} of {trials.high} epochs"
+    share = f"{100 * belief.concordance:.0f} % of pairs as epoch {late} does ({belief.n_runs} long runs)"
     if belief.n_runs < 2:
-        why = "fewer than two long runs have ended"
+        why = "not checked yet, fewer than two long runs have ended"
+    elif belief.first_epoch >= late:
+        why = f"no earlier epoch orders pairs as epoch {late} does ({belief.n_runs} long runs)"
     else:
-        first, late = belief.first_epoch or trials.rungs[0], rules.long_run_end(trials)
-        share = f"{100 * belief.concordance:.0f} %"
-        why = f"epoch {first} orders about {share} of pairs as epoch {late}, by {belief.n_runs} long runs"
+        why = f"epoch {belief.first_epoch or trials.rungs[0]} is believed to order {share}"
     if trusted > belief.first_epoch:
         return f"epochs before {trusted} show noise only and are ignored; {why}"
     return f"epochs before {trusted} mislead and are ignored: {why}" if trusted else f"early epochs are used: {why}"
