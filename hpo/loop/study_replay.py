@@ -16,7 +16,7 @@ from hpo.loop.recorded_trials import RecordedTrials, is_short, playable
 from hpo.loop.search import build_backend
 from hpo.loop.simulation import play_trials
 from hpo.record import Budget, History, Settings, State, StudyFolder, Trial, command, is_locked
-from hpo.results.course import Course, comparable_value
+from hpo.results.best_so_far import BestSoFar, comparable_value
 from hpo.results.study_replay import Outcome, StudyReplay
 from hpo.space import SearchSpace
 from hpo.trial import Report, Scalar
@@ -48,15 +48,15 @@ def replay_study(
             raise UserError(f"{name} must be a whole number of at least 1, but is {number!r}")
     study = StudyFolder.reopen(folder)
     history, finished = study.history()
-    course, high = Course(history), study.space.fidelity.high
-    trials = _checked_trials(study, history, course)
-    compared = min(course.n_epochs, epochs or course.n_epochs)
+    curve, high = BestSoFar(history), study.space.fidelity.high
+    trials = _checked_trials(study, history, curve)
+    compared = min(curve.n_epochs, epochs or curve.n_epochs)
 
     def search(seed: int) -> Outcome:
         settings = with_first_configurations(study.space, Settings(backend, options or {}, seed))
         budget = Budget(trials=len(trials), epochs=epochs)
-        played, n_cut = _search(build_backend(study.space, settings), study.space, trials, course.best, budget, slots)
-        return Outcome.of(Course(played), course.best, compared, trials=len(played.trials), n_cut=n_cut)
+        played, n_cut = _search(build_backend(study.space, settings), study.space, trials, curve.best, budget, slots)
+        return Outcome.of(BestSoFar(played), curve.best, compared, trials=len(played.trials), n_cut=n_cut)
 
     crashed = [trial for trial in history.trials.values() if trial.crash is not None]
     return StudyReplay(
@@ -64,11 +64,11 @@ def replay_study(
         recorded_backend=study.settings.backend,
         backend=backend,
         metric=study.space.metric,
-        best=course.best,
+        best=curve.best,
         high=high,
         slots=slots,
         epochs=compared,
-        recorded=Outcome.of(course, course.best, compared, trials=len(trials)),
+        recorded=Outcome.of(curve, curve.best, compared, trials=len(trials)),
         searches=tuple(search(seed) for seed in range(seeds)),
         n_short=sum(is_short(trial, high) for trial in trials),
         n_crashed=len(crashed),
@@ -89,7 +89,7 @@ def _search(
     return play_trials(backend, space, recorded, slots=slots, budget=budget, until=is_found), len(recorded.cut)
 
 
-def _checked_trials(study: StudyFolder, history: History, course: Course) -> list[Trial]:
+def _checked_trials(study: StudyFolder, history: History, curve: BestSoFar) -> list[Trial]:
     """The trials of a study that can be played. Raises a StudyError if they are too few or if none is complete."""
     trials, high = playable(history), study.space.fidelity.high
     further = f"`{command('resume', study.folder)}` goes further"
@@ -103,6 +103,6 @@ def _checked_trials(study: StudyFolder, history: History, course: Course) -> lis
             f"study {study.name!r} has no complete trial: a replay needs at least 1 that was trained for {high} "
             f"epoch{'s' * (high != 1)} or ended by itself; {further}"
         )
-    if course.best == math.inf:
+    if curve.best == math.inf:
         raise StudyError(f"study {study.name!r} has no trial with a finite loss")
     return trials

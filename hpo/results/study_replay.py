@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from hpo.results.course import Course
+from hpo.results.best_so_far import BestSoFar
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -36,10 +36,10 @@ class Outcome:
     """The number of trials that ended only because their recorded curve ends."""
 
     @classmethod
-    def of(cls, course: Course, best: float, epochs: int, *, trials: int, n_cut: int = 0) -> Outcome:
-        """The outcome of a search with this course. `best` is the best value of the study, `epochs` is compared."""
-        until = course.epochs_until(best), course.epochs_until(best + NEAR * abs(best))
-        return cls(*until, course.after(epochs), trials, course.n_epochs, n_cut)
+    def of(cls, curve: BestSoFar, best: float, epochs: int, *, trials: int, n_cut: int = 0) -> Outcome:
+        """The outcome of a search with these values. `best` is the best value of the study, `epochs` is compared."""
+        until = curve.epochs_until(best), curve.epochs_until(best + NEAR * abs(best))
+        return cls(*until, curve.after(epochs), trials, curve.n_epochs, n_cut)
 
 
 @dataclass(frozen=True)

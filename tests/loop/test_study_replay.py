@@ -10,7 +10,7 @@ import pytest
 from hpo.errors import StudyError, UnknownName, UserError
 from hpo.loop import begin, replay_study
 from hpo.record import Budget, StudyFolder, lock
-from hpo.results.course import Course
+from hpo.results.best_so_far import BestSoFar
 from hpo.results.study_replay import Outcome
 from hpo.space import Categorical, SearchSpace
 from hpo.trial import Report, Suggestion
@@ -66,10 +66,10 @@ def test_a_backend_that_stops_nothing_reaches_the_best_value_with_every_seed(tmp
 
 def test_the_first_figures_are_those_of_the_study_as_it_was_run(tmp_path: Path) -> None:
     study = search(tmp_path / "s")
-    course = Course(study.history()[0])
+    curve = BestSoFar(study.history()[0])
     found = replay_study(study.folder, "random", seeds=1, epochs=20)
-    assert found.recorded == Outcome.of(course, course.best, 20, trials=8)
-    assert found.recorded.best == course.after(20)
+    assert found.recorded == Outcome.of(curve, curve.best, 20, trials=8)
+    assert found.recorded.best == curve.after(20)
     assert found.searches[0].epochs <= 20
 
 

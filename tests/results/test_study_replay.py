@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from hpo.results.course import Course
+from hpo.results.best_so_far import BestSoFar
 from hpo.results.study_replay import Outcome, StudyReplay
-from tests.results.test_course import history_of
+from tests.results.test_best_so_far import history_of
 
 STUDY = Outcome(epochs_to_best=200, epochs_to_near=150, best=0.5, trials=24, epochs=310, n_cut=0)
 
@@ -114,5 +114,5 @@ def test_the_frame_has_a_row_for_the_study_and_one_for_each_seed() -> None:
 
 @pytest.mark.parametrize(("best", "near"), [(0.5, 2), (-0.5, 2), (0.0, 3)])
 def test_near_is_within_a_twentieth_of_the_magnitude_of_the_best_value(best: float, near: int) -> None:
-    course = Course(history_of([best + 0.5, best + 0.02, best]))
-    assert Outcome.of(course, best, 9, trials=1).epochs_to_near == near
+    curve = BestSoFar(history_of([best + 0.5, best + 0.02, best]))
+    assert Outcome.of(curve, best, 9, trials=1).epochs_to_near == near

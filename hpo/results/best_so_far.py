@@ -1,4 +1,4 @@
-"""The course of a search: the best value of its objective after each epoch."""
+"""The best value so far in a search: that of its objective after each epoch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hpo.record import History
 from hpo.trial import Report, valid_loss
 
 
-class Course:
+class BestSoFar:
     """The lowest objective so far after each epoch, over all trials that did not crash in the end.
 
     Epochs of a phase that prepares for another count, but their objective does not: it cannot be compared.
