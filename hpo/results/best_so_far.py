@@ -1,4 +1,4 @@
-"""The best value so far in a search: that of its objective after each epoch."""
+"""The best value of the objective so far in a search, after each epoch."""
 
 from __future__ import annotations
 

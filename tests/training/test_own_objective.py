@@ -43,14 +43,14 @@ def infinite(logits, labels): return float("inf")
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
-    path = tmp_path / "own_costs.py"
+    path = tmp_path / "own_losses.py"
     path.write_text(SOURCE)
     return path
 
 
 def space(name: str) -> SearchSpace:
     task = Task("from_scratch", "softmax_regression", dataset=DatasetSpec("digits"))
-    made = SearchSpace("digits", {"lr": Float(1e-4, 1e-1, log=True)}, Fidelity(9), task, objective=f"own_costs:{name}")
+    made = SearchSpace("digits", {"lr": Float(1e-4, 1e-1, log=True)}, Fidelity(9), task, objective=f"own_losses:{name}")
     return made.located(Path())
 
 
@@ -77,10 +77,10 @@ def test_an_epoch_reports_what_the_function_makes_of_the_logits_of_the_whole_val
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("raises", r"objective own_costs:raises raised KeyError: 'x' \(.*own_costs.py:13\)$"),
-        ("nothing", "objective own_costs:nothing returned None: it must return one number, which is minimised"),
-        ("text", "objective own_costs:text returned '0.5': it must return one number"),
-        ("vector", r"objective own_costs:vector returned tensor\(\[.* of shape \(10,\): it must return one number"),
+        ("raises", r"objective own_losses:raises raised KeyError: 'x' \(.*own_losses.py:13\)$"),
+        ("nothing", "objective own_losses:nothing returned None: it must return one number, which is minimised"),
+        ("text", "objective own_losses:text returned '0.5': it must return one number"),
+        ("vector", r"objective own_losses:vector returned tensor\(\[.* of shape \(10,\): it must return one number"),
     ],
 )
 def test_a_function_that_gives_no_number_is_named_with_what_it_gave(
