@@ -1,6 +1,18 @@
 """The AUROC of classifiers on a CPU, by NumPy: keys in the order of the probabilities, and ranks by sorting them.
 
-The AUROC of a class is the area under its ROC curve, against all other classes.
+The AUROC of a class is the area under its ROC curve, against all other classes. It is the share of pairs of a sample of
+the class (a positive) and another sample (a negative) in which the positive has the higher probability. A pair with
+equal probabilities counts half. So only the order of the probabilities matters.
+
+float32 rounds a probability p to 1 or 0 if it is very close to them. Therefore the keys are made of other values with
+the same order, which keep small differences. The bits of a positive float, as an integer, have the order of the floats.
+
+- With two classes, the key is the difference of the logits. Differences below 2^-63 count as 0, and those above 2^64 as
+  equal.
+- With more, it is -log(p) if p < 0.5, and log(1 - p) otherwise. Both are at least log(2) in size. Only the class with
+  the highest logit can have p >= 0.5.
+
+`metrics_gpu` ranks the same values.
 """
 
 from __future__ import annotations
@@ -21,9 +33,9 @@ DENSE = 0.5
 SMALL_SUM = 1e-30
 """Smaller sums of float32 exponentials are inexact, because small exponentials are rounded to 0."""
 LOG_2_BITS = 0x3F317218
-"""The bits of log(2) as float32."""
+"""The bits of log(2) as float32: the lowest size of the keys of three or more classes."""
 LOWEST_DIFFERENCE_BITS = 0x20000000
-"""The bits of 2^-63 as float32."""
+"""The bits of 2^-63 as float32: the lowest size of the keys of two classes."""
 MAX_SIZE = np.float32(7e37)
 """The largest size of log(1 - p) that `_keys` ranks. Larger ones count as equal."""
 
@@ -46,9 +58,8 @@ class Odds(NamedTuple):
 def compute(odds: Odds, predicted: Integers, labels: Integers, counts: Integers) -> Doubles:
     """Return the mean area under the ROC curve, (k,). `odds.relative` and `odds.log_sums` are overwritten.
 
-    The area of a class is the share of pairs of a sample of the class (a positive) and another sample (a negative) in
-    which the positive has the higher probability. A pair with equal probabilities counts half. `predicted` (k, n) is
-    the class with the highest logit, and `counts` (n_classes,) is the number of samples of each class.
+    `predicted` (k, n) is the class with the highest logit, and `counts` (n_classes,) is the number of samples of each
+    class.
     """
     n_networks, n_classes, n_samples = odds.relative.shape
     is_undefined = np.isnan(odds.log_totals).any(axis=1)
@@ -68,9 +79,7 @@ def compute(odds: Odds, predicted: Integers, labels: Integers, counts: Integers)
 def _keys_of_two(relative: Floats) -> Keys:
     """Return keys that fall with the probability of the second of two classes, (k, 1, n), at most 2^31 - 1.
 
-    `relative` (k, 2, n) are the logits less the highest. A probability rises with the difference of the logits, but
-    float32 rounds it to 1 from a difference of about 17 on. So the difference is ranked. Differences below 2^-63 count
-    as 0, and those above 2^64 as equal.
+    `relative` (k, 2, n) are the logits less the highest.
     """
     differences = relative[:, 1:] - relative[:, :1]
     sizes = np.minimum(np.abs(differences), np.float32(2.0**64)).view(np.int32)
@@ -82,10 +91,7 @@ def _keys_of_two(relative: Floats) -> Keys:
 def _keys(odds: Odds, predicted: Integers) -> Keys:
     """Return keys that fall with the probabilities, (k, n_classes, n), at most 2^31 - 1.
 
-    float32 rounds a probability p to 1 or 0 if it is very close to them.
-    Therefore -log(p) is ranked if p < 0.5, and log(1 - p) otherwise, which keep small differences. Only the class with
-    the highest logit can have p >= 0.5. Both are at least log(2) in size. The bits of a positive float, as an integer,
-    have the order of the floats. Those of -log(1 - p) are mirrored at log(2), because they rise with p.
+    The bits of -log(1 - p) are mirrored at log(2), because they rise with p.
     """
     relative, at, sums, log_sums, log_totals = odds
     is_small = sums < SMALL_SUM

@@ -1,7 +1,7 @@
-"""The metrics of classifiers on a CPU, by NumPy. `trainables.training.metrics` defines them.
+"""The metrics of classifiers on a CPU, mostly by NumPy. `trainables.training.metrics` defines them.
 
 An epoch of a head may take only a few milliseconds, so each pass over the logits counts. PyTorch takes longer for small
-operations and for sorting; only its exponential and logarithms are faster.
+operations and for sorting. Only its exponential and its logarithms are faster, so they are used.
 """
 
 from __future__ import annotations
@@ -11,10 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from trainables.training import auroc_cpu
-
-Floats = NDArray[np.float32]
-Doubles = NDArray[np.float64]
-Integers = NDArray[np.int64]
+from trainables.training.auroc_cpu import Doubles, Floats, Integers
 
 MAX_VALUES = 2**18
 """The largest number of logits that are computed with at a time, unless one network has more.

@@ -1,4 +1,4 @@
-"""The metrics of classifiers on a GPU, by PyTorch. `trainables.training.metrics` defines them."""
+"""The metrics of classifiers on a GPU, by PyTorch alone. `trainables.training.metrics` defines them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trainables.training.auroc_cpu import LOG_2_BITS, LOWEST_DIFFERENCE_BITS
+
 MAX_VALUES = 2**24
-"""The largest number of logits that are ranked at a time. This limits the memory."""
-LOWEST_BITS = {"difference": 0x20000000, "log": 0x3F317218}
-"""The bits, as float32, of 2^-63 and of log(2): the lowest sizes that `_keys_of_two` and `_keys` rank."""
+"""The largest number of logits that are computed with at a time, unless one network has more. It limits the memory."""
 
 
 def compute(logits: Tensor, labels: Tensor, n_top: int | None) -> Tensor:
@@ -17,16 +17,26 @@ def compute(logits: Tensor, labels: Tensor, n_top: int | None) -> Tensor:
 
     The last column is the top-k accuracy with k = `n_top`. None: there is no such column.
     """
-    n_networks, n_samples, n_classes = logits.shape
-    expanded = labels.expand(n_networks, n_samples)
-    losses = functional.cross_entropy(logits.transpose(1, 2), expanded, reduction="none").double().mean(dim=1)
+    _, n_samples, n_classes = logits.shape
     counts = torch.bincount(labels, minlength=n_classes)
-    predicted = logits.argmax(dim=2)
-    columns = torch.stack([losses, *_of_predictions(predicted, labels, counts)], dim=1)
     step = max(1, MAX_VALUES // (n_samples * n_classes))
-    slices = zip(torch.split(logits, step), torch.split(predicted, step), strict=True)
-    further = [_of_ranks(*each, labels, counts, n_top) for each in slices]
-    return torch.cat([columns, torch.cat(further)], dim=1)
+    return torch.cat([_of_slice(each, labels, counts, n_top) for each in torch.split(logits, step)])
+
+
+def _of_slice(logits: Tensor, labels: Tensor, counts: Tensor, n_top: int | None) -> Tensor:
+    """Return the metrics of k networks. `counts` (n_classes,) is the number of samples of each class."""
+    loss = _loss(logits, labels)
+    predicted = logits.argmax(dim=2)
+    by_class = logits.transpose(1, 2).clone(memory_format=torch.contiguous_format)  # a copy, which is overwritten
+    top = [] if n_top is None else [_top_accuracy(by_class, labels, n_top)]
+    areas = _auroc(by_class, predicted, labels, counts)
+    return torch.stack([loss, *_of_predictions(predicted, labels, counts), areas, *top], dim=1)
+
+
+def _loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy, float64 (k,). One copy of the logits is made, less than the ranks need."""
+    losses = functional.cross_entropy(logits.flatten(0, 1), labels.repeat(len(logits)), reduction="none")
+    return losses.view(len(logits), -1).mean(dim=1, dtype=torch.float64)
 
 
 def _of_predictions(predicted: Tensor, labels: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -47,19 +57,11 @@ def _of_predictions(predicted: Tensor, labels: Tensor, counts: Tensor) -> tuple[
     )
 
 
-def _of_ranks(logits: Tensor, predicted: Tensor, labels: Tensor, counts: Tensor, n_top: int | None) -> Tensor:
-    """Return the AUROC and, unless `n_top` is None, the top-k accuracy with k = `n_top`, float64 (k, n_metrics)."""
-    by_class = logits.transpose(1, 2).clone(memory_format=torch.contiguous_format)  # a copy, which is overwritten
-    columns = [] if n_top is None else [_top_accuracy(by_class, labels, n_top)]
-    return torch.stack([_auroc(by_class, predicted, labels, counts), *columns], dim=1)
-
-
 def _auroc(logits: Tensor, predicted: Tensor, labels: Tensor, counts: Tensor) -> Tensor:
     """Return the mean area under the ROC curve, float64 (k,), of logits (k, n_classes, n), which are overwritten.
 
-    The area of a class is the share of pairs of a sample of the class (a positive) and another sample (a negative) in
-    which the positive has the higher probability. A pair with equal probabilities counts half. Sorting gives the rank
-    of each positive, which is the number of samples below it. `predicted` (k, n) is the class with the highest logit.
+    Sorting gives the rank of each positive, which is the number of samples below it. `predicted` (k, n) is the class
+    with the highest logit. `auroc_cpu` explains the area and the keys.
     """
     n_networks, n_classes, n_samples = logits.shape
     highest = logits.gather(1, predicted.unsqueeze(1))
@@ -87,12 +89,10 @@ def _auroc(logits: Tensor, predicted: Tensor, labels: Tensor, counts: Tensor) ->
 def _keys_of_two(logits: Tensor) -> Tensor:
     """Return keys in the order of the probabilities of the second of two classes, int32 (k, 1, n).
 
-    The keys lie within -2^30..2^30. `logits` is (k, 2, n). A probability rises with the difference of the logits, but
-    float32 rounds it to 1 from a difference of about 17 on. So the difference is ranked. Differences below 2^-63 count
-    as 0, and those above 2^64 as equal.
+    The keys lie within -2^30..2^30. `logits` is (k, 2, n).
     """
     differences = logits[:, 1:] - logits[:, :1]
-    sizes = differences.abs().clamp_(max=2.0**64).view(torch.int32).sub_(LOWEST_BITS["difference"]).clamp_(min=0)
+    sizes = differences.abs().clamp_(max=2.0**64).view(torch.int32).sub_(LOWEST_DIFFERENCE_BITS).clamp_(min=0)
     return torch.where(differences < 0, -sizes, sizes)
 
 
@@ -100,18 +100,14 @@ def _keys(logits: Tensor, predicted: Tensor, highest: Tensor) -> Tensor:
     """Return keys in the order of the probabilities, int32 (k, n_classes, n), within -2^30..2^30.
 
     `logits` (k, n_classes, n) are overwritten. `predicted` and `highest` (k, 1, n) are the class with the highest
-    logit, and this logit. float32 rounds a probability p to 1 or 0 if it is very close to them. Therefore -log(p) is
-    ranked if p < 0.5, and log(1 - p) otherwise, which keep small differences. Only the class with the highest logit can
-    have p >= 0.5. Both are at least log(2) in size. The bits of a positive float, as an integer, have the order of the
-    floats. Sizes above 2e38 count as equal.
+    logit, and this logit. Sizes above 2e38 count as equal.
     """
-    lowest = LOWEST_BITS["log"]
     relative = logits.sub_(highest)
     relative.scatter_(1, predicted, -torch.inf)
     log_odds = _log_sum_exp(relative)  # of the other classes together, against that with the highest logit
     sizes = torch.sub(_softplus(log_odds), relative, out=relative)
-    keys = sizes.clamp_(max=2e38).view(torch.int32).neg_().add_(lowest)
-    of_highest = _softplus(log_odds.abs()).clamp_(max=2e38).view(torch.int32).sub_(lowest)
+    keys = sizes.clamp_(max=2e38).view(torch.int32).neg_().add_(LOG_2_BITS)
+    of_highest = _softplus(log_odds.abs()).clamp_(max=2e38).view(torch.int32).sub_(LOG_2_BITS)
     return keys.scatter_(1, predicted, torch.where(log_odds > 0, -of_highest, of_highest))
 
 
