@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from hpo.heldout import record
 from hpo.loop.search import begin
-from hpo.record import Budget, Settings
+from hpo.record import Budget, Settings, StudyFolder
 from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task
 from hpo.space.domains import Categorical
 from hpo.training import Build
@@ -32,3 +33,8 @@ def content(folder: Path) -> dict[str, Any]:
     """The content of the `test.json` of a study."""
     loaded: dict[str, Any] = json.loads((folder / "test.json").read_text())
     return loaded
+
+
+def record_of(folder: Path) -> record.TestRecord:
+    """The record of the tests of a study."""
+    return record.TestRecord.read(StudyFolder.reopen(folder))
