@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from hpo.errors import SpaceError
-from hpo.space.priors import Prior, choice_index, normalised_prior
+from hpo.space.priors import Prior, choice_weights, normalised_prior
 from hpo.space.rules import When, choices_problems, raise_problems, range_problems
 from hpo.space.values import comparison_key, is_number, is_one_of, with_lists, with_tuples
 from hpo.trial import Value
@@ -190,9 +190,7 @@ class Categorical:
     @property
     def probabilities(self) -> tuple[float, ...]:
         """The probability of each choice by the prior. Without a prior, all are equal."""
-        weights = [1.0] * len(self.choices)
-        for key, weight in self.prior.items():
-            weights[choice_index(key, self.choices) or 0] = weight
+        weights = choice_weights(self.prior, self.choices)
         largest = max(weights)
         total = sum(weight / largest for weight in weights)
         return tuple(weight / largest / total for weight in weights)

@@ -13,13 +13,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hpo.errors import nearest
-from hpo.space.values import comparison_key, format_value, is_number, number_problem, with_lists
+from hpo.space.values import comparison_key, format_value, is_number, number_problem, value_problem, with_lists
 from hpo.trial import Value
 
 Prior = Mapping[str, float]
 """`centre` and `width` of a range, or the weights of some choices by their names. Empty if there is no prior."""
 
 RANGE_PRIOR_KEYS = ("centre", "width")
+OTHER_NAMES = {
+    **dict.fromkeys(("center", "mean", "mu", "loc", "median", "mode"), "centre"),
+    **dict.fromkeys(("std", "sd", "stddev", "sigma", "scale", "deviation", "standard_deviation"), "width"),
+}
+"""Names that other tools have for the keys of a range. Errors give the name that is meant."""
+MAX_RATIO = 1e6
+"""How many times as high as the lowest weight of a hyperparameter the highest may be. So no probability becomes 0."""
 _Problem = tuple[tuple[str, ...], str]
 """A problem, as in `hpo/space/rules.py`."""
 
@@ -33,7 +40,8 @@ def range_prior_problems(prior: Any, bounds: Mapping[str, Any], *, log: bool) ->
         return
     for key in prior:
         if key not in RANGE_PRIOR_KEYS:
-            yield ("prior", str(key)), f"unknown key{nearest(str(key), RANGE_PRIOR_KEYS)}"
+            name = _key_text(key)
+            yield ("prior", name), f"unknown key{nearest(OTHER_NAMES.get(name, name), RANGE_PRIOR_KEYS)}"
     if not prior:
         return
     centre: Any = prior.get("centre")
@@ -58,21 +66,40 @@ def choices_prior_problems(prior: Any, choices: Sequence[Value] | None) -> Itera
     if not isinstance(prior, Mapping):
         yield ("prior",), f"must give weights to choices, as {{adamw: 3, sgd: 1}}, but is {format_value(prior)}"
         return
-    named = []
+    weights: dict[int, float] = {}
+    is_valid = True
     for key, weight in prior.items():
-        path = ("prior", _text(key))
-        if not is_number(weight) or number_problem(weight, whole=False) is not None or weight <= 0:
-            yield path, f"must be a weight above 0, but is {format_value(weight)}"
-        if choices is None:
-            continue
-        if (index := choice_index(key, choices)) is None:
-            yield path, f"{format_value(key)} is no choice{nearest(_text(key), map(_text, choices))}"
-        elif index in named:
-            yield path, "is given twice; each choice has one weight"
-        elif sum(_text(choice) == _text(choices[index]) for choice in choices) > 1:
-            yield path, "names two choices, a text and another value; name them differently"
-        else:
-            named.append(index)
+        problems = list(_weight_problems(key, weight, choices, weights))
+        is_valid = is_valid and not problems
+        yield from ((("prior", _key_text(key)), text) for text in problems)
+    if choices is None or not is_valid or not weights:
+        return
+    used = [weights.get(index, 1.0) for index in range(len(choices))]
+    if max(used) > MAX_RATIO * min(used):
+        text = f"has weights from {format_value(min(used))} to {format_value(max(used))}"
+        yield ("prior",), f"{text}; the highest may be {MAX_RATIO:,.0f} times the lowest, and choices not named have 1"
+
+
+def _weight_problems(
+    key: Any, weight: Any, choices: Sequence[Value] | None, weights: dict[int, float]
+) -> Iterator[str]:
+    """The problems of one weight in words. If it has none, it is added to `weights`, by the position of its choice."""
+    if (text := _key_problem(key)) is not None:
+        yield f"the key {text}"
+        return
+    is_weight = is_number(weight) and number_problem(weight, whole=False) is None and weight > 0
+    if not is_weight:
+        yield f"must be a weight above 0, but is {format_value(weight)}"
+    if choices is None:
+        return
+    if (index := choice_index(key, choices)) is None:
+        yield f"{format_value(key)} is no choice{nearest(_text(key), map(_text, choices))}"
+    elif index in weights:
+        yield "is given twice; each choice has one weight"
+    elif sum(_text(choice) == _text(choices[index]) for choice in choices) > 1:
+        yield "names two choices, a text and another value; name them differently"
+    else:
+        weights[index] = weight if is_weight else 1.0
 
 
 def choice_index(key: Value, choices: Sequence[Value]) -> int | None:
@@ -85,19 +112,42 @@ def choice_index(key: Value, choices: Sequence[Value]) -> int | None:
         return keys.index(comparison_key(key))
     try:
         value = comparison_key(json.loads(key)) if isinstance(key, str) else None
-    except ValueError:
+        return keys.index(value) if value in keys else None
+    except (ValueError, RecursionError):  # no JSON, or nested too deeply for any choice
         return None
-    return keys.index(value) if value in keys else None
 
 
-def normalised_prior(prior: Mapping[Any, float], choices: Sequence[Value] | None = None) -> Prior:
-    """A valid prior with numbers as floats. Keys that name `choices` become texts that `choice_index` reads."""
+def normalised_prior(prior: Mapping[Any, float] | None, choices: Sequence[Value] | None = None) -> Prior:
+    """A valid prior with numbers as floats. Keys that name `choices` become texts. None is no prior."""
+    if prior is None:
+        return {}
     if choices is None:
         return {key: float(prior[key]) for key in RANGE_PRIOR_KEYS if key in prior}
     weights = {choice_index(key, choices): float(weight) for key, weight in prior.items()}
     return {_text(choice): weights[index] for index, choice in enumerate(choices) if index in weights}
 
 
+def choice_weights(prior: Prior, choices: Sequence[Value]) -> list[float]:
+    """The weight of each choice by a prior of `normalised_prior`: 1 if it is not named."""
+    return [prior.get(_text(choice), 1.0) for choice in choices] if prior else [1.0] * len(choices)
+
+
 def _text(value: Value) -> str:
     """A choice as a key of a space file."""
     return value if isinstance(value, str) else json.dumps(with_lists(value), ensure_ascii=False)
+
+
+def _key_text(key: Any) -> str:
+    """Any key of a prior as text, also one that can be no choice."""
+    try:
+        return _text(key)
+    except (TypeError, ValueError, RecursionError):
+        return f"a key of type {type(key).__name__}"
+
+
+def _key_problem(key: Any) -> str | None:
+    """Why a key of a prior can be no choice, whatever the choices are. None if it can be one."""
+    try:
+        return value_problem(key)
+    except RecursionError:
+        return "is nested too deeply"

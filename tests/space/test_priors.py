@@ -5,12 +5,18 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hpo import spacefile
 from hpo.errors import SpaceError
 from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace
 from hpo.spacefile import yaml_text
+from tests.space.spaces import wrong
+
+NESTED: Any = ()
+for _ in range(3000):
+    NESTED = (NESTED,)
 
 
 @pytest.mark.parametrize(
@@ -27,6 +33,27 @@ from hpo.spacefile import yaml_text
         (lambda: Categorical(("a", "b"), prior={"a": -1}), "prior.a: must be a weight above 0, but is -1"),
         (lambda: Categorical((1, 2), prior={"1": 2, 1: 3}), "prior.1: is given twice"),  # type: ignore[dict-item]
         (lambda: Categorical((1, "1"), prior={"1": 2}), "prior.1: names two choices"),
+        (lambda: Float(0, 1, prior={"mean": 0.5, "width": 1}), "prior.mean: unknown key; did you mean 'centre'?"),
+        (lambda: Float(0, 1, prior={"centre": 0.5, "std": 1}), "prior.std: unknown key; did you mean 'width'?"),
+        (lambda: Float(0, 1, prior=wrong({b"centre": 1})), "prior.a key of type bytes: unknown key (allowed: centre"),
+        (lambda: Float(0, 1, prior=wrong({NESTED: 1})), "prior.a key of type tuple: unknown key (allowed: centre"),
+        (
+            lambda: Categorical((16, 32), prior=wrong({np.int64(32): 2})),
+            "the key must be a single value, but is np.int",
+        ),
+        (lambda: Categorical((16, 32), prior=wrong({b"32": 2})), "the key must be a single value, but is b'32'"),
+        (lambda: Categorical((16, 32), prior=wrong({NESTED: 2})), "the key is nested too deeply"),
+        (lambda: Categorical((16, 32), prior={100_000 * "[": 2}), "is no choice (allowed: 16, 32)"),
+        (lambda: Categorical((16, 32), prior={2000 * "[" + 2000 * "]": 2}), "is no choice (allowed: 16, 32)"),
+        (lambda: Categorical(("a", "b"), prior={"a": 1e300, "b": 1e-300}), "prior: has weights from 1e-300 to 1e+300;"),
+        (
+            lambda: Categorical(("a", "b"), prior={"a": 1e7}),
+            "prior: has weights from 1.0 to 10000000.0; the highest may",
+        ),
+        (
+            lambda: Categorical(("a", "b"), prior={"a": 1e-7}),
+            "may be 1,000,000 times the lowest, and choices not named",
+        ),
     ],
 )
 def test_a_prior_that_breaks_a_rule_cannot_be_made(make: Any, words: str) -> None:
@@ -38,6 +65,12 @@ def test_a_prior_that_breaks_a_rule_cannot_be_made(make: Any, words: str) -> Non
 def test_a_centre_may_lie_between_the_values_of_a_range() -> None:
     assert Int(1, 9, prior={"centre": 2.5, "width": 1}).prior == {"centre": 2.5, "width": 1.0}
     assert Float(0, 1, step=0.5, prior={"centre": 0.3, "width": 1}).prior["centre"] == 0.3
+
+
+def test_a_prior_of_none_is_no_prior() -> None:
+    assert Float(0, 1, prior=wrong(None)) == Float(0, 1)
+    assert Int(0, 9, prior=wrong(None)) == Int(0, 9)
+    assert Categorical(("a", "b"), prior=wrong(None)) == Categorical(("a", "b"))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +90,7 @@ def test_a_weight_belongs_to_the_choice_that_its_key_names(choices: Any, key: An
     assert domain.probabilities == pytest.approx([weight / sum(weights) for weight in weights])
 
 
-def test_equal_weights_are_as_no_prior_and_huge_ones_are_no_error() -> None:
+def test_equal_weights_are_as_no_prior_also_huge_ones() -> None:
     assert Categorical(("a", "b")).probabilities == Categorical(("a", "b"), prior={"a": 1}).probabilities == (0.5, 0.5)
     assert Categorical(("a", "b"), prior={"a": 1e308, "b": 1e308}).probabilities == (0.5, 0.5)
 
