@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Sequence
 from itertools import accumulate
 from statistics import NormalDist
 from typing import NamedTuple
@@ -50,10 +51,10 @@ def range_prior(domain: Float | Int) -> TruncatedNormal | None:
     return TruncatedNormal(position(domain, domain.prior["centre"]), min(max(deviation, NARROWEST), WIDEST))
 
 
-def choice_at(domain: Categorical, quantile: float) -> int:
+def choice_at(probabilities: Sequence[float], quantile: float) -> int:
     """The position of the choice at which the sum of the probabilities exceeds `quantile`, from 0 to 1."""
-    sums = accumulate(domain.probabilities)
-    return next((index for index, total in enumerate(sums) if quantile < total), len(domain.choices) - 1)
+    sums = accumulate(probabilities)
+    return next((index for index, total in enumerate(sums) if quantile < total), len(probabilities) - 1)
 
 
 def sample(space: SearchSpace, rng: random.Random) -> Config:
@@ -64,6 +65,6 @@ def sample(space: SearchSpace, rng: random.Random) -> Config:
 def draw(domain: Domain, rng: random.Random) -> Value:
     """A random value that follows the prior of a domain. Without one, it is that of `domain.sample`."""
     if isinstance(domain, Categorical):
-        return domain.value_at(choice_at(domain, rng.random())) if domain.prior else domain.sample(rng)
+        return domain.value_at(choice_at(domain.probabilities, rng.random())) if domain.prior else domain.sample(rng)
     prior = range_prior(domain)
     return domain.sample(rng) if prior is None else value_at(domain, prior.position_at(rng.random()))

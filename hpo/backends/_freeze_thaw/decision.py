@@ -24,7 +24,7 @@ from hpo.backends._freeze_thaw.trials import Trials
 from hpo.backends._freeze_thaw.user_prior import UserPrior, exponent
 
 N_INITIAL = 8
-"""The number of trials that begin before the model decides: the centre of the space, then Sobol points."""
+"""The number of trials that begin before the model decides: the centre of the space or prior, then Sobol points."""
 SAME = 0.02
 """A proposal whose coordinates all differ by less than this from those of a trial is that trial."""
 FAR = 0.1
@@ -74,7 +74,7 @@ class Ask:
         return Chosen(None, rules.step_end(self.trials, 0, self.trusted), reason, point)
 
     def spread(self) -> Chosen:
-        """A new trial that does not depend on any value: first the centre of the space, then Sobol points."""
+        """A new trial that does not depend on any value: first the centre of the space or prior, then Sobol points."""
         return self.new(spread_point(self.encoding, self.prior, self.seed, len(self.trials)), "space-filling")
 
 

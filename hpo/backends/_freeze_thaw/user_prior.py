@@ -9,19 +9,16 @@ from __future__ import annotations
 import numpy as np
 
 from hpo.backends._encoding import CHOSEN, Encoding, FloatArray
+from hpo.backends._freeze_thaw.range_density import RangeDensity
 from hpo.backends._freeze_thaw.trials import Trials
-from hpo.backends._prior import TruncatedNormal, choice_at, range_prior
+from hpo.backends._prior import choice_at, range_prior
 from hpo.space import Categorical, SearchSpace
 
 STRENGTH = 3.0
 """The acquisition is multiplied by the prior to the power of this, divided by the number of trials: beta in the paper.
 
-The paper has 10, divided by the number of full trainings. On a test function, 3 helps about as much if the prior is
-good, because half of the first trials follow it, and a search with a wrong prior recovers earlier. Trials count, and
-not full trainings, because each trial tells something of its configuration after a few epochs.
+Trials count, and not full trainings, because each trial tells something of its configuration after a few epochs.
 """
-
-
 UNSURE = 0.1
 """The share of each range's prior that counts as uniform. So values far from the centre are never ruled out."""
 
@@ -47,9 +44,9 @@ class UserPrior:
             if where.stop == where.start or not domain.prior:
                 continue
             if isinstance(domain, Categorical):
-                self._choices.append((name, where, domain))
+                self._choices.append((name, where, domain.probabilities))
             elif (normal := range_prior(domain)) is not None:
-                self._ranges.append((name, where.start, normal))
+                self._ranges.append((name, where.start, normal, RangeDensity(domain, normal)))
 
     def centre(self) -> FloatArray:
         """The centres of the ranges and the choices with the highest weights. Without a prior, the centre of the cube.
@@ -57,10 +54,10 @@ class UserPrior:
         The point has shape (d,).
         """
         point = np.full(self._encoding.n_coordinates, 0.5)
-        for _, column, normal in self._ranges:
+        for _, column, normal, _ in self._ranges:
             point[column] = normal.mean
-        for _, where, domain in self._choices:
-            point[where] = np.asarray(domain.probabilities) == max(domain.probabilities)
+        for _, where, probabilities in self._choices:
+            point[where] = np.asarray(probabilities) == max(probabilities)
         return point
 
     def mapped(self, uniform: FloatArray) -> FloatArray:
@@ -69,11 +66,11 @@ class UserPrior:
         Each coordinate is mapped by the inverse distribution function. A choice is the one at its first coordinate.
         """
         points = uniform.copy()
-        for _, column, normal in self._ranges:
+        for _, column, normal, _ in self._ranges:
             points[:, column] = [normal.position_at(float(u)) for u in uniform[:, column]]
-        for _, where, domain in self._choices:
-            chosen = np.array([choice_at(domain, float(u)) for u in uniform[:, where.start]])
-            points[:, where] = CHOSEN * (chosen[:, None] == np.arange(len(domain.choices)))
+        for _, where, probabilities in self._choices:
+            chosen = np.array([choice_at(probabilities, float(u)) for u in uniform[:, where.start]])
+            points[:, where] = CHOSEN * (chosen[:, None] == np.arange(len(probabilities)))
         return points
 
     def log_density(self, points: FloatArray) -> FloatArray:
@@ -82,24 +79,18 @@ class UserPrior:
         if not self._ranges and not self._choices:
             return total
         is_active = self._encoding.active(points)
-        for name, column, normal in self._ranges:
-            total += np.where(is_active[name], np.log(UNSURE + _normal_part(normal, points[:, column])), 0.0)
-        for name, where, domain in self._choices:
-            relative = np.log(len(domain.choices) * np.array(domain.probabilities))
+        for name, column, _, prior in self._ranges:
+            density = UNSURE + (1 - UNSURE) * prior.density(points[:, column])
+            total += np.where(is_active[name], np.log(density), 0.0)
+        for name, where, probabilities in self._choices:
+            relative = np.log(len(probabilities) * np.array(probabilities))
             total += np.where(is_active[name], relative[points[:, where].argmax(axis=1)], 0.0)
         return total
 
     def slope(self, point: FloatArray) -> FloatArray:
-        """The gradient of `log_density` in the coordinates of the active ranges, of shape (d,)."""
+        """The gradient of `log_density` in the coordinates of all ranges, as if they were active, of shape (d,)."""
         gradient = np.zeros(len(point))
-        for _, column, normal in self._ranges:
-            part = float(_normal_part(normal, point[column]))
-            gradient[column] = part / (UNSURE + part) * (normal.mean - point[column]) / normal.deviation**2
+        for _, column, _, prior in self._ranges:
+            density = UNSURE + (1 - UNSURE) * float(prior.density(point[column]))
+            gradient[column] = (1 - UNSURE) * prior.slope(float(point[column])) / density
         return gradient
-
-
-def _normal_part(normal: TruncatedNormal, positions: FloatArray) -> FloatArray:
-    """The part of the density of a range that is not uniform."""
-    z = (positions - normal.mean) / normal.deviation
-    part: FloatArray = (1 - UNSURE) * np.exp(normal.log_peak - 0.5 * z * z)
-    return part
