@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
-import statistics
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hpo.backends._prior import TruncatedNormal, draw, range_prior, sample
 from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace
 from hpo.space.values import is_number
-from tests.space.spaces import DOMAINS, FEW, floats, spaces
+from tests.space.spaces import DOMAINS, FEW, spaces
 
 
 @FEW
@@ -82,11 +83,11 @@ def test_without_a_prior_the_draws_are_those_of_the_space(space: SearchSpace, se
 
 
 @FEW
-@given(floats())
-def test_the_density_has_its_peak_at_the_centre(domain: Float) -> None:
-    normal = range_prior(domain)
-    if normal is not None:
-        n = 400
-        quantiles = [normal.position_at((i + 0.5) / n) for i in range(n)]
-        assert min(quantiles) - 1e-9 <= statistics.median(quantiles) <= max(quantiles) + 1e-9
-        assert normal.log_peak >= -1e-9
+@given(st.floats(0.01, 0.99), st.floats(0.01, 10))
+def test_the_draws_are_densest_at_the_centre_and_as_dense_there_as_log_peak_says(mean: float, deviation: float) -> None:
+    normal, n = TruncatedNormal(mean, deviation), 2000
+    positions = [normal.position_at(i / n) for i in range(n + 1)]
+    densities = [1 / n / (above - below) for below, above in pairwise(positions)]
+    assert max(densities) == pytest.approx(math.exp(normal.log_peak), rel=0.01)
+    at = next(i for i, (below, above) in enumerate(pairwise(positions)) if below <= mean <= above)
+    assert densities[at] == pytest.approx(max(densities), rel=0.01)

@@ -47,6 +47,7 @@ def test_nothing_is_said_of_a_backend_that_uses_priors_or_of_a_space_without_any
 
 def test_a_backend_of_your_own_uses_priors_if_it_says_so() -> None:
     assert note("tests.loop.plain_backend", {}) == "the backend tests.loop.plain_backend ignores the `prior` of x, kind"
+    assert note("tests.loop.prior_backend", {}) is None
 
 
 @pytest.mark.parametrize("backend", ["freeze_thaw", "random"])
