@@ -3,7 +3,7 @@
 - A range has a centre and a width: a normal distribution with this mean, truncated to the range. On a linear scale the
   width is the standard deviation: about two thirds of the belief lies from centre - width to centre + width. On a
   logarithmic scale it is a factor: about two thirds lies from centre / width to centre * width.
-- Choices have weights. A choice that is not named has weight 1.
+- Choices have weights. A choice that is not named has weight 1. The highest may be a million times the lowest.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtr
 
-from hpo.backends._encoding import FloatArray
+from hpo.backends._encoding import BoolArray, FloatArray
 from hpo.backends._prior import TruncatedNormal
 from hpo.backends._unit_interval import scale
 from hpo.space import Float, Int
@@ -65,8 +65,8 @@ class RangeDensity:
             values / above,
         )
 
-    def _are_narrow(self, below: FloatArray, above: FloatArray) -> np.ndarray:
-        return np.asarray(above - below < NARROW * self._normal.deviation)
+    def _are_narrow(self, below: FloatArray, above: FloatArray) -> BoolArray:
+        return np.asarray(above - below < NARROW * self._normal.deviation, bool)
 
     def _at(self, positions: FloatArray) -> FloatArray:
         """The density of the truncated normal distribution."""
