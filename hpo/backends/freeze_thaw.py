@@ -3,7 +3,7 @@
 1. A Gaussian process models the objective over configurations and epochs, from the values of all trials so far.
 2. It predicts for each paused trial, and for any new configuration, the value after the last epoch, with its deviation.
 3. The first eight trials are the centre of the space and points spread over it. Each trains a few epochs and pauses.
-4. Then each step goes to the highest expected improvement over the lowest late value, per epoch still to train.
+4. Then each step goes to the highest expected improvement over the lowest value so far, per epoch still to train.
 5. That is a paused trial, which continues from its checkpoint, or a new one, found by a local search.
 6. A step leads to the next of some rungs (3, 5, 8, 13, 21, ... epochs). Late in a search the steps become longer.
 7. If the first trials differ by noise only, some of them train on until they can be told apart (`signal.py`).

@@ -167,13 +167,14 @@ def _final_values(posterior: Posterior, points: FloatArray) -> tuple[FloatArray,
 
 
 def _lowest(trials: Trials, first_epoch: int) -> float:
-    """The lowest value of the late epochs, or, as long as no trial has come so far, of all. inf if none is finite.
+    """The lowest value that is to be improved, inf if none is finite.
 
-    Where early values are lower than all final ones, no final value would be expected to improve on them.
+    If early epochs are ignored, it is that of the late epochs, as soon as a trial has come so far: where values before
+    them are lower than all final ones, no final value would be expected to improve on them.
     """
     counted = [row for row in trials.rows if row.epoch >= first_epoch and _counts(row, trials)]
-    late = (row for row in counted if row.epoch >= LATE_PART * trials.high)
-    return min((row.value for row in (list(late) or counted)), default=math.inf)
+    late = [row for row in counted if row.epoch >= LATE_PART * trials.high] if first_epoch else []
+    return min((row.value for row in late or counted), default=math.inf)
 
 
 def _counts(row: Row, trials: Trials) -> bool:
