@@ -17,7 +17,7 @@ from hpo.training.builder import Job
 from hpo.trial import Decision
 from tests import toy
 from tests.loop.searching import check_sound, history
-from tests.runners.contract import fidelities, next_events, suggestion, train
+from tests.runners.driving import fidelities, next_events, suggestion, train
 from tests.runners.workers import wait_for
 from trainables.store.progress_files import ProgressFile
 

@@ -20,17 +20,8 @@ from hpo.training.builder import Job
 from hpo.training.checkpoints import checkpoint
 from hpo.trial import Config, Crash, Decision, Report, Suggestion
 from tests import toy
-from tests.runners.contract import (
-    Build,
-    CheckpointsContract,
-    SharedRunner,
-    ToyFixtures,
-    fidelities,
-    next_events,
-    same,
-    suggestion,
-    train,
-)
+from tests.runners.contract import CheckpointsContract
+from tests.runners.driving import Build, SharedRunner, ToyFixtures, fidelities, next_events, same, suggestion, train
 from tests.runners.workers import kill_workers, wait_for, workers
 
 HEADS = SearchSpace(

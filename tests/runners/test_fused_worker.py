@@ -16,7 +16,7 @@ from hpo.training.trial_run import TrialRun
 from hpo.training.worker import Worker
 from hpo.trial import Crash, Report
 from tests import toy
-from tests.runners.contract import fidelities, same, suggestion
+from tests.runners.driving import fidelities, same, suggestion
 
 
 class Faulty:

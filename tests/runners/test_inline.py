@@ -9,7 +9,8 @@ from hpo.errors import HpoError
 from hpo.runners import inline
 from hpo.runners._runner import Runner
 from hpo.training.builder import Job
-from tests.runners.contract import CheckpointsContract, ToyFixtures
+from tests.runners.contract import CheckpointsContract
+from tests.runners.driving import ToyFixtures
 
 
 class TestInline(ToyFixtures, CheckpointsContract):

@@ -21,24 +21,15 @@ from hpo.runners._runner import Runner
 from hpo.training.builder import Job
 from hpo.trial import Crash, Decision
 from tests import toy
-from tests.runners.contract import (
-    Build,
-    CheckpointsContract,
-    SharedRunner,
-    ToyFixtures,
-    fidelities,
-    next_events,
-    same,
-    suggestion,
-    train,
-)
+from tests.runners.contract import CheckpointsContract
+from tests.runners.driving import Build, SharedRunner, ToyFixtures, fidelities, next_events, same, suggestion, train
 from tests.runners.workers import SECONDS, kill_workers, started_by_trials, wait_for, wait_until_ended, workers
 from trainables.store.progress_files import ProgressFile
 
 SEARCH_WITH_CHILDREN = """
 import sys, time; from pathlib import Path
 from hpo.runners import {runner}; from hpo.training.builder import Job; from tests import toy
-from tests.runners.contract import next_events, suggestion
+from tests.runners.driving import next_events, suggestion
 job = Job(toy.space(sleep=60), 0, Path('.'), toy.WithChildren)
 runner = {runner}.build(job, Path(sys.argv[1]), devices='cpu', slots=1)
 runner.start(suggestion(), after=0)
@@ -174,7 +165,7 @@ class TestWorkers(ToyFixtures):
         script = (
             "import sys, time; from pathlib import Path\n"
             "from hpo.runners import processes; from hpo.training.builder import Job; from tests import toy\n"
-            "from tests.runners.contract import suggestion\n"
+            "from tests.runners.driving import suggestion\n"
             "job = Job(toy.space(sleep=60), 0, Path('.'))\n"
             "runner = processes.build(job, Path(sys.argv[1]), devices='cpu', slots=2)\n"
             "runner.start(suggestion(), after=0)\n"

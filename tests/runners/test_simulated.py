@@ -13,7 +13,8 @@ from hpo.runners._simulated import Curve, Curves, Simulated
 from hpo.training.builder import Job
 from hpo.trial import Config, Decision, Report
 from tests import toy
-from tests.runners.contract import RunnerContract, ToyFixtures, fidelities, next_events, same, suggestion, train
+from tests.runners.contract import RunnerContract
+from tests.runners.driving import ToyFixtures, fidelities, next_events, same, suggestion, train
 
 
 def toy_curve(job: Job) -> Curve:
