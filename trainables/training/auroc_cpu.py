@@ -17,7 +17,6 @@ the same order, which keep small differences. The bits of a positive float, as a
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -28,10 +27,10 @@ Doubles = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Keys = NDArray[np.uint32]
 
-DENSE = 0.5
-"""The share of samples above which all are sorted, because selecting them takes longer than sorting the rest."""
 SMALL_SUM = 1e-30
 """Smaller sums of float32 exponentials are inexact, because small exponentials are rounded to 0."""
+MAX_COMPARED = 2**16
+"""The largest number of keys that are searched for ties at a time. They fit into the cache of a core."""
 LOG_2_BITS = 0x3F317218
 """The bits of log(2) as float32: the lowest size of the keys of three or more classes."""
 LOWEST_DIFFERENCE_BITS = 0x20000000
@@ -119,56 +118,42 @@ def _n_lost(keys: Keys, positives: Integers, counts: Integers) -> Doubles:
 
     `keys` (n_rows, n), which are overwritten, fall with the probability. `positives` are the flat indices of the
     positives of all rows, and `counts` (n_rows,) their numbers. Sorting the keys gives the number of negatives before
-    each positive. Those behind the last positive win no pair. They need not be sorted, and most are such after some
-    training.
+    each positive. Those behind the last positive win no pair, so their order does not matter. They all get the same
+    key: NumPy sorts equal keys several times faster, and most are such after some training.
     """
     n_rows, n_samples = keys.shape
     np.left_shift(keys, 1, out=keys)
     flat = keys.reshape(-1)
     odd = flat[positives] + np.uint32(1)  # the mark of a positive; of equal keys, positives are sorted last
     flat[positives] = odd
-    last = np.zeros(n_rows, np.uint32)
+    last = np.ones(n_rows, np.uint32)
     np.maximum.at(last, positives // n_samples, odd)
-    ordered, bounds = _sort(keys, keys <= last[:, None])
-    places = np.flatnonzero((ordered.astype(np.uint8) & 1).view(np.bool_))
+    np.minimum(keys, last[:, None] + np.uint32(1), out=keys)
+    keys.sort(axis=1)
+    is_positive = flat.astype(np.uint8)
+    is_positive &= 1
+    places = np.flatnonzero(is_positive.view(np.bool_))
     rows = np.repeat(np.arange(n_rows), counts)
-    starts = bounds[rows]
+    starts = rows * n_samples
     n_lost = np.bincount(rows, places - starts, minlength=n_rows) - counts * (counts - 1) // 2
-    is_tied = (ordered[places] - ordered[places - 1] == 1) & (places > starts)  # the first positive after a negative
+    is_tied = (flat[places] - flat[places - 1] == 1) & (places > starts)  # the first positive after a negative
     if is_tied.any():
-        n_lost -= _n_ties(ordered, bounds, places[is_tied], rows[is_tied]) / 2
+        n_lost -= _n_ties(keys, places[is_tied], rows[is_tied]) / 2
     return n_lost
 
 
-def _sort(keys: Keys, is_used: NDArray[np.bool_]) -> tuple[Keys, Integers]:
-    """Sort at least the keys that are used, in each row of (n_rows, n).
-
-    Returns them row after row, and the bounds (n_rows + 1,): row i lies between `bounds[i]` and `bounds[i + 1]`.
-    """
-    bounds = np.arange(0, keys.size + 1, keys.shape[1])
-    if np.count_nonzero(is_used) > DENSE * keys.size:
-        keys.sort(axis=1)
-        return keys.reshape(-1), bounds
-    used = np.flatnonzero(is_used)
-    ordered, bounds = keys.reshape(-1)[used], np.searchsorted(used, bounds)
-    for start, end in pairwise(bounds.tolist()):
-        ordered[start:end].sort()
-    return ordered, bounds
-
-
-def _n_ties(ordered: Keys, bounds: Integers, places: Integers, rows: Integers) -> Doubles:
+def _n_ties(ordered: Keys, places: Integers, rows: Integers) -> Doubles:
     """Return the number of pairs of a positive and a negative with equal probabilities in each row, (n_rows,).
 
-    `ordered` and `bounds` are the result of `_sort`. `places` are the indices of the first positive of each probability
+    `ordered` (n_rows, n) are the sorted keys. `places` are the flat indices of the first positive of each probability
     that a negative has too, and `rows` their rows.
     """
-    result = np.zeros(len(bounds) - 1)
-    numbers, firsts = np.unique(rows, return_index=True)
-    for row, of_row in zip(numbers, np.split(places, firsts[1:]), strict=True):
-        keys = ordered[bounds[row] : bounds[row + 1]]
-        middles = of_row - bounds[row]
-        odd = keys[middles]
-        starts = np.searchsorted(keys, odd - np.uint32(1))
-        ends = np.searchsorted(keys, odd, side="right")
-        result[row] = ((middles - starts) * (ends - middles)).sum()
+    odd = ordered.reshape(-1)[places][:, None]
+    result = np.zeros(len(ordered))
+    step = max(1, MAX_COMPARED // ordered.shape[1])
+    for start in range(0, len(places), step):
+        some = slice(start, start + step)
+        keys = ordered[rows[some]]
+        n_positives, n_negatives = ((keys == each).sum(axis=1) for each in (odd[some], odd[some] - np.uint32(1)))
+        np.add.at(result, rows[some], n_positives * n_negatives)
     return result

@@ -45,43 +45,30 @@ def _of_slice(logits: Floats, labels: Integers, counts: Integers, n_top: int | N
     `buffer` (2, k or more, n_classes, n) is overwritten.
     """
     by_class, powers = buffer[:, : len(logits)]
+    predicted: Integers = logits.argmax(axis=2)  # the first class with the highest logit, or with NaN
     step = max(1, MAX_TRANSPOSED // len(counts))
     for start in range(0, len(labels), step):
         by_class[:, :, start : start + step] = logits[:, start : start + step].transpose(0, 2, 1)
-    highest = by_class.max(axis=1)
-    predicted = _predict(logits, by_class, highest)
-    top = [] if n_top is None else [_top_accuracy(by_class, labels, n_top)]
-    odds = _odds(by_class, predicted, highest, powers)
-    losses = odds.log_totals - odds.relative[:, labels, np.arange(len(labels))]
+    # The flat indices, in `by_class`, of the first class of each sample.
+    firsts = np.arange(0, by_class.size, by_class[0].size)[:, None] + np.arange(len(labels))
+    of_labels = firsts + labels * len(labels)
+    top = [] if n_top is None else [_top_accuracy(by_class, by_class.reshape(-1)[of_labels], labels, n_top)]
+    odds = _odds(by_class, firsts + predicted * len(labels), powers)
+    losses = odds.log_totals - odds.relative.reshape(-1)[of_labels]
     loss = losses.sum(axis=1, dtype=np.float64) / len(labels)
     areas = auroc_cpu.compute(odds, predicted, labels, counts)
     return np.stack([loss, *_of_predictions(predicted, labels, counts), areas, *top], axis=1)
 
 
-def _predict(logits: Floats, by_class: Floats, highest: Floats) -> Integers:
-    """Return the first class with the highest logit, or with NaN, (k, n). `highest` (k, n) is this logit.
-
-    `by_class` (k, n_classes, n) are the logits. `argmax` takes several times longer if there are few classes.
-    """
-    n_classes = by_class.shape[1]
-    places_from_last = np.arange(n_classes, 0, -1, dtype=np.min_scalar_type(n_classes))[:, None]
-    is_highest = (by_class == highest[:, None]).view(np.uint8)
-    predicted: Integers = n_classes - (is_highest * places_from_last).max(axis=1).astype(np.int64)
-    is_nan = predicted == n_classes
-    if is_nan.any():
-        predicted[is_nan] = logits[is_nan].argmax(axis=1)
-    return predicted
-
-
-def _odds(logits: Floats, predicted: Integers, highest: Floats, powers: Floats) -> auroc_cpu.Odds:
+def _odds(logits: Floats, at: Integers, powers: Floats) -> auroc_cpu.Odds:
     """Return the odds of each class against the predicted one, of logits (k, n_classes, n).
 
-    The logits and `powers`, a buffer of the same shape, are overwritten.
+    `at` (k, n) is the index of the predicted class of each sample in the flat logits. The logits and `powers`, a buffer
+    of the same shape, are overwritten.
     """
-    _, n_classes, n_samples = logits.shape
+    highest = logits.reshape(-1)[at]
     relative = np.subtract(logits, highest[:, None], out=logits)
     torch.exp(torch.from_numpy(relative), out=torch.from_numpy(powers))
-    at = np.arange(0, logits.size, n_classes * n_samples)[:, None] + predicted * n_samples + np.arange(n_samples)
     powers.reshape(-1)[at] = 0
     zero_or_nan = highest - highest  # NaN if the highest logit is NaN or infinite, otherwise 0
     sums = torch.from_numpy(powers.sum(axis=1) + zero_or_nan)
@@ -104,17 +91,19 @@ def _of_predictions(predicted: Integers, labels: Integers, counts: Integers) -> 
     )
 
 
-def _top_accuracy(logits: Floats, labels: Integers, n_top: int) -> Doubles:
-    """Return the share of samples whose label is among the `n_top` highest of logits (k, n_classes, n), (k,)."""
+def _top_accuracy(logits: Floats, of_label: Floats, labels: Integers, n_top: int) -> Doubles:
+    """Return the share of samples whose label is among the `n_top` highest of logits (k, n_classes, n), (k,).
+
+    `of_label` (k, n) is the logit of the label of each sample.
+    """
     n_classes = logits.shape[1]
-    of_label = logits[:, labels, np.arange(len(labels))][:, None]
-    n_higher = n_classes - _count(logits <= of_label)  # NaN counts as higher
-    n_higher_or_equal = n_classes - _count(logits < of_label)
+    n_higher = n_classes - _count(logits <= of_label[:, None])  # NaN counts as higher
+    n_higher_or_equal = n_classes - _count(logits < of_label[:, None])
     is_hit = n_higher < n_top
     is_unsure = is_hit & (n_higher_or_equal > n_top)
     if is_unsure.any():
         network, sample = is_unsure.nonzero()
-        is_equal = logits[network, :, sample] == of_label[network, :, sample]
+        is_equal = logits[network, :, sample] == of_label[network, sample][:, None]
         is_earlier = np.arange(n_classes) < labels[sample][:, None]
         is_hit[network, sample] = n_higher[network, sample] + (is_equal & is_earlier).sum(axis=1) < n_top
     result: Doubles = is_hit.sum(axis=1) / len(labels)
