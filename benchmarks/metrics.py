@@ -5,11 +5,13 @@
 A head is a linear layer, trained by SGD in batches of 64. `Caltech-101` and `digits` have the sizes of a linear probe
 of ResNet-18 on Caltech-101, and of softmax regression on the digits of scikit-learn. The other two have four times as
 many training images as validation images, as with `validation: {fraction: 0.2}`. Images of a class lie around its mean,
-so the heads learn. With `--random`, there is nothing to learn. This is the slowest case: the AUROC sorts the images
-that score above the lowest image of each class. One head trains by itself, several are fused.
+so the heads learn. With `--random`, there is nothing to learn. This is the slowest case: for the AUROC, only the
+images that score above the lowest image of each class need an order. One head trains by itself, several are fused.
 
-Epochs with all metrics and epochs with loss and accuracy take turns. The share is the median over these pairs. On a
-CPU, the time is that of the process, because it changes less than the real time if the machine has other work.
+Epochs with all metrics and epochs with loss and accuracy take turns. The time of a whole epoch varies by more than the
+metrics cost, so the computation of the metrics is timed within each epoch. The share is the difference between the
+median times of the two computations, in percent of the median epoch with loss and accuracy. On a CPU, the time is that
+of the process, because it changes less than the real time if the machine has other work.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import argparse
 import time
 from collections.abc import Callable
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +33,14 @@ from trainables.hyperparameters import Config
 from trainables.trainable import TransferModel
 from trainables.training import gradient_descent, metrics
 from trainables.training.gradient_descent import Training
+
+T = TypeVar("T")
+
+
+class Compute(Protocol):
+    """How the metrics are computed, with all metrics or with loss and accuracy alone."""
+
+    def __call__(self, logits: Tensor, labels: Tensor) -> metrics.Metrics: ...
 
 
 class Size(NamedTuple):
@@ -75,7 +85,8 @@ def main() -> None:
         for size in (QUICK if given.quick else SIZES)
         for n_heads in given.heads
     ]
-    headers = ["size", "classes", "validation images", "heads", "with, ms a head", "without, ms a head", "share, %"]
+    times = ["epoch, ms a head", "all metrics, ms a head", "loss and accuracy, ms a head"]
+    headers = ["size", "classes", "validation images", "heads", *times, "share, %"]
     lines = [verdict(f"{row[0]}, {row[1]} classes, {row[3]}", float(str(row[-1])), TARGET, "%") for row in rows]
     labels = ", random labels" if given.random else ""
     print(block(f"Metrics of an epoch, {given.device}, {given.threads} threads{labels}", begun, headers, rows, lines))
@@ -95,18 +106,28 @@ def measure(size: Size, n_heads: int, n_epochs: int, device: str, distance: floa
         else:
             group.step(members)
 
-    full, least = [], []
+    seconds: dict[str, list[float]] = {"all": [], "least": [], "epochs": []}
     for _ in range(n_epochs + 1):  # the first is to warm up
-        metrics.compute, metrics.names = ALL_METRICS
-        full.append(_timed(epoch, device))
-        metrics.compute, metrics.names = _loss_and_accuracy, lambda n_classes: ("accuracy",)
-        least.append(_timed(epoch, device))
+        metrics.compute, metrics.names = _recorded(ALL_METRICS[0], device, seconds["all"]), ALL_METRICS[1]
+        epoch()
+        metrics.compute = _recorded(_loss_and_accuracy, device, seconds["least"])
+        metrics.names = lambda n_classes: ("accuracy",)
+        seconds["epochs"].append(_timed(epoch, device)[0])
     metrics.compute, metrics.names = ALL_METRICS
-    full, least = full[1:], least[1:]
-    share = median(each / other - 1 for each, other in zip(full, least, strict=True))
+    full, least, whole = (1000 * median(each[1:]) / n_heads for each in seconds.values())
     how = f"{n_heads} {'fused' if n_heads > 1 else 'alone'}"
-    times = [1000 * median(each) / n_heads for each in (full, least)]
-    return [size.name, size.n_classes, size.n_validation, how, *times, 100 * share]
+    return [size.name, size.n_classes, size.n_validation, how, whole, full, least, 100 * (full - least) / whole]
+
+
+def _recorded(compute: Compute, device: str, seconds: list[float]) -> Compute:
+    """The same computation, which adds the time of each call to `seconds`."""
+
+    def timed(logits: Tensor, labels: Tensor) -> metrics.Metrics:
+        elapsed, found = _timed(lambda: compute(logits, labels), device)
+        seconds.append(elapsed)
+        return found
+
+    return timed
 
 
 def _loss_and_accuracy(logits: Tensor, labels: Tensor) -> metrics.Metrics:
@@ -119,17 +140,17 @@ def _loss_and_accuracy(logits: Tensor, labels: Tensor) -> metrics.Metrics:
     return metrics.Metrics(losses.double() / len(labels), accuracy)
 
 
-def _timed(call: Callable[[], None], device: str) -> float:
-    """The seconds of a call: of the process on a CPU, real ones on other devices."""
+def _timed(call: Callable[[], T], device: str) -> tuple[float, T]:
+    """The seconds of a call, of the process on a CPU and real ones on other devices, and what it returns."""
     if device == "cpu":
         started = time.process_time()
-        call()
-        return time.process_time() - started
+        result = call()
+        return time.process_time() - started, result
     torch.cuda.synchronize()
     started = time.perf_counter()
-    call()
+    result = call()
     torch.cuda.synchronize()
-    return time.perf_counter() - started
+    return time.perf_counter() - started, result
 
 
 def _part(means: Tensor, n: int) -> Part:
