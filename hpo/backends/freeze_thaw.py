@@ -7,7 +7,7 @@
 5. That is a paused trial, which continues from its checkpoint, or a new one, found by a local search.
 6. A step leads to the next of some rungs (3, 5, 8, 13, 21, ... epochs). Late in a search the steps become longer.
 7. If the first trials differ by noise only, some of them train on until they can be told apart (`signal.py`).
-8. Long runs show whether early epochs order trials rightly (`rules.py`). Epochs that show noise or mislead are ignored.
+8. Long runs show whether early epochs mislead (`long_runs.py`). Those that do, or show noise only, are ignored.
 9. A running trial counts as if it had ended with the value that is expected of it. So any number of slots can be busy.
 10. Half of the first trials follow the priors of the space. For later ones, the improvement is multiplied by the prior
     to a power that becomes lower with each trial, as in pi-BO (`user_prior.py`).
@@ -35,8 +35,8 @@ from hpo.trial import Config, Crash, Decision, Report, Suggestion, Value
 
 if TYPE_CHECKING:
     from hpo.backends._freeze_thaw.decision import Chosen
+    from hpo.backends._freeze_thaw.long_runs import Belief
     from hpo.backends._freeze_thaw.model import Snapshot
-    from hpo.backends._freeze_thaw.rules import Belief
 
 
 def build(space: SearchSpace, *, seed: int, **unknown: object) -> Backend:
@@ -71,16 +71,16 @@ class FreezeThaw:
     def __init__(self, space: SearchSpace, seed: int) -> None:
         # Importing scipy takes a while, and `hpo --help` lists the backends.
         from hpo.backends._encoding import Encoding
-        from hpo.backends._freeze_thaw import decision, model, rules
+        from hpo.backends._freeze_thaw import decision, long_runs, model, steps
         from hpo.backends._freeze_thaw.trials import Trials
         from hpo.backends._freeze_thaw.user_prior import UserPrior
 
-        self._decision, self._rules, self._due = decision, rules, model.due
+        self._decision, self._long_runs, self._steps, self._due = decision, long_runs, steps, model.due
         self._seed = seed
         self._encoding = Encoding(space)
         self._prior = UserPrior(space, self._encoding)
         self._configurations = Configurations(space, seed, n_draws=1, uses_priors=True)
-        self._trials = Trials(space.fidelity.high, rules.rungs(space.fidelity), space.metric)
+        self._trials = Trials(space.fidelity.high, steps.rungs(space.fidelity), space.metric)
         self._model = model.Model(self._encoding, space.fidelity.high)
         self._snapshot: Snapshot | None = None
         """The moment of the model's last fit, as of the last suggestion."""
@@ -172,9 +172,9 @@ class FreezeThaw:
 
     def _trusted(self) -> tuple[Belief, int]:
         """What the long runs say of early epochs, and the first epoch that the model sees."""
-        belief = self._rules.belief(self._trials)
+        belief = self._long_runs.belief(self._trials)
         return belief, self._decision.trusted_epoch(self._trials, belief)
 
     def _first_step_end(self) -> int:
         trials = self._trials
-        return self._rules.step_end(trials, 0, self._trusted()[1])
+        return self._steps.step_end(trials, 0, self._trusted()[1])

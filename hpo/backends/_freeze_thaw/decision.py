@@ -1,7 +1,7 @@
 """The decision of a freeze-thaw search: which trial trains next, and to which epoch.
 
 It is a pure function of the trials so far, the model and a random generator. To search by other rules, replace this
-file and `rules.py`.
+file, `steps.py` and `long_runs.py`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import numpy as np
 from scipy.stats import qmc
 
 from hpo.backends._encoding import Encoding, FloatArray
-from hpo.backends._freeze_thaw import rules
+from hpo.backends._freeze_thaw import long_runs, steps
+from hpo.backends._freeze_thaw.long_runs import Belief
 from hpo.backends._freeze_thaw.model import Prediction
 from hpo.backends._freeze_thaw.proposals import Proposals, log_expected_improvement, propose
-from hpo.backends._freeze_thaw.rules import Belief
 from hpo.backends._freeze_thaw.signal import REASON, signal
 from hpo.backends._freeze_thaw.trials import Trials
 from hpo.backends._freeze_thaw.user_prior import UserPrior, exponent
@@ -68,10 +68,10 @@ class Ask:
     seed: int
 
     def continued(self, number: int, reason: str) -> Chosen:
-        return Chosen(number, rules.step_end(self.trials, self.trials[number].epoch, self.trusted), reason)
+        return Chosen(number, steps.step_end(self.trials, self.trials[number].epoch, self.trusted), reason)
 
     def new(self, point: FloatArray, reason: str) -> Chosen:
-        return Chosen(None, rules.step_end(self.trials, 0, self.trusted), reason, point)
+        return Chosen(None, steps.step_end(self.trials, 0, self.trusted), reason, point)
 
     def spread(self) -> Chosen:
         """A new trial that does not depend on any value: first the centre of the space or prior, then Sobol points."""
@@ -94,9 +94,8 @@ def choose(ask: Ask, *, new: bool) -> Chosen | None:
     prediction = ask.predict()
     if prediction is None:
         return ask.spread() if new else None
-    if (number := rules.long_run(trials, ask.belief, N_INITIAL, ask.rng)) is not None:
-        until = max(rules.long_run_end(trials), rules.step_end(trials, trials[number].epoch, ask.trusted))
-        return Chosen(number, until, rules.LONG_RUN)
+    if (run := long_runs.long_run(trials, ask.belief, N_INITIAL, ask.trusted, ask.rng)) is not None:
+        return Chosen(run.trial, run.until, long_runs.REASON)
     scored = [number for number in paused if np.isfinite(prediction.deviations[number])]
     means, deviations = prediction.means[scored], prediction.deviations[scored]
     scores = log_expected_improvement(means, deviations, prediction.best)
@@ -104,7 +103,7 @@ def choose(ask: Ask, *, new: bool) -> Chosen | None:
         return _last_steps(ask, scored, scores)
     proposals = propose(prediction, ask.encoding, ask.prior, exponent(trials), ask.rng)
     if scored:
-        index = scores - rules.log_cost(trials, scored)
+        index = scores - steps.log_cost(trials, scored)
         if index.max() >= proposals.score - math.log(trials.high):
             return ask.continued(scored[int(index.argmax())], "thawed")
     return _begin(ask, prediction, proposals)
@@ -139,7 +138,7 @@ def _last_steps(ask: Ask, paused: list[int], scores: FloatArray) -> Chosen | Non
     trials = ask.trials
     useful = [i for i in range(len(paused)) if scores[i] >= math.log(MIN_IMPROVEMENT)]
     if useful:
-        index = scores - rules.log_cost(trials, paused)
+        index = scores - steps.log_cost(trials, paused)
         return ask.continued(paused[max(useful, key=lambda i: float(index[i]))], "thawed")
     incumbent = min(range(len(trials)), key=lambda number: (trials.best(number, ask.trusted), number))
     return ask.continued(incumbent, "thawed") if trials[incumbent].is_paused else None

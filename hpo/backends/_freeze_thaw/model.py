@@ -17,7 +17,7 @@ from hpo.backends._freeze_thaw.fitting import fit
 from hpo.backends._freeze_thaw.kernel import Parameters, Rows, parameters, prior
 from hpo.backends._freeze_thaw.observations import Transform, thinned, times
 from hpo.backends._freeze_thaw.posterior import Factor, Posterior, empty_factor
-from hpo.backends._freeze_thaw.rules import long_run_end
+from hpo.backends._freeze_thaw.steps import late_epoch
 from hpo.backends._freeze_thaw.trials import Row, Trials
 
 GROWTH = 0.2
@@ -172,7 +172,7 @@ def _lowest(trials: Trials, first_epoch: int) -> float:
     them are lower than all final ones, no final value would be expected to improve on them.
     """
     counted = [row for row in trials.rows if row.epoch >= first_epoch and _counts(row, trials)]
-    late = [row for row in counted if row.epoch >= long_run_end(trials)] if first_epoch else []
+    late = [row for row in counted if row.epoch >= late_epoch(trials)] if first_epoch else []
     return min((row.value for row in late or counted), default=math.inf)
 
 

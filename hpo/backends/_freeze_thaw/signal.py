@@ -14,6 +14,7 @@ import numpy as np
 from scipy.stats import f
 
 from hpo.backends._encoding import FloatArray
+from hpo.backends._freeze_thaw.steps import late_epoch
 from hpo.backends._freeze_thaw.trials import Trial, Trials
 
 N_CHECKED = 4
@@ -22,8 +23,6 @@ MIN_CHECKED = 3
 """With fewer trials that can be compared, the check ends."""
 MAX_CHANCE = 0.01
 """Trials differ if the probability that noise alone makes them differ so much is lower than this, by an F test."""
-LAST_PART = 0.5
-"""The check ends at this part of the last epoch."""
 REASON = "signal check"
 """The reason of a step that the check needs."""
 
@@ -50,7 +49,7 @@ def signal(trials: Trials, n_initial: int) -> Signal:
         shown = rung if position else 0
         numbers = range(N_CHECKED if position else n_initial)
         alive = [n for n in numbers if _is_comparable(trials[n], rung)]
-        if len(alive) < MIN_CHECKED or trials.have_phases or rung >= math.ceil(LAST_PART * trials.high):
+        if len(alive) < MIN_CHECKED or trials.have_phases or rung >= late_epoch(trials):
             return Signal(shown)
         if needed := tuple(n for n in alive if trials[n].epoch < rung):
             return Signal(shown, needed if position else ())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hpo.backends._encoding import Encoding
-from hpo.backends._freeze_thaw import rules
+from hpo.backends._freeze_thaw import long_runs, steps
 from hpo.backends._freeze_thaw.decision import trusted_epoch
 from hpo.backends._freeze_thaw.trials import Trials
 from hpo.space import SearchSpace
@@ -15,13 +15,13 @@ from hpo.trial import Crash, Report, Suggestion
 def line(space: SearchSpace, events: Sequence[Suggestion | Report | Crash]) -> str:
     """Say which epochs a search with these events uses, and what its long runs show."""
     trials = trials_of(space, events)
-    belief, late = rules.belief(trials), rules.long_run_end(trials)
+    belief, late = long_runs.belief(trials), steps.late_epoch(trials)
     trusted = trusted_epoch(trials, belief)
     if trials.rungs[0] >= late:
         return f"all epochs are used: trials train at least {trials.rungs[0]} of {trials.high} epochs"
-    share = f"{100 * belief.concordance:.0f} % of pairs as epoch {late} does ({belief.n_runs} long runs)"
+    share = f"{100 * belief.concordance:.0f} % of pairs as later ones do ({belief.n_runs} long runs)"
     if belief.n_runs < 2:
-        why = "not checked yet, fewer than two long runs have ended"
+        why = "not checked yet, because fewer than two long runs have begun"
     elif belief.first_epoch >= late:
         why = f"no earlier epoch orders pairs as epoch {late} does ({belief.n_runs} long runs)"
     else:
@@ -33,7 +33,7 @@ def line(space: SearchSpace, events: Sequence[Suggestion | Report | Crash]) -> s
 
 def trials_of(space: SearchSpace, events: Sequence[Suggestion | Report | Crash]) -> Trials:
     """The trials of a search with these events."""
-    encoding, trials = Encoding(space), Trials(space.fidelity.high, rules.rungs(space.fidelity), space.metric)
+    encoding, trials = Encoding(space), Trials(space.fidelity.high, steps.rungs(space.fidelity), space.metric)
     for event in events:
         if isinstance(event, Report):
             trials.report(event)

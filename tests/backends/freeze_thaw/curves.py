@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hpo.backends._freeze_thaw.rules import rungs
+from hpo.backends._freeze_thaw.steps import rungs
 from hpo.backends._freeze_thaw.trials import Trials
 from hpo.space import Fidelity
 from hpo.trial import Report
