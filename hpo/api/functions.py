@@ -58,7 +58,7 @@ def search(
         quiet: show no progress. By default it is shown in a terminal and in a notebook.
         skip_changed_files: if the study goes on, and files of its data set changed since it was begun, go on without
             them. By default, that is an error.
-        settings: the fields of `hpo.record.Settings`: backend ("optuna"), options, seed (0), runner ("inline": in
+        settings: the fields of `hpo.record.Settings`: backend ("freeze_thaw"), options, seed (0), runner ("inline": in
             this process), devices, slots, storage, data, try_first (a list of configurations, such as `[{"lr": 0.01}]`,
             that the first trials take, after the defaults of the space), max_crashes, report_timeout (in seconds). A
             study that goes on takes new values of runner, devices, slots, storage, data, max_crashes and

@@ -12,10 +12,10 @@ from hpo.backends._quiet import ignored_warnings
 from hpo.errors import UnknownName, UserError
 
 
-def reject_unknown(unknown: Mapping[str, object], known: Collection[str]) -> None:
-    """Raise an UnknownName if `unknown` holds any option. `known` are the options that the backend has."""
+def reject_unknown(backend: str, unknown: Mapping[str, object], known: Collection[str]) -> None:
+    """Raise an UnknownName if `unknown` holds any option. `known` are the options that the backend of that name has."""
     for name in unknown:
-        raise UnknownName("option of this backend", name, known)
+        raise UnknownName(f"option of the backend {backend}:", name, known)
 
 
 def one_of(name: str, value: object, allowed: Collection[str]) -> str:

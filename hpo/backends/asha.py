@@ -45,7 +45,7 @@ def build(space: SearchSpace, *, seed: int, searcher: str = "random", brackets: 
 
     Raises UserError if an option is wrong, or if Ray is not installed.
     """
-    reject_unknown(unknown, ("searcher", "brackets"))
+    reject_unknown("asha", unknown, ("searcher", "brackets"))
     chosen = one_of("searcher", searcher, ("random", "tpe"))
     whole_number("brackets", brackets, 1, len(space.fidelity.rungs()))
     seed32(seed)

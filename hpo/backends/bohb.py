@@ -63,7 +63,7 @@ def build(
 
     Raises UserError if an option is wrong, or if HpBandSter is not installed.
     """
-    reject_unknown(unknown, OPTIONS)
+    reject_unknown("bohb", unknown, OPTIONS)
     least = len(space.domains) + 1
     options = {
         "min_points_in_model": least

@@ -45,7 +45,7 @@ def build(space: SearchSpace, *, seed: int, **unknown: object) -> Backend:
     It has no options; `unknown` collects wrong ones, which raise UnknownName. Of the space's fidelity, `low` is the
     least number of epochs of a trial, and `high` the largest. `eta` is not used.
     """
-    reject_unknown(unknown, ())
+    reject_unknown("freeze_thaw", unknown, ())
     seed32(seed)
     return FreezeThaw(space, seed)
 

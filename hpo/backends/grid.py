@@ -24,7 +24,7 @@ def build(space: SearchSpace, *, seed: int, **unknown: object) -> Backend:
     Each range must have `points`, the number of its values in the grid, or a step. Raises UserError if a range has
     neither, and UnknownName if an option is given.
     """
-    reject_unknown(unknown, ())
+    reject_unknown("grid", unknown, ())
     ranges = [
         name
         for name, domain in space.domains.items()

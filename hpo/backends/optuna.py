@@ -64,7 +64,7 @@ def build(
 
     Raises UserError if an option is wrong, or if a package that the sampler needs is not installed.
     """
-    reject_unknown(unknown, ("sampler", "pruner", "n_startup_trials"))
+    reject_unknown("optuna", unknown, ("sampler", "pruner", "n_startup_trials"))
     sampler, pruner = one_of("sampler", sampler, SAMPLERS), one_of("pruner", pruner, PRUNERS)
     n_startup_trials = whole_number("n_startup_trials", n_startup_trials, 1)
     by_rungs = pruner in ("hyperband", "sha")

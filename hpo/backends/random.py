@@ -20,7 +20,7 @@ from hpo.trial import Config
 
 def build(space: SearchSpace, *, seed: int, **unknown: object) -> Backend:
     """Random search over `space`. It has no options; `unknown` collects wrong ones, which raise UnknownName."""
-    reject_unknown(unknown, ())
+    reject_unknown("random", unknown, ())
     rng = random.Random(seed32(seed))
     configurations = Configurations(space, seed, uses_priors=True)
 

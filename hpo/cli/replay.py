@@ -11,7 +11,7 @@ from hpo.cli.printing import print_line
 
 
 @click.command()
-@click.option("--backend", required=True, help="optuna, asha, bohb, freeze_thaw, random, grid, or your own.")
+@click.option("--backend", required=True, help="freeze_thaw, optuna, asha, bohb, random, grid, or your own.")
 @click.option("--option", "options", multiple=True, metavar="K=V", help="An option of the backend: sampler=gp.")
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Searches, with seeds 0, 1, ...")
 @click.option("--slots", type=click.IntRange(1), default=1, show_default=True, help="Trials that train at once.")

@@ -51,7 +51,10 @@ def spaces() -> None:
 @click.command()
 @click.option("--space", required=True, help="A space file, or the name of a bundled space.")
 @click.option(
-    "--backend", default="optuna", show_default=True, help="optuna, asha, bohb, freeze_thaw, random, grid, or your own."
+    "--backend",
+    default="freeze_thaw",
+    show_default=True,
+    help="freeze_thaw, optuna, asha, bohb, random, grid, or your own.",
 )
 @click.option("--option", "options", multiple=True, metavar="K=V", help="An option of the backend: sampler=gp.")
 @budget_options

@@ -75,7 +75,7 @@ def check_devices(settings: Settings, folder: Path) -> None:
 class Settings:
     """The settings of a search. They are stored in `study.yaml`. Raises a UserError if a value has the wrong type."""
 
-    backend: str = "optuna"
+    backend: str = "freeze_thaw"
     """The name of the backend."""
     options: Mapping[str, Scalar] = field(default_factory=dict)
     """Options of the backend, such as `sampler: gp`."""

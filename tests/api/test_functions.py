@@ -41,6 +41,14 @@ def test_a_search_returns_a_study_with_its_table_best_first(tmp_path: Path) -> N
     assert {"trial", "state", "x", "val_loss", "stopping_epoch"} <= set(table.columns)
 
 
+def test_a_search_without_a_backend_is_by_freeze_thaw(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"epochs": 60, "devices": "cpu"}
+    default = hpo.search(SPACE, toy.build, studies=tmp_path / "a", **how)
+    assert default.name == "space-freeze_thaw-0"
+    named = hpo.search(SPACE, toy.build, backend="freeze_thaw", studies=tmp_path / "b", **how)
+    pd.testing.assert_frame_equal(default.table().drop(columns="seconds"), named.table().drop(columns="seconds"))
+
+
 def test_a_script_that_is_run_again_trains_nothing_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HPO_TOY_LOG", str(tmp_path / "trained.log"))
     space: dict[str, Any] = {**SPACE, "fidelity": {"high": 3}}

@@ -81,7 +81,8 @@ def test_a_wrong_argument_is_a_plain_error_and_writes_nothing(
 
 def test_numbers_of_numpy_are_plain_numbers(tmp_path: Path) -> None:
     how: dict[str, Any] = {"trials": np.int64(2), "time": np.float64(600), "seed": np.int64(3), "studies": tmp_path}
-    study = hpo.search(SPACE, user_code.Parabola, options={"sampler": np.str_("random")}, devices="cpu", **how)
+    how |= {"backend": "optuna", "options": {"sampler": np.str_("random")}, "devices": "cpu"}
+    study = hpo.search(SPACE, user_code.Parabola, **how)
     assert len(hpo.open_study(study.path).table()) == 2
 
 

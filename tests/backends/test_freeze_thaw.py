@@ -242,5 +242,5 @@ def test_a_replay_refuses_a_suggestion_that_can_not_have_been(changed: dict[str,
 
 
 def test_an_option_is_a_mistake() -> None:
-    with pytest.raises(UserError, match="option of this backend"):
+    with pytest.raises(UserError, match="unknown option of the backend freeze_thaw: "):
         freeze_thaw.build(SPACE, seed=0, sampler="gp")

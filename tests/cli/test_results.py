@@ -43,6 +43,13 @@ def test_status_says_what_a_backend_believes_if_it_says_so(searched: Hpo) -> Non
     assert re.search(r"^belief +(early|all) epochs are used: ", searched("status", "f").output, re.MULTILINE)
 
 
+def test_a_search_without_a_backend_is_by_freeze_thaw(searched: Hpo) -> None:
+    assert searched("search", "--space", "toy.yaml", "--trials", 2, "--runner", "inline").exit_code == 0
+    status = searched("status", "toy-freeze_thaw-0").output
+    assert "by freeze_thaw, seed 0" in status
+    assert "belief   " in status
+
+
 def test_status_of_a_study_in_search_says_so(searched: Hpo, tmp_path: Path) -> None:
     with lock(tmp_path / "studies" / "s"):
         assert "being searched or tested now" in searched("status", "s").output

@@ -25,7 +25,11 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "a hyperparameter named like a column": ((*SEARCH, "--set", "space.loss={choices: [a, b]}"), "space.loss"),
     "no patience": ((*SEARCH, "--set", "fixed.patience=0"), "fixed.patience"),
     "malformed backend option": ((*SEARCH, "--option", "sampler"), "write it as name=value"),
-    "unknown sampler": (("search", "--space", "toy.yaml", "--option", "sampler=tpee"), "did you mean 'tpe'"),
+    "unknown sampler": ((*SEARCH, "--backend", "optuna", "--option", "sampler=tpee"), "did you mean 'tpe'"),
+    "an option that the default backend lacks": (
+        ("search", "--space", "toy.yaml", "--option", "sampler=gp"),
+        "unknown option of the backend freeze_thaw: 'sampler'",
+    ),
     "unknown device": ((*SEARCH, "--devices", "gpu0"), "'gpu0' is no device"),
     "a GPU that is not there": ((*SEARCH, "--devices", "cuda:99"), "cuda:99"),
     "no slots": ((*SEARCH, "--slots", "0"), "--slots"),
