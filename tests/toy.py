@@ -29,7 +29,7 @@ class Curve:
     def __init__(self, config: Mapping[str, Any]) -> None:
         self.config = config
         self.epoch = 0
-        self.noise = random.Random(random.random())
+        self.seed = random.random()
 
     def step(self) -> Mapping[str, float]:
         self.epoch += 1
@@ -49,19 +49,22 @@ class Curve:
             open(os.environ["HPO_TOY_LOG"] + ".died", "w").close()
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(float(self.config.get("sleep", 0)))
-        loss = (float(self.config["x"]) - 0.3) ** 2 + 1 / self.epoch + 0.01 * self.noise.random()
+        loss = (float(self.config["x"]) - 0.3) ** 2 + 1 / self.epoch + 0.01 * self._noise()
         loss = {"nan": math.nan, "inf": math.inf, "rise": loss + self.epoch}.get(fault, loss)
         return {"val_loss": loss, "val_accuracy": 1 / (1 + loss), "train_loss": loss / 2, "train_accuracy": 0.5}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "noise": self.noise.getstate()}
+        return {"epoch": self.epoch, "seed": self.seed}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.epoch = state["epoch"]
-        self.noise.setstate(state["noise"])
+        self.seed = state["seed"]
 
     def evaluate(self, part: object) -> Mapping[str, float]:
         return {"loss": 1 / self.epoch, "accuracy": 1 - 1 / (1 + self.epoch)}
+
+    def _noise(self) -> float:
+        return random.Random(f"{self.seed} {self.epoch}").random()
 
     def _log(self) -> None:
         log = os.environ.get("HPO_TOY_LOG")

@@ -13,11 +13,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import pkgutil
+import sys
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from importlib.machinery import ModuleSpec
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -50,9 +53,30 @@ def names(package: str) -> dict[str, str]:
 
     If a bundled and an installed plug-in have the same name, the bundled one is taken.
     """
-    installed = {point.name: point.module for point in entry_points(group=package)}
+    installed = {point.name: point.module for point in _entry_points(package, _state_of_path())}
     bundled = {name: f"{package}.{name}" for name in modules_in(package) if not name.startswith("_")}
     return dict(sorted((installed | bundled).items()))
+
+
+@lru_cache(maxsize=len(NOUNS))
+def _entry_points(package: str, state_of_path: object) -> EntryPoints:
+    """The entry points of one group, read again only when `state_of_path` changes.
+
+    To read them takes some milliseconds, because each installed distribution has a file of them.
+    """
+    return entry_points(group=package)
+
+
+def _state_of_path() -> tuple[tuple[str, int | None], ...]:
+    """The folders of `sys.path`, and when each last changed: an installation adds a folder to one of them."""
+    return tuple((entry, _changed_at(entry or os.curdir)) for entry in sys.path)
+
+
+def _changed_at(path: str) -> int | None:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return None
 
 
 def module_name(package: str, name: str) -> str:

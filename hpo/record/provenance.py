@@ -6,6 +6,7 @@ import contextlib
 import platform
 import subprocess
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -30,8 +31,13 @@ def versions() -> dict[str, str]:
     found = {}
     for package in PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
+            found[package] = _version(package)
     return found
+
+
+@cache
+def _version(package: str) -> str:
+    return version(package)
 
 
 def _commit() -> str | None:

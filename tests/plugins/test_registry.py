@@ -57,6 +57,13 @@ def test_an_entry_point_is_a_plug_in_by_its_name(tmp_path: Path, outside: Write)
     assert "evolution" not in plugins.names("hpo.runners")
 
 
+def test_what_is_installed_into_a_folder_of_the_path_later_is_found(tmp_path: Path, outside: Write) -> None:
+    outside({"evolution_b": "def build(): ...\n"})
+    assert "evolution" not in plugins.names("hpo.backends")
+    install(tmp_path, "hpo.backends", evolution="evolution_b")
+    assert plugins.names("hpo.backends")["evolution"] == "evolution_b"
+
+
 def test_a_bundled_plug_in_precedes_an_entry_point_of_its_name(tmp_path: Path, outside: Write) -> None:
     install(tmp_path, "trainables.models", small_cnn="elsewhere")
     assert plugins.module_name("trainables.models", "small_cnn") == "trainables.models.small_cnn"

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ def toy_curve(job: Job) -> Curve:
 
     def curve(config: Config, epoch: int) -> Mapping[str, float]:
         training = toy.Curve({**job.space.fixed, **config})
-        training.epoch, training.noise = epoch - 1, random.Random(0)
+        training.epoch, training.seed = epoch - 1, 0.0
         return training.step()
 
     return curve
