@@ -72,7 +72,10 @@ def kill_at(study: Path, moment: int) -> None:
 if __name__ == "__main__":
     import torch
 
-    import trainables.regimes.from_scratch  # noqa: F401  so that no fork imports them
+    # So that no fork imports them.
+    import trainables.datasets.digits
+    import trainables.models.softmax_regression
+    import trainables.regimes.from_scratch  # noqa: F401
 
     torch.set_num_threads(1)
     main(Path(sys.argv[1]))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.heldout.studies import searched
+from hpo.space import Fidelity
+from tests.heldout.studies import SPACE, searched
 
 
 def n_models(content: Any) -> int:
@@ -19,7 +21,7 @@ def n_models(content: Any) -> int:
 
 @pytest.mark.slow
 def test_a_test_that_is_killed_at_any_moment_goes_on_without_a_lost_or_a_repeated_look(tmp_path: Path) -> None:
-    folder = searched(tmp_path / "s", trials=2)
+    folder = searched(tmp_path / "s", replace(SPACE, fidelity=Fidelity(2)), trials=2)
     command = [sys.executable, "-m", "tests.heldout.kill_moments", str(folder)]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     whole, *kills = map(json.loads, lines)
