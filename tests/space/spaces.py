@@ -14,7 +14,7 @@ from hpo.trial import Scalar, Value
 FEW = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 """For a shared machine: enough examples to find a fault, and none fails for being slow."""
 
-TEXTS = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), min_size=1, max_size=8)
+TEXTS = st.text(st.characters(categories=["L", "N", "P", "Zs"]), min_size=1, max_size=8)
 NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,6}", fullmatch=True).filter(lambda name: name not in ("regime", "model"))
 FINITE = st.floats(-1e6, 1e6, allow_subnormal=False).map(lambda value: value + 0.0)  # without -0.0
 SCALARS: st.SearchStrategy[Scalar] = st.one_of(st.none(), st.booleans(), st.integers(-99, 99), FINITE, TEXTS)

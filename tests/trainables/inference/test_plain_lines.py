@@ -90,7 +90,7 @@ def test_they_read_files_as_the_options_of_the_training_say(tmp_path: Path) -> N
 
 
 def test_a_network_that_no_plain_code_builds_is_written_as_a_program(tmp_path: Path) -> None:
-    final = final_model()
+    final = final_model("softmax_regression")
 
     class WithoutCode:
         @staticmethod
