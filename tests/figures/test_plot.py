@@ -67,7 +67,7 @@ def test_an_unknown_kind_is_named_with_the_nearest(folder: Path) -> None:
         ("filters", {"trials": [0, 1]}, "the model of one trial"),
         ("validation_test", {"trials": [0, 9]}, "trial 9 of study 's' was not tested; these were: 0, 1, 2, 3"),
         ("activations", {"stage": "stage3"}, r"there is no stage 'stage3' (allowed: stage1, stage2)"),
-        ("activations", {"image": "5000"}, "the validation part has 287 images, numbered from 0"),
+        ("activations", {"image": "5000"}, "the validation part has 71 images, numbered from 0"),
         ("activations", {"image": "no.png"}, "--image no.png: cannot be read as an image"),
     ],
 )
