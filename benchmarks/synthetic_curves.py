@@ -1,7 +1,8 @@
 """Synthetic learning curves: test functions with known minima, and shapes that help or harm a search by early epochs.
 
 The final value of a configuration is a function of it, scaled so that 0 is its minimum: Branin in 2 dimensions,
-Hartmann's function in 6, and that function in 12 dimensions, 6 of which do nothing. Its curve leads there:
+Hartmann's function in 6, and that function in 7, 12 or 15 dimensions, of which all but 6 do nothing. Its curve leads
+there:
 
 - crossing: a power law, whose speed depends on the configuration, so curves cross
 - noisy: the same with ten times the noise
@@ -65,7 +66,9 @@ def hartmann6(x: Sequence[float]) -> float:
 FUNCTIONS: Mapping[str, tuple[int, Callable[[Sequence[float]], float]]] = {
     "branin": (2, branin),
     "hart6": (6, hartmann6),
+    "hart6in7": (7, hartmann6),
     "hart6in12": (12, hartmann6),
+    "hart6in15": (15, hartmann6),
 }
 """The functions, each with its number of dimensions."""
 SHAPES = ("crossing", "noisy", "diverging", "silent", "misleading")

@@ -156,3 +156,12 @@ def test_replays_are_timed_beside_their_searches() -> None:
     assert [row["backend"] for row in found["Replay and search"]] == backends
     assert [row["trials"] for row in found["Long replays"]] == ["90"] * 3
     assert len(verdicts(lines)) == 2
+
+
+def test_the_asks_late_in_long_searches_are_timed() -> None:
+    ((_, rows),) = tables(lines := printed("ask_times")).items()
+    assert [row["asks"] for row in rows] == ["10", "10"]
+    assert rows[0]["reports"] == "200"
+    assert rows[1]["trials"] == "20"
+    assert all(0 < float(row["median ms"]) <= float(row["95 % ms"]) <= float(row["max ms"]) for row in rows)
+    assert len(verdicts(lines)) == 4

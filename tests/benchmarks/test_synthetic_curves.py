@@ -10,11 +10,11 @@ from benchmarks.problems import SYNTHETIC
 from benchmarks.synthetic_curves import FUNCTIONS, OFFSET, SyntheticCurves
 from hpo.trial import Config
 
-MINIMA = {
+MINIMA: dict[str, tuple[float, ...]] = {
     "branin": (0.5427728435726529, 0.1516666666666667),
     "hart6": (0.20169, 0.150011, 0.476874, 0.275332, 0.311652, 0.6573),
-    "hart6in12": (0.20169, 0.150011, 0.476874, 0.275332, 0.311652, 0.6573, *[0.5] * 6),
 }
+MINIMA |= {f"hart6in{n}": (*MINIMA["hart6"], *[0.5] * (n - 6)) for n in (7, 12, 15)}
 
 
 def values(problem: SyntheticCurves, config: Config) -> list[float]:
