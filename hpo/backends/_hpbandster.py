@@ -26,7 +26,6 @@ from ConfigSpace import (
 from hpbandster.core.dispatcher import Job
 from hpbandster.optimizers.config_generators import bohb
 from numpy.typing import NDArray
-from statsmodels.nonparametric.kernels import aitchison_aitken, gaussian
 
 from hpo.backends._configurations import Configurations
 from hpo.backends._halving import Halving
@@ -37,6 +36,8 @@ from hpo.space import Categorical, Domain, SearchSpace
 from hpo.space.values import is_one_of
 from hpo.trial import Config, Scalar, Suggestion, Value
 
+GAUSSIAN_SCALE = 1 / np.sqrt(2 * np.pi)
+"""The density of the standard normal distribution at 0."""
 Native = Mapping[str, Any]
 """A configuration in the form of HpBandSter: positions in the unit cube and positions of choices."""
 
@@ -148,16 +149,29 @@ class _Density:
         max_bandwidths = np.where(n_levels > 0, 1 - 1 / np.maximum(n_levels, 1), np.inf)
         self.data: NDArray[np.float64] = estimate.data
         self.bw: NDArray[np.float64] = np.minimum(estimate.bw, max_bandwidths)
-        self._n_levels = n_levels
+        self._ranges, self._choices = n_levels == 0, n_levels > 1
+        self._is_used = n_levels != 1
+        columns = np.ascontiguousarray(self.data.T)
+        self._range_columns, self._choice_columns = columns[self._ranges], columns[self._choices]
+        self._widths = self.bw[self._ranges, None]
+        # Powers of single numbers, as statsmodels has them: those of arrays may differ in the last digit.
+        self._spreads = np.array([width**2 * 2.0 for width in self.bw[self._ranges]])[:, None]
+        self._equal = 1 - self.bw[self._choices, None]
+        self._unequal = self.bw[self._choices, None] / (n_levels[self._choices, None] - 1)
 
     def pdf(self, vector: Sequence[float]) -> float:
-        columns = zip(self.bw, self.data.T, vector, self._n_levels, strict=True)
-        kernels = [
-            aitchison_aitken(width, column, value, n_levels) if n_levels else gaussian(width, column, value) / width
-            for width, column, value, n_levels in columns
-            if n_levels != 1
-        ]
-        return float(np.mean(np.prod(kernels, axis=0)))
+        """The density at a point: the mean over the data of the product of the kernels of all hyperparameters.
+
+        The kernels are those of statsmodels to the last digit, for all hyperparameters at once: the Gaussian one of a
+        range, and that of Aitchison and Aitken of choices.
+        """
+        values = np.array(vector, float)
+        kernels = np.empty((len(values), len(self.data)))
+        squares = (self._range_columns - values[self._ranges, None]) ** 2
+        kernels[self._ranges] = GAUSSIAN_SCALE * np.exp(-squares / self._spreads) / self._widths
+        is_equal = self._choice_columns == values[self._choices, None]
+        kernels[self._choices] = np.where(is_equal, self._equal, self._unequal)
+        return float(np.mean(np.prod(kernels[self._is_used], axis=0)))
 
 
 def _generator(
@@ -167,6 +181,10 @@ def _generator(
     module = with_random_state(bohb, random_state)
 
     class Generator(module.BOHB):  # type: ignore[misc, name-defined]
+        def impute_conditional_data(self, array: NDArray[np.float64]) -> NDArray[np.float64]:
+            """Draw the values of inactive hyperparameters. HpBandSter goes through all rows even if it has none."""
+            return super().impute_conditional_data(array) if np.isnan(array).any() else array.copy()
+
         def new_result(self, job: Job, update_model: bool = True) -> None:
             super().new_result(job, update_model)
             for pair in self.kde_models.values():

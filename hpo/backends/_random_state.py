@@ -30,15 +30,7 @@ def with_random_state(module: ModuleType, random_state: np.random.RandomState) -
     vars(numpy).update(vars(np), random=random_state)
     vars(copy)["np"] = numpy
     if (stats := getattr(copy, "sps", None)) is not None:
-        vars(copy)["sps"] = SimpleNamespace(truncnorm=_TruncatedNormal(stats, random_state))
+        from hpo.backends._truncated_normal import TruncatedNormal  # it imports SciPy, which not every copy needs
+
+        vars(copy)["sps"] = SimpleNamespace(truncnorm=TruncatedNormal(stats, random_state))
     return copy
-
-
-class _TruncatedNormal:
-    """`scipy.stats.truncnorm` with a random state of its own."""
-
-    def __init__(self, stats: ModuleType, random_state: np.random.RandomState) -> None:
-        self._stats, self._random_state = stats, random_state
-
-    def rvs(self, a: float, b: float, *, loc: float, scale: float) -> float:
-        return float(self._stats.truncnorm.rvs(a, b, loc=loc, scale=scale, random_state=self._random_state))
