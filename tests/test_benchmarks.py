@@ -165,3 +165,9 @@ def test_the_asks_late_in_long_searches_are_timed() -> None:
     assert rows[1]["trials"] == "20"
     assert all(0 < float(row["median ms"]) <= float(row["95 % ms"]) <= float(row["max ms"]) for row in rows)
     assert len(verdicts(lines)) == 4
+
+
+def test_searches_with_priors_are_compared_with_one_without() -> None:
+    ((_, rows),) = tables(printed("priors")).items()
+    assert [row["search"] for row in rows] == ["no prior", "good prior", "bad prior"]
+    assert all(float(row["@5"].split(" ± ")[0]) >= 0 for row in rows)
