@@ -29,8 +29,6 @@ Keys = NDArray[np.uint32]
 
 SMALL_SUM = 1e-30
 """Smaller sums of float32 exponentials are inexact, because small exponentials are rounded to 0."""
-MAX_COMPARED = 2**16
-"""The largest number of keys that are searched for ties at a time. They fit into the cache of a core."""
 LOG_2_BITS = 0x3F317218
 """The bits of log(2) as float32: the lowest size of the keys of three or more classes."""
 LOWEST_DIFFERENCE_BITS = 0x20000000
@@ -142,18 +140,29 @@ def _n_lost(keys: Keys, positives: Integers, counts: Integers) -> Doubles:
     return n_lost
 
 
-def _n_ties(ordered: Keys, places: Integers, rows: Integers) -> Doubles:
+def _n_ties(ordered: Keys, places: Integers, rows: Integers) -> Integers:
     """Return the number of pairs of a positive and a negative with equal probabilities in each row, (n_rows,).
 
     `ordered` (n_rows, n) are the sorted keys. `places` are the flat indices of the first positive of each probability
     that a negative has too, and `rows` their rows.
     """
-    odd = ordered.reshape(-1)[places][:, None]
-    result = np.zeros(len(ordered))
-    step = max(1, MAX_COMPARED // ordered.shape[1])
-    for start in range(0, len(places), step):
-        some = slice(start, start + step)
-        keys = ordered[rows[some]]
-        n_positives, n_negatives = ((keys == each).sum(axis=1) for each in (odd[some], odd[some] - np.uint32(1)))
-        np.add.at(result, rows[some], n_positives * n_negatives)
-    return result
+    flat, n_samples = ordered.reshape(-1), ordered.shape[1]
+    odd, starts = flat[places], rows * n_samples
+    firsts = _first_at_least(flat, odd - np.uint32(1), starts, places)
+    ends = _first_at_least(flat, odd + np.uint32(1), places, starts + n_samples)
+    n_ties: Integers = np.bincount(rows, (places - firsts) * (ends - places), minlength=len(ordered))
+    return n_ties
+
+
+def _first_at_least(ordered: Keys, wanted: Keys, lows: Integers, highs: Integers) -> Integers:
+    """Return the first index from `lows` on whose key is at least the wanted one, `highs` if there is none.
+
+    `wanted`, `lows` and `highs` have shape (n_searches,). `ordered` is sorted between each low and its high. All
+    searches are bisected together.
+    """
+    for _ in range(int((highs - lows).max()).bit_length()):
+        middles = (lows + highs) >> 1
+        is_before = (ordered[np.minimum(middles, len(ordered) - 1)] < wanted) & (lows < highs)
+        lows = np.where(is_before, middles + 1, lows)
+        highs = np.where(is_before, highs, middles)
+    return lows

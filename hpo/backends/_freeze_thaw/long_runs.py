@@ -1,9 +1,9 @@
 """Long runs: the check whether early epochs order trials as late ones do.
 
 The first long run is that of the best trial so far, the leader. Up to `N_CHALLENGERS` of the worse half of the first
-trials follow it, rung by rung. A challenger stops as soon as it no longer gets nearer to the leader, so on curves that
-do not mislead it costs few epochs. If early epochs mislead, it passes the leader. How many pairs of long runs changed
-their order says how far each rung is believed.
+trials follow it, rung by rung. A challenger stops as soon as it gets nearer to the leader too slowly to reach it by
+half of the epochs, so on curves that do not mislead it costs few epochs. If early epochs mislead, it passes the leader.
+How many pairs of long runs changed their order says how far each rung is believed.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def belief(trials: Trials) -> Belief:
     a beta distribution. The lowest rung with at least `MIN_CONCORDANCE` is the first that is used.
     """
     end = late_epoch(trials)
-    runs = [trials[number] for number in _drawn(trials)]
+    runs = [trials[number] for number in _with_long_run(trials)]
     n_runs = sum(_last(run, end) > trials.rungs[0] for run in runs)
     for rung in trials.rungs:
         if rung >= end:
@@ -80,24 +80,33 @@ def long_run(trials: Trials, found: Belief, n_initial: int, trusted: int, rng: n
     `n_initial` is the number of the first trials, which are spread over the space. `trusted` is the first epoch that
     the model sees.
     """
-    end = late_epoch(trials)
-    short = [number for number in trials.paused if trials[number].epoch < end]
-    drawn = _drawn(trials)
-    if not short or (not drawn and trials.spent < DELAY * trials.high):
+    end = max(late_epoch(trials), trusted)
+    short = [number for number in trials.paused if trials[number].epoch < late_epoch(trials)]
+    if not short or trials.spent < DELAY * trials.high:
         return None
-    if not drawn:
+    if (leader := _leader(trials)) is None:
         return LongRun(min(short, key=lambda number: (_value(trials[number], trials[number].epoch), number)), end)
-    number = _challenger(trials, short, n_initial, rng)
-    if number is not None:
+    if (number := _challenger(trials, leader, short, n_initial, rng)) is not None:
         return LongRun(number, min(end, step_end(trials, trials[number].epoch, trusted)))
-    number = _further(trials, short, found, n_initial, rng)
-    return None if number is None else LongRun(number, max(end, step_end(trials, trials[number].epoch, trusted)))
+    if (number := _further(trials, short, found, n_initial, rng)) is not None:
+        return LongRun(number, max(end, step_end(trials, trials[number].epoch, trusted)))
+    return None
 
 
-def _challenger(trials: Trials, short: Sequence[int], n_initial: int, rng: np.random.Generator) -> int | None:
+def _leader(trials: Trials) -> int | None:
+    """The first trial whose long run goes to the end at once and has not failed. None if there is none."""
+    end = late_epoch(trials)
+    sent = (step.trial for step in trials.steps if step.reason == REASON and step.until >= end)
+    return next((number for number in sent if not _has_failed(trials[number], end)), None)
+
+
+def _challenger(
+    trials: Trials, leader: int, short: Sequence[int], n_initial: int, rng: np.random.Generator
+) -> int | None:
     """The challenger that goes on or begins: the first that still gets nearer to the leader, or else a new one."""
-    leader, *others = _drawn(trials)
-    challengers = others[:N_CHALLENGERS]
+    end = late_epoch(trials)
+    others = [number for number in _with_long_run(trials) if number != leader]
+    challengers = [number for number in others if not _has_failed(trials[number], end)][:N_CHALLENGERS]
     for number in challengers:
         if number in short and _approaches(trials, trials[number], trials[leader]):
             return number
@@ -123,15 +132,19 @@ def _further(
     """
     if found.concordance < DOUBT or found.first_epoch:
         short = [number for number in short if number < n_initial] or short
-    given = sum(step.until - step.start for step in trials.steps if step.reason == REASON)
+    steps = [step for step in trials.steps if step.reason == REASON]
+    given = sum(step.until - step.start for step in steps if not trials[step.trial].has_ended)
+    given += sum(
+        min(step.until, trials[step.trial].epoch) - step.start for step in steps if trials[step.trial].has_ended
+    )
     in_doubt = found.concordance < DOUBT and given < DOUBT_SHARE * trials.spent
-    waits = any(trials[number].until is not None for number in _drawn(trials))
+    waits = any(trials[number].until is not None for number in _with_long_run(trials))
     if (in_doubt and not waits) or given < LATER_SHARE * (trials.spent - LATER_DELAY * trials.high):
         return short[int(rng.integers(len(short)))]
     return None
 
 
-def _drawn(trials: Trials) -> list[int]:
+def _with_long_run(trials: Trials) -> list[int]:
     """The numbers of the trials with a long run, in the order in which these began."""
     return list(dict.fromkeys(step.trial for step in trials.steps if step.reason == REASON))
 
@@ -140,8 +153,11 @@ def _approaches(trials: Trials, challenger: Trial, leader: Trial) -> bool:
     """Whether a challenger would reach the leader by the end of the long runs, or has already passed it.
 
     Between its last two rungs, their distance shrank. It is continued as a straight line over the logarithm of epochs.
+    A challenger waits for a leader that has not come so far yet.
     """
     epoch = challenger.epoch
+    if _last(leader, late_epoch(trials)) < epoch:
+        return False
     if epoch <= trials.rungs[0]:
         return True
     before = max(rung for rung in trials.rungs if rung < epoch)
@@ -150,13 +166,18 @@ def _approaches(trials: Trials, challenger: Trial, leader: Trial) -> bool:
     return distance <= max(0.0, shrank * math.log(late_epoch(trials) / epoch) / math.log(epoch / before))
 
 
+def _has_failed(run: Trial, end: int) -> bool:
+    """Whether a long run crashed or diverged before its end."""
+    return run.has_ended and _last(run, end) < end
+
+
 def _last(run: Trial, end: int) -> int:
     """The last epoch of a long run whose value is known. That of a trial that ended itself is known to the end."""
     return end if run.stands is not None else min(run.epoch, end)
 
 
 def _value(trial: Trial, epoch: int) -> float:
-    """The value of a trial at the last reported epoch up to `epoch`, inf if it is not finite or if there is none."""
+    """The value of a trial at the last reported epoch up to `epoch`, inf if it is not finite."""
     value = trial.values.get(epoch)
     if value is None and epoch > trial.epoch and trial.stands is not None:
         value = trial.stands

@@ -187,5 +187,45 @@ def test_a_long_run_is_not_cut_short_by_the_end_of_another_ones_patience() -> No
     assert long_runs.belief(trials).concordance > long_runs.PRIOR_CONCORDANCE
 
 
+def diverge(trials: Trials, number: int, epoch: int) -> None:
+    """Begin a long run that diverges at an epoch."""
+    trials.start(number, 26, long_runs.REASON)
+    trials.report(Report(number, epoch, math.inf, {"val_loss": math.nan}, 1.0, last=True))
+
+
+def test_another_trial_leads_if_the_leader_diverges() -> None:
+    trials = trained([crossing(number, 1) for number in range(14)], 3)
+    diverge(trials, 0, 4)
+    assert due(trials) == LongRun(1, 26)
+    assert long_runs.belief(trials).first_epoch == 0
+
+
+def test_another_trial_leads_if_the_leader_crashes() -> None:
+    trials = trained([crossing(number, 1) for number in range(14)], 3)
+    trials.start(0, 26, long_runs.REASON)
+    trials.crash(0)
+    assert due(trials) == LongRun(1, 26)
+
+
+def test_a_challenger_does_not_overtake_a_leader_that_still_trains() -> None:
+    """Up to epoch 4 both are known, and the challenger gets nearer fast. What comes after is not known yet."""
+    curves: list[Curve] = [lambda e, n=n: 5 + n * math.log(15 / e) for n in range(14)]  # type: ignore[misc]
+    trials = trained(curves, 3)
+    trials.start(0, 26, long_runs.REASON)
+    trials.report(Report(0, 4, 5.0, {"val_loss": 5.0}, 1.0))
+    begun = []
+    while (run := due(trials)) is not None:
+        begun.append(run)
+        train(trials, run.trial, run.until, curves[run.trial], long_runs.REASON)
+    assert len(begun) == long_runs.N_CHALLENGERS
+    assert {run.until for run in begun} == {5}
+
+
+def test_long_runs_reach_the_first_epoch_that_the_model_sees() -> None:
+    trials = trained([crossing(number, 1) for number in range(8)], 5, high=20)
+    run = long_runs.long_run(trials, long_runs.belief(trials), 8, 13, np.random.default_rng(0))
+    assert run == LongRun(0, 13)
+
+
 def test_all_epochs_are_used_if_the_first_rung_lies_behind_the_end_of_long_runs() -> None:
     assert long_runs.belief(begin(3, high=4)).first_epoch == 0

@@ -14,7 +14,7 @@ from sklearn import metrics as reference
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.training import auroc_cpu, metrics, metrics_cpu, metrics_gpu
+from trainables.training import metrics, metrics_cpu, metrics_gpu
 
 Compute = Callable[[Tensor, Tensor], metrics.Metrics]
 
@@ -118,14 +118,6 @@ def test_networks_are_computed_in_slices_without_a_difference(
     in_slices = compute(logits, labels)
     assert torch.equal(in_slices.losses, whole.losses)
     assert torch.equal(in_slices.values, whole.values)
-
-
-def test_ties_are_counted_in_parts_without_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
-    logits, labels = draw(2, 60, 12)
-    whole = metrics.compute(logits.round(), labels)
-    monkeypatch.setattr(auroc_cpu, "MAX_COMPARED", 2 * 60)
-    in_parts = metrics.compute(logits.round(), labels)
-    assert torch.equal(in_parts.values, whole.values)
 
 
 @on_each_device
