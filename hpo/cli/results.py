@@ -22,7 +22,7 @@ def status(name: str, studies: Path) -> None:
     from hpo.results.status import lines
 
     for line in lines(studies / name):
-        click.echo(line)
+        print_line(line)
 
 
 @click.command()

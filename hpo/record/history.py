@@ -192,13 +192,13 @@ class History:
         """The trials that crashed and were not tried again."""
         return [trial for trial in self.trials.values() if trial.crash is not None and trial.number not in self.retried]
 
-    @property
-    def n_saved(self) -> int:
+    def n_saved(self, *, closed: bool = False) -> int:
         """The number of epochs saved by stopping: those from the stopped trials up to the top rung.
 
-        Paused trials do not count: they may continue.
+        Paused trials may continue. They count as stopped only if the search is `closed`.
         """
-        return sum(self.high - trial.epoch for trial in self.trials.values() if trial.state is State.STOPPED)
+        stopped = (State.STOPPED, State.PAUSED) if closed else (State.STOPPED,)
+        return sum(self.high - trial.epoch for trial in self.trials.values() if trial.state in stopped)
 
     def ranked(self) -> list[Trial]:
         """The trials with a finite loss that did not crash, best first.

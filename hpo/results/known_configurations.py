@@ -28,7 +28,7 @@ def read_csv(path: Path, space: SearchSpace) -> list[Config]:
             rows = [(reader.line_num, row) for row in reader]
             columns = reader.fieldnames or []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
+        raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     names = [name for name in columns if name in space.domains]
     if not names:
         raise UserError(

@@ -190,9 +190,11 @@ def _summary(history: History, budget: Budget) -> tuple[str, ...]:
         name = "" if history.objective == "val_loss" else f"{history.objective} "
         lines.append(f"best     {name}{best.loss:.4f}{shown}, trial {best.number}: {configuration(best.config)}")
     trials = f"{history.n_trials}" + (f" of {budget.trials}" if budget.trials is not None else "")
+    noun = "trial" if trials == "1" else "trials"
     epochs = f"{history.n_epochs}" + (f" of {budget.epochs}" if budget.epochs is not None else "")
     crashed = f", {len(history.crashed)} crashed" if history.crashed else ""
-    lines.append(f"spent    {trials} trials{crashed}, {epochs} epochs ({history.n_saved} saved by stopping)")
+    saved = f" ({n_saved} saved by stopping)" if (n_saved := history.n_saved()) else ""
+    lines.append(f"spent    {trials} {noun}{crashed}, {epochs} epochs{saved}")
     return tuple(lines)
 
 

@@ -42,7 +42,7 @@ def lines(folder: Path) -> list[str]:
         f"study    {study.name}: {_phase(folder, finished, searching=searching)}",
         f"search   {study.space.name} by {study.settings.backend}, seed {study.settings.seed}",
         f"trials   {len(history.trials)}: {counts}",
-        f"epochs   {history.n_epochs} trained, {history.n_saved} saved by stopping",
+        f"epochs   {history.n_epochs} trained, {history.n_saved(closed=closed)} saved by stopping",
         f"time     {elapsed:.0f} s of search",
     ]
     best = history.incumbent

@@ -116,7 +116,8 @@ def test_stopping_saves_the_epochs_up_to_the_top_rung(history: History) -> None:
     history.append(report(1, 9, 1.0))
     history.append(report(2, 3, 1.0))
     history.append(Decisions(2, 3, {2: Decision.PAUSE}))
-    assert history.n_saved == 6
+    assert history.n_saved() == 6
+    assert history.n_saved(closed=True) == 12
 
 
 def test_a_trial_stands_for_the_phase_of_training_that_it_is_in() -> None:

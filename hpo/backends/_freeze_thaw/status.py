@@ -20,8 +20,10 @@ def line(space: SearchSpace, events: Sequence[Suggestion | Report | Crash]) -> s
     if trials.rungs[0] >= late:
         return f"all epochs are used: trials train at least {trials.rungs[0]} of {trials.high} epochs"
     share = f"{100 * belief.concordance:.0f} % of pairs as later ones do ({belief.n_runs} long runs)"
+    if belief.n_runs < 2 and not trusted:
+        return "early epochs are used, and not checked yet: fewer than two long runs have begun"
     if belief.n_runs < 2:
-        why = "not checked yet, because fewer than two long runs have begun"
+        why = "fewer than two long runs have begun"
     elif belief.first_epoch >= late:
         why = f"no earlier epoch orders pairs as epoch {late} does ({belief.n_runs} long runs)"
     else:

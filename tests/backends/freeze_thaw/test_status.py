@@ -46,7 +46,7 @@ def said(curve: object, epochs: int) -> str:
 
 
 def test_before_long_runs_early_epochs_are_used() -> None:
-    assert said(right, 24) == "early epochs are used: not checked yet, because fewer than two long runs have begun"
+    assert said(right, 24) == "early epochs are used, and not checked yet: fewer than two long runs have begun"
 
 
 def test_early_epochs_that_order_long_runs_rightly_are_used() -> None:
