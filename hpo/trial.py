@@ -68,6 +68,32 @@ class Report:
     """The device that trained the epoch: cpu, cuda:0, ..."""
 
 
+@dataclass(frozen=True)
+class EarlierTrial:
+    """A trial of an earlier study, from which a search may learn."""
+
+    config: Config
+    values: Mapping[int, float]
+    """The raw objective by epoch, in ascending order, at least one. It may be infinite or NaN.
+
+    A trial that ended itself has its lowest value at the last epoch of the study. A trial that crashed has NaN at the
+    epoch after its last one.
+    """
+
+
+@dataclass(frozen=True)
+class EarlierStudy:
+    """What a search may learn from an earlier study, in terms of the space that is searched now."""
+
+    name: str
+    hyperparameters: tuple[str, ...]
+    """The hyperparameters that both spaces search. The configurations of the trials have no others."""
+    high: int
+    """The last epoch of the earlier study."""
+    trials: tuple[EarlierTrial, ...]
+    """The trials whose values lie in the space. At least one has a finite value."""
+
+
 SETTINGS_AT_FAULT = ("WrongValue", "SetupError")
 """The kinds of a Crash that the hyperparameters or the task cause. Its first line says all, without a traceback."""
 

@@ -36,7 +36,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, Protocol, runtime_checkable
 
-from hpo.trial import Config, Crash, Decision, Report, Suggestion
+from hpo.trial import Config, Crash, Decision, EarlierStudy, Report, Suggestion
 
 Answer = Suggestion | Literal["wait", "done"]
 """The result of `Backend.ask`."""
@@ -95,6 +95,23 @@ class TakesConfigurations(Protocol):
         user wants to try first. A resume calls it for crashed trials that are tried again. The backend chooses the
         values of active hyperparameters that `config` lacks, and leaves out those of hyperparameters that are not
         active. A configuration that an earlier trial has is tried again.
+        """
+        ...
+
+
+@runtime_checkable
+class LearnsFromEarlier(Protocol):
+    """A backend that learns from the trials of an earlier study. This is optional.
+
+    A search with another backend only tries the best configurations of the earlier study first, and says so.
+    """
+
+    def learn(self, earlier: EarlierStudy) -> None:
+        """Take the trials of an earlier study as evidence of another, similar task.
+
+        The search loop calls this once, before the first `ask`. What is passed is recorded in the folder of the study,
+        so a resume passes the same, whatever has become of the earlier study. A wrong one must not harm the search for
+        long: the two tasks may have nothing in common.
         """
         ...
 

@@ -11,7 +11,8 @@
 9. A running trial counts as if it had ended with the value that is expected of it. So any number of slots can be busy.
 10. Half of the first trials follow the priors of the space. For later ones, the improvement is multiplied by the prior
     to a power that becomes lower with each trial, as in pi-BO (`user_prior.py`).
-11. Values are modelled on a logarithmic scale where they allow it. A crash or a divergence counts as the worst value.
+11. The trials of an earlier study can inform the first trials and the model (`transfer.py`).
+12. Values are modelled on a logarithmic scale where they allow it. A crash or a divergence counts as the worst value.
 
 Swersky, Snoek, Adams, Freeze-Thaw Bayesian Optimization, arXiv:1406.3896, 2014; the kernel and the decision differ.
 Expected improvement: Jones, Schonlau, Welch, Journal of Global Optimization, 1998.
@@ -31,12 +32,13 @@ from hpo.backends._configurations import Configurations
 from hpo.backends._options import reject_unknown, seed32
 from hpo.errors import ReplayError
 from hpo.space import SearchSpace
-from hpo.trial import Config, Crash, Decision, Report, Suggestion, Value
+from hpo.trial import Config, Crash, Decision, EarlierStudy, Report, Suggestion, Value
 
 if TYPE_CHECKING:
     from hpo.backends._freeze_thaw.decision import Chosen
     from hpo.backends._freeze_thaw.long_runs import Belief
     from hpo.backends._freeze_thaw.model import Snapshot
+    from hpo.backends._freeze_thaw.transfer import EarlierModel
 
 
 def build(space: SearchSpace, *, seed: int, **unknown: object) -> Backend:
@@ -82,6 +84,8 @@ class FreezeThaw:
         self._configurations = Configurations(space, seed, n_draws=1, uses_priors=True)
         self._trials = Trials(space.fidelity.high, steps.rungs(space.fidelity), space.metric)
         self._model = model.Model(self._encoding, space.fidelity.high)
+        self._earlier: EarlierModel | None = None
+        """What an earlier study says, see `learn`."""
         self._snapshot: Snapshot | None = None
         """The moment of the model's last fit, as of the last suggestion."""
         self._asked_in_vain = False
@@ -99,6 +103,14 @@ class FreezeThaw:
 
     def enqueue(self, config: Config) -> None:
         self._configurations.enqueue(config)
+
+    def learn(self, earlier: EarlierStudy) -> None:
+        """Let an earlier study inform the first trials and the model, see `_freeze_thaw/transfer.py`."""
+        from hpo.backends._freeze_thaw.model import Model
+        from hpo.backends._freeze_thaw.transfer import EarlierModel
+
+        self._earlier = EarlierModel(self._encoding, earlier)
+        self._model = Model(self._encoding, self._trials.high, self._earlier)
 
     def replay(self, recorded: Suggestion) -> Answer:
         """Repeat a call of `ask` whose answer was `recorded`. Raises ReplayError if it can not have been.
@@ -143,6 +155,7 @@ class FreezeThaw:
             lambda: self._model.predict(self._trials, snapshot, trusted),
             default_rng([self._seed, 0, len(self._trials.steps)]),
             self._seed,
+            self._earlier,
         )
         return self._decision.choose(ask, new=new)
 

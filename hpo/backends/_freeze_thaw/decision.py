@@ -20,6 +20,7 @@ from hpo.backends._freeze_thaw.long_runs import Belief
 from hpo.backends._freeze_thaw.model import Prediction
 from hpo.backends._freeze_thaw.proposals import Proposals, log_expected_improvement, propose
 from hpo.backends._freeze_thaw.signal import REASON, signal
+from hpo.backends._freeze_thaw.transfer import EARLIER, EarlierModel, taken
 from hpo.backends._freeze_thaw.trials import Trials
 from hpo.backends._freeze_thaw.user_prior import UserPrior, exponent
 
@@ -66,6 +67,8 @@ class Ask:
     """Computes the prediction of the model. None if no value is finite."""
     rng: np.random.Generator
     seed: int
+    earlier: EarlierModel | None = None
+    """What an earlier study says. None without one."""
 
     def continued(self, number: int, reason: str) -> Chosen:
         return Chosen(number, steps.step_end(self.trials, self.trials[number].epoch, self.trusted), reason)
@@ -75,7 +78,15 @@ class Ask:
 
     def spread(self) -> Chosen:
         """A new trial that does not depend on any value: first the centre of the space or prior, then Sobol points."""
-        return self.new(spread_point(self.encoding, self.prior, self.seed, len(self.trials)), "space-filling")
+        number = self.n_spread
+        if self.earlier is not None and number < N_INITIAL and (point := self.earlier.first(self.trials)) is not None:
+            return self.new(point, EARLIER)
+        return self.new(spread_point(self.encoding, self.prior, self.seed, number), "space-filling")
+
+    @property
+    def n_spread(self) -> int:
+        """The number of trials that were not taken from an earlier study."""
+        return len(self.trials) - len(taken(self.trials))
 
 
 def choose(ask: Ask, *, new: bool) -> Chosen | None:
@@ -83,7 +94,7 @@ def choose(ask: Ask, *, new: bool) -> Chosen | None:
     trials = ask.trials
     if (number := _in_early_phase(trials)) is not None:
         return ask.continued(number, "early phase")
-    if new and len(trials) < N_INITIAL:
+    if new and ask.n_spread < N_INITIAL:
         return ask.spread()
     needed = signal(trials, N_INITIAL).needed
     if (number := next((n for n in needed if trials[n].is_paused), None)) is not None:

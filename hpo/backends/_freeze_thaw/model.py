@@ -8,7 +8,7 @@ posterior depends, to the last digit, only on the trials and the snapshot, and n
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from hpo.backends._encoding import Encoding, FloatArray
 from hpo.backends._freeze_thaw.fitting import fit
 from hpo.backends._freeze_thaw.kernel import Parameters, Rows, parameters, prior
 from hpo.backends._freeze_thaw.observations import Transform, thinned, times
-from hpo.backends._freeze_thaw.posterior import Factor, Posterior, empty_factor
+from hpo.backends._freeze_thaw.posterior import Factor, Posterior, Trend, empty_factor
 from hpo.backends._freeze_thaw.steps import late_epoch
 from hpo.backends._freeze_thaw.trials import Row, Trials
 
@@ -32,6 +32,14 @@ MAX_SCORED = 500
 """The largest number of trials whose deviations are computed: those with the lowest expected final values."""
 BLOCK = 16
 """The number of rows that are added to the kept factor at once."""
+
+
+class FindsTrend(Protocol):
+    """Says what the values of a search are before any observation, see `transfer.py`."""
+
+    def trend(self, factor: Factor, values: FloatArray) -> Trend:
+        """The trend that fits the rows of a factor with their `values`, of shape (n,)."""
+        ...
 
 
 class Snapshot(NamedTuple):
@@ -73,8 +81,10 @@ def due(trials: Trials, last: Snapshot | None, first_epoch: int) -> Snapshot:
 class Model:
     """The model of the trials of one search. What it keeps between calls saves work and changes no result."""
 
-    def __init__(self, encoding: Encoding, high: int) -> None:
+    def __init__(self, encoding: Encoding, high: int, earlier: FindsTrend | None = None) -> None:
+        """`high` is the last epoch. `earlier` is what an earlier study says, None without one."""
         self._high = high
+        self._earlier = earlier
         self._prior = prior(encoding.n_coordinates, encoding.n_hyperparameters)
         self._fitted: tuple[Snapshot, Parameters] | None = None
         self._grown: tuple[tuple[Snapshot, int], list[Row], Factor] | None = None
@@ -95,11 +105,12 @@ class Model:
         factor = self._factor(trials, rows, points, snapshot, first_epoch)
         factor = self._extended(factor, [*rows[len(factor.inverse) :], *later], points)
         standard, running = transform(values), np.array(trials.running, np.intp)
-        posterior = Posterior(factor, standard)
+        trend = None if self._earlier is None else self._earlier.trend(factor, standard)
+        posterior = Posterior(factor, standard, trend)
         if len(running):
             expected = posterior.mean(points[running])
             factor = factor.extended(points, running, np.ones(len(running)))
-            posterior = Posterior(factor, np.concatenate([standard, expected]))
+            posterior = Posterior(factor, np.concatenate([standard, expected]), trend)
         best = float(transform(np.array([lowest]))[0])
         return Prediction(posterior, best, points, *_final_values(posterior, points))
 

@@ -6,7 +6,9 @@ A posterior can be extended by more rows, at the cost of the new rows alone. It 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
@@ -55,11 +57,26 @@ def empty_factor(at: Parameters, points: FloatArray) -> Factor:
     return Factor(at, Rows(points, np.zeros(0, np.intp), np.zeros(0)), np.zeros((0, 0)))
 
 
+class Trend(Protocol):
+    """The mean of the values before any observation. It is the same at all epochs."""
+
+    def at(self, points: FloatArray) -> FloatArray:
+        """The mean at points of shape (q, d). The result has shape (q,)."""
+        ...
+
+    def gradient(self, point: FloatArray) -> tuple[float, FloatArray]:
+        """The mean at one point, of shape (d,), and its gradient by the point."""
+        ...
+
+
 class Posterior:
     """The values of configurations at times, given that the rows of a factor have `values`, of shape (n,)."""
 
-    def __init__(self, factor: Factor, values: FloatArray) -> None:
-        self._at, self._rows, self._inverse = factor.at, factor.rows, factor.inverse
+    def __init__(self, factor: Factor, values: FloatArray, trend: Trend | None = None) -> None:
+        """`trend` is the mean before any observation, 0 by default."""
+        self._at, self._rows, self._inverse, self._trend = factor.at, factor.rows, factor.inverse, trend
+        if trend is not None:
+            values = values - trend.at(factor.rows.points)[factor.rows.trials]
         self._weights = self._inverse.T @ (self._inverse @ values)
 
     def predict(self, points: FloatArray, time: float = 1.0) -> tuple[FloatArray, FloatArray]:
@@ -67,14 +84,36 @@ class Posterior:
         known = covariance(self._at, points, time, self._rows)
         reduced = known @ self._inverse.T
         variance = self._at.total_variance - np.einsum("ij,ij->i", reduced, reduced)
-        return known @ self._weights, np.sqrt(np.maximum(variance, MIN_VARIANCE))
+        return self._means(known, points), np.sqrt(np.maximum(variance, MIN_VARIANCE))
 
     def mean(self, points: FloatArray, time: float = 1.0) -> FloatArray:
         """The means alone, which cost much less."""
-        return covariance(self._at, points, time, self._rows) @ self._weights
+        return self._means(covariance(self._at, points, time, self._rows), points)
+
+    def _means(self, known: FloatArray, points: FloatArray) -> FloatArray:
+        """The means at points, whose covariances with the rows are `known`."""
+        means: FloatArray = known @ self._weights
+        return means if self._trend is None else means + self._trend.at(points)
 
     def gradient(self, point: FloatArray, time: float = 1.0) -> tuple[float, float, FloatArray, FloatArray]:
         """The mean and the deviation at one point, of shape (d,), and their gradients by the point."""
+        known, by_point = self._known(point, time)
+        reduced = self._inverse @ known
+        deviation = math.sqrt(max(self._at.total_variance - float(reduced @ reduced), MIN_VARIANCE))
+        of_deviation = -by_point(self._inverse.T @ reduced) / deviation
+        mean, of_mean = float(known @ self._weights), by_point(self._weights)
+        if self._trend is not None:
+            trend, of_trend = self._trend.gradient(point)
+            mean, of_mean = mean + trend, of_mean + of_trend
+        return mean, deviation, of_mean, of_deviation
+
+    def mean_gradient(self, point: FloatArray) -> tuple[float, FloatArray]:
+        """The mean at one point at the last epoch and its gradient, which alone cost much less. There is no trend."""
+        known, by_point = self._known(point, 1.0)
+        return float(known @ self._weights), by_point(self._weights)
+
+    def _known(self, point: FloatArray, time: float) -> tuple[FloatArray, Callable[[FloatArray], FloatArray]]:
+        """The covariances of the value at a point with the rows, and the gradient of weights @ these by the point."""
         at, rows = self._at, self._rows
         curves = time_kernel(time - rows.times, at.time_length)
         steps = point - rows.points
@@ -82,19 +121,15 @@ class Posterior:
         second, second_slope = matern_with_slope(np.sqrt(((steps / at.curve_lengths) ** 2).sum(1)))
         known = at.variance * first[rows.trials] + 1.0
         known += (at.curve_variance * second[rows.trials] + at.time_variance) * curves
-        reduced = self._inverse @ known
-        deviation = math.sqrt(max(at.total_variance - float(reduced @ reduced), MIN_VARIANCE))
         slopes = at.variance * first_slope, at.curve_variance * second_slope
 
         def by_point(weights: FloatArray) -> FloatArray:
-            """The gradient of weights @ known."""
             by_trial = np.bincount(rows.trials, weights, len(rows.points)) * slopes[0]
             by_curve = np.bincount(rows.trials, weights * curves, len(rows.points)) * slopes[1]
             gradient: FloatArray = -(by_trial @ steps) / at.lengths**2 - (by_curve @ steps) / at.curve_lengths**2
             return gradient
 
-        of_deviation = -by_point(self._inverse.T @ reduced) / deviation
-        return float(known @ self._weights), deviation, by_point(self._weights), of_deviation
+        return known, by_point
 
 
 def stable_cholesky(matrix: FloatArray) -> FloatArray:
