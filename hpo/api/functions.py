@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +14,17 @@ from hpo.api.study import Study
 from hpo.errors import SpaceFileError, UnknownName, UserError
 from hpo.final_model import Model
 from hpo.final_model import load_model as load_model_folder
-from hpo.loop import CHANGEABLE, begin, changed_settings, default_name, with_first_configurations
+from hpo.loop import CHANGEABLE, begin, changed_settings, default_name, with_earlier_study, with_first_configurations
 from hpo.record import STUDY_FILE, Budget, Settings, StudyFolder, changed_parts, check_name, find_folder, lock
 from hpo.results.progress import print_note
 from hpo.space import SearchSpace
 from hpo.training.user_code import Build, digest
+from hpo.trial import EarlierStudy
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-ARGUMENTS = ("study", "studies", "trials", "epochs", "time", "quiet", "skip_changed_files")
+ARGUMENTS = ("study", "studies", "trials", "epochs", "time", "from_study", "top", "quiet", "skip_changed_files")
 """The keyword arguments of `search` that are not settings."""
 
 
@@ -36,6 +38,8 @@ def search(
     trials: int | None = None,
     epochs: int | None = None,
     time: float | None = None,
+    from_study: str | Path | None = None,
+    top: int | None = None,
     quiet: bool = False,
     skip_changed_files: bool = False,
     **settings: object,
@@ -55,6 +59,10 @@ def search(
         studies: the folder of the studies.
         trials, epochs, time: the total budget, over all runs: trials begun, epochs trained, seconds of search. By
             default 64 trials.
+        from_study: an earlier study on the same or a similar task, by its name or the path of its folder. The backend
+            freeze_thaw learns from its trials, any other tries the best of them first. What is used of it is recorded
+            when the search begins.
+        top: with `from_study`, how many of its best trials to try first. By default 5; freeze_thaw chooses by itself.
         quiet: show no progress. By default it is shown in a terminal and in a notebook.
         skip_changed_files: if the study goes on, and files of its data set changed since it was begun, go on without
             them. By default, that is an error.
@@ -75,8 +83,9 @@ def search(
     if isinstance(settings.get("data"), Path):
         settings["data"] = str(settings["data"])
     chosen = Settings(**{"runner": "inline", **settings})  # type: ignore[arg-type]
-    chosen = with_first_configurations(read, chosen)
     folder = Path(studies).absolute() / check_name(default_name(read, chosen) if study is None else study)
+    chosen, earlier = _informed(read, with_first_configurations(read, chosen), folder, from_study, top, quiet)
+    chosen = with_first_configurations(read, chosen)
     budget = Budget(trials, epochs, time)
     found = Study(folder, trainable)
     if changed_parts(folder, read, chosen, None if trainable is None else digest(trainable)) == []:
@@ -95,9 +104,32 @@ def search(
         return found
     with show_progress(budget.or_default(), quiet=quiet) as watch:
         notify = None if quiet else print_note
-        begin(folder, read, chosen, budget, trainable=trainable, watch=watch, notify=notify)
+        begin(folder, read, chosen, budget, earlier=earlier, trainable=trainable, watch=watch, notify=notify)
     print_notices(StudyFolder.reopen(folder), quiet=quiet)
     return found
+
+
+def _informed(
+    space: SearchSpace, settings: Settings, folder: Path, from_study: str | Path | None, top: int | None, quiet: bool
+) -> tuple[Settings, EarlierStudy | None]:
+    """The settings of a search with an earlier study, and what its backend learns from.
+
+    A study in `folder` that learns from a study of this name goes on with what is on record of it, also if the earlier
+    study went on or was deleted.
+    """
+    if from_study is None:
+        if top is not None:
+            raise UserError("top: belongs to from_study")
+        return settings, None
+    source = find_folder(from_study, folder.parent)
+    if (folder / STUDY_FILE).exists() and (known := StudyFolder.reopen(folder).settings).from_study == source.name:
+        first = settings.try_first if top is None else known.try_first
+        return replace(settings, from_study=source.name, try_first=first), None
+    found = with_earlier_study(space, settings, source, folder, top)
+    if not quiet:
+        for line in found.lines:
+            print_note(line)
+    return found.settings, found.earlier
 
 
 @short_traceback

@@ -12,38 +12,30 @@ import click
 from hpo.errors import SpaceError, UserError
 
 if TYPE_CHECKING:
+    from hpo.record import Settings
     from hpo.space import SearchSpace
-    from hpo.trial import Config
+    from hpo.trial import Config, EarlierStudy
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-TOP = 5
 FORM = "write it as name=value,name=value, each name once, or name a CSV file"
-"""The default of --top."""
 
 
 def first_configuration_options(verb: F) -> F:
     """--try, --from and --top."""
-    top = click.option("--top", type=click.IntRange(1), help=f"With --from: how many of the best; {TOP} by default.")
-    study = click.option("--from", "source", metavar="STUDY", help="Try the best trials of another study first.")
+    text = "With --from: how many of its best trials to try first; 5 by default, freeze_thaw chooses itself."
+    top = click.option("--top", type=click.IntRange(1), help=text)
+    text = "Learn from an earlier study (freeze_thaw), or try its best trials first (other backends)."
+    study = click.option("--from", "source", metavar="STUDY", help=text)
     text = "A configuration to try first, lr=1e-3,optimizer=adamw, or a CSV file of them, as `hpo export` writes it."
     tried = click.option("--try", "tried", multiple=True, metavar="CONFIG", help=text)
     return tried(study(top(verb)))
 
 
-def first_configurations(
-    space: SearchSpace, tried: tuple[str, ...], source: str | None, top: int | None, studies: Path
-) -> list[Config]:
-    """The configurations that --try and --from name, in this order.
+def first_configurations(space: SearchSpace, tried: tuple[str, ...]) -> list[Config]:
+    """The configurations that --try names. Raises UserError if one is wrong."""
+    from hpo.results.known_configurations import read_csv
 
-    The best trials of --from that do not lie in the space are named on standard error. Raises UserError if an option is
-    wrong.
-    """
-    from hpo.record import StudyFolder, find_folder
-    from hpo.results.known_configurations import best_of, read_csv
-
-    if top is not None and source is None:
-        raise UserError("--top: belongs to --from STUDY")
     configs = []
     for text in tried:
         if "=" in text and not Path(text).is_file():
@@ -52,13 +44,27 @@ def first_configurations(
             configs += read_csv(Path(text), space)
         else:
             raise UserError(f"--try {text}: {FORM}")
-    if source is not None:
-        study = StudyFolder.reopen(find_folder(source, studies))
-        best, lines = best_of(study, space, top or TOP)
-        configs += best
-        for line in lines:
-            click.echo(line, err=True)
     return configs
+
+
+def informed(
+    space: SearchSpace, settings: Settings, folder: Path, source: str | None, top: int | None
+) -> tuple[Settings, EarlierStudy | None]:
+    """The settings of a search in `folder` with --from and --top, and what its backend learns from.
+
+    What the user should know is said on standard error. Raises UserError if an option is wrong.
+    """
+    from hpo.loop import with_earlier_study
+    from hpo.record import find_folder
+
+    if source is None:
+        if top is not None:
+            raise UserError("--top: belongs to --from STUDY")
+        return settings, None
+    found = with_earlier_study(space, settings, find_folder(source, folder.parent), folder, top)
+    for line in found.lines:
+        click.echo(line, err=True)
+    return found.settings, found.earlier
 
 
 def _configuration(space: SearchSpace, text: str) -> Config:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpo.cli import child_processes
-from hpo.cli.first_configurations import first_configuration_options, first_configurations
+from hpo.cli.first_configurations import first_configuration_options, first_configurations, informed
 from hpo.cli.options import (
     DATA_HELP,
     MAX_CRASHES_HELP,
@@ -106,7 +106,7 @@ def search(
     from hpo.results.progress import print_note
 
     search_space = spacefile.read(spacefile.find(space), overrides)
-    first = first_configurations(search_space, tried, source, top, studies)
+    first = first_configurations(search_space, tried)
     settings = Settings(
         backend,
         named_values(options),
@@ -121,10 +121,11 @@ def search(
         try_first=first,
     )
     folder = studies / check_name(default_name(search_space, settings) if name is None else name)
+    settings, earlier = informed(search_space, settings, folder, source, top)
     budget = Budget(trials, epochs, seconds).or_default()
     with _progress_display(folder, budget, quiet) as watch:
         notify = None if quiet else print_note
-        reason = begin(folder, search_space, settings, budget, watch=watch, notify=notify)
+        reason = begin(folder, search_space, settings, budget, earlier=earlier, watch=watch, notify=notify)
     _print_outcome(folder, reason, quiet)
 
 

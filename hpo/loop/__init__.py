@@ -5,6 +5,7 @@ The command line and the Python API call this package.
 
 from __future__ import annotations
 
+from hpo.loop.earlier_study import with_earlier_study
 from hpo.loop.first_configurations import with_first_configurations
 from hpo.loop.ignored_priors import priors_note
 from hpo.loop.new_settings import CHANGEABLE, changed_settings
@@ -24,5 +25,6 @@ __all__ = [
     "replay_study",
     "resume",
     "run",
+    "with_earlier_study",
     "with_first_configurations",
 ]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hpo import cache, plugins, spacefile
-from hpo.backends._backend import Answer, Backend
+from hpo.backends._backend import Answer, Backend, LearnsFromEarlier
 from hpo.errors import HpoError, TooManyCrashes, UserError
 from hpo.heldout import study_data
 from hpo.loop import checks, time_limit
@@ -52,7 +52,7 @@ from hpo.training.builder import Job
 from hpo.training.checkpoints import discard, discard_all_but_best
 from hpo.training.own_objective import objective_digest
 from hpo.training.user_code import Build
-from hpo.trial import Decision, Suggestion
+from hpo.trial import Decision, EarlierStudy, Suggestion
 
 Watch = Callable[[Event, Ledger], None]
 """Is called after each event is recorded, to show the progress."""
@@ -65,6 +65,7 @@ def begin(
     settings: Settings,
     budget: Budget,
     *,
+    earlier: EarlierStudy | None = None,
     trainable: Build | None = None,
     watch: Watch | None = None,
     notify: Notify | None = None,
@@ -75,6 +76,7 @@ def begin(
     the folder is locked or contains a study already. An empty study of another search is replaced. If the search ends
     with a UserError before any epoch is recorded, the study is deleted.
 
+    `earlier` is the study `settings.from_study`, from which the backend learns, see `with_earlier_study`.
     `trainable` is the user's training code, used instead of a regime. `watch` and `notify` show progress and notes.
     """
     cache.check()
@@ -86,7 +88,7 @@ def begin(
     wanted = identity(space, settings, digest, objective)
     check_is_new(folder, wanted)
     checks.task(space, trainable)
-    backend = build_backend(space, settings)
+    backend = build_backend(space, settings, earlier)
     check_url(settings.storage)
     with lock(folder):
         check_is_new(folder, wanted)
@@ -99,7 +101,7 @@ def begin(
             if notify is not None and note is not None:
                 notify(note)
         delete_empty_study(folder)
-        ledger = study.begin(recorded)
+        ledger = study.begin(recorded, earlier)
         try:
             return _run_study(study, ledger, backend, job, watch)
         except UserError:
@@ -141,7 +143,7 @@ def resume(
         study.settings = changed_settings(study, settings or {}, trainable)
         ledger = study.ledger(write=True)
         try:
-            backend = build_backend(study.space, study.settings)
+            backend = build_backend(study.space, study.settings, study.earlier())
             replay(backend, ledger)
             if budget is not None and budget != Budget():
                 if problem := budget.overspent(ledger.history.n_trials, ledger.history.n_epochs):
@@ -164,11 +166,11 @@ def default_name(space: SearchSpace, settings: Settings) -> str:
     return valid_name(f"{valid_name(space.name)[:100]}-{settings.backend}-{settings.seed}")
 
 
-def build_backend(space: SearchSpace, settings: Settings) -> Backend:
+def build_backend(space: SearchSpace, settings: Settings, earlier: EarlierStudy | None = None) -> Backend:
     """Build the backend of a study, and tell it which configurations to try first. Nothing has been asked of it yet.
 
-    Raises a UserError if an option is unknown, if the plug-in does not return a backend, or if the backend takes no
-    given configurations.
+    `earlier` is the study from which it learns. Raises a UserError if an option is unknown, if the plug-in does not
+    return a backend, or if the backend takes no given configurations or does not learn.
     """
     build = plugins.load("hpo.backends", settings.backend).build
     try:
@@ -181,6 +183,12 @@ def build_backend(space: SearchSpace, settings: Settings) -> Backend:
     if missing := [name for name in ("ask", "tell") if not callable(getattr(backend, name, None))]:
         raise UserError(f"backend {settings.backend!r}: what its `build` returned has no method `{missing[0]}`")
     enqueue_first(backend, space, settings)
+    if earlier is not None:
+        if not isinstance(backend, LearnsFromEarlier):
+            raise UserError(
+                f"backend {settings.backend!r} cannot learn from an earlier study: it has no method `learn`"
+            )
+        backend.learn(earlier)
     return backend
 
 

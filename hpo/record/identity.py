@@ -25,6 +25,9 @@ MAX_LENGTH = 200
 FIRST = "first configurations"
 """The key of `identity` for the configurations that the user wants to try first. It is absent if there are none."""
 
+FROM = "earlier study"
+"""The key of `identity` for the name of the study from which the search learns. It is absent without one."""
+
 
 def identity(
     space: SearchSpace,
@@ -32,7 +35,8 @@ def identity(
     trainable_digest: str | None = None,
     objective_digest: str | None = None,
 ) -> dict[str, Any]:
-    """The space, backend, options, seed, training code, code of the objective and first configurations of a search.
+    """The space, backend, options, seed, training code, code of the objective, first configurations and earlier study
+    of a search.
 
     If all are equal, it is the same search. `trainable_digest` identifies the user's own training code, and
     `objective_digest` the user's function that is the objective; None without it. The first configurations do not
@@ -48,6 +52,7 @@ def identity(
         **({TRAINABLE: trainable_digest} if trainable_digest is not None else {}),
         **({OBJECTIVE: objective_digest} if objective_digest is not None else {}),
         **({FIRST: first} if first else {}),
+        **({FROM: settings.from_study} if settings.from_study is not None else {}),
     }
 
 

@@ -100,6 +100,9 @@ class Settings:
     try_first: Sequence[Config] = ()
     """The configurations that the search tries first. Hyperparameters that one lacks are chosen by the backend."""
 
+    from_study: str | None = None
+    """The name of the earlier study from which the backend learns, see `hpo.loop.earlier_study`."""
+
     report_timeout: float | None = None
     """The longest time without a report, in seconds. A trial that takes longer has hung, and crashes.
 
@@ -152,6 +155,7 @@ _TYPES: dict[str, tuple[type | UnionType, str]] = {
     "slots": (int | None, "a whole number or None"),
     "max_crashes": (int | None, "a whole number or None"),
     "storage": (str | None, "a URL or None"),
+    "from_study": (str | None, "the name of a study or None"),
     "report_timeout": (int | float | None, "a number of seconds or None"),
     "data": (str | None, "the path of a folder or None"),
     "try_first": (list | tuple, "a list of dictionaries such as [{'lr': 0.01}]"),

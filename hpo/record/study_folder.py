@@ -14,9 +14,11 @@ import yaml
 from hpo import spacefile
 from hpo.errors import MachineError, StudyError, UserError, nearest
 from hpo.record import provenance
+from hpo.record.earlier import read_earlier, write_earlier
 from hpo.record.files import (
     CHECKPOINTS,
     DATA_FILE,
+    EARLIER_FILE,
     LEDGER_FILE,
     STUDY_FILE,
     keep_out_of_git,
@@ -32,6 +34,7 @@ from hpo.record.opening import create_ledger, open_ledger
 from hpo.record.settings import Budget, Settings, data_folder
 from hpo.record.storage import delete_study
 from hpo.space import SearchSpace
+from hpo.trial import EarlierStudy
 
 
 class StudyFolder:
@@ -143,16 +146,17 @@ class StudyFolder:
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
         write_text(self.folder / STUDY_FILE, text)
 
-    def begin(self, data: Mapping[str, Any] | None = None) -> Ledger:
+    def begin(self, data: Mapping[str, Any] | None = None, earlier: EarlierStudy | None = None) -> Ledger:
         """Create the record and write `study.yaml`. Checkpoints of an earlier study in this folder are deleted.
 
-        `data` is the record of the data and weights, or None if the task names no data set. Raises the errors of
-        `create_ledger`.
+        `data` is the record of the data and weights, or None if the task names no data set. `earlier` is what the
+        search learns from an earlier study. Raises the errors of `create_ledger`.
         """
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         ledger = create_ledger(self.storage_location, self.recorded_name, self.space, self.identity)
         keep_out_of_git(self.folder)
         self.write_data_record(data)
+        write_earlier(self.folder / EARLIER_FILE, earlier)
         self.save()
         return ledger
 
@@ -180,6 +184,13 @@ class StudyFolder:
             ) from None
         return content
 
+    def earlier(self) -> EarlierStudy | None:
+        """What the search learns from an earlier study, as it was when this study was begun. None if it learns nothing.
+
+        Raises a StudyError if the record of it is missing or damaged.
+        """
+        return read_earlier(self.folder / EARLIER_FILE) if self.settings.from_study is not None else None
+
     def is_empty(self) -> bool:
         """Whether the record is here, and has no epoch."""
         try:
@@ -197,7 +208,7 @@ class StudyFolder:
                 delete_study(self.settings.storage, self.recorded_name)
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         let_into_git(self.folder)
-        for name in (STUDY_FILE, DATA_FILE, LEDGER_FILE, "trials.csv", "best.csv"):
+        for name in (STUDY_FILE, DATA_FILE, EARLIER_FILE, LEDGER_FILE, "trials.csv", "best.csv"):
             (self.folder / name).unlink(missing_ok=True)
 
     def check_objective(self, digest: str | None) -> None:

@@ -36,7 +36,7 @@ def with_defaults(space: SearchSpace, given: Mapping[str, object]) -> Config:
             problems.append(f"{name}: {problem}")
         elif domain is None:
             problems += _constant_problems(space, name, value)
-        elif domain.contains(own := _own_value(domain, value)):
+        elif domain.contains(own := own_value(domain, value)):
             searched[name] = own
         else:
             problems.append(f"{name}: {format_value(value)} is not in {_allowed(domain, value)}")
@@ -54,7 +54,7 @@ def _value_problem(domain: Domain | None, value: Value) -> str | None:
     return value_problem(value)
 
 
-def _own_value(domain: Domain, value: Value) -> Value:
+def own_value(domain: Domain, value: Value) -> Value:
     """The value of the domain that equals `value`, in its own type: 16.0 becomes 16. Other values stay as they are."""
     if isinstance(domain, Categorical):
         return domain.value_at(domain.index_of(value)) if domain.contains(value) else value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -92,3 +93,20 @@ def test_auto_is_no_other_runner(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         hpo.search("digits_softmax", **how)
+
+
+def test_a_search_learns_from_an_earlier_study_and_goes_on_when_that_is_gone(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"studies": tmp_path, "devices": "cpu", "quiet": True}
+    first = hpo.search(SPACE, user_code.Parabola, backend="random", trials=6, study="first", **how)
+    learning = how | {"backend": "freeze_thaw", "study": "second", "from_study": first.path}
+    second = hpo.search(SPACE, user_code.Parabola, epochs=25, **learning)
+    assert second.table().set_index("trial")["x"][2] in set(first.table()["x"])
+    shutil.rmtree(first.path)
+    again = hpo.search(SPACE, user_code.Parabola, epochs=40, **learning)
+    assert again.table()["epochs"].sum() == 40
+    with pytest.raises(UserError, match="no study 'first'"):
+        hpo.search(SPACE, user_code.Parabola, epochs=25, **(learning | {"study": "third"}))
+    with pytest.raises(UserError, match="with another earlier study"):
+        hpo.search(SPACE, user_code.Parabola, epochs=40, **(learning | {"from_study": None}))
+    with pytest.raises(UserError, match="top: belongs to from_study"):
+        hpo.search(SPACE, user_code.Parabola, epochs=40, top=3, **how)

@@ -53,6 +53,34 @@ def test_from_takes_the_best_that_fit_and_names_the_others(hpo: Hpo, tmp_path: P
         assert f"trial {number} of study 'a' is left out: x: " in result.output
 
 
+def test_from_with_freeze_thaw_learns_from_a_study_and_with_another_backend_it_says_that_nothing_is_learnt(
+    hpo: Hpo, tmp_path: Path
+) -> None:
+    assert hpo(*NINE, "--study", "a").exit_code == 0
+    learning = ("search", "--space", "toy.yaml", "--backend", "freeze_thaw", "--runner", "inline", "--epochs", "30")
+    narrow = ("--set", "space.x.high=0.5")
+    result = hpo(*learning, "--study", "b", "--from", "a", *narrow)
+    assert result.exit_code == 0, result.output
+    xs = pd.read_csv(tmp_path / "studies" / "a" / "trials.csv")["x"]
+    assert f"{(xs > 0.5).sum()} of 9 trials of study 'a' do not lie in this space and are left out" in result.output
+    taken = table(tmp_path / "studies" / "b")["x"][2]
+    assert taken in set(xs)
+    assert (tmp_path / "studies" / "b" / "earlier.json.gz").exists()
+    assert hpo("resume", "b", "--epochs", "40").exit_code == 0
+    for words, message in (
+        (("--study", "a"), "study 'a' cannot be informed by itself"),
+        (("--study", "c", "--set", "objective=val_error"), "minimises val_loss, but this search minimises val_error"),
+        (("--study", "c", "--set", "space.x.low=0.99", "--set", "space.x.high=1"), "see the values of x"),
+    ):
+        result = hpo(*learning, "--from", "a", *words)
+        assert result.exit_code == 2
+        assert message in result.output
+    assert not (tmp_path / "studies" / "c").exists()
+    result = hpo(*SEARCH, "--study", "d", "--from", "a")
+    assert result.exit_code == 0
+    assert "the backend random tries the best of study 'a' first, and learns nothing else from it" in result.output
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -1,0 +1,147 @@
+"""An earlier study that informs a search: what is read from it, and what it means in the space of the search.
+
+A backend that learns (`LearnsFromEarlier`) gets the trials of the earlier study. With any other backend, the search
+only tries the best of them first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from hpo.backends._backend import LearnsFromEarlier
+from hpo.errors import StudyError, UserError
+from hpo.loop.search import build_backend
+from hpo.record import History, Settings, StudyFolder, Trial
+from hpo.results.known_configurations import best_of
+from hpo.space import SearchSpace
+from hpo.space.given_values import own_value
+from hpo.space.values import comparison_key
+from hpo.trial import EarlierStudy, EarlierTrial, Value
+
+TOP = 5
+"""The number of the best trials that a search tries first, if its backend does not learn."""
+
+
+class Informed(NamedTuple):
+    """A search that an earlier study informs."""
+
+    settings: Settings
+    earlier: EarlierStudy | None
+    """What the backend learns from. None if it does not learn."""
+    lines: list[str]
+    """What the user should know: what is left out."""
+
+
+def with_earlier_study(
+    space: SearchSpace, settings: Settings, source: Path, folder: Path, top: int | None = None
+) -> Informed:
+    """The settings of a search that the study in the folder `source` informs, and what its backend learns from.
+
+    Args:
+        space: the space of the new search.
+        settings: its settings so far. The configurations that the user wants to try first stay the first.
+        source: the folder of the earlier study. It is only read, also while it is searched.
+        folder: the folder of the new study.
+        top: how many of the best trials of `source` are tried first. None stands for `TOP` if the backend does not
+            learn. A backend that learns chooses by itself then.
+
+    Raises a StudyError if there is no such study, and a UserError if the new study is that one, if both have another
+    objective or no hyperparameter in common, or if no trial has a finite value and lies in the space.
+    """
+    study = StudyFolder.reopen(source)
+    if source.resolve() == folder.resolve():
+        raise UserError(f"study {study.name!r} cannot be informed by itself: name another study or another new name")
+    learns = isinstance(build_backend(space, settings), LearnsFromEarlier)
+    earlier, lines = learnt(study, space) if learns else (None, [])
+    if top is not None or not learns:
+        best, left_out = best_of(study, space, top or TOP)
+        settings = replace(settings, try_first=[*settings.try_first, *best])
+        lines += left_out
+    if learns:
+        return Informed(replace(settings, from_study=study.name), earlier, lines)
+    note = (
+        f"the backend {settings.backend} tries the best of study {study.name!r} first, and learns nothing else from it"
+    )
+    return Informed(settings, None, [*lines, note])
+
+
+def learnt(study: StudyFolder, space: SearchSpace) -> tuple[EarlierStudy, list[str]]:
+    """What a search of `space` may learn from a study, and a line if some of its trials do not lie in the space.
+
+    Raises the errors of `with_earlier_study`.
+    """
+    if study.space.objective != space.objective:
+        raise UserError(
+            f"study {study.name!r} minimises {study.space.objective}, but this search minimises {space.objective}: "
+            "a search learns only from a study with the same objective"
+        )
+    if not set(space.domains) & set(study.space.domains):
+        raise UserError(
+            f"study {study.name!r} has no hyperparameter in common with this space: it searches "
+            f"{', '.join(study.space.domains)}, and this space {', '.join(space.domains)}"
+        )
+    history, _ = study.history()
+    earlier, total = learnt_from_history(study.name, study.space, history, space), len(_valued(history))
+    if not (left_out := total - len(earlier.trials)):
+        return earlier, []
+    return earlier, [f"{left_out} of {total} trials of study {study.name!r} do not lie in this space and are left out"]
+
+
+def learnt_from_history(name: str, own: SearchSpace, history: History, space: SearchSpace) -> EarlierStudy:
+    """What a search of `space` may learn from the history of the study `name`, which searched the space `own`.
+
+    Trials with a value outside of `space` are left out. Hyperparameters that only one of both spaces searches are left
+    out too. Raises a StudyError if no trial has a finite value, and a UserError if none of these lies in `space`.
+    """
+    valued = _valued(history)
+    if not any(map(_has_finite, valued)):
+        raise StudyError(f"study {name!r} has no trial with a finite value, so a search can learn nothing from it")
+    inside = [(trial, values) for trial, values in valued if _outside(trial.config, space) is None]
+    if not any(map(_has_finite, inside)):
+        at = next(at for trial, _ in valued if (at := _outside(trial.config, space)) is not None)
+        raise UserError(f"study {name!r} has no trial with a finite value in this space; see the values of {at}")
+    names = tuple(each for each in space.domains if each in own.domains)
+    trials = tuple(EarlierTrial(_own_values(trial.config, space), values) for trial, values in inside)
+    return EarlierStudy(name, names, history.high, trials)
+
+
+def _valued(history: History) -> list[tuple[Trial, dict[int, float]]]:
+    """The trials with a value, and their values. A crashed trial that was tried again does not count."""
+    found = [(trial, dict(_values(trial, history))) for trial in history.trials.values()]
+    return [(trial, values) for trial, values in found if values and trial.number not in history.retried]
+
+
+def _values(trial: Trial, history: History) -> Iterator[tuple[int, float]]:
+    """The values of a trial by epoch, see `EarlierTrial`. Those of early phases cannot be compared with later ones."""
+    for report in trial.reports:
+        if not report.metrics.get("phases_left", 0) > 0:
+            yield report.fidelity, history.objective_of(report)
+    if trial.crash is not None:
+        yield min(trial.epoch + 1, history.high), math.nan
+    elif trial.reports and trial.reports[-1].last and trial.epoch < history.high and math.isfinite(trial.loss):
+        yield history.high, trial.loss
+
+
+def _has_finite(trial: tuple[Trial, Mapping[int, float]]) -> bool:
+    return any(map(math.isfinite, trial[1].values()))
+
+
+def _outside(config: Mapping[str, Value], space: SearchSpace) -> str | None:
+    """The first hyperparameter whose value does not lie in the space. None if all do that it knows."""
+    constants = {**space.fixed, "regime": space.task.regime, "model": space.task.model}
+    for name, value in config.items():
+        domain, constant = space.domains.get(name), constants.get(name)
+        if domain is not None and not domain.contains(own_value(domain, value)):
+            return name
+        if domain is None and constant is not None and comparison_key(constant) != comparison_key(value):
+            return name
+    return None
+
+
+def _own_values(config: Mapping[str, Value], space: SearchSpace) -> dict[str, Value]:
+    """The values of the hyperparameters that the space searches, as values of the space."""
+    return {name: own_value(space.domains[name], value) for name, value in config.items() if name in space.domains}

@@ -1,0 +1,252 @@
+"""An earlier study that informs a search: what is taken from it, what is recorded, and what is an error."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hpo.errors import StudyError, UserError
+from hpo.loop import begin, build_backend, resume, with_earlier_study
+from hpo.loop.earlier_study import TOP, learnt, learnt_from_history
+from hpo.record import Budget, History, Settings, StudyFolder
+from hpo.record.earlier import read_earlier
+from hpo.record.files import EARLIER_FILE
+from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace
+from hpo.trial import Crash, EarlierStudy, Report, Suggestion
+from tests import toy
+from tests.loop.searching import INLINE, history, timeless
+
+FREEZE = replace(INLINE, backend="freeze_thaw")
+
+
+def earlier_study(folder: Path) -> Path:
+    """A study of random trials."""
+    begin(folder, toy.space(), replace(INLINE, backend="random"), Budget(trials=6))
+    return folder
+
+
+def informed(source: Path, folder: Path, settings: Settings = FREEZE) -> tuple[Settings, EarlierStudy | None]:
+    found = with_earlier_study(toy.space(), settings, source, folder)
+    return found.settings, found.earlier
+
+
+def test_a_search_goes_on_exactly_after_its_earlier_study_was_deleted(tmp_path: Path) -> None:
+    source = earlier_study(tmp_path / "source")
+    settings, earlier = informed(source, tmp_path / "whole")
+    assert settings.from_study == "source"
+    begin(tmp_path / "whole", toy.space(), settings, Budget(epochs=70), earlier=earlier)
+    begin(tmp_path / "parts", toy.space(), settings, Budget(epochs=11), earlier=earlier)
+    shutil.rmtree(source)
+    for epochs in (35, 70):
+        resume(tmp_path / "parts", Budget(epochs=epochs))
+    whole = history(tmp_path / "whole")
+    assert timeless(history(tmp_path / "parts").events) == timeless(whole.events)
+    assert StudyFolder.reopen(tmp_path / "parts").earlier() == earlier
+    begin(tmp_path / "plain", toy.space(), FREEZE, Budget(epochs=70))
+    assert timeless(history(tmp_path / "plain").events) != timeless(whole.events)
+
+
+@pytest.mark.slow
+def test_a_search_that_learns_and_is_killed_equals_one_that_never_was(tmp_path: Path) -> None:
+    source = earlier_study(tmp_path / "source")
+    settings, earlier = informed(source, tmp_path / "whole")
+    begin(tmp_path / "whole", toy.space(), settings, Budget(epochs=60), earlier=earlier)
+    script = (
+        "import sys; from pathlib import Path; from hpo.loop import begin, resume; from hpo.record import *\n"
+        "from tests import toy; from tests.loop.searching import KillAfter\n"
+        "from tests.loop.test_earlier_study import informed\n"
+        "source, folder, n = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])\n"
+        "if (folder / 'study.yaml').exists(): resume(folder, watch=KillAfter(n))\n"
+        "else:\n"
+        "    settings, earlier = informed(source, folder)\n"
+        "    begin(folder, toy.space(), settings, Budget(epochs=60), earlier=earlier, watch=KillAfter(n))\n"
+    )
+    statuses = []
+    for n_events in (9, 40, 1000):
+        command = [sys.executable, "-c", script, str(source), str(tmp_path / "killed"), str(n_events)]
+        statuses.append(subprocess.run(command, timeout=120, check=False).returncode)
+        shutil.rmtree(source, ignore_errors=True)
+    assert statuses == [-signal.SIGKILL, -signal.SIGKILL, 0]
+    assert timeless(history(tmp_path / "killed").events) == timeless(history(tmp_path / "whole").events)
+
+
+def test_what_is_learnt_is_recorded_to_the_last_digit(tmp_path: Path) -> None:
+    space = SearchSpace("s", {"w": Categorical(((64, 64), (128,), None)), "x": Float(0, 1)}, Fidelity(3))
+    known = recorded(
+        space, [{"w": (64, 64), "x": 1 / 3}, {"w": None, "x": 0.1 + 0.2}], [[0.1, math.nan, math.inf], [0.3]]
+    )
+    found = learnt_from_history("a", space, known, space)
+    study = StudyFolder(tmp_path / "s", space, replace(FREEZE, from_study="a"), Budget())
+    (tmp_path / "s").mkdir()
+    study.begin(None, found).close()
+    assert repr(StudyFolder.reopen(tmp_path / "s").earlier()) == repr(found)
+    study.delete_if_empty()
+    assert not (tmp_path / "s" / EARLIER_FILE).exists()
+
+
+def test_a_record_of_it_that_is_missing_or_damaged_is_an_error(tmp_path: Path) -> None:
+    settings, earlier = informed(earlier_study(tmp_path / "source"), tmp_path / "s")
+    begin(tmp_path / "s", toy.space(), settings, Budget(epochs=4), earlier=earlier)
+    path = tmp_path / "s" / EARLIER_FILE
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(StudyError, match=r"earlier\.json\.gz: is damaged"):
+        resume(tmp_path / "s", Budget(epochs=8))
+    path.unlink()
+    with pytest.raises(StudyError, match=r"earlier\.json\.gz: is missing"):
+        resume(tmp_path / "s", Budget(epochs=8))
+
+
+def test_another_earlier_study_makes_another_search(tmp_path: Path) -> None:
+    settings, earlier = informed(earlier_study(tmp_path / "source"), tmp_path / "s")
+    begin(tmp_path / "s", toy.space(), settings, Budget(epochs=4), earlier=earlier)
+    with pytest.raises(StudyError, match="with another earlier study"):
+        begin(tmp_path / "s", toy.space(), FREEZE, Budget(epochs=4))
+    with pytest.raises(StudyError, match="goes on with it"):
+        begin(tmp_path / "s", toy.space(), settings, Budget(epochs=4), earlier=earlier)
+
+
+@pytest.mark.parametrize("backend", ["random", "optuna", "tests.loop.plain_backend"])
+def test_another_backend_tries_the_best_first_and_says_that_it_learns_nothing_else(
+    backend: str, tmp_path: Path
+) -> None:
+    source = earlier_study(tmp_path / "source")
+    found = with_earlier_study(toy.space(), replace(INLINE, backend=backend), source, tmp_path / "s")
+    assert found.earlier is None
+    assert found.settings.from_study is None
+    best = history(source).ranked()[:TOP]
+    assert [dict(each) for each in found.settings.try_first] == [dict(trial.config) for trial in best]
+    note = f"the backend {backend} tries the best of study 'source' first, and learns nothing else from it"
+    assert found.lines == [note]
+
+
+def test_freeze_thaw_chooses_by_itself_unless_a_number_is_given(tmp_path: Path) -> None:
+    source = earlier_study(tmp_path / "source")
+    assert with_earlier_study(toy.space(), FREEZE, source, tmp_path / "s").settings.try_first == ()
+    given = with_earlier_study(toy.space(), FREEZE, source, tmp_path / "s", 2)
+    assert [dict(each) for each in given.settings.try_first] == [dict(t.config) for t in history(source).ranked()[:2]]
+    assert given.earlier is not None
+
+
+def test_a_backend_that_learns_nothing_refuses_an_earlier_study() -> None:
+    earlier = EarlierStudy("a", ("x",), 9, ())
+    with pytest.raises(UserError, match="'random' cannot learn from an earlier study: it has no method `learn`"):
+        build_backend(toy.space(), replace(INLINE, backend="random"), earlier)
+
+
+def recorded(
+    space: SearchSpace, configs: list[Mapping[str, object]], losses: list[list[float]], *, last: bool = False
+) -> History:
+    """The history of trials with these losses."""
+    known = History(space.fidelity.high, space.metric)
+    for number, (config, values) in enumerate(zip(configs, losses, strict=True)):
+        known.append(Suggestion(number, config, space.fidelity.high))  # type: ignore[arg-type]
+        for epoch, loss in enumerate(values, start=1):
+            best = min((value for value in values[:epoch] if math.isfinite(value)), default=math.inf)
+            known.append(Report(number, epoch, best, {"val_loss": loss}, 1.0, last and epoch == len(values)))
+    return known
+
+
+OLD: dict[str, Domain] = {
+    "n": Int(1, 100),
+    "lr": Float(1e-4, 1, log=True),
+    "kind": Categorical(("a", "b")),
+    "z": Float(0, 1),
+}
+NEW: dict[str, Domain] = {"lr": Float(1e-3, 1e-1, log=True), "kind": Categorical(("b", "c")), "n": Float(0, 50)}
+
+
+def test_trials_are_taken_over_by_the_names_of_hyperparameters() -> None:
+    old, new = SearchSpace("old", OLD, Fidelity(9)), SearchSpace("new", {**NEW, "own": Float(0, 1)}, Fidelity(27))
+    configs: list[Mapping[str, object]] = [
+        {"n": 7, "lr": 0.01, "kind": "b", "z": 0.5},
+        {"n": 7, "lr": 0.01, "kind": "a", "z": 0.5},
+        {"n": 7, "lr": 0.5, "kind": "b", "z": 0.5},
+        {"n": 60, "lr": 0.01, "kind": "b", "z": 0.5},
+        {"n": 8, "lr": 0.02, "kind": "b", "z": 0.5},
+    ]
+    found = learnt_from_history("a", old, recorded(old, configs, [[0.3, 0.2]] * 5), new)
+    assert found.hyperparameters == ("lr", "kind", "n")
+    assert found.high == 9
+    assert [trial.config for trial in found.trials] == [
+        {"n": 7.0, "lr": 0.01, "kind": "b"},
+        {"n": 8.0, "lr": 0.02, "kind": "b"},
+    ]
+    assert isinstance(found.trials[0].config["n"], float)
+    fixed = replace(new, domains={"lr": NEW["lr"]}, fixed={"kind": "a"})
+    assert [
+        trial.config for trial in learnt_from_history("a", old, recorded(old, configs, [[0.3]] * 5), fixed).trials
+    ] == [{"lr": 0.01}]
+
+
+def test_a_trial_that_ended_itself_keeps_its_lowest_value_and_a_crash_counts_as_nan() -> None:
+    space = SearchSpace("s", {"x": Float(0, 1)}, Fidelity(9))
+    known = recorded(space, [{"x": 0.5}, {"x": 0.6}], [[0.3, 0.2, 0.4], [0.5, 0.1]], last=True)
+    assert [dict(trial.values) for trial in learnt_from_history("a", space, known, space).trials] == [
+        {1: 0.3, 2: 0.2, 3: 0.4, 9: 0.2},
+        {1: 0.5, 2: 0.1, 9: 0.1},
+    ]
+    known = recorded(space, [{"x": 0.5}, {"x": 0.6}], [[0.3, 0.2], []])
+    known.append(Crash(0, "ValueError", "no"))
+    (trial,) = learnt_from_history("a", space, known, space).trials
+    assert list(trial.values) == [1, 2, 3]
+    assert math.isnan(trial.values[3])
+
+
+def test_the_epochs_before_the_last_training_phase_are_left_out() -> None:
+    space = SearchSpace("s", {"x": Float(0, 1)}, Fidelity(9))
+    known = History(9)
+    known.append(Suggestion(0, {"x": 0.5}, 9))
+    for epoch, left in enumerate((1, 1, 0, 0), start=1):
+        known.append(Report(0, epoch, 0.5, {"val_loss": 1 / epoch, "phases_left": left}, 1.0))
+    assert list(learnt_from_history("a", space, known, space).trials[0].values) == [3, 4]
+
+
+def test_what_cannot_inform_a_search_is_a_plain_error(tmp_path: Path) -> None:
+    source, space = earlier_study(tmp_path / "source"), toy.space()
+    for folder, given, message in (
+        (tmp_path / "sorce", space, "no study 'sorce' in .*; did you mean 'source'"),
+        (source, replace(space, objective="val_error"), "minimises val_loss, but this search minimises val_error"),
+        (
+            source,
+            replace(space, domains={"q": Float(0, 1)}),
+            "no hyperparameter in common .* searches .*x.*, and this space q",
+        ),
+        (
+            source,
+            replace(space, domains={"x": Float(2, 3)}),
+            "no trial with a finite value in this space; see the values of x",
+        ),
+    ):
+        with pytest.raises(UserError, match=message):
+            with_earlier_study(given, FREEZE, folder, tmp_path / "s")
+    with pytest.raises(UserError, match="'source' cannot be informed by itself"):
+        with_earlier_study(space, FREEZE, source, source)
+    infinite = recorded(SearchSpace("s", {"x": Float(0, 1)}, Fidelity(9)), [{"x": 0.5}], [[math.inf]])
+    with pytest.raises(StudyError, match="study 'a' has no trial with a finite value"):
+        learnt_from_history("a", space, infinite, space)
+
+
+def test_trials_outside_of_the_space_are_counted_in_one_line(tmp_path: Path) -> None:
+    source = earlier_study(tmp_path / "source")
+    xs = [float(str(trial.config["x"])) for trial in history(source).trials.values()]
+    middle = sorted(xs)[3]
+    narrow = replace(toy.space(), domains={**toy.space().domains, "x": Float(0, middle)})
+    earlier, lines = learnt(StudyFolder.reopen(source), narrow)
+    assert len(earlier.trials) == 4
+    assert lines == ["2 of 6 trials of study 'source' do not lie in this space and are left out"]
+
+
+def test_a_file_of_another_form_is_an_error(tmp_path: Path) -> None:
+    from hpo.record.files import write_compressed
+
+    write_compressed(tmp_path / "e", {"study": "a"})
+    with pytest.raises(StudyError, match="e: is damaged, or was written by another version"):
+        read_earlier(tmp_path / "e")
