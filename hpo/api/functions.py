@@ -114,16 +114,17 @@ def _informed(
 ) -> tuple[Settings, EarlierStudy | None]:
     """The settings of a search with an earlier study, and what its backend learns from.
 
-    A study in `folder` that learns from a study of this name goes on with what is on record of it, also if the earlier
-    study went on or was deleted.
+    A study in `folder` that has an epoch and learns from a study of this name goes on with what is on record, also if
+    the earlier study went on or was deleted.
     """
     if from_study is None:
         if top is not None:
             raise UserError("top: belongs to from_study")
         return settings, None
     source = find_folder(from_study, folder.parent)
-    if (folder / STUDY_FILE).exists() and (known := StudyFolder.reopen(folder).settings).from_study == source.name:
-        first = settings.try_first if top is None else known.try_first
+    known = StudyFolder.reopen(folder) if (folder / STUDY_FILE).exists() else None
+    if known is not None and known.settings.from_study == source.name and not known.is_empty():
+        first = settings.try_first if top is None else known.settings.try_first
         return replace(settings, from_study=source.name, try_first=first), None
     found = with_earlier_study(space, settings, source, folder, top)
     if not quiet:

@@ -99,6 +99,7 @@ def test_a_search_learns_from_an_earlier_study_and_goes_on_when_that_is_gone(tmp
     how: dict[str, Any] = {"studies": tmp_path, "devices": "cpu", "quiet": True}
     first = hpo.search(SPACE, user_code.Parabola, backend="random", trials=6, study="first", **how)
     learning = how | {"backend": "freeze_thaw", "study": "second", "from_study": first.path}
+    hpo.search(SPACE, user_code.Parabola, epochs=0, seed=1, **learning)  # another search, which is empty
     second = hpo.search(SPACE, user_code.Parabola, epochs=25, **learning)
     assert second.table().set_index("trial")["x"][2] in set(first.table()["x"])
     shutil.rmtree(first.path)
