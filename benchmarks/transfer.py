@@ -1,11 +1,11 @@
 """What an earlier study is worth: freeze_thaw with and without the trials of a search on another task.
 
-    python benchmarks/transfer.py [--pairs SOURCE:TARGET ...] [--seeds 2] [--trainings 20] [--processes 1]
-                                  [--results FILE] [--show] [--quick]
+    python benchmarks/transfer.py [--pairs SOURCE:TARGET ...] [--seeds 2] [--trainings 20] [--source-trainings 20]
+                                  [--processes 1] [--results FILE] [--show] [--quick]
 
 For each pair, freeze_thaw searches the source for 20 full trainings' worth of epochs. Then it searches the target for
-as many: without the source, with it (`hpo search --from`), and with the source inverted: each value v counts as 1 / v,
-so the source orders all configurations the wrong way round.
+as many, or for `--trainings`: without the source, with it (`hpo search --from`), and with the source inverted. Then
+each value v counts as 1 / v, so the source orders all configurations the wrong way round.
 
 By default the pairs are those of LCBench's data sets for development (`benchmarks/lcbench.py`): each of the first
 twelve is a target, and its source in turns the nearest, the middle and the farthest of the others, by the rank
@@ -69,10 +69,13 @@ class Run(NamedTuple):
     correlation: float
     seed: int
     trainings: int
+    """The budget of the search of the target, in full trainings."""
+    source_trainings: int
+    """The budget of the search of the source."""
 
     @property
     def key(self) -> tuple[object, ...]:
-        return self.source, self.target, self.seed, self.trainings
+        return self.source, self.target, self.seed, self.trainings, self.source_trainings
 
 
 def played(run: Run) -> dict[str, Any]:
@@ -80,7 +83,7 @@ def played(run: Run) -> dict[str, Any]:
     warnings.simplefilter("ignore")
     problem = problems.problem(run.source, seed=run.seed)
     settings = Settings("freeze_thaw", seed=SOURCE_SEED + run.seed)
-    epochs = run.trainings * problem.space.fidelity.high
+    epochs = run.source_trainings * problem.space.fidelity.high
     history = play(build_backend(problem.space, settings), problem.space, problem.curve, epochs=epochs)
     earlier = learnt_from_history(run.source, problem.space, history, problems.problem(run.target, seed=0).space)
     trials = [replace(trial, values={at: 1 / v for at, v in trial.values.items()}) for trial in earlier.trials]
@@ -153,12 +156,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--pairs", nargs="+", metavar="SOURCE:TARGET", help="pairs of problems; LCBench's by default")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--trainings", type=int, default=20)
+    parser.add_argument("--source-trainings", type=int, default=20)
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--results", type=Path, default=Path("transfer.jsonl"))
     parser.add_argument("--show", action="store_true", help="play nothing, show what the file of results has")
     parser.add_argument("--quick", action="store_true", help="a tiny size: a smoke test, no measurement")
     if "--quick" in sys.argv:
-        parser.set_defaults(pairs=["branin-crossing@5:branin-noisy@5"], seeds=2, trainings=2)
+        parser.set_defaults(pairs=["branin-crossing@5:branin-noisy@5"], seeds=2, trainings=2, source_trainings=2)
     return parser.parse_args()
 
 
@@ -167,7 +171,7 @@ def all_wanted(typed: argparse.Namespace) -> Iterator[Run]:
     pairs = list(lcbench_pairs()) if typed.pairs is None else [(*pair.split(":"), "given") for pair in typed.pairs]
     for seed in range(typed.seeds):
         for source, target, group in pairs:
-            yield Run(source, target, group, correlation(source, target), seed, typed.trainings)
+            yield Run(source, target, group, correlation(source, target), seed, typed.trainings, typed.source_trainings)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from benchmarks.transfer import (
 )
 from hpo.errors import UserError
 
-SHORT = Run("branin-crossing@5", "branin-noisy@5", "given", 1.0, seed=0, trainings=5)
+SHORT = Run("branin-crossing@5", "branin-noisy@5", "given", 1.0, seed=0, trainings=5, source_trainings=5)
 
 
 def test_a_run_searches_the_target_in_three_ways_and_repeats_exactly() -> None:

@@ -11,7 +11,8 @@ point, in standard units, is the opinion m(x) of that study.
    orders the trials of this search wrongly soon counts nothing.
 
 A linear mean with a normal weight: Rasmussen, Williams, Gaussian Processes for Machine Learning, 2006, section 2.7.
-An earlier study as the mean of the next one: Golovin et al., Google Vizier, KDD 2017, section 3.3.
+An earlier study as the mean of the next one: Golovin, Solnik, Moitra, Kochanski, Karro, Sculley, Google Vizier: A
+Service for Black-Box Optimization, KDD 2017.
 """
 
 from __future__ import annotations

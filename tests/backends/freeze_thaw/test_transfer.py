@@ -174,11 +174,11 @@ def best_after(backend: Backend, seed: int, trials: int) -> float:
 
 def test_a_good_earlier_study_helps_at_once_and_a_wrong_one_does_no_harm_in_the_end() -> None:
     seeds = range(4)
-    plain = [best_after(freeze_thaw.build(PLANE, seed=seed), seed, 10) for seed in seeds]
-    helped = [best_after(learning(PLANE, study(), seed), seed, 10) for seed in seeds]
+    plain = [best_after(freeze_thaw.build(PLANE, seed=seed), seed, 6) for seed in seeds]
+    helped = [best_after(learning(PLANE, study(), seed), seed, 6) for seed in seeds]
     assert np.mean(helped) < np.mean(plain)
-    plain = [best_after(freeze_thaw.build(PLANE, seed=seed), seed, 25) for seed in seeds]
-    harmed = [best_after(learning(PLANE, study(loss=inverted), seed), seed, 25) for seed in seeds]
+    plain = [best_after(freeze_thaw.build(PLANE, seed=seed), seed, 16) for seed in seeds]
+    harmed = [best_after(learning(PLANE, study(loss=inverted), seed), seed, 16) for seed in seeds]
     assert np.mean(harmed) < np.mean(plain) + 0.01
 
 
