@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 ARGUMENTS = ("study", "studies", "trials", "epochs", "time", "from_study", "top", "quiet", "skip_changed_files")
 """The keyword arguments of `search` that are not settings."""
+FOR_GENERATORS = "optuna"
+"""The backend that searches a generator function if none is given. It never pauses a trial."""
 
 
 @short_traceback
@@ -66,11 +69,14 @@ def search(
         quiet: show no progress. By default it is shown in a terminal and in a notebook.
         skip_changed_files: if the study goes on, and files of its data set changed since it was begun, go on without
             them. By default, that is an error.
-        settings: the fields of `hpo.record.Settings`: backend ("freeze_thaw"), options, seed (0), runner ("inline": in
-            this process), devices, slots, storage, data, try_first (a list of configurations, such as `[{"lr": 0.01}]`,
-            that the first trials take, after the defaults of the space), max_crashes, report_timeout (in seconds). A
-            study that goes on takes new values of runner, devices, slots, storage, data, max_crashes and
-            report_timeout.
+        settings: the fields of `hpo.record.Settings`: backend ("freeze_thaw"; "optuna" for a generator function),
+            options, seed (0), runner ("inline": in this process), devices, slots, storage, data, try_first (a list of
+            configurations, such as `[{"lr": 0.01}]`, that the first trials take, after the defaults of the space),
+            max_crashes, report_timeout (in seconds). A study that goes on takes new values of runner, devices, slots,
+            storage, data, max_crashes and report_timeout.
+
+    A generator function cannot be paused: freeze_thaw would run it again from its beginning after each pause. optuna
+    only stops trials.
 
     Raises UserError (and its kinds) where an argument is wrong, TooManyCrashes, MachineError.
     """
@@ -80,6 +86,10 @@ def search(
             raise UnknownName("argument of hpo.search", name, [*ARGUMENTS, *Settings.__dataclass_fields__])
     if trainable is not None and not callable(trainable):
         raise UserError(f"trainable must be a class or a function, but is {trainable!r}")
+    if from_study is not None and not isinstance(from_study, str | Path):
+        raise UserError(f"from_study must be the name of a study or the path of its folder, but is {from_study!r}")
+    if inspect.isgeneratorfunction(trainable):
+        settings.setdefault("backend", FOR_GENERATORS)
     if isinstance(settings.get("data"), Path):
         settings["data"] = str(settings["data"])
     chosen = Settings(**{"runner": "inline", **settings})  # type: ignore[arg-type]

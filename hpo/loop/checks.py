@@ -29,6 +29,13 @@ def task(space: SearchSpace, trainable: Build | None) -> None:
         )
 
 
+def at_least_one(**numbers: object) -> None:
+    """Raise a UserError that names the first of some arguments that is no whole number of at least 1. None may be."""
+    for name, number in numbers.items():
+        if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
+            raise UserError(f"{name} must be a whole number of at least 1, but is {number!r}")
+
+
 def suggestion(asked: Suggestion, ledger: AnyLedger) -> None:
     """Raise an HpoError if a suggestion is wrong.
 

@@ -14,13 +14,15 @@ from typing import NamedTuple
 
 from hpo.backends._backend import LearnsFromEarlier
 from hpo.errors import StudyError, UserError
+from hpo.loop import checks
 from hpo.loop.search import build_backend
 from hpo.record import History, Settings, StudyFolder, Trial
 from hpo.results.known_configurations import best_of
 from hpo.space import SearchSpace
 from hpo.space.given_values import own_value
-from hpo.space.values import comparison_key
-from hpo.trial import EarlierStudy, EarlierTrial, Value
+from hpo.space.search_space import TASK_DOMAINS
+from hpo.space.values import comparison_key, is_one_of
+from hpo.trial import Config, EarlierStudy, EarlierTrial, Value
 
 TOP = 5
 """The number of the best trials that a search tries first, if its backend does not learn."""
@@ -49,16 +51,19 @@ def with_earlier_study(
         top: how many of the best trials of `source` are tried first. None stands for `TOP` if the backend does not
             learn. A backend that learns chooses by itself then.
 
-    Raises a StudyError if there is no such study, and a UserError if the new study is that one, if both have another
-    objective or no hyperparameter in common, or if no trial has a finite value and lies in the space.
+    Raises a StudyError if there is no such study, and a UserError if `top` is no whole number of at least 1, if the new
+    study is that one, if their objectives differ, if they have no hyperparameter in common, or if no trial has a finite
+    value and lies in the space.
     """
+    checks.at_least_one(top=top)
     study = StudyFolder.reopen(source)
     if source.resolve() == folder.resolve():
         raise UserError(f"study {study.name!r} cannot be informed by itself: name another study or another new name")
+    _check_objective(study, space)
     learns = isinstance(build_backend(space, settings), LearnsFromEarlier)
     earlier, lines = learnt(study, space) if learns else (None, [])
     if top is not None or not learns:
-        best, left_out = best_of(study, space, top or TOP)
+        best, left_out = best_of(study, space, TOP if top is None else top)
         settings = replace(settings, try_first=[*settings.try_first, *best])
         lines += left_out
     if learns:
@@ -74,11 +79,7 @@ def learnt(study: StudyFolder, space: SearchSpace) -> tuple[EarlierStudy, list[s
 
     Raises the errors of `with_earlier_study`.
     """
-    if study.space.objective != space.objective:
-        raise UserError(
-            f"study {study.name!r} minimises {study.space.objective}, but this search minimises {space.objective}: "
-            "a search learns only from a study with the same objective"
-        )
+    _check_objective(study, space)
     if not set(space.domains) & set(study.space.domains):
         raise UserError(
             f"study {study.name!r} has no hyperparameter in common with this space: it searches "
@@ -91,21 +92,31 @@ def learnt(study: StudyFolder, space: SearchSpace) -> tuple[EarlierStudy, list[s
     return earlier, [f"{left_out} of {total} trials of study {study.name!r} do not lie in this space and are left out"]
 
 
+def _check_objective(study: StudyFolder, space: SearchSpace) -> None:
+    if study.space.objective != space.objective:
+        raise UserError(
+            f"study {study.name!r} minimises {study.space.objective}, but this search minimises {space.objective}: "
+            "only a study with the same objective informs a search"
+        )
+
+
 def learnt_from_history(name: str, own: SearchSpace, history: History, space: SearchSpace) -> EarlierStudy:
     """What a search of `space` may learn from the history of the study `name`, which searched the space `own`.
 
     Trials with a value outside of `space` are left out. Hyperparameters that only one of both spaces searches are left
-    out too. Raises a StudyError if no trial has a finite value, and a UserError if none of these lies in `space`.
+    out too, and so are those that are not active in `space`. Raises a StudyError if no trial has a finite value, and a
+    UserError if none of these lies in `space`.
     """
     valued = _valued(history)
     if not any(map(_has_finite, valued)):
         raise StudyError(f"study {name!r} has no trial with a finite value, so a search can learn nothing from it")
-    inside = [(trial, values) for trial, values in valued if _outside(trial.config, space) is None]
+    found = [(_active(trial.config, own, space), values) for trial, values in valued]
+    inside = [(config, values) for config, values in found if _outside(config, space) is None]
     if not any(map(_has_finite, inside)):
-        at = next(at for trial, _ in valued if (at := _outside(trial.config, space)) is not None)
+        at = next(at for config, _ in found if (at := _outside(config, space)) is not None)
         raise UserError(f"study {name!r} has no trial with a finite value in this space; see the values of {at}")
     names = tuple(each for each in space.domains if each in own.domains)
-    trials = tuple(EarlierTrial(_own_values(trial.config, space), values) for trial, values in inside)
+    trials = tuple(EarlierTrial(_own_values(config, space), values) for config, values in inside)
     return EarlierStudy(name, names, history.high, trials)
 
 
@@ -116,18 +127,41 @@ def _valued(history: History) -> list[tuple[Trial, dict[int, float]]]:
 
 
 def _values(trial: Trial, history: History) -> Iterator[tuple[int, float]]:
-    """The values of a trial by epoch, see `EarlierTrial`. Those of early phases cannot be compared with later ones."""
+    """The values of a trial by epoch, see `EarlierTrial`. Those of early phases cannot be compared with later ones.
+
+    A trial whose last value is NaN or infinite has diverged. So its lowest value does not count at the last epoch.
+    """
     for report in trial.reports:
         if not report.metrics.get("phases_left", 0) > 0:
             yield report.fidelity, history.objective_of(report)
     if trial.crash is not None:
         yield min(trial.epoch + 1, history.high), math.nan
-    elif trial.reports and trial.reports[-1].last and trial.epoch < history.high and math.isfinite(trial.loss):
+    elif (
+        trial.reports
+        and trial.reports[-1].last
+        and trial.epoch < history.high
+        and math.isfinite(history.objective_of(trial.reports[-1]))
+    ):
         yield history.high, trial.loss
 
 
-def _has_finite(trial: tuple[Trial, Mapping[int, float]]) -> bool:
+def _has_finite(trial: tuple[object, Mapping[int, float]]) -> bool:
     return any(map(math.isfinite, trial[1].values()))
+
+
+def _active(config: Config, own: SearchSpace, space: SearchSpace) -> Config:
+    """The values of a trial of the space `own`, without those of hyperparameters that are not active in `space`.
+
+    A parent of which the trial says nothing is assumed to allow them.
+    """
+    task = {key: name for key in TASK_DOMAINS if (name := getattr(own.task, key)) is not None}
+    known = {**task, **own.fixed, **config}
+    inactive: set[str] = set()
+    for name, domain in space.domains.items():
+        for parent, allowed in domain.when.items():
+            if parent in inactive or (parent in known and not is_one_of(known[parent], allowed)):
+                inactive.add(name)
+    return {name: value for name, value in config.items() if name not in inactive}
 
 
 def _outside(config: Mapping[str, Value], space: SearchSpace) -> str | None:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hpo.backends._backend import Backend
-from hpo.errors import StudyError, UserError
+from hpo.errors import StudyError
+from hpo.loop import checks
 from hpo.loop.first_configurations import with_first_configurations
 from hpo.loop.recorded_trials import RecordedTrials, is_short, playable
 from hpo.loop.search import build_backend
@@ -43,9 +44,7 @@ def replay_study(
     Raises a StudyError if the study has too few trials or none that is complete, and a UserError if the backend or an
     option is unknown, if the backend refuses the space, or if a number is less than 1.
     """
-    for name, number in (("seeds", seeds), ("slots", slots), ("epochs", epochs)):
-        if number is not None and (not isinstance(number, int) or isinstance(number, bool) or number < 1):
-            raise UserError(f"{name} must be a whole number of at least 1, but is {number!r}")
+    checks.at_least_one(seeds=seeds, slots=slots, epochs=epochs)
     study = StudyFolder.reopen(folder)
     history, finished = study.history()
     curve, high = BestSoFar(history), study.space.fidelity.high

@@ -65,6 +65,8 @@ WRONG_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"options": {"sampler": ["gp"]}}, "options: sampler must be a plain value, but is ['gp']"),
     ({"study": 5}, "study 5: a name has letters"),
     ({"trails": 2}, "did you mean 'trials'"),
+    ({"from_study": 3}, "from_study must be the name of a study or the path of its folder, but is 3"),
+    ({"from_study": "a", "top": "3"}, "top must be a whole number of at least 1, but is '3'"),
     ({"storage": "nonsense"}, "storage nonsense: not a storage URL"),
 ]
 
@@ -93,6 +95,18 @@ def test_auto_is_no_other_runner(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         hpo.search("digits_softmax", **how)
+
+
+def test_a_generator_function_is_searched_by_a_backend_that_never_pauses_unless_one_is_given(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"studies": tmp_path, "devices": "cpu", "quiet": True, "trials": 1}
+    cases: list[tuple[Any, dict[str, Any], str]] = [
+        (user_code.epochs, {}, "optuna"),
+        (user_code.Parabola, {}, "freeze_thaw"),
+        (user_code.epochs, {"backend": "freeze_thaw"}, "freeze_thaw"),
+    ]
+    for number, (code, given, backend) in enumerate(cases):
+        study = hpo.search(SPACE, code, study=f"study-{number}", **how, **given)
+        assert StudyFolder.reopen(study.path).settings.backend == backend
 
 
 def test_a_search_learns_from_an_earlier_study_and_goes_on_when_that_is_gone(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -135,6 +136,14 @@ def test_freeze_thaw_chooses_by_itself_unless_a_number_is_given(tmp_path: Path) 
     assert given.earlier is not None
 
 
+@pytest.mark.parametrize("backend", ["random", "freeze_thaw"])
+@pytest.mark.parametrize("top", [0, -1, 2.5, "3", True])
+def test_a_number_of_best_trials_that_is_none_is_an_error(backend: str, top: Any, tmp_path: Path) -> None:
+    settings = replace(INLINE, backend=backend)
+    with pytest.raises(UserError, match="top must be a whole number of at least 1, but is "):
+        with_earlier_study(toy.space(), settings, tmp_path / "source", tmp_path / "s", top)
+
+
 def test_a_backend_that_learns_nothing_refuses_an_earlier_study() -> None:
     earlier = EarlierStudy("a", ("x",), 9, ())
     with pytest.raises(UserError, match="'random' cannot learn from an earlier study: it has no method `learn`"):
@@ -200,6 +209,35 @@ def test_a_trial_that_ended_itself_keeps_its_lowest_value_and_a_crash_counts_as_
     assert math.isnan(trial.values[3])
 
 
+@pytest.mark.parametrize("last", [math.nan, math.inf])
+def test_a_trial_that_diverged_does_not_keep_its_lowest_value(last: float) -> None:
+    space = SearchSpace("s", {"x": Float(0, 1)}, Fidelity(9))
+    known = recorded(space, [{"x": 0.5}], [[0.3, 0.1, last]], last=True)
+    assert known.trials[0].loss == 0.1
+    (trial,) = learnt_from_history("a", space, known, space).trials
+    assert repr(trial.values) == repr({1: 0.3, 2: 0.1, 3: last})
+
+
+def test_a_hyperparameter_that_is_not_active_in_the_space_says_nothing_of_a_trial() -> None:
+    old: dict[str, Domain] = {"opt": Categorical(("sgd", "adamw")), "m": Float(0, 1), "k": Float(0, 1)}
+    new: dict[str, Domain] = {
+        "opt": Categorical(("sgd", "adamw")),
+        "m": Float(0, 0.5, when={"opt": ("sgd",)}),
+        "k": Float(0, 0.5, when={"opt": ("sgd",)}),
+    }
+    source, space = SearchSpace("old", old, Fidelity(9)), SearchSpace("new", new, Fidelity(9))
+    configs: list[Mapping[str, object]] = [
+        {"opt": "adamw", "m": 0.9, "k": 0.2},
+        {"opt": "sgd", "m": 0.9, "k": 0.2},
+        {"opt": "sgd", "m": 0.4, "k": 0.2},
+    ]
+    found = learnt_from_history("a", source, recorded(source, configs, [[0.3]] * 3), space)
+    assert [trial.config for trial in found.trials] == [{"opt": "adamw"}, {"opt": "sgd", "m": 0.4, "k": 0.2}]
+    of_sgd = replace(source, domains={name: old[name] for name in ("m", "k")}, fixed={"opt": "adamw"})
+    found = learnt_from_history("a", of_sgd, recorded(of_sgd, [{"m": 0.4, "k": 0.2}], [[0.3]]), space)
+    assert [dict(trial.config) for trial in found.trials] == [{}]
+
+
 def test_the_epochs_before_the_last_training_phase_are_left_out() -> None:
     space = SearchSpace("s", {"x": Float(0, 1)}, Fidelity(9))
     known = History(9)
@@ -227,6 +265,10 @@ def test_what_cannot_inform_a_search_is_a_plain_error(tmp_path: Path) -> None:
     ):
         with pytest.raises(UserError, match=message):
             with_earlier_study(given, FREEZE, folder, tmp_path / "s")
+    with pytest.raises(UserError, match="minimises val_loss, but this search minimises val_error"):
+        with_earlier_study(
+            replace(space, objective="val_error"), replace(INLINE, backend="random"), source, tmp_path / "s"
+        )
     with pytest.raises(UserError, match="'source' cannot be informed by itself"):
         with_earlier_study(space, FREEZE, source, source)
     infinite = recorded(SearchSpace("s", {"x": Float(0, 1)}, Fidelity(9)), [{"x": 0.5}], [[math.inf]])
