@@ -15,7 +15,15 @@ from hpo.api.study import Study
 from hpo.errors import SpaceFileError, UnknownName, UserError
 from hpo.final_model import Model
 from hpo.final_model import load_model as load_model_folder
-from hpo.loop import CHANGEABLE, begin, changed_settings, default_name, with_earlier_study, with_first_configurations
+from hpo.loop import (
+    CHANGEABLE,
+    begin,
+    changed_settings,
+    default_name,
+    recorded_source,
+    with_earlier_study,
+    with_first_configurations,
+)
 from hpo.record import STUDY_FILE, Budget, Settings, StudyFolder, changed_parts, check_name, find_folder, lock
 from hpo.results.progress import print_note
 from hpo.space import SearchSpace
@@ -95,7 +103,6 @@ def search(
     chosen = Settings(**{"runner": "inline", **settings})  # type: ignore[arg-type]
     folder = Path(studies).absolute() / check_name(default_name(read, chosen) if study is None else study)
     chosen, earlier = _informed(read, with_first_configurations(read, chosen), folder, from_study, top, quiet)
-    chosen = with_first_configurations(read, chosen)
     budget = Budget(trials, epochs, time)
     found = Study(folder, trainable)
     if changed_parts(folder, read, chosen, None if trainable is None else digest(trainable)) == []:
@@ -124,18 +131,18 @@ def _informed(
 ) -> tuple[Settings, EarlierStudy | None]:
     """The settings of a search with an earlier study, and what its backend learns from.
 
-    A study in `folder` that has an epoch and learns from a study of this name goes on with what is on record, also if
-    the earlier study went on or was deleted.
+    A study in `folder` that has an epoch and is informed by a study of this name goes on with what is on record, also
+    if the earlier study went on or was deleted.
     """
     if from_study is None:
         if top is not None:
             raise UserError("top: belongs to from_study")
         return settings, None
     source = find_folder(from_study, folder.parent)
-    known = StudyFolder.reopen(folder) if (folder / STUDY_FILE).exists() else None
-    if known is not None and known.settings.from_study == source.name and not known.is_empty():
-        first = settings.try_first if top is None else known.settings.try_first
-        return replace(settings, from_study=source.name, try_first=first), None
+    if (folder / STUDY_FILE).exists():
+        recorded = recorded_source(StudyFolder.reopen(folder), source, top)
+        if recorded is not None:
+            return replace(settings, from_study=recorded), None
     found = with_earlier_study(space, settings, source, folder, top)
     if not quiet:
         for line in found.lines:

@@ -5,7 +5,7 @@ The command line and the Python API call this package.
 
 from __future__ import annotations
 
-from hpo.loop.earlier_study import with_earlier_study
+from hpo.loop.earlier_study import recorded_source, with_earlier_study
 from hpo.loop.first_configurations import with_first_configurations
 from hpo.loop.ignored_priors import priors_note
 from hpo.loop.new_settings import CHANGEABLE, changed_settings
@@ -22,6 +22,7 @@ __all__ = [
     "changed_settings",
     "default_name",
     "priors_note",
+    "recorded_source",
     "replay_study",
     "resume",
     "run",

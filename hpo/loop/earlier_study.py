@@ -16,7 +16,7 @@ from hpo.backends._backend import LearnsFromEarlier
 from hpo.errors import StudyError, UserError
 from hpo.loop import checks
 from hpo.loop.search import build_backend
-from hpo.record import History, Settings, StudyFolder, Trial
+from hpo.record import STUDY_FILE, History, Settings, Source, StudyFolder, Trial
 from hpo.results.known_configurations import best_of
 from hpo.space import SearchSpace
 from hpo.space.given_values import own_value
@@ -62,16 +62,30 @@ def with_earlier_study(
     _check_objective(study, space)
     learns = isinstance(build_backend(space, settings), LearnsFromEarlier)
     earlier, lines = learnt(study, space) if learns else (None, [])
-    if top is not None or not learns:
-        best, left_out = best_of(study, space, TOP if top is None else top)
-        settings = replace(settings, try_first=[*settings.try_first, *best])
-        lines += left_out
+    if top is None and not learns:
+        top = TOP
+    best, left_out = best_of(study, space, top) if top is not None else ([], [])
+    informed = replace(settings, from_study=Source(study.name, study.digest, learns, top, best))
     if learns:
-        return Informed(replace(settings, from_study=study.name), earlier, lines)
+        return Informed(informed, earlier, lines + left_out)
     note = (
         f"the backend {settings.backend} tries the best of study {study.name!r} first, and learns nothing else from it"
     )
-    return Informed(settings, None, [*lines, note])
+    return Informed(informed, None, [*left_out, note])
+
+
+def recorded_source(known: StudyFolder, source: Path, top: int | None = None) -> Source | None:
+    """What a study has on record of the earlier study in the folder `source`, which may be deleted meanwhile.
+
+    Its digest and `top` are those of the search that is wanted now. So another earlier study or another `top` makes
+    another identity. None if the study has no epoch, or was not informed by a study of this name.
+    """
+    checks.at_least_one(top=top)
+    recorded = known.settings.from_study
+    if recorded is None or recorded.study != source.name or known.is_empty():
+        return None
+    digest = StudyFolder.reopen(source).digest if (source / STUDY_FILE).exists() else recorded.digest
+    return replace(recorded, digest=digest, top=TOP if top is None and not recorded.learns else top)
 
 
 def learnt(study: StudyFolder, space: SearchSpace) -> tuple[EarlierStudy, list[str]]:

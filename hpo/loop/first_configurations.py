@@ -29,14 +29,16 @@ def without_repeats(configs: Sequence[Config]) -> tuple[Config, ...]:
 
 
 def enqueue_first(backend: Backend, space: SearchSpace, settings: Settings) -> None:
-    """Tell a new backend the configurations that it tries first.
+    """Tell a new backend the configurations that it tries first, those of an earlier study last.
 
     A backend that takes none is not told of the defaults. Raises UserError if the user gave other configurations.
     """
+    source = settings.from_study
+    first = without_repeats([*settings.try_first, *(() if source is None else source.first)])
     if isinstance(backend, TakesConfigurations):
-        for config in settings.try_first:
+        for config in first:
             backend.enqueue(config)
-    elif any(config != with_defaults(space, {}) for config in settings.try_first):
+    elif any(config != with_defaults(space, {}) for config in first):
         raise UserError(f"backend {settings.backend!r} cannot try given configurations: it has no method `enqueue`")
 
 

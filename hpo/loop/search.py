@@ -76,7 +76,8 @@ def begin(
     the folder is locked or contains a study already. An empty study of another search is replaced. If the search ends
     with a UserError before any epoch is recorded, the study is deleted.
 
-    `earlier` is the study `settings.from_study`, from which the backend learns, see `with_earlier_study`.
+    `earlier` is what the backend learns from `settings.from_study`, see `with_earlier_study`. A UserError is raised if
+    only one of them is given.
     `trainable` is the user's training code, used instead of a regime. `watch` and `notify` show progress and notes.
     """
     cache.check()
@@ -87,6 +88,8 @@ def begin(
     digest, objective = None if trainable is None else user_code.digest(trainable), objective_digest(space)
     wanted = identity(space, settings, digest, objective)
     check_is_new(folder, wanted)
+    if (settings.from_study is not None and settings.from_study.learns) != (earlier is not None):
+        raise UserError("what a search learns from an earlier study needs its name, and its name needs what is learnt")
     checks.task(space, trainable)
     backend = build_backend(space, settings, earlier)
     check_url(settings.storage)

@@ -29,7 +29,7 @@ from hpo.record.lock import is_locked, lock, locked_error
 from hpo.record.memory_ledger import AnyLedger, MemoryLedger
 from hpo.record.new_study import changed_parts
 from hpo.record.provenance import versions
-from hpo.record.settings import Budget, Settings, check_devices, data_folder
+from hpo.record.settings import Budget, Settings, Source, check_devices, data_folder
 from hpo.record.storage import check_url, open_storage, recorded_url
 from hpo.record.study_folder import StudyFolder
 
@@ -52,6 +52,7 @@ __all__ = [
     "MemoryLedger",
     "Retry",
     "Settings",
+    "Source",
     "State",
     "StudyFolder",
     "Trial",

@@ -26,7 +26,11 @@ FIRST = "first configurations"
 """The key of `identity` for the configurations that the user wants to try first. It is absent if there are none."""
 
 FROM = "earlier study"
-"""The key of `identity` for the name of the study from which the search learns. It is absent without one."""
+"""The key of `identity` for the earlier study that informs the search. It is absent without one."""
+
+TOP = "top"
+"""The key of `identity` for the number of the best trials of the earlier study to try first. It is absent if none was
+given and the backend chooses by itself."""
 
 
 def identity(
@@ -40,9 +44,9 @@ def identity(
 
     If all are equal, it is the same search. `trainable_digest` identifies the user's own training code, and
     `objective_digest` the user's function that is the objective; None without it. The first configurations do not
-    include the defaults of the space, which belong to the space.
+    include the defaults of the space, which belong to the space, nor the best trials of the earlier study.
     """
-    defaults = with_defaults(space, {})
+    defaults, source = with_defaults(space, {}), settings.from_study
     first = [{name: with_lists(each[name]) for name in each} for each in settings.try_first if each != defaults]
     return {
         "space": space.digest(),
@@ -52,7 +56,8 @@ def identity(
         **({TRAINABLE: trainable_digest} if trainable_digest is not None else {}),
         **({OBJECTIVE: objective_digest} if objective_digest is not None else {}),
         **({FIRST: first} if first else {}),
-        **({FROM: settings.from_study} if settings.from_study is not None else {}),
+        **({FROM: f"{source.study} {source.digest}"} if source is not None else {}),
+        **({TOP: source.top} if source is not None and source.top is not None else {}),
     }
 
 
@@ -64,6 +69,7 @@ def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """How the identity of an existing study differs from that of a new search: "another space, other options"."""
     words = {"options": "other options", FIRST: "other first configurations", TRAINABLE: "other training code"}
+    words[TOP] = "another `top` of its earlier study"
     words[OBJECTIVE] = "other code of its objective"
     if TRAINABLE not in after:
         words[TRAINABLE] = "training code of its own, but this search was given none"

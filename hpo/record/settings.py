@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import UnionType
 from typing import Any
@@ -72,6 +72,22 @@ def check_devices(settings: Settings, folder: Path) -> None:
 
 
 @dataclass(frozen=True)
+class Source:
+    """An earlier study that informs a search, as it was when the search began."""
+
+    study: str
+    """Its name."""
+    digest: str
+    """What tells it from another study of this name. It stays when the study goes on."""
+    learns: bool
+    """Whether the backend learns from its trials."""
+    top: int | None = None
+    """How many of its best trials the search was told to try first. None if the backend chooses by itself."""
+    first: Sequence[Config] = ()
+    """The configurations of these trials, as far as they lie in the space. They come after `Settings.try_first`."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """The settings of a search. They are stored in `study.yaml`. Raises a UserError if a value has the wrong type."""
 
@@ -100,8 +116,8 @@ class Settings:
     try_first: Sequence[Config] = ()
     """The configurations that the search tries first. Hyperparameters that one lacks are chosen by the backend."""
 
-    from_study: str | None = None
-    """The name of the earlier study from which the backend learns, see `hpo.loop.earlier_study`."""
+    from_study: Source | None = None
+    """The earlier study that informs the search, see `hpo.loop.earlier_study`."""
 
     report_timeout: float | None = None
     """The longest time without a report, in seconds. A trial that takes longer has hung, and crashes.
@@ -112,10 +128,18 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values, in the form of `study.yaml`."""
-        first = [{name: with_lists(value) for name, value in config.items()} for config in self.try_first]
-        return {**asdict(self), "options": dict(self.options), "try_first": first}
+        source = self.from_study
+        informed = None if source is None else {**asdict(source), "first": _listed(source.first)}
+        plain = {"options": dict(self.options), "try_first": _listed(self.try_first), "from_study": informed}
+        return {**asdict(self), **plain}
 
     def __post_init__(self) -> None:
+        source = self.from_study
+        if isinstance(source, Mapping):  # it was read from `study.yaml`
+            source = Source(**source)
+        if isinstance(source, Source):
+            source = replace(source, first=tuple(map(_plain_config, source.first)))
+            object.__setattr__(self, "from_study", source)
         for name, (kinds, words) in _TYPES.items():
             value = _plain(getattr(self, name))
             object.__setattr__(self, name, value)
@@ -139,6 +163,11 @@ def _plain(value: Any) -> Any:
     return value.item() if getattr(value, "shape", None) == () else value
 
 
+def _listed(configs: Sequence[Config]) -> list[dict[str, Any]]:
+    """Configurations with lists for tuples, as YAML holds them."""
+    return [{name: with_lists(value) for name, value in config.items()} for config in configs]
+
+
 def _plain_config(config: Any) -> Config:
     """A configuration with plain values, and tuples for lists. Raises a UserError if it is no dictionary."""
     if not isinstance(config, Mapping):
@@ -155,7 +184,7 @@ _TYPES: dict[str, tuple[type | UnionType, str]] = {
     "slots": (int | None, "a whole number or None"),
     "max_crashes": (int | None, "a whole number or None"),
     "storage": (str | None, "a URL or None"),
-    "from_study": (str | None, "the name of a study or None"),
+    "from_study": (Source | None, "a Source or None"),
     "report_timeout": (int | float | None, "a number of seconds or None"),
     "data": (str | None, "the path of a folder or None"),
     "try_first": (list | tuple, "a list of dictionaries such as [{'lr': 0.01}]"),

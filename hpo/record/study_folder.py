@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -93,6 +95,12 @@ class StudyFolder:
     def identity(self) -> dict[str, Any]:
         """The parts of the study that must never change. See the function `identity`."""
         return identity(self.space, self.settings, self.trainable_digest, self.objective_digest)
+
+    @property
+    def digest(self) -> str:
+        """What tells the study from another one of its name: how and when it was begun. It stays when it goes on."""
+        text = json.dumps([self.recorded_name, self.identity, dict(self.made)], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @classmethod
     def reopen(cls, folder: Path) -> StudyFolder:
@@ -189,7 +197,8 @@ class StudyFolder:
 
         Raises a StudyError if the record of it is missing or damaged.
         """
-        return read_earlier(self.folder / EARLIER_FILE) if self.settings.from_study is not None else None
+        source = self.settings.from_study
+        return read_earlier(self.folder / EARLIER_FILE) if source is not None and source.learns else None
 
     def is_empty(self) -> bool:
         """Whether the record is here, and has no epoch."""

@@ -125,3 +125,31 @@ def test_a_search_learns_from_an_earlier_study_and_goes_on_when_that_is_gone(tmp
         hpo.search(SPACE, user_code.Parabola, epochs=40, **(learning | {"from_study": None}))
     with pytest.raises(UserError, match="top: belongs to from_study"):
         hpo.search(SPACE, user_code.Parabola, epochs=40, top=3, **how)
+
+
+@pytest.mark.parametrize("backend", ["random", "freeze_thaw"])
+def test_the_same_call_goes_on_with_what_was_taken_from_an_earlier_study(tmp_path: Path, backend: str) -> None:
+    """Also if the earlier study went on or is gone. Another one of its name, `top` or `try_first` is another search."""
+    how: dict[str, Any] = {"devices": "cpu", "quiet": True}
+    source: dict[str, Any] = {**how, "backend": "random", "study": "first"}
+    first = hpo.search(SPACE, user_code.Parabola, trials=3, studies=tmp_path, **source)
+    other = hpo.search(SPACE, user_code.Parabola, trials=3, seed=1, studies=tmp_path / "others", **source)
+    call = {**how, "backend": backend, "study": "s", "studies": tmp_path, "from_study": "first", "top": 2}
+    call["try_first"] = [{"x": 0.125}]
+    xs = hpo.search(SPACE, user_code.Parabola, trials=3, **call).table().set_index("trial")["x"]
+    assert [xs[0], xs[1], xs[2]] == [0.125, *first.table()["x"][:2]]
+    for changed, message in (
+        ({"from_study": other.path}, "with another earlier study"),
+        ({"top": 3}, "with another `top` of its earlier study"),
+        ({"top": None}, "with another `top` of its earlier study"),
+        ({"try_first": []}, "with other first configurations"),
+        ({"try_first": [{"x": 0.125}, {"x": 0.25}]}, "with other first configurations"),
+    ):
+        with pytest.raises(UserError, match=message):
+            hpo.search(SPACE, user_code.Parabola, trials=4, **(call | changed))
+    hpo.search(SPACE, user_code.Parabola, trials=6, studies=tmp_path, **source)
+    assert len(hpo.search(SPACE, user_code.Parabola, trials=4, **call).table()) == 4
+    shutil.rmtree(first.path)
+    again = hpo.search(SPACE, user_code.Parabola, trials=5, **call).table().set_index("trial")["x"]
+    assert list(again.sort_index()[:3]) == [xs[0], xs[1], xs[2]]
+    assert len(again) == 5

@@ -17,7 +17,7 @@ import pytest
 from hpo.errors import StudyError, UserError
 from hpo.loop import begin, build_backend, resume, with_earlier_study
 from hpo.loop.earlier_study import TOP, learnt, learnt_from_history
-from hpo.record import Budget, History, Settings, StudyFolder
+from hpo.record import Budget, History, Settings, Source, StudyFolder
 from hpo.record.earlier import read_earlier
 from hpo.record.files import EARLIER_FILE
 from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace
@@ -42,7 +42,8 @@ def informed(source: Path, folder: Path, settings: Settings = FREEZE) -> tuple[S
 def test_a_search_goes_on_exactly_after_its_earlier_study_was_deleted(tmp_path: Path) -> None:
     source = earlier_study(tmp_path / "source")
     settings, earlier = informed(source, tmp_path / "whole")
-    assert settings.from_study == "source"
+    assert settings.from_study is not None
+    assert settings.from_study.study == "source"
     begin(tmp_path / "whole", toy.space(), settings, Budget(epochs=70), earlier=earlier)
     begin(tmp_path / "parts", toy.space(), settings, Budget(epochs=11), earlier=earlier)
     shutil.rmtree(source)
@@ -59,23 +60,14 @@ def test_a_search_goes_on_exactly_after_its_earlier_study_was_deleted(tmp_path: 
 def test_a_search_that_learns_and_is_killed_equals_one_that_never_was(tmp_path: Path) -> None:
     source = earlier_study(tmp_path / "source")
     settings, earlier = informed(source, tmp_path / "whole")
-    begin(tmp_path / "whole", toy.space(), settings, Budget(epochs=60), earlier=earlier)
-    script = (
-        "import sys; from pathlib import Path; from hpo.loop import begin, resume; from hpo.record import *\n"
-        "from tests import toy; from tests.loop.searching import KillAfter\n"
-        "from tests.loop.test_earlier_study import informed\n"
-        "source, folder, n = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])\n"
-        "if (folder / 'study.yaml').exists(): resume(folder, watch=KillAfter(n))\n"
-        "else:\n"
-        "    settings, earlier = informed(source, folder)\n"
-        "    begin(folder, toy.space(), settings, Budget(epochs=60), earlier=earlier, watch=KillAfter(n))\n"
+    begin(tmp_path / "whole", toy.space(), settings, Budget(trials=9), earlier=earlier)
+    command = [sys.executable, "-m", "tests.loop.killed_searches", str(tmp_path / "killed"), "freeze_thaw"]
+    begun = subprocess.run(
+        [*command, "9", "--from", str(source)], capture_output=True, text=True, timeout=120, check=True
     )
-    statuses = []
-    for n_events in (9, 40, 1000):
-        command = [sys.executable, "-c", script, str(source), str(tmp_path / "killed"), str(n_events)]
-        statuses.append(subprocess.run(command, timeout=120, check=False).returncode)
-        shutil.rmtree(source, ignore_errors=True)
-    assert statuses == [-signal.SIGKILL, -signal.SIGKILL, 0]
+    shutil.rmtree(source)
+    ended = subprocess.run([*command, "12", "1000"], capture_output=True, text=True, timeout=240, check=True)
+    assert (begun.stdout + ended.stdout).split() == [str(-signal.SIGKILL), str(-signal.SIGKILL), "0"]
     assert timeless(history(tmp_path / "killed").events) == timeless(history(tmp_path / "whole").events)
 
 
@@ -85,7 +77,7 @@ def test_what_is_learnt_is_recorded_to_the_last_digit(tmp_path: Path) -> None:
         space, [{"w": (64, 64), "x": 1 / 3}, {"w": None, "x": 0.1 + 0.2}], [[0.1, math.nan, math.inf], [0.3]]
     )
     found = learnt_from_history("a", space, known, space)
-    study = StudyFolder(tmp_path / "s", space, replace(FREEZE, from_study="a"), Budget())
+    study = StudyFolder(tmp_path / "s", space, replace(FREEZE, from_study=Source("a", "0", learns=True)), Budget())
     (tmp_path / "s").mkdir()
     study.begin(None, found).close()
     assert repr(StudyFolder.reopen(tmp_path / "s").earlier()) == repr(found)
@@ -105,6 +97,14 @@ def test_a_record_of_it_that_is_missing_or_damaged_is_an_error(tmp_path: Path) -
         resume(tmp_path / "s", Budget(epochs=8))
 
 
+def test_what_is_learnt_and_the_name_of_its_study_belong_together(tmp_path: Path) -> None:
+    settings, earlier = informed(earlier_study(tmp_path / "source"), tmp_path / "s")
+    for given, learnt_from in ((settings, None), (FREEZE, earlier)):
+        with pytest.raises(UserError, match="learns from an earlier study needs its name"):
+            begin(tmp_path / "s", toy.space(), given, Budget(epochs=4), earlier=learnt_from)
+    assert not (tmp_path / "s").exists()
+
+
 def test_another_earlier_study_makes_another_search(tmp_path: Path) -> None:
     settings, earlier = informed(earlier_study(tmp_path / "source"), tmp_path / "s")
     begin(tmp_path / "s", toy.space(), settings, Budget(epochs=4), earlier=earlier)
@@ -121,18 +121,24 @@ def test_another_backend_tries_the_best_first_and_says_that_it_learns_nothing_el
     source = earlier_study(tmp_path / "source")
     found = with_earlier_study(toy.space(), replace(INLINE, backend=backend), source, tmp_path / "s")
     assert found.earlier is None
-    assert found.settings.from_study is None
-    best = history(source).ranked()[:TOP]
-    assert [dict(each) for each in found.settings.try_first] == [dict(trial.config) for trial in best]
+    used, best = found.settings.from_study, history(source).ranked()[:TOP]
+    assert used is not None
+    assert (used.top, used.learns) == (TOP, False)
+    assert [dict(each) for each in used.first] == [dict(trial.config) for trial in best]
     note = f"the backend {backend} tries the best of study 'source' first, and learns nothing else from it"
     assert found.lines == [note]
 
 
 def test_freeze_thaw_chooses_by_itself_unless_a_number_is_given(tmp_path: Path) -> None:
     source = earlier_study(tmp_path / "source")
-    assert with_earlier_study(toy.space(), FREEZE, source, tmp_path / "s").settings.try_first == ()
+    free = with_earlier_study(toy.space(), FREEZE, source, tmp_path / "s").settings.from_study
+    assert free is not None
+    assert (free.top, free.first) == (None, ())
     given = with_earlier_study(toy.space(), FREEZE, source, tmp_path / "s", 2)
-    assert [dict(each) for each in given.settings.try_first] == [dict(t.config) for t in history(source).ranked()[:2]]
+    assert given.settings.from_study is not None
+    assert [dict(each) for each in given.settings.from_study.first] == [
+        dict(t.config) for t in history(source).ranked()[:2]
+    ]
     assert given.earlier is not None
 
 
