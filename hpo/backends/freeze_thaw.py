@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from hpo.backends._freeze_thaw.decision import Chosen
     from hpo.backends._freeze_thaw.long_runs import Belief
     from hpo.backends._freeze_thaw.model import Snapshot
-    from hpo.backends._freeze_thaw.transfer import EarlierModel
+    from hpo.backends._freeze_thaw.transfer import SourceModel
 
 
 def build(space: SearchSpace, *, seed: int, **unknown: object) -> Backend:
@@ -79,13 +79,14 @@ class FreezeThaw:
 
         self._decision, self._long_runs, self._steps, self._due = decision, long_runs, steps, model.due
         self._seed = seed
+        self._defaults = space.defaults
         self._encoding = Encoding(space)
         self._prior = UserPrior(space, self._encoding)
         self._configurations = Configurations(space, seed, n_draws=1, uses_priors=True)
         self._trials = Trials(space.fidelity.high, steps.rungs(space.fidelity), space.metric)
         self._model = model.Model(self._encoding, space.fidelity.high)
-        self._earlier: EarlierModel | None = None
-        """What an earlier study says, see `learn`."""
+        self._source: SourceModel | None = None
+        """The model of an earlier study, see `learn`."""
         self._snapshot: Snapshot | None = None
         """The moment of the model's last fit, as of the last suggestion."""
         self._asked_in_vain = False
@@ -107,10 +108,11 @@ class FreezeThaw:
     def learn(self, earlier: EarlierStudy) -> None:
         """Let an earlier study inform the first trials and the model, see `_freeze_thaw/transfer.py`."""
         from hpo.backends._freeze_thaw.model import Model
-        from hpo.backends._freeze_thaw.transfer import EarlierModel
+        from hpo.backends._freeze_thaw.transfer import SourceModel, usual_point
 
-        self._earlier = EarlierModel(self._encoding, earlier)
-        self._model = Model(self._encoding, self._trials.high, self._earlier)
+        usual = usual_point(self._encoding, self._prior.centre(), self._defaults)
+        self._source = SourceModel(self._encoding, earlier, usual)
+        self._model = Model(self._encoding, self._trials.high, self._source)
 
     def replay(self, recorded: Suggestion) -> Answer:
         """Repeat a call of `ask` whose answer was `recorded`. Raises ReplayError if it can not have been.
@@ -155,7 +157,7 @@ class FreezeThaw:
             lambda: self._model.predict(self._trials, snapshot, trusted),
             default_rng([self._seed, 0, len(self._trials.steps)]),
             self._seed,
-            self._earlier,
+            self._source,
         )
         return self._decision.choose(ask, new=new)
 

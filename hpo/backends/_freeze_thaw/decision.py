@@ -20,8 +20,8 @@ from hpo.backends._freeze_thaw.long_runs import Belief
 from hpo.backends._freeze_thaw.model import Prediction
 from hpo.backends._freeze_thaw.proposals import Proposals, log_expected_improvement, propose
 from hpo.backends._freeze_thaw.signal import REASON, signal
-from hpo.backends._freeze_thaw.transfer import EARLIER, EarlierModel, taken
-from hpo.backends._freeze_thaw.trials import Trials
+from hpo.backends._freeze_thaw.transfer import SourceModel
+from hpo.backends._freeze_thaw.trials import EARLIER, Trials
 from hpo.backends._freeze_thaw.user_prior import UserPrior, exponent
 
 N_INITIAL = 8
@@ -67,8 +67,8 @@ class Ask:
     """Computes the prediction of the model. None if no value is finite."""
     rng: np.random.Generator
     seed: int
-    earlier: EarlierModel | None = None
-    """What an earlier study says. None without one."""
+    source: SourceModel | None = None
+    """The model of an earlier study. None without one."""
 
     def continued(self, number: int, reason: str) -> Chosen:
         return Chosen(number, steps.step_end(self.trials, self.trials[number].epoch, self.trusted), reason)
@@ -79,14 +79,14 @@ class Ask:
     def spread(self) -> Chosen:
         """A new trial that does not depend on any value: first the centre of the space or prior, then Sobol points."""
         number = self.n_spread
-        if self.earlier is not None and number < N_INITIAL and (point := self.earlier.first(self.trials)) is not None:
+        if self.source is not None and number < N_INITIAL and (point := self.source.first(self.trials)) is not None:
             return self.new(point, EARLIER)
         return self.new(spread_point(self.encoding, self.prior, self.seed, number), "space-filling")
 
     @property
     def n_spread(self) -> int:
-        """The number of trials that were not taken from an earlier study."""
-        return len(self.trials) - len(taken(self.trials))
+        """The number of trials that are not those of an earlier study."""
+        return len(self.trials) - len(self.trials.of_source)
 
 
 def choose(ask: Ask, *, new: bool) -> Chosen | None:

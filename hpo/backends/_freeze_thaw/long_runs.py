@@ -77,8 +77,8 @@ def belief(trials: Trials) -> Belief:
 def long_run(trials: Trials, found: Belief, n_initial: int, trusted: int, rng: np.random.Generator) -> LongRun | None:
     """The step of a long run that is due, from one of the paused trials. None if none is.
 
-    `n_initial` is the number of the first trials, which are spread over the space. `trusted` is the first epoch that
-    the model sees.
+    `n_initial` is the number of the first trials that are spread over the space, see `Trials.spread`. `trusted` is the
+    first epoch that the model sees.
     """
     end = max(late_epoch(trials), trusted)
     short = [number for number in trials.paused if trials[number].epoch < late_epoch(trials)]
@@ -112,7 +112,7 @@ def _challenger(
             return number
     if len(challengers) == N_CHALLENGERS:
         return None
-    first = [number for number in range(min(n_initial, len(trials))) if trials[number].values]
+    first = [number for number in trials.spread(n_initial) if trials[number].values]
     ranked = sorted(first, key=lambda number: (_value(trials[number], trials.rungs[0]), number))
     worse = [
         number
@@ -131,7 +131,8 @@ def _further(
     ignored, the first `n_initial` trials come before all others, because they are spread over the space.
     """
     if found.concordance < DOUBT or found.first_epoch:
-        short = [number for number in short if number < n_initial] or short
+        first = trials.spread(n_initial)
+        short = [number for number in short if number in first] or short
     steps = [step for step in trials.steps if step.reason == REASON]
     given = sum(step.until - step.start for step in steps if not trials[step.trial].has_ended)
     given += sum(

@@ -34,11 +34,11 @@ BLOCK = 16
 """The number of rows that are added to the kept factor at once."""
 
 
-class FindsTrend(Protocol):
-    """Says what the values of a search are before any observation, see `transfer.py`."""
+class PriorMean(Protocol):
+    """Finds the mean of the values before any observation, see `transfer.py`."""
 
     def trend(self, factor: Factor, values: FloatArray) -> Trend:
-        """The trend that fits the rows of a factor with their `values`, of shape (n,)."""
+        """The prior mean, fitted to the rows of a factor with their `values`, of shape (n,)."""
         ...
 
 
@@ -81,10 +81,10 @@ def due(trials: Trials, last: Snapshot | None, first_epoch: int) -> Snapshot:
 class Model:
     """The model of the trials of one search. What it keeps between calls saves work and changes no result."""
 
-    def __init__(self, encoding: Encoding, high: int, earlier: FindsTrend | None = None) -> None:
-        """`high` is the last epoch. `earlier` is what an earlier study says, None without one."""
+    def __init__(self, encoding: Encoding, high: int, source: PriorMean | None = None) -> None:
+        """`high` is the last epoch. `source` is the model of an earlier study, None without one."""
         self._high = high
-        self._earlier = earlier
+        self._source = source
         self._prior = prior(encoding.n_coordinates, encoding.n_hyperparameters)
         self._fitted: tuple[Snapshot, Parameters] | None = None
         self._grown: tuple[tuple[Snapshot, int], list[Row], Factor] | None = None
@@ -105,7 +105,7 @@ class Model:
         factor = self._factor(trials, rows, points, snapshot, first_epoch)
         factor = self._extended(factor, [*rows[len(factor.inverse) :], *later], points)
         standard, running = transform(values), np.array(trials.running, np.intp)
-        trend = None if self._earlier is None else self._earlier.trend(factor, standard)
+        trend = None if self._source is None else self._source.trend(factor, standard)
         posterior = Posterior(factor, standard, trend)
         if len(running):
             expected = posterior.mean(points[running])

@@ -38,17 +38,16 @@ class Signal(NamedTuple):
 
 def signal(trials: Trials, n_initial: int) -> Signal:
     """The first rung at which the first trials can be told apart. The first rung is judged by `n_initial` trials,
-    and nothing is judged before there are so many.
+    and nothing is judged before there are so many. Trials that are the best of an earlier study are not among them.
 
     Losses of different training phases cannot be compared, so a search with such phases is not judged.
     """
     rung = trials.rungs[0]
-    if len(trials) < n_initial:
+    if len(first := trials.spread(n_initial)) < n_initial:
         return Signal(0)
     for position, rung in enumerate(trials.rungs):
         shown = rung if position else 0
-        numbers = range(N_CHECKED if position else n_initial)
-        alive = [n for n in numbers if _is_comparable(trials[n], rung)]
+        alive = [n for n in first[: N_CHECKED if position else n_initial] if _is_comparable(trials[n], rung)]
         if len(alive) < MIN_CHECKED or trials.have_phases or rung >= late_epoch(trials):
             return Signal(shown)
         if needed := tuple(n for n in alive if trials[n].epoch < rung):

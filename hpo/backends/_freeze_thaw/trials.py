@@ -13,6 +13,9 @@ from hpo.backends._encoding import FloatArray
 from hpo.space.objectives import ERRORS
 from hpo.trial import Config, Report, valid_loss
 
+EARLIER = "earlier study"
+"""The reason of a trial whose configuration is one of the best of an earlier study."""
+
 
 class Row(NamedTuple):
     """One observation: the value of a trial at an epoch. It may be infinite or NaN."""
@@ -102,6 +105,16 @@ class Trials:
     def running(self) -> list[int]:
         """The numbers of the trials that train."""
         return [number for number, trial in enumerate(self._list) if trial.until is not None]
+
+    @property
+    def of_source(self) -> set[int]:
+        """The numbers of the trials whose configuration is one of the best of an earlier study."""
+        return {step.trial for step in self.steps if step.reason == EARLIER}
+
+    def spread(self, n: int) -> list[int]:
+        """The numbers of the first `n` trials without those of an earlier study. Fewer if there are fewer."""
+        of_source = self.of_source
+        return [number for number in range(len(self)) if number not in of_source][:n]
 
     def add(self, config: Config, point: FloatArray) -> int:
         """Add a new trial, and return its number."""

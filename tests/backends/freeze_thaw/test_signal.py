@@ -9,7 +9,7 @@ import pytest
 
 from hpo.backends._freeze_thaw.signal import Signal, signal, tells_apart
 from hpo.backends._freeze_thaw.trials import Trials
-from tests.backends.freeze_thaw.curves import Curve, train, trained
+from tests.backends.freeze_thaw.curves import Curve, begin, train, trained
 
 
 def noisy(seed: int, size: float = 0.01) -> Curve:
@@ -43,6 +43,13 @@ def test_curves_that_differ_from_the_first_rung_on_need_no_further_epochs() -> N
 
 def test_if_the_first_rung_shows_noise_only_four_trials_train_to_the_next_one() -> None:
     assert signal(trained([noisy(seed) for seed in range(8)], 3), 8) == Signal(5, (0, 1, 2, 3))
+
+
+def test_trials_of_an_earlier_study_are_not_among_the_first_ones() -> None:
+    trials = begin(9, 52)
+    for number in range(9):
+        train(trials, number, 3, noisy(number), "earlier study" if number == 2 else "")
+    assert signal(trials, 8) == Signal(5, (0, 1, 3, 4))
 
 
 def test_the_first_rung_that_tells_trials_apart_is_the_first_epoch_that_counts() -> None:
