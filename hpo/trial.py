@@ -76,8 +76,8 @@ class EarlierTrial:
     values: Mapping[int, float]
     """The raw objective by epoch, in ascending order, at least one. It may be infinite or NaN.
 
-    A trial that ended itself has its lowest value at the last epoch of the study. A trial that crashed has NaN at the
-    epoch after its last one.
+    A trial that ended itself with a finite value has its lowest value at the last epoch of the study. A trial that
+    crashed has NaN at the epoch after its last one.
     """
 
 

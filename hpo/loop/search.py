@@ -89,7 +89,9 @@ def begin(
     wanted = identity(space, settings, digest, objective)
     check_is_new(folder, wanted)
     if (settings.from_study is not None and settings.from_study.learns) != (earlier is not None):
-        raise UserError("what a search learns from an earlier study needs its name, and its name needs what is learnt")
+        raise UserError(
+            "`settings.from_study` and `earlier` belong together: give both as `with_earlier_study` returns them"
+        )
     checks.task(space, trainable)
     backend = build_backend(space, settings, earlier)
     check_url(settings.storage)

@@ -100,7 +100,7 @@ def test_a_record_of_it_that_is_missing_or_damaged_is_an_error(tmp_path: Path) -
 def test_what_is_learnt_and_the_name_of_its_study_belong_together(tmp_path: Path) -> None:
     settings, earlier = informed(earlier_study(tmp_path / "source"), tmp_path / "s")
     for given, learnt_from in ((settings, None), (FREEZE, earlier)):
-        with pytest.raises(UserError, match="learns from an earlier study needs its name"):
+        with pytest.raises(UserError, match="from_study` and `earlier` belong together"):
             begin(tmp_path / "s", toy.space(), given, Budget(epochs=4), earlier=learnt_from)
     assert not (tmp_path / "s").exists()
 
