@@ -39,12 +39,12 @@ def check_is_new(folder: Path, wanted: Mapping[str, Any]) -> None:
         if not study.is_empty():
             raise StudyError(
                 f"study {study.name!r} exists in {folder.parent}, with {changed}: "
-                f"choose another name, such as `--study {free_name(folder)}`"
+                f"choose another name, such as {free_name(folder)!r}"
             )
         return
     raise StudyError(
         f"study {study.name!r} exists in {folder.parent}: `{command('resume', folder)}` goes on with it; "
-        f"another search needs another name, such as `--study {free_name(folder)}`"
+        f"another search needs another name, such as {free_name(folder)!r}"
     )
 
 
