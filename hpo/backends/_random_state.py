@@ -30,7 +30,7 @@ def with_random_state(module: ModuleType, random_state: np.random.RandomState) -
     vars(numpy).update(vars(np), random=random_state)
     vars(copy)["np"] = numpy
     if (stats := getattr(copy, "sps", None)) is not None:
-        from hpo.backends._truncated_normal import TruncatedNormal  # it imports SciPy, which not every copy needs
+        from hpo.backends._truncated_normal import SeededTruncatedNormal  # it imports SciPy, which not every copy needs
 
-        vars(copy)["sps"] = SimpleNamespace(truncnorm=TruncatedNormal(stats, random_state))
+        vars(copy)["sps"] = SimpleNamespace(truncnorm=SeededTruncatedNormal(stats, random_state))
     return copy

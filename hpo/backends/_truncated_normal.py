@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import log1p, log_ndtr, ndtr, ndtri_exp
 
 
-class TruncatedNormal:
+class SeededTruncatedNormal:
     """`scipy.stats.truncnorm` with a random state of its own.
 
     It draws the same numbers. But SciPy's code is made for arrays, and needs much more time for a single number.

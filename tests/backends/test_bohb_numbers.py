@@ -10,13 +10,13 @@ from scipy import stats
 from statsmodels.nonparametric.kernels import aitchison_aitken, gaussian
 
 from hpo.backends._hpbandster import _Density
-from hpo.backends._truncated_normal import TruncatedNormal
+from hpo.backends._truncated_normal import SeededTruncatedNormal
 
 
 @pytest.mark.parametrize("width", [1e-3, 3e-3, 0.05, 0.4, 3.0, 200.0])
 def test_truncated_normal_numbers_are_those_of_scipy(width: float) -> None:
     ours, theirs = (np.random.RandomState(1) for _ in range(2))
-    truncated = TruncatedNormal(stats, ours)
+    truncated = SeededTruncatedNormal(stats, ours)
     for middle in (0.0, 1e-9, 0.2, 0.5, 0.97, 1.0):
         for _ in range(40):
             a, b = -middle / width, (1 - middle) / width
@@ -26,7 +26,7 @@ def test_truncated_normal_numbers_are_those_of_scipy(width: float) -> None:
 
 def test_a_truncated_normal_without_room_is_an_error_as_in_scipy() -> None:
     with pytest.raises(ValueError, match="Domain error"):
-        TruncatedNormal(stats, np.random.RandomState(0)).rvs(0.0, 0.0, loc=0.5, scale=np.inf)
+        SeededTruncatedNormal(stats, np.random.RandomState(0)).rvs(0.0, 0.0, loc=0.5, scale=np.inf)
 
 
 @pytest.mark.parametrize("n_levels", [[0], [3], [1], [0, 0, 0], [0, 4, 0, 1, 2, 0]])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hpo.backends._truncated_normal import SeededTruncatedNormal
 from hpo.loop import begin, resume
 from hpo.loop.interrupts import SIGNALS, deferred_interrupt
 from hpo.record import Budget, Settings
@@ -63,8 +64,7 @@ def test_in_a_thread_nothing_is_deferred() -> None:
 
 def test_bohb_can_be_resumed_after_ctrl_c_while_it_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """HpBandSter catches every exception around this draw, and would go on with a random configuration."""
-    truncnorm = pytest.importorskip("scipy.stats").truncnorm
-    draw, n_draws = truncnorm.rvs, 0
+    draw, n_draws = SeededTruncatedNormal.rvs, 0
 
     def interrupted(*arguments: Any, **keywords: Any) -> Any:
         nonlocal n_draws
@@ -73,7 +73,7 @@ def test_bohb_can_be_resumed_after_ctrl_c_while_it_draws(tmp_path: Path, monkeyp
             interrupt()
         return draw(*arguments, **keywords)
 
-    monkeypatch.setattr(truncnorm, "rvs", interrupted)
+    monkeypatch.setattr(SeededTruncatedNormal, "rvs", interrupted)
     settings = Settings("bohb", runner="inline", devices="cpu", seed=3)
     with pytest.raises(KeyboardInterrupt):
         begin(tmp_path / "s", toy.space(fault="none"), settings, Budget(trials=60), trainable=toy.build)
