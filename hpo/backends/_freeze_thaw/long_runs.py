@@ -133,11 +133,11 @@ def _further(
     if found.concordance < DOUBT or found.first_epoch:
         first = trials.spread(n_initial)
         short = [number for number in short if number in first] or short
-    steps = [step for step in trials.steps if step.reason == REASON]
-    given = sum(step.until - step.start for step in steps if not trials[step.trial].has_ended)
-    given += sum(
-        min(step.until, trials[step.trial].epoch) - step.start for step in steps if trials[step.trial].has_ended
-    )
+    given = 0
+    for step in trials.steps:
+        if step.reason == REASON:
+            run = trials[step.trial]
+            given += (min(step.until, run.epoch) if run.has_ended else step.until) - step.start
     in_doubt = found.concordance < DOUBT and given < DOUBT_SHARE * trials.spent
     waits = any(trials[number].until is not None for number in _with_long_run(trials))
     if (in_doubt and not waits) or given < LATER_SHARE * (trials.spent - LATER_DELAY * trials.high):
