@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from hpo.backends._backend import Answer, Backend
+from hpo.backends._backend import Answer, Backend, PlansForBudget
 from hpo.cli.options import named_values
 from hpo.loop import build_backend
 from hpo.record import Settings
@@ -22,6 +22,10 @@ class Clocked:
         """The milliseconds of each call of `ask` that returned a Suggestion."""
         self.tell_ms = 0.0
         """The milliseconds of all calls of `tell` together."""
+
+    def plan(self, epochs_left: int | None) -> None:
+        if isinstance(self._backend, PlansForBudget):
+            self._backend.plan(epochs_left)
 
     def ask(self, *, new: bool = True) -> Answer:
         began = time.process_time()

@@ -117,6 +117,19 @@ class LearnsFromEarlier(Protocol):
 
 
 @runtime_checkable
+class PlansForBudget(Protocol):
+    """A backend that plans for the end of the budget. This is optional."""
+
+    def plan(self, epochs_left: int | None) -> None:
+        """Take the number of epochs that may still be suggested. None if it is not known.
+
+        The search loop calls this before each `ask`, but not before the calls of a replay. So such a backend must also
+        be a `ReplayingBackend` with `takes_all_recorded`.
+        """
+        ...
+
+
+@runtime_checkable
 class ReplayingBackend(Backend, Protocol):
     """A backend that can take a recorded configuration as given, so that a study resumes quickly.
 

@@ -12,7 +12,8 @@
 10. Half of the first trials follow the priors of the space. For later ones, the improvement is multiplied by the prior
     to a power that becomes lower with each trial, as in pi-BO (`user_prior.py`).
 11. The trials of an earlier study can inform the first trials and the model (`transfer.py`).
-12. Values are modelled on a logarithmic scale where they allow it. A crash or a divergence counts as the worst value.
+12. Before the budget ends, the best trials are trained to the last epoch (`budget_end.py`).
+13. Values are modelled on a logarithmic scale where they allow it. A crash or a divergence counts as the worst value.
 
 Swersky, Snoek, Adams, Freeze-Thaw Bayesian Optimization, arXiv:1406.3896, 2014; the kernel and the decision differ.
 Expected improvement: Jones, Schonlau, Welch, Journal of Global Optimization, 1998.
@@ -25,6 +26,7 @@ suggestions. A resume there takes the recorded suggestions as they are, and goes
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 from hpo.backends._backend import Answer, Backend
@@ -89,6 +91,8 @@ class FreezeThaw:
         """The model of an earlier study, see `learn`."""
         self._snapshot: Snapshot | None = None
         """The moment of the model's last fit, as of the last suggestion."""
+        self._epochs_left: int | None = None
+        """The number of epochs that may still be suggested, see `plan`."""
         self._asked_in_vain = False
         """Whether nothing has happened since an ask without new trials brought nothing. Another would not either."""
 
@@ -104,6 +108,10 @@ class FreezeThaw:
 
     def enqueue(self, config: Config) -> None:
         self._configurations.enqueue(config)
+
+    def plan(self, epochs_left: int | None) -> None:
+        """Take the number of epochs that may still be suggested, so that the best trials are trained to their end."""
+        self._epochs_left = epochs_left
 
     def learn(self, earlier: EarlierStudy) -> None:
         """Let an earlier study inform the first trials and the model, see `_freeze_thaw/transfer.py`."""
@@ -154,10 +162,11 @@ class FreezeThaw:
             self._prior,
             trusted,
             belief,
-            lambda: self._model.predict(self._trials, snapshot, trusted),
+            cache(lambda: self._model.predict(self._trials, snapshot, trusted)),
             default_rng([self._seed, 0, len(self._trials.steps)]),
             self._seed,
             self._source,
+            self._epochs_left,
         )
         return self._decision.choose(ask, new=new)
 

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from hpo import cache, plugins, spacefile
-from hpo.backends._backend import Answer, Backend, LearnsFromEarlier
+from hpo.backends._backend import Answer, Backend, LearnsFromEarlier, PlansForBudget
 from hpo.errors import HpoError, TooManyCrashes, UserError
 from hpo.heldout import study_data
 from hpo.loop import checks, time_limit
 from hpo.loop.crashed_trials import retry_crashed
 from hpo.loop.endings import no_configuration_left, spent_budget, spent_trials
+from hpo.loop.epochs_left import epochs_left
 from hpo.loop.first_configurations import enqueue_first, with_first_configurations
 from hpo.loop.ignored_priors import priors_note
 from hpo.loop.interrupts import deferred_interrupt
@@ -263,6 +264,8 @@ def run(
             else:
                 trials_are_spent = budget.trials is not None and history.n_trials >= budget.trials
                 with deferred_interrupt():
+                    if isinstance(backend, PlansForBudget):
+                        backend.plan(epochs_left(budget, ledger))
                     answer = backend.ask(new=not trials_are_spent)
                 if answer in ("wait", "done"):
                     break

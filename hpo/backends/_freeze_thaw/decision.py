@@ -1,7 +1,7 @@
 """The decision of a freeze-thaw search: which trial trains next, and to which epoch.
 
 It is a pure function of the trials so far, the model and a random generator. To search by other rules, replace this
-file, `steps.py` and `long_runs.py`.
+file, `steps.py`, `long_runs.py` and `budget_end.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from hpo.backends._encoding import Encoding, FloatArray
-from hpo.backends._freeze_thaw import long_runs, steps
+from hpo.backends._freeze_thaw import budget_end, long_runs, steps
 from hpo.backends._freeze_thaw.long_runs import Belief
 from hpo.backends._freeze_thaw.model import Prediction
 from hpo.backends._freeze_thaw.proposals import Proposals, log_expected_improvement, propose
@@ -69,6 +69,8 @@ class Ask:
     seed: int
     source: SourceModel | None = None
     """The model of an earlier study. None without one."""
+    epochs_left: int | None = None
+    """The number of epochs that may still be suggested. None if it is not known."""
 
     def continued(self, number: int, reason: str) -> Chosen:
         return Chosen(number, steps.step_end(self.trials, self.trials[number].epoch, self.trusted), reason)
@@ -90,7 +92,23 @@ class Ask:
 
 
 def choose(ask: Ask, *, new: bool) -> Chosen | None:
-    """What trains next. None if nothing should: only with `new=False`, without which a new trial always may."""
+    """What trains next. None if nothing should: only with `new=False`, without which a new trial always may.
+
+    Near the end of the budget, a new trial begins only if no paused one is useful. Before its last epochs, the
+    favourite takes them.
+    """
+    left = ask.epochs_left
+    ends = new and left is not None and budget_end.is_near(ask.trials, left) and ask.n_spread >= N_INITIAL
+    chosen = (_next_step(ask, new=False) if ends else None) or _next_step(ask, new=new)
+    if chosen is None or left is None:
+        return chosen
+    start = 0 if chosen.trial is None else ask.trials[chosen.trial].epoch
+    finished = budget_end.finished(ask.trials, left - (chosen.until - start), ask.predict)
+    return chosen if finished is None else Chosen(finished, ask.trials.high, budget_end.REASON)
+
+
+def _next_step(ask: Ask, *, new: bool) -> Chosen | None:
+    """What trains next, whatever is left of the budget."""
     trials = ask.trials
     if (number := _in_early_phase(trials)) is not None:
         return ask.continued(number, "early phase")
