@@ -43,7 +43,11 @@ class Odds(NamedTuple):
     relative: Floats
     """The logarithm of the odds, (k, n_classes, n): the logit less the highest logit."""
     at: Integers
-    """The index of the predicted class of each sample in the flat `relative`, (k, n)."""
+    """The index of the predicted class of each sample in the flat `relative`, (k * n,), in any order of the samples."""
+    rows: Integers
+    """The index of the same class among those of all networks, (k * n,)."""
+    samples: Integers
+    """The index of the same sample among those of all networks, (k * n,)."""
     sums: Floats
     """The sum of the odds of all other classes, (k, n)."""
     log_sums: Floats
@@ -52,20 +56,20 @@ class Odds(NamedTuple):
     """The logarithm of 1 + `sums`: -log(p) of the predicted class. NaN if there are no probabilities."""
 
 
-def compute(odds: Odds, predicted: Integers, labels: Integers, counts: Integers) -> Doubles:
+def compute(odds: Odds, of_labels: Integers, labels: Integers, counts: Integers) -> Doubles:
     """Return the mean area under the ROC curve, (k,). `odds.relative` and `odds.log_sums` are overwritten.
 
-    `predicted` (k, n) is the class with the highest logit, and `counts` (n_classes,) is the number of samples of each
-    class.
+    `of_labels` (k, n) is the index of the label of each sample in the flat `relative`, and `counts` (n_classes,) is the
+    number of samples of each class.
     """
     n_networks, n_classes, n_samples = odds.relative.shape
     is_undefined = np.isnan(odds.log_totals).any(axis=1)
     if n_classes == 2:
-        keys, positives, counts = _keys_of_two(odds.relative), np.flatnonzero(labels == 1), counts[1:]
+        keys, counts = _keys_of_two(odds.relative), counts[1:]
+        of_labels = np.arange(0, keys.size, n_samples)[:, None] + np.flatnonzero(labels == 1)
     else:
-        keys, positives = _keys(odds, predicted), labels * n_samples + np.arange(n_samples)
-    of_networks = np.arange(0, keys.size, keys[0].size)[:, None] + positives
-    n_lost = _n_lost(keys.reshape(-1, n_samples), of_networks.ravel(), np.tile(counts, n_networks))
+        keys = _keys(odds)
+    n_lost = _n_lost(keys.reshape(-1, n_samples), of_labels.ravel(), np.tile(counts, n_networks))
     pairs = counts * (n_samples - counts)
     areas = (pairs > 0) - n_lost.reshape(n_networks, -1) / np.maximum(pairs, 1)
     result: Doubles = areas.sum(axis=1) / np.count_nonzero(pairs)
@@ -85,33 +89,33 @@ def _keys_of_two(relative: Floats) -> Keys:
     return keys
 
 
-def _keys(odds: Odds, predicted: Integers) -> Keys:
+def _keys(odds: Odds) -> Keys:
     """Return keys that fall with the probabilities, (k, n_classes, n), at most 2^31 - 1.
 
     The bits of -log(1 - p) are mirrored at log(2), because they rise with p.
     """
-    relative, at, sums, log_sums, log_totals = odds
+    relative, at, _, samples, sums, log_sums, log_totals = odds
     is_small = sums < SMALL_SUM
     if is_small.any():
-        log_sums[is_small] = _log_sums(relative.transpose(0, 2, 1)[is_small], predicted[is_small])
+        log_sums[is_small] = _log_sums(relative.transpose(0, 2, 1)[is_small])
     mirrored = 2 * LOG_2_BITS - np.minimum(log_totals - log_sums, MAX_SIZE).view(np.int32)
     keys: Keys = np.subtract(log_totals[:, None], relative, out=relative).view(np.uint32)
-    keys.reshape(-1)[at] = np.where(sums < 1, mirrored, log_totals.view(np.int32))
+    keys.reshape(-1)[at] = np.where(sums < 1, mirrored, log_totals.view(np.int32)).reshape(-1)[samples]
     return keys
 
 
-def _log_sums(relative: Floats, predicted: Integers) -> Floats:
-    """Return the logarithm of the sum of the exponentials of all classes but `predicted` (m,), (m,).
+def _log_sums(relative: Floats) -> Floats:
+    """Return the logarithm of the sum of the exponentials of all classes but the predicted one, (m,).
 
     `relative` (m, n_classes) is overwritten.
     """
-    relative[np.arange(len(relative)), predicted] = -np.inf
+    relative[np.arange(len(relative)), relative.argmax(axis=1)] = -np.inf
     highest = np.maximum(relative.max(axis=1), np.finfo(np.float32).min)  # -inf - -inf would be NaN
     result: Floats = np.log(np.exp(relative - highest[:, None]).sum(axis=1)) + highest
     return result
 
 
-def _n_lost(keys: Keys, positives: Integers, counts: Integers) -> Doubles:
+def _n_lost(keys: Keys, positives: Integers, counts: Integers) -> Integers | Doubles:
     """Return the number of pairs that the positives of each row lose, (n_rows,). A tie counts half.
 
     `keys` (n_rows, n), which are overwritten, fall with the probability. `positives` are the flat indices of the
@@ -120,8 +124,8 @@ def _n_lost(keys: Keys, positives: Integers, counts: Integers) -> Doubles:
     key: NumPy sorts equal keys several times faster, and most are such after some training.
     """
     n_rows, n_samples = keys.shape
-    np.left_shift(keys, 1, out=keys)
     flat = keys.reshape(-1)
+    np.left_shift(keys, 1, out=keys)
     odd = flat[positives] + np.uint32(1)  # the mark of a positive; of equal keys, positives are sorted last
     flat[positives] = odd
     last = np.ones(n_rows, np.uint32)
@@ -131,25 +135,30 @@ def _n_lost(keys: Keys, positives: Integers, counts: Integers) -> Doubles:
     is_positive = flat.astype(np.uint8)
     is_positive &= 1
     places = np.flatnonzero(is_positive.view(np.bool_))
-    rows = np.repeat(np.arange(n_rows), counts)
-    starts = rows * n_samples
-    n_lost = np.bincount(rows, places - starts, minlength=n_rows) - counts * (counts - 1) // 2
-    is_tied = (flat[places] - flat[places - 1] == 1) & (places > starts)  # the first positive after a negative
-    if is_tied.any():
-        n_lost -= _n_ties(keys, places[is_tied], rows[is_tied]) / 2
-    return n_lost
+    sums, ends = np.concatenate([[0], places.cumsum()]), counts.cumsum()
+    n_before = sums[ends] - sums[ends - counts] - counts * np.arange(0, keys.size, n_samples)
+    n_lost = n_before - counts * (counts - 1) // 2
+    tied = places[flat[places] - flat[places - 1] == 1]  # the first positive after a negative of the same key
+    tied = tied[tied % n_samples > 0]
+    return n_lost - _n_ties(keys, tied) / 2 if len(tied) else n_lost
 
 
-def _n_ties(ordered: Keys, places: Integers, rows: Integers) -> Integers:
+def _n_ties(ordered: Keys, places: Integers) -> Integers:
     """Return the number of pairs of a positive and a negative with equal probabilities in each row, (n_rows,).
 
     `ordered` (n_rows, n) are the sorted keys. `places` are the flat indices of the first positive of each probability
     that a negative has too, and `rows` their rows.
     """
     flat, n_samples = ordered.reshape(-1), ordered.shape[1]
-    odd, starts = flat[places], rows * n_samples
-    firsts = _first_at_least(flat, odd - np.uint32(1), starts, places)
-    ends = _first_at_least(flat, odd + np.uint32(1), places, starts + n_samples)
+    odd, rows = flat[places], places // n_samples
+    even, starts = odd - np.uint32(1), rows * n_samples
+    width, is_wider = 1, True  # most ties are of few samples, so their ends are first searched nearby
+    while is_wider:
+        lows, highs = np.maximum(places - width, starts), np.minimum(places + width, starts + n_samples)
+        is_wider = width < n_samples and bool(((flat[lows] == even) | (flat[highs - 1] == odd)).any())
+        width *= 2
+    firsts = _first_at_least(flat, even, lows, places)
+    ends = _first_at_least(flat, odd + np.uint32(1), places, highs)
     n_ties: Integers = np.bincount(rows, (places - firsts) * (ends - places), minlength=len(ordered))
     return n_ties
 

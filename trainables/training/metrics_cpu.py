@@ -1,7 +1,7 @@
 """The metrics of classifiers on a CPU, mostly by NumPy. `trainables.training.metrics` defines them.
 
 An epoch of a head may take only a few milliseconds, so each pass over the logits counts. PyTorch takes longer for small
-operations and for sorting. Only its exponential and its logarithms are faster, so they are used.
+operations and for sorting. Only its exponential is faster, so it is used.
 """
 
 from __future__ import annotations
@@ -45,47 +45,53 @@ def _of_slice(logits: Floats, labels: Integers, counts: Integers, n_top: int | N
     `buffer` (2, k or more, n_classes, n) is overwritten.
     """
     by_class, powers = buffer[:, : len(logits)]
-    predicted: Integers = logits.argmax(axis=2)  # the first class with the highest logit, or with NaN
     step = max(1, MAX_TRANSPOSED // len(counts))
     for start in range(0, len(labels), step):
         by_class[:, :, start : start + step] = logits[:, start : start + step].transpose(0, 2, 1)
-    # The flat indices, in `by_class`, of the first class of each sample.
+    # The flat indices, in `by_class`, of the first class of each sample, of its label, and of its predicted class.
     firsts = np.arange(0, by_class.size, by_class[0].size)[:, None] + np.arange(len(labels))
     of_labels = firsts + labels * len(labels)
+    highest = by_class.max(axis=1)
+    at = np.flatnonzero(by_class == highest[:, None])  # faster than argmax
+    if len(at) != highest.size or np.isnan(highest).any():
+        at = (firsts + logits.argmax(axis=2) * len(labels)).ravel()  # the first class with the highest logit, or NaN
     top = [] if n_top is None else [_top_accuracy(by_class, by_class.reshape(-1)[of_labels], labels, n_top)]
-    odds = _odds(by_class, firsts + predicted * len(labels), powers)
+    odds = _odds(by_class, highest, at, powers)
     losses = odds.log_totals - odds.relative.reshape(-1)[of_labels]
     loss = losses.sum(axis=1, dtype=np.float64) / len(labels)
-    areas = auroc_cpu.compute(odds, predicted, labels, counts)
-    return np.stack([loss, *_of_predictions(predicted, labels, counts), areas, *top], axis=1)
+    of_predictions = _of_predictions(odds, of_labels, counts)
+    return np.array([loss, *of_predictions, auroc_cpu.compute(odds, of_labels, labels, counts), *top]).T
 
 
-def _odds(logits: Floats, at: Integers, powers: Floats) -> auroc_cpu.Odds:
+def _odds(logits: Floats, highest: Floats, at: Integers, powers: Floats) -> auroc_cpu.Odds:
     """Return the odds of each class against the predicted one, of logits (k, n_classes, n).
 
-    `at` (k, n) is the index of the predicted class of each sample in the flat logits. The logits and `powers`, a buffer
-    of the same shape, are overwritten.
+    `highest` (k, n) is the logit of the predicted class of each sample, and `at` (k * n,) are its indices in the flat
+    logits. The logits and `powers`, a buffer of the same shape, are overwritten.
     """
-    highest = logits.reshape(-1)[at]
     relative = np.subtract(logits, highest[:, None], out=logits)
     torch.exp(torch.from_numpy(relative), out=torch.from_numpy(powers))
     powers.reshape(-1)[at] = 0
-    zero_or_nan = highest - highest  # NaN if the highest logit is NaN or infinite, otherwise 0
-    sums = torch.from_numpy(powers.sum(axis=1) + zero_or_nan)
-    return auroc_cpu.Odds(relative, at, sums.numpy(), sums.log().numpy(), sums.log1p().numpy())
+    sums = powers.sum(axis=1) + (highest - highest)  # NaN if the highest logit is NaN or infinite
+    _, n_classes, n_samples = logits.shape
+    rows = at // n_samples
+    samples = at - (rows - rows // n_classes) * n_samples
+    return auroc_cpu.Odds(relative, at, rows, samples, sums, np.log(sums), np.log1p(sums))
 
 
-def _of_predictions(predicted: Integers, labels: Integers, counts: Integers) -> tuple[Doubles, Doubles, Doubles]:
-    """Return the accuracy, the balanced accuracy and the macro F1 of predictions (k, n), (k,) each."""
-    shape = len(predicted), len(counts)
-    n = shape[0] * shape[1]
-    numbers = predicted + np.arange(0, n, len(counts))[:, None]  # a number for each class of each network
-    n_predicted = np.bincount(numbers.ravel(), minlength=n).reshape(shape)
-    n_correct = np.bincount(numbers[predicted == labels], minlength=n).reshape(shape)
+def _of_predictions(odds: auroc_cpu.Odds, of_labels: Integers, counts: Integers) -> tuple[Doubles, Doubles, Doubles]:
+    """Return the accuracy, the balanced accuracy and the macro F1, (k,) each.
+
+    `of_labels` (k, n) is the index of the label of each sample in the flat `odds.relative`.
+    """
+    shape = odds.relative.shape[:2]
+    is_correct = of_labels.reshape(-1)[odds.samples] == odds.at
+    n_predicted = np.bincount(odds.rows, minlength=shape[0] * shape[1]).reshape(shape)
+    n_correct = np.bincount(odds.rows[is_correct], minlength=shape[0] * shape[1]).reshape(shape)
     total = n_predicted + counts
     recalls, f1 = n_correct / np.maximum(counts, 1), 2 * n_correct / np.maximum(total, 1)
     return (
-        n_correct.sum(axis=1) / len(labels),
+        n_correct.sum(axis=1) / of_labels.shape[1],
         recalls.sum(axis=1) / np.count_nonzero(counts),
         f1.sum(axis=1) / (total > 0).sum(axis=1),
     )
