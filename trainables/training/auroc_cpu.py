@@ -69,7 +69,7 @@ def compute(odds: Odds, of_labels: Integers, labels: Integers, counts: Integers)
         of_labels = np.arange(0, keys.size, n_samples)[:, None] + np.flatnonzero(labels == 1)
     else:
         keys = _keys(odds)
-    n_lost = _n_lost(keys.reshape(-1, n_samples), of_labels.ravel(), np.tile(counts, n_networks))
+    n_lost = _n_lost(keys.reshape(-1, n_samples), of_labels.ravel(), np.concatenate([counts] * n_networks))
     pairs = counts * (n_samples - counts)
     areas = (pairs > 0) - n_lost.reshape(n_networks, -1) / np.maximum(pairs, 1)
     result: Doubles = areas.sum(axis=1) / np.count_nonzero(pairs)
@@ -139,7 +139,6 @@ def _n_lost(keys: Keys, positives: Integers, counts: Integers) -> Integers | Dou
     n_before = sums[ends] - sums[ends - counts] - counts * np.arange(0, keys.size, n_samples)
     n_lost = n_before - counts * (counts - 1) // 2
     tied = places[flat[places] - flat[places - 1] == 1]  # the first positive after a negative of the same key
-    tied = tied[tied % n_samples > 0]
     return n_lost - _n_ties(keys, tied) / 2 if len(tied) else n_lost
 
 
@@ -147,12 +146,12 @@ def _n_ties(ordered: Keys, places: Integers) -> Integers:
     """Return the number of pairs of a positive and a negative with equal probabilities in each row, (n_rows,).
 
     `ordered` (n_rows, n) are the sorted keys. `places` are the flat indices of the first positive of each probability
-    that a negative has too, and `rows` their rows.
+    that a negative has too.
     """
     flat, n_samples = ordered.reshape(-1), ordered.shape[1]
     odd, rows = flat[places], places // n_samples
     even, starts = odd - np.uint32(1), rows * n_samples
-    width, is_wider = 1, True  # most ties are of few samples, so their ends are first searched nearby
+    width, is_wider = 1, True  # most ties are of few samples, so their ends are searched nearby first
     while is_wider:
         lows, highs = np.maximum(places - width, starts), np.minimum(places + width, starts + n_samples)
         is_wider = width < n_samples and bool(((flat[lows] == even) | (flat[highs - 1] == odd)).any())

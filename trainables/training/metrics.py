@@ -1,7 +1,7 @@
 """The metrics of a classifier: loss, accuracy, balanced accuracy, macro F1, AUROC and top-5 accuracy.
 
 They are those of scikit-learn, but computed for several networks at once and on the device: an epoch of a head may take
-only a few milliseconds. `metrics_cpu` uses NumPy, and PyTorch's exponential and logarithms, which are faster.
+only a few milliseconds. `metrics_cpu` uses NumPy, and PyTorch's exponential, which is faster.
 `metrics_gpu` uses PyTorch alone.
 """
 

@@ -48,13 +48,13 @@ def _of_slice(logits: Floats, labels: Integers, counts: Integers, n_top: int | N
     step = max(1, MAX_TRANSPOSED // len(counts))
     for start in range(0, len(labels), step):
         by_class[:, :, start : start + step] = logits[:, start : start + step].transpose(0, 2, 1)
-    # The flat indices, in `by_class`, of the first class of each sample, of its label, and of its predicted class.
-    firsts = np.arange(0, by_class.size, by_class[0].size)[:, None] + np.arange(len(labels))
-    of_labels = firsts + labels * len(labels)
+    # The flat indices, in `by_class`, of the label and of the predicted class of each sample.
+    of_networks = np.arange(0, by_class.size, by_class[0].size)[:, None]
+    of_labels = of_networks + (labels * len(labels) + np.arange(len(labels)))
     highest = by_class.max(axis=1)
     at = np.flatnonzero(by_class == highest[:, None])  # faster than argmax
-    if len(at) != highest.size or np.isnan(highest).any():
-        at = (firsts + logits.argmax(axis=2) * len(labels)).ravel()  # the first class with the highest logit, or NaN
+    if len(at) != highest.size or np.isnan(highest).any():  # the first class with the highest logit, or with NaN
+        at = (of_networks + logits.argmax(axis=2) * len(labels) + np.arange(len(labels))).ravel()
     top = [] if n_top is None else [_top_accuracy(by_class, by_class.reshape(-1)[of_labels], labels, n_top)]
     odds = _odds(by_class, highest, at, powers)
     losses = odds.log_totals - odds.relative.reshape(-1)[of_labels]

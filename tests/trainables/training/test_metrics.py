@@ -108,6 +108,34 @@ def test_the_metrics_of_trained_networks_are_those_of_scikit_learn(n_classes: in
     check((logits * scale).round(), labels)
 
 
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 3), st.integers(2, 300), st.sampled_from([2, 3, 12]), st.integers(1, 4), st.data())
+def test_the_metrics_of_many_equal_images_are_those_of_scikit_learn(
+    n_networks: int, n: int, n_classes: int, n_different: int, data: st.DataObject
+) -> None:
+    generator = torch.Generator().manual_seed(data.draw(st.integers(0, 99)))
+    different, _ = draw(n_networks, n_different, n_classes)
+    logits = different[:, torch.randint(n_different, (n,), generator=generator)]
+    labels = torch.zeros(n, dtype=torch.int64)  # most images are of one class, and the others are rare or do not occur
+    n_rare = data.draw(st.integers(1, min(n, 5)))
+    labels[torch.randperm(n, generator=generator)[:n_rare]] = torch.randint(n_classes, (n_rare,), generator=generator)
+    check(logits, labels)
+
+
+@on_each_device
+def test_ties_and_nan_of_one_network_do_not_change_the_others(compute: Compute) -> None:
+    logits, labels = draw(4, 40, 12)
+    logits[0, 3, 2] = math.nan
+    logits[0, 4, :2] = 9.0  # two classes have the highest logit, so there are as many highest logits as images
+    logits[1] = logits[1].round()
+    logits[2] = 0
+    together = compute(logits, labels).values
+    alone = torch.cat([compute(each.unsqueeze(0), labels).values for each in logits])
+    torch.testing.assert_close(together, alone, rtol=0, atol=0, equal_nan=True)
+    check(logits[1:], labels)
+    assert together[:, 0].tolist() == [float((each.numpy().argmax(axis=1) == labels.numpy()).mean()) for each in logits]
+
+
 @pytest.mark.parametrize(("compute", "module"), [(metrics.compute, metrics_cpu), (on_gpu, metrics_gpu)])
 def test_networks_are_computed_in_slices_without_a_difference(
     compute: Compute, module: ModuleType, monkeypatch: pytest.MonkeyPatch
