@@ -115,7 +115,7 @@ def _log_sums(relative: Floats) -> Floats:
     return result
 
 
-def _n_lost(keys: Keys, positives: Integers, counts: Integers) -> Integers | Doubles:
+def _n_lost(keys: Keys, positives: Integers, counts: Integers) -> Doubles:
     """Return the number of pairs that the positives of each row lose, (n_rows,). A tie counts half.
 
     `keys` (n_rows, n), which are overwritten, fall with the probability. `positives` are the flat indices of the
@@ -137,9 +137,11 @@ def _n_lost(keys: Keys, positives: Integers, counts: Integers) -> Integers | Dou
     places = np.flatnonzero(is_positive.view(np.bool_))
     sums, ends = np.concatenate([[0], places.cumsum()]), counts.cumsum()
     n_before = sums[ends] - sums[ends - counts] - counts * np.arange(0, keys.size, n_samples)
-    n_lost = n_before - counts * (counts - 1) // 2
+    n_lost: Doubles = n_before - counts * (counts - 1) / 2
     tied = places[flat[places] - flat[places - 1] == 1]  # the first positive after a negative of the same key
-    return n_lost - _n_ties(keys, tied) / 2 if len(tied) else n_lost
+    if len(tied):
+        n_lost -= _n_ties(keys, tied) / 2
+    return n_lost
 
 
 def _n_ties(ordered: Keys, places: Integers) -> Integers:
