@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import plugins, spacefile
-from hpo.api.progress import print_notices, show_progress
+from hpo.api.progress import interrupt_note, print_notices, show_progress
 from hpo.api.short_traceback import short_traceback
 from hpo.api.study import Study
 from hpo.errors import SpaceFileError, UnknownName, UserError
@@ -119,7 +119,7 @@ def search(
                 known.settings = changed_settings(known, changes, trainable)
                 known.save()
         return found
-    with show_progress(budget.or_default(), quiet=quiet) as watch:
+    with interrupt_note(folder, quiet=quiet), show_progress(budget.or_default(), quiet=quiet) as watch:
         notify = None if quiet else print_note
         begin(folder, read, chosen, budget, earlier=earlier, trainable=trainable, watch=watch, notify=notify)
     print_notices(StudyFolder.reopen(folder), quiet=quiet)

@@ -7,12 +7,13 @@ import sys
 import time
 from collections.abc import Iterator
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from hpo.record import Budget, Event, Ledger, StudyFolder
-from hpo.results.progress import Screen
+from hpo.record import STUDY_FILE, Budget, Event, Ledger, StudyFolder
+from hpo.results.progress import Screen, print_note
 from hpo.training import notices
 
 if TYPE_CHECKING:
@@ -40,6 +41,25 @@ def show_progress(budget: Budget, *, quiet: bool) -> Iterator[Watch | None]:
             yield screen
     else:
         yield None
+
+
+@contextlib.contextmanager
+def interrupt_note(folder: Path, *, quiet: bool) -> Iterator[None]:
+    """Print how to go on if Ctrl-C ends the `with` block, unless `quiet`. The KeyboardInterrupt is raised in any case.
+
+    `folder` is that of the study. It exists only when the search has begun.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not quiet:
+            has_begun = (folder / STUDY_FILE).exists()
+            print_note(
+                "interrupted; nothing is lost. The same call goes on"
+                if has_begun
+                else "interrupted before the search began; make the same call again"
+            )
+        raise
 
 
 def print_notices(study: StudyFolder, *, quiet: bool) -> None:

@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.api.progress import print_notices, show_progress
+from hpo.api.progress import interrupt_note, print_notices, show_progress
 from hpo.api.short_traceback import short_traceback
 from hpo.errors import HpoError, StudyError
 from hpo.final_model import Model, ModelOptions, load_model, write_model
@@ -127,7 +127,7 @@ class Study:
         """
         budget = Budget(trials, epochs, time)
         shown_budget = self._folder.budget if budget == Budget() else budget
-        with show_progress(shown_budget, quiet=quiet) as watch:
+        with interrupt_note(self.path, quiet=quiet), show_progress(shown_budget, quiet=quiet) as watch:
             resume(
                 self.path,
                 budget,
@@ -167,7 +167,7 @@ class Study:
             if not quiet:
                 print(result.words(searched_metric(self.space.objective)))
 
-        with unchanged_random_states():
+        with interrupt_note(self.path, quiet=quiet), unchanged_random_states():
             record = evaluate(
                 self.path,
                 Plan(top, tested_seeds(self._folder, protocol) if seeds is None else seeds, protocol),

@@ -235,3 +235,48 @@ def test_a_budget_below_one_round_is_said_on_stderr_unless_quiet(
     assert said.err.startswith("hpo: bohb compares trials at epochs 1 to 9.")
     hpo.search(SPACE, user_code.Parabola, study="quiet", quiet=True, **how)
     assert capsys.readouterr().err == ""
+
+
+class Interrupted(user_code.Parabola):
+    """Ctrl-C comes in its third epoch, as long as `comes` is true."""
+
+    comes = True
+
+    def step(self) -> Mapping[str, float]:
+        if self.epoch == 2 and self.comes:
+            raise KeyboardInterrupt
+        return super().step()
+
+
+def build_interrupted(config: Mapping[str, Any]) -> Interrupted:
+    return Interrupted(config)
+
+
+def test_after_ctrl_c_a_note_says_how_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    how: dict[str, Any] = {"backend": "random", "trials": 1, "studies": tmp_path, "devices": "cpu"}
+    note = "hpo: interrupted; nothing is lost. The same call goes on\n"
+    calls: list[Any] = [
+        lambda **more: hpo.search(SPACE, build_interrupted, **how, **more),
+        lambda **more: hpo.open_study("space-random-0", studies=tmp_path, trainable=build_interrupted).resume(**more),
+    ]
+    for call in calls:
+        for quiet, said in ((False, note), (True, "")):
+            with pytest.raises(KeyboardInterrupt) as raised:
+                call(quiet=quiet)
+            assert len(raised.traceback) <= 4  # this test, the call, and the wrapper that shortens the traceback
+            assert capsys.readouterr().err == said
+    monkeypatch.setattr(Interrupted, "comes", False)
+    assert list(hpo.search(SPACE, build_interrupted, **how).table()["epochs"]) == [9]
+
+
+def test_after_ctrl_c_before_the_search_has_begun_a_note_says_to_call_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "interrupted").mkdir()
+    (tmp_path / "interrupted" / "backend.py").write_text("def build(space, *, seed):\n    raise KeyboardInterrupt\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        hpo.search(SPACE, user_code.Parabola, backend="interrupted.backend", studies=tmp_path / "studies")
+    assert capsys.readouterr().err == "hpo: interrupted before the search began; make the same call again\n"
