@@ -69,7 +69,7 @@ def search(
         study: the name of the study; `<space>-<backend>-<seed>` by default.
         studies: the folder of the studies.
         trials, epochs, time: the total budget, over all runs: trials begun, epochs trained, seconds of search. By
-            default 64 trials.
+            default 64 trials. Each must be more than 0 for a new study.
         from_study: an earlier study on the same or a similar task, by its name or the path of its folder. The backend
             freeze_thaw learns from its trials, any other tries the best of them first. What is used of it is recorded
             when the search begins.

@@ -252,7 +252,7 @@ def _print_outcome(folder: Path, reason: str, quiet: bool) -> None:
     for line in [*notes, *failures(folder, study.history()[0])]:
         click.echo(line, err=True)
     if frame.empty:
-        raise HpoError("no trial has a finite loss")
+        raise HpoError("no trial has a finite loss" if study.history()[0].n_epochs else "no epoch was trained")
     print_table(frame.head(5), study)
     if quiet:
         return

@@ -1,4 +1,4 @@
-"""Checks of the search loop: the task, what the backend suggests and decides, and how many trials crash.
+"""Checks of the search loop: the task, the budget, what the backend suggests and decides, and how many trials crash.
 
 A backend that breaks the rules of `hpo/backends/_backend.py` would hang the search or damage its record. With these
 checks it ends the search with an error instead.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hpo.errors import HpoError, TaskError, TooManyCrashes, UserError
-from hpo.record import AnyLedger, History, State
+from hpo.record import AnyLedger, Budget, History, State
 from hpo.space import SearchSpace
 from hpo.training.user_code import Build
 from hpo.trial import SETTINGS_AT_FAULT, Crash, Decision, Report, Suggestion
@@ -27,6 +27,13 @@ def task(space: SearchSpace, trainable: Build | None) -> None:
             "nothing says what to train: the space needs a `task` with a `regime`, or, from Python, "
             "`hpo.search` needs a `trainable`"
         )
+
+
+def new_budget(budget: Budget) -> None:
+    """Raise a UserError if the budget of a new study lets nothing be trained."""
+    for name in ("trials", "epochs", "seconds"):
+        if getattr(budget, name) == 0:
+            raise UserError(f"the budget in {name} of a new search must be more than 0, but is 0")
 
 
 def at_least_one(**numbers: object) -> None:

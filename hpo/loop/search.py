@@ -73,15 +73,16 @@ def begin(
 ) -> str:
     """Create a study in `folder`, run its search, and return why the search ended.
 
-    All settings are checked before anything is written. Raises a UserError if one of them is wrong, and a StudyError if
-    the folder is locked or contains a study already. An empty study of another search is replaced. If the search ends
-    with a UserError before any epoch is recorded, the study is deleted.
+    All settings are checked before anything is written. Raises a UserError if one of them is wrong or if a limit of
+    the budget is 0, and a StudyError if the folder is locked or contains a study already. An empty study of another
+    search is replaced. If the search ends with a UserError before any epoch is recorded, the study is deleted.
 
     `earlier` is what the backend learns from `settings.from_study`, see `with_earlier_study`. A UserError is raised if
     only one of them is given.
     `trainable` is the user's training code, used instead of a regime. `watch` and `notify` show progress and notes.
     """
     cache.check()
+    checks.new_budget(budget)
     settings = recorded_settings(with_first_configurations(space, settings), space, trainable)
     space = replace(space, task=plugins.located(space.task.located(Path.cwd()), [Path.cwd()])).located(Path.cwd())
     if is_locked(folder):

@@ -113,7 +113,7 @@ def test_a_search_learns_from_an_earlier_study_and_goes_on_when_that_is_gone(tmp
     how: dict[str, Any] = {"studies": tmp_path, "devices": "cpu", "quiet": True}
     first = hpo.search(SPACE, user_code.Parabola, backend="random", trials=6, study="first", **how)
     learning = how | {"backend": "freeze_thaw", "study": "second", "from_study": first.path}
-    hpo.search(SPACE, user_code.Parabola, epochs=0, seed=1, **learning)  # another search, which is empty
+    hpo.search(SPACE, user_code.Parabola, time=1e-9, seed=1, **learning)  # another search, which is empty
     second = hpo.search(SPACE, user_code.Parabola, epochs=25, **learning)
     source = StudyFolder.reopen(second.path).settings.from_study
     assert source is not None

@@ -74,7 +74,7 @@ def test_html_of_a_configuration_is_escaped(tmp_path: Path) -> None:
 
 
 def test_a_study_without_a_finite_loss_has_no_best_trial(tmp_path: Path) -> None:
-    study = hpo.search(SPACE, user_code.Parabola, backend="random", trials=0, studies=tmp_path, devices="cpu")
+    study = hpo.search(SPACE, user_code.Parabola, backend="random", time=1e-9, studies=tmp_path, devices="cpu")
     assert study.table().empty
     assert study.curves().empty
     with pytest.raises(StudyError, match="no trial with a finite loss"):

@@ -46,7 +46,7 @@ def test_of_two_folders_with_one_record_only_the_original_searches(hpo: Hpo, tmp
 
 
 def test_a_copy_without_epochs_is_replaced_and_the_record_of_the_original_stays(hpo: Hpo, tmp_path: Path) -> None:
-    hpo(*SEARCH, "--trials", "0", "--study", "s", "--storage", "sqlite:///s.db")
+    hpo(*SEARCH, "--time", "0.000001s", "--study", "s", "--storage", "sqlite:///s.db")
     shutil.copytree(tmp_path / "studies" / "s", tmp_path / "studies" / "copy")
     assert hpo(*SEARCH, "--seed", "1", "--study", "copy").exit_code == 0
     assert hpo("resume", "s", "--trials", "1").exit_code == 0

@@ -106,7 +106,8 @@ def test_a_time_needs_its_unit(hpo: Hpo, tmp_path: Path, text: str, message: str
     ("text", "seconds"), [("90s", 90), ("30m", 1800), ("1h30m", 5400), ("1.5h", 5400), ("0", 0), ("0s", 0)]
 )
 def test_a_time_with_a_unit_is_the_budget_in_seconds(hpo: Hpo, tmp_path: Path, text: str, seconds: int) -> None:
-    hpo(*SEARCH, "--study", "s", "--time", text)
+    hpo(*SEARCH, "--study", "s")
+    assert hpo("resume", "s", "--trials", "1", "--time", text).exit_code == 0
     content = yaml.safe_load((tmp_path / "studies" / "s" / "study.yaml").read_text())
     assert content["budget"]["seconds"] == seconds
 

@@ -130,6 +130,17 @@ def test_a_search_too_short_to_train_any_trial_to_its_end_says_so(hpo: Hpo) -> N
     assert told not in hpo("resume", "s", "--trials", "20").output
 
 
+def test_a_search_without_a_budget_to_spend_is_a_mistake_and_one_that_trains_nothing_fails(hpo: Hpo) -> None:
+    words = ("search", "--space", "toy.yaml", "--backend", "random", "--runner", "inline", "--study", "s")
+    for option, name in (("--trials", "trials"), ("--epochs", "epochs"), ("--time", "seconds")):
+        result = hpo(*words, option, "0")
+        assert result.exit_code == 2
+        assert f"hpo: the budget in {name} of a new search must be more than 0, but is 0" in result.output
+    result = hpo(*words, "--time", "0.000001s")
+    assert result.exit_code == 1
+    assert "hpo: no epoch was trained" in result.output
+
+
 def test_a_file_in_place_of_the_studies_is_a_mistake(hpo: Hpo, tmp_path: Path) -> None:
     (tmp_path / "studies").write_text("in the way")
     result = hpo(*SEARCH)

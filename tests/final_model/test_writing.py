@@ -119,7 +119,7 @@ def test_wrong_arguments_are_errors_and_leave_nothing(study: Path, root: Path, t
         write_model(study, tmp_path / "m", trainable=Own)
     with pytest.raises(UserError, match="is not empty, and is not a model folder"):
         write_model(study, root)
-    begin(tmp_path / "none", space(), zoo.settings(root), Budget(trials=0))
+    begin(tmp_path / "none", space(), zoo.settings(root), Budget(seconds=1e-9))
     with pytest.raises(StudyError, match="no trial with a finite loss"):
         write_model(tmp_path / "none", tmp_path / "m")
     assert not (tmp_path / "m").exists()

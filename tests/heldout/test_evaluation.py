@@ -115,7 +115,7 @@ def test_test_results_stand_in_the_tables(folder: Path) -> None:
 
 
 def test_a_study_without_a_finite_loss_has_nothing_to_test(tmp_path: Path) -> None:
-    begin(tmp_path / "s", SPACE, Settings(backend="random", runner="inline", devices="cpu"), Budget(trials=0))
+    begin(tmp_path / "s", SPACE, Settings(backend="random", runner="inline", devices="cpu"), Budget(seconds=1e-9))
     with pytest.raises(StudyError, match="nothing to test"):
         evaluate(tmp_path / "s")
 

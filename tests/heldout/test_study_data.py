@@ -282,7 +282,7 @@ def test_the_record_is_the_same_for_the_same_data_and_is_small(root: Path, tmp_p
 
 
 def test_a_study_without_any_epoch_begins_on_the_data_of_now(root: Path, tmp_path: Path) -> None:
-    begin(tmp_path / "s", space(), settings(root), Budget(trials=0))
+    begin(tmp_path / "s", space(), settings(root), Budget(seconds=1e-9))
     add_a_picture(root)
     resume(tmp_path / "s", Budget(trials=1))
     assert sum(map(len, parts(tmp_path / "s").values())) == sum(COUNTS.values()) + 1

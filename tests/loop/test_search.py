@@ -68,6 +68,13 @@ def test_a_budget_of_no_time_ends_a_study_where_it_is(tmp_path: Path) -> None:
     assert history(tmp_path / "s").n_epochs == 3
 
 
+@pytest.mark.parametrize("budget", [Budget(trials=0), Budget(epochs=0), Budget(trials=3, seconds=0)])
+def test_a_new_search_needs_a_budget_above_zero(budget: Budget, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"the budget in \w+ of a new search must be more than 0, but is 0"):
+        begin(tmp_path / "s", toy.space(), INLINE, budget)
+    assert not (tmp_path / "s").exists()
+
+
 def test_a_grid_ends_when_every_configuration_is_trained(tmp_path: Path) -> None:
     space = SearchSpace("g", {"x": Categorical((0.1, 0.5))}, Fidelity(2), toy.space().task)
     reason = begin(tmp_path / "s", space, replace(INLINE, backend="grid"), Budget(trials=50))
@@ -219,5 +226,5 @@ def test_a_sqlite_storage_holds_the_same_record_and_resumes(tmp_path: Path) -> N
 def test_the_runner_on_record_is_the_one_that_auto_stood_for(tmp_path: Path) -> None:
     heads = spacefile.read(spacefile.find("digits_softmax"))
     for name, space, runner in (("toy", toy.space(), "processes"), ("heads", heads, "fused")):
-        begin(tmp_path / name, space, replace(INLINE, runner="auto"), Budget(epochs=0))
+        begin(tmp_path / name, space, replace(INLINE, runner="auto"), Budget(seconds=1e-9))
         assert StudyFolder.reopen(tmp_path / name).settings.runner == runner
