@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpo.cli import child_processes
+from hpo.cli.ending_signals import ending_signals, exit_at_once, write_line
 from hpo.cli.first_configurations import first_configuration_options, first_configurations, informed
 from hpo.cli.options import (
     DATA_HELP,
@@ -178,46 +176,31 @@ def _progress_display(folder: Path, budget: Budget, quiet: bool) -> Iterator[Cal
 
     The first Ctrl-C ends the search, writes its tables and prints the command that resumes it. A second one exits at
     once. SIGTERM, and SIGHUP of a terminal that is closed, end the search in the same way.
-
-    Python ignores a KeyboardInterrupt in a destructor, and training code may catch it. It is then raised again after
-    the next event.
     """
     from rich.console import Console
 
     from hpo.results.progress import Lines, Screen
 
-    interrupted = False
-
-    def interrupt(number: int, frame: object) -> None:
-        nonlocal interrupted
-        interrupted = True
-        signal.signal(signal.SIGINT, lambda number, frame: _exit_at_once())
-        raise KeyboardInterrupt
-
-    def show(event: Event, ledger: Ledger) -> None:
-        if interrupted:
-            raise KeyboardInterrupt
-        if watch is not None:
-            watch(event, ledger)
-
-    ending = [signal.SIGINT, signal.SIGTERM]
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
-        ending.append(signal.SIGHUP)
-    old_handlers = {number: signal.signal(number, interrupt) for number in ending}
     console = Console(stderr=True)
-    display: Any = contextlib.nullcontext() if quiet else Screen(console, budget)
-    if not quiet and not console.is_terminal:
-        display = Lines(console)
-    try:
-        with display as watch:
-            yield show
-    except KeyboardInterrupt:
-        click.echo(_interrupted(folder), err=True)
-        sys.stderr.flush()
-        _exit_at_once()  # threads may still be busy, and nothing else needs to be cleaned up
-    finally:
-        for number, handler in old_handlers.items():
-            signal.signal(number, handler)
+    display: Any = contextlib.nullcontext() if quiet else Lines(console)
+    say = write_line
+    if not quiet and console.is_terminal:
+        display = screen = Screen(console, budget)
+        say = screen.announce
+    with ending_signals(say) as signals:
+
+        def show(event: Event, ledger: Ledger) -> None:
+            signals.raise_again()
+            if watch is not None:
+                watch(event, ledger)
+
+        try:
+            with display as watch:
+                yield show
+        except KeyboardInterrupt:
+            click.echo(_interrupted(folder), err=True)
+            sys.stderr.flush()
+            exit_at_once()  # threads may still be busy, and nothing else needs to be cleaned up
 
 
 def _interrupted(folder: Path) -> str:
@@ -227,14 +210,6 @@ def _interrupted(folder: Path) -> str:
     if not (folder / STUDY_FILE).exists():
         return "interrupted before the search began; run the same command again"
     return f"interrupted; nothing is lost. Go on with:  {next_command('resume', folder)}"
-
-
-def _exit_at_once() -> None:
-    """End this process, and the processes that it started, without waiting for its threads."""
-    try:
-        child_processes.kill_started()
-    finally:
-        os._exit(130)
 
 
 def _print_outcome(folder: Path, reason: str, quiet: bool) -> None:

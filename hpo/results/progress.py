@@ -115,6 +115,7 @@ class Screen:
         self._loss_name = "loss"
         self._summary: tuple[str, ...] = ("starting",)
         self._summary_time = 0.0
+        self._announcement: tuple[str, ...] = ()
         self._clock: Callable[[], tuple[float, float | None]] = lambda: (0.0, None)
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
@@ -138,6 +139,10 @@ class Screen:
         left = time_left(ledger, self._budget)
         self._clock = lambda: (ledger.elapsed, left and max(0.0, left - (time.monotonic() - now)))
 
+    def announce(self, line: str) -> None:
+        """Show a line below the others from now on. May be called in the middle of other code."""
+        self._announcement = (line,)
+
     def text(self, width: int) -> str:
         """Return the current content of the screen as plain text, in lines of `width` characters."""
         console = Console(width=width, record=True, file=io.StringIO(), color_system=None, force_jupyter=False)
@@ -154,7 +159,7 @@ class Screen:
             table.add_row(*row)
         elapsed, left = self._clock()
         clock = f"time     {duration(elapsed)}" + (f", about {duration(left)} left" if left is not None else "")
-        lines = (Text(line, no_wrap=True, overflow="ellipsis") for line in (*self._summary, clock))
+        lines = (Text(line, no_wrap=True, overflow="ellipsis") for line in (*self._summary, clock, *self._announcement))
         return Group(table, *map(_bar, cache.in_progress()), *lines)
 
 

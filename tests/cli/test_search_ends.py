@@ -15,6 +15,7 @@ import psutil
 import pytest
 import yaml
 
+from hpo.cli.ending_signals import ENDING
 from tests.cli.commands import ROOT, TOY, Hpo
 from tests.runners.workers import wait_for, wait_until_ended
 
@@ -65,7 +66,8 @@ def test_ctrl_c_ends_within_seconds_with_the_command_that_resumes(hpo: Hpo, tmp_
     os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: to every process of the group
     _, text = driver.communicate(timeout=SECONDS)
     assert driver.returncode == 130
-    assert text.rstrip().endswith("Go on with:  hpo resume s")
+    assert ENDING in text.splitlines()
+    assert text.splitlines()[-1] == "interrupted; nothing is lost. Go on with:  hpo resume s"
     assert "Traceback" not in text
     table = pd.read_csv(tmp_path / "studies" / "s" / "trials.csv")
     assert "complete" in set(table["state"])
@@ -76,6 +78,34 @@ def test_ctrl_c_ends_within_seconds_with_the_command_that_resumes(hpo: Hpo, tmp_
 def test_a_second_ctrl_c_ends_at_once(hpo: Hpo, tmp_path: Path) -> None:
     driver = _start(tmp_path, "--backend", "random", "--runner", "inline", "--trials", "100000")
     driver.send_signal(signal.SIGINT)
+    driver.send_signal(signal.SIGINT)
+    driver.communicate(timeout=SECONDS)
+    assert driver.returncode == 130
+
+
+def test_ctrl_c_is_answered_at_once_while_a_backend_computes(hpo: Hpo, tmp_path: Path) -> None:
+    """The interrupt is deferred, and this backend would swallow it."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "backend.py").write_text(
+        "import time\nfrom pathlib import Path\n"
+        "class Slow:\n"
+        "    def ask(self, *, new=True):\n"
+        "        Path('asked').touch()\n"
+        "        while True:\n"
+        "            try:\n"
+        "                time.sleep(60)\n"
+        "            except BaseException:\n"
+        "                pass\n"
+        "    def tell(self, event):\n"
+        "        return {}\n"
+        "def build(space, *, seed):\n"
+        "    return Slow()\n"
+    )
+    driver = _start(tmp_path, "--backend", "own.backend", "--runner", "inline", "--quiet", trains=False)
+    wait_for((tmp_path / "asked").exists)
+    driver.send_signal(signal.SIGINT)
+    assert driver.stderr is not None
+    assert driver.stderr.readline() == f"{ENDING}\n"
     driver.send_signal(signal.SIGINT)
     driver.communicate(timeout=SECONDS)
     assert driver.returncode == 130

@@ -49,6 +49,42 @@ def test_a_signal_comes_at_the_end_of_the_block(number: int) -> None:
         interrupt(number)
 
 
+class Noting:
+    """A handler that is told of its signal at once."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    def __call__(self, number: int, frame: object) -> None:
+        self.steps.append("called")
+        raise KeyboardInterrupt
+
+    def notice(self, number: int) -> None:
+        self.steps.append("noticed")
+
+    def interrupt(self) -> None:
+        self.steps.append("interrupts")
+        raise KeyboardInterrupt
+
+
+def test_a_handler_may_learn_of_its_signal_before_it_interrupts() -> None:
+    handler = Noting()
+    signal.signal(signal.SIGINT, handler)
+
+    def work(n_interrupts: int) -> None:
+        with deferred_interrupt():
+            for _ in range(n_interrupts):
+                interrupt()
+            handler.steps.append("went on")
+
+    with pytest.raises(KeyboardInterrupt):
+        work(1)
+    assert handler.steps == ["noticed", "went on", "interrupts"]
+    with pytest.raises(KeyboardInterrupt):
+        work(2)
+    assert handler.steps[3:] == ["noticed", "called", "interrupts"]
+
+
 def test_in_a_thread_nothing_is_deferred() -> None:
     before = signal.getsignal(signal.SIGINT)
 

@@ -88,6 +88,14 @@ def test_the_last_and_the_best_are_both_the_objective_and_it_is_named(errors: Le
     errors.close()
 
 
+def test_a_line_that_is_announced_stands_below_the_others(errors: Ledger) -> None:
+    screen = Screen(Console(quiet=True), Budget(trials=4))
+    screen.summarise(errors)
+    screen.announce("ending the search")
+    assert screen.text(100).splitlines()[-1].rstrip() == "ending the search"
+    errors.close()
+
+
 def test_plain_lines_name_the_objective_and_do_not_call_a_trial_diverged_that_has_one(errors: Ledger) -> None:
     report = Report(0, 3, 0.25, {"val_loss": math.nan, "val_error": 0.5}, 0.1, last=True)
     errors.record(report)

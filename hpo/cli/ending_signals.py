@@ -1,0 +1,83 @@
+"""Ctrl-C and the other signals that end a search on the command line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from hpo.cli import child_processes
+
+ENDING = "ending the search and writing its tables; a second Ctrl-C ends at once"
+"""The line that is shown as soon as the first signal comes."""
+
+
+class EndingSignals:
+    """The handler of the signals that end a search.
+
+    The first signal shows a line and raises KeyboardInterrupt. Ctrl-C after it ends the process at once.
+
+    Python ignores a KeyboardInterrupt in a destructor, and training code may catch it. `raise_again` raises it then.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        """`say` shows a line. It is called in the middle of other code."""
+        self._say = say
+        self._process = os.getpid()
+        self._is_noticed = False
+        self._has_interrupted = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.notice(number)
+        self.interrupt()
+
+    def notice(self, number: int) -> None:
+        """Show that the search ends, also if the interrupt itself is deferred. A second Ctrl-C ends the process."""
+        if os.getpid() != self._process:  # training code forked this process
+            return
+        if not self._is_noticed:
+            self._is_noticed = True
+            self._say(ENDING)
+        elif number == signal.SIGINT:
+            exit_at_once()
+
+    def interrupt(self) -> None:
+        """Raise KeyboardInterrupt."""
+        self._has_interrupted = True
+        raise KeyboardInterrupt
+
+    def raise_again(self) -> None:
+        """Raise KeyboardInterrupt if it was raised before."""
+        if self._has_interrupted:
+            raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def ending_signals(say: Callable[[str], None]) -> Iterator[EndingSignals]:
+    """Let Ctrl-C, SIGTERM, and SIGHUP of a terminal that is closed, end the search in the `with` block."""
+    handler = EndingSignals(say)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
+        numbers.append(signal.SIGHUP)
+    old_handlers = {number: signal.signal(number, handler) for number in numbers}
+    try:
+        yield handler
+    finally:
+        for number, old in old_handlers.items():
+            signal.signal(number, old)
+
+
+def write_line(line: str) -> None:
+    """Write a line to standard error. Unlike `print`, this works inside another write to it."""
+    with contextlib.suppress(OSError):  # nobody may read it any more
+        os.write(2, f"{line}\n".encode())
+
+
+def exit_at_once() -> None:
+    """End this process, and the processes that it started, without waiting for its threads."""
+    try:
+        child_processes.kill_started()
+    finally:
+        os._exit(130)
