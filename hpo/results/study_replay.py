@@ -62,6 +62,8 @@ class StudyReplay:
     """The number of trials that train at once in the replay."""
     epochs: int
     """The number of epochs after which the best values are compared."""
+    limit: int | None
+    """The number of epochs after which each search of the replay ended. None if no limit ended it."""
     recorded: Outcome
     """How the study itself went, without its crashed trials."""
     searches: Sequence[Outcome]
@@ -106,18 +108,20 @@ class StudyReplay:
         return (
             f"{self.study}: {_counted(recorded.trials, 'trial')} with {_counted(recorded.epochs, 'epoch')} by "
             f"{self.recorded_backend}; the best {self.metric} is {self.best:.4f}. Replay by {self.backend} with "
-            f"{_counted(self.slots, 'trial')} at a time:"
+            f"{_counted(self.slots, 'trial')} at a time"
+            + (f", for at most {_counted(self.limit, 'epoch')} in each search:" if self.limit is not None else ":")
         )
 
     def table(self) -> list[str]:
         """The lines of a table, at most 80 characters wide unless names are long: the study, and the replay below."""
         rows = [("as it was run", *_cells([self.recorded], min))]
+        limit = self.limit
         if len(self.searches) == 1:
-            rows.append((f"{self.backend}, seed 0", *_cells(self.searches, min)))
+            rows.append((f"{self.backend}, seed 0", *_cells(self.searches, min, limit)))
         else:
             kinds: tuple[tuple[str, Callable[[list[float]], float]], ...]
             kinds = (("median", median), ("least", min), ("most", max))
-            rows += [(f"{self.backend}, {word}", *_cells(self.searches, kind)) for word, kind in kinds]
+            rows += [(f"{self.backend}, {word}", *_cells(self.searches, kind, limit)) for word, kind in kinds]
         header = ("", "epochs to best", "to within 5 %", f"best after {_counted(self.epochs, 'epoch')}")
         first = max(len(row[0]) for row in rows)
         widths = list(map(len, header[1:]))
@@ -138,10 +142,12 @@ class StudyReplay:
             if difference == 0:
                 words = "as many epochs as the study"
             lines.append(f"To the best value {self.backend} needed {words}, {how}.")
+        within = "" if self.limit is None else f" within {_counted(self.limit, 'epoch')}"
         if not found:
-            lines.append(f"{self.backend} did not reach the best value{' with any seed' * (n > 1)}.")
+            study = f"; the study needed {_counted(needed, 'epoch')}" if within and needed is not None else ""
+            lines.append(f"{self.backend} did not reach the best value{within}{' with any seed' * (n > 1)}{study}.")
         elif len(found) < n:
-            lines.append(f"{self.backend} reached the best value with {len(found)} of {_counted(n, 'seed')}.")
+            lines.append(f"{self.backend} reached the best value{within} with {len(found)} of {_counted(n, 'seed')}.")
         return lines
 
     def caveats(self) -> list[str]:
@@ -153,11 +159,13 @@ class StudyReplay:
             "which configurations a backend would find."
         ]
         if self.n_short:
-            cut = median([each.n_cut for each in self.searches])
+            cut = sorted({each.n_cut for each in self.searches})
+            n_cut = f"{cut[0]} to {cut[-1]}" if len(cut) > 1 else f"{cut[0]}"
             lines.append(
                 f"{self.n_short} of the {n} curves end before epoch {self.high}, because the study trained them no "
-                f"further. A trial of the replay ends with its curve; {cut:g} did so. A search that trains them "
-                "further needs more epochs than the replay says."
+                f"further. A trial of the replay ends with its curve; {n_cut} did so"
+                f"{' in each search' * (len(self.searches) > 1)}. A search that trains them further needs more "
+                "epochs than the replay says."
             )
         if self.n_crashed:
             lines.append(
@@ -170,12 +178,17 @@ class StudyReplay:
         return lines
 
 
-def _cells(outcomes: Sequence[Outcome], kind: Callable[[list[float]], float]) -> tuple[str, str, str]:
-    """The cells of one row. `kind` makes one number of those of several seeds."""
+def _cells(
+    outcomes: Sequence[Outcome], kind: Callable[[list[float]], float], limit: int | None = None
+) -> tuple[str, str, str]:
+    """The cells of one row. `kind` makes one number of those of several seeds.
+
+    The searches ended after `limit` epochs, if it is not None.
+    """
     to_best = kind(_numbers(each.epochs_to_best for each in outcomes))
     to_near = kind(_numbers(each.epochs_to_near for each in outcomes))
     best = kind([each.best for each in outcomes])
-    return _epochs(to_best), _epochs(to_near), f"{best:.4f}" if best < math.inf else NOT_REACHED
+    return _epochs(to_best, limit), _epochs(to_near, limit), f"{best:.4f}" if best < math.inf else NOT_REACHED
 
 
 def _numbers(epochs: Iterable[int | None]) -> list[float]:
@@ -183,8 +196,10 @@ def _numbers(epochs: Iterable[int | None]) -> list[float]:
     return [math.inf if each is None else each for each in epochs]
 
 
-def _epochs(number: float) -> str:
-    return f"{number:g}" if number < math.inf else NOT_REACHED
+def _epochs(number: float, limit: int | None) -> str:
+    if number < math.inf:
+        return f"{number:g}"
+    return NOT_REACHED if limit is None else f"not in {limit}"
 
 
 def _counted(n: int, what: str) -> str:

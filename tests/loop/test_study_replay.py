@@ -71,6 +71,8 @@ def test_the_first_figures_are_those_of_the_study_as_it_was_run(tmp_path: Path) 
     assert found.recorded == Outcome.of(curve, curve.best, 20, trials=8)
     assert found.recorded.best == curve.after(20)
     assert found.searches[0].epochs <= 20
+    assert (found.limit, found.epochs) == (20, 20)
+    assert replay_study(study.folder, "random", seeds=1, epochs=72).limit is None  # the study has no more
 
 
 def test_the_same_replay_has_the_same_figures(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ def replay(*searches: Outcome, recorded: Outcome = STUDY, backend: str = "freeze
         high=27,
         slots=1,
         epochs=310,
+        limit=None,
         recorded=recorded,
         searches=searches,
         n_short=0,
@@ -88,6 +89,26 @@ def test_a_single_seed_has_one_row() -> None:
 def test_the_verdict_says_what_was_saved_and_how_often(searches: list[Outcome], lines: list[str]) -> None:
     found = replay(*searches).verdict()
     assert [each.removeprefix("To the best value ").removeprefix("freeze_thaw ") for each in found] == lines
+
+
+def test_a_limit_of_epochs_is_named_wherever_it_ended_a_search() -> None:
+    limited = replace(replay(*FIVE), epochs=145, limit=145)
+    assert limited.title().endswith(" with 1 trial at a time, for at most 145 epochs in each search:")
+    assert "not in 145" in limited.table()[-1]
+    assert "not reached" not in "\n".join(limited.table())
+    assert limited.verdict()[1] == "freeze_thaw reached the best value within 145 epochs with 4 of 5 seeds."
+    none = replace(limited, searches=[search(None, None)] * 2)
+    assert none.verdict() == [
+        "freeze_thaw did not reach the best value within 145 epochs with any seed; the study needed 200 epochs."
+    ]
+
+
+def test_the_trials_that_ended_with_their_curve_are_counted_in_whole_numbers() -> None:
+    two = [replace(search(100, 90), n_cut=n) for n in (10, 11)]
+    (said,) = [line for line in replace(replay(*two), n_short=3).caveats() if "curves end" in line]
+    assert "ends with its curve; 10 to 11 did so in each search. A search" in said
+    (said,) = [line for line in replace(replay(two[0]), n_short=3).caveats() if "curves end" in line]
+    assert "ends with its curve; 10 did so. A search" in said
 
 
 def test_the_caveats_name_what_is_missing_only_if_something_is() -> None:
