@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hpo.errors import nearest
-from hpo.space.values import comparison_key, format_value, is_number, number_problem, value_problem, with_lists
+from hpo.space.values import comparison_key, format_value, is_number, number_problem, value_as_text, value_problem
 from hpo.trial import Value
 
 Prior = Mapping[str, float]
@@ -93,10 +93,10 @@ def _weight_problems(
     if choices is None:
         return
     if (index := choice_index(key, choices)) is None:
-        yield f"{format_value(key)} is no choice{nearest(_text(key), map(_text, choices))}"
+        yield f"{format_value(key)} is no choice{nearest(value_as_text(key), map(value_as_text, choices))}"
     elif index in weights:
         yield "is given twice; each choice has one weight"
-    elif sum(_text(choice) == _text(choices[index]) for choice in choices) > 1:
+    elif sum(value_as_text(choice) == value_as_text(choices[index]) for choice in choices) > 1:
         yield "names two choices, a text and another value; name them differently"
     else:
         weights[index] = weight if is_weight else 1.0
@@ -105,13 +105,14 @@ def _weight_problems(
 def choice_index(key: Value, choices: Sequence[Value]) -> int | None:
     """The position of the choice that a key of a prior names. None if there is no such choice.
 
-    A key may be the choice itself. In a space file keys are texts, so `'64'` names 64, and `'true'` names true.
+    A key may be the choice itself, or its text: 64 and `'64'` both name the choice 64, and the choice `'64'` if there
+    is no other. A space file has only texts as keys.
     """
     keys = [comparison_key(choice) for choice in choices]
     if comparison_key(key) in keys:
         return keys.index(comparison_key(key))
     try:
-        value = comparison_key(json.loads(key)) if isinstance(key, str) else None
+        value = comparison_key(json.loads(key) if isinstance(key, str) else value_as_text(key))
         return keys.index(value) if value in keys else None
     except (ValueError, RecursionError):  # no JSON, or nested too deeply for any choice
         return None
@@ -124,23 +125,18 @@ def normalised_prior(prior: Mapping[Any, float] | None, choices: Sequence[Value]
     if choices is None:
         return {key: float(prior[key]) for key in RANGE_PRIOR_KEYS if key in prior}
     weights = {choice_index(key, choices): float(weight) for key, weight in prior.items()}
-    return {_text(choice): weights[index] for index, choice in enumerate(choices) if index in weights}
+    return {value_as_text(choice): weights[index] for index, choice in enumerate(choices) if index in weights}
 
 
 def choice_weights(prior: Prior, choices: Sequence[Value]) -> list[float]:
     """The weight of each choice by a prior of `normalised_prior`: 1 if it is not named."""
-    return [prior.get(_text(choice), 1.0) for choice in choices] if prior else [1.0] * len(choices)
-
-
-def _text(value: Value) -> str:
-    """A choice as a key of a space file."""
-    return value if isinstance(value, str) else json.dumps(with_lists(value), ensure_ascii=False)
+    return [prior.get(value_as_text(choice), 1.0) for choice in choices] if prior else [1.0] * len(choices)
 
 
 def _key_text(key: Any) -> str:
     """Any key of a prior as text, also one that can be no choice."""
     try:
-        return _text(key)
+        return value_as_text(key)
     except (TypeError, ValueError, RecursionError):
         return f"a key of type {type(key).__name__}"
 

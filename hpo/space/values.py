@@ -46,6 +46,11 @@ def list_as_text(value: Value) -> Scalar:
     return json.dumps(with_lists(value), ensure_ascii=False) if isinstance(value, list | tuple) else value
 
 
+def value_as_text(value: Any) -> str:
+    """A value as a key of a space file: text as it is, anything else as JSON writes it."""
+    return value if isinstance(value, str) else json.dumps(with_lists(value), ensure_ascii=False)
+
+
 def value_problem(value: object) -> str | None:
     """Why a value is neither a single finite value nor a list of such values. Returns None if it is one."""
     if not isinstance(value, list | tuple):

@@ -129,9 +129,9 @@ class Document:
                     section[key] = {}
                     self._places.setdefault(keys[: n + 1], place)
                 section = section[key]
-        parsed = yaml_text.parse_value(value_text)
+        parsed = yaml_text.parse_value(value_text, keys)
         for _, path, mistake in parsed.mistakes:
-            self.add_mistake(keys + path, mistake, place)
+            self.add_mistake(path, mistake, place)
         if parsed.mistakes:
             return
         section[keys[-1]] = parsed.value

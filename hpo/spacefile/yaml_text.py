@@ -4,7 +4,8 @@ It differs from `yaml.safe_load` in these points:
 
 - Scalars follow YAML 1.2. `1e-5`, `.5` and `010` are numbers (the last is 10). Only true and false are truth values,
   and only null, ~ and nothing at all are null. Everything else is text, such as `no`, `1:30`, `1_000` and `2024-01-01`.
-- A key that appears twice in a mapping is a mistake.
+- A key that appears twice in a mapping is a mistake. So is a key that is no text, except in a `prior`: its keys are
+  choices, and become their texts.
 - Only the tags of plain values are allowed, so no text can create other objects. Merge keys (`<<`) are not supported.
 """
 
@@ -17,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from hpo.space.values import format_value
+from hpo.space.values import format_value, value_as_text
 from hpo.trial import Scalar
 
 Keys = tuple[str, ...]
@@ -39,36 +40,39 @@ class Parsed:
     """For each mistake its line, the keys that lead to it, and what is wrong."""
 
 
-def parse(text: str) -> Parsed:
-    """Parse a YAML text. Raises nothing: all mistakes are in the result."""
+def parse(text: str, at: Keys = ()) -> Parsed:
+    """Parse a YAML text. Raises nothing: all mistakes are in the result.
+
+    `at` are the keys of a space file under which the text stands. All keys of the result begin with them.
+    """
     parsed = Parsed()
     try:
         node = yaml.compose(text, _Loader)
         if node is not None:
-            parsed.value = _NodeConverter(parsed).convert(node, ())
+            parsed.value = _NodeConverter(parsed).convert(node, at)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         why = ", ".join(part for part in (error.context, error.problem) if part)
         why = "a tab stands where only spaces may" if r"'\t'" in why else why
-        parsed.mistakes.append((line, (), f"is broken YAML at column {column}: {why}"))
+        parsed.mistakes.append((line, at, f"is broken YAML at column {column}: {why}"))
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        parsed.mistakes.append((line, (), f"holds the character U+{error.character:04X}, which YAML does not allow"))
+        parsed.mistakes.append((line, at, f"holds the character U+{error.character:04X}, which YAML does not allow"))
     except RecursionError:
-        parsed.mistakes.append((1, (), "is nested too deeply"))
+        parsed.mistakes.append((1, at, "is nested too deeply"))
     except _TooManyValues:
-        parsed.mistakes.append((1, (), f"holds more than {MAX_VALUES} values"))
+        parsed.mistakes.append((1, at, f"holds more than {MAX_VALUES} values"))
     return parsed
 
 
-def parse_value(text: str) -> Parsed:
+def parse_value(text: str, at: Keys = ()) -> Parsed:
     """Parse a value of the command line, as `parse` does, but take a path that is not UTF-8 as text.
 
     YAML does not allow such a path. Raises nothing: all mistakes are in the result.
     """
     is_utf8 = all(not "\ud800" <= character <= "\udfff" for character in text)
-    return parse(text) if is_utf8 else Parsed(text)
+    return parse(text, at) if is_utf8 else Parsed(text)
 
 
 class _Loader(yaml.SafeLoader):
@@ -129,8 +133,11 @@ class _NodeConverter:
         content: dict[str, Any] = {}
         for key_node, value_node in node.value:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else "[...]"
+            is_text = key_node.tag == _TAG + "str"
+            if not is_text and _is_prior(keys):
+                key, is_text = value_as_text(self.convert(key_node, keys)), True
             path = (*keys, key)
-            if key_node.tag != _TAG + "str":
+            if not is_text:
                 self._add_mistake(key_node, keys, f"the key {key} must be a name; in quotes it is one")
             elif key in content:
                 first_line = self._parsed.lines[path]
@@ -142,3 +149,8 @@ class _NodeConverter:
 
     def _add_mistake(self, node: yaml.Node, keys: Keys, text: str) -> None:
         self._parsed.mistakes.append((node.start_mark.line + 1, keys, text))
+
+
+def _is_prior(keys: Keys) -> bool:
+    """Whether the keys lead to the prior of a hyperparameter."""
+    return len(keys) == 3 and keys[0] == "space" and keys[2] == "prior"

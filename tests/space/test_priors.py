@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import numpy as np
@@ -88,6 +89,30 @@ def test_a_prior_of_none_is_no_prior() -> None:
 def test_a_weight_belongs_to_the_choice_that_its_key_names(choices: Any, key: Any, weights: Any) -> None:
     domain = Categorical(choices, prior={key: 3})
     assert domain.probabilities == pytest.approx([weight / sum(weights) for weight in weights])
+
+
+@pytest.mark.parametrize(
+    ("choices", "key"),
+    [
+        ((16, 32), 32),
+        ((16, 32), "32"),
+        ((1e-5, 1.0), 1e-5),
+        ((True, False, None), False),
+        ((True, False, None), None),
+        (("16", "32"), 32),
+        (("true", "false"), False),
+        (((64, 64), (128,)), (64, 64)),
+    ],
+)
+def test_a_space_file_takes_the_same_keys_as_python(choices: Any, key: Any) -> None:
+    domain = Categorical(choices, prior={key: 3})
+    prior = f"{{{json.dumps(key)}: 3}}"
+    content = f"space: {{x: {{choices: {json.dumps(choices)}, prior: {prior}}}}}\nfidelity: {{high: 3}}"
+    parsed = yaml_text.parse(content)
+    assert parsed.mistakes == []
+    assert spacefile.parse(parsed.value, installed=False).domains["x"] == domain
+    weights = yaml_text.parse_value(prior, ("space", "x", "prior"))  # the value of a --set
+    assert weights.value == dict(domain.prior)
 
 
 def test_equal_weights_are_as_no_prior_also_huge_ones() -> None:

@@ -158,8 +158,12 @@ TABLE = """
  space.optimizer.prior.sgd: must be a weight above 0, but is inf
 9|  optimizer: {choices: [sgd, nag, adam], prior: sgd}
  space.optimizer.prior: must give weights to choices, as {adamw: 3, sgd: 1}, but is 'sgd'
-12|  step_size: {choices: [5, 10], prior: {5: 3}}
- space.step_size.prior: the key 5 must be a name; in quotes it is one
+12|  step_size: {choices: [5, 10], prior: {6: 3}}
+ space.step_size.prior.6: '6' is no choice (allowed: 10, 5)
+12|  step_size: {choices: [5, 10], prior: {5: 3, '5': 2}}
+ space.step_size.prior.5: stands in line 12 already; a key may stand only once
+12|  step_size: {low: 5, high: 10, prior: {5: 3, centre: 6, width: 1}}
+ space.step_size.prior.5: unknown key (allowed: centre, width)
 13|fixed: {patience: 8, gamma: {prior: {centre: 0.5, width: 1}}}
  fixed.gamma: a hyperparameter with a prior is searched, and stands in `space`
 

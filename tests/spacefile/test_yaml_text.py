@@ -48,6 +48,13 @@ def test_a_key_that_is_no_name_is_a_mistake(text: str) -> None:
     assert "must be a name" in words
 
 
+def test_the_keys_of_a_prior_are_choices_and_become_their_texts() -> None:
+    parsed = yaml_text.parse("space:\n x:\n  prior:\n   1e-3: 3\n   true: 2\n   1: 4\n y: {when: {1: 2}}\n")
+    assert parsed.value == {"space": {"x": {"prior": {"0.001": 3, "true": 2, "1": 4}}, "y": {"when": {}}}}
+    assert parsed.lines["space", "x", "prior", "true"] == 5
+    assert [words for _, _, words in parsed.mistakes] == ["the key 1 must be a name; in quotes it is one"]
+
+
 @pytest.mark.parametrize("text", ["!!python/object/apply:os.system [ls]", "!own {a: 1}", "!!set {a}", "!!binary aGk="])
 def test_a_tag_builds_no_object(text: str) -> None:
     parsed = yaml_text.parse(f"a: {text}")
