@@ -20,6 +20,8 @@ Prior = Mapping[str, float]
 """`centre` and `width` of a range, or the weights of some choices by their names. Empty if there is no prior."""
 
 RANGE_PRIOR_KEYS = ("centre", "width")
+RANGE_RULE = "must hold a centre and a width, as {centre: 0.01, width: 3}"
+CHOICES_RULE = "must give weights to choices, as {adamw: 3, sgd: 1}"
 OTHER_NAMES = {
     **dict.fromkeys(("center", "mean", "mu", "loc", "median", "mode"), "centre"),
     **dict.fromkeys(("std", "sd", "stddev", "sigma", "scale", "deviation", "standard_deviation"), "width"),
@@ -31,12 +33,18 @@ _Problem = tuple[tuple[str, ...], str]
 """A problem, as in `hpo/space/rules.py`."""
 
 
+def empty_prior_problems(prior: Any, rule: str) -> Iterator[_Problem]:
+    """The problem of a prior that is written in a space file and holds nothing. In Python, an empty one is no prior."""
+    if isinstance(prior, Mapping) and not prior:
+        yield ("prior",), f"{rule}, but is empty; leave the key out for no prior"
+
+
 def range_prior_problems(prior: Any, bounds: Mapping[str, Any], *, log: bool) -> Iterator[_Problem]:
     """The problems of the prior of a range. `bounds` holds those of `low` and `high` that are valid numbers."""
     if prior is None:
         return
     if not isinstance(prior, Mapping):
-        yield ("prior",), f"must hold a centre and a width, as {{centre: 0.01, width: 3}}, but is {format_value(prior)}"
+        yield ("prior",), f"{RANGE_RULE}, but is {format_value(prior)}"
         return
     for key in prior:
         if key not in RANGE_PRIOR_KEYS:
@@ -64,7 +72,7 @@ def choices_prior_problems(prior: Any, choices: Sequence[Value] | None) -> Itera
     if prior is None:
         return
     if not isinstance(prior, Mapping):
-        yield ("prior",), f"must give weights to choices, as {{adamw: 3, sgd: 1}}, but is {format_value(prior)}"
+        yield ("prior",), f"{CHOICES_RULE}, but is {format_value(prior)}"
         return
     weights: dict[int, float] = {}
     is_valid = True

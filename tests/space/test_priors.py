@@ -72,6 +72,12 @@ def test_a_prior_of_none_is_no_prior() -> None:
     assert Float(0, 1, prior=wrong(None)) == Float(0, 1)
     assert Int(0, 9, prior=wrong(None)) == Int(0, 9)
     assert Categorical(("a", "b"), prior=wrong(None)) == Categorical(("a", "b"))
+    for domain in ({"low": 0, "high": 1}, {"choices": ["a", "b"]}):
+        read = [
+            spacefile.parse({"space": {"x": content}, "fidelity": {"high": 3}}, installed=False)
+            for content in (domain, {**domain, "prior": None})
+        ]
+        assert read[0] == read[1]
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,10 @@ TABLE = """
  space.lr.prior.width: is missing
 10|  lr: {low: 1e-4, high: 1e-1, prior: 1e-3}
  space.lr.prior: must hold a centre and a width, as {centre: 0.01, width: 3}, but is 0.001
+10|  lr: {low: 1e-4, high: 1e-1, prior: {}}
+ space.lr.prior: must hold a centre and a width, as {centre: 0.01, width: 3}, but is empty; leave the key out for no
+9|  optimizer: {choices: [sgd, nag, adam], prior: {}}
+ space.optimizer.prior: must give weights to choices, as {adamw: 3, sgd: 1}, but is empty; leave the key out for no
 10|  lr: {prior: {centre: 1e-3, width: 3}}
  space.lr: needs either `low` and `high` or `choices`, but has neither
 9|  optimizer: {choices: [sgd, nag, adam], prior: {sdg: 3}}
