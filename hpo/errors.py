@@ -55,7 +55,7 @@ class UnknownName(UserError):
     """A name does not exist. The message suggests the most similar known name."""
 
     def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
-        super().__init__(f"unknown {what} {name!r}{nearest(name, known)}")
+        super().__init__(f"unknown {what} {shortened(repr(name))}{nearest(name, known)}")
 
 
 class TaskError(UserError):
@@ -78,8 +78,15 @@ class MachineError(HpoError):
     """The disk is full, a permission is missing, or a storage is broken."""
 
 
+MAX_TEXT_LENGTH = 80
+"""A text of the user that is longer than so many characters is cut in a message."""
 MAX_NAMES_LENGTH = 160
 """A list of names longer than so many characters is cut to the most similar names."""
+
+
+def shortened(text: str) -> str:
+    """A text for a message. The end of a long one is cut."""
+    return text if len(text) <= MAX_TEXT_LENGTH else f"{text[: MAX_TEXT_LENGTH - 3]}..."
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from hpo.errors import UnknownName, UserError
+from hpo.errors import UnknownName, UserError, shortened
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,17 +45,20 @@ def budget_options(verb: F) -> F:
 
 def studies_option(verb: F) -> F:
     """--studies DIR."""
-    text = "The folder of the studies."
-    folder = click.Path(path_type=Path, file_okay=False)
-    option = click.option(
-        "--studies", type=folder, default="studies", show_default=True, help=text, callback=_absolute_path
-    )
-    return option(verb)
+    return click.option(
+        "--studies",
+        type=click.Path(path_type=Path, file_okay=False),
+        default="studies",
+        show_default=True,
+        help="The folder of the studies.",
+        callback=_absolute_path,
+        is_eager=True,
+    )(verb)
 
 
 def study_argument(verb: F) -> F:
     """NAME of a study, and --studies DIR, the folder that it is in."""
-    return click.argument("name")(studies_option(verb))
+    return click.argument("name", callback=_study_name)(studies_option(verb))
 
 
 def out_option(help: str, *, required: bool = False) -> Callable[[F], F]:
@@ -66,6 +69,15 @@ def out_option(help: str, *, required: bool = False) -> Callable[[F], F]:
 def _absolute_path(ctx: click.Context, param: click.Parameter, path: Path) -> Path:
     """The absolute path, because training code may change the working directory."""
     return path.absolute()
+
+
+def _study_name(ctx: click.Context, param: click.Parameter, name: str) -> str:
+    """The name of a study, which is not empty. `--studies` is eager, so its value is known here."""
+    from hpo.record import empty_name_error
+
+    if not name:
+        raise empty_name_error(ctx.params["studies"])
+    return name
 
 
 def data_option(verb: F) -> F:
@@ -121,7 +133,7 @@ def named_values(texts: tuple[str, ...], option: str = "--option") -> dict[str, 
         key, equals, value = text.partition("=")
         parsed = yaml_text.parse_value(value)
         if not equals or not key.isidentifier() or parsed.mistakes or isinstance(parsed.value, list | dict):
-            raise UserError(f"{option} {text}: write it as name=value")
+            raise UserError(f"{option} {shortened(text)}: write it as name=value")
         options[key] = parsed.value
     return options
 

@@ -27,7 +27,7 @@ def recorded_settings(settings: Settings, space: SearchSpace, trainable: Build |
     runner, data = settings.runner, settings.data
     if runner == _auto_runner.AUTO:
         runner = "processes" if trainable else _auto_runner.runner_for(space)
-    plugins.module_name("hpo.runners", runner)
+    plugins.module_name("hpo.runners", runner, also=[_auto_runner.AUTO])
     plan_slots(settings.devices, settings.slots)
     folder = str(data_folder(data)) if data else None
     return replace(settings, runner=runner, data=folder, storage=recorded_url(settings.storage))

@@ -79,10 +79,11 @@ def _changed_at(path: str) -> int | None:
         return None
 
 
-def module_name(package: str, name: str) -> str:
+def module_name(package: str, name: str, *, also: Collection[str] = ()) -> str:
     """The module of a plug-in. For a name of the form `family:variant` it is the module of the family.
 
-    The path of the Python file of a data set is returned as it is. The other packages take no paths.
+    The path of the Python file of a data set is returned as it is. The other packages take no paths. `also` are names
+    that stand for a plug-in, for the error.
 
     Raises UnknownName, which suggests the most similar name, if there is no such plug-in, and UserError if there is no
     such file.
@@ -101,7 +102,7 @@ def module_name(package: str, name: str) -> str:
             return name
         parent = name.rpartition(".")[0]
         raise UnknownName(f"{noun} module", name, [f"{parent}.{module}" for module in modules_in(parent)])
-    error = UnknownName(noun, name, known)
+    error = UnknownName(noun, name, [*known, *also])
     error.args = (f"{error}; a module of your own is named package.module",)
     raise error
 

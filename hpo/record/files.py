@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hpo.errors import MachineError, StudyError
+from hpo.errors import MachineError, StudyError, nearest
 
 STUDY_FILE = "study.yaml"
 """The search space and the settings of the study. A folder that contains this file is a study."""
@@ -48,11 +48,34 @@ IGNORED = "".join(f"/{name}\n" for name in _IGNORED_FILES)
 def find_folder(name: str | Path, studies: Path) -> Path:
     """The folder of the study that is named by the path of its folder, or by its name in the folder `studies`.
 
-    The study need not exist.
+    The study need not exist. Raises a StudyError if `name` is empty.
     """
+    if name == "":
+        raise empty_name_error(studies)
     path = Path(name)
     is_name = path.name == str(name)  # a name with a slash, "." or "" is only the path of a folder
     return path if (path / STUDY_FILE).exists() or not is_name else studies / path
+
+
+def empty_name_error(studies: Path) -> StudyError:
+    """The error that the name of a study is empty. It lists the studies in the folder `studies`."""
+    return StudyError(f"the name of the study is empty{nearest('', _studies_in(studies))}")
+
+
+def no_study_error(folder: Path) -> StudyError:
+    """The error that a folder contains no study. It names the most similar study beside it.
+
+    If the folder contains studies, it names these.
+    """
+    if names := _studies_in(folder):
+        return StudyError(f"{folder} is a folder of studies, not a study; name one of them{nearest('', names)}")
+    folder = folder if folder.name else folder.absolute()
+    return StudyError(f"no study {folder.name!r} in {folder.parent}{nearest(folder.name, _studies_in(folder.parent))}")
+
+
+def _studies_in(folder: Path) -> list[str]:
+    """The names of the studies in a folder. Empty if there is no such folder."""
+    return [path.parent.name for path in folder.glob(f"*/{STUDY_FILE}")] if folder.is_dir() else []
 
 
 def command(verb: str, folder: Path, *words: str, hpo: str = "hpo") -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from hpo import spacefile
-from hpo.errors import MachineError, StudyError, UserError, nearest
+from hpo.errors import MachineError, StudyError, UserError
 from hpo.record import provenance
 from hpo.record.earlier import read_earlier, write_earlier
 from hpo.record.files import (
@@ -25,6 +25,7 @@ from hpo.record.files import (
     STUDY_FILE,
     keep_out_of_git,
     let_into_git,
+    no_study_error,
     read_compressed,
     write_compressed,
     write_text,
@@ -111,8 +112,7 @@ class StudyFolder:
         """
         path = folder / STUDY_FILE
         if not path.exists():
-            siblings = [p.parent.name for p in folder.parent.glob(f"*/{STUDY_FILE}")] if folder.parent.is_dir() else []
-            raise StudyError(f"no study {folder.name!r} in {folder.parent}{nearest(folder.name, siblings)}")
+            raise no_study_error(folder)
         try:
             content = yaml.safe_load(path.read_text(encoding="utf-8"))
             settings = Settings(**content["settings"])

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
+from hpo.errors import shortened
 from hpo.trial import Scalar, Value
 
 MAX_INT = 2**53
@@ -90,7 +91,7 @@ def count_problem(value: object, least: int) -> str | None:
 
 
 def format_value(value: object) -> str:
-    """A value as text, in the style of a space file. Text of more than 80 characters is cut."""
+    """A value as text, in the style of a space file. A long text is cut."""
     if isinstance(value, list | tuple):
         text = f"[{', '.join(map(format_value, value))}]"
     elif isinstance(value, Mapping):
@@ -99,4 +100,4 @@ def format_value(value: object) -> str:
         text = {True: "true", False: "false", None: "null"}[value]
     else:
         text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+    return shortened(text)

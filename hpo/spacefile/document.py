@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hpo.errors import SpaceFileError, nearest
+from hpo.errors import SpaceFileError, nearest, shortened
 from hpo.space.rules import Problem
 from hpo.space.values import format_value
 from hpo.spacefile import yaml_text
@@ -26,6 +26,8 @@ class Place(NamedTuple):
 
     line: float
     text: str
+    override: str = ""
+    """The text of an override in full. `text` may be cut."""
 
 
 class Document:
@@ -60,7 +62,7 @@ class Document:
         place = place or self._places[placed_key]
         name = ".".join(keys)
         if place.line == OVERRIDE_LINE:  # its text has the key and the value already
-            key, _, value = place.text.removeprefix("--set ").partition("=")
+            key, _, value = place.override.partition("=")
             name = "" if key == name else name
             text = text.removeprefix(f"{value}: ").removeprefix(f"{value!r}: ")
         parts = (place.text, name, text)
@@ -113,7 +115,7 @@ class Document:
 
     def apply_override(self, text: str) -> None:
         """Apply one `a.b.c=value` of `--set`. A malformed one is added as a mistake."""
-        place = Place(OVERRIDE_LINE, f"--set {text}")
+        place = Place(OVERRIDE_LINE, f"--set {shortened(text)}", text)
         dotted_key, equals, value_text = text.partition("=")
         keys = tuple(key.strip() for key in dotted_key.split("."))
         if not equals or not all(keys):

@@ -127,6 +127,10 @@ def test_studies_are_listed_by_name_and_opened_by_name_or_path(tmp_path: Path) -
     assert hpo.open_study("a", studies=tmp_path).path == hpo.open_study(tmp_path / "a").path == tmp_path / "a"
     with pytest.raises(StudyError, match=r"no study 'ab' in .*did you mean"):
         hpo.open_study("ab", studies=tmp_path)
+    with pytest.raises(StudyError, match=r"the name of the study is empty \(allowed: a, b\)"):
+        hpo.open_study("", studies=tmp_path)
+    with pytest.raises(StudyError, match=r"is a folder of studies, not a study; name one of them \(allowed: a, b\)"):
+        hpo.open_study(tmp_path)
 
 
 def test_a_space_is_read_by_name_with_its_overrides(tmp_path: Path) -> None:
@@ -184,7 +188,7 @@ def test_a_name_cannot_lead_out_of_the_folder_of_the_studies(tmp_path: Path) -> 
     (tmp_path / "up").mkdir()
     (study.path / "study.yaml").rename(tmp_path / "up" / "study.yaml")
     for name in ("../up", "", ".", ".."):
-        with pytest.raises(StudyError, match="no study"):
+        with pytest.raises(StudyError, match=r"no study|is empty|is a folder of studies"):
             hpo.open_study(name, studies=tmp_path / "studies")
 
 

@@ -48,6 +48,15 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "best of no study": (("best", "nothing"), "no study 'nothing'"),
     "dashboard of no study": (("dashboard", "nothing"), "no study 'nothing'"),
     "export of no study": (("export", "nothing"), "no study 'nothing'"),
+    "a study without a name": (("replay", "", "--backend", "random"), "the name of the study is empty (allowed: none)"),
+    "an unknown runner": (
+        ("search", "--space", "toy.yaml", "--runner", "fussed"),
+        "unknown runner 'fussed'; did you mean 'fused'? (allowed: auto, fused, inline, processes)",
+    ),
+    "an option that is no assignment": (
+        ("search", "--space", "toy.yaml", "--option", 300 * "a"),
+        f"--option {77 * 'a'}...: write it as name=value",
+    ),
     "port out of range": (("dashboard", "s", "--port", "99999"), "--port"),
 }
 
@@ -105,6 +114,14 @@ def test_a_study_that_was_cut_short_is_not_tested(hpo: Hpo, tmp_path: Path) -> N
     assert result.exit_code == 2
     assert "not searched to its end" in result.output
     assert not (tmp_path / "studies" / "d" / "test.json").exists()
+
+
+def test_the_folder_of_the_studies_in_place_of_one_lists_them(searched: Hpo) -> None:
+    for words in (("status", "."), ("resume", "."), ("replay", "./", "--backend", "random")):
+        result = searched(*words)
+        assert result.exit_code == 2
+        assert "studies is a folder of studies, not a study; name one of them (allowed: s)" in result.output
+    assert "the name of the study is empty (allowed: s)" in searched("best", "").output
 
 
 def test_a_damaged_study_file_is_a_plain_error(searched: Hpo, tmp_path: Path) -> None:

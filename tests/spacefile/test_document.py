@@ -86,6 +86,13 @@ def test_a_mistake_in_an_override_names_its_text(tmp_path: Path, override: str, 
     assert mistake.startswith(f"--set {override}: {words}")
 
 
+def test_the_text_of_a_long_override_is_cut(tmp_path: Path) -> None:
+    for override in ("space.lr.high=" + 300 * "a", 300 * "a" + "=3", 300 * "a", "task.regime=" + 300 * "a"):
+        (mistake,) = mistakes(write(tmp_path), override)
+        assert mistake.startswith(f"--set {override[:77]}...: ")
+        assert 100 * "a" not in mistake
+
+
 def test_a_line_of_the_file_that_an_override_contradicts_names_both(tmp_path: Path) -> None:
     path = write(tmp_path, {10: "  lr: {low: 1e-4, high: 1e-1}"})
     assert mistakes(path, "space.lr.high=1e-5") == [
