@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +26,7 @@ from hpo.loop import (
 from hpo.record import STUDY_FILE, Budget, Settings, StudyFolder, changed_parts, check_name, find_folder, lock
 from hpo.results.progress import print_note
 from hpo.space import SearchSpace
-from hpo.training.user_code import Build, digest
+from hpo.training.user_code import Build, digest, is_generator_function
 from hpo.trial import EarlierStudy
 
 if TYPE_CHECKING:
@@ -84,7 +83,8 @@ def search(
             storage, data, max_crashes and report_timeout.
 
     A generator function cannot be paused: freeze_thaw would run it again from its beginning after each pause. optuna
-    only stops trials.
+    only stops trials. A lambda that calls a generator function is recognised only at its first call: without `backend`,
+    this is an error.
 
     Raises UserError (and its kinds) where an argument is wrong, TooManyCrashes, MachineError.
     """
@@ -96,8 +96,10 @@ def search(
         raise UserError(f"trainable must be a class or a function, but is {trainable!r}")
     if from_study is not None and not isinstance(from_study, str | Path):
         raise UserError(f"from_study must be the name of a study or the path of its folder, but is {from_study!r}")
-    if inspect.isgeneratorfunction(trainable):
+    if trainable is not None and is_generator_function(trainable):
         settings.setdefault("backend", FOR_GENERATORS)
+    # Code that turns out to be a generator function later needs a backend that the user has chosen.
+    allow_generator = "backend" in settings
     if isinstance(settings.get("data"), Path):
         settings["data"] = str(settings["data"])
     chosen = Settings(**{"runner": "inline", **settings})  # type: ignore[arg-type]
@@ -121,7 +123,17 @@ def search(
         return found
     with interrupt_note(folder, quiet=quiet), show_progress(budget.or_default(), quiet=quiet) as watch:
         notify = None if quiet else print_note
-        begin(folder, read, chosen, budget, earlier=earlier, trainable=trainable, watch=watch, notify=notify)
+        begin(
+            folder,
+            read,
+            chosen,
+            budget,
+            earlier=earlier,
+            trainable=trainable,
+            allow_generator=allow_generator,
+            watch=watch,
+            notify=notify,
+        )
     print_notices(StudyFolder.reopen(folder), quiet=quiet)
     return found
 

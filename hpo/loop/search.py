@@ -68,6 +68,7 @@ def begin(
     *,
     earlier: EarlierStudy | None = None,
     trainable: Build | None = None,
+    allow_generator: bool = True,
     watch: Watch | None = None,
     notify: Notify | None = None,
 ) -> str:
@@ -79,7 +80,8 @@ def begin(
 
     `earlier` is what the backend learns from `settings.from_study`, see `with_earlier_study`. A UserError is raised if
     only one of them is given.
-    `trainable` is the user's training code, used instead of a regime. `watch` and `notify` show progress and notes.
+    `trainable` is the user's training code, used instead of a regime. Without `allow_generator`, a TaskError is raised
+    when it turns out to be a generator function. `watch` and `notify` show progress and notes.
     """
     cache.check()
     checks.new_budget(budget)
@@ -101,7 +103,7 @@ def begin(
         check_is_new(folder, wanted)
         total = budget.or_default()
         study = StudyFolder(folder, space, settings, total, trainable_digest=digest, objective_digest=objective)
-        job = Job(space, settings.seed, study.data, trainable)
+        job = Job(space, settings.seed, study.data, trainable, allow_generator=allow_generator)
         recorded = study_data.record(job)
         job = with_parts(job, recorded, notify)
         for note in (budget_note(space, settings, study.budget), priors_note(space, settings.backend, backend)):

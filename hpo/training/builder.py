@@ -46,6 +46,8 @@ class Job:
     """The user's own training code, which replaces the regime of the task. None if the regime is trained."""
     manifest: Mapping[str, Any] | None = None
     """The parts of the data set, as the study recorded them. None to split the data set anew."""
+    allow_generator: bool = True
+    """Whether the trainable may be a generator function."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the trainable with cloudpickle, so that it can be sent to a worker process.
@@ -251,9 +253,10 @@ class Builder:
     def _assembly(self) -> Assembly:
         from trainables.assembly import Assembly
 
-        trainable = self._job.trainable
-        code = None if trainable is None else functools.partial(user_code.build, trainable)
         job, load = self._job, functools.cache(plugins.load)
+        code = None
+        if job.trainable is not None:
+            code = functools.partial(user_code.build, job.trainable, allow_generator=job.allow_generator)
         metric = own_metric(job.space)
         return Assembly(
             job.space.task, load, job.data, self._device, code=code, own_metric=metric, manifest=job.manifest

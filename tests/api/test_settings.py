@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,20 @@ def test_a_generator_function_is_searched_by_a_backend_that_never_pauses_unless_
     for number, (code, given, backend) in enumerate(cases):
         study = hpo.search(SPACE, code, study=f"study-{number}", **how, **given)
         assert StudyFolder.reopen(study.path).settings.backend == backend
+
+
+@pytest.mark.parametrize("runner", ["inline", pytest.param("processes", marks=pytest.mark.slow)])
+def test_a_lambda_that_turns_out_to_be_a_generator_function_needs_a_backend(tmp_path: Path, runner: str) -> None:
+    how: dict[str, Any] = {"studies": tmp_path, "devices": "cpu", "quiet": True, "trials": 1, "runner": runner}
+
+    def code(config: Mapping[str, Any]) -> Iterator[dict[str, float]]:
+        return user_code.epochs(config)
+
+    with pytest.raises(UserError, match=r'code is a generator function, .*: search it with backend="optuna"'):
+        hpo.search(SPACE, code, **how)
+    assert not list(tmp_path.iterdir())
+    for backend in ("optuna", "freeze_thaw"):
+        assert len(hpo.search(SPACE, code, backend=backend, **how).resume(trials=2).table()) == 2
 
 
 def test_a_search_learns_from_an_earlier_study_and_goes_on_when_that_is_gone(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ All may take `config` alone, or `config, model, data, device`.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -28,8 +29,19 @@ Build = Callable[..., Any]
 METHODS = ("step", "state_dict", "load_state_dict")
 
 
-def build(code: Build, config: Config, model: TransferModel | None, data: SearchData | None, device: str) -> Trainable:
-    """Return the trainable of one trial. Raises a TaskError if the code has none of the forms."""
+def build(
+    code: Build,
+    config: Config,
+    model: TransferModel | None,
+    data: SearchData | None,
+    device: str,
+    *,
+    allow_generator: bool = True,
+) -> Trainable:
+    """Return the trainable of one trial.
+
+    Raises a TaskError if the code has none of the forms, or if it is a generator function and none is allowed.
+    """
     made = code(config, model, data, device) if _takes_four(code) else code(config)
     if isinstance(made, type):
         name = made.__qualname__
@@ -40,11 +52,31 @@ def build(code: Build, config: Config, model: TransferModel | None, data: Search
     if len(missing) < len(METHODS):
         raise TaskError(f"the trainable {name_of(code)} has no method `{missing[0]}`; it needs {', '.join(METHODS)}")
     if isinstance(made, Iterator):
+        if not allow_generator:
+            raise TaskError(
+                f"the trainable {name_of(code)} is a generator function, which freeze_thaw would run again from its "
+                'beginning after each pause: search it with backend="optuna", which never pauses a trial, or name '
+                'backend="freeze_thaw" yourself'
+            )
         return GeneratorTrainable(made)  # type: ignore[return-value]  # it cannot be tested
     raise TaskError(
         f"the trainable {name_of(code)} returned {short(made)}: it must be a class with the methods "
         f"{', '.join(METHODS)}, or a generator function that yields its metrics once an epoch, {EXAMPLE}"
     )
+
+
+def is_generator_function(code: Build) -> bool:
+    """Whether code is a generator function, as far as this shows before it is called.
+
+    It is also one as a method, as the `__call__` of an object, in a `functools.partial`, and under a decorator that
+    uses `functools.wraps`. A lambda that calls a generator function is not recognised.
+    """
+    code = inspect.unwrap(code)
+    if isinstance(code, functools.partial):
+        return is_generator_function(code.func)
+    if not isinstance(code, type) and not inspect.isroutine(code):
+        code = inspect.unwrap(type(code).__call__)
+    return inspect.isgeneratorfunction(code)
 
 
 def name_of(code: Build) -> str:

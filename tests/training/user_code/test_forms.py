@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,9 @@ import torch
 import hpo
 from hpo.errors import TaskError
 from hpo.training import Job, Worker
-from hpo.training.user_code import build
+from hpo.training.user_code import build, is_generator_function
 from hpo.trial import Report, Suggestion
-from tests.api.user_code import FORMS, WRONG, Parabola
+from tests.api.user_code import FORMS, WRONG, Parabola, epochs
 
 CONFIG = {"x": 0.5}
 SPACE = hpo.SearchSpace("s", {"x": hpo.Float(0.0, 1.0)}, hpo.Fidelity(9))
@@ -71,6 +72,55 @@ class Callable:
     def __call__(self, *arguments: Any) -> Parabola:
         assert len(arguments) == 4
         return Parabola(arguments[0])
+
+
+class Yielding:
+    def __call__(self, config: Mapping[str, Any]) -> Iterator[dict[str, float]]:
+        yield {"val_loss": 1.0}
+
+    def method(self, config: Mapping[str, Any]) -> Iterator[dict[str, float]]:
+        yield {"val_loss": 1.0}
+
+
+def logged(code: Any) -> Any:
+    @functools.wraps(code)
+    def wrapper(*arguments: Any) -> Any:
+        return code(*arguments)
+
+    return wrapper
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        epochs,
+        lambda config: (yield {"val_loss": 1.0}),
+        Yielding(),
+        Yielding().method,
+        functools.partial(epochs),
+        functools.partial(functools.partial(Yielding())),
+        logged(epochs),
+        logged(functools.partial(logged(Yielding()))),
+        functools.lru_cache(epochs),
+    ],
+)
+def test_a_generator_function_is_recognised_before_it_is_called(code: Any) -> None:
+    assert is_generator_function(code)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [Parabola, Yielding, FORMS["lambda"], optional_model, Callable(), functools.partial(Parabola), logged(Parabola)],
+)
+def test_the_other_forms_are_no_generator_functions(code: Any) -> None:
+    assert not is_generator_function(code)
+
+
+def test_a_generator_that_shows_only_when_it_is_called_can_be_refused() -> None:
+    for code in (lambda config: epochs(config), lambda config: iter(())):
+        with pytest.raises(TaskError, match=r'^the trainable .*<lambda> is a generator .* backend="optuna"'):
+            build(code, CONFIG, None, None, "cpu", allow_generator=False)
+    assert build(Parabola, CONFIG, None, None, "cpu", allow_generator=False).step()
 
 
 @pytest.mark.parametrize("code", [optional_model, other_defaults, default_device, Callable()])
