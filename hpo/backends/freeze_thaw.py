@@ -12,15 +12,16 @@
 10. Half of the first trials follow the priors of the space. For later ones, the improvement is multiplied by the prior
     to a power that becomes lower with each trial, as in pi-BO (`user_prior.py`).
 11. The trials of an earlier study can inform the first trials and the model (`transfer.py`).
-12. Before the budget ends, the best trials are trained to the last epoch (`budget_end.py`).
+12. Before the budget ends, the predicted best trial is trained to the last epoch (`budget_end.py`).
 13. Values are modelled on a logarithmic scale where they allow it. A crash or a divergence counts as the worst value.
 
 Swersky, Snoek, Adams, Freeze-Thaw Bayesian Optimization, arXiv:1406.3896, 2014; the kernel and the decision differ.
 Expected improvement: Jones, Schonlau, Welch, Journal of Global Optimization, 1998.
 
-A search is deterministic: the same seed and events give the same suggestions on the same machine, also after it was
-resumed. On another machine, or with another number of threads, the last digits of a fit may differ, and with them later
-suggestions. A resume there takes the recorded suggestions as they are, and goes on from them.
+A search is deterministic: the same seed, budget of epochs and events give the same suggestions on the same machine,
+also after it was resumed. With a budget of time, those near its end depend on the pace. On another machine, or with
+another number of threads, the last digits of a fit may differ, and with them later suggestions. A resume there takes
+the recorded suggestions as they are, and goes on from them.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ class FreezeThaw:
         self._configurations.enqueue(config)
 
     def plan(self, epochs_left: int | None) -> None:
-        """Take the number of epochs that may still be suggested, so that the best trials are trained to their end."""
+        """Take the number of epochs that may still be suggested, see `_freeze_thaw/budget_end.py`."""
         self._epochs_left = epochs_left
 
     def learn(self, earlier: EarlierStudy) -> None:
@@ -157,16 +158,16 @@ class FreezeThaw:
         belief, trusted = self._trusted()
         snapshot = self._due(self._trials, self._snapshot, trusted)
         ask = self._decision.Ask(
-            self._trials,
-            self._encoding,
-            self._prior,
-            trusted,
-            belief,
-            cache(lambda: self._model.predict(self._trials, snapshot, trusted)),
-            default_rng([self._seed, 0, len(self._trials.steps)]),
-            self._seed,
-            self._source,
-            self._epochs_left,
+            trials=self._trials,
+            encoding=self._encoding,
+            prior=self._prior,
+            trusted=trusted,
+            belief=belief,
+            predict=cache(lambda: self._model.predict(self._trials, snapshot, trusted)),
+            rng=default_rng([self._seed, 0, len(self._trials.steps)]),
+            seed=self._seed,
+            source=self._source,
+            epochs_left=self._epochs_left,
         )
         return self._decision.choose(ask, new=new)
 

@@ -19,7 +19,7 @@ from hpo.heldout import study_data
 from hpo.loop import checks, time_limit
 from hpo.loop.crashed_trials import retry_crashed
 from hpo.loop.endings import no_configuration_left, spent_budget, spent_trials
-from hpo.loop.epochs_left import epochs_left
+from hpo.loop.epochs_left import EpochsLeft
 from hpo.loop.first_configurations import enqueue_first, with_first_configurations
 from hpo.loop.ignored_priors import priors_note
 from hpo.loop.interrupts import deferred_interrupt
@@ -179,7 +179,8 @@ def build_backend(space: SearchSpace, settings: Settings, earlier: EarlierStudy 
     """Build the backend of a study, and tell it which configurations to try first. Nothing has been asked of it yet.
 
     `earlier` is the study from which it learns. Raises a UserError if an option is unknown, if the plug-in does not
-    return a backend, or if the backend takes no given configurations or does not learn.
+    return a backend, if the backend takes no given configurations or does not learn, or if it plans for the budget but
+    takes no recorded suggestions.
     """
     build = plugins.load("hpo.backends", settings.backend).build
     try:
@@ -191,6 +192,11 @@ def build_backend(space: SearchSpace, settings: Settings, earlier: EarlierStudy 
     backend: Backend = build(space, seed=settings.seed, **settings.options)
     if missing := [name for name in ("ask", "tell") if not callable(getattr(backend, name, None))]:
         raise UserError(f"backend {settings.backend!r}: what its `build` returned has no method `{missing[0]}`")
+    if isinstance(backend, PlansForBudget) and not getattr(backend, "takes_all_recorded", False):
+        raise UserError(
+            f"backend {settings.backend!r}: a backend with the method `plan` needs `replay` and `takes_all_recorded`, "
+            "or its studies could not be resumed"
+        )
     enqueue_first(backend, space, settings)
     if earlier is not None:
         if not isinstance(backend, LearnsFromEarlier):
@@ -257,6 +263,7 @@ def run(
     show: Callable[[Event, L], None] = watch or (lambda *_: None)
     interrupted = [history.trials[number].suggestion for number in sorted(history.running)]
     history.crashes_in_a_row, trials_are_spent = 0, False
+    left = EpochsLeft(budget, ledger)
     while True:
         if spent := spent_budget(budget, ledger):
             return spent
@@ -268,7 +275,7 @@ def run(
                 trials_are_spent = budget.trials is not None and history.n_trials >= budget.trials
                 with deferred_interrupt():
                     if isinstance(backend, PlansForBudget):
-                        backend.plan(epochs_left(budget, ledger))
+                        backend.plan(left.count())
                     answer = backend.ask(new=not trials_are_spent)
                 if answer in ("wait", "done"):
                     break

@@ -6,9 +6,11 @@ import pytest
 
 from hpo.backends._backend import Answer
 from hpo.backends.freeze_thaw import FreezeThaw
-from hpo.loop.epochs_left import epochs_left
+from hpo.errors import UserError
+from hpo.loop import build_backend
+from hpo.loop.epochs_left import EpochsLeft
 from hpo.loop.simulation import play
-from hpo.record import Budget, MemoryLedger
+from hpo.record import Budget, MemoryLedger, Settings
 from hpo.space import Fidelity, Float, SearchSpace
 from hpo.trial import Decision, Report, Suggestion
 
@@ -34,43 +36,52 @@ def with_one_running(elapsed: float = 0.0) -> MemoryLedger:
     return ledger
 
 
-def test_a_budget_of_epochs_leaves_those_that_no_trial_has_or_takes() -> None:
-    assert epochs_left(Budget(epochs=20), with_one_running()) == 20 - 4 - 2
+def test_a_budget_of_epochs_leaves_those_that_no_trial_has_or_gets() -> None:
+    assert EpochsLeft(Budget(epochs=20), with_one_running()).count() == 20 - 4 - 2
 
 
-def test_nothing_is_left_where_running_trials_take_all() -> None:
-    assert epochs_left(Budget(epochs=5), with_one_running()) == 0
-
-
-def test_a_budget_of_time_leaves_what_fits_at_the_pace_so_far() -> None:
-    """4 epochs in 8 seconds, so 50 seconds are enough for 25."""
-    assert epochs_left(Budget(seconds=50), with_one_running(elapsed=8.0)) == 25 - 4 - 2
-    assert epochs_left(Budget(epochs=10, seconds=50), with_one_running(elapsed=8.0)) == 10 - 4 - 2
+def test_nothing_is_left_where_running_trials_get_all() -> None:
+    assert EpochsLeft(Budget(epochs=5), with_one_running()).count() == 0
 
 
 @pytest.mark.parametrize("budget", [Budget(), Budget(trials=5)])
 def test_a_budget_of_trials_says_nothing_of_epochs(budget: Budget) -> None:
-    assert epochs_left(budget, with_one_running(elapsed=8.0)) is None
+    assert EpochsLeft(budget, with_one_running()).count() is None
 
 
-def test_a_budget_of_time_says_nothing_before_the_first_epoch() -> None:
-    assert epochs_left(Budget(seconds=50), Clock(8.0)) is None
+def test_a_budget_of_time_leaves_what_fits_at_the_pace_of_this_run() -> None:
+    """The run begins at 4 epochs and 100 s, its first report comes 60 s later, and each further one after 2 s."""
+    ledger = with_one_running(elapsed=100.0)
+    left, both = (EpochsLeft(Budget(epochs=epochs, seconds=200), ledger) for epochs in (None, 15))
+    ledger.suggest(Suggestion(2, {"x": 0.5}, 9))
+    counts = []
+    for n, trial in enumerate([2] * 9 + [1, 1]):
+        ledger.elapsed = 160.0 + 2 * n
+        ledger.record(Report(trial, n + 1 if trial == 2 else n - 7, 1.0, {"val_loss": 1.0}, 1.0))
+        counts.append(left.count())
+    assert counts[:10] == [None] * 10
+    assert counts[10] == (200 - 180) / 2
+    assert both.count() == 0
 
 
 def test_the_search_tells_the_backend_before_each_ask() -> None:
-    told: list[int | None] = []
+    calls: list[object] = []
 
     class Listening(FreezeThaw):
         def plan(self, epochs_left: int | None) -> None:
-            told.append(epochs_left)
+            calls.append(epochs_left)
             super().plan(epochs_left)
 
         def ask(self, *, new: bool = True) -> Answer:
-            assert len(told) == n_asks[0] + 1
-            n_asks[0] += 1
+            calls.append("ask")
             return super().ask(new=new)
 
-    n_asks = [0]
     history = play(Listening(SPACE, 0), SPACE, lambda config, epoch: {"val_loss": 1 / epoch}, epochs=30)
-    assert told[:2] == [30, 27]
     assert history.n_epochs == 30
+    assert calls[:4] == [30, "ask", 27, "ask"]
+    assert set(calls[1::2]) == {"ask"}
+
+
+def test_a_backend_that_plans_but_takes_no_recorded_suggestions_is_refused() -> None:
+    with pytest.raises(UserError, match="a backend with the method `plan` needs `replay` and `takes_all_recorded`"):
+        build_backend(SPACE, Settings(backend="tests.loop.planning_backend"))

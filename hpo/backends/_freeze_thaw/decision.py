@@ -92,19 +92,31 @@ class Ask:
 
 
 def choose(ask: Ask, *, new: bool) -> Chosen | None:
-    """What trains next. None if nothing should: only with `new=False`, without which a new trial always may.
+    """What trains next. None if nothing should: without `new`, or if the epochs left are kept for running trials.
 
-    Near the end of the budget, a new trial begins only if no paused one is useful. Before its last epochs, the
-    favourite takes them.
+    Near the end of the budget, paused trials come before new ones.
     """
     left = ask.epochs_left
-    ends = new and left is not None and budget_end.is_near(ask.trials, left) and ask.n_spread >= N_INITIAL
-    chosen = (_next_step(ask, new=False) if ends else None) or _next_step(ask, new=new)
-    if chosen is None or left is None:
-        return chosen
-    start = 0 if chosen.trial is None else ask.trials[chosen.trial].epoch
-    finished = budget_end.finished(ask.trials, left - (chosen.until - start), ask.predict)
-    return chosen if finished is None else Chosen(finished, ask.trials.high, budget_end.REASON)
+    paused_first = new and left is not None and ask.n_spread >= N_INITIAL and budget_end.is_near_end(ask.trials, left)
+    chosen = _next_step(ask, new=False) if paused_first else None
+    if chosen is None:
+        chosen = _next_step(ask, new=new)
+    return chosen if chosen is None or left is None else _within_budget(ask, chosen, left)
+
+
+def _within_budget(ask: Ask, chosen: Chosen, left: int) -> Chosen | None:
+    """The chosen step, if `left` epochs suffice for it and for the predicted best trial to reach the last epoch.
+
+    If they do not, the predicted best trial is trained to its last epoch now, or None is returned while it trains. None
+    is returned too if running trials take all epochs that are left.
+    """
+    trials = ask.trials
+    left_after = left - chosen.until + (0 if chosen.trial is None else trials[chosen.trial].epoch)
+    kept = budget_end.kept(trials, ask.trusted, left, ask.predict) if left_after < trials.high else None
+    if kept is not None and kept.trial != chosen.trial and left_after < kept.epochs:
+        is_paused = trials[kept.trial].is_paused
+        return Chosen(kept.trial, trials.high, budget_end.REASON) if is_paused else None
+    return None if left_after < 0 and trials.running else chosen
 
 
 def _next_step(ask: Ask, *, new: bool) -> Chosen | None:

@@ -66,7 +66,7 @@ def test_if_all_earlier_epochs_mislead_only_late_ones_are_used() -> None:
 
 
 def test_epochs_that_show_noise_are_ignored() -> None:
-    assert "show noise only and are ignored" in said(noise, 80)
+    assert "show noise only and are ignored" in said(noise, 36)
 
 
 def test_short_trainings_have_no_early_epochs() -> None:
