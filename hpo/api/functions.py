@@ -91,7 +91,7 @@ def search(
     read = read_space(space)
     for name in settings:
         if name not in Settings.__dataclass_fields__:
-            raise UnknownName("argument of hpo.search", name, [*ARGUMENTS, *Settings.__dataclass_fields__])
+            raise UnknownName("argument of hpo.search", name, {*ARGUMENTS, *Settings.__dataclass_fields__})
     if trainable is not None and not callable(trainable):
         raise UserError(f"trainable must be a class or a function, but is {trainable!r}")
     if from_study is not None and not isinstance(from_study, str | Path):

@@ -8,7 +8,7 @@ from hpo.record import AnyLedger, Budget, History
 def spent_budget(budget: Budget, ledger: AnyLedger) -> str | None:
     """The message that the budget of epochs or seconds is spent. None if it is not."""
     if budget.epochs is not None and ledger.history.n_epochs >= budget.epochs:
-        return f"the budget of {_with_plural(budget.epochs, 'epoch')} is spent"
+        return f"the budget of {with_plural(budget.epochs, 'epoch')} is spent"
     if budget.seconds is not None and ledger.elapsed >= budget.seconds:
         return f"the budget of {budget.seconds:g} seconds is spent"
     return None
@@ -16,7 +16,7 @@ def spent_budget(budget: Budget, ledger: AnyLedger) -> str | None:
 
 def spent_trials(budget: Budget) -> str:
     """The message that the budget of trials is spent."""
-    return f"the budget of {_with_plural(budget.trials, 'trial')} is spent"
+    return f"the budget of {with_plural(budget.trials, 'trial')} is spent"
 
 
 def no_configuration_left(history: History) -> str:
@@ -27,6 +27,6 @@ def no_configuration_left(history: History) -> str:
     return "every configuration is trained"
 
 
-def _with_plural(n: int | None, thing: str) -> str:
+def with_plural(n: int | None, thing: str) -> str:
     """The number of things in words: "1 trial", "2 trials"."""
     return f"{n} {thing}{'s' * (n != 1)}"

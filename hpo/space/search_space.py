@@ -189,7 +189,9 @@ class SearchSpace:
 
 
 def _type_problems(space: SearchSpace) -> Iterator[Problem]:
-    """The problems of a space in code whose parts have the wrong type. A space file cannot have them."""
+    """The problems of a space in code whose parts have the wrong type, or no name. A space file cannot have them."""
+    if not (isinstance(space.name, str) and space.name):
+        yield ("name",), f"must be a name, but is {format_value(space.name)}"
     for name, domain in space.domains.items():
         if not isinstance(domain, Domain):
             yield ("space", name), f"must be a Float, an Int or a Categorical, but is {domain!r}"

@@ -74,9 +74,11 @@ def parse(content: Mapping[str, Any], *, name: str = "space", source: str = "", 
 def find(name_or_path: str) -> Path:
     """The path of a space file, given as a path or as the name of a bundled space, with or without `.yaml`.
 
-    Raises UserError if there is no such file or bundled space.
+    Raises UserError if there is no such file or bundled space, or if the name is empty.
     """
     path, known = Path(name_or_path), bundled()
+    if not name_or_path:
+        raise UserError(f"the name of the space is empty{nearest('', known)}")
     if path.is_file():
         return path
     if name_or_path.removesuffix(".yaml") in known:

@@ -134,7 +134,7 @@ class _NodeConverter:
         for key_node, value_node in node.value:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else "[...]"
             is_text = key_node.tag == _TAG + "str"
-            if not is_text and _is_prior(keys):
+            if not is_text and _may_be_prior(keys):
                 key, is_text = value_as_text(self.convert(key_node, keys)), True
             path = (*keys, key)
             if not is_text:
@@ -151,6 +151,6 @@ class _NodeConverter:
         self._parsed.mistakes.append((node.start_mark.line + 1, keys, text))
 
 
-def _is_prior(keys: Keys) -> bool:
-    """Whether the keys lead to the prior of a hyperparameter."""
-    return len(keys) == 3 and keys[0] == "space" and keys[2] == "prior"
+def _may_be_prior(keys: Keys) -> bool:
+    """Whether the keys lead to the prior of a hyperparameter, which may be misspelt."""
+    return len(keys) == 3 and keys[0] == "space" and keys[2] != "when"

@@ -183,6 +183,7 @@ def test_what_is_wrong_with_a_configuration_is_said_in_words(config: dict[str, A
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ({"name": ""}, "name: must be a name, but is ''"),
         ({"domains": {}}, "space: is empty"),
         ({"fixed": {"lr": 0.1}}, "fixed.lr: is searched too"),
         ({"fixed": {"patience": float("nan")}}, "fixed.patience: must be finite, but is nan"),

@@ -151,6 +151,11 @@ def test_a_space_that_is_nowhere_names_the_nearest_bundled_one() -> None:
     )
 
 
+def test_an_empty_name_is_no_folder() -> None:
+    with pytest.raises(UserError, match=r"^the name of the space is empty \(allowed: "):
+        spacefile.find("")
+
+
 def test_weights_are_relative_to_the_space_file_then_to_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

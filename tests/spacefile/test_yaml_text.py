@@ -53,6 +53,7 @@ def test_the_keys_of_a_prior_are_choices_and_become_their_texts() -> None:
     assert parsed.value == {"space": {"x": {"prior": {"0.001": 3, "true": 2, "1": 4}}, "y": {"when": {}}}}
     assert parsed.lines["space", "x", "prior", "true"] == 5
     assert [words for _, _, words in parsed.mistakes] == ["the key 1 must be a name; in quotes it is one"]
+    assert not yaml_text.parse("space:\n x:\n  piror: {32: 2}\n").mistakes  # that the key is unknown is said later
 
 
 @pytest.mark.parametrize("text", ["!!python/object/apply:os.system [ls]", "!own {a: 1}", "!!set {a}", "!!binary aGk="])
