@@ -67,7 +67,7 @@ def replay_study(
         high=high,
         slots=slots,
         epochs=compared,
-        limit=compared if compared < curve.n_epochs else None,
+        limit=epochs,
         recorded=Outcome.of(curve, curve.best, compared, trials=len(trials)),
         searches=tuple(search(seed) for seed in range(seeds)),
         n_short=sum(is_short(trial, high) for trial in trials),

@@ -63,7 +63,7 @@ class StudyReplay:
     epochs: int
     """The number of epochs after which the best values are compared."""
     limit: int | None
-    """The number of epochs after which each search of the replay ended. None if no limit ended it."""
+    """The number of epochs after which each search of the replay ended at the latest. None if there was no limit."""
     recorded: Outcome
     """How the study itself went, without its crashed trials."""
     searches: Sequence[Outcome]
@@ -142,7 +142,10 @@ class StudyReplay:
             if difference == 0:
                 words = "as many epochs as the study"
             lines.append(f"To the best value {self.backend} needed {words}, {how}.")
-        within = "" if self.limit is None else f" within {_counted(self.limit, 'epoch')}"
+        missed = [each for each in self.searches if each.epochs_to_best is None]
+        within = ""
+        if self.limit is not None and _all_ended_at(missed, self.limit):
+            within = f" within {_counted(self.limit, 'epoch')}"
         if not found:
             study = f"; the study needed {_counted(needed, 'epoch')}" if within and needed is not None else ""
             lines.append(f"{self.backend} did not reach the best value{within}{' with any seed' * (n > 1)}{study}.")
@@ -183,23 +186,32 @@ def _cells(
 ) -> tuple[str, str, str]:
     """The cells of one row. `kind` makes one number of those of several seeds.
 
-    The searches ended after `limit` epochs, if it is not None.
+    The searches ended after `limit` epochs at the latest, if it is not None.
     """
-    to_best = kind(_numbers(each.epochs_to_best for each in outcomes))
-    to_near = kind(_numbers(each.epochs_to_near for each in outcomes))
+
+    def epochs(needed: Sequence[int | None]) -> str:
+        number = kind(_numbers(needed))
+        if number < math.inf:
+            return f"{number:g}"
+        missed = [each for each, epochs in zip(outcomes, needed, strict=True) if epochs is None]
+        return f"not in {limit}" if limit is not None and _all_ended_at(missed, limit) else NOT_REACHED
+
     best = kind([each.best for each in outcomes])
-    return _epochs(to_best, limit), _epochs(to_near, limit), f"{best:.4f}" if best < math.inf else NOT_REACHED
+    return (
+        epochs([each.epochs_to_best for each in outcomes]),
+        epochs([each.epochs_to_near for each in outcomes]),
+        f"{best:.4f}" if best < math.inf else NOT_REACHED,
+    )
+
+
+def _all_ended_at(outcomes: Iterable[Outcome], limit: int) -> bool:
+    """Whether a limit of epochs ended all of these searches."""
+    return all(each.epochs >= limit for each in outcomes)
 
 
 def _numbers(epochs: Iterable[int | None]) -> list[float]:
     """Numbers of epochs, where inf stands for what was not reached."""
     return [math.inf if each is None else each for each in epochs]
-
-
-def _epochs(number: float, limit: int | None) -> str:
-    if number < math.inf:
-        return f"{number:g}"
-    return NOT_REACHED if limit is None else f"not in {limit}"
 
 
 def _counted(n: int, what: str) -> str:

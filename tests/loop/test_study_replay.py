@@ -72,7 +72,15 @@ def test_the_first_figures_are_those_of_the_study_as_it_was_run(tmp_path: Path) 
     assert found.recorded.best == curve.after(20)
     assert found.searches[0].epochs <= 20
     assert (found.limit, found.epochs) == (20, 20)
-    assert replay_study(study.folder, "random", seeds=1, epochs=72).limit is None  # the study has no more
+    assert replay_study(study.folder, "random", seeds=1).limit is None
+
+
+def test_a_limit_that_is_not_below_the_epochs_of_the_study_is_reported_too(tmp_path: Path) -> None:
+    study = search(tmp_path / "s")
+    n_epochs = study.history()[0].n_epochs
+    for epochs in (n_epochs, n_epochs + 1):
+        found = replay_study(study.folder, "random", seeds=1, epochs=epochs)
+        assert (found.limit, found.epochs) == (epochs, n_epochs)
 
 
 def test_the_same_replay_has_the_same_figures(tmp_path: Path) -> None:

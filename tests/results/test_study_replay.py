@@ -91,7 +91,7 @@ def test_the_verdict_says_what_was_saved_and_how_often(searches: list[Outcome], 
     assert [each.removeprefix("To the best value ").removeprefix("freeze_thaw ") for each in found] == lines
 
 
-def test_a_limit_of_epochs_is_named_wherever_it_ended_a_search() -> None:
+def test_a_limit_of_epochs_is_named_where_it_ended_a_search() -> None:
     limited = replace(replay(*FIVE), epochs=145, limit=145)
     assert limited.title().endswith(" with 1 trial at a time, for at most 145 epochs in each search:")
     assert "not in 145" in limited.table()[-1]
@@ -101,6 +101,17 @@ def test_a_limit_of_epochs_is_named_wherever_it_ended_a_search() -> None:
     assert none.verdict() == [
         "freeze_thaw did not reach the best value within 145 epochs with any seed; the study needed 200 epochs."
     ]
+
+
+def test_a_limit_of_epochs_is_not_named_where_a_search_ended_before_it() -> None:
+    early = [replace(search(None, None), epochs=144), replace(search(None, None), epochs=145)]
+    limited = replace(replay(*FIVE[:2], *early), limit=145)
+    assert "not in" not in "\n".join(limited.table())
+    assert limited.table()[-1].count("not reached") == 2
+    assert limited.verdict()[-1] == "freeze_thaw reached the best value with 2 of 4 seeds."
+    assert replace(limited, searches=early).verdict() == ["freeze_thaw did not reach the best value with any seed."]
+    for searches, said in ((early[:1], "not reached"), (early[1:], "not in 145")):
+        assert replace(limited, searches=searches).table()[-1].count(said) == 2
 
 
 def test_the_trials_that_ended_with_their_curve_are_counted_in_whole_numbers() -> None:
