@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hpo import plugins, spacefile
 from hpo.api.progress import interrupt_note, print_notices, show_progress
 from hpo.api.short_traceback import short_traceback
-from hpo.api.study import Study
+from hpo.api.study import Study, resume_with_progress
 from hpo.errors import SpaceFileError, UnknownName, UserError
 from hpo.final_model import Model
 from hpo.final_model import load_model as load_model_folder
@@ -113,8 +113,16 @@ def search(
         known.settings = changed_settings(known, changes, trainable)
         history, _ = known.history()
         if not budget.overspent(history.n_trials, history.n_epochs):
-            how = {"quiet": quiet, "skip_changed_files": skip_changed_files, **changes}
-            return found.resume(trials=trials, epochs=epochs, time=time, **how)
+            resume_with_progress(
+                folder,
+                budget,
+                quiet=quiet,
+                trainable=trainable,
+                allow_generator=allow_generator,
+                skip_changed_files=skip_changed_files,
+                settings=changes,
+            )
+            return found
         if known.settings != StudyFolder.reopen(folder).settings:
             with lock(folder):  # another process may have changed the study meanwhile
                 known = StudyFolder.reopen(folder)

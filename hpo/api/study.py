@@ -48,6 +48,18 @@ class BestTrial:
     """All metrics of that epoch."""
 
 
+def resume_with_progress(folder: Path, budget: Budget, *, quiet: bool, **how: Any) -> None:
+    """Resume the study in `folder`, and show the progress and all notes unless `quiet`.
+
+    `how` are further arguments of `hpo.loop.resume`.
+    """
+    study = StudyFolder.reopen(folder)
+    shown_budget = study.budget if budget == Budget() else budget
+    with interrupt_note(folder, quiet=quiet), show_progress(shown_budget, quiet=quiet) as watch:
+        resume(folder, budget, watch=watch, notify=None if quiet else print_note, **how)
+    print_notices(study, quiet=quiet)
+
+
 class Study:
     """One study. It reads its folder anew at each call, so it shows what is on record now."""
 
@@ -125,20 +137,15 @@ class Study:
         `settings` are new values of runner, devices, slots, storage, data, max_crashes or report_timeout. The study
         keeps them.
         """
-        budget = Budget(trials, epochs, time)
-        shown_budget = self._folder.budget if budget == Budget() else budget
-        with interrupt_note(self.path, quiet=quiet), show_progress(shown_budget, quiet=quiet) as watch:
-            resume(
-                self.path,
-                budget,
-                trainable=self._trainable,
-                watch=watch,
-                notify=None if quiet else print_note,
-                skip_changed_files=skip_changed_files,
-                retry=retry_crashed,
-                settings=settings,
-            )
-        print_notices(self._folder, quiet=quiet)
+        resume_with_progress(
+            self.path,
+            Budget(trials, epochs, time),
+            quiet=quiet,
+            trainable=self._trainable,
+            skip_changed_files=skip_changed_files,
+            retry=retry_crashed,
+            settings=settings,
+        )
         return self
 
     @short_traceback

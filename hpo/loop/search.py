@@ -123,6 +123,7 @@ def resume(
     budget: Budget | None = None,
     *,
     trainable: Build | None = None,
+    allow_generator: bool = True,
     watch: Watch | None = None,
     notify: Notify | None = None,
     skip_changed_files: bool = False,
@@ -134,6 +135,7 @@ def resume(
     `budget`, if given, replaces the study's budget. It is the total over all runs. With `skip_changed_files`, files of
     the data set that changed since the study was begun are left out. With `retry`, crashed trials are tried again,
     without counting them twice. `settings` are new values of some `CHANGEABLE` settings, which are recorded.
+    `allow_generator` is that of `begin`, for a study that was interrupted before its first epoch.
 
     Raises a StudyError if the study does not exist, is locked, or was begun with another trainable or on other data.
     Raises a UserError if the study has spent more than `budget` already, if a new setting is wrong, or if no epoch or
@@ -158,7 +160,7 @@ def resume(
                 if problem := budget.overspent(ledger.history.n_trials, ledger.history.n_epochs):
                     raise UserError(problem)
                 study.budget = budget
-            job = Job(study.space, study.settings.seed, study.data, trainable)
+            job = Job(study.space, study.settings.seed, study.data, trainable, allow_generator=allow_generator)
             if spent_budget(study.budget, ledger) is None:
                 job = job_on_recorded_data(study, job, ledger, notify, skip_changed_files=skip_changed_files)
             if retry:

@@ -124,6 +124,26 @@ def test_a_lambda_that_turns_out_to_be_a_generator_function_needs_a_backend(tmp_
         assert len(hpo.search(SPACE, code, backend=backend, **how).resume(trials=2).table()) == 2
 
 
+def test_a_lambda_that_turns_out_to_be_a_generator_function_needs_a_backend_also_after_ctrl_c(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"studies": tmp_path / "studies", "devices": "cpu", "quiet": True, "trials": 1}
+    interrupt = tmp_path / "interrupt"
+    interrupt.touch()
+
+    def code(config: Mapping[str, Any]) -> Iterator[dict[str, float]]:
+        if interrupt.exists():
+            raise KeyboardInterrupt
+        return user_code.epochs(config)
+
+    for given in ({}, {"backend": "freeze_thaw", "seed": 1}):
+        with pytest.raises(KeyboardInterrupt):
+            hpo.search(SPACE, code, **how, **given)
+    interrupt.unlink()
+    assert len(hpo.list_studies(tmp_path / "studies")) == 2
+    with pytest.raises(UserError, match=r'code is a generator function, .*: search it with backend="optuna"'):
+        hpo.search(SPACE, code, **how)
+    assert len(hpo.search(SPACE, code, backend="freeze_thaw", seed=1, **how).table()) == 1
+
+
 def test_a_search_learns_from_an_earlier_study_and_goes_on_when_that_is_gone(tmp_path: Path) -> None:
     how: dict[str, Any] = {"studies": tmp_path, "devices": "cpu", "quiet": True}
     first = hpo.search(SPACE, user_code.Parabola, backend="random", trials=6, study="first", **how)
