@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
 
 from hpo.cli import child_processes
 
-ENDING = "ending the search and writing its tables; a second Ctrl-C ends at once"
-"""The line that is shown as soon as the first signal comes."""
+STDERR = None if sys.__stderr__ is None else sys.__stderr__.fileno()
+"""The number of standard error. None if it was closed when the process started: 2 may be another file then."""
 
 
 class EndingSignals:
@@ -34,12 +35,12 @@ class EndingSignals:
         self.interrupt()
 
     def notice(self, number: int) -> None:
-        """Show that the search ends, also if the interrupt itself is deferred. A second Ctrl-C ends the process."""
+        """Show that the search ends, also if the interrupt itself is deferred. Ctrl-C after that ends the process."""
         if os.getpid() != self._process:  # training code forked this process
             return
         if not self._is_noticed:
             self._is_noticed = True
-            self._say(ENDING)
+            self._say(ending_line(number))
         elif number == signal.SIGINT:
             exit_at_once()
 
@@ -69,10 +70,17 @@ def ending_signals(say: Callable[[str], None]) -> Iterator[EndingSignals]:
             signal.signal(number, old)
 
 
+def ending_line(number: int) -> str:
+    """The line that is shown as soon as the first signal comes, which has this number."""
+    again = " again" if number == signal.SIGINT else ""
+    return f"ending the search and writing its tables; press Ctrl-C{again} to end at once"
+
+
 def write_line(line: str) -> None:
-    """Write a line to standard error. Unlike `print`, this works inside another write to it."""
-    with contextlib.suppress(OSError):  # nobody may read it any more
-        os.write(2, f"{line}\n".encode())
+    """Write a line to standard error, if there is one. Unlike `print`, this works inside another write to it."""
+    if STDERR is not None:
+        with contextlib.suppress(OSError):  # nobody may read it any more
+            os.write(STDERR, f"{line}\n".encode())
 
 
 def exit_at_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import psutil
 import pytest
 import yaml
 
-from hpo.cli.ending_signals import ENDING
+from hpo.cli.ending_signals import ending_line
 from tests.cli.commands import ROOT, TOY, Hpo
 from tests.runners.workers import wait_for, wait_until_ended
 
@@ -35,25 +36,27 @@ def no_search_is_left_behind() -> Iterator[None]:
         driver.communicate()
 
 
-def _start(tmp_path: Path, *words: str, first: str = ":", trains: bool = True) -> subprocess.Popen[str]:
+def _start(
+    tmp_path: Path, *words: str, first: str = ":", trains: bool = True, stderr: int = subprocess.PIPE
+) -> subprocess.Popen[str]:
     """A real search in a process group of its own, up to its first finished trial if it `trains`.
 
-    It is the process of a shell that has run the command `first`.
+    It is the process of a shell that has run the command `first`. `stderr` is its standard error.
     """
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "100", "LINES": "30"}
     command = [sys.executable, "-m", "hpo.cli", "search", "--space", "toy.yaml", "--study", "s", *words]
     driver = subprocess.Popen(
         ["sh", "-c", f'{first}\nexec "$@"', "sh", *command],
         cwd=tmp_path,
         env=environment,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # the tests may run under `nohup`
     )
     _started.append(driver)
-    assert driver.stderr is not None
     if trains:
+        assert driver.stderr is not None
         assert "searching" in driver.stderr.readline()
         assert "trial " in driver.stderr.readline()
     return driver
@@ -66,7 +69,7 @@ def test_ctrl_c_ends_within_seconds_with_the_command_that_resumes(hpo: Hpo, tmp_
     os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: to every process of the group
     _, text = driver.communicate(timeout=SECONDS)
     assert driver.returncode == 130
-    assert ENDING in text.splitlines()
+    assert ending_line(signal.SIGINT) in text.splitlines()
     assert text.splitlines()[-1] == "interrupted; nothing is lost. Go on with:  hpo resume s"
     assert "Traceback" not in text
     table = pd.read_csv(tmp_path / "studies" / "s" / "trials.csv")
@@ -75,12 +78,53 @@ def test_ctrl_c_ends_within_seconds_with_the_command_that_resumes(hpo: Hpo, tmp_
     assert result.exit_code == 0, result.output
 
 
-def test_a_second_ctrl_c_ends_at_once(hpo: Hpo, tmp_path: Path) -> None:
-    driver = _start(tmp_path, "--backend", "random", "--runner", "inline", "--trials", "100000")
+def _write_slow_regime(tmp_path: Path) -> None:
+    """A regime that takes long to end after a first Ctrl-C. `training` exists as soon as it trains."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "regime.py").write_text(
+        "import time\nfrom pathlib import Path\nfrom tests import toy\n"
+        "class Slow(toy.Curve):\n"
+        "    def step(self):\n"
+        "        Path('training').touch()\n"
+        "        try:\n"
+        "            time.sleep(1000)\n"
+        "        finally:\n"
+        "            time.sleep(1000)\n"
+        "def build(config, model, data, device):\n"
+        "    return Slow(config)\n"
+    )
+    (tmp_path / "toy.yaml").write_text(TOY.replace("tests.toy", "own.regime"))
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_after_a_first_signal_ends_at_once(hpo: Hpo, tmp_path: Path, first: signal.Signals) -> None:
+    _write_slow_regime(tmp_path)
+    driver = _start(tmp_path, "--backend", "random", "--runner", "inline", "--quiet", trains=False)
+    wait_for((tmp_path / "training").exists)
+    driver.send_signal(first)
+    assert driver.stderr is not None
+    assert driver.stderr.readline() == f"{ending_line(first)}\n"
     driver.send_signal(signal.SIGINT)
+    _, text = driver.communicate(timeout=SECONDS)
+    assert driver.returncode == 130
+    assert "Go on with" not in text
+
+
+def test_ctrl_c_is_answered_at_once_on_a_terminal(hpo: Hpo, tmp_path: Path) -> None:
+    _write_slow_regime(tmp_path)
+    terminal, stderr = os.openpty()
+    driver = _start(tmp_path, "--backend", "random", "--runner", "inline", trains=False, stderr=stderr)
+    os.close(stderr)
+    wait_for((tmp_path / "training").exists)
+    driver.send_signal(signal.SIGINT)
+    shown = b""
+    while ending_line(signal.SIGINT).encode() not in shown:
+        assert select.select([terminal], [], [], SECONDS)[0]
+        shown += os.read(terminal, 4096)
     driver.send_signal(signal.SIGINT)
     driver.communicate(timeout=SECONDS)
     assert driver.returncode == 130
+    os.close(terminal)
 
 
 def test_ctrl_c_is_answered_at_once_while_a_backend_computes(hpo: Hpo, tmp_path: Path) -> None:
@@ -105,7 +149,7 @@ def test_ctrl_c_is_answered_at_once_while_a_backend_computes(hpo: Hpo, tmp_path:
     wait_for((tmp_path / "asked").exists)
     driver.send_signal(signal.SIGINT)
     assert driver.stderr is not None
-    assert driver.stderr.readline() == f"{ENDING}\n"
+    assert driver.stderr.readline() == f"{ending_line(signal.SIGINT)}\n"
     driver.send_signal(signal.SIGINT)
     driver.communicate(timeout=SECONDS)
     assert driver.returncode == 130
