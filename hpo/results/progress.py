@@ -140,7 +140,10 @@ class Screen:
         self._clock = lambda: (ledger.elapsed, left and max(0.0, left - (time.monotonic() - now)))
 
     def announce(self, line: str) -> None:
-        """Show a line below the others from now on. May be called in the middle of other code."""
+        """Show a line above all others from now on. May be called in the middle of other code.
+
+        If the terminal has too few rows, the last lines are cut off.
+        """
         self._announcement = (line,)
 
     def text(self, width: int) -> str:
@@ -159,8 +162,11 @@ class Screen:
             table.add_row(*row)
         elapsed, left = self._clock()
         clock = f"time     {duration(elapsed)}" + (f", about {duration(left)} left" if left is not None else "")
-        lines = (Text(line, no_wrap=True, overflow="ellipsis") for line in (*self._summary, clock, *self._announcement))
-        return Group(table, *map(_bar, cache.in_progress()), *lines)
+        first, last = (
+            [Text(line, no_wrap=True, overflow="ellipsis") for line in lines]
+            for lines in (self._announcement, (*self._summary, clock))
+        )
+        return Group(*first, table, *map(_bar, cache.in_progress()), *last)
 
 
 def _bar(running: RunningComputation) -> Table:

@@ -15,6 +15,7 @@ from hpo.record import Budget, Ledger, Retry, Settings, StudyFolder, configurati
 from hpo.results.progress import BAR_WIDTH, Lines, Screen, duration, epoch_progress, print_note, time_left
 from hpo.trial import Crash, Decision, Report, Suggestion
 from tests import toy
+from tests.runners.workers import wait_for
 from trainables.store.progress_files import ProgressFile
 
 
@@ -88,12 +89,19 @@ def test_the_last_and_the_best_are_both_the_objective_and_it_is_named(errors: Le
     errors.close()
 
 
-def test_a_line_that_is_announced_stands_below_the_others(errors: Ledger) -> None:
-    screen = Screen(Console(quiet=True), Budget(trials=4))
-    screen.summarise(errors)
-    screen.announce("ending the search")
-    assert screen.text(100).splitlines()[-1].rstrip() == "ending the search"
-    errors.close()
+def test_a_line_that_is_announced_is_shown_also_if_more_trials_run_than_the_terminal_has_rows(ledger: Ledger) -> None:
+    for number in range(len(ledger.history.trials), 32):
+        ledger.suggest(Suggestion(number, {"kind": "b", "x": 0.25}, 9))
+    assert len(ledger.history.running) >= 30
+    file = io.StringIO()
+    console = Console(file=file, width=100, height=10, force_terminal=True, force_jupyter=False)
+    with Screen(console, Budget(trials=40)) as screen:
+        screen.summarise(ledger)
+        screen.announce("ending the search")
+        wait_for(lambda: "ending the search" in file.getvalue())
+        assert "spent" not in file.getvalue()  # the last lines are cut off
+    assert screen.text(100).splitlines()[0].rstrip() == "ending the search"
+    ledger.close()
 
 
 def test_plain_lines_name_the_objective_and_do_not_call_a_trial_diverged_that_has_one(errors: Ledger) -> None:
