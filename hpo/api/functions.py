@@ -58,7 +58,7 @@ def search(
 
     Called again with the same space, trainable, backend and seed, it goes on where the record ends: a script or cell
     that is run again trains nothing twice. If the study has spent more trials or epochs than the budget already, it
-    is returned as it is. Ctrl-C ends a search at any moment, and nothing is lost.
+    is returned as it is. Ctrl-C ends a search, and nothing is lost.
 
     Args:
         space: a SearchSpace, a dictionary in the form of a space file, the path of one, or the name of a bundled one.
@@ -88,7 +88,33 @@ def search(
 
     Raises UserError (and its kinds) where an argument is wrong, TooManyCrashes, MachineError.
     """
-    read = read_space(space)
+    folder: Path | None = None
+    with interrupt_note(lambda: folder, quiet=quiet):
+        read = read_space(space)
+        _check(trainable, from_study, settings)
+        if trainable is not None and is_generator_function(trainable):
+            settings.setdefault("backend", FOR_GENERATORS)
+        # Code that turns out to be a generator function later needs a backend that the user has chosen.
+        code: dict[str, Any] = {"trainable": trainable, "allow_generator": "backend" in settings}
+        if isinstance(settings.get("data"), Path):
+            settings["data"] = str(settings["data"])
+        chosen = Settings(**{"runner": "inline", **settings})  # type: ignore[arg-type]
+        folder = Path(studies).absolute() / check_name(default_name(read, chosen) if study is None else study)
+        chosen, earlier = _informed(read, with_first_configurations(read, chosen), folder, from_study, top, quiet)
+        budget = Budget(trials, epochs, time)
+        if changed_parts(folder, read, chosen, None if trainable is None else digest(trainable)) == []:
+            changes: dict[str, Any] = {name: value for name, value in settings.items() if name in CHANGEABLE}
+            _resume(folder, budget, changes, code, quiet=quiet, skip_changed_files=skip_changed_files)
+            return Study(folder, trainable)
+        with show_progress(budget.or_default(), quiet=quiet) as watch:
+            notify = None if quiet else print_note
+            begin(folder, read, chosen, budget, earlier=earlier, watch=watch, notify=notify, **code)
+        print_notices(StudyFolder.reopen(folder), quiet=quiet)
+        return Study(folder, trainable)
+
+
+def _check(trainable: object, from_study: object, settings: Mapping[str, object]) -> None:
+    """Raise a UserError if one of these arguments of `search` is wrong."""
     for name in settings:
         if name not in Settings.__dataclass_fields__:
             raise UnknownName("argument of hpo.search", name, {*ARGUMENTS, *Settings.__dataclass_fields__})
@@ -96,54 +122,33 @@ def search(
         raise UserError(f"trainable must be a class or a function, but is {trainable!r}")
     if from_study is not None and not isinstance(from_study, str | Path):
         raise UserError(f"from_study must be the name of a study or the path of its folder, but is {from_study!r}")
-    if trainable is not None and is_generator_function(trainable):
-        settings.setdefault("backend", FOR_GENERATORS)
-    # Code that turns out to be a generator function later needs a backend that the user has chosen.
-    allow_generator = "backend" in settings
-    if isinstance(settings.get("data"), Path):
-        settings["data"] = str(settings["data"])
-    chosen = Settings(**{"runner": "inline", **settings})  # type: ignore[arg-type]
-    folder = Path(studies).absolute() / check_name(default_name(read, chosen) if study is None else study)
-    chosen, earlier = _informed(read, with_first_configurations(read, chosen), folder, from_study, top, quiet)
-    budget = Budget(trials, epochs, time)
-    found = Study(folder, trainable)
-    if changed_parts(folder, read, chosen, None if trainable is None else digest(trainable)) == []:
-        changes: dict[str, Any] = {name: value for name, value in settings.items() if name in CHANGEABLE}
-        known = StudyFolder.reopen(folder)
-        known.settings = changed_settings(known, changes, trainable)
-        history, _ = known.history()
-        if not budget.overspent(history.n_trials, history.n_epochs):
-            resume_with_progress(
-                folder,
-                budget,
-                quiet=quiet,
-                trainable=trainable,
-                allow_generator=allow_generator,
-                skip_changed_files=skip_changed_files,
-                settings=changes,
-            )
-            return found
-        if known.settings != StudyFolder.reopen(folder).settings:
-            with lock(folder):  # another process may have changed the study meanwhile
-                known = StudyFolder.reopen(folder)
-                known.settings = changed_settings(known, changes, trainable)
-                known.save()
-        return found
-    with interrupt_note(folder, quiet=quiet), show_progress(budget.or_default(), quiet=quiet) as watch:
-        notify = None if quiet else print_note
-        begin(
-            folder,
-            read,
-            chosen,
-            budget,
-            earlier=earlier,
-            trainable=trainable,
-            allow_generator=allow_generator,
-            watch=watch,
-            notify=notify,
-        )
-    print_notices(StudyFolder.reopen(folder), quiet=quiet)
-    return found
+
+
+def _resume(
+    folder: Path,
+    budget: Budget,
+    changes: Mapping[str, Any],
+    code: Mapping[str, Any],
+    *,
+    quiet: bool,
+    skip_changed_files: bool,
+) -> None:
+    """Resume a study with some new settings. If it has spent more than the budget, only the settings are recorded.
+
+    `code` are the arguments `trainable` and `allow_generator` of `hpo.loop.resume`.
+    """
+    trainable = code["trainable"]
+    known = StudyFolder.reopen(folder)
+    known.settings = changed_settings(known, changes, trainable)
+    history, _ = known.history()
+    if not budget.overspent(history.n_trials, history.n_epochs):
+        how = {"skip_changed_files": skip_changed_files, "settings": changes, **code}
+        resume_with_progress(folder, budget, quiet=quiet, **how)
+    elif known.settings != StudyFolder.reopen(folder).settings:
+        with lock(folder):  # another process may have changed the study meanwhile
+            known = StudyFolder.reopen(folder)
+            known.settings = changed_settings(known, changes, trainable)
+            known.save()
 
 
 def _informed(

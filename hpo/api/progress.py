@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from hpo.record import STUDY_FILE, Budget, Event, Ledger, StudyFolder
-from hpo.results.progress import Screen, print_note
+from hpo.record import Budget, Event, Ledger, StudyFolder
+from hpo.results.progress import Screen, interrupted_line, print_note
 from hpo.training import notices
 
 if TYPE_CHECKING:
@@ -44,21 +44,17 @@ def show_progress(budget: Budget, *, quiet: bool) -> Iterator[Watch | None]:
 
 
 @contextlib.contextmanager
-def interrupt_note(folder: Path, *, quiet: bool) -> Iterator[None]:
+def interrupt_note(folder: Callable[[], Path | None], *, quiet: bool) -> Iterator[None]:
     """Print how to go on if Ctrl-C ends the `with` block, unless `quiet`. The KeyboardInterrupt is raised in any case.
 
-    `folder` is that of the study. It exists only when the search has begun.
+    `folder` returns the folder of the study, or None as long as it is not known.
     """
     try:
         yield
     except KeyboardInterrupt:
         if not quiet:
-            has_begun = (folder / STUDY_FILE).exists()
-            print_note(
-                "interrupted; nothing is lost. The same call goes on"
-                if has_begun
-                else "interrupted before the search began; make the same call again"
-            )
+            go_on = "Make the same call again to continue"
+            print_note(interrupted_line(folder(), again="make the same call again", go_on=go_on))
         raise
 
 

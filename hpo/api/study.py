@@ -55,7 +55,7 @@ def resume_with_progress(folder: Path, budget: Budget, *, quiet: bool, **how: An
     """
     study = StudyFolder.reopen(folder)
     shown_budget = study.budget if budget == Budget() else budget
-    with interrupt_note(folder, quiet=quiet), show_progress(shown_budget, quiet=quiet) as watch:
+    with show_progress(shown_budget, quiet=quiet) as watch:
         resume(folder, budget, watch=watch, notify=None if quiet else print_note, **how)
     print_notices(study, quiet=quiet)
 
@@ -137,15 +137,16 @@ class Study:
         `settings` are new values of runner, devices, slots, storage, data, max_crashes or report_timeout. The study
         keeps them.
         """
-        resume_with_progress(
-            self.path,
-            Budget(trials, epochs, time),
-            quiet=quiet,
-            trainable=self._trainable,
-            skip_changed_files=skip_changed_files,
-            retry=retry_crashed,
-            settings=settings,
-        )
+        with interrupt_note(lambda: self.path, quiet=quiet):
+            resume_with_progress(
+                self.path,
+                Budget(trials, epochs, time),
+                quiet=quiet,
+                trainable=self._trainable,
+                skip_changed_files=skip_changed_files,
+                retry=retry_crashed,
+                settings=settings,
+            )
         return self
 
     @short_traceback
@@ -174,7 +175,7 @@ class Study:
             if not quiet:
                 print(result.words(searched_metric(self.space.objective)))
 
-        with interrupt_note(self.path, quiet=quiet), unchanged_random_states():
+        with interrupt_note(lambda: self.path, quiet=quiet), unchanged_random_states():
             record = evaluate(
                 self.path,
                 Plan(top, tested_seeds(self._folder, protocol) if seeds is None else seeds, protocol),

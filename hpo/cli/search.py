@@ -179,7 +179,7 @@ def _progress_display(folder: Path, budget: Budget, quiet: bool) -> Iterator[Cal
     """
     from rich.console import Console
 
-    from hpo.results.progress import Lines, Screen
+    from hpo.results.progress import Lines, Screen, interrupted_line
 
     console = Console(stderr=True)
     display: Any = contextlib.nullcontext() if quiet else Lines(console)
@@ -198,18 +198,10 @@ def _progress_display(folder: Path, budget: Budget, quiet: bool) -> Iterator[Cal
             with display as watch:
                 yield show
         except KeyboardInterrupt:
-            click.echo(_interrupted(folder), err=True)
+            go_on = f"Go on with:  {next_command('resume', folder)}"
+            click.echo(interrupted_line(folder, again="run the same command again", go_on=go_on), err=True)
             sys.stderr.flush()
             exit_at_once()  # threads may still be busy, and nothing else needs to be cleaned up
-
-
-def _interrupted(folder: Path) -> str:
-    """The line that says how to go on after Ctrl-C. A study exists only when its data were looked over."""
-    from hpo.record import STUDY_FILE
-
-    if not (folder / STUDY_FILE).exists():
-        return "interrupted before the search began; run the same command again"
-    return f"interrupted; nothing is lost. Go on with:  {next_command('resume', folder)}"
 
 
 def _print_outcome(folder: Path, reason: str, quiet: bool) -> None:

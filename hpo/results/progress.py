@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo import cache
-from hpo.record import Budget, Event, History, Ledger, State, configuration
+from hpo.record import STUDY_FILE, Budget, Event, History, Ledger, State, configuration
 from hpo.results.rendering import wrap
 from hpo.trial import Crash, Report
 
@@ -41,6 +42,16 @@ def print_note(note: str) -> None:
         width = shutil.get_terminal_size().columns
         note = "\n".join(line for text in note.splitlines() for line in wrap(text, width, indent=" " * 5))[5:]
     print(f"hpo: {note}", file=sys.stderr)
+
+
+def interrupted_line(folder: Path | None, *, again: str, go_on: str) -> str:
+    """The line that says how to go on after Ctrl-C: `again` before the search began, `go_on` later.
+
+    `folder` is that of the study, None if it is not known yet. It contains a study only when the search has begun.
+    """
+    if folder is None or not (folder / STUDY_FILE).exists():
+        return f"interrupted before the search began; {again}"
+    return f"interrupted; nothing is lost. {go_on}"
 
 
 @contextmanager

@@ -263,7 +263,7 @@ def test_after_ctrl_c_a_note_says_how_to_go_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     how: dict[str, Any] = {"backend": "random", "trials": 1, "studies": tmp_path, "devices": "cpu"}
-    note = "hpo: interrupted; nothing is lost. The same call goes on\n"
+    note = "hpo: interrupted; nothing is lost. Make the same call again to continue\n"
     calls: list[Any] = [
         lambda **more: hpo.search(SPACE, build_interrupted, **how, **more),
         lambda **more: hpo.open_study("space-random-0", studies=tmp_path, trainable=build_interrupted).resume(**more),
@@ -286,4 +286,19 @@ def test_after_ctrl_c_before_the_search_has_begun_a_note_says_to_call_again(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(KeyboardInterrupt):
         hpo.search(SPACE, user_code.Parabola, backend="interrupted.backend", studies=tmp_path / "studies")
+    assert capsys.readouterr().err == "hpo: interrupted before the search began; make the same call again\n"
+
+
+class SpaceOfASlowDisk(dict[str, object]):
+    """Ctrl-C comes while it is read."""
+
+    def get(self, key: str, default: object = None) -> object:
+        raise KeyboardInterrupt
+
+
+def test_after_ctrl_c_while_the_space_is_read_the_note_is_printed_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        hpo.search(SpaceOfASlowDisk(SPACE), user_code.Parabola, studies=tmp_path)
     assert capsys.readouterr().err == "hpo: interrupted before the search began; make the same call again\n"
