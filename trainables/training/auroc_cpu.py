@@ -69,6 +69,7 @@ def compute(odds: Odds, of_labels: Integers, labels: Integers, counts: Integers)
         of_labels = np.arange(0, keys.size, n_samples)[:, None] + np.flatnonzero(labels == 1)
     else:
         keys = _keys(odds)
+    keys[is_undefined] = 0  # the bits of NaN may be larger than `_n_lost` takes
     n_lost = _n_lost(keys.reshape(-1, n_samples), of_labels.ravel(), np.concatenate([counts] * n_networks))
     pairs = counts * (n_samples - counts)
     areas = (pairs > 0) - n_lost.reshape(n_networks, -1) / np.maximum(pairs, 1)
@@ -118,10 +119,10 @@ def _log_sums(relative: Floats) -> Floats:
 def _n_lost(keys: Keys, positives: Integers, counts: Integers) -> Doubles:
     """Return the number of pairs that the positives of each row lose, (n_rows,). A tie counts half.
 
-    `keys` (n_rows, n), which are overwritten, fall with the probability. `positives` are the flat indices of the
-    positives of all rows, and `counts` (n_rows,) their numbers. Sorting the keys gives the number of negatives before
-    each positive. Those behind the last positive win no pair, so their order does not matter. They all get the same
-    key: NumPy sorts equal keys several times faster, and most are such after some training.
+    `keys` (n_rows, n), which are overwritten, fall with the probability, and are at most 2^31 - 2. `positives` are the
+    flat indices of the positives of all rows, and `counts` (n_rows,) their numbers. Sorting the keys gives the number
+    of negatives before each positive. Those behind the last positive win no pair, so their order does not matter. They
+    all get the same key: NumPy sorts equal keys several times faster, and most are such after some training.
     """
     n_rows, n_samples = keys.shape
     flat = keys.reshape(-1)
@@ -138,7 +139,9 @@ def _n_lost(keys: Keys, positives: Integers, counts: Integers) -> Doubles:
     sums, ends = np.concatenate([[0], places.cumsum()]), counts.cumsum()
     n_before = sums[ends] - sums[ends - counts] - counts * np.arange(0, keys.size, n_samples)
     n_lost: Doubles = n_before - counts * (counts - 1) / 2
-    tied = places[flat[places] - flat[places - 1] == 1]  # the first positive after a negative of the same key
+    # The first positive after a negative of the same key. At the start of a row, the negative may be that of the row
+    # before: `_n_ties` counts no ties then, because it searches only within the row.
+    tied = places[flat[places] - flat[places - 1] == 1]
     if len(tied):
         n_lost -= _n_ties(keys, tied) / 2
     return n_lost

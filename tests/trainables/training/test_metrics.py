@@ -175,6 +175,28 @@ def test_a_logit_that_is_no_number_makes_the_auroc_of_its_network_undefined(comp
 
 
 @on_each_device
+@pytest.mark.parametrize("n_classes", [2, 3, 12])
+def test_nan_with_all_bits_set_in_one_network_does_not_change_the_others(compute: Compute, n_classes: int) -> None:
+    logits, labels = draw(3, 40, n_classes)
+    logits[1, labels == 1] = torch.tensor(0x7FFFFFFF, dtype=torch.int32).view(torch.float32)
+    found = compute(logits, labels).values
+    assert math.isnan(found[1, 3])
+    for network in (0, 2):
+        alone = compute(logits[network : network + 1], labels).values
+        torch.testing.assert_close(found[network : network + 1], alone, rtol=0, atol=0)
+
+
+@on_each_device
+def test_samples_of_two_networks_are_no_ties(compute: Compute) -> None:
+    """In the second network, the positive has the key next to that of the positive in the first one."""
+    below_one = float(np.nextafter(np.float32(1), np.float32(0)))
+    for value in (below_one, 1.0, 2.0):
+        differences = torch.tensor([[1.0, 0.0, 0.0], [value, 0.0, 0.0]])
+        logits = torch.stack([torch.zeros_like(differences), differences], dim=2)
+        assert compute(logits, torch.tensor([1, 0, 0])).values[:, 3].tolist() == [1.0, 1.0]
+
+
+@on_each_device
 def test_an_image_with_nan_logits_is_no_hit_of_the_top_5(compute: Compute) -> None:
     labels = torch.arange(12)
     assert compute(torch.full((1, 12, 12), math.nan), labels).values[0, -1] == 0
