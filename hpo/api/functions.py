@@ -83,8 +83,8 @@ def search(
             storage, data, max_crashes and report_timeout.
 
     A generator function cannot be paused: freeze_thaw would run it again from its beginning after each pause. optuna
-    only stops trials. A lambda that calls a generator function is recognised only at its first call: without `backend`,
-    this is an error.
+    only stops trials. A lambda or a decorator that calls a generator function is recognised only at its first call:
+    without `backend`, this is an error.
 
     Raises UserError (and its kinds) where an argument is wrong, TooManyCrashes, MachineError.
     """

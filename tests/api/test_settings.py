@@ -117,7 +117,7 @@ def test_a_lambda_that_turns_out_to_be_a_generator_function_needs_a_backend(tmp_
     def code(config: Mapping[str, Any]) -> Iterator[dict[str, float]]:
         return user_code.epochs(config)
 
-    with pytest.raises(UserError, match=r'code is a generator function, .*: search it with backend="optuna"'):
+    with pytest.raises(UserError, match=r'code returned a generator, .*: search it with backend="optuna"'):
         hpo.search(SPACE, code, **how)
     assert not list(tmp_path.iterdir())
     for backend in ("optuna", "freeze_thaw"):
@@ -139,7 +139,7 @@ def test_a_lambda_that_turns_out_to_be_a_generator_function_needs_a_backend_also
             hpo.search(SPACE, code, **how, **given)
     interrupt.unlink()
     assert len(hpo.list_studies(tmp_path / "studies")) == 2
-    with pytest.raises(UserError, match=r'code is a generator function, .*: search it with backend="optuna"'):
+    with pytest.raises(UserError, match=r'code returned a generator, .*: search it with backend="optuna"'):
         hpo.search(SPACE, code, **how)
     assert len(hpo.search(SPACE, code, backend="freeze_thaw", seed=1, **how).table()) == 1
 

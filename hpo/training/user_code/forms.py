@@ -54,7 +54,7 @@ def build(
     if isinstance(made, Iterator):
         if not allow_generator:
             raise TaskError(
-                f"the trainable {name_of(code)} is a generator function, which freeze_thaw would run again from its "
+                f"the trainable {name_of(code)} returned a generator, which freeze_thaw would run again from its "
                 'beginning after each pause: search it with backend="optuna", which never pauses a trial, or name '
                 'backend="freeze_thaw" yourself'
             )
@@ -68,14 +68,13 @@ def build(
 def is_generator_function(code: Build) -> bool:
     """Whether code is a generator function, as far as this shows before it is called.
 
-    It is also one as a method, as the `__call__` of an object, in a `functools.partial`, and under a decorator that
-    uses `functools.wraps`. A lambda that calls a generator function is not recognised.
+    It is also one as a method, as the `__call__` of an object, and in a `functools.partial`. A lambda or a decorator
+    that calls a generator function is not recognised: it may return something else.
     """
-    code = inspect.unwrap(code)
     if isinstance(code, functools.partial):
         return is_generator_function(code.func)
     if not isinstance(code, type) and not inspect.isroutine(code):
-        code = inspect.unwrap(type(code).__call__)
+        code = type(code).__call__
     return inspect.isgeneratorfunction(code)
 
 
