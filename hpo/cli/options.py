@@ -73,10 +73,9 @@ def _absolute_path(ctx: click.Context, param: click.Parameter, path: Path) -> Pa
 
 def _study_name(ctx: click.Context, param: click.Parameter, name: str) -> str:
     """The name of a study, which is not empty. `--studies` is eager, so its value is known here."""
-    from hpo.record import empty_name_error
+    from hpo.record import check_not_empty
 
-    if not name:
-        raise empty_name_error(ctx.params["studies"])
+    check_not_empty(name, ctx.params["studies"])
     return name
 
 

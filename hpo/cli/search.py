@@ -99,7 +99,7 @@ def search(
 ) -> None:
     """Search a space, and print the best configurations."""
     from hpo import spacefile
-    from hpo.loop import begin, default_name
+    from hpo.loop import begin, checks, default_name
     from hpo.record import Budget, Settings, check_name
     from hpo.results.progress import print_note
 
@@ -121,6 +121,7 @@ def search(
     folder = studies / check_name(default_name(search_space, settings) if name is None else name)
     settings, earlier = informed(search_space, settings, folder, source, top)
     budget = Budget(trials, epochs, seconds).or_default()
+    checks.new_budget(budget, prefix="--")
     with _progress_display(folder, budget, quiet) as watch:
         notify = None if quiet else print_note
         reason = begin(folder, search_space, settings, budget, earlier=earlier, watch=watch, notify=notify)

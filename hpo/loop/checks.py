@@ -29,11 +29,14 @@ def task(space: SearchSpace, trainable: Build | None) -> None:
         )
 
 
-def new_budget(budget: Budget) -> None:
-    """Raise a UserError if the budget of a new study lets nothing be trained."""
-    for name in ("trials", "epochs", "seconds"):
-        if getattr(budget, name) == 0:
-            raise UserError(f"the budget in {name} of a new search must be more than 0, but is 0")
+def new_budget(budget: Budget, *, prefix: str = "") -> None:
+    """Raise a UserError if the budget of a new study lets nothing be trained.
+
+    It names the argument of `hpo.search`, or with the `prefix` -- the option of `hpo search`.
+    """
+    for name, limit in {"trials": budget.trials, "epochs": budget.epochs, "time": budget.seconds}.items():
+        if limit == 0:
+            raise UserError(f"{prefix}{name} must be more than 0 for a new search, but is 0")
 
 
 def at_least_one(**numbers: object) -> None:

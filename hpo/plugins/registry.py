@@ -82,8 +82,8 @@ def _changed_at(path: str) -> int | None:
 def module_name(package: str, name: str, *, also: Collection[str] = ()) -> str:
     """The module of a plug-in. For a name of the form `family:variant` it is the module of the family.
 
-    The path of the Python file of a data set is returned as it is. The other packages take no paths. `also` are names
-    that stand for a plug-in, for the error.
+    The path of the Python file of a data set is returned as it is. The other packages take no paths. `also` are
+    further names that the error lists.
 
     Raises UnknownName, which suggests the most similar name, if there is no such plug-in, and UserError if there is no
     such file.

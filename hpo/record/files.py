@@ -50,16 +50,16 @@ def find_folder(name: str | Path, studies: Path) -> Path:
 
     The study need not exist. Raises a StudyError if `name` is empty.
     """
-    if name == "":
-        raise empty_name_error(studies)
+    check_not_empty(name, studies)
     path = Path(name)
     is_name = path.name == str(name)  # a name with a slash, "." or "" is only the path of a folder
     return path if (path / STUDY_FILE).exists() or not is_name else studies / path
 
 
-def empty_name_error(studies: Path) -> StudyError:
-    """The error that the name of a study is empty. It lists the studies in the folder `studies`."""
-    return StudyError(f"the name of the study is empty{nearest('', _studies_in(studies))}")
+def check_not_empty(name: str | Path, studies: Path) -> None:
+    """Raise a StudyError, which lists the studies in the folder `studies`, if the name of a study is empty."""
+    if name == "":
+        raise StudyError(f"the name of the study is empty{nearest('', _studies_in(studies))}")
 
 
 def no_study_error(folder: Path) -> StudyError:
