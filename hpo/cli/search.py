@@ -199,10 +199,20 @@ def _progress_display(folder: Path, budget: Budget, quiet: bool) -> Iterator[Cal
             with display as watch:
                 yield show
         except KeyboardInterrupt:
-            go_on = f"Go on with:  {next_command('resume', folder)}"
-            click.echo(interrupted_line(folder, again="run the same command again", go_on=go_on), err=True)
+            again = "run the same command again"
+            click.echo(interrupted_line(folder, again=again, go_on=_go_on(folder, budget)), err=True)
             sys.stderr.flush()
             exit_at_once()  # threads may still be busy, and nothing else needs to be cleaned up
+
+
+def _go_on(folder: Path, budget: Budget) -> str:
+    """How to continue a search that was interrupted: by the same command, if `budget` is not on record yet."""
+    from hpo.record import StudyFolder
+
+    with contextlib.suppress(HpoError):
+        if StudyFolder.reopen(folder).budget == budget.or_default():
+            return f"Go on with:  {next_command('resume', folder)}"
+    return "Run the same command again to continue"
 
 
 def _print_outcome(folder: Path, reason: str, quiet: bool) -> None:

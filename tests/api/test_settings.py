@@ -134,7 +134,8 @@ def test_a_lambda_that_turns_out_to_be_a_generator_function_needs_a_backend_also
             raise KeyboardInterrupt
         return user_code.epochs(config)
 
-    for given in ({}, {"backend": "freeze_thaw", "seed": 1}):
+    settings: list[dict[str, Any]] = [{}, {"backend": "freeze_thaw", "seed": 1}]
+    for given in settings:
         with pytest.raises(KeyboardInterrupt):
             hpo.search(SPACE, code, **how, **given)
     interrupt.unlink()

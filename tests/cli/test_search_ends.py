@@ -17,6 +17,9 @@ import pytest
 import yaml
 
 from hpo.cli.ending_signals import ending_line
+from hpo.cli.search import _go_on
+from hpo.record import Budget, Settings, StudyFolder
+from tests import toy
 from tests.cli.commands import ROOT, TOY, Hpo
 from tests.runners.workers import wait_for, wait_until_ended
 
@@ -170,6 +173,14 @@ def test_ctrl_c_before_the_study_exists_says_to_run_the_command_again(hpo: Hpo, 
     assert driver.returncode == 130
     assert text.splitlines()[-1] == "interrupted before the search began; run the same command again"
     assert not (tmp_path / "studies" / "s").exists()
+
+
+def test_a_new_budget_that_is_not_on_record_yet_is_typed_again(tmp_path: Path) -> None:
+    """`hpo resume s --epochs 60` was interrupted before it recorded the budget."""
+    (tmp_path / "s").mkdir()
+    StudyFolder(tmp_path / "s", toy.space(), Settings(), Budget(epochs=30)).begin().close()
+    assert _go_on(tmp_path / "s", Budget(epochs=60)) == "Run the same command again to continue"
+    assert _go_on(tmp_path / "s", Budget(epochs=30)).startswith("Go on with:  hpo resume ")
 
 
 def test_ctrl_c_leaves_background_jobs_of_the_shell_that_became_the_command(hpo: Hpo, tmp_path: Path) -> None:

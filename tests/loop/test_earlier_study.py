@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import pytest
 from hpo.errors import StudyError, UserError
 from hpo.loop import begin, build_backend, resume, with_earlier_study
 from hpo.loop.earlier_study import TOP, learnt, learnt_from_history
-from hpo.record import Budget, History, Settings, Source, StudyFolder
+from hpo.record import Budget, Event, History, Ledger, Settings, Source, StudyFolder
 from hpo.record.earlier import read_earlier
 from hpo.record.files import EARLIER_FILE
 from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace
@@ -39,16 +39,28 @@ def informed(source: Path, folder: Path, settings: Settings = FREEZE) -> tuple[S
     return found.settings, found.earlier
 
 
+def interrupt_at(epochs: int) -> Callable[[Event, Ledger], None]:
+    """Ctrl-C once so many epochs are on record."""
+
+    def watch(event: Event, ledger: Ledger) -> None:
+        if ledger.history.n_epochs >= epochs:
+            raise KeyboardInterrupt
+
+    return watch
+
+
 def test_a_search_goes_on_exactly_after_its_earlier_study_was_deleted(tmp_path: Path) -> None:
     source = earlier_study(tmp_path / "source")
     settings, earlier = informed(source, tmp_path / "whole")
     assert settings.from_study is not None
     assert settings.from_study.study == "source"
     begin(tmp_path / "whole", toy.space(), settings, Budget(epochs=70), earlier=earlier)
-    begin(tmp_path / "parts", toy.space(), settings, Budget(epochs=11), earlier=earlier)
+    with pytest.raises(KeyboardInterrupt):
+        begin(tmp_path / "parts", toy.space(), settings, Budget(epochs=70), earlier=earlier, watch=interrupt_at(11))
     shutil.rmtree(source)
-    for epochs in (35, 70):
-        resume(tmp_path / "parts", Budget(epochs=epochs))
+    with pytest.raises(KeyboardInterrupt):
+        resume(tmp_path / "parts", watch=interrupt_at(35))
+    resume(tmp_path / "parts")
     whole = history(tmp_path / "whole")
     assert timeless(history(tmp_path / "parts").events) == timeless(whole.events)
     assert StudyFolder.reopen(tmp_path / "parts").earlier() == earlier
