@@ -85,8 +85,9 @@ MAX_NAMES_LENGTH = 160
 
 
 def shortened(text: str) -> str:
-    """A text for a message. The end of a long one is cut."""
-    return text if len(text) <= MAX_TEXT_LENGTH else f"{text[: MAX_TEXT_LENGTH - 3]}..."
+    """A text for a message. The middle of a long one is cut, so that the file name of a path remains."""
+    half = (MAX_TEXT_LENGTH - 3) // 2
+    return text if len(text) <= MAX_TEXT_LENGTH else f"{text[:half]}...{text[-half:]}"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -55,7 +55,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "an option that is no assignment": (
         ("search", "--space", "toy.yaml", "--option", 300 * "a"),
-        f"--option {77 * 'a'}...: write it as name=value",
+        f"--option {38 * 'a'}...{38 * 'a'}: write it as name=value",
     ),
     "port out of range": (("dashboard", "s", "--port", "99999"), "--port"),
 }
