@@ -130,10 +130,19 @@ def test_ctrl_c_is_answered_at_once_on_a_terminal(hpo: Hpo, tmp_path: Path) -> N
     os.close(terminal)
 
 
+def _interrupted_in_backend(tmp_path: Path, code: str, reached: str) -> subprocess.Popen[str]:
+    """A search with a backend of one's own, which got Ctrl-C as soon as the file `reached` was there."""
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "backend.py").write_text(code)
+    driver = _start(tmp_path, "--backend", "own.backend", "--runner", "inline", "--quiet", trains=False)
+    wait_for((tmp_path / reached).exists)
+    driver.send_signal(signal.SIGINT)
+    return driver
+
+
 def test_ctrl_c_is_answered_at_once_while_a_backend_computes(hpo: Hpo, tmp_path: Path) -> None:
     """The interrupt is deferred, and this backend would swallow it."""
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "backend.py").write_text(
+    code = (
         "import time\nfrom pathlib import Path\n"
         "class Slow:\n"
         "    def ask(self, *, new=True):\n"
@@ -148,9 +157,7 @@ def test_ctrl_c_is_answered_at_once_while_a_backend_computes(hpo: Hpo, tmp_path:
         "def build(space, *, seed):\n"
         "    return Slow()\n"
     )
-    driver = _start(tmp_path, "--backend", "own.backend", "--runner", "inline", "--quiet", trains=False)
-    wait_for((tmp_path / "asked").exists)
-    driver.send_signal(signal.SIGINT)
+    driver = _interrupted_in_backend(tmp_path, code, "asked")
     assert driver.stderr is not None
     assert driver.stderr.readline() == f"{ending_line(signal.SIGINT)}\n"
     driver.send_signal(signal.SIGINT)
@@ -159,16 +166,13 @@ def test_ctrl_c_is_answered_at_once_while_a_backend_computes(hpo: Hpo, tmp_path:
 
 
 def test_ctrl_c_before_the_study_exists_says_to_run_the_command_again(hpo: Hpo, tmp_path: Path) -> None:
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own" / "backend.py").write_text(
+    code = (
         "import time\nfrom pathlib import Path\n"
         "def build(space, *, seed):\n"
         "    Path('building').touch()\n"
         "    time.sleep(60)\n"
     )
-    driver = _start(tmp_path, "--backend", "own.backend", "--runner", "inline", "--quiet", trains=False)
-    wait_for((tmp_path / "building").exists)
-    driver.send_signal(signal.SIGINT)
+    driver = _interrupted_in_backend(tmp_path, code, "building")
     _, text = driver.communicate(timeout=SECONDS)
     assert driver.returncode == 130
     assert text.splitlines()[-1] == "interrupted before the search began; run the same command again"

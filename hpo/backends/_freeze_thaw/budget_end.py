@@ -1,7 +1,8 @@
 """The end of the budget: the predicted best trial is trained to the last epoch, where values are usually lowest.
 
 A search that only compares trials can leave its best one paused, but its result is a trained model. So the epochs that
-the predicted best trial still needs are kept for it: the trial with the lowest expected final value.
+the predicted best trial still needs are kept for it: the one with the lowest expected final value, of those that can
+still reach the last epoch.
 """
 
 from __future__ import annotations
