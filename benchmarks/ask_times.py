@@ -29,7 +29,7 @@ from benchmarks.clocked import clocked
 from benchmarks.report import apart, block, machine, note, verdict
 from hpo.loop.simulation import play_trials
 from hpo.record import Budget
-from hpo.runners._simulated import Curves
+from hpo.runners._known_trials import Curves
 
 EPOCHS, SHORT_EPOCHS = 52, 9
 """The epochs of a full training in the search of many reports, and in that of many trials."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks import free, timed
 from benchmarks.report import peak_megabytes
-from hpo.loop.search import begin, build_backend, resume
+from hpo.loop import begin, build_backend, resume
 from hpo.record import Budget, Event, Ledger, Settings
 from hpo.trial import Report, Suggestion
 

@@ -22,8 +22,8 @@ from collections.abc import Mapping, Sequence
 from benchmarks import free
 from benchmarks.report import apart, block, machine, note, verdict
 from hpo.backends._backend import Backend
+from hpo.loop.backend_building import build_backend
 from hpo.loop.replay import Asks
-from hpo.loop.search import build_backend
 from hpo.record import Settings
 from hpo.space import Fidelity
 from hpo.trial import Decision, Report, Scalar, Suggestion

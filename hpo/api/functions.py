@@ -20,6 +20,7 @@ from hpo.loop import (
     changed_settings,
     default_name,
     recorded_source,
+    with_curves,
     with_earlier_study,
     with_first_configurations,
 )
@@ -79,8 +80,8 @@ def search(
         settings: the fields of `hpo.record.Settings`: backend ("freeze_thaw"; "optuna" for a generator function),
             options, seed (0), runner ("inline": in this process), devices, slots, storage, data, try_first (a list of
             configurations, such as `[{"lr": 0.01}]`, that the first trials take, after the defaults of the space),
-            max_crashes, report_timeout (in seconds). A study that goes on takes new values of runner, devices, slots,
-            storage, data, max_crashes and report_timeout.
+            max_crashes, report_timeout (in seconds), curves (learning curves to simulate, instead of training). A study
+            that goes on takes new values of runner, devices, slots, storage, data, max_crashes and report_timeout.
 
     A generator function cannot be paused: freeze_thaw would run it again from its beginning after each pause. optuna
     only stops trials. A lambda or a decorator that calls a generator function is recognised only at its first call:
@@ -96,9 +97,11 @@ def search(
             settings.setdefault("backend", FOR_GENERATORS)
         # Code that turns out to be a generator function later needs a backend that the user has chosen.
         code: dict[str, Any] = {"trainable": trainable, "allow_generator": "backend" in settings}
-        if isinstance(settings.get("data"), Path):
-            settings["data"] = str(settings["data"])
-        chosen = Settings(**{"runner": "inline", **settings})  # type: ignore[arg-type]
+        for name in ("data", "curves"):
+            if isinstance(settings.get(name), Path):
+                settings[name] = str(settings[name])
+        runner = "inline" if settings.get("curves") is None else "simulated"
+        chosen = with_curves(Settings(**{"runner": runner, **settings}), trainable)  # type: ignore[arg-type]
         folder = Path(studies).absolute() / check_name(default_name(read, chosen) if study is None else study)
         chosen, earlier = _informed(read, with_first_configurations(read, chosen), folder, from_study, top, quiet)
         budget = Budget(trials, epochs, time)

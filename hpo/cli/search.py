@@ -16,6 +16,7 @@ from hpo.cli.options import (
     DATA_HELP,
     MAX_CRASHES_HELP,
     budget_options,
+    curves_option,
     named_values,
     new_settings_options,
     quiet_option,
@@ -64,8 +65,9 @@ def spaces() -> None:
     "--runner",
     default="auto",
     show_default=True,
-    help="auto (fused if only the last layer trains, else processes), fused, processes, inline, or your own.",
+    help="auto (fused if only the last layer trains, else processes), fused, processes, inline, simulated, your own.",
 )
+@curves_option
 @click.option("--devices", default="auto", show_default=True, help="auto, cpu, or a list such as cuda:0,cuda:1.")
 @click.option("--max-crashes", type=click.IntRange(1), help=MAX_CRASHES_HELP)
 @click.option("--slots", type=click.IntRange(1), help="Trials to run at once on each device.")
@@ -88,6 +90,7 @@ def search(
     name: str | None,
     studies: Path,
     runner: str,
+    curves: str | None,
     devices: str,
     max_crashes: int | None,
     slots: int | None,
@@ -116,6 +119,7 @@ def search(
         data,
         max_crashes=max_crashes,
         report_timeout=report_timeout,
+        curves=curves,
         try_first=first,
     )
     folder = studies / check_name(default_name(search_space, settings) if name is None else name)

@@ -168,8 +168,10 @@ def _check_seeds(record: TestRecord, trials: Sequence[Trial], plan: Plan) -> Non
 def best_trials(study: StudyFolder, top: int | None = None) -> list[Trial]:
     """Return the `top` best trials, best first. By default these are all trials with a finite loss.
 
-    Raises StudyError if the search is not finished, or if no trial has a finite loss.
+    Raises StudyError if the search is not finished or was simulated, or if no trial has a finite loss.
     """
+    if study.settings.curves is not None:
+        raise StudyError(f"study {study.name!r} is simulated: nothing was trained, so there is no model of it")
     history, finished = study.history()
     if finished is None:
         raise StudyError(

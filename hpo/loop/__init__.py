@@ -5,12 +5,14 @@ The command line and the Python API call this package.
 
 from __future__ import annotations
 
+from hpo.loop.backend_building import build_backend
 from hpo.loop.earlier_study import recorded_source, with_earlier_study
 from hpo.loop.first_configurations import with_first_configurations
 from hpo.loop.ignored_priors import priors_note
 from hpo.loop.new_settings import CHANGEABLE, changed_settings
 from hpo.loop.round_size import budget_note
-from hpo.loop.search import Watch, begin, build_backend, default_name, resume, run
+from hpo.loop.search import Watch, begin, default_name, resume, run
+from hpo.loop.simulated_settings import with_curves
 from hpo.loop.study_replay import replay_study
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "replay_study",
     "resume",
     "run",
+    "with_curves",
     "with_earlier_study",
     "with_first_configurations",
 ]

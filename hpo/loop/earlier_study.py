@@ -15,7 +15,7 @@ from typing import NamedTuple
 from hpo.backends._backend import LearnsFromEarlier
 from hpo.errors import StudyError, UserError
 from hpo.loop import checks
-from hpo.loop.search import build_backend
+from hpo.loop.backend_building import build_backend
 from hpo.record import STUDY_FILE, History, Settings, Source, StudyFolder, Trial
 from hpo.results.known_configurations import best_of
 from hpo.space import SearchSpace

@@ -9,12 +9,13 @@ from pathlib import Path
 from hpo import plugins
 from hpo.devices import plan_slots
 from hpo.errors import UnknownName
+from hpo.loop.simulated_settings import check_curves, with_curves
 from hpo.record import Settings, StudyFolder, check_devices, data_folder, recorded_url
 from hpo.runners import _auto_runner
 from hpo.space import SearchSpace
 from hpo.training.user_code import Build
 
-CHANGEABLE = ("runner", "devices", "slots", "storage", "data", "max_crashes", "report_timeout")
+CHANGEABLE = ("runner", "devices", "slots", "storage", "data", "max_crashes", "report_timeout", "curves")
 """The settings that may change when a study goes on. No suggestion and no seed of a trial depends on them."""
 
 
@@ -22,13 +23,15 @@ def recorded_settings(settings: Settings, space: SearchSpace, trainable: Build |
     """Return settings in the form in which they are recorded.
 
     Paths are absolute, the storage has no password, and the runner is the one that `auto` chooses. Raises a UserError
-    if the runner, a device or the storage does not exist.
+    if the runner, a device, the storage or the curves do not exist.
     """
+    settings = with_curves(settings, trainable)
     runner, data = settings.runner, settings.data
     if runner == _auto_runner.AUTO:
         runner = "processes" if trainable else _auto_runner.runner_for(space)
     plugins.module_name("hpo.runners", runner, also=[_auto_runner.AUTO])
-    plan_slots(settings.devices, settings.slots)
+    if settings.curves is None:
+        plan_slots(settings.devices, settings.slots)
     folder = str(data_folder(data)) if data else None
     return replace(settings, runner=runner, data=folder, storage=recorded_url(settings.storage))
 
@@ -36,13 +39,16 @@ def recorded_settings(settings: Settings, space: SearchSpace, trainable: Build |
 def changed_settings(study: StudyFolder, changes: Mapping[str, object], trainable: Build | None) -> Settings:
     """Return the settings of a study with some changes. Nothing is written.
 
-    Raises a UserError if a setting may not change, if its value is wrong, or if this machine lacks a device.
+    Raises a UserError if a setting may not change, if its value is wrong, or if this machine lacks a device. Raises a
+    StudyError if the curves changed.
     """
     for name in changes:
         if name not in CHANGEABLE:
             raise UnknownName("setting of a study that goes on", name, CHANGEABLE)
     values = {name: str(value) if isinstance(value, Path) else value for name, value in changes.items()}
-    if "devices" not in values:
+    if "devices" not in values and study.settings.curves is None:
         check_devices(study.settings, study.folder)
     changed = replace(study.settings, **values)  # type: ignore[arg-type]
-    return recorded_settings(changed, study.space, trainable)
+    recorded = recorded_settings(changed, study.space, trainable)
+    check_curves(study, recorded)
+    return recorded

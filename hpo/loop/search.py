@@ -6,27 +6,28 @@ backend.ask -> runner.start -> runner.events -> ledger.record -> backend.tell ->
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from hpo import cache, plugins, spacefile
-from hpo.backends._backend import Answer, Backend, LearnsFromEarlier, PlansForBudget
+from hpo.backends._backend import Answer, Backend, PlansForBudget
 from hpo.errors import HpoError, TooManyCrashes, UserError
 from hpo.heldout import study_data
 from hpo.loop import checks, time_limit
+from hpo.loop.backend_building import build_backend
 from hpo.loop.crashed_trials import retry_crashed
 from hpo.loop.endings import no_configuration_left, spent_budget, spent_trials
 from hpo.loop.epochs_left import EpochsLeft
-from hpo.loop.first_configurations import enqueue_first, with_first_configurations
+from hpo.loop.first_configurations import with_first_configurations
 from hpo.loop.ignored_priors import priors_note
 from hpo.loop.interrupts import deferred_interrupt
 from hpo.loop.new_settings import changed_settings, recorded_settings
 from hpo.loop.recorded_data import Notify, job_on_recorded_data, with_parts
 from hpo.loop.replay import replay
 from hpo.loop.round_size import budget_note
+from hpo.loop.simulated_settings import simulation_note
 from hpo.record import (
     AnyLedger,
     Budget,
@@ -46,7 +47,7 @@ from hpo.record import (
 from hpo.record.identity import identity
 from hpo.record.new_study import check_is_new, delete_empty_study
 from hpo.results import write_tables
-from hpo.runners._runner import Runner
+from hpo.runners._runner import Runner, SimulatesTime
 from hpo.space import SearchSpace
 from hpo.training import user_code
 from hpo.training.builder import Job
@@ -96,7 +97,8 @@ def begin(
         raise UserError(
             "`settings.from_study` and `earlier` belong together: give both as `with_earlier_study` returns them"
         )
-    checks.task(space, trainable)
+    if settings.curves is None:
+        checks.task(space, trainable)
     backend = build_backend(space, settings, earlier)
     check_url(settings.storage)
     with lock(folder):
@@ -104,9 +106,13 @@ def begin(
         total = budget.or_default()
         study = StudyFolder(folder, space, settings, total, trainable_digest=digest, objective_digest=objective)
         job = Job(space, settings.seed, study.data, trainable, allow_generator=allow_generator)
-        recorded = study_data.record(job)
+        recorded = None if settings.curves is not None else study_data.record(job)
         job = with_parts(job, recorded, notify)
-        for note in (budget_note(space, settings, study.budget), priors_note(space, settings.backend, backend)):
+        for note in (
+            simulation_note(settings),
+            budget_note(space, settings, study.budget),
+            priors_note(space, settings.backend, backend),
+        ):
             if notify is not None and note is not None:
                 notify(note)
         delete_empty_study(folder)
@@ -161,7 +167,7 @@ def resume(
                     raise UserError(problem)
                 study.budget = budget
             job = Job(study.space, study.settings.seed, study.data, trainable, allow_generator=allow_generator)
-            if spent_budget(study.budget, ledger) is None:
+            if study.settings.curves is None and spent_budget(study.budget, ledger) is None:
                 job = job_on_recorded_data(study, job, ledger, notify, skip_changed_files=skip_changed_files)
             if retry:
                 retry_crashed(backend, ledger, study.budget)
@@ -177,38 +183,6 @@ def default_name(space: SearchSpace, settings: Settings) -> str:
     return valid_name(f"{valid_name(space.name)[:100]}-{settings.backend}-{settings.seed}")
 
 
-def build_backend(space: SearchSpace, settings: Settings, earlier: EarlierStudy | None = None) -> Backend:
-    """Build the backend of a study, and tell it which configurations to try first. Nothing has been asked of it yet.
-
-    `earlier` is the study from which it learns. Raises a UserError if an option is unknown, if the plug-in does not
-    return a backend, if the backend takes no given configurations or does not learn, or if it plans for the budget but
-    takes no recorded suggestions.
-    """
-    build = plugins.load("hpo.backends", settings.backend).build
-    try:
-        inspect.signature(build).bind(space, **{"seed": settings.seed, **settings.options})
-        if {"space", "seed"} & set(settings.options):
-            raise TypeError("`space` and `seed` are not options")
-    except TypeError as error:
-        raise UserError(f"backend {settings.backend!r}: {error}") from None
-    backend: Backend = build(space, seed=settings.seed, **settings.options)
-    if missing := [name for name in ("ask", "tell") if not callable(getattr(backend, name, None))]:
-        raise UserError(f"backend {settings.backend!r}: what its `build` returned has no method `{missing[0]}`")
-    if isinstance(backend, PlansForBudget) and not getattr(backend, "takes_all_recorded", False):
-        raise UserError(
-            f"backend {settings.backend!r}: a backend with the method `plan` needs `replay` and `takes_all_recorded`, "
-            "or its studies could not be resumed"
-        )
-    enqueue_first(backend, space, settings)
-    if earlier is not None:
-        if not isinstance(backend, LearnsFromEarlier):
-            raise UserError(
-                f"backend {settings.backend!r} cannot learn from an earlier study: it has no method `learn`"
-            )
-        backend.learn(earlier)
-    return backend
-
-
 def _run_study(study: StudyFolder, ledger: Ledger, backend: Backend, job: Job, watch: Watch | None) -> str:
     """Build the runner, run the search loop, and write the tables. Returns why the search ended.
 
@@ -219,7 +193,8 @@ def _run_study(study: StudyFolder, ledger: Ledger, backend: Backend, job: Job, w
         ledger.reopen(study.folder)  # the study is no longer finished
         _discard_unneeded(ledger.history, study.checkpoints)
         build = plugins.load("hpo.runners", settings.runner).build
-        options = {} if settings.report_timeout is None else {"report_timeout": settings.report_timeout}
+        optional = {"report_timeout": settings.report_timeout, "curves": settings.curves}
+        options = {name: value for name, value in optional.items() if value is not None}
         runner: Runner = build(job, study.checkpoints, devices=settings.devices, slots=settings.slots, **options)
         try:
             reason = run(backend, runner, ledger, study.budget, watch, settings.max_crashes)
@@ -265,6 +240,9 @@ def run(
     show: Callable[[Event, L], None] = watch or (lambda *_: None)
     interrupted = [history.trials[number].suggestion for number in sorted(history.running)]
     history.crashes_in_a_row, trials_are_spent = 0, False
+    if isinstance(runner, SimulatesTime):
+        runner.restore(history.events, history.running)
+        ledger.simulate_time(lambda: runner.now)
     left = EpochsLeft(budget, ledger)
     while True:
         if spent := spent_budget(budget, ledger):
@@ -293,7 +271,11 @@ def run(
             if answer == "wait":
                 raise HpoError("the backend answered 'wait', but no trial is running")
             return spent_trials(budget) if trials_are_spent else no_configuration_left(history)
-        for event in time_limit.wait_for_events(runner, budget, ledger):
+        for event in (
+            runner.events_until(budget.seconds)
+            if isinstance(runner, SimulatesTime)
+            else time_limit.wait_for_events(runner, budget, ledger)
+        ):
             ledger.record(event)
             with deferred_interrupt():
                 decisions = backend.tell(event)

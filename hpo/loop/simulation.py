@@ -11,7 +11,8 @@ from collections.abc import Callable
 from hpo.backends._backend import Backend
 from hpo.loop.search import run
 from hpo.record import Budget, Event, History, MemoryLedger
-from hpo.runners._simulated import Curve, Curves, KnownTrials, Seconds, Simulated
+from hpo.runners._known_trials import Curve, Curves, KnownTrials, Seconds
+from hpo.runners.simulated import Simulated
 from hpo.space import SearchSpace
 from hpo.trial import Report
 

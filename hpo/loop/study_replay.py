@@ -12,9 +12,9 @@ from pathlib import Path
 from hpo.backends._backend import Backend
 from hpo.errors import StudyError
 from hpo.loop import checks
+from hpo.loop.backend_building import build_backend
 from hpo.loop.first_configurations import with_first_configurations
 from hpo.loop.recorded_trials import RecordedTrials, is_short, playable
-from hpo.loop.search import build_backend
 from hpo.loop.simulation import play_trials
 from hpo.record import Budget, History, Settings, State, StudyFolder, Trial, command, is_locked
 from hpo.results.best_so_far import BestSoFar, comparable_value

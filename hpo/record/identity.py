@@ -22,6 +22,9 @@ TRAINABLE = "trainable"
 MAX_LENGTH = 200
 """The longest name of a study, in characters. Most file systems allow 255 for a folder."""
 
+CURVES = "curves"
+"""The key of `identity` for the digest of the learning curves of a simulated search. It is absent if trials train."""
+
 FIRST = "first configurations"
 """The key of `identity` for the configurations that the user wants to try first. It is absent if there are none."""
 
@@ -39,8 +42,8 @@ def identity(
     trainable_digest: str | None = None,
     objective_digest: str | None = None,
 ) -> dict[str, Any]:
-    """The space, backend, options, seed, training code, code of the objective, first configurations and earlier study
-    of a search.
+    """The space, backend, options, seed, training code, code of the objective, curves, first configurations and earlier
+    study of a search.
 
     If all are equal, it is the same search. `trainable_digest` identifies the user's own training code, and
     `objective_digest` the user's function that is the objective; None without it. The first configurations do not
@@ -55,6 +58,7 @@ def identity(
         "seed": settings.seed,
         **({TRAINABLE: trainable_digest} if trainable_digest is not None else {}),
         **({OBJECTIVE: objective_digest} if objective_digest is not None else {}),
+        **({CURVES: settings.curves_digest} if settings.curves_digest is not None else {}),
         **({FIRST: first} if first else {}),
         **({FROM: f"{source.study} {source.digest}"} if source is not None else {}),
         **({TOP: source.top} if source is not None and source.top is not None else {}),
@@ -71,6 +75,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     words = {"options": "other options", FIRST: "other first configurations", TRAINABLE: "other training code"}
     words[TOP] = "another `top` of its earlier study"
     words[OBJECTIVE] = "other code of its objective"
+    words[CURVES] = "other curves" if CURVES in before and CURVES in after else "curves in only one of the two"
     if TRAINABLE not in after:
         words[TRAINABLE] = "training code of its own, but this search was given none"
     if TRAINABLE not in before:

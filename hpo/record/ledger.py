@@ -16,7 +16,7 @@ trial with the same user attribute `trial`, and only the newest copy counts.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ class Ledger:
         self.history = History(space.fidelity.high, space.metric)
         self._read_events()
         self._opened = time.monotonic()
+        self._simulated_time: Callable[[], float] | None = None
 
     # Recording ------------------------------------------------------------------------------------
 
@@ -130,12 +131,26 @@ class Ledger:
 
     @property
     def elapsed(self) -> float:
-        """The wall time of the search in seconds: that on record, over all runs, plus this run so far."""
+        """The wall time of the search in seconds: that on record, over all runs, plus this run so far.
+
+        If the time is simulated, it is the simulated time.
+        """
+        if self._simulated_time is not None:
+            return self._simulated_time()
         return self._recorded_seconds + time.monotonic() - self._opened
 
     @property
+    def is_simulated(self) -> bool:
+        """Whether the time of this run is simulated."""
+        return self._simulated_time is not None
+
+    def simulate_time(self, now: Callable[[], float]) -> None:
+        """Take the time of the search from `now`, in seconds, instead of from the clock."""
+        self._simulated_time = now
+
+    @property
     def recorded(self) -> float:
-        """The wall time of the search that is on record, in seconds."""
+        """The wall time of the search that is on record, in seconds, or its simulated time."""
         return self._recorded_seconds
 
     @property

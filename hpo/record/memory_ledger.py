@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from hpo.record.history import Decisions, History
 from hpo.record.ledger import Ledger
@@ -14,12 +14,19 @@ from hpo.trial import Crash, Decision, Report, Suggestion
 class MemoryLedger:
     """Keeps the history of one search. It writes nothing."""
 
-    elapsed = 0.0
-    """The wall time of the search in seconds. A simulated search spends none, so no budget of time ends it."""
-
     def __init__(self, space: SearchSpace) -> None:
         self.space = space
         self.history = History(space.fidelity.high, space.metric)
+        self._now: Callable[[], float] = lambda: 0.0
+
+    @property
+    def elapsed(self) -> float:
+        """The simulated time of the search in seconds. It is 0 until `simulate_time` is called."""
+        return self._now()
+
+    def simulate_time(self, now: Callable[[], float]) -> None:
+        """Take the time of the search from `now`, in seconds."""
+        self._now = now
 
     def suggest(self, suggestion: Suggestion) -> None:
         """Add that a trial starts or continues."""

@@ -21,7 +21,7 @@ def describe(settings: Settings) -> dict[str, Any]:
     """Describe this moment and this machine. `study.yaml` holds it as `made`."""
     made: dict[str, Any] = {"at": datetime.now(tz=UTC).isoformat(timespec="seconds"), "commit": _commit()}
     made |= {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
-    slots = [slot.name for slot in plan_slots(settings.devices, settings.slots)]
+    slots = [] if settings.curves else [slot.name for slot in plan_slots(settings.devices, settings.slots)]
     made |= {"cores": n_cores(), "slots": slots, "versions": versions()}
     return made
 

@@ -119,6 +119,12 @@ class Settings:
     from_study: Source | None = None
     """The earlier study that informs the search, see `hpo.loop.earlier_study`."""
 
+    curves: str | None = None
+    """Where the runner `simulated` takes learning curves from: a CSV file, or a function as package.module:function."""
+
+    curves_digest: str | None = None
+    """A hash of the curves. It is set when the study begins."""
+
     report_timeout: float | None = None
     """The longest time without a report, in seconds. A trial that takes longer has hung, and crashes.
 
@@ -187,6 +193,8 @@ _TYPES: dict[str, tuple[type | UnionType, str]] = {
     "from_study": (Source | None, "a Source or None"),
     "report_timeout": (int | float | None, "a number of seconds or None"),
     "data": (str | None, "the path of a folder or None"),
+    "curves": (str | None, "the path of a CSV file, or a function as package.module:function"),
+    "curves_digest": (str | None, "a hash, which is set when the study begins"),
     "try_first": (list | tuple, "a list of dictionaries such as [{'lr': 0.01}]"),
 }
 """The allowed types of the fields of Settings, and how a message names them."""

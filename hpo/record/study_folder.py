@@ -178,9 +178,10 @@ class StudyFolder:
     def data_record(self) -> dict[str, Any] | None:
         """Read the record of the data and weights that the study was begun on.
 
-        Returns None if the task names no data set. Raises a StudyError if the record is missing or damaged.
+        Returns None if the task names no data set, or if the trials are simulated. Raises a StudyError if the record is
+        missing or damaged.
         """
-        if self.space.task.dataset is None:
+        if self.space.task.dataset is None or self.settings.curves is not None:
             return None
         try:
             content: dict[str, Any] = read_compressed(self.folder / DATA_FILE)

@@ -7,11 +7,10 @@ from pathlib import Path
 
 from hpo.errors import SpaceError, UserError, nearest
 from hpo.record import StudyFolder
-from hpo.space import Categorical, Domain, SearchSpace
+from hpo.space import SearchSpace
 from hpo.space.given_values import with_defaults
-from hpo.space.values import list_as_text, with_tuples
-from hpo.spacefile import yaml_text
-from hpo.trial import Config, Value
+from hpo.spacefile.table_cells import cell_value
+from hpo.trial import Config
 
 
 def read_csv(path: Path, space: SearchSpace) -> list[Config]:
@@ -36,7 +35,7 @@ def read_csv(path: Path, space: SearchSpace) -> list[Config]:
         )
     configs = []
     for line, row in rows:
-        given = {name: _value(space.domains[name], text) for name in names if (text := row[name])}
+        given = {name: cell_value(space.domains[name], text) for name in names if (text := row[name])}
         if not given:
             continue
         try:
@@ -68,12 +67,3 @@ def best_of(study: StudyFolder, space: SearchSpace, top: int) -> tuple[list[Conf
         reason = "\n".join(lines) or "it has no trial with a finite loss"
         raise UserError(f"study {study.name!r} has no configuration for this space: {reason}")
     return configs, lines
-
-
-def _value(domain: Domain, text: str) -> Value:
-    """The value that a cell of a table stands for. Text that is no value of the domain is returned as YAML reads it."""
-    parsed = yaml_text.parse_value(text)
-    value: Value = text if parsed.mistakes else with_tuples(parsed.value)
-    if isinstance(domain, Categorical) and not domain.contains(value):
-        return next((choice for choice in domain.choices if text == str(list_as_text(choice))), value)
-    return value

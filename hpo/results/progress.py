@@ -94,7 +94,7 @@ class Lines:
     def __call__(self, event: Event, ledger: Ledger) -> None:
         history = ledger.history
         if not isinstance(event, Report | Crash):
-            if len(history.trials) == 1 and not history.n_epochs:
+            if len(history.trials) == 1 and not history.n_epochs and not ledger.is_simulated:
                 self._console.print("searching; the first epochs take longer, until the data are read", highlight=False)
             return
         trial = history.trials[event.trial]

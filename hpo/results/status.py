@@ -43,7 +43,7 @@ def lines(folder: Path) -> list[str]:
         f"search   {study.space.name} by {study.settings.backend}, seed {study.settings.seed}",
         f"trials   {len(history.trials)}: {counts}",
         f"epochs   {history.n_epochs} trained, {history.n_saved(closed=closed)} saved by stopping",
-        f"time     {elapsed:.0f} s of search",
+        f"time     {elapsed:.0f} s of search{', simulated: nothing was trained' * (study.settings.curves is not None)}",
     ]
     best = history.incumbent
     if best is not None:

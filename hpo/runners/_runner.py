@@ -9,7 +9,7 @@ To add a runner, write a module with one function:
 `job` holds the search space, the seed, the folder of the data sets and the user's own training code, if there is any.
 `checkpoints` is the folder of the checkpoints. `devices` and `slots` are the settings of the study; `hpo.devices` reads
 them. If the study has a `report_timeout`, it is given as another keyword: after so many seconds without a report, a
-trial has hung.
+trial has hung. If it has `curves`, their source is given as another keyword too.
 
 The module is a file in this folder, a module that is registered under the entry point group `hpo.runners`, or any
 module named `package.module`.
@@ -22,9 +22,9 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from hpo import cache
 from hpo.training.checkpoints import discard, discard_all_but_best
@@ -85,6 +85,30 @@ class Runner(Protocol):
 
     def close(self) -> None:
         """End all workers. Running trials keep their checkpoints, so that they can continue in a later run."""
+        ...
+
+
+@runtime_checkable
+class SimulatesTime(Runner, Protocol):
+    """A runner whose time is simulated. This is optional. The time of the search is then that of the runner."""
+
+    @property
+    def now(self) -> float:
+        """The simulated time of the search so far, in seconds. It never falls."""
+        ...
+
+    def restore(self, events: Iterable[object], running: Collection[int]) -> None:
+        """Set the time to that at the end of a record, before the first `start`.
+
+        `events` are those of the record, and `running` the trials that were training at its end.
+        """
+        ...
+
+    def events_until(self, seconds: float | None) -> Iterable[Report | Crash]:
+        """Return the next events, as `events` does. None of them may come later than `seconds` of simulated time.
+
+        If all come later, it returns none, and the simulated time is `seconds` then. None is no limit.
+        """
         ...
 
 

@@ -17,17 +17,10 @@ from hpo.trial import Decision, Report, Suggestion
 SPACE = SearchSpace("line", {"x": Float(0, 1)}, Fidelity(9))
 
 
-class Clock(MemoryLedger):
-    """A ledger whose search has taken so many seconds."""
-
-    def __init__(self, elapsed: float) -> None:
-        super().__init__(SPACE)
-        self.elapsed = elapsed
-
-
 def with_one_running(elapsed: float = 0.0) -> MemoryLedger:
     """Trial 0 has trained for 3 epochs and paused, and trial 1 is at epoch 1 of 3."""
-    ledger = Clock(elapsed)
+    ledger = MemoryLedger(SPACE)
+    ledger.simulate_time(lambda: elapsed)
     for number, n_epochs in enumerate((3, 1)):
         ledger.suggest(Suggestion(number, {"x": 0.5}, 3))
         for epoch in range(1, n_epochs + 1):
@@ -56,7 +49,7 @@ def test_a_budget_of_time_leaves_what_fits_at_the_pace_of_this_run() -> None:
     ledger.suggest(Suggestion(2, {"x": 0.5}, 9))
     counts = []
     for n, trial in enumerate([2] * 9 + [1, 1]):
-        ledger.elapsed = 160.0 + 2 * n
+        ledger.simulate_time(lambda n=n: 160.0 + 2 * n)  # type: ignore[misc]
         ledger.record(Report(trial, n + 1 if trial == 2 else n - 7, 1.0, {"val_loss": 1.0}, 1.0))
         counts.append(left.count())
     assert counts[:10] == [None] * 10

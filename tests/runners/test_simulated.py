@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import HpoError, TaskError
+from hpo.runners._known_trials import Curve, Curves
 from hpo.runners._runner import Runner
-from hpo.runners._simulated import Curve, Curves, Simulated
+from hpo.runners.simulated import Simulated
 from hpo.training.builder import Job
 from hpo.trial import Config, Decision, Report
 from tests import toy

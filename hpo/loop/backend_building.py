@@ -1,0 +1,45 @@
+"""How the backend of a study is built from its settings, and checked."""
+
+from __future__ import annotations
+
+import inspect
+
+from hpo import plugins
+from hpo.backends._backend import Backend, LearnsFromEarlier, PlansForBudget
+from hpo.errors import UserError
+from hpo.loop.first_configurations import enqueue_first
+from hpo.record import Settings
+from hpo.space import SearchSpace
+from hpo.trial import EarlierStudy
+
+
+def build_backend(space: SearchSpace, settings: Settings, earlier: EarlierStudy | None = None) -> Backend:
+    """Build the backend of a study, and tell it which configurations to try first. Nothing has been asked of it yet.
+
+    `earlier` is the study from which it learns. Raises a UserError if an option is unknown, if the plug-in does not
+    return a backend, if the backend takes no given configurations or does not learn, or if it plans for the budget but
+    takes no recorded suggestions.
+    """
+    build = plugins.load("hpo.backends", settings.backend).build
+    try:
+        inspect.signature(build).bind(space, **{"seed": settings.seed, **settings.options})
+        if {"space", "seed"} & set(settings.options):
+            raise TypeError("`space` and `seed` are not options")
+    except TypeError as error:
+        raise UserError(f"backend {settings.backend!r}: {error}") from None
+    backend: Backend = build(space, seed=settings.seed, **settings.options)
+    if missing := [name for name in ("ask", "tell") if not callable(getattr(backend, name, None))]:
+        raise UserError(f"backend {settings.backend!r}: what its `build` returned has no method `{missing[0]}`")
+    if isinstance(backend, PlansForBudget) and not getattr(backend, "takes_all_recorded", False):
+        raise UserError(
+            f"backend {settings.backend!r}: a backend with the method `plan` needs `replay` and `takes_all_recorded`, "
+            "or its studies could not be resumed"
+        )
+    enqueue_first(backend, space, settings)
+    if earlier is not None:
+        if not isinstance(backend, LearnsFromEarlier):
+            raise UserError(
+                f"backend {settings.backend!r} cannot learn from an earlier study: it has no method `learn`"
+            )
+        backend.learn(earlier)
+    return backend

@@ -1,0 +1,53 @@
+"""The settings of a search on known learning curves, in simulated time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from hpo.errors import StudyError, UserError
+from hpo.record import Settings, StudyFolder
+from hpo.record.identity import free_name
+from hpo.runners import _auto_runner, _curve_sources
+from hpo.training.user_code import Build
+
+SIMULATED = "simulated"
+"""The name of the runner that plays learning curves."""
+
+
+def with_curves(settings: Settings, trainable: Build | None) -> Settings:
+    """Return the settings with an absolute path of the curves, their digest, and the runner `simulated`.
+
+    Settings without curves are returned as they are. Raises a UserError if there are no such curves, if they cannot be
+    loaded, or if another setting excludes them.
+    """
+    if settings.curves is None:
+        if settings.runner == SIMULATED:
+            raise UserError(f"runner {SIMULATED!r} trains nothing, so it needs `curves`: {_curve_sources.FORMS}")
+        return replace(settings, curves_digest=None)
+    given = f"curves {settings.curves}"
+    if settings.runner not in (SIMULATED, _auto_runner.AUTO):
+        raise UserError(f"{given}: needs the runner {SIMULATED}, but the runner is {settings.runner}, which trains")
+    if trainable is not None:
+        raise UserError(f"{given}: the runner {SIMULATED} trains nothing; leave the training code or the curves out")
+    if settings.report_timeout is not None:
+        raise UserError(f"{given}: a simulated trial cannot hang; leave the report timeout out")
+    source = _curve_sources.located(settings.curves, Path.cwd())
+    return replace(settings, runner=SIMULATED, curves=source, curves_digest=_curve_sources.digest(source))
+
+
+def simulation_note(settings: Settings) -> str | None:
+    """A line that says where learning curves come from. None if the trials train."""
+    return None if settings.curves is None else f"simulated: curves from {settings.curves}; nothing is trained"
+
+
+def check_curves(study: StudyFolder, settings: Settings) -> None:
+    """Raise a StudyError if the curves in `settings` are not those that the study was begun with."""
+    if study.settings.curves_digest == settings.curves_digest:
+        return
+    if study.settings.curves is None:
+        raise StudyError(f"study {study.name!r} trains its trials, so it cannot go on with curves: begin a new study")
+    raise StudyError(
+        f"study {study.name!r} in {study.folder.parent} was begun with other curves than {settings.curves} has now: "
+        f"search under another name, such as {free_name(study.folder)!r}, or bring the old ones back"
+    )
