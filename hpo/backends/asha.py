@@ -22,6 +22,7 @@ from hpo.backends._configurations import Configurations
 from hpo.backends._options import needs, one_of, reject_unknown, seed32, whole_number
 from hpo.backends._prior import sample
 from hpo.backends._random_state import with_random_state
+from hpo.backends._sorted_rungs import with_sorted_rungs
 from hpo.backends._stopping import Searcher, StoppingBackend, library_max_step, library_steps
 from hpo.backends.bohb import bracket_sizes
 from hpo.space import SearchSpace
@@ -53,6 +54,7 @@ def build(space: SearchSpace, *, seed: int, searcher: str = "random", brackets: 
         from ray.tune.schedulers import async_hyperband
     # Ray draws the bracket of a trial from numpy's global state, even if there is only one.
     ray = with_random_state(async_hyperband, np.random.RandomState(0))
+    vars(ray)["_Bracket"] = with_sorted_rungs(vars(ray)["_Bracket"])
     schedulers = [
         ray.AsyncHyperBandScheduler(
             time_attr="time",

@@ -88,6 +88,8 @@ def crashes(history: History, max_crashes: int | None = None, *, at_end: bool = 
     one at the end of the search. It is a TaskError then if the settings caused every crash, because the user can fix
     this. Crashed trials that were tried again do not count.
     """
+    if history.n_epochs > 0 and history.crashes_in_a_row < (max_crashes or MAX_CRASHES):
+        return  # after each event of a long search, not all trials are looked at
     crashed = [trial.crash for trial in history.crashed if trial.crash is not None]
     failed_to_start = history.n_epochs == 0 and len(crashed) >= (1 if at_end else max_crashes or MAX_FIRST_CRASHES)
     if not failed_to_start and history.crashes_in_a_row < (max_crashes or MAX_CRASHES):

@@ -210,7 +210,7 @@ def _run_study(study: StudyFolder, ledger: Ledger, backend: Backend, job: Job, w
             write_tables(study)
         raise
     ledger.close()
-    write_tables(study)
+    write_tables(study, (ledger.history, reason))
     return reason
 
 

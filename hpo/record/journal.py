@@ -7,7 +7,8 @@ A killed process loses nothing, because written data survives its process. Only 
 not synced. An event that comes more than a second after the last sync is on the disk before the backend is told of it.
 
 Optuna's storage copies all attributes and intermediate values of a trial for each new one. The storage here does not.
-So an epoch of a long trial costs no more than one of a short trial.
+So an epoch of a long trial costs no more than one of a short trial. It also lets the writer of a long study forget what
+finished trials hold, which the history holds too, and it shares equal distributions.
 
 Each operation is one line. If a crash leaves an incomplete last line, it is cut off when the file is next opened for
 writing.
@@ -18,11 +19,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterator
 from copy import copy
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.storages.journal._storage import JournalStorageReplayResult
@@ -32,6 +35,8 @@ from hpo.errors import MachineError
 
 SYNC_SECONDS = 1.0
 """The shortest time between two syncs."""
+BLOCK = 1 << 20
+"""The number of bytes that are read at once."""
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -66,23 +71,19 @@ class Journal(BaseJournalBackend):
             os.ftruncate(self._fd, size)
             raise
 
-    def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
-        """Return the operations from number `log_number_from` on. An incomplete last line is left out.
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        """Yield the operations from number `log_number_from` on. An incomplete last line is left out.
 
-        Raises a MachineError if a line is damaged.
+        A long file is read in blocks, and is never in memory as a whole. Raises a MachineError if a line is damaged.
         """
         if log_number_from != self._n_read:
             self._n_read = self._offset = 0
-        skip = log_number_from - self._n_read
-        logs = []
-        for line in self._complete_lines():
-            self._offset += len(line)
-            self._n_read += 1
-            if skip:
-                skip -= 1
-            else:
-                logs.append(self._parse(line))
-        return logs
+        while lines := self._next_lines():
+            for line, log in zip(lines, _parsed(lines), strict=True):
+                self._offset += len(line)
+                self._n_read += 1
+                if self._n_read > log_number_from:
+                    yield self._parse(line) if log is None else log
 
     def close(self) -> None:
         """Sync and close the file."""
@@ -92,11 +93,15 @@ class Journal(BaseJournalBackend):
             os.close(self._fd)
             self._fd = -1
 
-    def _complete_lines(self) -> list[bytes]:
-        """The lines after those that have been read."""
-        size = os.fstat(self._fd).st_size - self._offset
+    def _next_lines(self) -> list[bytes]:
+        """The next complete lines after those that have been read, about a block of them. Empty if there are none."""
+        left = os.fstat(self._fd).st_size - self._offset
+        size = min(left, BLOCK)
         data = os.pread(self._fd, size, self._offset) if size > 0 else b""
-        return [line for line in data.splitlines(keepends=True) if line.endswith(b"\n")]
+        while b"\n" not in data and size < left:  # a line that is longer than a block
+            size = min(left, 2 * size)
+            data = os.pread(self._fd, size, self._offset)
+        return data[: data.rfind(b"\n") + 1].splitlines(keepends=True)
 
     def _parse(self, line: bytes) -> dict[str, Any]:
         try:
@@ -122,6 +127,27 @@ class Journal(BaseJournalBackend):
             os.ftruncate(self._fd, end)
 
 
+def _parsed(lines: list[bytes]) -> list[dict[str, Any] | None]:
+    """The operations of lines. None for each if one of them is damaged.
+
+    Lines that are parsed together share the text of equal keys, which takes less memory.
+    """
+    try:
+        logs = json.loads(b"[" + b",".join(lines) + b"]")
+    except ValueError:
+        return [None] * len(lines)
+    is_sound = len(logs) == len(lines) and all(isinstance(log, dict) for log in logs)
+    return logs if is_sound else [None] * len(lines)
+
+
+@dataclass(slots=True)
+class FinishedTrial:
+    """What is left in memory of a finished trial: what tells that it cannot be changed."""
+
+    number: int
+    state: TrialState
+
+
 class JournalTrials(JournalStorageReplayResult):
     """The studies and trials of a journal, in memory.
 
@@ -133,6 +159,14 @@ class JournalTrials(JournalStorageReplayResult):
         super().__init__(worker_id_prefix)
         self._unread: set[int] = set()
         """The ids of the trials that were copied since trials were last read."""
+        self._distributions: dict[str, BaseDistribution] = {}
+        """The different distributions of the trials, by their text. A search has one for each hyperparameter."""
+
+    def forget(self, trial_id: int) -> None:
+        """Free what a finished trial holds. The trial can no longer be read or changed here."""
+        trial = self._trials[trial_id]
+        self._trials[trial_id] = FinishedTrial(trial.number, trial.state)  # type: ignore[assignment]
+        self._unread.discard(trial_id)
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
         self._unread.discard(trial_id)
@@ -141,6 +175,15 @@ class JournalTrials(JournalStorageReplayResult):
     def get_all_trials(self, study_id: int, states: Container[TrialState] | None) -> list[FrozenTrial]:
         self._unread.clear()
         return super().get_all_trials(study_id, states)
+
+    def _apply_create_trial(self, log: dict[str, Any]) -> None:
+        trial_id = len(self._trials)
+        super()._apply_create_trial(log)
+        if (trial := self._trials.get(trial_id)) is not None:
+            texts = log.get("distributions", {}).items()
+            trial.distributions = {
+                name: self._distributions.setdefault(text, trial.distributions[name]) for name, text in texts
+            }
 
     def _apply_set_trial_user_attr(self, log: dict[str, Any]) -> None:
         if self._trial_exists_and_updatable(log["trial_id"], log):
@@ -162,6 +205,12 @@ class JournalTrials(JournalStorageReplayResult):
 
 class FastJournalStorage(JournalStorage):
     """Optuna's storage of a journal, with `JournalTrials`."""
+
+    def forget(self, trial_id: int) -> None:
+        """Free what a finished trial holds in memory. The trial can no longer be read or changed here."""
+        assert isinstance(self._replay_result, JournalTrials)
+        with self._thread_lock:
+            self._replay_result.forget(trial_id)
 
     def _sync_with_backend(self) -> None:
         if not isinstance(self._replay_result, JournalTrials):  # Optuna's constructor creates one of its own

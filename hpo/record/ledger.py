@@ -26,7 +26,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from hpo.errors import StudyError
 from hpo.record import serialization
 from hpo.record.history import Decisions, History, Retry, State
-from hpo.record.journal import Journal
+from hpo.record.journal import FastJournalStorage, Journal
 from hpo.record.storage import storage_errors
 from hpo.space import SearchSpace
 from hpo.trial import Crash, Decision, Report, Suggestion
@@ -218,6 +218,12 @@ class Ledger:
                 self._storage.set_trial_user_attr(self._optuna_ids[number], key, value)
         self._storage.set_trial_state_values(self._optuna_ids[number], state, values)
         self._finished.add(number)
+        self._forget(number)
+
+    def _forget(self, number: int) -> None:
+        """Free the memory of the Optuna trial of a trial that will never go on. Its events are in the history."""
+        if self.history.trials[number].state in _STATES and isinstance(self._storage, FastJournalStorage):
+            self._storage.forget(self._optuna_ids[number])
 
     # Reading --------------------------------------------------------------------------------------
 
@@ -261,6 +267,7 @@ class Ledger:
             for number, frozen in self._newest_trials().items():
                 trial = self.history.trials[number]
                 if frozen.state.is_finished():
+                    self._forget(number)
                     continue
                 for report in trial.reports:
                     if report.fidelity not in frozen.intermediate_values:

@@ -6,6 +6,7 @@ JSON has no NaN and inf, so they are stored as text.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,10 +54,10 @@ def to_event(trial: int, key: str, value: Any) -> Event | None:
     if not isinstance(value, dict) or "n" not in value:
         return None
     if kind == "suggestion":
-        config = {name: with_tuples(each) for name, each in value["config"].items()}
+        config = {sys.intern(name): with_tuples(each) for name, each in value["config"].items()}
         return Suggestion(trial, config, value["until"], value["bracket"], value["notes"])
     if kind == "report":
-        metrics = {name: float(metric) for name, metric in value["metrics"].items()}
+        metrics = {sys.intern(name): float(metric) for name, metric in value["metrics"].items()}
         loss, seconds, last, device = (value[name] for name in ("loss", "seconds", "last", "device"))
         return Report(trial, int(fidelity), float(loss), metrics, seconds, last, device)
     if kind == "settled":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpo.record import StudyFolder, write_text
+from hpo.record import History, StudyFolder, write_text
 from hpo.results.comparison import compare, page
 from hpo.results.rendering import render
 from hpo.results.tables import table
@@ -11,12 +11,14 @@ N_BEST = 10
 """The number of rows in best.csv."""
 
 
-def write_tables(study: StudyFolder) -> None:
+def write_tables(study: StudyFolder, record: tuple[History, str | None] | None = None) -> None:
     """Write trials.csv (all trials) and best.csv (the best trials) into the study's folder.
+
+    `record` is the history and why the study ended, as `StudyFolder.history` returns them. None to read them.
 
     If the study's space names published results, also write comparison.csv and comparison.md.
     """
-    frame = table(study)
+    frame = table(study, record)
     write_text(study.folder / "trials.csv", render(frame, "csv"))
     write_text(study.folder / "best.csv", render(frame.dropna(subset=["stopping_epoch"]).head(N_BEST), "csv"))
     if (comparison := compare(study, frame)) is not None:

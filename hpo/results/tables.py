@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.heldout.record import TestRecord
 from hpo.heldout.trial_result import TrialResult
-from hpo.record import State, StudyFolder, Trial, is_locked
+from hpo.record import History, State, StudyFolder, Trial, is_locked
 from hpo.space import Categorical, Domain, Int
 from hpo.space.objectives import METRICS, OBJECTIVES, OTHER_TESTS, TESTS, own_columns, searched_metric
 from hpo.space.values import list_as_text
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
-def table(study: StudyFolder) -> DataFrame:
+def table(study: StudyFolder, record: tuple[History, str | None] | None = None) -> DataFrame:
     """Return all trials of a study, the lowest loss first. Trials without a finite loss come last.
+
+    `record` is the history and why the study ended, as `StudyFolder.history` returns them. None to read them.
 
     Columns: trial and state; the hyperparameters, empty if not active; the metrics at the stopping epoch; `loss` (the
     objective); `stopping_epoch` (the best epoch) and `epochs` (the number trained); bracket; seconds. If a trial was
@@ -29,7 +31,7 @@ def table(study: StudyFolder) -> DataFrame:
     """
     import pandas as pd
 
-    history, finished = study.history()
+    history, finished = study.history() if record is None else record
     own = own_columns(study.space.objective)
     metrics, other_tests = (*METRICS, *own[:1]), (*OTHER_TESTS, *own[1:])
     tested = {each.trial: _test_columns(each, other_tests) for each in TestRecord.read(study).trials}

@@ -62,7 +62,7 @@ def test_a_line_damaged_in_the_middle_is_named(tmp_path: Path) -> None:
     path = tmp_path / "ledger.log"
     path.write_bytes(b'{"op_code":1}\n{"op_c\x00\x00\n{"op_code":2}\n')
     with pytest.raises(MachineError, match=r"ledger\.log:2: .* damaged"):
-        Journal(path, write=True).read_logs(0)
+        list(Journal(path, write=True).read_logs(0))
 
 
 def test_a_full_disk_leaves_no_part_of_a_line(tmp_path: Path) -> None:
