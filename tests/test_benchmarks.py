@@ -171,3 +171,11 @@ def test_searches_with_priors_are_compared_with_one_without() -> None:
     ((_, rows),) = tables(printed("priors")).items()
     assert [row["search"] for row in rows] == ["no prior", "good prior", "bad prior"]
     assert all(float(row["@5"].split(" ± ")[0]) >= 0 for row in rows)
+
+
+def test_the_growth_of_many_simulated_trials_is_measured_in_ten_parts() -> None:
+    ((title, rows),) = tables(lines := printed("scale")).items()
+    assert title == "Many trials on 10 slots"
+    assert [row["trials"] for row in rows] == [str(10 * n) for n in range(1, 11)] * 2
+    assert all(float(row["ask ms"]) > 0 for row in rows)
+    assert len(verdicts(lines)) == 6

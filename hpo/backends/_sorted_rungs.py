@@ -46,6 +46,8 @@ def with_sorted_rungs(bracket: type) -> type:
     """
 
     class SortedBracket(bracket):  # type: ignore[misc]
+        _rungs: list[tuple[float, Any]]
+
         def __init__(self, *arguments: Any, **named: Any) -> None:
             super().__init__(*arguments, **named)
             self._rungs = [(milestone, SortedResults()) for milestone, _ in self._rungs]

@@ -36,15 +36,17 @@ from hpo.errors import MachineError
 SYNC_SECONDS = 1.0
 """The shortest time between two syncs."""
 BLOCK = 1 << 20
-"""The number of bytes that are read at once."""
+"""The default number of bytes that are read at once."""
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class Journal(BaseJournalBackend):
     """One journal file. At most one process may open it with `write`."""
 
-    def __init__(self, path: Path, *, write: bool) -> None:
+    def __init__(self, path: Path, *, write: bool, block: int = BLOCK) -> None:
+        """`block` is the number of bytes that are read at once."""
         self._path = path
+        self._block = block
         self._writes = write
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND if write else os.O_RDONLY
         self._fd = os.open(path, flags, 0o644)
@@ -96,7 +98,7 @@ class Journal(BaseJournalBackend):
     def _next_lines(self) -> list[bytes]:
         """The next complete lines after those that have been read, about a block of them. Empty if there are none."""
         left = os.fstat(self._fd).st_size - self._offset
-        size = min(left, BLOCK)
+        size = min(left, self._block)
         data = os.pread(self._fd, size, self._offset) if size > 0 else b""
         while b"\n" not in data and size < left:  # a line that is longer than a block
             size = min(left, 2 * size)

@@ -32,6 +32,10 @@ REDRAW_SECONDS = 0.25
 """The least time between two updates of the lines below the table."""
 LINE_SECONDS = 10.0
 """The least time between two lines about the epochs of a training."""
+OTHER_LINES = 8
+"""The lines of a terminal that the table of running trials leaves to what stands above and below it."""
+MIN_ROWS = 3
+"""The least number of running trials that the table shows, if there are so many."""
 BAR_WIDTH = 24
 """The width of a progress bar in characters."""
 
@@ -122,6 +126,7 @@ class Screen:
 
     def __init__(self, console: Console, budget: Budget) -> None:
         self._budget = budget
+        self._console = console
         self._running: tuple[tuple[str, ...], ...] = ()
         self._loss_name = "loss"
         self._summary: tuple[str, ...] = ("starting",)
@@ -140,15 +145,20 @@ class Screen:
     def __call__(self, event: Event, ledger: Ledger) -> None:
         if time.monotonic() - self._summary_time >= REDRAW_SECONDS:
             self.summarise(ledger)
-        self._running = _running(ledger.history)
+        self._running = _running(ledger.history, self._n_rows)
 
     def summarise(self, ledger: Ledger) -> None:
         """Take in all that is on record now."""
-        self._running, self._loss_name = _running(ledger.history), ledger.history.loss_name
+        self._running, self._loss_name = _running(ledger.history, self._n_rows), ledger.history.loss_name
         self._summary_time = now = time.monotonic()
         self._summary = _summary(ledger.history, self._budget)
         left = time_left(ledger, self._budget)
         self._clock = lambda: (ledger.elapsed, left and max(0.0, left - (time.monotonic() - now)))
+
+    @property
+    def _n_rows(self) -> int:
+        """The number of running trials for which the terminal has room."""
+        return max(MIN_ROWS, self._console.height - OTHER_LINES)
 
     def announce(self, line: str) -> None:
         """Show a line above all others from now on. May be called in the middle of other code.
@@ -190,15 +200,19 @@ def _bar(running: RunningComputation) -> Table:
     return line
 
 
-def _running(history: History) -> tuple[tuple[str, ...], ...]:
-    """The rows of the table, one for each running trial."""
+def _running(history: History, n_rows: int) -> tuple[tuple[str, ...], ...]:
+    """The rows of the table, one for each running trial. The last one counts those beyond `n_rows`."""
     rows: list[tuple[str, ...]] = []
-    for number in sorted(history.running):
+    numbers = sorted(history.running)
+    shown = numbers if len(numbers) <= n_rows else numbers[: n_rows - 1]
+    for number in shown:
         trial = history.trials[number]
         last, best = (
             (f"{history.objective_of(trial.reports[-1]):.4f}", f"{trial.loss:.4f}") if trial.reports else ("", "")
         )
         rows.append((str(number), f"{trial.epoch}/{trial.until}", last, best, configuration(trial.config)))
+    if len(shown) < len(numbers):
+        rows.append(("...", "", "", "", f"and {len(numbers) - len(shown)} more trials"))
     return tuple(rows)
 
 

@@ -83,6 +83,20 @@ def test_an_objective_of_ones_own_is_minimised_as_printed(folder: Path) -> None:
     assert best.loss == best.metrics["val_missed_cost"] >= 1 - best.metrics["val_accuracy"] - 1e-6
 
 
+def test_the_simulated_searches_run_as_printed(folder: Path) -> None:
+    table = re.search(r"```text\n(optimizer,.*?)```", PAGES["docs/simulation.md"], re.DOTALL)
+    assert table is not None
+    (folder / "table.csv").write_text(table[1])
+    (folder / "curves.py").write_text(block("docs/simulation.md", "## Curves from a function"))
+    momentum = {"low": 0.5, "high": 0.99, "when": {"optimizer": ["sgd"]}}
+    domains = {"optimizer": {"choices": ["sgd", "adam"]}, "lr": {"low": 1e-3, "high": 3.0}, "momentum": momentum}
+    space = {"space": domains, "fidelity": {"high": 3}}
+    losses = {0.52, 0.49, 9.31}
+    assert set(hpo.search(space, curves="table.csv", backend="random", trials=20).table()["loss"]) <= losses
+    study = hpo.search(space, curves="curves:curve", backend="bohb", time=7200, slots=4, study="function")
+    assert study.table()["seconds"].sum() == 60 * study.table()["epochs"].sum() > 4 * 7000
+
+
 def run(code: str) -> dict[str, Any]:
     """Run a block as a script; its names afterwards."""
     scope: dict[str, Any] = {"__name__": "__main__"}

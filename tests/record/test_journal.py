@@ -130,6 +130,29 @@ def test_an_attribute_or_value_of_a_trial_does_not_copy_the_earlier_ones(tmp_pat
         tracemalloc.stop()
 
 
+def test_a_finished_trial_may_be_forgotten_and_stays_finished(tmp_path: Path) -> None:
+    storage, trial = storage_with_trial(tmp_path)
+    storage.set_trial_user_attr(trial, "key", "value" * 1000)
+    storage.set_trial_state_values(trial, optuna.trial.TrialState.PRUNED, [1.0])
+    storage.forget(trial)
+    with pytest.raises(optuna.exceptions.UpdateFinishedTrialError):
+        storage.set_trial_user_attr(trial, "key", "other")
+    other = storage.create_new_trial(storage.get_study_id_from_name("s"))
+    assert storage.get_trial(other).number == 1
+    again = FastJournalStorage(Journal(tmp_path / "ledger.log", write=False))
+    assert again.get_trial(trial).user_attrs == {"key": "value" * 1000}
+
+
+def test_a_long_file_is_read_in_blocks(tmp_path: Path) -> None:
+    """Lines longer than a block, and blocks that end within a line."""
+    logs = [{"op_code": n, "text": "x" * (n * n % 300)} for n in range(100)]
+    journal = Journal(tmp_path / "ledger.log", write=True, block=64)
+    journal.append_logs(logs)
+    assert list(journal.read_logs(0)) == logs
+    assert list(journal.read_logs(60)) == logs[60:]
+    assert list(journal.read_logs(100)) == []
+
+
 def storage_with_trial(folder: Path) -> tuple[FastJournalStorage, int]:
     storage = FastJournalStorage(Journal(folder / "ledger.log", write=True))
     return storage, storage.create_new_trial(storage.create_new_study([optuna.study.StudyDirection.MINIMIZE], "s"))
