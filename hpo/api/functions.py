@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -118,9 +119,10 @@ def search(
 
 def _check(trainable: object, from_study: object, settings: Mapping[str, object]) -> None:
     """Raise a UserError if one of these arguments of `search` is wrong."""
+    known = Settings.__dataclass_fields__.keys() - {"curves_digest"}  # which is computed
     for name in settings:
-        if name not in Settings.__dataclass_fields__:
-            raise UnknownName("argument of hpo.search", name, {*ARGUMENTS, *Settings.__dataclass_fields__})
+        if name not in known:
+            raise UnknownName("argument of hpo.search", name, {*ARGUMENTS, *known})
     if trainable is not None and not callable(trainable):
         raise UserError(f"trainable must be a class or a function, but is {trainable!r}")
     if from_study is not None and not isinstance(from_study, str | Path):
@@ -143,8 +145,9 @@ def _resume(
     trainable = code["trainable"]
     known = StudyFolder.reopen(folder)
     known.settings = changed_settings(known, changes, trainable)
-    history, _ = known.history()
-    if not budget.overspent(history.n_trials, history.n_epochs):
+    with contextlib.closing(known.ledger(write=False)) as ledger:
+        history, seconds = ledger.history, 0.0 if ledger.finished is None else ledger.recorded
+    if not budget.overspent(history.n_trials, history.n_epochs, seconds):
         how = {"skip_changed_files": skip_changed_files, "settings": changes, **code}
         resume_with_progress(folder, budget, quiet=quiet, **how)
     elif known.settings != StudyFolder.reopen(folder).settings:

@@ -163,7 +163,9 @@ def resume(
             backend = build_backend(study.space, study.settings, study.earlier())
             replay(backend, ledger)
             if budget is not None and budget != Budget():
-                if problem := budget.overspent(ledger.history.n_trials, ledger.history.n_epochs):
+                # The last epoch may end a little after the budget of time, and the same budget may be given again.
+                seconds = 0.0 if budget.seconds == study.budget.seconds else ledger.recorded
+                if problem := budget.overspent(ledger.history.n_trials, ledger.history.n_epochs, seconds):
                     raise UserError(problem)
                 study.budget = budget
             job = Job(study.space, study.settings.seed, study.data, trainable, allow_generator=allow_generator)
@@ -188,7 +190,7 @@ def _run_study(study: StudyFolder, ledger: Ledger, backend: Backend, job: Job, w
 
     The caller must hold the study's lock.
     """
-    settings = study.settings
+    settings, ended, n_events = study.settings, ledger.finished, len(ledger.history.events)
     try:
         ledger.reopen(study.folder)  # the study is no longer finished
         _discard_unneeded(ledger.history, study.checkpoints)
@@ -203,6 +205,8 @@ def _run_study(study: StudyFolder, ledger: Ledger, backend: Backend, job: Job, w
             raise TooManyCrashes(f"{str(error).rstrip()}\n`{again}` tries crashed trials again") from None
         finally:
             runner.close()
+        if ended is not None and len(ledger.history.events) == n_events:
+            reason = ended  # nothing was searched, as with `hpo resume --time 0`
         ledger.close_unfinished(reason)
     except BaseException:
         ledger.close()

@@ -42,12 +42,17 @@ class Budget:
             if not value >= 0:
                 raise UserError(f"the budget in {name} must be at least 0, but is {value}")
 
-    def overspent(self, n_trials: int, n_epochs: int) -> str | None:
-        """Return a message if a study has spent more trials or epochs than this budget; else None."""
-        for name, allowed, spent in (("trials", self.trials, n_trials), ("epochs", self.epochs, n_epochs)):
+    def overspent(self, n_trials: int, n_epochs: int, seconds: float) -> str | None:
+        """Return a message if a study has spent more trials, epochs or seconds than this budget; else None.
+
+        A budget of 0 seconds is never overspent. It ends a study where it is.
+        """
+        limits = {"trials": (self.trials, n_trials), "epochs": (self.epochs, n_epochs)}
+        limits["seconds"] = (self.seconds or None, seconds)  # type: ignore[assignment]
+        for name, (allowed, spent) in limits.items():
             if allowed is not None and allowed < spent:
                 return (
-                    f"the study has spent {spent} {name} already, more than the {allowed} given: "
+                    f"the study has spent {spent:.10g} {name} already, more than the {allowed:.10g} given: "
                     "the budget counts all runs together"
                 )
         return None

@@ -112,6 +112,23 @@ def test_a_time_with_a_unit_is_the_budget_in_seconds(hpo: Hpo, tmp_path: Path, t
     assert content["budget"]["seconds"] == seconds
 
 
+def test_a_time_that_is_spent_already_is_refused_and_no_time_keeps_the_reason_of_the_end(
+    hpo: Hpo, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text("def curve(config, epoch):\n    return {'val_loss': 1 / epoch, 'seconds': 60}\n")
+    words = ("search", "--space", "toy.yaml", "--backend", "random", "--curves", "mine:curve", "--study", "s")
+    assert "the budget of 3 trials is spent" in hpo(*words, "--trials", "3").output
+    before = (tmp_path / "studies" / "s" / "ledger.log").read_bytes()
+    result = hpo("resume", "s", "--time", "10m")
+    assert result.exit_code == 2
+    assert "the study has spent 1620 seconds already, more than the 600 given" in result.output
+    assert (tmp_path / "studies" / "s" / "ledger.log").read_bytes() == before
+    assert "s: the budget of 3 trials is spent" in hpo("resume", "s", "--time", "0").output
+    assert "finished, the budget of 3 trials is spent" in hpo("status", "s").output
+    assert "the budget of 1800 seconds is spent" in hpo("resume", "s", "--time", "30m").output
+    assert "the budget of 1800 seconds is spent" in hpo("resume", "s", "--time", "30m").output
+
+
 def test_a_budget_below_one_round_is_said_before_the_search_begins(hpo: Hpo) -> None:
     words = ("search", "--space", "toy.yaml", "--backend", "bohb", "--runner", "inline", "--trials", 5)
     result = hpo(*words, "--study", "a")
