@@ -7,9 +7,10 @@ the configuration and the epoch, counted from 1, and returns the metrics after t
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
-from hpo.errors import UserError
+from hpo.errors import UserError, shortened
 from hpo.plugins import own_functions
 from hpo.runners._curve_table import CurveTable
 from hpo.runners._known_trials import Curves, KnownTrials, OwnCurves
@@ -30,12 +31,8 @@ def located(source: str, folder: Path) -> str:
     own = _function(source)
     if own is None:
         path = folder / Path(source).expanduser()
-        try:
-            is_file = path.is_file()
-        except OSError:  # the name is too long
-            is_file = False
-        if not is_file:
-            raise UserError(f"curves {source}: there is no such file; give {FORMS}")
+        if not os.path.isfile(path):  # other than `Path.is_file`, it takes names that are too long
+            raise UserError(f"curves {shortened(source)}: there is no such file; give {FORMS}")
         return str(path.absolute())
     if (problem := own_functions.problem(own, CURVES, [folder])) is not None:
         raise UserError(f"curves {source}: {problem}")
@@ -73,4 +70,4 @@ def _function(source: str) -> OwnFunction | None:
 
 def _load(own: OwnFunction, source: str) -> own_functions.Function:
     file = own.module if own.module.endswith(".py") else None
-    return own_functions.load(own, file, f"curves {source}")
+    return user_code.uncached(own_functions.load(own, file, f"curves {source}"))

@@ -42,6 +42,7 @@ def build(
 
     Raises a TaskError if the code has none of the forms, or if it is a generator function and none is allowed.
     """
+    code = uncached(code)
     made = code(config, model, data, device) if _takes_four(code) else code(config)
     if isinstance(made, type):
         name = made.__qualname__
@@ -71,11 +72,22 @@ def is_generator_function(code: Build) -> bool:
     It is also one as a method, as the `__call__` of an object, and in a `functools.partial`. A lambda or a decorator
     that calls a generator function is not recognised: it may return something else.
     """
+    code = uncached(code)
     if isinstance(code, functools.partial):
         return is_generator_function(code.func)
     if not isinstance(code, type) and not inspect.isroutine(code):
         code = type(code).__call__
     return inspect.isgeneratorfunction(code)
+
+
+def uncached(code: Callable[..., Any]) -> Callable[..., Any]:
+    """The function inside `functools.cache` or `functools.lru_cache`; any other code as it is.
+
+    A configuration is a dictionary, which these decorators do not take. A trainable must not be shared either.
+    """
+    while isinstance(code, functools._lru_cache_wrapper):
+        code = code.__wrapped__
+    return code
 
 
 def name_of(code: Build) -> str:

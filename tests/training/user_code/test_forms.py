@@ -109,10 +109,18 @@ def as_class(code: Any) -> Any:
         Yielding().method,
         functools.partial(epochs),
         functools.partial(functools.partial(Yielding())),
+        functools.cache(epochs),
     ],
 )
 def test_a_generator_function_is_recognised_before_it_is_called(code: Any) -> None:
     assert is_generator_function(code)
+
+
+@pytest.mark.parametrize("cached", [functools.cache, functools.lru_cache(maxsize=2)])
+def test_code_in_a_cache_is_built_anew_for_each_trial(cached: Any) -> None:
+    code = cached(lambda config: Parabola(config))
+    first, second = (build(code, {"x": 0.25}, None, None, "cpu") for _ in range(2))
+    assert first is not second
 
 
 @pytest.mark.parametrize(
