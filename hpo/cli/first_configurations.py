@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from hpo.errors import SpaceError, UserError
+from hpo.errors import SpaceError, UserError, shortened
 
 if TYPE_CHECKING:
     from hpo.record import Settings
@@ -38,12 +39,13 @@ def first_configurations(space: SearchSpace, tried: tuple[str, ...]) -> list[Con
 
     configs = []
     for text in tried:
-        if "=" in text and not Path(text).is_file():
+        is_file = os.path.isfile(text)  # other than `Path.is_file`, it takes names that are too long
+        if "=" in text and not is_file:
             configs.append(_configuration(space, text))
-        elif Path(text).is_file() or Path(text).suffix:
+        elif is_file or Path(text).suffix:
             configs += read_csv(Path(text), space)
         else:
-            raise UserError(f"--try {text}: {FORM}")
+            raise UserError(f"--try {shortened(text)}: {FORM}")
     return configs
 
 
@@ -77,9 +79,9 @@ def _configuration(space: SearchSpace, text: str) -> Config:
         name, equals, value = (piece.strip() for piece in part.partition("="))
         parsed = yaml_text.parse_value(value)
         if not equals or not name or not value or parsed.mistakes or name in given:
-            raise UserError(f"--try {text}: {FORM}")
+            raise UserError(f"--try {shortened(text)}: {FORM}")
         given[name] = parsed.value
     try:
         return with_defaults(space, given)
     except SpaceError as error:
-        raise UserError(f"--try {text}: {error}") from None
+        raise UserError(f"--try {shortened(text)}: {error}") from None

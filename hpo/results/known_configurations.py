@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from hpo.errors import SpaceError, UserError, nearest
+from hpo.errors import SpaceError, UserError, nearest, shortened
 from hpo.record import StudyFolder
 from hpo.space import SearchSpace
 from hpo.space.given_values import with_defaults
@@ -27,7 +27,8 @@ def read_csv(path: Path, space: SearchSpace) -> list[Config]:
             rows = [(reader.line_num, row) for row in reader]
             columns = reader.fieldnames or []
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{shortened(str(path))}: cannot be read: {reason}") from None
     names = [name for name in columns if name in space.domains]
     if not names:
         raise UserError(
@@ -48,17 +49,22 @@ def read_csv(path: Path, space: SearchSpace) -> list[Config]:
 def best_of(study: StudyFolder, space: SearchSpace, top: int) -> tuple[list[Config], list[str]]:
     """The configurations of the `top` best trials of a study that lie in a space, and a line for each that does not.
 
-    Hyperparameters that the space does not search are left out. Raises UserError if none of the trials has a
+    Hyperparameters that the space does not search are left out. One that the space searches and the study fixed has its
+    fixed value, if this lies in the space. Raises UserError if none of the trials has a
     configuration that lies in the space.
     """
     history, _ = study.history()
+    fixed = {name: value for name, value in study.space.fixed.items() if name in space.domains}
+    fixed = {name: value for name, value in fixed.items() if space.domains[name].contains(value)}
     configs, lines = [], []
     for trial in history.ranked()[:top]:
         given = {name: value for name, value in trial.config.items() if name in space.domains}
         try:
             if not given:
                 raise SpaceError("it has no hyperparameter of this space")
-            configs.append(with_defaults(space, given))
+            all_known = {**space.defaults, **fixed, **given}
+            active = {name: value for name, value in fixed.items() if space.active(name, all_known)}
+            configs.append(with_defaults(space, {**active, **given}))
         except SpaceError as error:
             lines.append(
                 f"trial {trial.number} of study {study.name!r} is left out: {'; '.join(str(error).split(chr(10)))}"

@@ -235,5 +235,9 @@ def domain_to_dict(domain: Domain) -> dict[str, Any]:
 
 
 def _copy_when(domain: Domain) -> None:
-    """Replace the conditions by a copy with tuples, so that equal conditions compare equal and cannot be changed."""
-    object.__setattr__(domain, "when", {parent: with_tuples(allowed) for parent, allowed in domain.when.items()})
+    """Replace the conditions by a copy with tuples, so that equal conditions compare equal and cannot be changed.
+
+    None stands for no conditions.
+    """
+    conditions = (domain.when or {}).items()
+    object.__setattr__(domain, "when", {parent: with_tuples(allowed) for parent, allowed in conditions})

@@ -8,13 +8,14 @@ name, too.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from hpo import plugins
-from hpo.errors import UserError, nearest
+from hpo.errors import UserError, nearest, shortened
 from hpo.space import (
     DATA_KEYS,
     TASK_DOMAINS,
@@ -79,13 +80,15 @@ def find(name_or_path: str) -> Path:
     path, known = Path(name_or_path), bundled()
     if not name_or_path:
         raise UserError(f"the name of the space is empty{nearest('', known)}")
-    if path.is_file():
+    if os.path.isfile(path):  # other than `Path.is_file`, it takes names that are too long
         return path
     if name_or_path.removesuffix(".yaml") in known:
         return known[name_or_path.removesuffix(".yaml")]
-    if path.exists():
+    if os.path.exists(path):
         return path
-    raise UserError(f"no file {name_or_path!r}, and no bundled space of that name{nearest(path.stem, known)}")
+    raise UserError(
+        f"no file {shortened(repr(name_or_path))}, and no bundled space of that name{nearest(path.stem, known)}"
+    )
 
 
 def bundled() -> dict[str, Path]:

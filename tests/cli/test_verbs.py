@@ -34,6 +34,13 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "a GPU that is not there": ((*SEARCH, "--devices", "cuda:99"), "cuda:99"),
     "no slots": ((*SEARCH, "--slots", "0"), "--slots"),
     "negative trials": (("search", "--space", "toy.yaml", "--trials", "-1"), "--trials"),
+    "a very long space": (("search", "--space", "x" * 5000), "no file 'xxxxxxxxxxxxx"),
+    "a very long configuration": ((*SEARCH, "--try", "x" * 5000), "xxx: write it as name=value,name=value"),
+    "a very long table": ((*SEARCH, "--try", f"{'x' * 5000}.csv"), "xxx.csv: cannot be read: File name too long"),
+    "very long curves": (
+        ("search", "--space", "toy.yaml", "--curves", f"{'x' * 5000}.csv"),
+        "xxx.csv: there is no such file",
+    ),
     "malformed time": ((*SEARCH, "--time", "soon"), "write 90s, 30m, 2h or 1h30m"),
     "malformed override": ((*SEARCH, "--set", "space.x.high"), "space.x.high"),
     "override of an unknown key": ((*SEARCH, "--set", "space.x.hihg=1"), "did you mean 'high'"),
@@ -51,7 +58,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "a study without a name": (("replay", "", "--backend", "random"), "the name of the study is empty (allowed: none)"),
     "an unknown runner": (
         ("search", "--space", "toy.yaml", "--runner", "fussed"),
-        "unknown runner 'fussed'; did you mean 'fused'? (allowed: auto, fused, inline, processes)",
+        "unknown runner 'fussed'; did you mean 'fused'? (allowed: auto, fused, inline, processes, simulated)",
     ),
     "an option that is no assignment": (
         ("search", "--space", "toy.yaml", "--option", 300 * "a"),

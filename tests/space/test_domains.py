@@ -1,6 +1,7 @@
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -176,3 +177,8 @@ def test_lists_are_choices_that_compare_by_element() -> None:
     assert widths.contains((64.0, 64))
     assert not widths.contains((64,))
     assert domain_to_dict(widths) == {"choices": [[64, 64], [128], [1], [True], []], "default": [128]}
+
+
+@pytest.mark.parametrize("domain", [Float(0.0, 1.0), Int(0, 1), Categorical(("a", "b"))])
+def test_conditions_of_none_are_no_conditions(domain: Float | Int | Categorical) -> None:
+    assert replace(domain, when=None) == domain  # type: ignore[arg-type]
