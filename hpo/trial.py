@@ -66,6 +66,11 @@ class Report:
     """Whether the trial ends itself here: by patience, because it diverged, or because its generator returned."""
     device: str = "cpu"
     """The device that trained the epoch: cpu, cuda:0, ..."""
+    # Memory is measured, and differs a little each time. So it does not decide whether two reports are equal.
+    peak_host_gib: float | None = field(default=None, compare=False)
+    """The most main memory that the process of the trial had during the epoch, in GiB. None if it is not known."""
+    peak_gpu_gib: float | None = field(default=None, compare=False)
+    """The most memory that tensors took on the GPU in the epoch, in GiB. None if it is not known or no GPU trained."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,9 @@ class EarlierStudy:
     trials: tuple[EarlierTrial, ...]
     """The trials whose values lie in the space. At least one has a finite value."""
 
+
+PEAKS = ("peak_host_gib", "peak_gpu_gib")
+"""The fields of a Report about memory, which are columns of the tables too."""
 
 SETTINGS_AT_FAULT = ("WrongValue", "SetupError")
 """The kinds of a Crash that the hyperparameters or the task cause. Its first line says all, without a traceback."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from hpo.space.values import list_as_text
-from hpo.trial import Config, Crash, Decision, Rank, Report, Scalar, Suggestion, is_better, rank
+from hpo.trial import PEAKS, Config, Crash, Decision, Rank, Report, Scalar, Suggestion, is_better, rank
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,13 @@ class Trial:
     def epoch(self) -> int:
         """The last epoch on record, 0 before the first report."""
         return self.reports[-1].fidelity if self.reports else 0
+
+    @property
+    def peaks(self) -> dict[str, float]:
+        """The most memory that the trial took in an epoch, in GiB, by the names of PEAKS. Unknown peaks are left out."""
+        measured = {name: [getattr(report, name) for report in self.reports] for name in PEAKS}
+        known = {name: [peak for peak in peaks if peak is not None] for name, peaks in measured.items()}
+        return {name: max(peaks) for name, peaks in known.items() if peaks}
 
     @property
     def loss(self) -> float:

@@ -214,7 +214,8 @@ class Ledger:
         if values is None and state is TrialState.COMPLETE:
             raise AssertionError(f"trial {number} is complete without a report")
         if values is not None and trial.best is not None:
-            for key, value in serialization.stopping_epoch_attributes(trial.best).items():
+            shown = {**serialization.stopping_epoch_attributes(trial.best), **trial.peaks}
+            for key, value in shown.items():
                 self._storage.set_trial_user_attr(self._optuna_ids[number], key, value)
         self._storage.set_trial_state_values(self._optuna_ids[number], state, values)
         self._finished.add(number)

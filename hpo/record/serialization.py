@@ -15,7 +15,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from hpo.record.history import Decisions, Event, Retry
 from hpo.space.domains import Categorical, Domain, Int
 from hpo.space.values import list_as_text, with_tuples
-from hpo.trial import Config, Crash, Decision, Report, Scalar, Suggestion
+from hpo.trial import PEAKS, Config, Crash, Decision, Report, Scalar, Suggestion
 
 
 def from_suggestion(suggestion: Suggestion) -> dict[str, Any]:
@@ -36,6 +36,7 @@ def from_report(report: Report) -> dict[str, Any]:
         "seconds": round(report.seconds, 6),
         "last": report.last,
         "device": report.device,
+        **{name: peak for name in PEAKS if (peak := getattr(report, name)) is not None},
     }
 
 
@@ -59,7 +60,8 @@ def to_event(trial: int, key: str, value: Any) -> Event | None:
     if kind == "report":
         metrics = {sys.intern(name): float(metric) for name, metric in value["metrics"].items()}
         loss, seconds, last, device = (value[name] for name in ("loss", "seconds", "last", "device"))
-        return Report(trial, int(fidelity), float(loss), metrics, seconds, last, device)
+        peaks = [value.get(name) for name in PEAKS]  # earlier versions recorded none
+        return Report(trial, int(fidelity), float(loss), metrics, seconds, last, device, *peaks)
     if kind == "settled":
         decisions = {int(number): Decision(fate) for number, fate in value["decisions"].items()}
         return Decisions(trial, int(fidelity), decisions)

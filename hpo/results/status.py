@@ -17,7 +17,7 @@ from hpo.record import RETRAINED, History, StudyFolder, command, configuration, 
 from hpo.results import tables
 from hpo.space.objectives import searched_metric
 from hpo.training import notices
-from hpo.trial import Crash, Report, Suggestion
+from hpo.trial import PEAKS, Crash, Report, Suggestion
 
 NAME_WIDTH = 40
 """The largest number of characters of the name of a class in a line."""
@@ -48,10 +48,23 @@ def lines(folder: Path) -> list[str]:
     best = history.incumbent
     if best is not None:
         text.append(f"best     {study.space.metric} {best.loss:.4f}, trial {best.number}: {configuration(best.config)}")
+    if peaks := _peaks(history):
+        text.append(f"memory   {peaks}")
     if (belief := _belief(study, history)) is not None:
         text.append(f"belief   {belief}")
     tested = _test_status(study, searching=searching)
     return text + tested + data_lines(study) + failures(study.folder, history)
+
+
+def _peaks(history: History) -> str:
+    """The most memory that an epoch took, each with its trial, such as "up to 1.21 GiB of the host (trial 3)"."""
+    text = []
+    for name, where in zip(PEAKS, ("of the host", "of the GPU"), strict=True):
+        peaks = {number: trial.peaks[name] for number, trial in history.trials.items() if name in trial.peaks}
+        if peaks:
+            number = max(peaks, key=lambda each: peaks[each])
+            text.append(f"up to {peaks[number]:.2f} GiB {where} (trial {number})")
+    return ", ".join(text)
 
 
 def _belief(study: StudyFolder, history: History) -> str | None:

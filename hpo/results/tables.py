@@ -12,6 +12,7 @@ from hpo.record import History, State, StudyFolder, Trial, is_locked
 from hpo.space import Categorical, Domain, Int
 from hpo.space.objectives import METRICS, OBJECTIVES, OTHER_TESTS, TESTS, own_columns, searched_metric
 from hpo.space.values import list_as_text
+from hpo.trial import PEAKS
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -23,8 +24,9 @@ def table(study: StudyFolder, record: tuple[History, str | None] | None = None) 
     `record` is the history and why the study ended, as `StudyFolder.history` returns them. None to read them.
 
     Columns: trial and state; the hyperparameters, empty if not active; the metrics at the stopping epoch; `loss` (the
-    objective); `stopping_epoch` (the best epoch) and `epochs` (the number trained); bracket; seconds. If a trial was
-    tested: `test_accuracy`, `test_accuracy_std`, `test_loss`, `test_seeds`, and the means of the other metrics, such
+    objective); `stopping_epoch` (the best epoch) and `epochs` (the number trained); bracket; seconds;
+    `peak_host_gib` and `peak_gpu_gib` (the most memory that an epoch took, if it was measured). If a trial was tested:
+    `test_accuracy`, `test_accuracy_std`, `test_loss`, `test_seeds`, and the means of the other metrics, such
     as `test_f1`. If a trial crashed: `error`.
 
     Whole numbers are whole in every row. A hyperparameter that is not active is NaN or NA; the choice null is None.
@@ -42,6 +44,7 @@ def table(study: StudyFolder, record: tuple[History, str | None] | None = None) 
     rows = [_row(trial, shown_state(trial), metrics) | tested.get(trial.number, {}) for trial in ranked + rest]
     names = [*study.space.domains, *(name for name in metrics if any(name in row for row in rows))]
     first, last = ["trial", "state"], ["loss", "stopping_epoch", "epochs", "bracket", "seconds"]
+    last += [name for name in PEAKS if any(name in row for row in rows)]
     others = [name for name in other_tests if any(name in row for row in rows)]
     tests = [*TESTS, *others] if tested else []
     errors = ["error"] if history.n_crashes else []
@@ -75,7 +78,7 @@ def short(frame: DataFrame, hyperparameters: Collection[str], objective: str = O
     kept = (*KEPT, f"test_{searched_metric(objective)}")
     metrics = [name for name in map(str, frame) if name.startswith(("val_", "test_")) and name not in hyperparameters]
     less_important = [name for name in metrics if name not in kept]
-    less_important += [name for name in ("bracket", "seconds", "train_loss", "error") if name in frame]
+    less_important += [name for name in ("bracket", "seconds", *PEAKS, "train_loss", "error") if name in frame]
     shown = frame.drop(columns=less_important)
     if "val_loss" in shown and (shown["val_loss"].fillna(-1) == shown["loss"].fillna(-1)).all():
         shown = shown.drop(columns="loss")
@@ -112,7 +115,7 @@ def _row(trial: Trial, shown_state: State, metrics: Collection[str]) -> dict[str
     row: dict[str, Any] = {"trial": trial.number, "state": shown_state.value}
     row |= {name: list_as_text(value) for name, value in trial.config.items()}
     row |= {"epochs": trial.epoch, "bracket": trial.bracket}
-    row |= {"seconds": round(sum(report.seconds for report in trial.reports), 3)}
+    row |= {"seconds": round(sum(report.seconds for report in trial.reports), 3), **trial.peaks}
     if trial.crash is not None:
         row["error"] = trial.crash.summary
     if best is not None:

@@ -72,6 +72,7 @@ class FusedWorker:
         trained. Raises DeviceLost if a CUDA error of one of several trials made the device unusable.
         """
         events: list[Report | Crash] = []
+        self._worker.reset_peaks()  # all trials of a process share its memory, so they report the same peaks
         while not events:
             members = [member for trial in sorted(trials) if (member := self._built(trial, events)) is not None]
             to_train = [member for member in members if not self._report_untrained(member, events)]
@@ -163,7 +164,7 @@ class FusedWorker:
         self, member: _Member, metrics: Mapping[str, float], seconds: float, events: list[Report | Crash]
     ) -> None:
         try:
-            report = member.trial_run.add_epoch(metrics, seconds)
+            report = member.trial_run.add_epoch(metrics, seconds, self._worker.peaks())
         except (MachineError, TaskError):
             raise
         except Exception as error:

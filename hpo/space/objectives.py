@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from hpo.errors import nearest
 from hpo.space.values import format_value
+from hpo.trial import PEAKS
 
 ERRORS = {
     "val_error": "val_accuracy",
@@ -38,6 +39,7 @@ RESERVED_NAMES = frozenset(
         "epochs",
         "bracket",
         "seconds",
+        *PEAKS,
         "error",
     )
 )

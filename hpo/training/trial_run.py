@@ -81,10 +81,13 @@ class TrialRun:
         if self._progress.epoch <= after and not self.goes_on:
             raise HpoError(f"the trial ended after epoch {self._progress.epoch}, but epoch {after} of it is on record")
 
-    def add_epoch(self, metrics: Mapping[str, float], seconds: float) -> Report:
+    def add_epoch(
+        self, metrics: Mapping[str, float], seconds: float, peaks: Mapping[str, float | None] | None = None
+    ) -> Report:
         """Add an epoch, write the checkpoint, and return the report of the epoch.
 
-        `metrics` is what `trainable.step()` returned, and `seconds` is how long it took.
+        `metrics` is what `trainable.step()` returned, and `seconds` is how long it took. `peaks` are the fields of the
+        report about memory, see `hpo.trial.PEAKS`.
 
         Raises a TaskError if `metrics` is not a mapping to numbers or lacks the objective.
         """
@@ -92,6 +95,7 @@ class TrialRun:
         self._progress.add(metrics, self._early_stopping, seconds, self._device)
         if has_returned(self.trainable):
             self._progress.reports[-1]["last"] = True
+        self._progress.reports[-1].update(peaks or {})
         self._save(was_best=was_best)
         return Report(trial=self._suggestion.trial, **self._progress.reports[-1])
 

@@ -15,7 +15,8 @@ from hpo.training import notices
 from hpo.training.builder import Builder, Job, trial_seed
 from hpo.training.checkpoints import Checkpoints
 from hpo.training.trial_run import TrialRun
-from hpo.trial import Report, Suggestion
+from hpo.trial import PEAKS, Report, Suggestion
+from trainables import memory
 
 if TYPE_CHECKING:
     from trainables.fused import Group
@@ -36,6 +37,7 @@ class Worker:
         self._checkpoints = Checkpoints(checkpoints)
         self._folder = checkpoints
         self._builder = Builder(job, device)
+        self._device = device
         # The process of a slot sees only one GPU and calls it cuda. Reports give the number of this GPU on the machine.
         self._device_name = f"cuda:{os.environ['CUDA_VISIBLE_DEVICES']}" if device == "cuda" else device
 
@@ -46,11 +48,14 @@ class Worker:
         report, and a later call continues the trial there. Raises the errors of `begin` and of the training, and an
         HpoError if the trial cannot report an epoch after `after`.
         """
+        self.reset_peaks()
         trial_run = self.begin(suggestion, after=after)
         yield from trial_run.reports(after)
         while trial_run.goes_on:
             started = time.perf_counter()
-            report = trial_run.add_epoch(trial_run.trainable.step(), time.perf_counter() - started)
+            metrics = trial_run.trainable.step()
+            report = trial_run.add_epoch(metrics, time.perf_counter() - started, self.peaks())
+            self.reset_peaks()
             if report.fidelity > after:
                 yield report
         trial_run.check(after)
@@ -64,6 +69,15 @@ class Worker:
         with notices.recorded(self._folder):
             trainable = self._builder.build(settings, trial_seed(self._job.seed, suggestion.trial))
         return TrialRun(self._job.space, suggestion, trainable, self._checkpoints, self._device_name, after)
+
+    def reset_peaks(self) -> None:
+        """Start to measure `peaks` anew."""
+        memory.reset_peak(self._device)
+
+    def peaks(self) -> dict[str, float | None]:
+        """Return the most memory of this process since `reset_peaks`, as the fields `hpo.trial.PEAKS` of a report."""
+        peak = memory.peak(self._device)
+        return dict(zip(PEAKS, (peak.host, peak.gpu), strict=True))
 
     def key(self, trial_run: TrialRun) -> Hashable | None:
         """Return a key that is equal for trials that one group can train. Returns None if a trial must train alone."""

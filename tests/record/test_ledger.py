@@ -22,7 +22,7 @@ def test_events_keep_their_order_and_their_values_through_the_ledger(tmp_path: P
         Suggestion(0, {"kind": "a", "x": 0.1, "y": 1e-3}, 3, 1, {"model_based_pick": True}),
         Suggestion(1, {"kind": "b", "x": 1 / 3}, 3),
         Report(1, 1, math.inf, {"val_loss": math.nan, "extra": -math.inf}, 0.25, True),
-        Report(0, 1, 0.1 + 0.2, {"val_loss": 0.1 + 0.2}, 0.25),
+        Report(0, 1, 0.1 + 0.2, {"val_loss": 0.1 + 0.2}, 0.25, peak_host_gib=0.75, peak_gpu_gib=1.5),
         Decisions(0, 1, {0: Decision.STOP}),
         Suggestion(2, {"kind": "b", "x": 0.0}, 3),
         Crash(2, "ValueError", "line\nline"),
@@ -60,14 +60,15 @@ def test_a_finished_trial_shows_the_validation_metrics_of_its_stopping_epoch(
             ledger.record(report)
             ledger.settle(report, {})
     ledger.suggest(Suggestion(3, {"kind": "b", "x": 0.5}, 3))
-    last = Report(3, 1, math.inf, {"val_loss": math.inf, "val_f1": math.nan}, 0.1, last=True)
+    metrics = {"val_loss": math.inf, "val_f1": math.nan}
+    last = Report(3, 1, math.inf, metrics, 0.1, last=True, peak_host_gib=0.5)
     ledger.record(last)
     ledger.settle(last, {})
     assert _shown(study) == [
         {"stopping_epoch": 2, "val_loss": 0.25, "val_f1": 0.75},
         {},
         {},
-        {"stopping_epoch": 1, "val_loss": "inf", "val_f1": "nan"},
+        {"stopping_epoch": 1, "val_loss": "inf", "val_f1": "nan", "peak_host_gib": 0.5},
     ]
     before = repr(ledger.history.events)
     ledger.close()

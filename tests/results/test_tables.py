@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from hpo.record import StudyFolder
 from hpo.results import tables
+from hpo.trial import Report, Suggestion
 
 
 def test_rows_come_best_first_and_failures_last(study: StudyFolder) -> None:
@@ -18,6 +19,19 @@ def test_a_row_holds_the_metrics_of_its_stopping_epoch(study: StudyFolder) -> No
     assert row["train_loss"] == 1.0
     assert row["seconds"] == 3.75
     assert row["bracket"] == 2
+
+
+def test_the_most_memory_that_an_epoch_took_is_a_column_where_it_was_measured(study: StudyFolder) -> None:
+    assert not {"peak_host_gib", "peak_gpu_gib"} & set(tables.table(study))
+    ledger = study.ledger(write=True)
+    ledger.suggest(Suggestion(3, {"kind": "b", "x": 0.5}, 2))
+    for epoch, peak in ((1, 0.75), (2, 0.5)):
+        ledger.record(Report(3, epoch, 9.0, {"val_loss": 9.0}, 0.1, peak_host_gib=peak))
+    ledger.close()
+    frame = tables.table(study).set_index("trial")
+    assert frame["peak_host_gib"].fillna(0).to_dict() == {3: 0.75, 0: 0, 1: 0, 2: 0}
+    assert "peak_gpu_gib" not in frame
+    assert "peak_host_gib" not in tables.short(frame, ["kind", "x", "y"])
 
 
 def test_hyperparameters_are_columns_in_the_order_of_the_space(study: StudyFolder) -> None:

@@ -132,6 +132,16 @@ class CheckpointsContract(RunnerContract):
         again = train(runner, suggestion(until=4), after=2)
         assert same(again) == same(first[2:])
 
+    def test_a_report_says_how_much_memory_its_process_took_also_if_it_comes_from_a_checkpoint(
+        self, runner: Runner
+    ) -> None:
+        first = train(runner, suggestion(until=2))
+        for event in [*first, *train(runner, suggestion(until=3), after=1)]:
+            assert isinstance(event, Report)
+            assert event.peak_host_gib is not None
+            assert 0.01 < event.peak_host_gib < 64
+            assert event.peak_gpu_gib is None
+
     def test_a_damaged_checkpoint_is_as_good_as_a_lost_one(self, runner: Runner, checkpoints: Path) -> None:
         first = train(runner, suggestion(until=4))
         checkpoint(checkpoints, 0).write_bytes(b"half a checkpo")
