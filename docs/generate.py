@@ -19,7 +19,11 @@ from hpo.space.values import format_value
 FOLDER = Path(__file__).parent
 WIDTH = 100
 SHARED = {
-    "Every trial": ("hpo.training.early_stopping", "trainables.data.preprocessing"),
+    "Every trial": (
+        "hpo.training.early_stopping",
+        "hpo.training.out_of_memory",
+        "trainables.data.preprocessing",
+    ),
     "Optimizer and schedule": (
         "trainables.training.gradient_descent",
         "trainables.training.optimizers",

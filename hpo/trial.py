@@ -66,6 +66,8 @@ class Report:
     """Whether the trial ends itself here: by patience, because it diverged, or because its generator returned."""
     device: str = "cpu"
     """The device that trained the epoch: cpu, cuda:0, ..."""
+    micro_batches: int | None = None
+    """The number of parts of each batch, if the trial is trained so because its batches do not fit into memory."""
     # Memory is measured, and differs a little each time. So it does not decide whether two reports are equal.
     peak_host_gib: float | None = field(default=None, compare=False)
     """The most main memory that the process of the trial had during the epoch, in GiB. None if it is not known."""
@@ -105,6 +107,9 @@ PEAKS = ("peak_host_gib", "peak_gpu_gib")
 SETTINGS_AT_FAULT = ("WrongValue", "SetupError")
 """The kinds of a Crash that the hyperparameters or the task cause. Its first line says all, without a traceback."""
 
+OUT_OF_MEMORY = ("HostOutOfMemory", "GpuOutOfMemory")
+"""The kinds of a Crash of a trial that does not fit into the main memory, or into that of its GPU."""
+
 
 @dataclass(frozen=True)
 class Crash:
@@ -112,15 +117,20 @@ class Crash:
 
     trial: int
     kind: str
-    """The class of the exception, or `WorkerDied`."""
+    """The class of the exception, `WorkerDied`, `Hung`, or one of OUT_OF_MEMORY."""
     error: str
     """The message of the exception, with its traceback if there is one."""
 
     @property
+    def is_out_of_memory(self) -> bool:
+        """Whether the trial does not fit into memory. It is infeasible then, and not a crash in the record."""
+        return self.kind in OUT_OF_MEMORY
+
+    @property
     def summary(self) -> str:
-        """The first line of the error, after its kind. Without the kind if it is one of SETTINGS_AT_FAULT."""
+        """The first line of the error, after its kind. Without the kind if the line says all."""
         line = self.error.strip().partition("\n")[0]
-        return line if self.kind in SETTINGS_AT_FAULT else f"{self.kind}: {line}"
+        return line if self.kind in (*SETTINGS_AT_FAULT, *OUT_OF_MEMORY) else f"{self.kind}: {line}"
 
 
 def valid_loss(loss: float) -> float:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from trainables.control_groups import control_groups, text
+
 
 def n_cores() -> int:
     """Return the number of CPU cores that this process may use, by its affinity and by the quota of its container."""
@@ -23,41 +25,22 @@ def cpu_quota(root: Path = Path("/")) -> float | None:
     counts. `root` is the folder of `proc` and `sys`. https://docs.kernel.org/admin-guide/cgroup-v2.html has `cpu.max`,
     and https://docs.kernel.org/scheduler/sched-bwc.html the files of version 1.
     """
-    mounts = root / "sys" / "fs" / "cgroup"
-    quotas: list[float] = []
-    for line in _text(root / "proc" / "self" / "cgroup").splitlines():
-        _, _, rest = line.partition(":")
-        controllers, _, group = rest.partition(":")
-        if not controllers:
-            folders, is_v2 = [mounts, mounts / "unified"], True
-        elif "cpu" in controllers.split(","):
-            folders, is_v2 = [mounts / controllers, mounts / "cpu"], False
-        else:
-            continue
-        parts = [part for part in group.split("/") if part not in ("", "..")]
-        groups = [folder.joinpath(*parts[:n]) for folder in folders for n in range(len(parts) + 1)]
-        quotas += [quota for group in groups if (quota := _quota(group, is_v2=is_v2)) is not None]
+    groups = control_groups("cpu", root)
+    quotas = [quota for group in groups if (quota := _quota(group.folder, is_v2=group.is_v2)) is not None]
     return min(quotas, default=None)
 
 
 def _quota(group: Path, *, is_v2: bool) -> float | None:
     """The limit of one control group in cores. None if it has none, or if there is no such group."""
     if is_v2:
-        numbers = _text(group / "cpu.max").split()
+        numbers = text(group / "cpu.max").split()
     else:
-        numbers = [_text(group / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
+        numbers = [text(group / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
     try:
         time, period = map(int, numbers)
     except ValueError:  # no file, or `max`
         return None
     return time / period if time > 0 and period > 0 else None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError):
-        return ""
 
 
 @contextmanager

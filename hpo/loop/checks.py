@@ -16,6 +16,8 @@ from hpo.trial import SETTINGS_AT_FAULT, Crash, Decision, Report, Suggestion
 
 MAX_CRASHES = 5
 """The number of crashes in a row that end a search."""
+MAX_INFEASIBLE = 50
+"""The number of trials in a row that do not fit into memory and end a search. It would not end by itself otherwise."""
 MAX_FIRST_CRASHES = 3
 """The number of crashes that end the search of a study without any trained epoch."""
 
@@ -87,7 +89,13 @@ def crashes(history: History, max_crashes: int | None = None, *, at_end: bool = 
     In a study without any trained epoch, `max_crashes` crashes are enough (`MAX_FIRST_CRASHES` for None), or a single
     one at the end of the search. It is a TaskError then if the settings caused every crash, because the user can fix
     this. Crashed trials that were tried again do not count.
+
+    Trials that do not fit into memory are no crashes: `MAX_INFEASIBLE` of them in a row raise TooManyCrashes.
     """
+    if history.infeasible_in_a_row >= MAX_INFEASIBLE:
+        last = history.infeasible[-1]
+        reason = last.crash.summary if last.crash else ""
+        raise TooManyCrashes(f"{MAX_INFEASIBLE} trials in a row did not fit into memory; trial {last.number}: {reason}")
     if history.n_epochs > 0 and history.crashes_in_a_row < (max_crashes or MAX_CRASHES):
         return  # after each event of a long search, not all trials are looked at
     crashed = [trial.crash for trial in history.crashed if trial.crash is not None]

@@ -1,6 +1,6 @@
-"""Crashed trials that are tried again.
+"""Crashed trials, and those that did not fit into memory, that are tried again by `--retry-crashed`.
 
-The configuration of a crashed trial is queued, and a new trial takes it. The record says when that happened, so that a
+The configuration of such a trial is queued, and a new trial takes it. The record says when that happened, so that a
 replay queues it at the same moment.
 """
 
@@ -13,12 +13,15 @@ from hpo.record import Budget, History, Ledger, Retry
 
 
 def retry_crashed(backend: Backend, ledger: Ledger, budget: Budget) -> None:
-    """Queue the configurations of all trials that crashed and were not tried again, and record it.
+    """Queue the configurations of all trials that crashed or did not fit into memory, and record it.
+
+    Those that were tried again already are left out.
 
     The backend must have received all events of the ledger. Raises UserError if it takes no given configurations, or if
     the budget of epochs or time is spent, so that nothing would be trained.
     """
-    crashed = tuple(trial.number for trial in ledger.history.crashed)
+    history = ledger.history
+    crashed = tuple(sorted(trial.number for trial in history.crashed + history.infeasible))
     if not crashed:
         return
     if not isinstance(backend, TakesConfigurations):

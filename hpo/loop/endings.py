@@ -21,10 +21,9 @@ def spent_trials(budget: Budget) -> str:
 
 def no_configuration_left(history: History) -> str:
     """The message that the backend has no configuration left. It does not claim that crashed trials were trained."""
-    n_crashed = len(history.crashed)
-    if n_crashed:
-        return f"every configuration was tried; {n_crashed} of {history.n_trials} crashed"
-    return "every configuration is trained"
+    failed = [(len(history.crashed), "crashed"), (len(history.infeasible), "did not fit into memory")]
+    words = [f"{n} of {history.n_trials} {what}" for n, what in failed if n]
+    return f"every configuration was tried; {', '.join(words)}" if words else "every configuration is trained"
 
 
 def with_plural(n: int | None, thing: str) -> str:

@@ -221,7 +221,7 @@ def _run_study(study: StudyFolder, ledger: Ledger, backend: Backend, job: Job, w
 def _discard_unneeded(history: History, checkpoints: Path) -> None:
     """Delete the checkpoints that the search no longer needs, in case it was killed before it deleted them."""
     for trial in history.trials.values():
-        if trial.state in (State.STOPPED, State.CRASHED):
+        if trial.state in (State.STOPPED, State.CRASHED, State.INFEASIBLE):
             discard(checkpoints, trial.number)
         elif trial.state is State.COMPLETE:
             discard_all_but_best(checkpoints, trial.number)
@@ -243,7 +243,8 @@ def run(
     history = ledger.history
     show: Callable[[Event, L], None] = watch or (lambda *_: None)
     interrupted = [history.trials[number].suggestion for number in sorted(history.running)]
-    history.crashes_in_a_row, trials_are_spent = 0, False
+    history.crashes_in_a_row = history.infeasible_in_a_row = 0
+    trials_are_spent = False
     if isinstance(runner, SimulatesTime):
         runner.restore(history.events, history.running)
         ledger.simulate_time(lambda: runner.now)

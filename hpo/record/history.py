@@ -25,10 +25,10 @@ class Decisions:
 
 @dataclass(frozen=True)
 class Retry:
-    """Crashed trials are tried again: new trials take their configurations, before the backend chooses any other."""
+    """Crashed and infeasible trials are tried again: new trials take their configurations before any other."""
 
     trials: tuple[int, ...]
-    """The numbers of the crashed trials."""
+    """The numbers of these trials."""
 
 
 Event = Suggestion | Report | Crash | Decisions | Retry
@@ -47,6 +47,8 @@ class State(Enum):
     COMPLETE = "complete"
     """It reached the top rung, or ended itself by early stopping."""
     CRASHED = "crashed"
+    INFEASIBLE = "infeasible"
+    """It does not fit into memory."""
 
 
 @dataclass
@@ -93,7 +95,7 @@ class Trial:
 
     @property
     def peaks(self) -> dict[str, float]:
-        """The most memory that the trial took in an epoch, in GiB, by the names of PEAKS. Unknown peaks are left out."""
+        """The most memory that the trial took in an epoch, in GiB, by the names of PEAKS. Unknown ones are left out."""
         measured = {name: [getattr(report, name) for report in self.reports] for name in PEAKS}
         known = {name: [peak for peak in peaks if peak is not None] for name, peaks in measured.items()}
         return {name: max(peaks) for name, peaks in known.items() if peaks}
@@ -119,11 +121,13 @@ class History:
         self.n_epochs = 0
         """The number of epochs on record, over all trials."""
         self.n_crashes = 0
-        """The number of crashed trials."""
+        """The number of crashed and infeasible trials."""
         self.retried: set[int] = set()
         """The numbers of the crashed trials that were tried again, as new trials."""
         self.crashes_in_a_row = 0
         """The number of crashes since the last report."""
+        self.infeasible_in_a_row = 0
+        """The number of trials since the last report that did not fit into memory."""
         self.incumbent: Trial | None = None
         """The first of `ranked`, the best trial so far."""
 
@@ -138,8 +142,11 @@ class History:
             case Crash():
                 self.trials[event.trial].crash = event
                 self.n_crashes += 1
-                self.crashes_in_a_row += 1
-                self._set_state(event.trial, State.CRASHED)
+                if event.is_out_of_memory:
+                    self.infeasible_in_a_row += 1
+                else:
+                    self.crashes_in_a_row += 1
+                self._set_state(event.trial, State.INFEASIBLE if event.is_out_of_memory else State.CRASHED)
                 if self.incumbent is self.trials[event.trial]:
                     self.incumbent = next(iter(self.ranked()), None)
             case Retry():
@@ -164,7 +171,7 @@ class History:
         rank_before = trial.rank
         trial.add(report)
         self.n_epochs += 1
-        self.crashes_in_a_row = 0
+        self.crashes_in_a_row = self.infeasible_in_a_row = 0
         if self.incumbent is trial and trial.rank > rank_before:
             # The rank of a trial rises only when a new phase of its training begins. Another may be better now.
             self.incumbent = next(iter(self.ranked()), None)
@@ -196,8 +203,16 @@ class History:
 
     @property
     def crashed(self) -> list[Trial]:
-        """The trials that crashed and were not tried again."""
-        return [trial for trial in self.trials.values() if trial.crash is not None and trial.number not in self.retried]
+        """The trials that crashed and were not tried again, without the infeasible ones."""
+        return [trial for trial in self._not_retried() if trial.state is State.CRASHED]
+
+    @property
+    def infeasible(self) -> list[Trial]:
+        """The trials that did not fit into memory and were not tried again."""
+        return [trial for trial in self._not_retried() if trial.state is State.INFEASIBLE]
+
+    def _not_retried(self) -> list[Trial]:
+        return [trial for trial in self.trials.values() if trial.number not in self.retried]
 
     def n_saved(self, *, closed: bool = False) -> int:
         """The number of epochs saved by stopping: those from the stopped trials up to the top rung.

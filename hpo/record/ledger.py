@@ -8,9 +8,9 @@ These attributes are the record. The dashboard also shows intermediate values, s
 validation metrics of the stopping epoch of each finished trial, as attributes such as `val_f1`. They are computed from
 the record, and repaired from it when a study is opened after a crash.
 
-A paused trial stays RUNNING in Optuna, a stopped one is PRUNED, a complete one is COMPLETE and a crashed one is FAIL.
-Optuna never changes a finished trial. So a trial that continues after its study was closed is copied to a new Optuna
-trial with the same user attribute `trial`, and only the newest copy counts.
+A paused trial stays RUNNING in Optuna, a stopped one is PRUNED, a complete one is COMPLETE, and one that crashed or
+does not fit into memory is FAIL. Optuna never changes a finished trial. So a trial that continues after its study was
+closed is copied to a new Optuna trial with the same user attribute `trial`, and only the newest copy counts.
 """
 
 from __future__ import annotations
@@ -31,7 +31,12 @@ from hpo.record.storage import storage_errors
 from hpo.space import SearchSpace
 from hpo.trial import Crash, Decision, Report, Suggestion
 
-_STATES = {State.COMPLETE: TrialState.COMPLETE, State.STOPPED: TrialState.PRUNED, State.CRASHED: TrialState.FAIL}
+_STATES = {
+    State.COMPLETE: TrialState.COMPLETE,
+    State.STOPPED: TrialState.PRUNED,
+    State.CRASHED: TrialState.FAIL,
+    State.INFEASIBLE: TrialState.FAIL,
+}
 
 
 class Ledger:

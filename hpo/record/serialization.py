@@ -17,6 +17,9 @@ from hpo.space.domains import Categorical, Domain, Int
 from hpo.space.values import list_as_text, with_tuples
 from hpo.trial import PEAKS, Config, Crash, Decision, Report, Scalar, Suggestion
 
+_OPTIONAL = ("micro_batches", *PEAKS)
+"""The fields of a Report that may be None. Earlier versions did not record them."""
+
 
 def from_suggestion(suggestion: Suggestion) -> dict[str, Any]:
     """The attribute of a suggestion.
@@ -36,7 +39,7 @@ def from_report(report: Report) -> dict[str, Any]:
         "seconds": round(report.seconds, 6),
         "last": report.last,
         "device": report.device,
-        **{name: peak for name in PEAKS if (peak := getattr(report, name)) is not None},
+        **{name: value for name in _OPTIONAL if (value := getattr(report, name)) is not None},
     }
 
 
@@ -60,8 +63,8 @@ def to_event(trial: int, key: str, value: Any) -> Event | None:
     if kind == "report":
         metrics = {sys.intern(name): float(metric) for name, metric in value["metrics"].items()}
         loss, seconds, last, device = (value[name] for name in ("loss", "seconds", "last", "device"))
-        peaks = [value.get(name) for name in PEAKS]  # earlier versions recorded none
-        return Report(trial, int(fidelity), float(loss), metrics, seconds, last, device, *peaks)
+        optional = {name: value.get(name) for name in _OPTIONAL}
+        return Report(trial, int(fidelity), float(loss), metrics, seconds, last, device, **optional)
     if kind == "settled":
         decisions = {int(number): Decision(fate) for number, fate in value["decisions"].items()}
         return Decisions(trial, int(fidelity), decisions)

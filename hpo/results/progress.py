@@ -229,6 +229,7 @@ def _summary(history: History, budget: Budget) -> tuple[str, ...]:
     noun = "trial" if trials == "1" else "trials"
     epochs = f"{history.n_epochs}" + (f" of {budget.epochs}" if budget.epochs is not None else "")
     crashed = f", {len(history.crashed)} crashed" if history.crashed else ""
+    crashed += f", {len(history.infeasible)} too large for memory" if history.infeasible else ""
     saved = f" ({n_saved} saved by stopping)" if (n_saved := history.n_saved()) else ""
     lines.append(f"spent    {trials} {noun}{crashed}, {epochs} epochs{saved}")
     return tuple(lines)

@@ -13,7 +13,7 @@ from hpo.heldout.confusion import ConfusionMatrix
 from hpo.heldout.record import TestRecord
 from hpo.heldout.study_data import left_out_words
 from hpo.heldout.trial_result import Spread, TrialResult, spoken
-from hpo.record import RETRAINED, History, StudyFolder, command, configuration, is_locked
+from hpo.record import RETRAINED, History, State, StudyFolder, command, configuration, is_locked
 from hpo.results import tables
 from hpo.space.objectives import searched_metric
 from hpo.training import notices
@@ -109,18 +109,30 @@ def data_lines(study: StudyFolder) -> list[str]:
 def failures(folder: Path, history: History) -> list[str]:
     """Describe the trials that failed: lines on crashed trials, with the first error, and one on diverged trials.
 
+    Others are about trials that did not fit into memory, or only with their batches in parts.
+
     The command that tries crashed trials again follows, unless this was done. A trial has diverged if none of its
     losses was finite. No line is returned for a kind of failure that did not occur.
     """
     text = []
-    if history.retried:
-        text.append(
-            f"{_crashed(len(history.retried))}, and {'was' if len(history.retried) == 1 else 'were'} tried again"
-        )
+    retried = [history.trials[number].state for number in history.retried]
+    for state, words in ((State.CRASHED, _crashed), (State.INFEASIBLE, _did_not_fit)):
+        if n := retried.count(state):
+            text.append(f"{words(n)}, and {'was' if n == 1 else 'were'} tried again")
     if crashes := [trial.crash for trial in history.crashed if trial.crash is not None]:
         first, n = crashes[0], len(crashes)
         text.append(f"{_crashed(n)}, the first (trial {first.trial}) with {first.summary}")
         text.append(f"`{command('resume', folder, '--retry-crashed')}` tries {'it' if n == 1 else 'them'} again")
+    if infeasible := [trial.crash for trial in history.infeasible if trial.crash is not None]:
+        first, n = infeasible[0], len(infeasible)
+        text.append(f"{_did_not_fit(n)}, the first (trial {first.trial}): {first.summary}")
+    parts = {n.number: n.reports[-1].micro_batches for n in history.trials.values() if n.reports}
+    if in_parts := [number for number, n_parts in parts.items() if n_parts]:
+        n, first_number = len(in_parts), in_parts[0]
+        text.append(
+            f"{n} trial{'s' * (n > 1)} computed {'their' if n > 1 else 'its'} batches in parts to fit into memory, the "
+            f"first (trial {first_number}) in {parts[first_number]}"
+        )
     diverged = [trial.number for trial in history.trials.values() if trial.reports and trial.loss == float("inf")]
     if diverged:
         n = len(diverged)
@@ -130,6 +142,10 @@ def failures(folder: Path, history: History) -> list[str]:
 
 def _crashed(n: int) -> str:
     return f"{n} trial{'s' * (n > 1)} crashed"
+
+
+def _did_not_fit(n: int) -> str:
+    return f"{n} trial{'s' * (n > 1)} did not fit into memory"
 
 
 def _phase(folder: Path, finished: str | None, *, searching: bool) -> str:

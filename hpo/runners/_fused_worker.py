@@ -50,13 +50,16 @@ class FusedWorker:
 
     def __init__(self, worker: Worker) -> None:
         self._worker = worker
-        self._not_built: dict[int, tuple[Suggestion, int]] = {}
+        self._not_built: dict[int, tuple[Suggestion, int, int | None]] = {}
         self._members: dict[int, _Member] = {}
         self._groups: dict[Hashable, Group] = {}
 
-    def start(self, suggestion: Suggestion, after: int) -> None:
-        """Add a trial, whose last epoch on record is `after`. It is built in its first round."""
-        self._not_built[suggestion.trial] = suggestion, after
+    def start(self, suggestion: Suggestion, after: int, micro_batches: int | None = None) -> None:
+        """Add a trial, whose last epoch on record is `after`. It is built in its first round.
+
+        `micro_batches` is that of `Worker.begin`.
+        """
+        self._not_built[suggestion.trial] = suggestion, after, micro_batches
 
     def drop(self, trial: int) -> None:
         """Remove a trial. Its checkpoints stay."""
@@ -88,9 +91,9 @@ class FusedWorker:
     def _built(self, trial: int, events: list[Report | Crash]) -> _Member | None:
         """Return the member of a trial, which is built first if it is new. Returns None if building it crashed."""
         if trial in self._not_built:
-            suggestion, after = self._not_built.pop(trial)
+            suggestion, after, micro_batches = self._not_built.pop(trial)
             try:
-                trial_run = self._worker.begin(suggestion, after=after)
+                trial_run = self._worker.begin(suggestion, after=after, micro_batches=micro_batches)
                 key = self._worker.key(trial_run)
                 if key is not None:
                     self._groups.setdefault(key, self._worker.group()).admit(trial_run.trainable)  # type: ignore[arg-type]
@@ -142,7 +145,7 @@ class FusedWorker:
         for member in members:
             self.drop(member.trial)
         for member in members:
-            self._not_built[member.trial] = member.suggestion, member.after
+            self._not_built[member.trial] = member.suggestion, member.after, None
             rebuilt = self._built(member.trial, events)
             if rebuilt is not None:
                 rebuilt.reports, rebuilt.key = [], None

@@ -27,11 +27,14 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from hpo import cache
+from hpo.training import out_of_memory
 from hpo.training.checkpoints import discard, discard_all_but_best
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 HUNG = "Hung"
 """The `kind` of the Crash of a trial that has sent no report for too long."""
+MAX_DEATHS = 2
+"""A trial crashes if its workers die this many times without a new epoch in between."""
 
 
 class Runner(Protocol):
@@ -137,7 +140,13 @@ def discard_unneeded(
 def crash(trial: int, error: Exception) -> Crash:
     """Return the Crash of a trial for an exception. Its text is the message, then the end of the traceback."""
     text = "".join(traceback.format_exception(error))
-    return Crash(trial, type(error).__name__, f"{error}\n{text[-4000:]}")
+    return Crash(trial, out_of_memory.kind_of(error), f"{error}\n{text[-4000:]}")
+
+
+def worker_died(trial: int, after: int, status: int | None) -> Crash:
+    """Return the Crash of a trial whose workers died `MAX_DEATHS` times after epoch `after`, the last with `status`."""
+    error = f"its worker died {MAX_DEATHS} times after epoch {after}, at last with exit status {status}"
+    return Crash(trial, "WorkerDied", error)
 
 
 def is_preparing(report_timeout: float | None) -> bool:

@@ -18,11 +18,12 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import connection, resource_tracker
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 from hpo.closed_output import ignore_closed_output
 from hpo.devices import Slot
+from hpo.training.out_of_memory import is_oom_kill, n_oom_kills
 
 CHECK_SECONDS = 0.5
 """How often `ready` checks that the processes are alive. A pipe does not always tell: a child may hold it open."""
@@ -30,15 +31,32 @@ MAX_FILES = 2**16
 """The guard of a process group closes the files with lower numbers."""
 
 
+class Death(NamedTuple):
+    """How a process ended."""
+
+    status: int | None
+    """Its exit status, or minus the number of the signal that ended it."""
+    is_oom_kill: bool
+    """Whether the kernel probably killed it because memory ran out, see `out_of_memory.is_oom_kill`."""
+
+
 class Process:
     """A worker process of one slot. A process that died can be replaced."""
 
-    def __init__(self, serve: Callable[..., None], arguments: tuple[Any, ...], slot: Slot) -> None:
+    def __init__(
+        self,
+        serve: Callable[..., None],
+        arguments: tuple[Any, ...],
+        slot: Slot,
+        count_oom_kills: Callable[[], int | None] = n_oom_kills,
+    ) -> None:
         """Run `serve(pipe, *arguments, slot)` in a new process.
 
-        `serve` must be importable in the new process, and `arguments` must be picklable.
+        `serve` must be importable in the new process, and `arguments` must be picklable. `count_oom_kills` says how
+        many processes the kernel has killed because memory ran out, None if this is not known.
         """
         self._serve, self._arguments, self._slot = serve, arguments, slot
+        self._count_oom_kills = count_oom_kills
         self._is_killed = False
         self._spawn()
         with _lock:
@@ -60,17 +78,24 @@ class Process:
         if self.kill_group_if_dead() and not self.pipe.poll():
             raise EOFError
         try:
-            return self.pipe.recv()
+            received = self.pipe.recv()
         except ConnectionResetError:
             raise EOFError from None
+        self._oom_kills = self._count_oom_kills()
+        return received
 
-    def replace(self) -> int | None:
-        """End the process if it still runs, start a new one, and return the exit status of the old one."""
+    def end(self) -> Death:
+        """End the process if it still runs, wait for its end, and return how it ended. `replace` starts a new one."""
         self.kill()
         self.join()
         status = self._process.exitcode
+        return Death(status, is_oom_kill(status, self._oom_kills, self._count_oom_kills()))
+
+    def replace(self) -> Death:
+        """End the process if it still runs, start a new one, and return how the old one ended."""
+        death = self.end()
         self._spawn()
-        return status
+        return death
 
     def kill(self) -> None:
         """Kill the process and its process group, without waiting for their end."""
@@ -93,6 +118,7 @@ class Process:
         arguments = (start_method, self._serve, child_pipe, *self._arguments, self._slot)
         self._process = context.Process(target=_run, args=arguments)
         self._is_killed = False
+        self._oom_kills = self._count_oom_kills()
         with _lock, _child_environment(self._slot.environment), _hidden_main_module():
             self._process.start()
         child_pipe.close()

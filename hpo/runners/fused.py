@@ -6,6 +6,9 @@ after another. After a round the worker waits for all decisions.
 
 A worker that dies is replaced, and its trials continue from their checkpoints. If it dies twice without a new epoch in
 between, its trials train one by one until each has a new epoch, so that only the trial that kills the worker crashes.
+
+A trial that runs out of memory is tried again in a new process and a round of its own, see
+`hpo/training/out_of_memory.py`.
 """
 
 from __future__ import annotations
@@ -13,23 +16,22 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from multiprocessing import connection
 from pathlib import Path
 
 from hpo.devices import Slot, plan_slots
 from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners._fused_worker import DeviceLost, FusedWorker
-from hpo.runners._runner import discard_unneeded, goes_on, has_hung, hung, is_preparing
-from hpo.runners._worker_process import Process, kill_and_join, ready
+from hpo.runners._runner import MAX_DEATHS, discard_unneeded, goes_on, has_hung, hung, is_preparing, worker_died
+from hpo.runners._worker_process import Death, Process, kill_and_join, ready
 from hpo.training.builder import Job
 from hpo.training.checkpoints import prepare
+from hpo.training.out_of_memory import Attempt, final, killed, n_oom_kills, next_attempt
 from hpo.training.worker import Worker
 from hpo.trial import Crash, Decision, Report, Suggestion
 
-MAX_DEATHS = 2
-"""If a worker dies this many times without a new epoch in between, its trials train one by one."""
 N_TRIALS = {"cpu": 8, "cuda": 16}
 """The default number of trials at once on a device.
 
@@ -62,6 +64,8 @@ class _Running:
     """The last event of the trial."""
     waits: bool = False
     """Whether the trial waits for the decision on this event."""
+    attempt: Attempt = field(default_factory=Attempt)
+    """How the trial is trained."""
 
 
 @dataclass
@@ -70,8 +74,11 @@ class _WorkerState:
 
     process: Process
     trials: dict[int, _Running] = field(default_factory=dict)
-    started: list[tuple[Suggestion, int]] = field(default_factory=list)
-    """The trials that started since the last round, each with its last epoch on record. Sent with the next round."""
+    started: list[tuple[Suggestion, int, int | None]] = field(default_factory=list)
+    """The trials that started since the last round, each with its last epoch on record and the parts of its batches.
+
+    They are sent with the next round.
+    """
     dropped: list[int] = field(default_factory=list)
     """The trials that ended since the last round. Sent with the next round, so that the process frees their memory."""
     in_round: list[int] = field(default_factory=list)
@@ -88,12 +95,19 @@ class Fused:
     """Trains many trials on each device at once."""
 
     def __init__(
-        self, job: Job, checkpoints: Path, devices: list[Slot], slots: int | None, report_timeout: float | None = None
+        self,
+        job: Job,
+        checkpoints: Path,
+        devices: list[Slot],
+        slots: int | None,
+        report_timeout: float | None = None,
+        count_oom_kills: Callable[[], int | None] = n_oom_kills,
     ) -> None:
         """`report_timeout` is the longest time without a report, in seconds. A round of n trials may take n times that.
 
-        None is no limit.
+        None is no limit. `count_oom_kills` is that of `Process`.
         """
+        self._count_oom_kills = count_oom_kills
         self._report_timeout = report_timeout
         self._job, self._checkpoints, self._devices = job, checkpoints, devices
         self._n_slots = slots or N_TRIALS[devices[0].device]
@@ -107,12 +121,13 @@ class Fused:
         if len(self._workers) < len(self._devices):
             slot = self._devices[len(self._workers)]
             if all(worker.trials for worker in self._workers):
-                self._workers.append(_WorkerState(Process(serve, (self._job, self._checkpoints), slot)))
+                arguments = self._job, self._checkpoints
+                self._workers.append(_WorkerState(Process(serve, arguments, slot, self._count_oom_kills)))
         worker = min(self._workers, key=lambda worker: len(worker.trials))
         if not worker.trials and not worker.process.is_alive():  # it died while idle, which no trial caused
             worker.process.replace()
         worker.trials[suggestion.trial] = _Running(suggestion, after)
-        worker.started.append((suggestion, after))
+        worker.started.append((suggestion, after, None))
 
     def events(self) -> Iterable[Report | Crash]:
         for worker in self._workers:
@@ -138,7 +153,7 @@ class Fused:
         if not goes_on(running.suggestion, running.event, decision):
             discard_unneeded(self._checkpoints, high, trial, running.event, decision)
             del worker.trials[trial]
-            worker.started = [(suggestion, after) for suggestion, after in worker.started if suggestion.trial != trial]
+            worker.started = [started for started in worker.started if started[0].trial != trial]
             worker.dropped.append(trial)
 
     def close(self) -> None:
@@ -181,24 +196,43 @@ class Fused:
 
         Raises a MachineError or a TaskError of the worker.
         """
+        is_new = False
         try:
             answer: list[Report | Crash] | MachineError | TaskError = worker.process.receive()
         except EOFError:
-            answer = self._replace_dead(worker)
+            answer, is_new = self._replace_dead(worker), True
         if isinstance(answer, MachineError | TaskError):
             raise answer
-        for event in answer:
-            running = worker.trials[event.trial]
-            running.event, running.waits = event, True
-            worker.suspects = [trial for trial in worker.suspects if trial != event.trial]
-            if isinstance(event, Report):
-                running.after = event.fidelity
+        again = [event.trial for event in answer if isinstance(event, Crash) and self._tries_again(worker, event)]
+        events = [self._ended(worker, event) for event in answer if event.trial not in again]
+        worker.suspects = again + [trial for trial in worker.suspects if trial not in {each.trial for each in answer}]
         if answer:
             worker.deaths = 0
-        if any(isinstance(event, Crash) and "CUDA error" in event.error for event in answer):
+        if is_new:
+            self._start_all(worker)
+        elif again or any(isinstance(event, Crash) and "CUDA error" in event.error for event in answer):
             self._replace(worker)  # a CUDA error makes the device unusable for the rest of the process
         worker.in_round = []
-        return answer
+        return events
+
+    def _tries_again(self, worker: _WorkerState, crash: Crash) -> bool:
+        """Whether a trial is tried again after a crash, because memory ran out. Its next attempt is noted."""
+        running = worker.trials[crash.trial]
+        settings = {**self._job.space.fixed, **running.suggestion.config}
+        attempt = next_attempt(settings, running.attempt, crash)
+        running.attempt = attempt or running.attempt
+        return attempt is not None
+
+    def _ended(self, worker: _WorkerState, event: Report | Crash) -> Report | Crash:
+        """Note the event of a trial, which waits for the decision on it, and return it."""
+        running = worker.trials[event.trial]
+        if isinstance(event, Report):
+            running.after = event.fidelity
+            running.attempt = replace(running.attempt, alone_on=None)  # the next epoch is tried with others again
+        else:
+            event = final(running.attempt, event)
+        running.event, running.waits = event, True
+        return event
 
     def _replace_dead(self, worker: _WorkerState) -> list[Report | Crash]:
         """Replace the process of a worker that died.
@@ -206,22 +240,27 @@ class Fused:
         Returns the Crash of the trial that killed it, if that is known, otherwise an empty list.
         """
         worker.deaths += 1
-        status = self._replace(worker)
-        if worker.deaths < MAX_DEATHS:
+        death = self._replace(worker)
+        if worker.deaths < MAX_DEATHS and not death.is_oom_kill:
             return []
         if len(worker.in_round) > 1:
             worker.suspects = list(worker.in_round)
             return []
         (trial,) = worker.in_round
         after = worker.trials[trial].after
-        error = f"its worker died {worker.deaths} times after epoch {after}, at last with exit status {status}"
-        return [Crash(trial, "WorkerDied", error)]
+        return [killed(trial, after) if death.is_oom_kill else worker_died(trial, after, death.status)]
 
-    def _replace(self, worker: _WorkerState) -> int | None:
-        """Start a new process, which takes over all trials, and return the exit status of the old one."""
-        worker.dropped = []
-        worker.started = [(running.suggestion, running.after) for running in worker.trials.values()]
+    def _replace(self, worker: _WorkerState) -> Death:
+        """Start a new process, which takes over all trials, and return how the old one ended."""
+        self._start_all(worker)
         return worker.process.replace()
+
+    def _start_all(self, worker: _WorkerState) -> None:
+        """Start all trials of a worker with its next round, because its process is new."""
+        worker.dropped = []
+        worker.started = [
+            (running.suggestion, running.after, running.attempt.micro_batches) for running in worker.trials.values()
+        ]
 
 
 def serve(pipe: connection.Connection, job: Job, checkpoints: Path, slot: Slot) -> None:
@@ -231,8 +270,8 @@ def serve(pipe: connection.Connection, job: Job, checkpoints: Path, slot: Slot) 
         dropped, started, trials = pipe.recv()
         for trial in dropped:
             fused_worker.drop(trial)
-        for suggestion, after in started:
-            fused_worker.start(suggestion, after)
+        for suggestion, after, micro_batches in started:
+            fused_worker.start(suggestion, after, micro_batches)
         answer: list[Report | Crash] | MachineError | TaskError
         try:
             answer = fused_worker.round(trials)

@@ -17,6 +17,7 @@ from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners._runner import crash, discard_unneeded, goes_on, hung, is_preparing
 from hpo.training.builder import Job
 from hpo.training.checkpoints import prepare
+from hpo.training.out_of_memory import Attempt, final, next_attempt
 from hpo.training.random_states import unchanged_random_states
 from hpo.training.worker import Worker
 from hpo.trial import Crash, Decision, Report, Suggestion
@@ -28,7 +29,7 @@ def build(
     """Build a runner with one slot, on the first of `devices`. `slots` is ignored."""
     del slots
     prepare(checkpoints)
-    return Inline(Worker(job, checkpoints, main_device(devices)), checkpoints, job.space.fidelity.high, report_timeout)
+    return Inline(job, checkpoints, main_device(devices), report_timeout)
 
 
 class _Hung(BaseException):
@@ -38,16 +39,18 @@ class _Hung(BaseException):
 class Inline:
     """Trains one epoch for each call of `events`."""
 
-    def __init__(self, worker: Worker, checkpoints: Path, high: int, report_timeout: float | None = None) -> None:
+    def __init__(self, job: Job, checkpoints: Path, device: str, report_timeout: float | None = None) -> None:
         """`report_timeout` is the longest time without a report, in seconds. See `interrupted_after` for its limits."""
         self._report_timeout = report_timeout
         self._after = 0
-        self._worker = worker
+        self._worker = Worker(job, checkpoints, device)
+        self._fixed = job.space.fixed
+        self._attempt = Attempt()
         self._restore = ExitStack()  # what training may change in the user's process
         self._restore.enter_context(unchanged_random_states())
         self._restore.enter_context(chdir(os.getcwd()))
         self._checkpoints = checkpoints
-        self._high = high
+        self._high = job.space.fidelity.high
         self._suggestion: Suggestion | None = None
         self._epochs: Iterator[Report] = iter(())
         self._event: Report | Crash | None = None
@@ -56,7 +59,7 @@ class Inline:
         return int(self._suggestion is None)
 
     def start(self, suggestion: Suggestion, *, after: int) -> None:
-        self._suggestion, self._after = suggestion, after
+        self._suggestion, self._after, self._attempt = suggestion, after, Attempt()
         self._epochs = self._worker.train(suggestion, after=after)
 
     def events(self) -> Iterable[Report | Crash]:
@@ -72,7 +75,19 @@ class Inline:
             raise
         except Exception as error:
             self._event = crash(self._suggestion.trial, error)
+        if isinstance(self._event, Crash):
+            attempt = next_attempt({**self._fixed, **self._suggestion.config}, self._attempt, self._event)
+            if attempt is not None:
+                self._try_again(self._suggestion, attempt)
+                return []
+            self._event = final(self._attempt, self._event)
         return [self._event]
+
+    def _try_again(self, suggestion: Suggestion, attempt: Attempt) -> None:
+        """Train a trial again that ran out of memory, from its last checkpoint, after all memory was freed."""
+        self._event, self._epochs, self._attempt = None, iter(()), attempt
+        self._worker.forget()
+        self._epochs = self._worker.train(suggestion, after=self._after, micro_batches=attempt.micro_batches)
 
     def settle(self, trial: int, decision: Decision) -> None:
         running = self._suggestion

@@ -48,11 +48,15 @@ class TrialRun:
         checkpoints: Checkpoints,
         device: str,
         after: int,
+        *,
+        micro_batches: int | None = None,
     ) -> None:
         """Load the trial's checkpoint into `trainable`, which must be new.
 
         `after` is the last epoch that is on record. If the checkpoint is missing or damaged, or if it lacks a report
-        that is not on record, the trial starts again at epoch 1. `device` is the name of the device in the reports.
+        that is not on record, the trial starts again at epoch 1. `device` is the name of the device in the reports,
+        and `micro_batches` is recorded in them too.
+
         Raises a WrongValue if a hyperparameter of early stopping has a wrong value.
         """
         self.trainable = trainable
@@ -60,6 +64,7 @@ class TrialRun:
         self._suggestion = suggestion
         self._checkpoints = checkpoints
         self._device = device
+        self._micro_batches = micro_batches
         self._early_stopping = EarlyStopping.read({**space.fixed, **suggestion.config})
         self._progress = self._load_progress(after)
 
@@ -95,7 +100,7 @@ class TrialRun:
         self._progress.add(metrics, self._early_stopping, seconds, self._device)
         if has_returned(self.trainable):
             self._progress.reports[-1]["last"] = True
-        self._progress.reports[-1].update(peaks or {})
+        self._progress.reports[-1].update(peaks or {}, micro_batches=self._micro_batches)
         self._save(was_best=was_best)
         return Report(trial=self._suggestion.trial, **self._progress.reports[-1])
 
@@ -130,6 +135,16 @@ class TrialRun:
     def _has_ended(self, progress: Progress) -> bool:
         """Whether the trial will never train again. Then only the checkpoint of its best epoch is needed."""
         return progress.ended or progress.epoch >= self._space.fidelity.high
+
+
+def recorded_micro_batches(checkpoints: Checkpoints, trial: int) -> int | None:
+    """Return the `micro_batches` of the last epoch in the checkpoint of a trial. None if there is none."""
+    saved = checkpoints.read(trial)
+    if saved is None:
+        return None
+    reports = json.loads(saved["reports"]) if isinstance(saved["reports"], str) else saved["reports"]
+    found: int | None = reports[-1].get("micro_batches")
+    return found
 
 
 @dataclass

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 from hpo.training import notices
 from hpo.training.builder import Builder, Job, trial_seed
 from hpo.training.checkpoints import Checkpoints
-from hpo.training.trial_run import TrialRun
+from hpo.training.out_of_memory import accumulates
+from hpo.training.trial_run import TrialRun, recorded_micro_batches
 from hpo.trial import PEAKS, Report, Suggestion
 from trainables import memory
 
 if TYPE_CHECKING:
     from trainables.fused import Group
 
-READS_ALSO = ("hpo.training.early_stopping", "trainables.data.preprocessing")
+READS_ALSO = ("hpo.training.early_stopping", "hpo.training.out_of_memory", "trainables.data.preprocessing")
 """The modules that declare the hyperparameters of every trial, whatever its regime is."""
 
 
@@ -41,15 +42,17 @@ class Worker:
         # The process of a slot sees only one GPU and calls it cuda. Reports give the number of this GPU on the machine.
         self._device_name = f"cuda:{os.environ['CUDA_VISIBLE_DEVICES']}" if device == "cuda" else device
 
-    def train(self, suggestion: Suggestion, *, after: int) -> Iterator[Report]:
+    def train(self, suggestion: Suggestion, *, after: int, micro_batches: int | None = None) -> Iterator[Report]:
         """Train a trial up to `suggestion.until`, and yield the report of each epoch after epoch `after`.
+
+        `micro_batches` is that of `begin`.
 
         The checkpoint of an epoch is written before its report is yielded. So the generator may be closed after any
         report, and a later call continues the trial there. Raises the errors of `begin` and of the training, and an
         HpoError if the trial cannot report an epoch after `after`.
         """
         self.reset_peaks()
-        trial_run = self.begin(suggestion, after=after)
+        trial_run = self.begin(suggestion, after=after, micro_batches=micro_batches)
         yield from trial_run.reports(after)
         while trial_run.goes_on:
             started = time.perf_counter()
@@ -60,15 +63,26 @@ class Worker:
                 yield report
         trial_run.check(after)
 
-    def begin(self, suggestion: Suggestion, *, after: int) -> TrialRun:
+    def begin(self, suggestion: Suggestion, *, after: int, micro_batches: int | None = None) -> TrialRun:
         """Build a trial, whose last epoch on record is `after`, and load its checkpoint.
 
-        Raises the errors of `Builder.build` and of `TrialRun`.
+        `micro_batches` is the number of parts of each batch, if its batches do not fit into memory. None: as its
+        checkpoint says, or else its hyperparameter. Raises the errors of `Builder.build` and of `TrialRun`.
         """
         settings = {**self._job.space.fixed, **suggestion.config}
+        if micro_batches is None and accumulates(settings):
+            micro_batches = recorded_micro_batches(self._checkpoints, suggestion.trial)
+        if micro_batches is not None:
+            settings["micro_batches"] = micro_batches
         with notices.recorded(self._folder):
             trainable = self._builder.build(settings, trial_seed(self._job.seed, suggestion.trial))
-        return TrialRun(self._job.space, suggestion, trainable, self._checkpoints, self._device_name, after)
+        where = self._checkpoints, self._device_name
+        return TrialRun(self._job.space, suggestion, trainable, *where, after, micro_batches=micro_batches)
+
+    def forget(self) -> None:
+        """Free the memory of the data, and all else that is kept for later trials. It is loaded again when needed."""
+        self._builder = Builder(self._job, self._device)
+        memory.release(self._device)
 
     def reset_peaks(self) -> None:
         """Start to measure `peaks` anew."""

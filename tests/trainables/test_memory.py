@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -44,3 +46,61 @@ def test_the_peak_of_a_gpu_counts_the_tensors_on_it() -> None:
     assert before is not None
     assert after is not None
     assert 0.24 < after - before < 0.3
+
+
+def test_a_real_shortage_is_told_from_other_errors_whatever_raised_it() -> None:
+    for allocate in (lambda: torch.empty(2**50), lambda: np.empty(2**55), lambda: bytearray(2**62)):
+        with pytest.raises((RuntimeError, MemoryError)) as caught:
+            allocate()
+        assert memory.shortage(caught.value) == "host"
+        other = ValueError("the batch failed")
+        other.__cause__ = caught.value
+        assert memory.shortage(other) == "host"
+    with pytest.raises(RuntimeError) as caught:
+        torch.ones(2) @ torch.ones(3)
+    assert memory.shortage(caught.value) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "place"),
+    [
+        (torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), "gpu"),
+        (RuntimeError("CUDA error: out of memory"), "gpu"),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), "gpu"),
+        (RuntimeError("Caught OutOfMemoryError in replica 1 on device 1.\nCUDA out of memory."), "gpu"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "host"),
+        (RuntimeError("std::bad_alloc"), "host"),
+        (OSError(errno.ENOSPC, "No space left on device"), None),
+        (RuntimeError("CUDA error: device-side assert triggered"), None),
+        (ValueError("CUDA out of memory"), None),
+    ],
+    ids=str,
+)
+def test_where_memory_ran_out_follows_from_the_error(error: Exception, place: str | None) -> None:
+    assert memory.shortage(error) == place
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "n_kills"),
+    [
+        ("0::/app/job\n", {"sys/fs/cgroup/app/job/memory.events": "low 0\noom 3\noom_kill 2\n"}, 2),
+        ("0::/app\n", {"sys/fs/cgroup/unified/app/memory.events": "oom_kill 4\n"}, 4),
+        ("4:memory:/app\n0::/\n", {"sys/fs/cgroup/memory/app/memory.oom_control": "under_oom 0\noom_kill 5\n"}, 5),
+        ("0::/app\n", {"sys/fs/cgroup/memory.stat": "anon 1\n", "proc/vmstat": "nr_free 1\noom_kill 7\n"}, 7),
+        ("", {}, None),
+    ],
+    ids=["version 2", "hybrid", "version 1", "no group", "another system"],
+)
+def test_the_kills_of_the_kernel_are_those_of_the_innermost_control_group(
+    groups: str, files: dict[str, str], n_kills: int | None, tmp_path: Path
+) -> None:
+    for name, content in {**files, "proc/self/cgroup": groups}.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    assert memory.n_oom_kills(tmp_path) == n_kills
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the file")
+def test_this_machine_tells_its_kills() -> None:
+    assert memory.n_oom_kills() is not None

@@ -55,6 +55,21 @@ def test_a_real_training_that_is_cut_short_goes_on_exactly(folder: Path, tmp_pat
     assert whole[-1].metrics["val_accuracy"] > 0.5
 
 
+def test_a_training_whose_batches_are_computed_in_parts_learns_the_same_and_says_so(
+    folder: Path, tmp_path: Path
+) -> None:
+    space = replace(DIGITS, fixed={"oom": "accumulate", "dropout": 0.0, "optimizer": "sgd"})
+    worker = Worker(Job(space, seed=0, data=tmp_path), folder, "cpu")
+    whole = list(worker.train(Suggestion(0, {"lr": 2e-3}, 2), after=0))
+    (folder / "0.pt").unlink()
+    parts = list(worker.train(Suggestion(0, {"lr": 2e-3}, 1), after=0, micro_batches=2))
+    parts += worker.train(Suggestion(0, {"lr": 2e-3}, 2), after=1)  # as the checkpoint says
+    assert [report.micro_batches for report in whole] == [None, None]
+    assert [report.micro_batches for report in parts] == [2, 2]
+    for report, same in zip(parts, whole, strict=True):
+        assert report.metrics["train_loss"] == pytest.approx(same.metrics["train_loss"], rel=0.05)
+
+
 def test_importing_the_door_imports_no_torch() -> None:
     import subprocess
 

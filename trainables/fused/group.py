@@ -37,7 +37,7 @@ def key(trainable: object) -> Hashable | None:
     A training can be fused under these conditions: only its head has weights that train. All layers of the head can be
     stacked (`stacked_layers.stackable_layers`), and it has at most MAX_PARAMETERS parameters. The inputs of the head
     are the same in every epoch, and there is room to cache them. The loss is a classifier's, and an L2 penalty sums all
-    weights of the head. The optimizer has a kind (`stacked_parameters.optimizer_kind`).
+    weights of the head. The optimizer has a kind (`stacked_parameters.optimizer_kind`). No batch is computed in parts.
 
     Two such trainings have the same key if they have the same data, metric of the user, inputs of the head, precision,
     device, and head layers.
@@ -51,7 +51,7 @@ def key(trainable: object) -> Hashable | None:
         return None
     if [id(parameter) for parameter in trained] != [id(parameter) for parameter in head_parameters]:
         return None
-    if stacked_parameters.optimizer_kind(optimization.optimizer) is None:
+    if stacked_parameters.optimizer_kind(optimization.optimizer) is None or optimization.micro_batches > 1:
         return None
     weights = [parameter for parameter in head_parameters if parameter.ndim > 1]
     if loss.l2 and {id(weight) for weight in loss.weights} != {id(weight) for weight in weights}:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -50,6 +52,30 @@ class Classification:
         self._mix = mix
 
     def __call__(self, forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> BatchResult:
+        inputs, targets = self._change_images(inputs, labels, generator)
+        logits = forward(inputs)
+        loss, penalty = self.loss.mean(logits, targets), self.loss.penalty()
+        total_loss = loss if penalty is None else loss + penalty
+        return BatchResult(total_loss, loss.detach(), self._n_correct(logits, targets), len(labels))
+
+    def in_parts(
+        self, forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator, n_parts: int
+    ) -> Iterator[BatchResult]:
+        """Yield the results of a batch in parts of almost equal size. See `epochs.InParts`.
+
+        The images of the whole batch are changed at once, so the random numbers are those of a batch in one part.
+        """
+        inputs, targets = self._change_images(inputs, labels, generator)
+        divisor, penalty = self.loss.divisor(targets), self.loss.penalty()
+        for inputs_part, part in zip(inputs.tensor_split(n_parts), targets.tensor_split(n_parts), strict=True):
+            logits = forward(inputs_part)
+            loss = self.loss.mean(logits, part) * (self.loss.divisor(part) / divisor)
+            total_loss, penalty = loss if penalty is None else loss + penalty, None  # the penalty counts once a batch
+            mean_loss = loss.detach() * (len(labels) / len(part))
+            yield BatchResult(total_loss, mean_loss, self._n_correct(logits, part), len(part))
+
+    def _change_images(self, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Augment and mix the images of a batch. Returns them and their targets: labels, or class probabilities."""
         targets = labels
         if (self._recipe or self._mix) and inputs.dtype == torch.uint8:
             inputs = inputs.float().div_(255)
@@ -57,9 +83,9 @@ class Classification:
             inputs = self._recipe(inputs, generator)
         if self._mix is not None:
             inputs, targets = self._mix(inputs, functional.one_hot(labels, self._n_classes).float(), generator)
-        logits = forward(inputs)
-        loss, penalty = self.loss.mean(logits, targets), self.loss.penalty()
-        total_loss = loss if penalty is None else loss + penalty
+        return inputs, targets
+
+    def _n_correct(self, logits: Tensor, targets: Tensor) -> Tensor:
         # The correct answer for a mixed image is the class with the larger weight.
         correct = targets if self._mix is None else targets.argmax(dim=1)
-        return BatchResult(total_loss, loss.detach(), epochs.n_correct(logits.detach(), correct), len(labels))
+        return epochs.n_correct(logits.detach(), correct)

@@ -6,9 +6,9 @@ until the epoch ends, so no batch waits for a transfer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from trainables.own_metric import OwnMetric
 from trainables.training import metrics
+
+VALIDATION_BATCH_SIZE = 256
+"""The number of samples that pass through the network at once, where no gradients are needed."""
 
 Forward = Callable[[Tensor], Tensor]
 """Takes inputs (n, ...) and returns logits (n, n_classes)."""
@@ -63,6 +66,22 @@ Objective = Callable[[Forward, Tensor, Tensor, torch.Generator], BatchResult]
 It calls the forward function and computes the loss. All its random numbers come from the generator, a CPU one.
 """
 
+
+@runtime_checkable
+class InParts(Protocol):
+    """An objective that can compute a batch in parts, one after another, so that it takes less memory."""
+
+    def in_parts(
+        self, forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator, n_parts: int
+    ) -> Iterator[BatchResult]:
+        """Yield the result of each part of a batch. `backward` is called on each before the next is computed.
+
+        The `total_loss` of all parts add up to that of the batch, and so do their gradients. The mean of their `loss`,
+        weighted by `n_samples`, is that of the batch.
+        """
+        ...
+
+
 Sampler = Callable[[torch.Generator], Tensor]
 """Takes a CPU generator, and returns the indices of the samples of an epoch in their order, int64 (n,), on the CPU."""
 
@@ -85,6 +104,22 @@ class Optimization:
     """Whether autocast computes convolutions and matrix products in bfloat16. Weights and losses stay float32."""
     sampler: Sampler | None = None
     """Draws the samples of each epoch. None: each sample once, in a random order."""
+    micro_batches: int = 1
+    """The number of parts that each batch is computed in. Their gradients are added up before the optimizer steps."""
+
+    @property
+    def validation_batch_size(self) -> int:
+        """The number of samples of a batch of validation. A training in micro-batches validates in smaller ones too."""
+        return max(1, VALIDATION_BATCH_SIZE // self.micro_batches)
+
+    def results(
+        self, forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator
+    ) -> Iterable[BatchResult]:
+        """Return the result of a batch, or of each of its parts. A part has at least two samples, for BatchNorm."""
+        n_parts = min(self.micro_batches, max(1, len(labels) // 2))
+        if n_parts == 1 or not isinstance(self.objective, InParts):
+            return [self.objective(forward, inputs, labels, generator)]
+        return self.objective.in_parts(forward, inputs, labels, generator, n_parts)
 
 
 def train_epoch(
@@ -101,34 +136,20 @@ def train_epoch(
     order = draw_order(len(samples), optimization.sampler, generator).to(device)
     parameters = [parameter for group in optimization.optimizer.param_groups for parameter in group["params"]]
     for batch in batches(order, optimization.batch_size):
-        result = optimization.objective(forward, samples.batch(batch), samples.labels[batch], generator)
         optimization.optimizer.zero_grad(set_to_none=True)
-        result.total_loss.backward()  # type: ignore[no-untyped-call]
+        for result in optimization.results(forward, samples.batch(batch), samples.labels[batch], generator):
+            result.total_loss.backward()  # type: ignore[no-untyped-call]
+            sums.add(result.loss, result.n_correct, result.n_samples)
         if optimization.clip_norm is not None:
             nn.utils.clip_grad_norm_(parameters, optimization.clip_norm)
         optimization.optimizer.step()
-        sums.add(result.loss, result.n_correct, result.n_samples)
     optimization.schedule.step()
     return sums.means()
 
 
-def validate(
-    network: nn.Module,
-    forward: Forward,
-    samples: Samples,
-    *,
-    own_metric: OwnMetric | None = None,
-    batch_size: int = 256,
-) -> dict[str, float]:
-    """Return `loss`, the mean cross-entropy in nats, the metrics of `trainables.training.metrics`, and `own_metric`.
-
-    The network is left in evaluation mode.
-    """
-    logits = compute_logits(network, forward, samples, batch_size=batch_size)
-    return compute_metrics(logits, samples.labels, own_metric=own_metric)
-
-
-def compute_logits(network: nn.Module, forward: Forward, samples: Samples, *, batch_size: int = 256) -> Tensor:
+def compute_logits(
+    network: nn.Module, forward: Forward, samples: Samples, *, batch_size: int = VALIDATION_BATCH_SIZE
+) -> Tensor:
     """Return the logits of each sample, float32 (n, n_classes), on the device.
 
     The network is left in evaluation mode.

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from trainables.data.dataset import Part, SearchData
-from trainables.errors import SetupError
+from trainables.errors import SetupError, WrongValue
 from trainables.features import augmented_views, feature_cache, fingerprint
 from trainables.features.augmented_views import AugmentedViews
 from trainables.hyperparameters import Config, read_choice, read_int
@@ -19,11 +19,13 @@ from trainables.seeding import random_state, set_random_state
 from trainables.trainable import TransferModel
 from trainables.training import classification, epochs, losses, optimizers, schedules, single_images
 from trainables.training.classification import Classification
-from trainables.training.epochs import Forward, Objective, Optimization, Sampler, Samples
+from trainables.training.epochs import InParts, Objective, Optimization, Sampler, Samples
 from trainables.training.imbalance import samplers
 
 HYPERPARAMETERS = {
     "batch_size": "images a step of the optimizer, a whole number of at least 1; default 64",
+    "micro_batches": "parts that each batch is computed in, one after another, with the gradients added up, to save "
+    "memory; a whole number of at least 1; default 1",
     "precision": ["fp32", "bf16", "auto"],
 }
 READS_ALSO = (
@@ -74,7 +76,12 @@ def build_optimization(
     optimizer = optimizers.build(parameters, config, lr=lr)
     schedule = schedules.build(optimizer, config)
     batch_size, clip_norm = read_batch_size(config), optimizers.clip(config)
-    return Optimization(optimizer, schedule, objective, batch_size, clip_norm, is_bf16(config, device), sampler)
+    bf16, micro_batches = is_bf16(config, device), read_int(config, "micro_batches", 1)
+    if micro_batches > 1 and not isinstance(objective, InParts):
+        raise WrongValue(
+            f"`micro_batches` must be 1 for this regime, but is {micro_batches}: its loss needs all images of a batch"
+        )
+    return Optimization(optimizer, schedule, objective, batch_size, clip_norm, bf16, sampler, micro_batches)
 
 
 def read_batch_size(config: Config, *, least: int = 1) -> int:
@@ -186,17 +193,17 @@ class Training:
         self._epoch = state["epoch"]
 
     def evaluate(self, part: Part) -> Mapping[str, float]:
-        return epochs.validate(self.model, *self._forward_and_samples(part), own_metric=self._data.own_metric)
+        logits, labels = self._logits_and_labels(part)
+        return epochs.compute_metrics(logits, labels, own_metric=self._data.own_metric)
 
     def predict(self, part: Part) -> Tensor:
         """Return the class probabilities of each image of `part`, (n, n_classes), on the CPU."""
-        return epochs.compute_logits(self.model, *self._forward_and_samples(part)).softmax(dim=1).cpu()
+        return self._logits_and_labels(part)[0].softmax(dim=1).cpu()
 
     def evaluate_and_predict(self, part: Part) -> tuple[Mapping[str, float], Tensor]:
         """Return what `evaluate` and `predict` return for `part`, from the same logits."""
-        forward, samples = self._forward_and_samples(part)
-        logits = epochs.compute_logits(self.model, forward, samples)
-        metrics = epochs.compute_metrics(logits, samples.labels, own_metric=self._data.own_metric)
+        logits, labels = self._logits_and_labels(part)
+        metrics = epochs.compute_metrics(logits, labels, own_metric=self._data.own_metric)
         return metrics, logits.softmax(dim=1).cpu()
 
     @property
@@ -251,15 +258,13 @@ class Training:
         self._optimization.schedule.step()
         self._epoch += 1
 
-    def _forward_and_samples(self, part: Part) -> tuple[Forward, Samples]:
-        """Return the forward function of the validated model and its inputs for `part`.
-
-        If the features of the first frozen stages can be cached, they are the inputs.
-        """
+    def _logits_and_labels(self, part: Part) -> tuple[Tensor, Tensor]:
+        """Return the logits of the validated model for `part`, float32 (n, n_classes), and the labels, (n,)."""
         part = part.to(self._device)
         first_stage = self._first_stage(self.model, part)
         forward = partial(_forward, self.model, first_stage, self._optimization.bf16)
-        return forward, self._samples(self.model, part, first_stage)
+        samples, batch_size = self._samples(self.model, part, first_stage), self._optimization.validation_batch_size
+        return epochs.compute_logits(self.model, forward, samples, batch_size=batch_size), samples.labels
 
     def _compute_fits(self, model: TransferModel, part: Part, n_stages: int) -> bool:
         """Return whether there is room to cache the features of `part` after the first `n_stages` stages."""

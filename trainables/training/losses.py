@@ -55,13 +55,21 @@ class Loss:
         """
         if not self.focal_gamma and (self.class_weights is None or targets.ndim == 1):
             return functional.cross_entropy(logits, targets, self.class_weights, label_smoothing=self.label_smoothing)
-        n, n_classes = logits.shape
+        n_classes = logits.shape[1]
         probabilities = functional.one_hot(targets, n_classes).to(logits) if targets.ndim == 1 else targets
         smoothed = (1 - self.label_smoothing) * probabilities + self.label_smoothing / n_classes
         losses = smoothed * focal(logits.log_softmax(dim=1), self.focal_gamma)
+        weighted = losses if self.class_weights is None else losses * self.class_weights
+        return weighted.sum() / self.divisor(probabilities)
+
+    def divisor(self, targets: Tensor) -> Tensor | int:
+        """Return what `mean` divides the sum over a batch by: its number of samples, or the sum of their weights.
+
+        `targets` is int64 (n,), or class probabilities (n, n_classes).
+        """
         if self.class_weights is None:
-            return losses.sum() / n
-        return (losses * self.class_weights).sum() / (probabilities * self.class_weights).sum()
+            return len(targets)
+        return (self.class_weights[targets] if targets.ndim == 1 else targets * self.class_weights).sum()
 
     def penalty(self) -> Tensor | None:
         """Return `l2` times the sum of the squares of `weights`, a scalar. Returns None if `l2` is 0.

@@ -234,6 +234,7 @@ def test_what_cannot_go_side_by_side_has_no_key() -> None:
 
     assert fused.key(made()) is None  # its stages train
     assert fused.key(build(0, mixing="mixup")) is None
+    assert fused.key(build(0, micro_batches=2)) is None
     assert fused.key(build(0, augmentation="flip_jitter")) is None
     images = toys.pretrained()
     images.freeze(images.stages)

@@ -14,9 +14,9 @@ from trainables.training.epochs import (
     Samples,
     batches,
     compute_logits,
+    compute_metrics,
     n_correct,
     train_epoch,
-    validate,
 )
 
 
@@ -107,7 +107,8 @@ def test_means_are_over_samples_so_that_a_short_last_batch_counts_less() -> None
     model, part = Recorder(), samples(23)
     expected = pytest.approx(exact(model, part), rel=1e-5)
     assert epoch(model, part, batch_size=10) == expected
-    for result in (validate(model, model, part, batch_size=10), validate(model, model, part)):
+    for batch_size in (10, 256):
+        result = compute_metrics(compute_logits(model, model, part, batch_size=batch_size), part.labels)
         assert (result["loss"], result["accuracy"]) == expected
 
 
@@ -192,7 +193,7 @@ def test_what_is_random_in_an_objective_follows_from_the_generator_of_the_epoch(
 
 def test_validation_runs_in_evaluation_mode_and_records_no_gradient() -> None:
     model = Recorder()
-    validate(model, model, samples(6))
+    compute_logits(model, model, samples(6))
     assert model.modes == {False}
     assert model.linear.weight.grad is None
 
@@ -200,7 +201,7 @@ def test_validation_runs_in_evaluation_mode_and_records_no_gradient() -> None:
 def test_validation_changes_no_running_statistics() -> None:
     model = toys.model()
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    validate(model, model, samples(6))
+    compute_logits(model, model, samples(6))
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
 
 

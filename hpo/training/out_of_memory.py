@@ -1,0 +1,102 @@
+"""Trials that run out of memory: how this is recognised, and how such a trial is tried again.
+
+A trial that runs out of memory has not crashed. It is tried again in a new process, or with all memory freed, while no
+other trial trains on its device. If that fails too and the study has `oom: accumulate`, its batches are computed in 2,
+4, 8, ... parts, with the same gradients. Each time it continues from its last checkpoint. If nothing helps, the trial
+is infeasible: its Crash has a kind of `hpo.trial.OUT_OF_MEMORY`.
+
+A runner keeps an `Attempt` for each trial. After a Crash that `is_out_of_memory`, `next_attempt` says how to go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hpo.trial import SETTINGS_AT_FAULT, Crash
+from trainables import memory
+from trainables.memory import n_oom_kills as n_oom_kills  # the alias exports it to the runners
+
+HYPERPARAMETERS = {"oom": ["infeasible", "accumulate"]}
+
+DEFAULT_BATCH_SIZE = 64
+"""The `batch_size` of a training that names none, see `trainables.training.gradient_descent`."""
+_PLACES: dict[str, memory.Place] = {"HostOutOfMemory": "host", "GpuOutOfMemory": "gpu"}
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """How a trial is trained, after what went wrong before."""
+
+    alone_on: memory.Place | None = None
+    """No other trial may train on its GPU (`gpu`), or none at all on this machine (`host`). None: others may."""
+    micro_batches: int | None = None
+    """The number of parts of each batch. None: what the trial has on record, or else its hyperparameter."""
+    shortage: Crash | None = None
+    """The shortage of memory that this attempt must avoid."""
+
+
+def kind_of(error: Exception) -> str:
+    """Return the kind of the Crash of an exception: where memory ran out, or else the class of the exception."""
+    place = memory.shortage(error)
+    return type(error).__name__ if place is None else next(kind for kind in _PLACES if _PLACES[kind] == place)
+
+
+def killed(trial: int, after: int) -> Crash:
+    """Return the Crash of a trial whose worker was killed by the kernel, after epoch `after`."""
+    error = f"the kernel killed its worker after epoch {after}, because the memory of the machine ran out"
+    return Crash(trial, "HostOutOfMemory", error)
+
+
+def is_oom_kill(status: int | None, before: int | None, now: int | None) -> bool:
+    """Whether the kernel killed a process because memory ran out. This is what can be known without its log:
+
+    The process ended by SIGKILL (`status` -9), and the number of the kernel's kills of `n_oom_kills` rose from `before`
+    to `now` while it trained. `kill -9` by a user changes no number. If another process of the group was killed for its
+    memory at the same time, the answer may be wrong.
+    """
+    return status == -9 and before is not None and now is not None and now > before
+
+
+def next_attempt(settings: Mapping[str, Any], attempt: Attempt, crash: Crash) -> Attempt | None:
+    """Return how to try a trial again after `crash`, which ended `attempt`. None if that is not to be done.
+
+    `settings` are all hyperparameters of the trial.
+    """
+    if not crash.is_out_of_memory:
+        return None
+    place = _PLACES[crash.kind]
+    if attempt.alone_on is None or (place, attempt.alone_on) == ("host", "gpu"):
+        return replace(attempt, alone_on=place, shortage=crash)
+    if not accumulates(settings):
+        return None
+    parts = 2 * (attempt.micro_batches or _whole_number(settings.get("micro_batches"), 1))
+    if parts > _whole_number(settings.get("batch_size"), DEFAULT_BATCH_SIZE) // 2:  # a part has at least two images
+        return None
+    return replace(attempt, micro_batches=parts, shortage=crash)
+
+
+def final(attempt: Attempt, crash: Crash) -> Crash:
+    """Return the Crash of a trial that is not tried again after `attempt`, in which it ended with `crash`.
+
+    If a training cannot compute its batches in parts, the trial ends with the shortage that it had before.
+    """
+    if (shortage := attempt.shortage) and attempt.micro_batches is not None and crash.kind in SETTINGS_AT_FAULT:
+        attempt, crash = replace(attempt, micro_batches=None), shortage
+    if not crash.is_out_of_memory:
+        return crash
+    tried = ", also alone" if attempt.alone_on else ""
+    tried += f" and with its batches in up to {attempt.micro_batches} parts" if attempt.micro_batches else ""
+    error = f"no memory was left{crash.error}" if crash.error.startswith("\n") else crash.error  # of a MemoryError
+    return replace(crash, error=f"the trial does not fit into memory{tried}: {error}")
+
+
+def accumulates(settings: Mapping[str, Any]) -> bool:
+    """Whether batches may be computed in parts where memory runs out: `oom: accumulate`."""
+    return settings.get("oom") == "accumulate"
+
+
+def _whole_number(value: object, default: int) -> int:
+    """A hyperparameter that is a whole number. The default if it has another value, which is an error elsewhere."""
+    return value if isinstance(value, int) and value > 0 else default
