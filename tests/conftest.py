@@ -6,9 +6,15 @@ And a store on disk of its own for each process of tests; with `HPO_CACHE=off` t
 from __future__ import annotations
 
 import atexit
+import itertools
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.postgresql_server import MISSING, PostgresqlServer, postgresql_server, programs
 
 if os.environ.get("HPO_CACHE", "").lower() != "off":
     os.environ["HPO_CACHE"] = tempfile.mkdtemp(prefix="hpo-store-")
@@ -19,3 +25,24 @@ os.environ["THP_MEM_ALLOC_ENABLE"] = "1"
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = "1"
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresqlServer]:
+    """A PostgreSQL server. A test that restarts it must leave it running."""
+    if programs() is None:
+        pytest.skip(MISSING)
+    with postgresql_server("-c", "fsync=off") as server:
+        yield server
+
+
+_numbers = itertools.count()
+
+
+@pytest.fixture
+def database(postgresql: PostgresqlServer) -> Iterator[str]:
+    """The name of an empty database of the server."""
+    name = f"studies{next(_numbers)}"
+    postgresql.execute(f"CREATE DATABASE {name}")
+    yield name
+    postgresql.execute(f"DROP DATABASE {name} WITH (FORCE)")

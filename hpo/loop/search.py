@@ -118,7 +118,7 @@ def begin(
         delete_empty_study(folder)
         ledger = study.begin(recorded, earlier)
         try:
-            return _run_study(study, ledger, backend, job, watch)
+            return _run_study(study, ledger, backend, job, watch, notify)
         except UserError:
             study.delete_if_empty()
             raise
@@ -177,7 +177,7 @@ def resume(
         except BaseException:
             ledger.close()
             raise
-        return _run_study(study, ledger, backend, job, watch)
+        return _run_study(study, ledger, backend, job, watch, notify)
 
 
 def default_name(space: SearchSpace, settings: Settings) -> str:
@@ -185,13 +185,18 @@ def default_name(space: SearchSpace, settings: Settings) -> str:
     return valid_name(f"{valid_name(space.name)[:100]}-{settings.backend}-{settings.seed}")
 
 
-def _run_study(study: StudyFolder, ledger: Ledger, backend: Backend, job: Job, watch: Watch | None) -> str:
+def _run_study(
+    study: StudyFolder, ledger: Ledger, backend: Backend, job: Job, watch: Watch | None, notify: Notify | None
+) -> str:
     """Build the runner, run the search loop, and write the tables. Returns why the search ended.
 
     The caller must hold the study's lock.
     """
     settings, ended, n_events = study.settings, ledger.finished, len(ledger.history.events)
+    # Simulated seconds do not pass while a storage is waited for.
+    seconds = study.budget.seconds if settings.curves is None else None
     try:
+        ledger.tolerate_outages(notify, None if seconds is None else seconds - ledger.elapsed)
         ledger.reopen(study.folder)  # the study is no longer finished
         _discard_unneeded(ledger.history, study.checkpoints)
         build = plugins.load("hpo.runners", settings.runner).build

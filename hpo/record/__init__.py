@@ -31,7 +31,8 @@ from hpo.record.memory_ledger import AnyLedger, MemoryLedger
 from hpo.record.new_study import changed_parts
 from hpo.record.provenance import versions
 from hpo.record.settings import Budget, Settings, Source, check_devices, data_folder
-from hpo.record.storage import check_url, open_storage, recorded_url
+from hpo.record.storage import check_url, open_storage
+from hpo.record.storage_url import recorded_url
 from hpo.record.study_folder import StudyFolder
 
 __all__ = [

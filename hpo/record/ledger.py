@@ -1,8 +1,9 @@
 """The Ledger, which records the events of a study in an Optuna study, whatever the backend is.
 
-Each trial is an Optuna trial. Each event is one user attribute of its trial and is written in one operation. The keys
-are `suggestion:27`, `report:3`, `settled:3` and `crash`, where the number is an epoch (for a suggestion, its `until`).
-The value contains the number `n` of the event, which gives the order of all events of the study.
+Each trial is an Optuna trial. Each event is one user attribute of its trial and is written in one operation. In a
+database, what the dashboard shows of an event is written in the same transaction. The keys are `suggestion:27`,
+`report:3`, `settled:3` and `crash`, where the number is an epoch (for a suggestion, its `until`). The value contains
+the number `n` of the event, which gives the order of all events of the study.
 
 These attributes are the record. The dashboard also shows intermediate values, states, the value of each trial, and the
 validation metrics of the stopping epoch of each finished trial, as attributes such as `val_f1`. They are computed from
@@ -16,7 +17,7 @@ closed is copied to a new Optuna trial with the same user attribute `trial`, and
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,10 @@ from hpo.errors import StudyError
 from hpo.record import serialization
 from hpo.record.history import Decisions, History, Retry, State
 from hpo.record.journal import FastJournalStorage, Journal
-from hpo.record.storage import storage_errors
+from hpo.record.outages import Outages
+from hpo.record.storage import close_storage, storage_errors
+from hpo.record.trial_writer import TrialChange
+from hpo.record.writers import writer
 from hpo.space import SearchSpace
 from hpo.trial import Crash, Decision, Report, Suggestion
 
@@ -45,6 +49,8 @@ class Ledger:
     def __init__(self, storage: BaseStorage, name: str, space: SearchSpace, journal: Journal | None = None) -> None:
         self._storage = storage
         self._journal = journal
+        self._outages = Outages()
+        self._writer = writer(storage, self._outages)
         self.space = space
         self._study_id = storage.get_study_id_from_name(name)
         self._distributions = {key: serialization.distribution(domain) for key, domain in space.domains.items()}
@@ -59,6 +65,10 @@ class Ledger:
         self._opened = time.monotonic()
         self._simulated_time: Callable[[], float] | None = None
 
+    def tolerate_outages(self, notify: Callable[[str], None] | None, seconds: float | None) -> None:
+        """Wait for a database that does not answer from now on. See `Outages.tolerate`."""
+        self._outages.tolerate(notify, seconds)
+
     # Recording ------------------------------------------------------------------------------------
 
     def suggest(self, suggestion: Suggestion) -> None:
@@ -68,26 +78,26 @@ class Ledger:
             if suggestion.trial not in self._optuna_ids:
                 self._create_trial(suggestion, key, value)
             else:
-                self._set_attribute(suggestion.trial, key, value)
+                self._writer.change([self._change(suggestion.trial, key, value)])
             self.history.append(suggestion)
 
     def record(self, event: Report | Crash) -> None:
         """Record an epoch or a crash. This is done before the backend is told of it."""
         with storage_errors():
             if isinstance(event, Report):
-                self._set_attribute(
-                    event.trial, f"report:{event.fidelity}", self._numbered(serialization.from_report(event))
-                )
-                self._set_intermediate_value(event)
+                key, value = f"report:{event.fidelity}", self._numbered(serialization.from_report(event))
+                shown = {event.fidelity: self.history.objective_of(event)}
+                self._writer.change([self._change(event.trial, key, value, shown)])
             else:
-                self._set_attribute(event.trial, "crash", self._numbered({"kind": event.kind, "error": event.error}))
+                value = self._numbered({"kind": event.kind, "error": event.error})
+                self._writer.change([self._change(event.trial, "crash", value)])
             self.history.append(event)
 
     def retry(self, event: Retry) -> None:
         """Record that crashed trials are tried again, as an attribute of the study."""
         with storage_errors():
             value = self._numbered({"trials": list(event.trials)})
-            self._storage.set_study_user_attr(self._study_id, f"retry:{self._n_events}", value)
+            self._writer.set_study_attribute(self._study_id, f"retry:{self._n_events}", value)
             self.history.append(event)
 
     def settle(self, event: Report | Crash, decisions: Mapping[int, Decision]) -> None:
@@ -96,14 +106,18 @@ class Ledger:
         Trials that continue are not recorded.
         """
         not_continued = {number: fate for number, fate in decisions.items() if fate is not Decision.CONTINUE}
+        changes = []
         with storage_errors():
             if not_continued:
                 settled = Decisions(event.trial, serialization.fidelity(event), not_continued)
                 fates = {str(number): decision.value for number, decision in not_continued.items()}
-                self._set_attribute(event.trial, f"settled:{settled.fidelity}", self._numbered({"decisions": fates}))
+                value = self._numbered({"decisions": fates})
+                changes.append(self._change(event.trial, f"settled:{settled.fidelity}", value))
                 self.history.append(settled)
-            for number in {event.trial, *not_continued}:
-                self._finish(number, _STATES.get(self.history.trials[number].state))
+            states = {
+                number: _STATES.get(self.history.trials[number].state) for number in {event.trial, *not_continued}
+            }
+            self._finish(states, changes)
 
     def close_unfinished(self, reason: str) -> None:
         """Record why the study ended, and mark paused and interrupted trials as pruned in Optuna.
@@ -111,16 +125,15 @@ class Ledger:
         These trials can continue if the study is resumed.
         """
         with storage_errors():
-            for number in self.history.trials:
-                self._finish(number, TrialState.PRUNED)
-            self._storage.set_study_user_attr(self._study_id, "finished", reason)
+            self._finish(dict.fromkeys(self.history.trials, TrialState.PRUNED))
+            self._writer.set_study_attribute(self._study_id, "finished", reason)
 
     def reopen(self, folder: Path) -> None:
         """Record that the study is being searched, for the first time or again, and in which folder."""
         with storage_errors():
-            self._storage.set_study_user_attr(self._study_id, "finished", None)
+            self._writer.set_study_attribute(self._study_id, "finished", None)
             if self._journal is None:
-                self._storage.set_study_user_attr(self._study_id, "folder", str(folder.absolute()))
+                self._writer.set_study_attribute(self._study_id, "folder", str(folder.absolute()))
 
     @property
     def folder(self) -> Path | None:
@@ -167,7 +180,7 @@ class Ledger:
     def close(self) -> None:
         """Release the storage. Raises a MachineError if the last events cannot be synced to the disk."""
         with storage_errors():
-            self._storage.remove_session()
+            close_storage(self._storage)
             if self._journal is not None:
                 self._journal.close()
 
@@ -185,16 +198,20 @@ class Ledger:
             distributions={name: self._distributions[name] for name in suggestion.config},
             user_attrs={**suggestion.notes, "trial": suggestion.trial, "bracket": suggestion.bracket, key: value},
         )
-        self._optuna_ids[suggestion.trial] = self._storage.create_new_trial(self._study_id, trial)
+        self._optuna_ids[suggestion.trial] = self._writer.create(self._study_id, trial, after=-1)
 
-    def _set_attribute(self, number: int, key: str, value: object) -> None:
+    def _change(
+        self, number: int, key: str, value: object, intermediate_values: Mapping[int, float] | None = None
+    ) -> TrialChange:
+        """The change of a trial that adds an event."""
         if number in self._finished:
             self._copy_to_new_trial(number)
-        self._storage.set_trial_user_attr(self._optuna_ids[number], key, value)
+        return TrialChange(self._optuna_ids[number], {key: value}, intermediate_values or {})
 
     def _copy_to_new_trial(self, number: int) -> None:
         """Copy a trial to a new Optuna trial, because its Optuna trial is finished and cannot be changed."""
-        old = self._storage.get_trial(self._optuna_ids[number])
+        old_id = self._optuna_ids[number]
+        old = self._outages.run(lambda: self._storage.get_trial(old_id))
         new = create_trial(
             state=TrialState.RUNNING,
             params=old.params,
@@ -202,29 +219,30 @@ class Ledger:
             user_attrs=old.user_attrs,
             intermediate_values=old.intermediate_values,
         )
-        self._optuna_ids[number] = self._storage.create_new_trial(self._study_id, new)
+        self._optuna_ids[number] = self._writer.create(self._study_id, new, after=old_id)
         self._finished.discard(number)
 
-    def _set_intermediate_value(self, report: Report) -> None:
-        """Store the objective of an epoch for the dashboard."""
-        value = self.history.objective_of(report)
-        self._storage.set_trial_intermediate_value(self._optuna_ids[report.trial], report.fidelity, value)
+    def _finish(self, states: Mapping[int, TrialState | None], changes: Sequence[TrialChange] = ()) -> None:
+        """Make changes, and finish the Optuna trials of trials with their states.
 
-    def _finish(self, number: int, state: TrialState | None) -> None:
-        """Finish the Optuna trial of a trial with `state`. Does nothing for None, or if it is finished already."""
-        if state is None or number in self._finished:
-            return
+        A trial whose state is None, or that is finished already, is left as it is.
+        """
+        ends = {number: state for number, state in states.items() if state is not None and number not in self._finished}
+        self._writer.change([*changes, *(self._end(number, state) for number, state in ends.items())])
+        self._finished.update(ends)
+        for number in ends:
+            self._forget(number)
+
+    def _end(self, number: int, state: TrialState) -> TrialChange:
+        """The change that finishes the Optuna trial of a trial."""
         trial = self.history.trials[number]
-        values = [trial.loss] if trial.reports and state is not TrialState.FAIL else None
-        if values is None and state is TrialState.COMPLETE:
+        has_value = bool(trial.reports) and state is not TrialState.FAIL
+        if not has_value and state is TrialState.COMPLETE:
             raise AssertionError(f"trial {number} is complete without a report")
-        if values is not None and trial.best is not None:
+        shown = {}
+        if has_value and trial.best is not None:
             shown = {**serialization.stopping_epoch_attributes(trial.best), **trial.peaks}
-            for key, value in shown.items():
-                self._storage.set_trial_user_attr(self._optuna_ids[number], key, value)
-        self._storage.set_trial_state_values(self._optuna_ids[number], state, values)
-        self._finished.add(number)
-        self._forget(number)
+        return TrialChange(self._optuna_ids[number], shown, {}, state, trial.loss if has_value else None)
 
     def _forget(self, number: int) -> None:
         """Free the memory of the Optuna trial of a trial that will never go on. Its events are in the history."""
@@ -269,14 +287,17 @@ class Ledger:
         last = self.history.events[-1] if self.history.events else None
         # The decisions on the last event may not be on record. Then the replay records them and finishes this trial.
         undecided = last.trial if isinstance(last, Report | Crash) else None
+        changes, states = [], {}
         with storage_errors():
             for number, frozen in self._newest_trials().items():
                 trial = self.history.trials[number]
                 if frozen.state.is_finished():
                     self._forget(number)
                     continue
-                for report in trial.reports:
-                    if report.fidelity not in frozen.intermediate_values:
-                        self._set_intermediate_value(report)
+                reported = {report.fidelity: self.history.objective_of(report) for report in trial.reports}
+                missing = {epoch: value for epoch, value in reported.items() if epoch not in frozen.intermediate_values}
+                if missing:
+                    changes.append(TrialChange(self._optuna_ids[number], {}, missing))
                 if number != undecided:
-                    self._finish(number, _STATES.get(trial.state))
+                    states[number] = _STATES.get(trial.state)
+            self._finish(states, changes)

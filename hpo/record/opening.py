@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
+from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
 
 from hpo.errors import StudyError
+from hpo.record.journal import Journal
 from hpo.record.ledger import Ledger
-from hpo.record.storage import open_storage, sqlite_file, storage_errors
+from hpo.record.storage import close_storage, open_storage, storage_errors
+from hpo.record.storage_url import sqlite_file
 from hpo.space import SearchSpace
 
 
@@ -23,21 +29,26 @@ def create_ledger(where: Path | str, name: str, space: SearchSpace, identity: di
     Raises the errors of `open_storage`, a StudyError if the storage contains a study of this name
     already, and a MachineError if the storage fails.
     """
-    with storage_errors():
-        storage, journal = open_storage(where, write=True)
+    with _opened(where, write=True) as (storage, journal):
         if name in {study.study_name for study in storage.get_all_studies()}:
-            ledger = Ledger(storage, name, space, journal)
             # A journal without events is left by a process that was killed before it wrote study.yaml. It is replaced.
-            if ledger.history.events or journal is None:
-                ledger.close()
-                raise StudyError(f"{where}: holds a study {name!r} already: choose another name")
+            if journal is None or Ledger(storage, name, space, journal).history.events:
+                raise _exists(where, name)
             storage.delete_study(storage.get_study_id_from_name(name))
-        study = storage.create_new_study([StudyDirection.MINIMIZE], name)
-        storage.set_study_user_attr(study, "origin", identity)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            optuna.load_study(study_name=name, storage=storage).set_metric_names([space.metric])
-        return Ledger(storage, name, space, journal)
+        try:
+            study = storage.create_new_study([StudyDirection.MINIMIZE], name)
+        except DuplicatedStudyError:  # another process created it just now
+            raise _exists(where, name) from None
+        try:
+            storage.set_study_user_attr(study, "origin", identity)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                optuna.load_study(study_name=name, storage=storage).set_metric_names([space.metric])
+            return Ledger(storage, name, space, journal)
+        except BaseException:
+            with contextlib.suppress(Exception):
+                storage.delete_study(study)
+            raise
 
 
 def open_ledger(where: Path | str, name: str, space: SearchSpace, *, write: bool) -> Ledger:
@@ -53,10 +64,28 @@ def open_ledger(where: Path | str, name: str, space: SearchSpace, *, write: bool
             raise StudyError(
                 f"{where}: the record of study {name!r} is not here{moved if isinstance(where, str) else ''}"
             )
-        storage, journal = open_storage(where, write=write)
+    with _opened(where, write=write) as (storage, journal):
         names = [study.study_name for study in storage.get_all_studies()]
         if journal is not None and len(names) == 1:
             name = names[0]  # a journal has only one study, whatever the name of its folder is
         if name not in names:
             raise StudyError(f"{where}: holds no study {name!r}")
         return Ledger(storage, name, space, journal)
+
+
+def _exists(where: Path | str, name: str) -> StudyError:
+    return StudyError(f"{where}: holds a study {name!r} already: choose another name")
+
+
+@contextmanager
+def _opened(where: Path | str, *, write: bool) -> Iterator[tuple[BaseStorage, Journal | None]]:
+    """Open a storage, and close it if an error is raised in the `with` block."""
+    with storage_errors():
+        storage, journal = open_storage(where, write=write)
+        try:
+            yield storage, journal
+        except BaseException:
+            close_storage(storage)
+            if journal is not None:
+                journal.close()
+            raise

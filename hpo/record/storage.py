@@ -1,13 +1,8 @@
-"""The storage of the ledger: a journal file, or any Optuna storage by its URL; and its errors as MachineErrors.
-
-The URL that is recorded and shown has no password. A password that was given in a URL is known as long as the process
-runs. Later it is given again, or is in $HPO_STORAGE_PASSWORD, or is found by the database's own library (~/.pgpass).
-"""
+"""The storage of the ledger: a journal file, or any Optuna storage by its URL; and its errors as errors of hpo."""
 
 from __future__ import annotations
 
-import os
-import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,75 +10,75 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage, RDBStorage
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy import URL, Engine
+from sqlalchemy.exc import ArgumentError
 
-from hpo.errors import HpoError, MachineError, UserError, nearest
+from hpo.errors import HpoError, MachineError, UserError
+from hpo.record.database_errors import (
+    is_created_meanwhile,
+    is_from_database,
+    is_missing_table,
+    is_refused,
+    one_line,
+)
 from hpo.record.journal import FastJournalStorage, Journal
+from hpo.record.storage_url import PASSWORD, complete_url, sqlite_file
 
 READ_ONLY = "the record of a study is only read here: nothing in it can be changed or deleted"
-PASSWORD = "HPO_STORAGE_PASSWORD"
-"""The environment variable with the password of a storage whose URL has none."""
-SECRETS = ("password", "passwd", "pwd", "sslpassword", "odbc_connect")
-"""The names of parameters of a URL that contain a password."""
 LOCK_SECONDS = 60
 """How long to wait for a SQLite file that another program has locked, unless the URL has its own `timeout`."""
-KINDS = ("sqlite", "postgresql", "mysql")
-"""The kinds of databases that Optuna supports."""
+LIBPQ = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+    "fallback_application_name": "hpo",
+}
+"""Parameters of a connection to PostgreSQL, unless the URL has its own.
 
-_complete_urls: dict[str, str] = {}
-"""The URLs with passwords that were given to this process, by their recorded URLs."""
-
-
-def recorded_url(url: str | None) -> str | None:
-    """Return the URL that is recorded and shown: without a password, and with an absolute path of a SQLite file.
-
-    Raises a UserError if it is no URL, or the URL of a database in memory, which nobody could open later.
-    """
-    if url is None:
-        return None
-    parsed = _parse(url)
-    if parsed.get_backend_name() == "sqlite":
-        file = _sqlite_file(parsed)
-        if file is None:
-            raise UserError(f"storage {url}: is in memory, and lost when the search ends; give a file: sqlite:///s.db")
-        prefix = "file:" if str(parsed.database).startswith("file:") else ""
-        return parsed.set(database=f"{prefix}{file}").render_as_string(hide_password=False)
-    public = URL.create(
-        parsed.drivername, parsed.username, None, parsed.host, parsed.port, parsed.database, parsed.query
-    ).difference_update_query(SECRETS)
-    recorded = public.render_as_string(hide_password=False)
-    if parsed != public:
-        _complete_urls[recorded] = parsed.render_as_string(hide_password=False)
-    return recorded
-
-
-def sqlite_file(url: str) -> Path | None:
-    """The file of a SQLite storage. None for the URL of any other storage."""
-    parsed = _parse(url)
-    return _sqlite_file(parsed) if parsed.get_backend_name() == "sqlite" else None
+Without them, a server that vanishes without closing its connections would not be noticed for hours.
+"""
+CREATING_ATTEMPTS = 5
+"""How often to open a database, if several searches create its tables at the same time."""
 
 
 def open_storage(where: Path | str, *, write: bool) -> tuple[BaseStorage, Journal | None]:
     """Open the storage at `where`, the path of a journal file or the recorded URL of an Optuna storage.
 
-    Returns the storage and, for a file, its Journal (None for a URL). Optuna logs only warnings from then on. Raises a
-    UserError if the kind of the database is unknown, or if its driver is not installed.
+    Returns the storage and, for a file, its Journal (None for a URL). Optuna logs only warnings from then on. With
+    `write`, the tables of Optuna are created if they do not exist.
+
+    Raises a UserError if the kind of the database is unknown, if its driver is not installed, or if its server cannot
+    be reached or refuses the user.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if isinstance(where, str):
-        return _open_url(where), None
+        return _open_url(where, write=write), None
     journal = Journal(where, write=write)
     return FastJournalStorage(journal), journal
 
 
+def close_storage(storage: BaseStorage) -> None:
+    """Close the connections of a storage."""
+    storage.remove_session()
+    if (engine := database_engine(storage)) is not None:
+        engine.dispose()
+
+
+def database_engine(storage: BaseStorage) -> Engine | None:
+    """The engine of the database of a storage. None for a journal."""
+    backend = getattr(storage, "_backend", None)
+    return backend.engine if isinstance(backend, RDBStorage) else None
+
+
 def check_url(url: str | None) -> None:
-    """Raise a UserError if a storage cannot be opened because of its URL, and a MachineError if it cannot be reached.
+    """Raise the errors of `open_storage` if a storage cannot be opened for writing.
 
     The tables of Optuna are created if they do not exist.
     """
     if url is not None:
-        _open_url(url).remove_session()
+        close_storage(_open_url(url, write=True))
 
 
 class ReadOnlyStorage:
@@ -117,13 +112,17 @@ def _refuse(*arguments: object, **named: object) -> None:
 def delete_study(url: str, name: str) -> None:
     """Delete a study from the storage at a URL. Raises a MachineError if the storage fails."""
     with storage_errors():
-        storage = _open_url(url)
+        storage = _open_url(url, write=True)
         storage.delete_study(storage.get_study_id_from_name(name))
+        close_storage(storage)
 
 
 @contextmanager
-def storage_errors(hint: str = "") -> Iterator[None]:
-    """Turn any error of a storage into a MachineError with one line of text, which ends with `hint`."""
+def storage_errors() -> Iterator[None]:
+    """Turn any error of a storage into a MachineError with one line of text.
+
+    It is a UserError if the user of the database may not do what was tried.
+    """
     try:
         yield
     except HpoError:
@@ -131,73 +130,77 @@ def storage_errors(hint: str = "") -> Iterator[None]:
     except OSError as error:
         raise MachineError(f"the ledger cannot be written or read: {error}") from error
     except Exception as error:
-        if type(error).__module__.startswith(("sqlalchemy", "optuna", "sqlite3", "psycopg", "pymysql", "MySQLdb")):
-            raise MachineError(f"the ledger's storage failed: {_first_line(error)}{hint}") from error
-        raise
+        if not is_from_database(error):
+            raise
+        if is_refused(error):
+            raise UserError(f"the storage refuses its user: {one_line(error)}") from error
+        raise MachineError(f"the ledger's storage failed: {one_line(error)}") from error
 
 
-def _open_url(url: str) -> BaseStorage:
-    parsed = _parse(_complete_urls.get(url, url))
-    is_sqlite = parsed.get_backend_name() == "sqlite"
-    if is_sqlite and (file := _sqlite_file(parsed)) is not None and not file.parent.is_dir():
+class _DatabaseStorage(RDBStorage):
+    """Optuna's storage of a database. It leaves no connection open if it cannot be opened."""
+
+    def __init__(self, url: str, engine_arguments: dict[str, Any], *, create_tables: bool) -> None:
+        try:
+            super().__init__(url, engine_arguments, skip_table_creation=not create_tables)
+        except BaseException:
+            if hasattr(self, "engine"):
+                self.engine.dispose()
+            raise
+
+
+def _open_url(url: str, *, write: bool) -> BaseStorage:
+    parsed = complete_url(url)
+    file = sqlite_file(url)
+    if file is not None and not file.parent.is_dir():
         raise UserError(f"storage {url}: there is no folder {file.parent}")
-    if not is_sqlite and parsed.password is None and PASSWORD in os.environ:
-        parsed = parsed.set(password=os.environ[PASSWORD])
-    arguments = {"connect_args": {"timeout": LOCK_SECONDS}} if is_sqlite and "timeout" not in parsed.query else {}
-    hint = "" if is_sqlite or parsed.password else f"; give its password in ${PASSWORD}, or in the URL by --storage"
-    complete = parsed.render_as_string(hide_password=False)
-    escaped = complete.replace("{", "{{").replace("}", "}}")  # Optuna takes the URL for a template
+    escaped = parsed.render_as_string(hide_password=False)
+    escaped = escaped.replace("{", "{{").replace("}", "}}")  # Optuna takes the URL for a template
     try:
-        with storage_errors(hint):
-            return optuna.storages.get_storage(RDBStorage(escaped, engine_kwargs=arguments))
+        storage = _open_database(escaped, _engine_arguments(parsed, write=write), create_tables=write)
     except ImportError as error:
-        raise UserError(f"storage {url}: the driver of this database is not installed: {_first_line(error)}") from None
+        extra = "; pip install 'hpo[postgresql]'" if parsed.drivername == "postgresql" else ""
+        raise UserError(
+            f"storage {url}: the driver of this database is not installed: {one_line(error)}{extra}"
+        ) from None
     except (ArgumentError, ValueError, TypeError) as error:
-        raise UserError(f"storage {url}: cannot be opened: {_first_line(error)}") from None
+        raise UserError(f"storage {url}: cannot be opened: {one_line(error)}") from None
+    except Exception as error:
+        if not is_from_database(error):
+            raise
+        if is_missing_table(error) and not write:
+            raise UserError(f"storage {url}: holds no studies: it has no tables of Optuna") from None
+        if file is not None:
+            raise MachineError(f"the ledger's storage failed: {one_line(error)}") from error
+        line = one_line(error)
+        asks = parsed.password is None and "password" in line
+        hint = f"; give its password in ${PASSWORD}, or in the URL by --storage" if asks else ""
+        raise UserError(f"storage {url}: {line}{hint}") from None
+    return optuna.storages.get_storage(storage)
 
 
-def _parse(url: str) -> URL:
-    """The parts of a URL. Raises a UserError, without the password, if it is not the URL of a database."""
-    try:
-        parsed = make_url(url)
-        parsed.get_dialect()
-    except NoSuchModuleError:
-        kind = url.partition(":")[0]
-        raise UserError(f"storage {_masked(url)}: unknown kind of database {kind!r}{nearest(kind, KINDS)}") from None
-    except ImportError:
-        pass  # a missing driver is reported when the storage is opened
-    except (ArgumentError, ValueError):
-        raise UserError(f"storage {_masked(url)}: not a storage URL (one is sqlite:///study.db)") from None
-    if "@" in (parsed.host or ""):
-        raise UserError(f"storage {_masked(url)}: in a password, write the character @ as %40")
-    return parsed
+def _open_database(url: str, engine_arguments: dict[str, Any], *, create_tables: bool) -> RDBStorage:
+    """Open a database, again if another process creates the tables of Optuna at this moment."""
+    for _ in range(CREATING_ATTEMPTS - 1):
+        try:
+            return _DatabaseStorage(url, engine_arguments, create_tables=create_tables)
+        except Exception as error:
+            if not is_created_meanwhile(error):
+                raise
+            time.sleep(0.1)
+    return _DatabaseStorage(url, engine_arguments, create_tables=create_tables)
 
 
-def _sqlite_file(url: URL) -> Path | None:
-    """The file of the URL of a SQLite database. None if the database is in memory."""
-    name = (url.database or "").removeprefix("file:")
-    if name in ("", ":memory:") or url.query.get("mode") == "memory" or url.query.get("vfs") == "memdb":
-        return None
-    return Path(name).expanduser().absolute()
+def _engine_arguments(url: URL, *, write: bool) -> dict[str, Any]:
+    """The arguments of `sqlalchemy.create_engine`.
 
-
-def _masked(url: str) -> str:
-    """The text of a URL that may be malformed, with "***" for each password."""
-    start = "://" if "://" in url else "^"
-    text = re.sub(rf"({start}[^:/@]*):.*@", r"\1:***@", url)
-    return re.sub(rf"\b({'|'.join(SECRETS)})=[^&]*", r"\1=***", text)
-
-
-def _first_line(error: BaseException) -> str:
-    """The first line of the error that caused `error`, without the passwords that this process knows."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    line = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    for url in _complete_urls.values():
-        for secret in (make_url(url).password, *(make_url(url).query.get(name) for name in SECRETS)):
-            line = line.replace(str(secret), "***") if secret else line
-    if os.environ.get(PASSWORD):
-        line = line.replace(os.environ[PASSWORD], "***")
-    if line == "database is locked":
-        line += " by another program; the study goes on with `hpo resume` when it is free"
-    return line
+    What only reads checks each connection before it uses it, because the server may have restarted meanwhile. What
+    writes tries again instead, which costs no round trip.
+    """
+    kind, _, driver = url.drivername.partition("+")
+    if kind == "sqlite":
+        defaults: dict[str, Any] = {"timeout": LOCK_SECONDS}
+    else:
+        defaults = LIBPQ if driver in ("psycopg", "psycopg2") else {}
+    arguments = {name: value for name, value in defaults.items() if name not in url.query}
+    return {"connect_args": arguments, "pool_pre_ping": kind != "sqlite" and not write}

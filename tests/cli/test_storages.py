@@ -44,7 +44,7 @@ def test_a_password_is_in_no_file_and_no_output_and_comes_from_the_environment_l
     later = [sys.executable, "-c", script]
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     refused = subprocess.run(later, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert refused.returncode == 1
+    assert refused.returncode == 2
     assert "give its password in $HPO_STORAGE_PASSWORD" in refused.stderr
     monkeypatch.setenv("HPO_STORAGE_PASSWORD", SECRET)
     shown = subprocess.run(later, cwd=tmp_path, capture_output=True, text=True, check=True)

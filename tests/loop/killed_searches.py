@@ -1,10 +1,10 @@
 """Searches on the toy that kill themselves by SIGKILL after some events, and go on in the next process.
 
 A script of its own, because it forks:
-`python -m tests.loop.killed_searches FOLDER BACKEND N_EVENTS... [--from SOURCE]`. SOURCE is the folder of an earlier
-study, which is needed only to begin. Each fork begins the search, or resumes it, and kills itself once it has recorded
-so many events. The script prints the exit status of each fork, negative for a signal. It searches nothing itself, so
-each fork knows nothing but what is on disk.
+`python -m tests.loop.killed_searches FOLDER BACKEND N_EVENTS... [--from SOURCE] [--storage URL]`. SOURCE is the folder
+of an earlier study, which is needed only to begin. Each fork begins the search, or resumes it, and kills itself once it
+has recorded so many events. The script prints the exit status of each fork, negative for a signal. It searches nothing
+itself, so each fork knows nothing but what is on disk.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests import toy
 from tests.loop.searching import INLINE, KillAfter
 
 
-def forked(folder: Path, backend: str, source: Path | None, n_events: int) -> int:
+def forked(folder: Path, backend: str, source: Path | None, storage: str | None, n_events: int) -> int:
     """Search in a fork until so many events are on record. Its exit status."""
     pid = os.fork()
     if pid == 0:
@@ -29,7 +29,7 @@ def forked(folder: Path, backend: str, source: Path | None, n_events: int) -> in
         if (folder / "study.yaml").exists():
             resume(folder, watch=watch)
         else:
-            settings, earlier = replace(INLINE, backend=backend), None
+            settings, earlier = replace(INLINE, backend=backend, storage=storage), None
             if source is not None:
                 settings, earlier, _ = with_earlier_study(toy.space(), settings, source, folder)
             begin(folder, toy.space(), settings, Budget(trials=9), earlier=earlier, watch=watch)
@@ -44,9 +44,10 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("backend")
     parser.add_argument("--from", dest="source", type=Path)
+    parser.add_argument("--storage")
     parser.add_argument("n_events", type=int, nargs="+")
     given = parser.parse_args()
     # A backend imports its libraries when it is built.
     import_module(f"hpo.backends.{given.backend}").build(toy.space(), seed=0)
     for n_events in given.n_events:
-        print(forked(given.folder, given.backend, given.source, n_events), flush=True)
+        print(forked(given.folder, given.backend, given.source, given.storage, n_events), flush=True)

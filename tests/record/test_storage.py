@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import MachineError, UserError
-from hpo.record.storage import check_url, open_storage, recorded_url, sqlite_file, storage_errors
+from hpo.record.storage import check_url, open_storage, storage_errors
+from hpo.record.storage_url import recorded_url, sqlite_file
 from tests.record.guarded_database import SECRET
 
 WRONG = {
@@ -67,13 +68,13 @@ def test_a_password_in_the_environment_opens_a_recorded_url(
     password: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"guarded://me@/{tmp_path}/s.db"
-    with pytest.raises(MachineError, match=r"give its password in \$HPO_STORAGE_PASSWORD"):
+    with pytest.raises(UserError, match=r"give its password in \$HPO_STORAGE_PASSWORD"):
         check_url(url)
     monkeypatch.setenv("HPO_STORAGE_PASSWORD", password)
     if password == SECRET:
         check_url(url)
         return
-    with pytest.raises(MachineError, match=r"authentication failed: '\*\*\*'$"):
+    with pytest.raises(UserError, match=r"authentication failed: '\*\*\*'$"):
         check_url(url)
 
 
@@ -83,7 +84,7 @@ def test_a_password_in_a_url_is_used_by_this_process_and_never_shown(tmp_path: P
     assert right == f"guarded://me@/{tmp_path}/s.db"
     assert wrong is not None
     check_url(right)
-    with pytest.raises(MachineError, match=r"authentication failed: '\*\*\*'$"):
+    with pytest.raises(UserError, match=r"authentication failed: '\*\*\*'$"):
         check_url(wrong)
 
 

@@ -1,0 +1,18 @@
+"""What Optuna itself reads of a study in a database."""
+
+from __future__ import annotations
+
+import optuna
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial
+
+
+def newest_trials(url: str, name: str) -> dict[int, FrozenTrial]:
+    """The newest Optuna trial of each trial of a study, by its number in the ledger."""
+    storage = RDBStorage(url)
+    try:
+        trials = optuna.load_study(study_name=name, storage=storage).get_trials()
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+    return {trial.user_attrs["trial"]: trial for trial in trials}
