@@ -7,12 +7,16 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
 
-def newest_trials(url: str, name: str) -> dict[int, FrozenTrial]:
-    """The newest Optuna trial of each trial of a study, by its number in the ledger."""
+def all_trials(url: str, name: str) -> list[FrozenTrial]:
+    """All Optuna trials of a study."""
     storage = RDBStorage(url)
     try:
-        trials = optuna.load_study(study_name=name, storage=storage).get_trials()
+        return optuna.load_study(study_name=name, storage=storage).get_trials()
     finally:
         storage.remove_session()
         storage.engine.dispose()
-    return {trial.user_attrs["trial"]: trial for trial in trials}
+
+
+def newest_trials(url: str, name: str) -> dict[int, FrozenTrial]:
+    """The newest Optuna trial of each trial of a study, by its number in the ledger."""
+    return {trial.user_attrs["trial"]: trial for trial in all_trials(url, name)}

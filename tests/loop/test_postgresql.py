@@ -5,17 +5,24 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from optuna.trial import TrialState
 
 from benchmarks.postgresql_server import PASSWORD, PostgresqlServer
-from hpo.loop import begin
-from hpo.record import Budget
+from benchmarks.round_trips import QUERY, proxy
+from hpo.errors import MachineError
+from hpo.loop import begin, resume
+from hpo.record import Budget, Event, Ledger, State
 from tests import toy
-from tests.loop.searching import INLINE, history, timeless
-from tests.optuna_studies import newest_trials
+from tests.loop.searching import INLINE, check_sound, history, timeless
+from tests.optuna_studies import all_trials, newest_trials
+
+INLINE_RANDOM = replace(INLINE, backend="random")
 
 pytestmark = pytest.mark.slow
 
@@ -41,3 +48,105 @@ def test_a_search_killed_again_and_again_equals_one_in_a_journal(
         number: {report.fidelity: report.metrics["val_loss"] for report in trial.reports}
         for number, trial in whole.trials.items()
     }
+
+
+def test_nothing_is_lost_or_twice_if_a_connection_is_cut_before_the_server_answers(
+    postgresql: PostgresqlServer, database: str, tmp_path: Path
+) -> None:
+    """Whether the server has executed what was sent is unknown then. Here it has, at any of its answers."""
+    budget, notes = Budget(trials=2), list[str]()
+    begin(tmp_path / "whole", toy.space(high=2), INLINE_RANDOM, budget)
+    whole = timeless(history(tmp_path / "whole").events)
+    answers: list[int] = []
+    with proxy(postgresql.port) as cutting:
+        settings = replace(INLINE_RANDOM, storage=postgresql.url(database, port=cutting.port) + QUERY)
+        begin(
+            tmp_path / "uncut",
+            toy.space(high=2),
+            settings,
+            budget,
+            watch=lambda *_: answers.append(cutting.n_round_trips),
+        )
+        n_answers = answers[-1] - answers[0]
+        for n in range(1, n_answers + 2):  # the last one is that of the end of the study
+
+            def cut(event: Event, ledger: Ledger, n: int = n) -> None:
+                if cutting.cut_at is None:
+                    cutting.cut_at = cutting.n_round_trips + n
+
+            cutting.cut_at = None
+            folder = tmp_path / f"cut{n}"
+            begin(folder, toy.space(high=2), settings, budget, watch=cut, notify=notes.append)
+            assert cutting.cut_at is not None
+            assert cutting.n_round_trips > cutting.cut_at
+            assert timeless(history(folder).events) == whole
+            assert len(all_trials(postgresql.url(database), folder.name)) == 2
+    assert n_answers > 6
+    assert notes == []
+
+
+def test_a_search_waits_for_a_server_that_restarts_and_says_so_once(
+    postgresql: PostgresqlServer, url: str, tmp_path: Path
+) -> None:
+    begin(tmp_path / "whole", toy.space(), INLINE_RANDOM, Budget(trials=4))
+    restarts, notes, n_events = list[threading.Timer](), list[str](), 0
+
+    def restart(event: Event, ledger: Ledger) -> None:
+        nonlocal n_events
+        n_events += 1
+        if n_events in (8, 20):
+            postgresql.stop(crash=n_events == 8)
+            restarts.append(threading.Timer(1.0, postgresql.start))
+            restarts[-1].start()
+
+    settings = replace(INLINE_RANDOM, storage=url)
+    try:
+        begin(tmp_path / "s", toy.space(), settings, Budget(trials=4), watch=restart, notify=notes.append)
+    finally:
+        for each in restarts:
+            each.join()
+    assert timeless(history(tmp_path / "s").events) == timeless(history(tmp_path / "whole").events)
+    assert [trial.state for trial in newest_trials(url, "s").values()] == [TrialState.COMPLETE] * 4
+    begins, ends = "the record does not answer: ", "the record answers again after "
+    assert [note.startswith(begins) for note in notes] == [True, False, True, False]
+    assert [note.startswith(ends) for note in notes] == [False, True, False, True]
+    assert "Connection refused" in notes[0]
+    assert "at most 60 min" in notes[0]
+
+
+def test_the_budget_of_time_ends_the_waiting(postgresql: PostgresqlServer, url: str, tmp_path: Path) -> None:
+    notes: list[str] = []
+
+    def stop(event: Event, ledger: Ledger) -> None:
+        if ledger.history.n_epochs == 1:
+            postgresql.stop()
+
+    settings = replace(INLINE_RANDOM, storage=url)
+    try:
+        started = time.monotonic()
+        with pytest.raises(MachineError, match=r"did not answer for \d+ s, and the budget of time is spent: .*resume"):
+            begin(tmp_path / "s", toy.space(), settings, Budget(seconds=3), watch=stop, notify=notes.append)
+        assert time.monotonic() - started < 10
+        assert len(notes) == 1
+    finally:
+        postgresql.start()
+    resume(tmp_path / "s", Budget(trials=1))
+    whole = history(tmp_path / "s")
+    check_sound(whole)
+    assert [trial.state for trial in whole.trials.values()] == [State.COMPLETE]
+
+
+def test_two_searches_at_once_share_an_empty_database(
+    postgresql: PostgresqlServer, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both create the tables at the same moment."""
+    monkeypatch.setenv("HPO_STORAGE_PASSWORD", PASSWORD)
+    command = [sys.executable, "-m", "tests.loop.killed_searches", "--storage", url]
+    searches = [
+        subprocess.Popen([*command, str(tmp_path / name), "random", "1000"], stdout=subprocess.PIPE, text=True)
+        for name in ("one", "two")
+    ]
+    assert [search.communicate(timeout=120)[0].split() for search in searches] == [["0"], ["0"]]
+    begin(tmp_path / "whole", toy.space(), replace(INLINE_RANDOM), Budget(trials=9))
+    whole = timeless(history(tmp_path / "whole").events)
+    assert [timeless(history(tmp_path / name).events) for name in ("one", "two")] == [whole, whole]
