@@ -8,13 +8,12 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import shlex
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ HOST = "127.0.0.1"
 USER, PASSWORD = "tester", "s3cret"
 """The superuser of the server, and the password."""
 MISSING = "PostgreSQL's server is not installed (on Debian: apt-get install postgresql)"
-START_SECONDS = 60
 
 
 def programs() -> Path | None:
@@ -43,7 +41,7 @@ class PostgresqlServer:
         self._binaries = binaries
         self._folder = folder
         self._options = options
-        self._process: subprocess.Popen[bytes] | None = None
+        self._is_running = False
         self.port = _free_port()
         self.log = folder / "log"
         """The file of the server's messages."""
@@ -53,31 +51,25 @@ class PostgresqlServer:
         if account is not None:
             shutil.chown(folder, account)
             shutil.chown(folder / "password", account)
-        self._run("initdb", "-D", str(folder / "data"), "-U", USER, "-A", "scram-sha-256", "-E", "UTF8", "--no-sync")
+        encrypted = ("-A", "scram-sha-256", f"--pwfile={folder / 'password'}")
+        self._run("initdb", "-U", USER, *encrypted, "-E", "UTF8", "--no-sync")
         self.start()
 
     def start(self) -> None:
-        """Start the server and wait until it answers."""
-        where = ["-D", str(self._folder / "data"), "-k", str(self._folder), "-h", HOST, "-p", str(self.port)]
-        with self.log.open("ab") as log:
-            command = [str(self._binaries / "postgres"), *where, *self._options]
-            process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self._folder, **self._as_user)
-        self._process = process
-        deadline = time.monotonic() + START_SECONDS
-        while True:
-            with contextlib.suppress(Exception):
-                self.execute("SELECT 1")
-                return
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the server did not start:\n{self.log.read_text()}")
-            time.sleep(0.05)
+        """Start the server and wait until it answers.
+
+        It is no child of this process: `hpo` kills what was started while a command runs, such as the processes of
+        this server that serve its connections.
+        """
+        where = ["-k", str(self._folder), "-h", HOST, "-p", str(self.port)]
+        self._run("pg_ctl", "start", "-w", "-l", str(self.log), "-o", shlex.join([*where, *self._options]))
+        self._is_running = True
 
     def stop(self, *, crash: bool = False) -> None:
         """Stop the server. Its connections are closed. With `crash`, it must recover from its log at the next start."""
-        if self._process is not None:
-            self._process.send_signal(signal.SIGQUIT if crash else signal.SIGINT)
-            self._process.wait(START_SECONDS)
-            self._process = None
+        if self._is_running:
+            self._is_running = False
+            self._run("pg_ctl", "stop", "-w", "-m", "immediate" if crash else "fast")
 
     def url(self, database: str, user: str = USER, password: str | None = PASSWORD, port: int | None = None) -> str:
         """The URL of a database on this server. `port` may be that of a proxy."""
@@ -95,10 +87,15 @@ class PostgresqlServer:
             return cursor.fetchall() if cursor.description else []
 
     def _run(self, program: str, *words: str) -> None:
-        command: Sequence[str | Path] = [self._binaries / program, *words, f"--pwfile={self._folder / 'password'}"]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=self._folder, check=False, **self._as_user)
+        """Run a program of the server on its folder of data."""
+        command = [str(self._binaries / program), *words, "-D", str(self._folder / "data")]
+        # A server that is started keeps what it was given as output open, so that must be no pipe.
+        output = self._folder / "output"
+        with output.open("wb") as file:
+            done = subprocess.run(command, stdout=file, stderr=file, cwd=self._folder, check=False, **self._as_user)
         if done.returncode != 0:
-            raise RuntimeError(f"{program} failed:\n{done.stderr}")
+            log = self.log.read_text() if self.log.exists() else ""
+            raise RuntimeError(f"{program} failed:\n{output.read_text()}\n{log}")
 
 
 @contextlib.contextmanager

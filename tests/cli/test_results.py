@@ -1,27 +1,20 @@
 from __future__ import annotations
 
-import contextlib
 import io
 import json
-import os
 import re
-import signal
 import socket
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 
 from hpo.record import StudyFolder, lock
 from hpo.results import table_text, tables
-from tests.cli.commands import ROOT, Hpo
+from tests.cli.commands import Hpo
+from tests.cli.dashboards import dashboard, get
 
 
 def test_status_says_how_far_a_study_is(searched: Hpo) -> None:
@@ -89,10 +82,10 @@ def test_export_writes_every_trial_into_a_file(searched: Hpo, tmp_path: Path) ->
 
 
 def test_the_dashboard_shows_the_trials_of_the_study(searched: Hpo, tmp_path: Path) -> None:
-    with _dashboard(tmp_path) as (address, server):
-        studies = _get(f"{address}/api/studies", server)["study_summaries"]
+    with dashboard(tmp_path) as (address, server):
+        studies = get(f"{address}/api/studies", server)["study_summaries"]
         assert [study["study_name"] for study in studies] == ["s"]
-        trials = _get(f"{address}/api/studies/{studies[0]['study_id']}?after=0", server)["trials"]
+        trials = get(f"{address}/api/studies/{studies[0]['study_id']}?after=0", server)["trials"]
         assert len(trials) == 10
         assert {trial["state"] for trial in trials} == {"Complete", "Pruned"}
         assert all(trial["values"] and trial["intermediate_values"] for trial in trials)
@@ -131,8 +124,8 @@ def test_the_dashboard_refuses_to_change_the_record_and_its_page_hides_the_butto
     ledger = tmp_path / "studies" / "s" / "ledger.log"
     before = ledger.read_bytes()
     ledger.chmod(0o444)
-    with _dashboard(tmp_path) as (address, server):
-        _get(f"{address}/api/studies", server)
+    with dashboard(tmp_path) as (address, server):
+        get(f"{address}/api/studies", server)
         for method, paths in WRITES.items():
             for path in paths:
                 request = urllib.request.Request(address + path, json.dumps(BODY).encode(), method=method)
@@ -144,36 +137,6 @@ def test_the_dashboard_refuses_to_change_the_record_and_its_page_hides_the_butto
         with urllib.request.urlopen(f"{address}/dashboard/studies/0", timeout=60) as page:
             assert '[aria-label="delete study"]{display:none}' in page.read().decode()
     assert ledger.read_bytes() == before
-
-
-@contextlib.contextmanager
-def _dashboard(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The dashboard of the study `s`, as its address and its process."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "hpo.cli", "dashboard", "s", "--port", str(port)]
-    server = subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
-    try:
-        yield f"http://127.0.0.1:{port}", server
-    finally:
-        server.send_signal(signal.SIGINT)
-        try:
-            server.wait(timeout=60)
-        finally:
-            server.kill()
-
-
-def _get(url: str, server: subprocess.Popen[bytes]) -> dict[str, list[dict[str, Any]]]:
-    for _ in range(150):
-        try:
-            with urllib.request.urlopen(url, timeout=60) as answer:
-                content: dict[str, list[dict[str, object]]] = json.load(answer)
-                return content
-        except OSError:
-            assert server.poll() is None
-            time.sleep(0.2)
-    raise AssertionError("the dashboard did not answer")
 
 
 def test_a_port_that_is_taken_is_named(searched: Hpo) -> None:
