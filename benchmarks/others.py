@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def optuna(sampler: str, storage: str, trials: int) -> Cost:
-    """Optuna's own loop over a storage: memory, journal or sqlite."""
+    """Optuna's own loop over a storage: memory, journal, sqlite, or the URL of a PostgreSQL server."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -58,7 +58,9 @@ def _storage(name: str, folder: str) -> BaseStorage | None:
             return JournalStorage(JournalFileBackend(f"{folder}/journal.log"))
         case "sqlite":
             return RDBStorage(f"sqlite:///{folder}/study.db")
-    return None
+        case "memory":
+            return None
+    return RDBStorage(name)
 
 
 def hpbandster(trials: int) -> Cost:

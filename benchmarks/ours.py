@@ -75,12 +75,19 @@ def settings(backend: str, runner: str, slots: int = SLOTS) -> Settings:
     return Settings(backend="benchmarks.timed", options=options, seed=0, runner=runner, devices="cpu", slots=slots)
 
 
-def search(backend: str, runner: str, trials: int, slots: int = SLOTS, pause: float = 0.0) -> Cost:
-    """A whole search, with the durable ledger and a checkpoint an epoch; each epoch waits for `pause` seconds."""
+def search(
+    backend: str, runner: str, trials: int, slots: int = SLOTS, pause: float = 0.0, storage: str | None = None
+) -> Cost:
+    """A whole search, with the durable ledger and a checkpoint an epoch; each epoch waits for `pause` seconds.
+
+    The ledger is a journal if `storage` is None, else a new file if it is `sqlite`, else in the database at this URL.
+    """
     clock = Clock()
     made, budget = settings(backend, runner, slots), Budget(trials=trials)
     with tempfile.TemporaryDirectory() as folder:
-        begin(Path(folder) / "s", free.space(pause=pause), made, budget, watch=clock)
+        url = f"sqlite:///{folder}/study.db" if storage == "sqlite" else storage
+        name = Path(folder).name  # a database keeps the studies of earlier measurements, under other names
+        begin(Path(folder) / name, free.space(pause=pause), replace(made, storage=url), budget, watch=clock)
     return clock.cost()
 
 

@@ -1,6 +1,7 @@
 """What a trial costs beside its training, next to Optuna alone, Ray Tune, and HpBandSter's arithmetic.
 
     python benchmarks/overhead.py [--trials 200] [--repeats 2] [--quick] [--without ray growth] [--backends bohb]
+    python benchmarks/overhead.py --only-storages
 
 Every trial makes nine reports, and its training costs nothing: what is left is overhead.
 
@@ -8,8 +9,10 @@ Every trial makes nine reports, and its training costs nothing: what is left is 
   epoch. The space has one rung, the top one, and Optuna's pruner is off, so that no trial is stopped.
   What a search takes beyond its backend's own asks and tells, which are timed in it, is ours to answer for.
 - Ours, backend alone: the same asks and tells, nothing recorded and nothing run.
+- Ours, random, in each storage: the journal, SQLite, and PostgreSQL on this machine. The server is started
+  for it, with its defaults: it syncs each commit. Without a server installed, its rows are left out.
 - Optuna alone: ask, nine reports, tell, with the same samplers, in memory, in a journal file (which it
-  syncs at each operation, ours once a second) and in SQLite; without checkpoints.
+  syncs at each operation, ours once a second), in SQLite and in PostgreSQL; without checkpoints.
 - Ray Tune running the trials on two cores, its start left out; without checkpoints.
 - HpBandSter's model and brackets, driven without its server, told of the last report alone.
 
@@ -22,6 +25,7 @@ divided by its trials.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,7 +35,9 @@ from tabulate import tabulate
 
 from benchmarks import others, ours
 from benchmarks.ours import Cost, Growth
+from benchmarks.postgresql_server import MISSING, PostgresqlServer, postgresql_server, programs
 from benchmarks.report import apart, machine, note, verdict
+from benchmarks.round_trips import QUERY, proxy
 
 BACKENDS = ("optuna", "asha", "bohb", "random", "grid")
 LIMITS = {"inline": 5.0, "processes": 10.0}
@@ -53,18 +59,34 @@ class Side:
     """Measured once, on fewer trials."""
 
 
-def sides(trials: int, ray_trials: int, backends: Sequence[str]) -> list[Side]:
-    """The rows, Optuna's journal first."""
+def storage_sides(trials: int, server: PostgresqlServer | None) -> list[Side]:
+    """The rows of Optuna and of our random search in each storage, Optuna's journal first."""
+    few = min(trials, 30)
+    optunas = [("journal", "journal", trials), ("memory", "memory", trials), ("sqlite", "sqlite", few)]
+    storages: list[tuple[str, str | None]] = [("journal", None), ("sqlite", "sqlite")]
+    if server is not None:
+        optunas.append(("postgresql", server.url("postgres"), few))
+        storages.append(("postgresql", server.url("postgres")))
     rows = [
-        Side(f"Optuna alone, {sampler}", "-", storage, others.optuna, (sampler, storage, n_trials), storage == "sqlite")
-        for storage, n_trials in (("journal", trials), ("memory", trials), ("sqlite", min(trials, 30)))
+        Side(f"Optuna alone, {sampler}", "-", name, others.optuna, (sampler, storage, n_trials), n_trials == few)
+        for name, storage, n_trials in optunas
         for sampler in ("tpe", "random")
     ]
+    return rows + [
+        Side("ours, random", "inline", name, ours.search, ("random", "inline", trials, ours.SLOTS, 0.0, storage))
+        for name, storage in storages
+    ]
+
+
+def sides(trials: int, ray_trials: int, backends: Sequence[str]) -> list[Side]:
+    """The other rows."""
+    rows: list[Side] = []
     rows += [Side(f"ours, {backend}, backend alone", "-", "-", ours.alone, (backend, trials)) for backend in backends]
     rows += [
         Side(f"ours, {backend}", runner, "journal", ours.search, (backend, runner, trials))
         for runner in LIMITS
         for backend in backends
+        if (runner, backend) != ("inline", "random")  # it stands among the storages
     ]
     rows.append(Side("HpBandSter's arithmetic", "-", "-", others.hpbandster, (trials,)))
     rows += [
@@ -115,12 +137,34 @@ def verdicts(costs: dict[Side, Cost], growth: Growth | None) -> list[str]:
     """A line for each target, reached or missed."""
     lines = []
     for runner, limit in LIMITS.items():
-        worst = max(
-            (found.wall, side.name) for side in costs if side.runner == runner and (found := beyond(costs, side))
-        )
+        found = [
+            (extra.wall, side.name)
+            for side in costs
+            if (side.runner, side.storage) == (runner, "journal") and (extra := beyond(costs, side))
+        ]
+        if not found:
+            continue
+        worst = max(found)
         what = f"{runner}: {worst[0]:.2f} ms a trial beyond the sampler, at worst ({worst[1]})"
         lines.append(verdict(what, worst[0], limit, "ms"))
     return lines + (growth_verdicts(growth) if growth else [])
+
+
+def round_trips(server: PostgresqlServer, trials: int = 5) -> str:
+    """The line on the round trips to PostgreSQL, which are what a server elsewhere costs; opening is left out."""
+
+    def of_a_trial(measured: Callable[[int, str], Cost]) -> float:
+        totals = []
+        for n_trials in (trials, trials, 2 * trials):  # the first creates the tables
+            with proxy(server.port) as counter:
+                measured(n_trials, server.url("postgres", port=counter.port) + QUERY)
+                totals.append(counter.n_round_trips)
+        return (totals[2] - totals[1]) / trials
+
+    own = of_a_trial(lambda n, url: ours.search("random", "inline", n, 1, storage=url))
+    optunas = of_a_trial(lambda n, url: others.optuna("random", url, n))
+    ratio = f"{optunas / own:.1f} times as many"
+    return f"round trips to PostgreSQL, a trial of nine epochs: ours {own:.1f}, Optuna alone {optunas:.1f}, {ratio}"
 
 
 def growth_verdicts(growth: Growth) -> list[str]:
@@ -142,6 +186,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--ray-trials", type=int, default=20)
     parser.add_argument("--without", nargs="*", default=[], choices=("ray", "growth"))
     parser.add_argument("--backends", nargs="+", default=BACKENDS, choices=BACKENDS)
+    parser.add_argument("--only-storages", action="store_true", help="only Optuna and our random search, by storage")
     parser.add_argument("--quick", action="store_true", help="few trials, once: a smoke test, no measurement")
     if "--quick" in sys.argv:
         parser.set_defaults(trials=15, repeats=1, growth_trials=120, ray_trials=4)
@@ -153,12 +198,19 @@ def main() -> None:
     typed = arguments()
     begun = machine()
     ray_trials = 0 if "ray" in typed.without else typed.ray_trials
-    costs = measure(sides(typed.trials, ray_trials, typed.backends), typed.repeats)
+    lines = []
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(postgresql_server()) if programs() is not None else None
+        rows = storage_sides(typed.trials, server)
+        if not typed.only_storages:
+            rows += sides(typed.trials, ray_trials, typed.backends)
+        costs = measure(rows, typed.repeats)
+        lines.append(round_trips(server) if server is not None else f"PostgreSQL was left out: {MISSING}")
     growth = None
-    if "growth" not in typed.without:
+    if "growth" not in typed.without and not typed.only_storages:
         note(f"growth over {typed.growth_trials} trials")
         growth = apart(ours.growth, typed.growth_trials)
-    print(begun, table(costs), "\n".join(verdicts(costs, growth)), sep="\n\n")
+    print(begun, table(costs), "\n".join([*verdicts(costs, growth), *lines]), sep="\n\n")
 
 
 if __name__ == "__main__":
