@@ -150,6 +150,22 @@ def verdicts(costs: dict[Side, Cost], growth: Growth | None) -> list[str]:
     return lines + (growth_verdicts(growth) if growth else [])
 
 
+def storage_lines(costs: dict[Side, Cost]) -> list[str]:
+    """A line for each storage: our random search beside Optuna's random sampler, which writes no checkpoints."""
+    lines = []
+    for storage in ("journal", "sqlite", "postgresql"):
+        sides = [side for side in costs if side.storage == storage and side.name.endswith(", random")]
+        found = {side.measure: costs[side] for side in sides if side.runner in ("-", "inline")}
+        if len(found) == 2:
+            own, its = found[ours.search], found[others.optuna]
+            ratios = f"{its.wall / own.wall:.1f} times as long, {its.cpu / own.cpu:.1f} times the CPU time"
+            lines.append(
+                f"{storage}: ours {own.wall:.1f} ms a trial ({own.cpu:.1f} cpu), "
+                f"Optuna alone {its.wall:.1f} ({its.cpu:.1f} cpu): {ratios}"
+            )
+    return lines
+
+
 def round_trips(server: PostgresqlServer, trials: int = 5) -> str:
     """The line on the round trips to PostgreSQL, which are what a server elsewhere costs; opening is left out."""
 
@@ -210,7 +226,7 @@ def main() -> None:
     if "growth" not in typed.without and not typed.only_storages:
         note(f"growth over {typed.growth_trials} trials")
         growth = apart(ours.growth, typed.growth_trials)
-    print(begun, table(costs), "\n".join([*verdicts(costs, growth), *lines]), sep="\n\n")
+    print(begun, table(costs), "\n".join([*verdicts(costs, growth), *storage_lines(costs), *lines]), sep="\n\n")
 
 
 if __name__ == "__main__":

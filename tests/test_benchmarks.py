@@ -59,6 +59,7 @@ def test_the_comparison_of_overheads_runs_and_prints_every_row() -> None:
         assert rows.count(f"Optuna alone, {sampler}") == 3 + has_server
     assert rows.count("ours, random, backend alone") == 1
     assert rows.count("ours, random") == 3 + has_server
+    assert sum("Optuna alone" in line and "times the CPU time" in line for line in lines) == 2 + has_server
     words = "round trips to PostgreSQL, a trial of nine epochs: ours 11.0, Optuna alone"
     assert lines[-1].startswith(words if has_server else "PostgreSQL was left out")
     assert "HpBandSter's arithmetic" in rows

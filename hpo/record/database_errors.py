@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from hpo.record.storage_url import without_passwords
@@ -29,12 +31,12 @@ def is_from_database(error: BaseException) -> bool:
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether the database did not answer, so that the same operation may succeed later.
+    """Whether the server of a database did not answer, so that the same operation may succeed later.
 
-    Whether the operation took effect is unknown then.
+    Whether the operation took effect is unknown then. SQLite has no server.
     """
     found = _database_error(error)
-    if found is None:
+    if found is None or isinstance(found.orig, sqlite3.Error):
         return False
     state = _state(found)
     if found.connection_invalidated or state in OUTAGES or state.startswith("08"):

@@ -163,7 +163,7 @@ def _open_url(url: str, *, write: bool) -> BaseStorage:
         raise UserError(
             f"storage {url}: the driver of this database is not installed: {one_line(error)}{extra}"
         ) from None
-    except (ArgumentError, ValueError, TypeError) as error:
+    except (ArgumentError, ValueError, TypeError, RuntimeError) as error:  # a RuntimeError: tables of another Optuna
         raise UserError(f"storage {url}: cannot be opened: {one_line(error)}") from None
     except Exception as error:
         if not is_from_database(error):

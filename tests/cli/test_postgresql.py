@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -28,7 +27,7 @@ fidelity: {high: 2}
 
 
 @pytest.fixture
-def url(postgresql: PostgresqlServer, database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def url(postgresql: PostgresqlServer, database: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """The URL of an empty database, without the password, which is in the environment."""
     for name in PASSWORDS:
         monkeypatch.delenv(name, raising=False)

@@ -8,8 +8,11 @@ import optuna
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
 
-from hpo.record import Budget, Decisions, Event, Retry, Settings, State, StudyFolder
+from benchmarks.postgresql_server import PostgresqlServer
+from hpo.record import Budget, Decisions, Event, Retry, Settings, State, StudyFolder, open_storage, recorded_url
+from hpo.record.storage import close_storage
 from hpo.trial import Crash, Decision, Report, Suggestion
 from tests import toy
 
@@ -87,3 +90,45 @@ def _shown(study: StudyFolder) -> list[dict[str, object]]:
         {key: value for key, value in trial.user_attrs.items() if key not in record and ":" not in key}
         for trial in trials
     ]
+
+
+@pytest.mark.parametrize("kind", ["journal", "sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def test_a_paused_trial_goes_on_after_its_study_was_closed(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Optuna's trial is finished then, so the trial goes on as a copy of it."""
+    url = f"sqlite:///{tmp_path}/record.db" if kind == "sqlite" else None
+    if kind == "postgresql":
+        server: PostgresqlServer = request.getfixturevalue("postgresql")
+        url = recorded_url(server.url(request.getfixturevalue("database")))
+    study = StudyFolder(tmp_path / "s", toy.space(high=3), replace(INLINE, storage=url), Budget())
+    study.folder.mkdir()
+    reports = [Report(0, epoch, 1 / epoch, {"val_loss": 1 / epoch}, 0.1) for epoch in (1, 2, 3)]
+    ledger = study.begin()
+    ledger.suggest(Suggestion(0, {"kind": "b", "x": 0.5}, 1))
+    for number in (1, 2):
+        ledger.suggest(Suggestion(number, {"kind": "b", "x": 0.25}, 3))
+    ledger.record(reports[0])
+    ledger.settle(reports[0], {0: Decision.PAUSE})
+    ledger.close_unfinished("the budget is spent")
+    ledger.close()
+    again = study.ledger(write=True)
+    again.reopen(study.folder)
+    again.suggest(Suggestion(0, {"kind": "b", "x": 0.5}, 3))
+    for report in reports[1:]:
+        again.record(report)
+        again.settle(report, {})
+    events = again.history.events
+    again.close()
+    history, reason = study.history()
+    assert repr(history.events) == repr(events)
+    assert reason is None
+    assert [trial.state for trial in history.trials.values()] == [State.COMPLETE, State.RUNNING, State.RUNNING]
+    storage, _ = open_storage(study.storage_location, write=False)
+    trials = storage.get_all_trials(storage.get_study_id_from_name("s"))
+    close_storage(storage)
+    assert [trial.user_attrs["trial"] for trial in trials] == [0, 1, 2, 0]
+    assert [trial.state for trial in trials] == [*[TrialState.PRUNED] * 3, TrialState.COMPLETE]
+    assert trials[0].intermediate_values == {1: 1.0}
+    assert trials[3].intermediate_values == {1: 1.0, 2: 1 / 2, 3: 1 / 3}
+    assert (trials[3].params, trials[3].value) == (trials[0].params, 1 / 3)

@@ -100,3 +100,21 @@ def test_a_locked_file_is_waited_for_and_then_named(tmp_path: Path) -> None:
     other.close()
     with storage_errors():
         assert impatient.get_all_studies() == []
+
+
+def test_tables_of_another_version_of_optuna_are_an_error(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/s.db"
+    check_url(url)
+    with sqlite3.connect(tmp_path / "s.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = 'v9.9.9'")
+    database.close()
+    for write in (True, False):
+        with pytest.raises(UserError, match=r"cannot be opened: The runtime optuna version .* is no longer compatible"):
+            open_storage(url, write=write)
+
+
+def test_a_database_without_tables_has_no_studies_to_read_and_gets_none(tmp_path: Path) -> None:
+    (tmp_path / "s.db").touch()
+    with pytest.raises(UserError, match="holds no studies: it has no tables of Optuna"):
+        open_storage(f"sqlite:///{tmp_path}/s.db", write=False)
+    assert (tmp_path / "s.db").read_bytes() == b""

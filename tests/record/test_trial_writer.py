@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.storages import BaseStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
@@ -84,13 +85,14 @@ def _written(storage: BaseStorage, name: str, make: Callable[[BaseStorage], Tria
     """What Optuna reads of a study after some changes by a writer, without ids and times."""
     study_id = storage.create_new_study([StudyDirection.MINIMIZE], name)
     chosen = make(storage)
-    distributions = {"x": FloatDistribution(0, 1), "kind": CategoricalDistribution(("a", 'b"\\\n', None, True))}
+    kinds = CategoricalDistribution(("a", 'b"\\\n', None, True))
+    distributions: dict[str, BaseDistribution] = {"x": FloatDistribution(0, 1), "kind": kinds}
     ids = []
     for number in range(3):
         trial = create_trial(
             state=TrialState.RUNNING,
             params={"x": 1 / 3, "kind": 'b"\\\n'},
-            distributions=distributions,  # type: ignore[arg-type]
+            distributions=distributions,
             user_attrs={"trial": number, 'a "key": \u00fc': {"text": "line\nline \x00 \U0001f600", "nan": "nan"}},
             intermediate_values={1: 5e-324, 7: -math.inf} if number else {},
         )
@@ -141,14 +143,14 @@ def test_an_event_is_one_round_trip_to_postgresql(postgresql: PostgresqlServer, 
         assert isinstance(ledger._writer, PostgresqlWriter)
         trips = []
         for number in range(10):
-            for step in (
-                lambda number=number: ledger.suggest(Suggestion(number, {"kind": "b", "x": 0.5}, 3)),
-                lambda number=number: ledger.record(Report(number, 1, 0.5, {"val_loss": 0.5}, 0.1)),
-                lambda number=number: ledger.settle(Report(number, 1, 0.5, {"val_loss": 0.5}, 0.1), {}),
-                lambda number=number: ledger.settle(
-                    Report(number, 1, 0.5, {"val_loss": 0.5}, 0.1), {number: Decision.STOP}
-                ),
-            ):
+            report = Report(number, 1, 0.5, {"val_loss": 0.5}, 0.1)
+            steps: list[Callable[[], None]] = [
+                partial(ledger.suggest, Suggestion(number, {"kind": "b", "x": 0.5}, 3)),
+                partial(ledger.record, report),
+                partial(ledger.settle, report, {}),
+                partial(ledger.settle, report, {number: Decision.STOP}),
+            ]
+            for step in steps:
                 before = counted.n_round_trips
                 step()
                 trips.append(counted.n_round_trips - before)
