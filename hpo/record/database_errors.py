@@ -19,10 +19,10 @@ REFUSED = {"42501", "25006"}
 """The SQLSTATE of a missing permission, and of a server or user that can only read."""
 CREATED_MEANWHILE = {"42P07", "42710", "23505"}
 """The SQLSTATE of what another process created at the same time: a table, a type, or a row."""
-MISSING_TABLE = {"42P01", "42S02"}
-"""The SQLSTATE of a table that does not exist, in PostgreSQL and in MySQL."""
-MYSQL = {1146: "42S02", 1213: "40001", 1142: "42501", 1044: "42501", 1290: "25006", 1050: "42P07", 1062: "23505"}
-"""The SQLSTATE that corresponds to an error number of MySQL, whose drivers give only the number."""
+MISSING_TABLE = {"42P01"}
+"""The SQLSTATE of a table that does not exist."""
+MYSQL = {1146: "42P01", 1213: "40001", 1142: "42501", 1044: "42501", 1290: "25006", 1050: "42P07", 1062: "23505"}
+"""The SQLSTATE of PostgreSQL for error numbers of MySQL. MySQL's own are less exact, and not every driver has them."""
 
 
 def is_from_database(error: BaseException) -> bool:
@@ -91,8 +91,10 @@ def _state_of(error: BaseException) -> str:
 def _state(error: DBAPIError) -> str:
     """The SQLSTATE of an error. Empty if the driver does not know it, such as for a connection that fails."""
     driver_error = error.orig
+    number = next(iter(getattr(driver_error, "args", ())), None)
+    if isinstance(number, int) and number in MYSQL:
+        return MYSQL[number]
     for name in ("sqlstate", "pgcode"):  # psycopg, psycopg2
         if state := getattr(driver_error, name, None):
             return str(state)
-    number = next(iter(getattr(driver_error, "args", ())), None)
-    return MYSQL.get(number, "") if isinstance(number, int) else ""
+    return ""

@@ -12,7 +12,9 @@ from hpo.record.database_errors import is_outage, one_line
 LIMIT_SECONDS = 3600.0
 """The longest time to wait. Then the search ends, and can be resumed."""
 FIRST_PAUSE = 0.5
-"""The seconds between the first attempts. Each pause is twice as long as the one before."""
+"""The seconds between the first attempts."""
+GROWTH = 1.5
+"""How many times longer each pause is than the one before."""
 LONGEST_PAUSE = 30.0
 """The longest pause between two attempts, in seconds."""
 T = TypeVar("T")
@@ -66,7 +68,7 @@ class Outages:
                 if announced:
                     self._notify(f"the record answers again after {time.monotonic() - begun:.0f} s; the search goes on")
                 return result
-            pause = min(2 * pause, LONGEST_PAUSE) or FIRST_PAUSE
+            pause = min(GROWTH * pause, LONGEST_PAUSE) or FIRST_PAUSE
             left = self._seconds_left(begun)
             if left <= 0:
                 raise MachineError(self._ended(begun, error)) from error

@@ -194,6 +194,8 @@ def _open_database(url: str, engine_arguments: dict[str, Any], *, create_tables:
 def _engine_arguments(url: URL, *, write: bool) -> dict[str, Any]:
     """The arguments of `sqlalchemy.create_engine`.
 
+    Of several open connections, the one that was used last is used again: it knows the prepared statements.
+
     What only reads checks each connection before it uses it, because the server may have restarted meanwhile. What
     writes tries again instead, which costs no round trip.
     """
@@ -203,4 +205,6 @@ def _engine_arguments(url: URL, *, write: bool) -> dict[str, Any]:
     else:
         defaults = LIBPQ if driver in ("psycopg", "psycopg2") else {}
     arguments = {name: value for name, value in defaults.items() if name not in url.query}
-    return {"connect_args": arguments, "pool_pre_ping": kind != "sqlite" and not write}
+    if kind == "sqlite":
+        return {"connect_args": arguments}
+    return {"connect_args": arguments, "pool_use_lifo": True, "pool_pre_ping": not write}

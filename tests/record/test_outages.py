@@ -8,8 +8,10 @@ import sqlalchemy
 from sqlalchemy import exc
 
 from benchmarks.postgresql_server import PostgresqlServer
+from hpo.errors import UserError
 from hpo.record.database_errors import is_outage
 from hpo.record.outages import Outages
+from hpo.record.storage import storage_errors
 
 
 class Driver(Exception):
@@ -40,6 +42,12 @@ OTHERS = {
 @pytest.mark.parametrize("name", [*OUTAGES, *OTHERS])
 def test_only_a_server_that_does_not_answer_is_waited_for(name: str) -> None:
     assert is_outage({**OUTAGES, **OTHERS}[name]) == (name in OUTAGES)
+
+
+@pytest.mark.parametrize("error", [Driver("permission denied", "42501"), Exception(1142, "INSERT command denied")])
+def test_a_missing_permission_is_a_mistake_of_the_user(error: Exception) -> None:
+    with pytest.raises(UserError, match="the storage refuses its user: "), storage_errors():
+        raise exc.OperationalError("INSERT", {}, error)
 
 
 def failing(n_times: int, error: Exception = CUT) -> Callable[[], str]:
@@ -73,7 +81,8 @@ def test_the_waiting_is_announced_once_and_its_end_too() -> None:
     outages, notes = Outages(), list[str]()
     outages.tolerate(notes.append)
     assert outages.run(failing(3)) == "done"
-    assert notes[0].startswith("the record does not answer: server closed the connection; the search waits for it")
+    assert notes[0].startswith("the record does not answer: ")
+    assert "server closed the connection" in notes[0]
     assert notes[1].startswith("the record answers again after ")
     assert len(notes) == 2
 
