@@ -196,7 +196,7 @@ def _run_study(
     # Simulated seconds do not pass while a storage is waited for.
     seconds = study.budget.seconds if settings.curves is None else None
     try:
-        ledger.tolerate_outages(notify, None if seconds is None else seconds - ledger.elapsed)
+        ledger.outages.tolerate(notify, None if seconds is None else seconds - ledger.elapsed)
         ledger.reopen(study.folder)  # the study is no longer finished
         _discard_unneeded(ledger.history, study.checkpoints)
         build = plugins.load("hpo.runners", settings.runner).build

@@ -49,8 +49,9 @@ class Ledger:
     def __init__(self, storage: BaseStorage, name: str, space: SearchSpace, journal: Journal | None = None) -> None:
         self._storage = storage
         self._journal = journal
-        self._outages = Outages()
-        self._writer = writer(storage, self._outages)
+        self.outages = Outages()
+        """What happens if the database does not answer: an error, until `tolerate` is called."""
+        self._writer = writer(storage, self.outages)
         self.space = space
         self._study_id = storage.get_study_id_from_name(name)
         self._distributions = {key: serialization.distribution(domain) for key, domain in space.domains.items()}
@@ -64,10 +65,6 @@ class Ledger:
         self._read_events()
         self._opened = time.monotonic()
         self._simulated_time: Callable[[], float] | None = None
-
-    def tolerate_outages(self, notify: Callable[[str], None] | None, seconds: float | None) -> None:
-        """Wait for a database that does not answer from now on. See `Outages.tolerate`."""
-        self._outages.tolerate(notify, seconds)
 
     # Recording ------------------------------------------------------------------------------------
 
@@ -211,7 +208,7 @@ class Ledger:
     def _copy_to_new_trial(self, number: int) -> None:
         """Copy a trial to a new Optuna trial, because its Optuna trial is finished and cannot be changed."""
         old_id = self._optuna_ids[number]
-        old = self._outages.run(lambda: self._storage.get_trial(old_id))
+        old = self.outages.run(lambda: self._storage.get_trial(old_id))
         new = create_trial(
             state=TrialState.RUNNING,
             params=old.params,
