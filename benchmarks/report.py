@@ -90,9 +90,8 @@ def verdict(what: str, value: float, limit: float, unit: str, *, least: bool = F
 
 def block(title: str, begun: str, header: Sequence[str], rows: Sequence[Sequence[object]], lines: Sequence[str]) -> str:
     """A section of RESULTS.md: the title, where and how it was measured, the table, and a line for each verdict."""
-    words = [
-        "DIR" if before in ("--data", "--folder") else word for before, word in pairwise(sys.argv)
-    ]  # whose folder, says nothing
+    private = ("--data", "--folder")  # whose folder it is, says nothing
+    words = ["DIR" if before in private else word for before, word in pairwise(sys.argv)]
     command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
     table = tabulate([[_figure(cell) for cell in row] for row in rows], header, "github", disable_numparse=True)
     listed = "\n".join(f"- {line}" for line in lines)

@@ -12,7 +12,7 @@ from hpo import spacefile
 from hpo.backends import random as random_backend
 from hpo.errors import ReplayError, StudyError, TooManyCrashes, UserError
 from hpo.loop.search import begin, resume
-from hpo.record import Budget, State, StudyFolder, lock
+from hpo.record import Budget, Event, Ledger, State, StudyFolder, lock
 from hpo.space import Fidelity, SearchSpace
 from hpo.space.domains import Categorical
 from hpo.trial import Suggestion
@@ -63,9 +63,22 @@ def test_the_epochs_of_a_study_never_exceed_its_budget(tmp_path: Path) -> None:
 
 
 def test_a_budget_of_no_time_ends_a_study_where_it_is(tmp_path: Path) -> None:
-    begin(tmp_path / "s", toy.space(), replace(INLINE, backend="random"), Budget(epochs=3))
-    assert resume(tmp_path / "s", Budget(seconds=0)) == "the budget of 0 seconds is spent"
+    def interrupt(event: Event, ledger: Ledger) -> None:
+        if ledger.history.n_epochs == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        begin(tmp_path / "s", toy.space(), replace(INLINE, backend="random"), Budget(epochs=9), watch=interrupt)
+    for _ in range(2):
+        assert resume(tmp_path / "s", Budget(seconds=0)) == "the budget of 0 seconds is spent"
     assert history(tmp_path / "s").n_epochs == 3
+
+
+def test_a_finished_study_in_which_nothing_more_is_searched_keeps_the_reason_of_its_end(tmp_path: Path) -> None:
+    begin(tmp_path / "s", toy.space(), replace(INLINE, backend="random"), Budget(epochs=3))
+    assert resume(tmp_path / "s", Budget(seconds=0)) == "the budget of 3 epochs is spent"
+    assert StudyFolder.reopen(tmp_path / "s").history()[1] == "the budget of 3 epochs is spent"
+    assert resume(tmp_path / "s", Budget(epochs=5)) == "the budget of 5 epochs is spent"
 
 
 @pytest.mark.parametrize(
