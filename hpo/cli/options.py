@@ -102,14 +102,15 @@ curves_option = click.option(
 def new_settings_options(verb: F) -> F:
     """The settings that a study may change when it goes on."""
     options = {
-        "--runner": {"help": "Continue with another runner: auto, fused, processes, inline, simulated, or your own."},
+        "--runner": {"help": "Continue with another runner: auto, fused, processes, inline, or your own."},
         "--devices": {"help": "Continue on other devices: auto, cpu, or a list such as cuda:0,cuda:1."},
         "--slots": {"help": "Trials to run at once on each device.", "type": click.IntRange(1)},
         "--storage": {"help": "The URL of the storage, if it was moved or needs a password."},
         "--data": {"help": "The folder of the data sets and weights, if it was moved."},
+        "--curves": {"help": "The learning curves of a simulated study, if they were moved.", "metavar": "SOURCE"},
         "--max-crashes": {"help": MAX_CRASHES_HELP, "type": click.IntRange(1)},
     }
-    verb = curves_option(report_timeout_option(verb))
+    verb = report_timeout_option(verb)
     for name, arguments in reversed(options.items()):
         verb = click.option(name, **arguments)(verb)  # type: ignore[arg-type]
     return verb

@@ -191,3 +191,20 @@ def test_the_same_call_goes_on_with_what_was_taken_from_an_earlier_study(tmp_pat
     again = hpo.search(SPACE, user_code.Parabola, trials=5, **call).table().set_index("trial")["x"]
     assert list(again.sort_index()[:3]) == [xs[0], xs[1], xs[2]]
     assert len(again) == 5
+
+
+def test_the_same_call_goes_on_with_the_same_curves_and_others_are_another_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = tmp_path / "curves.csv"
+    table.write_text("x," + ",".join(f"epoch_{epoch}" for epoch in range(1, 10)) + "\n0.5,9,8,7,6,5,4,3,2,1\n")
+    call: dict[str, Any] = {"backend": "random", "study": "s", "studies": tmp_path, "curves": table}
+    assert len(hpo.search(SPACE, trials=2, **call).table()) == 2
+    study = hpo.search(SPACE, trials=3, **(call | {"curves": "curves.csv", "runner": "simulated"}))
+    assert list(study.table()["loss"]) == [1.0] * 3
+    table.write_text(table.read_text().replace(",1\n", ",0\n"))
+    with pytest.raises(UserError, match="with other curves"):
+        hpo.search(SPACE, trials=4, **call)
+    with pytest.raises(UserError, match="curves in only one of the two"):
+        hpo.search(SPACE, user_code.Parabola, trials=4, **(call | {"curves": None}))
