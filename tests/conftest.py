@@ -1,6 +1,7 @@
 """What all tests share: one thread of torch a process, so that workers and tests do not fight for the cores.
 
-And a store on disk of its own for each process of tests; with `HPO_CACHE=off` they run without one.
+And a store on disk of its own for each process of tests; with `HPO_CACHE=off` they run without one. Tests with the mark
+`cuda` are skipped without a CUDA device.
 """
 
 from __future__ import annotations
@@ -46,3 +47,11 @@ def database(postgresql: PostgresqlServer) -> Iterator[str]:
     postgresql.execute(f"CREATE DATABASE {name}")
     yield name
     postgresql.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("cuda") is not None:
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("needs a CUDA device")

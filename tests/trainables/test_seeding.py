@@ -40,7 +40,7 @@ def test_a_state_is_not_changed_by_drawing() -> None:
     assert torch.equal(state["cpu"], kept)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.cuda
 def test_on_cuda_the_state_is_that_of_the_device_too() -> None:
     state = random_state("cuda")
     drawn = torch.rand(3, device="cuda")

@@ -165,7 +165,7 @@ def test_every_key_that_is_read_is_declared_and_every_declared_choice_builds() -
 
 
 @named
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.cuda
 def test_the_same_generator_state_gives_the_same_images_on_cuda(name: str) -> None:
     recipe, images = built({"augmentation": name, "hue": 0.1}), noise(16, 3, 24, 24)
     on_cuda = recipe(images.to("cuda"), seeded())

@@ -45,11 +45,11 @@ def model(head: str = "linear") -> TransferModel:
     return TransferModel({"flatten": nn.Flatten()}, HEADS[head]())
 
 
-def build(seed: int, head: str = "linear", data: SearchData = DATA, **config: Any) -> Training:
+def build(seed: int, head: str = "linear", data: SearchData = DATA, *, device: str = "cpu", **config: Any) -> Training:
     torch.manual_seed(seed)
     made = model(head)
     made.freeze(())
-    return gradient_descent.build({"lr": 0.05, "batch_size": 16, **config}, made, data, "cpu")
+    return gradient_descent.build({"lr": 0.05, "batch_size": 16, **config}, made, data, device)
 
 
 BINARY = SearchData(

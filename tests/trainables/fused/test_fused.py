@@ -64,6 +64,14 @@ def test_any_chain_of_linear_layers_goes_side_by_side(head: str) -> None:
     check_alike(members, alone)
 
 
+@pytest.mark.cuda
+@pytest.mark.parametrize("head", ["linear", "mlp"])
+@pytest.mark.parametrize("config", OPTIMIZERS.values(), ids=OPTIMIZERS)
+def test_on_cuda_members_report_what_each_does_alone_there(head: str, config: dict[str, Any]) -> None:
+    members, alone = ([build(seed, head, device="cuda", **config) for seed in range(40)] for _ in range(2))
+    check_alike(members, alone, n_epochs=2, tolerance=1e-4)
+
+
 SETTINGS: dict[str, dict[str, Any]] = {
     "step": {"step_size": 2, "gamma": 0.3},
     "exponential": {"schedule": "exponential", "gamma": 0.5},
@@ -180,7 +188,9 @@ def test_a_metric_of_the_user_is_that_of_each_alone_and_is_given_the_same_logits
         return float(gradient.sum())
 
     data = replace(DATA, own_metric=OwnMetric("spread", spread))
-    configs = [{"lr": lr, "batch_size": size} for lr, size in ((0.05, 16), (0.01, 32), (0.002, 24))]
+    configs: list[dict[str, Any]] = [
+        {"lr": lr, "batch_size": size} for lr, size in ((0.05, 16), (0.01, 32), (0.002, 24))
+    ]
     members, alone = ([build(seed, head, data, **each) for seed, each in enumerate(configs)] for _ in range(2))
     check_alike(members, alone, n_epochs=2)
     assert len(given) == 2 * 2 * 3

@@ -45,6 +45,14 @@ def test_files_give_the_logits_of_the_trained_model_on_images_that_are_loaded_to
     torch.testing.assert_close(logits, expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.cuda
+def test_a_model_on_cuda_gives_the_logits_of_the_cpu(folder: Path, tmp_path: Path) -> None:
+    paths = pictures(tmp_path / "pictures")
+    logits, errors = Predictor(folder, plugins.load, "cuda").logits(paths)
+    assert not errors
+    torch.testing.assert_close(logits, load(folder).logits(paths)[0], rtol=1e-2, atol=1e-2)  # convolutions use TF32
+
+
 def test_predictions_are_the_most_likely_classes_with_calibrated_probabilities(folder: Path, tmp_path: Path) -> None:
     paths = pictures(tmp_path / "pictures")
     found = load(folder)

@@ -274,7 +274,7 @@ class RegimeContract(ImbalanceContract):
             read |= recording.read
         assert sorted(read) == sorted(declared(self.regime.__name__))
 
-    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+    @pytest.mark.cuda
     def test_a_training_on_cuda_goes_on_there_exactly_and_its_state_loads_on_the_cpu(self) -> None:
         on_cuda = self.build(device="cuda")
         for _ in range(sum(self.epochs) + 1):

@@ -122,6 +122,15 @@ def test_the_metrics_of_many_equal_images_are_those_of_scikit_learn(
     check(logits, labels)
 
 
+@pytest.mark.cuda
+@pytest.mark.parametrize("n_classes", [2, 12])
+def test_the_metrics_on_cuda_are_those_on_the_cpu(n_classes: int) -> None:
+    logits, labels = draw(3, 500, n_classes)
+    found, expected = metrics.compute(logits.cuda(), labels.cuda()), metrics.compute(logits, labels)
+    torch.testing.assert_close(found.losses.cpu(), expected.losses, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found.values.cpu(), expected.values, rtol=1e-4, atol=1e-6)
+
+
 @on_each_device
 def test_ties_and_nan_of_one_network_do_not_change_the_others(compute: Compute) -> None:
     logits, labels = draw(4, 40, 12)
