@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .demo
 
-.PHONY: demo test test-slow lint docs bench kill constraints clean
+.PHONY: demo test test-slow lint docs bench gpu kill constraints clean
 
 # The environment, made anew when a requirement changes: everything pinned by constraints.txt.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -58,6 +58,10 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/fine_tune_epoch.py
 	$(BIN)/python benchmarks/probe_search.py --full
 	$(BIN)/python benchmarks/probe_search.py
+
+# Test and measure on a CUDA device, in under eight minutes; writes benchmarks/RESULTS_GPU.md.
+gpu: $(VENV)/installed
+	$(BIN)/python benchmarks/gpu.py
 
 # Kill a search at random moments, 50 times and more, and see that nothing is lost.
 kill: $(VENV)/installed

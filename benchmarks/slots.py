@@ -34,8 +34,10 @@ DIGITS = {"regime": "from_scratch", "model": "small_cnn", "dataset": "digits"}
 PHOTOS = {"regime": "fine_tune", "model": "resnet18", "weights": "imagenet", "dataset": "caltech101"}
 
 
-def rate(task: dict[str, Any], fixed: dict[str, Any], root: str, epochs: int, slots: int) -> float:
-    """Epochs a second that so many slots train together."""
+def rate(
+    task: dict[str, Any], fixed: dict[str, Any], root: str, epochs: int, slots: int, devices: str = "cpu"
+) -> float:
+    """Epochs a second that so many slots train together, on the CPU or one GPU."""
     space = spacefile.parse(
         {
             "task": {**task, "validation": {"fraction": 0.5, "seed": 42}},
@@ -51,7 +53,7 @@ def rate(task: dict[str, Any], fixed: dict[str, Any], root: str, epochs: int, sl
         if isinstance(event, Report):
             ends[event.trial].append(time.perf_counter())
 
-    settings = Settings(backend="random", runner="processes", devices="cpu", slots=slots, data=root)
+    settings = Settings(backend="random", runner="processes", devices=devices, slots=slots, data=root)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["HPO_CACHE"] = f"{folder}/store"
         begin(Path(folder) / "slots", space, settings, Budget(trials=slots), watch=watch)

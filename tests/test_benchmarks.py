@@ -14,9 +14,9 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
 
 
-def printed(script: str, *arguments: str) -> list[str]:
+def printed(script: str, *arguments: str, size: str = "--quick") -> list[str]:
     """The lines that a benchmark prints."""
-    command = [sys.executable, f"benchmarks/{script}.py", "--quick", *arguments]
+    command = [sys.executable, f"benchmarks/{script}.py", size, *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
@@ -185,3 +185,20 @@ def test_the_growth_of_many_simulated_trials_is_measured_in_ten_parts() -> None:
     assert [row["trials"] for row in rows] == [str(10 * n) for n in range(1, 11)] * 2
     assert all(float(row["ask ms"]) > 0 for row in rows)
     assert len(verdicts(lines)) == 6
+
+
+def test_each_section_on_a_gpu_runs_on_a_cpu_too(tmp_path: Path) -> None:
+    lines = printed("gpu", "--device", "cpu", "--results", str(tmp_path / "results.md"), size="--small")
+    assert (tmp_path / "results.md").read_text().endswith("\n".join(lines) + "\n")
+    rows = [line.split("|") for line in lines if line.startswith("| ")][1:6]
+    results = {cells[1].strip(): cells[4].strip() for cells in rows}
+    assert list(results) == ["tests", "fused_heads", "whole_networks", "packed_trials", "synchronization"]
+    assert results["tests"].startswith(("1 passed", "1 skipped"))
+    first = next(i for i, line in enumerate(lines) if line.startswith("### "))
+    _, networks, packed, costs = tables(lines[first:]).values()
+    sides = [(row["precision"], row["side"]) for row in networks]
+    assert sides.count(("bf16", "usual script")) == 2
+    assert sides.count(("bf16, compiled", "ours")) == 2
+    assert [row["at once"] for row in packed] == ["1", "2", "1", "2"]
+    assert len(costs) == 8
+    assert all(float(row["ms an epoch"]) > 0 for row in costs)
