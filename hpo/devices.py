@@ -30,30 +30,46 @@ class Slot:
     """The number of threads of torch's CPU operations."""
     environment: dict[str, str] = field(default_factory=dict)
     """Environment variables, which are set in the slot's process before torch is imported."""
+    n_devices: int = 1
+    """The number of devices that train a trial together. `device` is the first of them."""
 
     @property
     def name(self) -> str:
-        """The name of the device on this machine: cpu, cuda:1."""
+        """The name of the device on this machine: cpu, cuda:1. Several GPUs are cuda:0,1."""
         return f"cuda:{self.environment['CUDA_VISIBLE_DEVICES']}" if self.device == "cuda" else self.device
 
 
-def plan_slots(devices: str, per_device: int | None) -> list[Slot]:
+def plan_slots(devices: str, per_device: int | None, per_trial: int = 1) -> list[Slot]:
     """Plan the slots on `devices`: `auto`, `cpu`, or a list of GPUs such as `cuda:0,cuda:1`.
 
     On the CPU there are `per_device` slots, by default one for each core. On GPUs there are `per_device` slots for each
-    GPU, by default one, and a slot sees no other GPU. The cores are divided among the slots. Raises UserError
-    if a device does not exist.
+    GPU, by default one, and a slot sees no other GPU. The cores are divided among the slots.
+
+    With `per_trial` above 1, a slot has so many GPUs, or so many processes on the CPU, which train one trial together.
+    There are `per_device` slots for each such group of GPUs. GPUs that are too few for another group are not used.
+
+    Raises UserError if a device does not exist, or if there are fewer GPUs than `per_trial`.
     """
     if per_device is not None and per_device < 1:
         raise UserError(f"slots {per_device}: at least 1 is allowed")
     gpus = _requested_gpus(devices)
     cores = n_cores()
     if not gpus:
-        n_slots = per_device or cores
-        return [_slot("cpu", max(1, cores // n_slots), {"CUDA_VISIBLE_DEVICES": ""})] * n_slots
-    n_slots = len(gpus) * (per_device or 1)
-    n_threads = max(1, cores // n_slots)
-    return [_slot("cuda", n_threads, {"CUDA_VISIBLE_DEVICES": gpu}) for gpu in gpus for _ in range(per_device or 1)]
+        n_slots = per_device or max(1, cores // per_trial)
+        n_threads = max(1, cores // (n_slots * per_trial))
+        return [_slot("cpu", n_threads, {"CUDA_VISIBLE_DEVICES": ""}, per_trial)] * n_slots
+    groups = [",".join(gpus[start : start + per_trial]) for start in range(0, len(gpus) - per_trial + 1, per_trial)]
+    if not groups:
+        raise UserError(
+            f"devices_per_trial {per_trial}: `devices {devices}` gives {len(gpus)} "
+            f"{'GPU' if len(gpus) == 1 else 'GPUs'} (allowed: 1 to {len(gpus)})"
+        )
+    n_threads = max(1, cores // (len(groups) * (per_device or 1) * per_trial))
+    return [
+        _slot("cuda", n_threads, {"CUDA_VISIBLE_DEVICES": group}, per_trial)
+        for group in groups
+        for _ in range(per_device or 1)
+    ]
 
 
 def main_device(devices: str) -> str:
@@ -132,10 +148,10 @@ def _is_gpu(name: str, gpus: dict[str, str] | None) -> bool:
     return name in gpus or (name.startswith("GPU-") and any(uuid.startswith(name) for uuid in gpus.values()))
 
 
-def _slot(device: str, n_threads: int, environment: dict[str, str]) -> Slot:
+def _slot(device: str, n_threads: int, environment: dict[str, str], n_devices: int) -> Slot:
     limits = {name: str(n_threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
     # By default CUDA numbers GPUs by speed, but nvidia-smi numbers them by PCI bus.
-    return Slot(device, n_threads, {**environment, **limits, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"})
+    return Slot(device, n_threads, {**environment, **limits, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}, n_devices)
 
 
 def _requested_gpus(devices: str) -> list[str]:

@@ -51,6 +51,30 @@ def test_a_gpu_can_have_several_slots(two_gpus: None) -> None:
     assert [slot.name for slot in plan_slots("auto", 2)] == ["cuda:2", "cuda:2", "cuda:5", "cuda:5"]
 
 
+def test_a_trial_on_two_gpus_sees_both_and_no_other(two_gpus: None) -> None:
+    (slot,) = plan_slots("auto", None, 2)
+    assert (slot.device, slot.name, slot.n_devices) == ("cuda", "cuda:2,5", 2)
+    assert slot.environment["CUDA_VISIBLE_DEVICES"] == "2,5"
+    assert slot.threads == max(1, n_cores() // 2)
+    assert len(plan_slots("auto", 3, 2)) == 3
+    with pytest.raises(UserError, match=r"^devices_per_trial 3: `devices auto` gives 2 GPUs \(allowed: 1 to 2\)$"):
+        plan_slots("auto", None, 3)
+
+
+def test_gpus_that_make_no_whole_group_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _driver(tmp_path, monkeypatch, 5)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert [slot.name for slot in plan_slots("auto", None, 2)] == ["cuda:0,1", "cuda:2,3"]
+
+
+def test_on_the_cpu_the_processes_of_a_trial_share_out_the_cores(no_gpu: None) -> None:
+    slots = plan_slots("cpu", None, 2)
+    assert len(slots) == max(1, n_cores() // 2)
+    assert {(slot.n_devices, slot.threads) for slot in slots} == {(2, 1)}
+    (slot,) = plan_slots("cpu", 1, 2)
+    assert slot.threads == max(1, n_cores() // 2)
+
+
 def test_devices_are_counted_among_those_that_are_visible(two_gpus: None) -> None:
     assert [slot.name for slot in plan_slots("cuda:1", None)] == ["cuda:5"]
     assert main_device("cuda:1") == "cuda:1"

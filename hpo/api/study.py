@@ -134,8 +134,8 @@ class Study:
 
         With `retry_crashed`, crashed trials are tried again, as new trials. They count once in the budget.
 
-        `settings` are new values of runner, devices, slots, storage, data, max_crashes or report_timeout. The study
-        keeps them.
+        `settings` are new values of runner, devices, slots, devices_per_trial, storage, data, max_crashes or
+        report_timeout. The study keeps them.
         """
         with interrupt_note(lambda: self.path, quiet=quiet):
             resume_with_progress(

@@ -14,6 +14,7 @@ from hpo.errors import UnknownName, UserError, shortened
 F = TypeVar("F", bound=Callable[..., Any])
 
 DATA_HELP = "The folder of the data sets and weights; $HPO_DATA or ~/.cache/hpo by default."
+DEVICES_PER_TRIAL_HELP = "GPUs (on the CPU: processes) that train each trial together; 1 by default."
 MAX_CRASHES_HELP = "Crashes in a row that end the search; 5 by default, and 3 before the first epoch."
 
 
@@ -105,6 +106,7 @@ def new_settings_options(verb: F) -> F:
         "--runner": {"help": "Continue with another runner: auto, fused, processes, inline, or your own."},
         "--devices": {"help": "Continue on other devices: auto, cpu, or a list such as cuda:0,cuda:1."},
         "--slots": {"help": "Trials to run at once on each device.", "type": click.IntRange(1)},
+        "--devices-per-trial": {"help": DEVICES_PER_TRIAL_HELP, "type": click.IntRange(1), "metavar": "N"},
         "--storage": {"help": "The URL of the storage, if it was moved or needs a password."},
         "--data": {"help": "The folder of the data sets and weights, if it was moved."},
         "--curves": {"help": "The learning curves of a simulated study, if they were moved.", "metavar": "SOURCE"},

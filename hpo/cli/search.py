@@ -14,6 +14,7 @@ from hpo.cli.ending_signals import ending_signals, exit_at_once, write_line
 from hpo.cli.first_configurations import first_configuration_options, first_configurations, informed
 from hpo.cli.options import (
     DATA_HELP,
+    DEVICES_PER_TRIAL_HELP,
     MAX_CRASHES_HELP,
     budget_options,
     curves_option,
@@ -71,6 +72,7 @@ def spaces() -> None:
 @click.option("--devices", default="auto", show_default=True, help="auto, cpu, or a list such as cuda:0,cuda:1.")
 @click.option("--max-crashes", type=click.IntRange(1), help=MAX_CRASHES_HELP)
 @click.option("--slots", type=click.IntRange(1), help="Trials to run at once on each device.")
+@click.option("--devices-per-trial", type=click.IntRange(1), default=1, metavar="N", help=DEVICES_PER_TRIAL_HELP)
 @click.option("--set", "overrides", multiple=True, metavar="K=V", help="Override a key: space.lr.high=0.5.")
 @click.option("--storage", help="The URL of an Optuna storage, such as sqlite:///study.db; a journal by default.")
 @click.option("--data", help=DATA_HELP)
@@ -94,6 +96,7 @@ def search(
     devices: str,
     max_crashes: int | None,
     slots: int | None,
+    devices_per_trial: int,
     overrides: tuple[str, ...],
     storage: str | None,
     data: str | None,
@@ -120,6 +123,7 @@ def search(
         max_crashes=max_crashes,
         report_timeout=report_timeout,
         curves=curves,
+        devices_per_trial=devices_per_trial,
         try_first=first,
     )
     folder = studies / check_name(default_name(search_space, settings) if name is None else name)

@@ -9,13 +9,24 @@ from pathlib import Path
 from hpo import plugins
 from hpo.devices import plan_slots
 from hpo.errors import UnknownName
+from hpo.loop import devices_per_trial
 from hpo.loop.simulated_settings import check_curves, with_curves
 from hpo.record import Settings, StudyFolder, check_devices, data_folder, recorded_url
 from hpo.runners import _auto_runner
 from hpo.space import SearchSpace
 from hpo.training.user_code import Build
 
-CHANGEABLE = ("runner", "devices", "slots", "storage", "data", "max_crashes", "report_timeout", "curves")
+CHANGEABLE = (
+    "runner",
+    "devices",
+    "slots",
+    "devices_per_trial",
+    "storage",
+    "data",
+    "max_crashes",
+    "report_timeout",
+    "curves",
+)
 """The settings that may change when a study goes on. No suggestion and no seed of a trial depends on them."""
 
 
@@ -23,15 +34,18 @@ def recorded_settings(settings: Settings, space: SearchSpace, trainable: Build |
     """Return settings in the form in which they are recorded.
 
     Paths are absolute, the storage has no password, and the runner is the one that `auto` chooses. Raises a UserError
-    if the runner, a device, the storage or the curves do not exist.
+    if the runner, a device, the storage or the curves do not exist, or if a trial cannot be trained on several devices.
     """
     settings = with_curves(settings, trainable)
     runner, data = settings.runner, settings.data
     if runner == _auto_runner.AUTO:
-        runner = "processes" if trainable else _auto_runner.runner_for(space)
+        is_alone = trainable is not None or settings.devices_per_trial > 1
+        runner = "processes" if is_alone else _auto_runner.runner_for(space)
     plugins.module_name("hpo.runners", runner, also=[_auto_runner.AUTO])
+    if settings.devices_per_trial > 1:
+        devices_per_trial.check(settings.devices_per_trial, runner, space, trainable)
     if settings.curves is None:
-        plan_slots(settings.devices, settings.slots)
+        plan_slots(settings.devices, settings.slots, settings.devices_per_trial)
     folder = str(data_folder(data)) if data else None
     return replace(settings, runner=runner, data=folder, storage=recorded_url(settings.storage))
 

@@ -200,9 +200,8 @@ def _run_study(
         ledger.reopen(study.folder)  # the study is no longer finished
         _discard_unneeded(ledger.history, study.checkpoints)
         build = plugins.load("hpo.runners", settings.runner).build
-        optional = {"report_timeout": settings.report_timeout, "curves": settings.curves}
-        options = {name: value for name, value in optional.items() if value is not None}
-        runner: Runner = build(job, study.checkpoints, devices=settings.devices, slots=settings.slots, **options)
+        options = {"devices": settings.devices, "slots": settings.slots, **settings.runner_options}
+        runner: Runner = build(job, study.checkpoints, **options)
         try:
             reason = run(backend, runner, ledger, study.budget, watch, settings.max_crashes)
         except TooManyCrashes as error:

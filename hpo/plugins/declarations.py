@@ -96,6 +96,14 @@ def needs_weights(module: str, find: Find) -> bool:
     return _flag(module, "PRETRAINED", find)
 
 
+def is_data_parallel(module: str, find: Find) -> bool:
+    """Whether a regime declares `DATA_PARALLEL = True`: several devices can train one trial together.
+
+    Raises UserError if the declaration is neither True nor False, or if the source is not valid Python.
+    """
+    return _flag(module, "DATA_PARALLEL", find)
+
+
 def trains(module: str, find: Find) -> str | None:
     """Which part of the model a regime trains in every epoch, as it declares in `TRAINS`: "head" or "all".
 

@@ -137,6 +137,16 @@ class Settings:
     None and 0 are no limit.
     """
 
+    devices_per_trial: int = 1
+    """The number of devices that train each trial together. On the CPU, it is the number of processes."""
+
+    @property
+    def runner_options(self) -> dict[str, Any]:
+        """The keyword arguments of a runner's `build` that not all runners take, as far as they are set."""
+        several = self.devices_per_trial if self.devices_per_trial > 1 else None
+        options = {"report_timeout": self.report_timeout, "curves": self.curves, "devices_per_trial": several}
+        return {name: value for name, value in options.items() if value is not None}
+
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values, in the form of `study.yaml`."""
         source = self.from_study
@@ -161,7 +171,7 @@ class Settings:
         for key, value in self.options.items():
             if not isinstance(value, str | int | float | None):
                 raise UserError(f"options: {key} must be a plain value, but is {value!r}")
-        for name, least in (("seed", 0), ("slots", 1), ("max_crashes", 1)):
+        for name, least in (("seed", 0), ("slots", 1), ("max_crashes", 1), ("devices_per_trial", 1)):
             if (number := getattr(self, name)) is not None and number < least:
                 raise UserError(f"{name} must be at least {least}, but is {number}")
         object.__setattr__(self, "report_timeout", self.report_timeout or None)
@@ -194,6 +204,7 @@ _TYPES: dict[str, tuple[type | UnionType, str]] = {
     "devices": (str, "a text such as 'auto', 'cpu' or 'cuda:0,cuda:1'"),
     "slots": (int | None, "a whole number or None"),
     "max_crashes": (int | None, "a whole number or None"),
+    "devices_per_trial": (int, "a whole number"),
     "storage": (str | None, "a URL or None"),
     "from_study": (Source | None, "a Source or None"),
     "report_timeout": (int | float | None, "a number of seconds or None"),

@@ -9,7 +9,8 @@ To add a runner, write a module with one function:
 `job` holds the search space, the seed, the folder of the data sets and the user's own training code, if there is any.
 `checkpoints` is the folder of the checkpoints. `devices` and `slots` are the settings of the study; `hpo.devices` reads
 them. If the study has a `report_timeout`, it is given as another keyword: after so many seconds without a report, a
-trial has hung. If it has `curves`, their source is given as another keyword too.
+trial has hung. If it has `curves`, their source is given as another keyword too. If it has `devices_per_trial` above 1,
+this is given too: so many devices train each trial together. Without this keyword, such a study is an error.
 
 The module is a file in this folder, a module that is registered under the entry point group `hpo.runners`, or any
 module named `package.module`.

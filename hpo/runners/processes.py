@@ -29,18 +29,25 @@ from hpo.trial import Crash, Decision, Report, Suggestion
 
 
 def build(
-    job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | None = None, report_timeout: float | None = None
+    job: Job,
+    checkpoints: Path,
+    *,
+    devices: str = "auto",
+    slots: int | None = None,
+    report_timeout: float | None = None,
+    devices_per_trial: int = 1,
 ) -> Processes:
     """Build a runner with `slots` slots on each of `devices`.
 
-    The default is one slot on each GPU, or one for each core on the CPU.
+    The default is one slot on each GPU, or one for each core on the CPU. With `devices_per_trial`, a slot has so many
+    GPUs, or so many processes on the CPU, which train one trial together.
 
     The worker of a slot starts with the first trial on the slot. Raises a UserError if a device does not exist,
     or if the trainable of `job` cannot be sent to a worker process.
     """
     job.check_can_be_sent()
     prepare(checkpoints)
-    return Processes(job, checkpoints, plan_slots(devices, slots), report_timeout)
+    return Processes(job, checkpoints, plan_slots(devices, slots, devices_per_trial), report_timeout)
 
 
 @dataclass
@@ -233,7 +240,7 @@ def _excludes(worker: _WorkerState, slot: Slot) -> bool:
 
 def serve(pipe: connection.Connection, job: Job, checkpoints: Path, slot: Slot) -> None:
     """The main loop of a worker process: it trains one trial after another."""
-    worker = Worker(job, checkpoints, slot.device)
+    worker = Worker(job, checkpoints, slot.device, slot.n_devices)
     while True:
         suggestion, after, micro_batches = pipe.recv()
         _train(pipe, suggestion, worker.train(suggestion, after=after, micro_batches=micro_batches))

@@ -15,6 +15,7 @@ from hpo.training import notices
 from hpo.training.builder import Builder, Job, trial_seed
 from hpo.training.checkpoints import Checkpoints
 from hpo.training.out_of_memory import accumulates
+from hpo.training.ranks import Ranks, TrainableOnRanks
 from hpo.training.trial_run import TrialRun, recorded_micro_batches
 from hpo.trial import PEAKS, Report, Suggestion
 from trainables import memory
@@ -33,12 +34,15 @@ class Worker:
     together.
     """
 
-    def __init__(self, job: Job, checkpoints: Path, device: str) -> None:
+    def __init__(self, job: Job, checkpoints: Path, device: str, n_devices: int = 1) -> None:
+        """With several devices, `device` is the first: cpu or cuda. Each of the others gets a process of its own."""
         self._job = job
         self._checkpoints = Checkpoints(checkpoints)
         self._folder = checkpoints
-        self._builder = Builder(job, device)
         self._device = device
+        self._n_devices = n_devices
+        self._ranks: Ranks | None = None
+        self._builder = Builder(job, device)
         # The process of a slot sees only one GPU and calls it cuda. Reports give the number of this GPU on the machine.
         self._device_name = f"cuda:{os.environ['CUDA_VISIBLE_DEVICES']}" if device == "cuda" else device
 
@@ -74,8 +78,13 @@ class Worker:
             micro_batches = recorded_micro_batches(self._checkpoints, suggestion.trial)
         if micro_batches is not None:
             settings["micro_batches"] = micro_batches
+        seed = trial_seed(self._job.seed, suggestion.trial)
         with notices.recorded(self._folder):
-            trainable = self._builder.build(settings, trial_seed(self._job.seed, suggestion.trial))
+            trainable = self._builder.build(settings, seed)
+        if self._n_devices > 1:
+            if self._ranks is None or self._ranks.is_closed:
+                self._ranks = Ranks(self._job, self._folder, self._device, self._n_devices)
+            trainable = TrainableOnRanks(trainable, self._ranks, settings, seed, suggestion.trial)
         where = self._checkpoints, self._device_name
         return TrialRun(self._job.space, suggestion, trainable, *where, after, micro_batches=micro_batches)
 

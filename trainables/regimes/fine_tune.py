@@ -10,6 +10,8 @@ from trainables.training import gradient_descent
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
 READS_ALSO = ("trainables.training",)
 TRAINS = "all"
+DATA_PARALLEL = True
+"""Several devices can train one trial together."""
 PRETRAINED = True
 """A space must say which weights the model starts from."""
 

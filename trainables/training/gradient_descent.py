@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import cache, partial
 from typing import Any
@@ -17,9 +17,10 @@ from trainables.features.augmented_views import AugmentedViews
 from trainables.hyperparameters import Config, read_choice, read_int
 from trainables.seeding import random_state, set_random_state
 from trainables.trainable import TransferModel
-from trainables.training import classification, epochs, losses, optimizers, schedules, single_images
+from trainables.training import classification, data_parallel, epochs, losses, optimizers, schedules, single_images
 from trainables.training.classification import Classification
-from trainables.training.epochs import InParts, Objective, Optimization, Sampler, Samples
+from trainables.training.epochs import Forward, InParts, Objective, Optimization, Sampler, Samples
+from trainables.training.forward_pass import from_stage
 from trainables.training.imbalance import samplers
 
 HYPERPARAMETERS = {
@@ -39,8 +40,7 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str, *
     """Return a training of all parts of `model` that are not frozen, on `device` (cpu, cuda, cuda:1, ...).
 
     `config` gives the optimizer, the schedule, the loss, the augmentation, the sampler, the batch size and the
-    precision. `lr` is
-    the key of the learning rate in `config`.
+    precision. `lr` is the key of the learning rate in `config`.
 
     Call `model.freeze` before. Seed torch before the model is built: the seed determines the weights, the order of the
     samples and dropout.
@@ -110,6 +110,8 @@ class Training:
     the samples and the random numbers of the objective come from the training's own generator. Dropout uses the global
     generators: each step first restores the state in which the last step left them. So other code in the process that
     draws random numbers, such as another training, does not change the results.
+
+    In one of several ranks (`trainables/training/data_parallel.py`), `step` trains together with the other ranks.
     """
 
     def __init__(
@@ -144,6 +146,7 @@ class Training:
         self._random_state = random_state(device)
         self._device = device
         self._epoch = 0
+        self._over_ranks = data_parallel.ForwardOverRanks()
         # The weights of frozen stages do not change, so one fingerprint is enough. For all weights of a network, it
         # takes longer to compute than an epoch of the head.
         self._fingerprint, self._fits = cache(fingerprint.of_stages), cache(self._compute_fits)
@@ -160,13 +163,15 @@ class Training:
         if self._views is not None:
             samples = Samples(samples.inputs, samples.labels, self._views.draw(self._generator))
         set_random_state(self._random_state, self._device)
-        forward = partial(_forward, self._trained_model, first_stage, self._optimization.bf16)
-        train_loss, train_accuracy = epochs.train_epoch(
-            self._trained_model, forward, samples, self._optimization, self._generator
-        )
+        forward = partial(from_stage, self._trained_model, first_stage, self._optimization.bf16)
+        with self._over_ranks.training(self._trained_model, forward, self._device) as train_forward:
+            train_loss, train_accuracy = epochs.train_epoch(
+                self._trained_model, train_forward, samples, self._optimization, self._generator
+            )
         self._random_state = random_state(self._device)
         self._epoch += 1
-        validation = self.evaluate(self._data.validation)
+        logits, labels = self._logits_and_labels(self._data.validation, self._over_ranks.evaluation)
+        validation = epochs.compute_metrics(logits, labels, own_metric=self._data.own_metric)
         return {
             **{f"val_{name}": value for name, value in validation.items()},
             "train_loss": train_loss,
@@ -258,11 +263,16 @@ class Training:
         self._optimization.schedule.step()
         self._epoch += 1
 
-    def _logits_and_labels(self, part: Part) -> tuple[Tensor, Tensor]:
-        """Return the logits of the validated model for `part`, float32 (n, n_classes), and the labels, (n,)."""
+    def _logits_and_labels(
+        self, part: Part, divided: Callable[[Forward], Forward] = lambda forward: forward
+    ) -> tuple[Tensor, Tensor]:
+        """Return the logits of the validated model for `part`, float32 (n, n_classes), and the labels, (n,).
+
+        `divided` changes the forward function, such as to divide each batch over the ranks.
+        """
         part = part.to(self._device)
         first_stage = self._first_stage(self.model, part)
-        forward = partial(_forward, self.model, first_stage, self._optimization.bf16)
+        forward = divided(partial(from_stage, self.model, first_stage, self._optimization.bf16))
         samples, batch_size = self._samples(self.model, part, first_stage), self._optimization.validation_batch_size
         return epochs.compute_logits(self.model, forward, samples, batch_size=batch_size), samples.labels
 
@@ -282,15 +292,3 @@ class Training:
         fingerprint = self._fingerprint(model, first_stage)
         values, rows = feature_cache.SHARED.get(model, part, first_stage, fingerprint, bf16=self._optimization.bf16)
         return Samples(values, part.labels, rows)
-
-
-def _forward(model: TransferModel, first_stage: int, bf16: bool, inputs: Tensor) -> Tensor:
-    """Return the logits, float32, from the inputs of stage number `first_stage`. For stage 0, these are images."""
-    if first_stage == 0:
-        inputs = model.preprocess(inputs)
-    else:  # a copy, because a stage may work in place, and the features stay in the cache
-        memory_format = torch.channels_last if inputs.ndim == 4 else torch.preserve_format
-        inputs = inputs.clone(memory_format=memory_format)
-    with torch.autocast(inputs.device.type, dtype=torch.bfloat16, enabled=bf16):
-        logits: Tensor = model.head(model.run_stages(inputs, first_stage, len(model.stages)))
-    return logits.float()

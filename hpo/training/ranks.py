@@ -1,0 +1,174 @@
+"""The ranks of a worker that trains each trial on several devices, one process for each device.
+
+The worker is rank 0: it builds a trial, takes the commands of the runner, and writes the checkpoints. It starts the
+other ranks as its children, in its process group, so they end with it. They build the same trial from the same seed.
+Then all train each epoch together (`trainables/training/data_parallel.py`).
+
+If a rank dies or fails alone, the worker ends, because the other ranks would wait for it for ever. The runner replaces
+the worker, and the trial continues from its checkpoint. If all ranks fail in the same way, that is an error of the
+trial.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Iterator, Mapping
+from multiprocessing import connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo.training.builder import Builder, Job
+from hpo.training.checkpoints import Checkpoints
+from hpo.trial import Config
+
+if TYPE_CHECKING:
+    from trainables.data.dataset import Part
+    from trainables.trainable import Trainable
+
+DEATH_SECONDS = 1.0
+"""How long rank 0 waits, after an error of its own, for the news that another rank has died."""
+FAILURE_SECONDS = 5.0
+"""How long rank 0 may take to fail too, after another rank has failed."""
+
+
+class Ranks:
+    """Rank 0's side: it starts the other ranks, sends them commands, and ends the worker if one of them fails alone."""
+
+    def __init__(self, job: Job, checkpoints: Path, device: str, n_ranks: int) -> None:
+        """Start the other ranks, and wait until all are there. `device` is that of rank 0: cpu or cuda."""
+        from trainables.training import data_parallel
+
+        self.is_closed = False
+        self._failed = threading.Event()
+        self._store = data_parallel.open_store(n_ranks)
+        context = multiprocessing.get_context("spawn")
+        self._pipes: list[connection.Connection] = []
+        self._processes = []
+        for rank in range(1, n_ranks):
+            pipe, child_pipe = context.Pipe()
+            arguments = (child_pipe, job, checkpoints, _device_of(rank, device), rank, n_ranks, self._store.port)
+            process = context.Process(target=_serve, args=arguments, daemon=True)
+            process.start()
+            child_pipe.close()
+            self._pipes.append(pipe)
+            self._processes.append(process)
+        threading.Thread(target=self._watch, daemon=True).start()
+        data_parallel.join(0, n_ranks, device, self._store)
+
+    def send(self, *command: Any) -> None:
+        """Send a command to the other ranks. They work on it one after another."""
+        for pipe in self._pipes:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `_watch` notices a rank that died
+                pipe.send(command)
+
+    def close(self) -> None:
+        """End the other ranks after an error of rank 0. If one of them has died, which caused it, end the worker."""
+        from trainables.training import data_parallel
+
+        dead = connection.wait([process.sentinel for process in self._processes], DEATH_SECONDS)
+        if dead:
+            self._end_worker()
+        self.is_closed = True
+        self._failed.set()
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.join()
+        data_parallel.leave()
+
+    def _watch(self) -> None:
+        """Wait until a rank fails. It has died, or sends the text of its error."""
+        sentinels = [process.sentinel for process in self._processes]
+        ready = connection.wait([*self._pipes, *sentinels])
+        for pipe in self._pipes:
+            with contextlib.suppress(EOFError, OSError):
+                if pipe in ready and pipe.poll():
+                    text = pipe.recv()
+                    if not self._failed.wait(FAILURE_SECONDS):
+                        print(text, file=sys.stderr)
+        if not self.is_closed:
+            self._end_worker()
+
+    def _end_worker(self) -> None:
+        """End this process. What is left of its group is ended by the runner."""
+        statuses = {rank: process.exitcode for rank, process in enumerate(self._processes, start=1)}
+        died = [f"rank {rank} with exit status {status}" for rank, status in statuses.items() if status is not None]
+        if died:
+            print(f"hpo: a process of a trial on several devices died: {', '.join(died)}", file=sys.stderr)
+        sys.stderr.flush()
+        os._exit(1)
+
+
+class TrainableOnRanks:
+    """The trainable of a trial on all ranks, as rank 0 uses it."""
+
+    def __init__(self, trainable: Trainable, ranks: Ranks, settings: Config, seed: int, trial: int) -> None:
+        """`trainable` is that of rank 0. The other ranks build theirs from `settings` and `seed`."""
+        self._trainable = trainable
+        self._ranks = ranks
+        self._trial = trial
+        ranks.send("build", dict(settings), seed)
+
+    def step(self) -> Mapping[str, float]:
+        with self._together("step"):
+            return self._trainable.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self._trainable.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Load the state of the trial's checkpoint. The other ranks read it from the file."""
+        with self._together("load", self._trial):
+            self._trainable.load_state_dict(state)
+
+    def evaluate(self, part: Part) -> Mapping[str, float]:
+        return self._trainable.evaluate(part)
+
+    @contextlib.contextmanager
+    def _together(self, *command: Any) -> Iterator[None]:
+        """The other ranks get the command, while this one does the same. After an error they are ended."""
+        self._ranks.send(*command)
+        try:
+            yield
+        except Exception:
+            self._ranks.close()  # they may be anywhere in the epoch
+            raise
+
+
+def _device_of(rank: int, device: str) -> str:
+    """The device of a rank in torch, for that of rank 0: cpu or cuda."""
+    return f"cuda:{rank}" if device == "cuda" else device
+
+
+def _serve(
+    pipe: connection.Connection, job: Job, checkpoints: Path, device: str, rank: int, n_ranks: int, port: int
+) -> None:
+    """The main loop of a rank other than 0. It ends when rank 0 ends."""
+    from trainables.training import data_parallel
+
+    logging.disable(logging.WARNING)  # rank 0 records the same notices
+    data_parallel.join(rank, n_ranks, device, data_parallel.connect_store(n_ranks, port))
+    builder, trainable = Builder(job, device), None
+    while True:
+        try:
+            name, *arguments = pipe.recv()
+        except (EOFError, ConnectionResetError):
+            os._exit(0)
+        try:
+            if name == "build":
+                trainable = builder.build(*arguments)
+            elif name == "load":
+                saved = Checkpoints(checkpoints).read(*arguments)
+                assert saved is not None, "rank 0 has just read it"
+                trainable.load_state_dict(saved["state"])  # type: ignore[union-attr]
+            else:
+                trainable.step()  # type: ignore[union-attr]
+        except Exception:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                pipe.send(f"rank {rank}: {traceback.format_exc()}")
