@@ -6,6 +6,7 @@ import contextlib
 import errno
 import gc
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -63,16 +64,83 @@ def peak(device: str) -> Peak:
 
 def host_peak(status: Path = STATUS) -> float | None:
     """Return the most main memory that this process had at one moment. `status` is the file in which Linux says it."""
-    with contextlib.suppress(OSError):
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return _gib(int(line.split()[1]) * 1024)
+    if (found := _number(status, "VmHWM:", 1024)) is not None:
+        return _gib(found)
     if sys.platform == "win32":
         return None
     import resource
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return _gib(most if sys.platform == "darwin" else most * 1024)  # macOS counts bytes, other systems KiB
+
+
+def free_gpu(device: str) -> float:
+    """Return the memory of a GPU that no other process uses, in GiB."""
+    import torch
+
+    free, _ = torch.cuda.mem_get_info(device)
+    return _gib(free + torch.cuda.memory_reserved(device) + _cuda_itself(device))
+
+
+def need_of_gpu(device: str) -> float:
+    """Return the memory that this process needed on a GPU, in GiB: what torch reserved at most, and CUDA's own part."""
+    import torch
+
+    return _gib(torch.cuda.max_memory_reserved(device) + _cuda_itself(device))
+
+
+def _cuda_itself(device: str) -> int:
+    """The bytes that CUDA keeps on a GPU for this process, beside the blocks of torch.
+
+    CUDA does not tell. It is taken for all that is in use beside the blocks, but for at most 1 GiB, because other
+    processes may use the GPU.
+    """
+    import torch
+
+    free, total = torch.cuda.mem_get_info(device)
+    return max(0, min(total - free - torch.cuda.memory_reserved(device), GIB))
+
+
+def available_host(root: Path = Path("/")) -> float | None:
+    """Return the main memory that new processes can get, in GiB. None if the system does not tell.
+
+    It is what Linux estimates (`MemAvailable`), or what the control groups of this process leave, if that is less.
+    Files that Linux keeps in memory and can drop count as free. `root` is the folder of `proc` and `sys`.
+    """
+    known = [_number(root / "proc" / "meminfo", "MemAvailable:", 1024)]
+    for folder, is_v2 in control_groups("memory", root):
+        names = ("memory.max", "memory.current") if is_v2 else ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        limit, used = (text(folder / name).strip() for name in names)
+        dropped = _number(folder / "memory.stat", "inactive_file" if is_v2 else "total_inactive_file") or 0
+        if limit.isdecimal() and used.isdecimal():
+            known.append(int(limit) - int(used) + dropped)
+    found = [n_bytes for n_bytes in known if n_bytes is not None]
+    return _gib(max(0, min(found))) if found else None
+
+
+class _EnoughSteps(BaseException):
+    """Ends a training. It is no Exception, so that training code does not catch it."""
+
+
+@contextlib.contextmanager
+def limited_steps(n: int) -> Iterator[None]:
+    """End the `with` block after `n` steps of any optimizer of torch. No error is raised."""
+    from torch.optim.optimizer import register_optimizer_step_post_hook
+
+    n_steps = 0
+
+    def count(*_: object) -> None:
+        nonlocal n_steps
+        n_steps += 1
+        if n_steps == n:
+            raise _EnoughSteps
+
+    handle = register_optimizer_step_post_hook(count)
+    try:
+        with contextlib.suppress(_EnoughSteps):
+            yield
+    finally:
+        handle.remove()
 
 
 def shortage(error: BaseException) -> Place | None:
@@ -107,18 +175,18 @@ def n_oom_kills(root: Path = Path("/")) -> int | None:
     not say which processes these were. `root` is the folder of `proc` and `sys`.
     """
     for group in reversed(control_groups("memory", root)):
-        found = _count(group.folder / ("memory.events" if group.is_v2 else "memory.oom_control"))
+        found = _number(group.folder / ("memory.events" if group.is_v2 else "memory.oom_control"), "oom_kill")
         if found is not None:
             return found
-    return _count(root / "proc" / "vmstat")
+    return _number(root / "proc" / "vmstat", "oom_kill")
 
 
-def _count(path: Path) -> int | None:
-    """The number after `oom_kill` in a file. None if there is none."""
+def _number(path: Path, name: str, factor: int = 1) -> int | None:
+    """The number after `name` at the beginning of a line of a file, times `factor`. None if there is none."""
     for line in text(path).splitlines():
-        name, _, number = line.partition(" ")
-        if name == "oom_kill" and number.strip().isdecimal():
-            return int(number)
+        words = line.split()
+        if len(words) > 1 and words[0] == name and words[1].isdecimal():
+            return int(words[1]) * factor
     return None
 
 

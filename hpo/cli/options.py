@@ -18,6 +18,21 @@ DEVICES_PER_TRIAL_HELP = "GPUs (on the CPU: processes) that train each trial tog
 MAX_CRASHES_HELP = "Crashes in a row that end the search; 5 by default, and 3 before the first epoch."
 
 
+SLOTS_HELP = "Trials to run at once on each device; auto measures how many fit into memory."
+
+
+class Slots(click.ParamType[int | str]):
+    """A whole number of at least 1, or auto."""
+
+    name = "n|auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        text = str(value).strip()
+        if text != "auto" and not (text.isdecimal() and int(text) >= 1):
+            self.fail(f"{text!r} is neither a whole number of at least 1 nor auto", param, ctx)
+        return text if text == "auto" else int(text)
+
+
 class Duration(click.ParamType[float]):
     """A time such as 90s, 30m, 2h, 1.5h or 1h30m, in seconds. Each number needs its unit; 0 needs none."""
 
@@ -105,7 +120,7 @@ def new_settings_options(verb: F) -> F:
     options = {
         "--runner": {"help": "Continue with another runner: auto, fused, processes, inline, or your own."},
         "--devices": {"help": "Continue on other devices: auto, cpu, or a list such as cuda:0,cuda:1."},
-        "--slots": {"help": "Trials to run at once on each device.", "type": click.IntRange(1)},
+        "--slots": {"help": SLOTS_HELP, "type": Slots()},
         "--devices-per-trial": {"help": DEVICES_PER_TRIAL_HELP, "type": click.IntRange(1), "metavar": "N"},
         "--storage": {"help": "The URL of the storage, if it was moved or needs a password."},
         "--data": {"help": "The folder of the data sets and weights, if it was moved."},

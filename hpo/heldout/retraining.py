@@ -95,7 +95,7 @@ def retrain(
     running: dict[int, tuple[Trial, int]] = {}
     best_reports: dict[int, Report] = {}
     retrain_job = replace(job, space=space, seed=settings.seed + RETRAIN_SEED_OFFSET)
-    runner: Runner = build(retrain_job, folder, devices=settings.devices, slots=settings.slots)
+    runner: Runner = build(retrain_job, folder, devices=settings.devices, slots=settings.given_slots)
     try:
         while pending or running:
             while pending and runner.free():

@@ -45,7 +45,7 @@ def recorded_settings(settings: Settings, space: SearchSpace, trainable: Build |
     if settings.devices_per_trial > 1:
         devices_per_trial.check(settings.devices_per_trial, runner, space, trainable)
     if settings.curves is None:
-        plan_slots(settings.devices, settings.slots, settings.devices_per_trial)
+        plan_slots(settings.devices, settings.given_slots, settings.devices_per_trial)
     folder = str(data_folder(data)) if data else None
     return replace(settings, runner=runner, data=folder, storage=recorded_url(settings.storage))
 

@@ -28,6 +28,7 @@ from hpo.loop.recorded_data import Notify, job_on_recorded_data, with_parts
 from hpo.loop.replay import replay
 from hpo.loop.round_size import budget_note
 from hpo.loop.simulated_settings import simulation_note
+from hpo.loop.slots import slots_per_device
 from hpo.record import (
     AnyLedger,
     Budget,
@@ -200,7 +201,8 @@ def _run_study(
         ledger.reopen(study.folder)  # the study is no longer finished
         _discard_unneeded(ledger.history, study.checkpoints)
         build = plugins.load("hpo.runners", settings.runner).build
-        options = {"devices": settings.devices, "slots": settings.slots, **settings.runner_options}
+        slots = slots_per_device(job, settings, notify)
+        options = {"devices": settings.devices, "slots": slots, **settings.runner_options}
         runner: Runner = build(job, study.checkpoints, **options)
         try:
             reason = run(backend, runner, ledger, study.budget, watch, settings.max_crashes)

@@ -30,12 +30,13 @@ from hpo.record.lock import is_locked, lock, locked_error
 from hpo.record.memory_ledger import AnyLedger, MemoryLedger
 from hpo.record.new_study import changed_parts
 from hpo.record.provenance import versions
-from hpo.record.settings import Budget, Settings, Source, check_devices, data_folder
+from hpo.record.settings import AUTO_SLOTS, Budget, Settings, Source, check_devices, data_folder
 from hpo.record.storage import check_url, open_storage
 from hpo.record.storage_url import recorded_url
 from hpo.record.study_folder import StudyFolder
 
 __all__ = [
+    "AUTO_SLOTS",
     "CONFUSION_FILE",
     "DATA_FILE",
     "FIGURES",

@@ -21,7 +21,7 @@ def describe(settings: Settings) -> dict[str, Any]:
     """Describe this moment and this machine. `study.yaml` holds it as `made`."""
     made: dict[str, Any] = {"at": datetime.now(tz=UTC).isoformat(timespec="seconds"), "commit": _commit()}
     made |= {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
-    planned = [] if settings.curves else plan_slots(settings.devices, settings.slots, settings.devices_per_trial)
+    planned = [] if settings.curves else plan_slots(settings.devices, settings.given_slots, settings.devices_per_trial)
     slots = [slot.name for slot in planned]
     made |= {"cores": n_cores(), "slots": slots, "versions": versions()}
     return made

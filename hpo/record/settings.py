@@ -70,10 +70,14 @@ def data_folder(given: str | None = None) -> Path:
 def check_devices(settings: Settings, folder: Path) -> None:
     """Raise a UserError if this machine lacks a device of the study in `folder`. It says how to choose another."""
     try:
-        plan_slots(settings.devices, settings.slots)
+        plan_slots(settings.devices, settings.given_slots)
     except UserError as error:
         remedy = command("resume", folder, "--devices cpu")
         raise UserError(f"{error}; `{remedy}` goes on with the CPU, now and later") from None
+
+
+AUTO_SLOTS = "auto"
+"""The setting `slots` for which the number is measured, see `hpo.runners._measured_slots`."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +110,10 @@ class Settings:
     """The name of the runner, or `auto` for the one that suits the search space."""
     devices: str = "auto"
     """`auto`, `cpu`, or a list such as `cuda:0,cuda:1`."""
-    slots: int | None = None
+    slots: int | str | None = None
     """The number of trials at once on each device. None is the default of the runner.
+
+    With `auto`, it is measured how many fit into memory whenever the search begins or goes on.
 
     The default of `processes` is 1 on a GPU, and 1 for each core on the CPU. The default of `fused` is 16 on a GPU, and
     8 on the CPU.
@@ -147,6 +153,11 @@ class Settings:
         options = {"report_timeout": self.report_timeout, "curves": self.curves, "devices_per_trial": several}
         return {name: value for name, value in options.items() if value is not None}
 
+    @property
+    def given_slots(self) -> int | None:
+        """The number of slots on each device, if it is given. None if it is measured or the default of the runner."""
+        return self.slots if isinstance(self.slots, int) else None
+
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain values, in the form of `study.yaml`."""
         source = self.from_study
@@ -171,8 +182,10 @@ class Settings:
         for key, value in self.options.items():
             if not isinstance(value, str | int | float | None):
                 raise UserError(f"options: {key} must be a plain value, but is {value!r}")
+        if isinstance(self.slots, str) and self.slots != AUTO_SLOTS:
+            raise UserError(f"slots must be a whole number of at least 1, or {AUTO_SLOTS!r}, but is {self.slots!r}")
         for name, least in (("seed", 0), ("slots", 1), ("max_crashes", 1), ("devices_per_trial", 1)):
-            if (number := getattr(self, name)) is not None and number < least:
+            if isinstance(number := getattr(self, name), int) and number < least:
                 raise UserError(f"{name} must be at least {least}, but is {number}")
         object.__setattr__(self, "report_timeout", self.report_timeout or None)
         if self.report_timeout is not None and not self.report_timeout > 0:
@@ -202,7 +215,7 @@ _TYPES: dict[str, tuple[type | UnionType, str]] = {
     "seed": (int, "a whole number"),
     "runner": (str, "the name of a runner"),
     "devices": (str, "a text such as 'auto', 'cpu' or 'cuda:0,cuda:1'"),
-    "slots": (int | None, "a whole number or None"),
+    "slots": (int | str | None, "a whole number, 'auto' or None"),
     "max_crashes": (int | None, "a whole number or None"),
     "devices_per_trial": (int, "a whole number"),
     "storage": (str | None, "a URL or None"),

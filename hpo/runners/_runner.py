@@ -66,6 +66,9 @@ class Runner(Protocol):
         A runner should return within about a second, so that the budget of time can end the search. If it waits for
         longer, such as for an epoch in this process, the search loop interrupts it by an exception when the time is up.
 
+        A trial that runs out of memory is tried again as `hpo.training.out_of_memory.next_attempt` says, without an
+        event. If it is not to be, the event is what `out_of_memory.final` returns.
+
         After an event, a trial waits until `settle` is called for it. An exception in the training becomes a Crash.
 
         A MachineError, such as a full disk, and a TaskError, such as missing data, are raised, because they are not the

@@ -63,8 +63,9 @@ class Process:
             _processes.add(self)
 
     def is_alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process.is_alive()
+        """Whether the process runs, and was not killed here."""
+        # `multiprocessing` does not know of the end of a process that other code has waited for.
+        return not self._is_killed and self._process.is_alive()
 
     def kill_group_if_dead(self) -> bool:
         """Kill what is left of the process group if the process has died. Returns whether it has."""

@@ -33,6 +33,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "unknown device": ((*SEARCH, "--devices", "gpu0"), "'gpu0' is no device"),
     "a GPU that is not there": ((*SEARCH, "--devices", "cuda:99"), "cuda:99"),
     "no slots": ((*SEARCH, "--slots", "0"), "--slots"),
+    "slots that are no number": ((*SEARCH, "--slots", "autos"), "neither a whole number of at least 1 nor auto"),
     "negative trials": (("search", "--space", "toy.yaml", "--trials", "-1"), "--trials"),
     "a very long space": (("search", "--space", "x" * 5000), "no file 'xxxxxxxxxxxxx"),
     "a very long configuration": ((*SEARCH, "--try", "x" * 5000), "xxx: write it as name=value,name=value"),

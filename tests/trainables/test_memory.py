@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from tests.trainables import toys
 from trainables import memory
+from trainables.training import gradient_descent
 
 
 @pytest.mark.skipif(not memory.CLEAR_REFS.exists(), reason="the peak of a process can be reset only on Linux")
@@ -104,3 +106,53 @@ def test_the_kills_of_the_kernel_are_those_of_the_innermost_control_group(
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the file")
 def test_this_machine_tells_its_kills() -> None:
     assert memory.n_oom_kills() is not None
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "gib"),
+    [
+        ("", {"proc/meminfo": "MemTotal: 9 kB\nMemAvailable:    3145728 kB\n"}, 3.0),
+        (
+            "0::/app/job\n",
+            {
+                "proc/meminfo": "MemAvailable: 3145728 kB\n",
+                "sys/fs/cgroup/app/memory.max": f"{3 * 2**30}\n",
+                "sys/fs/cgroup/app/memory.current": f"{2 * 2**30}\n",
+                "sys/fs/cgroup/app/memory.stat": f"anon 7\ninactive_file {2**29}\n",
+                "sys/fs/cgroup/app/job/memory.max": "max\n",
+                "sys/fs/cgroup/app/job/memory.current": "5\n",
+            },
+            1.5,
+        ),
+        (
+            "4:memory:/app\n",
+            {
+                "sys/fs/cgroup/memory/app/memory.limit_in_bytes": f"{2**30}\n",
+                "sys/fs/cgroup/memory/app/memory.usage_in_bytes": f"{2**31}\n",
+            },
+            0.0,
+        ),
+        ("", {}, None),
+    ],
+    ids=["whole machine", "version 2", "version 1", "another system"],
+)
+def test_the_main_memory_that_is_available_is_what_the_tightest_control_group_leaves(
+    groups: str, files: dict[str, str], gib: float | None, tmp_path: Path
+) -> None:
+    for name, content in {**files, "proc/self/cgroup": groups}.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    assert memory.available_host(tmp_path) == gib
+
+
+def test_a_training_ends_after_so_many_steps_of_its_optimizer_and_later_ones_are_not_limited() -> None:
+    training = gradient_descent.build({"batch_size": 8, "lr": 0.1}, toys.model(), toys.data(), "cpu")
+    seen = list[int]()
+    training.model.register_forward_pre_hook(lambda module, images: seen.append(1))
+    training.model.head.register_forward_pre_hook(lambda module, images: seen.append(1) if module.training else None)
+    with memory.limited_steps(2):
+        training.step()
+    assert len(seen) == 2
+    training.step()
+    assert len(seen) == 2 + 97 // 8

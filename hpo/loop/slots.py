@@ -1,0 +1,21 @@
+"""The number of trials at once on each device, as the settings of a study say it."""
+
+from __future__ import annotations
+
+from hpo.loop.recorded_data import Notify
+from hpo.record import AUTO_SLOTS, Settings
+from hpo.runners._measured_slots import measured_slots
+from hpo.training.builder import Job
+
+NOT_MEASURED = ("inline", "fused", "simulated")
+"""The runners for which `slots: auto` is their default: they train one trial, or many in one process, or none."""
+
+
+def slots_per_device(job: Job, settings: Settings, notify: Notify | None) -> int | None:
+    """Return the number of slots on each device, which is measured for `slots: auto`. None is the runner's default.
+
+    Raises the errors of `measured_slots`.
+    """
+    if settings.slots != AUTO_SLOTS or settings.runner in NOT_MEASURED:
+        return settings.given_slots
+    return measured_slots(job, settings.devices, notify or (lambda _: None))
