@@ -114,7 +114,7 @@ class Lines:
         best = history.incumbent
         incumbent = f"  best {best.loss:.4f} (trial {best.number})" if best else ""
         line = f"{status}  {result}{incumbent}  {history.n_epochs} epochs  {duration(ledger.elapsed)}"
-        self._console.print(line, highlight=False, soft_wrap=True)
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class Screen:

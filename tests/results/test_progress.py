@@ -121,14 +121,27 @@ def test_plain_lines_come_only_when_a_trial_ends_or_waits(ledger: Ledger) -> Non
     event = Report(1, 1, 0.9, {"val_loss": 0.9}, 0.1)
     ledger.record(event)
     lines(event, ledger)
-    crash = Crash(1, "ValueError", "no")
+    crash = Crash(1, "ValueError", "[enforce fail at alloc_cpu.cpp:127] no[/]")
     ledger.record(crash)
     lines(crash, ledger)
     shown = file.getvalue().splitlines()
     assert len(shown) == 2
     assert shown[0].startswith("trial   0  stopped   epoch   3/9  loss 0.3333  best 0.3333 (trial 0)")
     assert "crashed" in shown[1]
-    assert "ValueError" in shown[1]
+    assert "ValueError: [enforce fail at alloc_cpu.cpp:127] no[/]" in shown[1]
+    ledger.close()
+
+
+def test_a_trial_that_does_not_fit_into_memory_is_shown_apart_from_crashes(ledger: Ledger) -> None:
+    file = io.StringIO()
+    shortage = Crash(1, "HostOutOfMemory", "the trial does not fit into memory: no memory was left\nTraceback")
+    ledger.record(shortage)
+    Lines(Console(file=file, width=200))(shortage, ledger)
+    assert "infeasible  epoch   0/9  the trial does not fit into memory: no memory was left  best" in file.getvalue()
+    screen_file = io.StringIO()
+    with Screen(Console(file=screen_file, force_terminal=True, width=120, color_system=None), Budget()) as screen:
+        screen(shortage, ledger)
+    assert "2 trials, 1 too large for memory, 3 epochs" in screen_file.getvalue()
     ledger.close()
 
 
