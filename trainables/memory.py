@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import gc
 import sys
 from collections.abc import Iterator
@@ -49,7 +50,8 @@ def reset_peak(device: str) -> None:
     if _is_gpu(device):
         import torch
 
-        torch.cuda.reset_peak_memory_stats(device)
+        if torch.cuda.is_initialized():  # before, torch knows no allocator of the device, and nothing is allocated
+            torch.cuda.reset_peak_memory_stats(device)
 
 
 def peak(device: str) -> Peak:
@@ -174,11 +176,17 @@ def n_oom_kills(root: Path = Path("/")) -> int | None:
     Without such a group it is the number for the whole machine, and None if the kernel does not tell. The number does
     not say which processes these were. `root` is the folder of `proc` and `sys`.
     """
-    for group in reversed(control_groups("memory", root)):
-        found = _number(group.folder / ("memory.events" if group.is_v2 else "memory.oom_control"), "oom_kill")
-        if found is not None:
-            return found
-    return _number(root / "proc" / "vmstat", "oom_kill")
+    counter = _kill_counter(root)
+    return None if counter is None else _number(counter, "oom_kill")
+
+
+@functools.cache
+def _kill_counter(root: Path) -> Path | None:
+    """The file that counts the kills. A process rarely changes its control group, so it is looked for once."""
+    groups = reversed(control_groups("memory", root))
+    files = [group.folder / ("memory.events" if group.is_v2 else "memory.oom_control") for group in groups]
+    known = (path for path in (*files, root / "proc" / "vmstat") if _number(path, "oom_kill") is not None)
+    return next(known, None)
 
 
 def _number(path: Path, name: str, factor: int = 1) -> int | None:

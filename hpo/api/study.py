@@ -132,7 +132,8 @@ class Study:
         `time` is in seconds; 0 ends the study now. Raises StudyError if the data set or the weights changed since the
         study was begun. With `skip_changed_files`, it goes on without the files of the data set that changed.
 
-        With `retry_crashed`, crashed trials are tried again, as new trials. They count once in the budget.
+        With `retry_crashed`, trials that crashed or did not fit into memory are tried again, as new trials. They count
+        once in the budget.
 
         `settings` are new values of runner, devices, slots, devices_per_trial, storage, data, max_crashes or
         report_timeout. The study keeps them.

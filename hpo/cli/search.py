@@ -141,7 +141,11 @@ def search(
 @click.command()
 @budget_options
 @new_settings_options
-@click.option("--retry-crashed", is_flag=True, help="Try crashed trials again. They count once in the budget.")
+@click.option(
+    "--retry-crashed",
+    is_flag=True,
+    help="Try trials again that crashed or did not fit into memory. They count once in the budget.",
+)
 @skip_changed_files_option
 @study_argument
 @quiet_option
