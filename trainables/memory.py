@@ -50,7 +50,8 @@ def reset_peak(device: str) -> None:
     if _is_gpu(device):
         import torch
 
-        if torch.cuda.is_initialized():  # before, torch knows no allocator of the device, and nothing is allocated
+        # Before CUDA is initialized, torch knows no allocator of the device, and nothing is allocated.
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.reset_peak_memory_stats(device)
 
 
