@@ -85,8 +85,9 @@ class Study:
         """All trials, sorted by loss; trials without a loss come last.
 
         Columns: trial, state; the hyperparameters, empty if not active; the metrics at the best epoch; loss,
-        stopping_epoch (the best epoch), epochs (trained), bracket, seconds; for tested trials test_accuracy,
-        test_accuracy_std, test_loss, test_seeds; for crashed trials error.
+        stopping_epoch (the best epoch), epochs (trained), bracket, seconds; peak_host_gib and, on a GPU,
+        peak_gpu_gib (the most memory that an epoch took); for tested trials test_accuracy, test_accuracy_std,
+        test_loss, test_seeds; for crashed and infeasible trials error.
         """
         return table(self._folder)
 

@@ -126,12 +126,12 @@ def failures(folder: Path, history: History) -> list[str]:
     if infeasible := [trial.crash for trial in history.infeasible if trial.crash is not None]:
         first, n = infeasible[0], len(infeasible)
         text.append(f"{_did_not_fit(n)}, the first (trial {first.trial}): {first.summary}")
-    parts = {n.number: n.reports[-1].micro_batches for n in history.trials.values() if n.reports}
-    if in_parts := [number for number, n_parts in parts.items() if n_parts]:
-        n, first_number = len(in_parts), in_parts[0]
+    in_parts = [each for each in history.trials.values() if each.reports and each.reports[-1].micro_batches]
+    if in_parts:
+        first_trial, n = in_parts[0], len(in_parts)
         text.append(
             f"{n} trial{'s' * (n > 1)} computed {'their' if n > 1 else 'its'} batches in parts to fit into memory, the "
-            f"first (trial {first_number}) in {parts[first_number]}"
+            f"first (trial {first_trial.number}) in {first_trial.reports[-1].micro_batches}"
         )
     diverged = [trial.number for trial in history.trials.values() if trial.reports and trial.loss == float("inf")]
     if diverged:

@@ -65,6 +65,23 @@ def test_trials_that_do_not_fit_end_no_search_and_are_said_to_be_infeasible(tmp_
     assert "3 trials did not fit into memory, and were tried again" in status.lines(folder)
 
 
+class InParts(toy.Curve):
+    """Fits into memory if its batches are computed in two parts."""
+
+    def step(self) -> Mapping[str, float]:
+        if self.config.get("micro_batches", 1) < 2:
+            bytearray(2**62)
+        return super().step()
+
+
+def test_trials_that_fit_in_parts_are_said_to_be_trained_so(tmp_path: Path) -> None:
+    space = replace(SIX, fixed={"oom": "accumulate"})
+    begin(tmp_path / "s", space, GRID, Budget(trials=2), trainable=InParts)
+    assert not history(tmp_path / "s").infeasible
+    said = "2 trials computed their batches in parts to fit into memory, the first (trial 0) in 2"
+    assert said in status.lines(tmp_path / "s")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("backend", [*BACKENDS, "grid"])
 def test_every_backend_goes_on_as_after_the_worst_result_and_replays(backend: str, tmp_path: Path) -> None:

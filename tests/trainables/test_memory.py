@@ -156,3 +156,18 @@ def test_a_training_ends_after_so_many_steps_of_its_optimizer_and_later_ones_are
     assert len(seen) == 2
     training.step()
     assert len(seen) == 2 + 97 // 8
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_that_is_full_is_a_shortage_of_the_gpu_and_its_need_is_what_was_reserved() -> None:
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**44, device="cuda:0")
+    assert memory.shortage(caught.value) == "gpu"
+    memory.release("cuda:0")
+    memory.reset_peak("cuda:0")
+    free, need = memory.free_gpu("cuda:0"), memory.need_of_gpu("cuda:0")
+    tensor = torch.ones(256 * 2**20, device="cuda:0")
+    del tensor
+    assert memory.need_of_gpu("cuda:0") - need == pytest.approx(1.0, abs=0.1)
+    memory.release("cuda:0")
+    assert memory.free_gpu("cuda:0") == pytest.approx(free, rel=0.1)
