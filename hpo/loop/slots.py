@@ -18,4 +18,5 @@ def slots_per_device(job: Job, settings: Settings, notify: Notify | None) -> int
     """
     if settings.slots != AUTO_SLOTS or settings.runner in NOT_MEASURED:
         return settings.given_slots
-    return measured_slots(job, settings.devices, notify or (lambda _: None))
+    notify = notify or (lambda _: None)
+    return measured_slots(job, settings.devices, notify, devices_per_trial=settings.devices_per_trial)

@@ -25,14 +25,15 @@ NAMED = ("regime", "model", "image_size", "batch_size", "micro_batches")
 """The hyperparameters that a message names, because memory depends on them most."""
 
 
-def measured_slots(job: Job, devices: str, notify: Callable[[str], None]) -> int:
+def measured_slots(job: Job, devices: str, notify: Callable[[str], None], *, devices_per_trial: int = 1) -> int:
     """Measure how many trials fit on each of `devices` at once, at least 1, and tell the user what was found.
 
-    The first of the devices is measured, and the others are taken to be alike. Raises a UserError if a device does not
-    exist or if the task cannot be trained, and a MachineError.
+    The first of the devices is measured, and the others are taken to be alike. If several devices train each trial
+    together, each is taken to need as much as one device alone, which is more than it does. Raises a UserError if a
+    device does not exist or if the task cannot be trained, and a MachineError.
     """
     job.check_can_be_sent()
-    slots = plan_slots(devices, 1)
+    slots = plan_slots(devices, 1, devices_per_trial)
     slot = slots[0]
     available = available_host()
     needs: list[tuple[Config, Need]] = []
@@ -48,23 +49,24 @@ def measured_slots(job: Job, devices: str, notify: Callable[[str], None]) -> int
     if not needs:
         notify("no trial could be measured, so one trains at a time on each device")
         return 1
-    n_devices, cores = (len(slots), n_cores()) if slot.device != "cpu" else (1, n_cores())
-    limits = slot_limits([need for _, need in needs], available, cores, n_devices)
+    n_processes = len(slots) * devices_per_trial  # of one trial at a time on each device
+    limits = slot_limits([need for _, need in needs], available, n_cores(), n_processes)
     n_slots = max(1, min(limits.values()))
     notify(_found_line(job, needs, slot, limits, n_slots))
     return n_slots
 
 
-def slot_limits(needs: list[Need], available_host: float | None, cores: int, n_devices: int) -> dict[str, int]:
+def slot_limits(needs: list[Need], available_host: float | None, cores: int, n_processes: int) -> dict[str, int]:
     """Return how many trials at once each limit allows on one device, by the name of the limit.
 
-    `needs` are those of the measured configurations, and `available_host` is the main memory that is free, in GiB. The
-    machine's memory and cores are divided among `n_devices`. A limit of 0 says that not even one trial fits.
+    `needs` are those of the measured configurations, and `available_host` is the main memory that is free, in GiB. If
+    each device trains one trial, `n_processes` train in all: the machine's memory and cores are divided among them. A
+    limit of 0 says that not even one trial fits.
     """
-    limits = {"cores": max(1, cores // n_devices)}
+    limits = {"cores": max(1, cores // n_processes)}
     host = max((need.host for need in needs if need.host is not None), default=None)
     if host and available_host is not None:
-        limits["main memory"] = math.floor(USED_SHARE * available_host / host / n_devices)
+        limits["main memory"] = math.floor(USED_SHARE * available_host / host / n_processes)
     gpu = max((need.gpu for need in needs if need.gpu is not None), default=None)
     free = min((need.free_gpu for need in needs if need.free_gpu is not None), default=None)
     if gpu and free is not None:

@@ -40,7 +40,7 @@ class Takes(toy.Curve):
 
 
 @pytest.mark.parametrize(
-    ("needs", "available", "cores", "n_devices", "limits"),
+    ("needs", "available", "cores", "n_processes", "limits"),
     [
         ([Need(0.5), Need(2.0)], 8.0, 16, 1, {"cores": 16, "main memory": 3}),
         (
@@ -55,9 +55,9 @@ class Takes(toy.Curve):
     ],
 )
 def test_slots_are_limited_by_cores_main_memory_and_the_memory_of_the_gpu(
-    needs: list[Need], available: float | None, cores: int, n_devices: int, limits: dict[str, int]
+    needs: list[Need], available: float | None, cores: int, n_processes: int, limits: dict[str, int]
 ) -> None:
-    assert slot_limits(needs, available, cores, n_devices) == limits
+    assert slot_limits(needs, available, cores, n_processes) == limits
 
 
 def test_what_is_measured_is_two_steps_and_a_batch_of_validation(tmp_path: Path) -> None:
