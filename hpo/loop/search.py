@@ -160,6 +160,8 @@ def resume(
         study = StudyFolder.reopen(folder)
         study.settings = changed_settings(study, settings or {}, trainable)
         ledger = study.ledger(write=True)
+        if study.settings.curves is not None:
+            ledger.simulate_time(lambda: ledger.recorded)  # until the runner goes on from there
         try:
             backend = build_backend(study.space, study.settings, study.earlier())
             replay(backend, ledger)
