@@ -21,13 +21,11 @@ from hpo.loop.crashed_trials import retry_crashed
 from hpo.loop.endings import no_configuration_left, spent_budget, spent_trials
 from hpo.loop.epochs_left import EpochsLeft
 from hpo.loop.first_configurations import with_first_configurations
-from hpo.loop.ignored_priors import priors_note
 from hpo.loop.interrupts import deferred_interrupt
 from hpo.loop.new_settings import changed_settings, recorded_settings
+from hpo.loop.notes import notes
 from hpo.loop.recorded_data import Notify, job_on_recorded_data, with_parts
 from hpo.loop.replay import replay
-from hpo.loop.round_size import budget_note
-from hpo.loop.simulated_settings import simulation_note
 from hpo.loop.slots import slots_per_device
 from hpo.record import (
     AnyLedger,
@@ -109,12 +107,8 @@ def begin(
         job = Job(space, settings.seed, study.data, trainable, allow_generator=allow_generator)
         recorded = None if settings.curves is not None else study_data.record(job)
         job = with_parts(job, recorded, notify)
-        for note in (
-            simulation_note(settings),
-            budget_note(space, settings, study.budget),
-            priors_note(space, settings.backend, backend),
-        ):
-            if notify is not None and note is not None:
+        for note in notes(space, settings, study.budget, backend):
+            if notify is not None:
                 notify(note)
         delete_empty_study(folder)
         ledger = study.begin(recorded, earlier)
