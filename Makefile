@@ -55,6 +55,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/rare_class.py
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/slots.py
+	$(BIN)/python benchmarks/ray_overhead.py
 	$(BIN)/python benchmarks/fine_tune_epoch.py
 	$(BIN)/python benchmarks/probe_search.py --full
 	$(BIN)/python benchmarks/probe_search.py
@@ -66,6 +67,7 @@ gpu: $(VENV)/installed
 # Kill a search at random moments, 50 times and more, and see that nothing is lost.
 kill: $(VENV)/installed
 	$(BIN)/python benchmarks/kill.py
+	$(BIN)/python benchmarks/kill_ray.py
 
 # Pin the whole tree again, for every platform and Python.
 constraints: $(VENV)/installed

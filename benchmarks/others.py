@@ -119,6 +119,7 @@ def ray_tune(kind: str, trials: int) -> Cost:
             started, cpu = time.perf_counter(), time.process_time()
             results = tuner.fit()
             wall, cpu = time.perf_counter() - started, time.process_time() - cpu
+            assert not results.errors
             assert all(result.metrics["training_iteration"] == free.EPOCHS for result in results)
         finally:
             ray.shutdown()
@@ -143,6 +144,9 @@ def _class() -> type:
 
         def step(self) -> dict[str, float]:
             return {"loss": free.loss_at(self.x, self.iteration + 1)}
+
+        def save_checkpoint(self, checkpoint_dir: str) -> None:
+            """Write nothing: Ray calls this at the end of a trial, and a trial without it fails."""
 
         def reset_config(self, new_config: dict[str, float]) -> bool:
             self.x = new_config["x"]

@@ -48,17 +48,24 @@ def clear(name: str | None = None) -> str:
     return f"{_size(entries[name].n_bytes)} freed in {store.folder}"
 
 
-def in_progress() -> list[RunningComputation]:
-    """The cache entries that this process and its workers compute at the moment, or wait for.
+def in_progress(process: int | None = None) -> list[RunningComputation]:
+    """The cache entries that a process of this machine and its workers compute at the moment, or wait for.
 
-    Those of other searches are left out, unless this one waits for them.
+    None is this process. Those of other searches are left out, unless this one waits for them.
     """
     from trainables.store import progress_files
 
     store = _store()
     if store is None or not store.folder.is_dir():
         return []
-    return progress_files.running(store.folder, os.getpid())
+    return progress_files.running(store.folder, os.getpid() if process is None else process)
+
+
+def search_process() -> dict[str, str]:
+    """The environment variable by which a worker that is no child of this process says that it works for it."""
+    from trainables.store import progress_files
+
+    return {progress_files.SEARCH_PROCESS: progress_files.name_of_this_process()}
 
 
 def check() -> None:

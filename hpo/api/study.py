@@ -136,8 +136,8 @@ class Study:
         With `retry_crashed`, trials that crashed or did not fit into memory are tried again, as new trials. They count
         once in the budget.
 
-        `settings` are new values of runner, devices, slots, devices_per_trial, storage, data, max_crashes or
-        report_timeout. The study keeps them.
+        `settings` are new values of runner, devices, slots, devices_per_trial, storage, data, max_crashes,
+        report_timeout or runner_options. The study keeps them.
         """
         with interrupt_note(lambda: self.path, quiet=quiet):
             resume_with_progress(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -100,6 +101,42 @@ def data_option(verb: F) -> F:
     return click.option("--data", "folder", help=DATA_HELP)(verb)
 
 
+RUNNER_FLAGS = {
+    "--ray-sync": ("sync", "With --runner ray: folders to send to nodes that lack them, such as /data/flowers."),
+    "--ray-address": ("address", "With --runner ray: join the cluster auto, HOST:PORT or ray://HOST:PORT."),
+    "--resources": ("resources", "With --runner ray: what each slot takes, such as gpu=0.5,cpu=2."),
+    "--checkpoints": (
+        "checkpoint_url",
+        "With --runner ray: the URL for the checkpoints of workers, such as s3://bucket.",
+    ),
+}
+"""Options of `--runner ray` that have a flag: the name that `--runner-option` gives them, and their help."""
+
+
+def runner_options(verb: F) -> F:
+    """--runner-option K=V, and the flags for options of the runner `ray`. They are handed on as `runner_options`."""
+
+    @functools.wraps(verb)
+    def with_runner_options(*args: Any, runner_option: tuple[str, ...], **given: Any) -> Any:
+        options = named_values(runner_option, "--runner-option")
+        for flag, (name, _) in RUNNER_FLAGS.items():
+            value = given.pop(_parameter(flag))
+            if value is not None and name in options:
+                raise UserError(f"{flag} and --runner-option {name}: they are the same, so give only one")
+            options |= {} if value is None else {name: value}
+        return verb(*args, runner_options=options, **given)
+
+    decorated: Any = with_runner_options
+    for flag, (_, help) in reversed(RUNNER_FLAGS.items()):
+        decorated = click.option(flag, help=help)(decorated)
+    text = "An option of the runner: address=auto."
+    return click.option("--runner-option", multiple=True, metavar="K=V", help=text)(decorated)  # type: ignore[no-any-return]
+
+
+def _parameter(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
+
+
 report_timeout_option = click.option(
     "--report-timeout",
     type=Duration(),
@@ -118,7 +155,7 @@ curves_option = click.option(
 def new_settings_options(verb: F) -> F:
     """The settings that a study may change when it goes on."""
     options = {
-        "--runner": {"help": "Continue with another runner: auto, fused, processes, inline, or your own."},
+        "--runner": {"help": "Continue with another runner: auto, fused, processes, inline, ray, or your own."},
         "--devices": {"help": "Continue on other devices: auto, cpu, or a list such as cuda:0,cuda:1."},
         "--slots": {"help": SLOTS_HELP, "type": Slots()},
         "--devices-per-trial": {"help": DEVICES_PER_TRIAL_HELP, "type": click.IntRange(1), "metavar": "N"},
@@ -127,7 +164,7 @@ def new_settings_options(verb: F) -> F:
         "--curves": {"help": "The learning curves of a simulated study, if they were moved.", "metavar": "SOURCE"},
         "--max-crashes": {"help": MAX_CRASHES_HELP, "type": click.IntRange(1)},
     }
-    verb = report_timeout_option(verb)
+    verb = runner_options(report_timeout_option(verb))
     for name, arguments in reversed(options.items()):
         verb = click.option(name, **arguments)(verb)  # type: ignore[arg-type]
     return verb

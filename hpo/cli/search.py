@@ -24,6 +24,7 @@ from hpo.cli.options import (
     new_settings_options,
     quiet_option,
     report_timeout_option,
+    runner_options,
     skip_changed_files_option,
     studies_option,
     study_argument,
@@ -68,7 +69,7 @@ def spaces() -> None:
     "--runner",
     default="auto",
     show_default=True,
-    help="auto (fused if only the last layer trains, else processes), fused, processes, inline, simulated, your own.",
+    help="auto (fused if only the last layer trains, else processes), fused, processes, inline, ray, simulated, or own.",
 )
 @curves_option
 @click.option("--devices", default="auto", show_default=True, help="auto, cpu, or a list such as cuda:0,cuda:1.")
@@ -79,6 +80,7 @@ def spaces() -> None:
 @click.option("--storage", help="The URL of an Optuna storage, such as sqlite:///study.db; a journal by default.")
 @click.option("--data", help=DATA_HELP)
 @report_timeout_option
+@runner_options
 @quiet_option
 def search(
     space: str,
@@ -103,6 +105,7 @@ def search(
     storage: str | None,
     data: str | None,
     report_timeout: float | None,
+    runner_options: dict[str, Any],
     quiet: bool,
 ) -> None:
     """Search a space, and print the best configurations."""
@@ -126,6 +129,7 @@ def search(
         report_timeout=report_timeout,
         curves=curves,
         devices_per_trial=devices_per_trial,
+        runner_options=runner_options,
         try_first=first,
     )
     folder = studies / check_name(default_name(search_space, settings) if name is None else name)
@@ -158,7 +162,7 @@ def resume(
     skip_changed_files: bool,
     studies: Path,
     quiet: bool,
-    **settings: str | float | None,
+    **settings: str | float | dict[str, Any] | None,
 ) -> None:
     """Continue an interrupted study, or extend a finished one.
 
@@ -172,7 +176,7 @@ def resume(
     budget = Budget(trials, epochs, seconds)
     shown_budget = StudyFolder.reopen(folder).budget if budget == Budget() else budget
     with _progress_display(folder, shown_budget, quiet) as watch:
-        given = {name: value for name, value in settings.items() if value is not None}
+        given = {name: value for name, value in settings.items() if value not in (None, {})}
         reason = loop.resume(
             folder,
             budget,

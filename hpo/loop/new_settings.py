@@ -10,6 +10,7 @@ from hpo import plugins
 from hpo.devices import plan_slots
 from hpo.errors import UnknownName
 from hpo.loop import devices_per_trial
+from hpo.loop.runner_options import check_runner_options
 from hpo.loop.simulated_settings import check_curves, with_curves
 from hpo.record import Settings, StudyFolder, check_devices, data_folder, recorded_url
 from hpo.runners import _auto_runner
@@ -26,6 +27,7 @@ CHANGEABLE = (
     "max_crashes",
     "report_timeout",
     "curves",
+    "runner_options",
 )
 """The settings that may change when a study goes on. No suggestion and no seed of a trial depends on them."""
 
@@ -34,7 +36,8 @@ def recorded_settings(settings: Settings, space: SearchSpace, trainable: Build |
     """Return settings in the form in which they are recorded.
 
     Paths are absolute, the storage has no password, and the runner is the one that `auto` chooses. Raises a UserError
-    if the runner, a device, the storage or the curves do not exist, or if a trial cannot be trained on several devices.
+    if the runner, an option of it, a device, the storage or the curves do not exist, or if a trial cannot be trained on
+    several devices.
     """
     settings = with_curves(settings, trainable)
     runner, data = settings.runner, settings.data
@@ -47,11 +50,15 @@ def recorded_settings(settings: Settings, space: SearchSpace, trainable: Build |
     if settings.curves is None:
         plan_slots(settings.devices, settings.given_slots, settings.devices_per_trial)
     folder = str(data_folder(data)) if data else None
-    return replace(settings, runner=runner, data=folder, storage=recorded_url(settings.storage))
+    recorded = replace(settings, runner=runner, data=folder, storage=recorded_url(settings.storage))
+    check_runner_options(recorded)
+    return recorded
 
 
 def changed_settings(study: StudyFolder, changes: Mapping[str, object], trainable: Build | None) -> Settings:
     """Return the settings of a study with some changes. Nothing is written.
+
+    Options of the runner are added to those of the study, unless the study changes its runner.
 
     Raises a UserError if a setting may not change, if its value is wrong, or if this machine lacks a device. Raises a
     StudyError if the curves changed.
@@ -62,6 +69,11 @@ def changed_settings(study: StudyFolder, changes: Mapping[str, object], trainabl
     values = {name: str(value) if isinstance(value, Path) else value for name, value in changes.items()}
     if "devices" not in values and study.settings.curves is None:
         check_devices(study.settings, study.folder)
+    if values.get("runner", study.settings.runner) == study.settings.runner:
+        kept = study.settings.runner_options
+    else:
+        kept = {}
+    values["runner_options"] = {**kept, **dict(values.get("runner_options", {}))}  # type: ignore[call-overload]
     changed = replace(study.settings, **values)  # type: ignore[arg-type]
     recorded = recorded_settings(changed, study.space, trainable)
     check_curves(study, recorded)

@@ -26,6 +26,7 @@ from hpo.loop.new_settings import changed_settings, recorded_settings
 from hpo.loop.notes import notes
 from hpo.loop.recorded_data import Notify, job_on_recorded_data, with_parts
 from hpo.loop.replay import replay
+from hpo.loop.runner_options import build_runner
 from hpo.loop.slots import slots_per_device
 from hpo.record import (
     AnyLedger,
@@ -196,10 +197,7 @@ def _run_study(
         ledger.outages.tolerate(notify, None if seconds is None else seconds - ledger.elapsed)
         ledger.reopen(study.folder)  # the study is no longer finished
         _discard_unneeded(ledger.history, study.checkpoints)
-        build = plugins.load("hpo.runners", settings.runner).build
-        slots = slots_per_device(job, settings, notify)
-        options = {"devices": settings.devices, "slots": slots, **settings.runner_options}
-        runner: Runner = build(job, study.checkpoints, **options)
+        runner = build_runner(settings, job, study.checkpoints, slots_per_device(job, settings, notify))
         try:
             reason = run(backend, runner, ledger, study.budget, watch, settings.max_crashes)
         except TooManyCrashes as error:

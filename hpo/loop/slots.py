@@ -7,8 +7,8 @@ from hpo.record import AUTO_SLOTS, Settings
 from hpo.runners._measured_slots import measured_slots
 from hpo.training.builder import Job
 
-NOT_MEASURED = ("inline", "fused", "simulated")
-"""The runners for which `slots: auto` is their default: they train one trial, or many in one process, or none."""
+NOT_MEASURED = ("inline", "fused", "simulated", "ray")
+"""The runners for which `slots: auto` is their default: they train one trial, many in one process, or none, or on other machines."""
 
 
 def slots_per_device(job: Job, settings: Settings, notify: Notify | None) -> int | None:

@@ -22,15 +22,17 @@ def wait_for_events(
 ) -> list[Report | Crash]:
     """Return the next events of a runner. Empty if there are none before the budget of time and the grace are over.
 
+    It is also empty as soon as the runner has more free slots than before: the search can start trials on them.
     `grace` is in seconds.
     What trains then is interrupted when the caller closes the runner. It is no longer on record than after Ctrl-C.
     """
     left = None if budget.seconds is None else budget.seconds + grace - ledger.elapsed
     deadline = None if left is None else time.monotonic() + left
+    n_free = runner.free()
     try:
         with interrupted_after(left, TimeIsUp):
             while not (events := list(runner.events())):
-                if deadline is not None and time.monotonic() >= deadline:
+                if (deadline is not None and time.monotonic() >= deadline) or runner.free() > n_free:
                     break
     except TimeIsUp:
         return []

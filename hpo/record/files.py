@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.errors import MachineError, StudyError, nearest
+from hpo.training import slots_file
 
 STUDY_FILE = "study.yaml"
 """The search space and the settings of the study. A folder that contains this file is a study."""
@@ -40,7 +41,7 @@ TESTED_MODEL = "tested_model.pt"
 """The weights of the best tested trial; see `hpo.heldout.tested_model`."""
 FIGURES = "figures"
 """The folder of the plots."""
-_IGNORED_FILES = ("lock", LEDGER_FILE, CHECKPOINTS, RETRAINED, FIGURES, MISCLASSIFIED, TESTED_MODEL)
+_IGNORED_FILES = ("lock", slots_file.FILE, LEDGER_FILE, CHECKPOINTS, RETRAINED, FIGURES, MISCLASSIFIED, TESTED_MODEL)
 IGNORED = "".join(f"/{name}\n" for name in _IGNORED_FILES)
 """The content of a study's `.gitignore`: files that only this machine needs, and files with images of the data set."""
 

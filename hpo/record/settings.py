@@ -146,12 +146,16 @@ class Settings:
     devices_per_trial: int = 1
     """The number of devices that train each trial together. On the CPU, it is the number of processes."""
 
+    runner_options: Mapping[str, Scalar] = field(default_factory=dict)
+    """Options of the runner, such as `address: auto` of the runner `ray`."""
+
     @property
-    def runner_options(self) -> dict[str, Any]:
+    def runner_arguments(self) -> dict[str, Any]:
         """The keyword arguments of a runner's `build` that not all runners take, as far as they are set."""
         several = self.devices_per_trial if self.devices_per_trial > 1 else None
         options = {"report_timeout": self.report_timeout, "curves": self.curves, "devices_per_trial": several}
-        return {name: value for name, value in options.items() if value is not None}
+        given = {name: value for name, value in options.items() if value is not None}
+        return {**given, **self.runner_options}
 
     @property
     def given_slots(self) -> int | None:
@@ -162,7 +166,8 @@ class Settings:
         """The settings as plain values, in the form of `study.yaml`."""
         source = self.from_study
         informed = None if source is None else {**asdict(source), "first": _listed(source.first)}
-        plain = {"options": dict(self.options), "try_first": _listed(self.try_first), "from_study": informed}
+        options = {"options": dict(self.options), "runner_options": dict(self.runner_options)}
+        plain = {**options, "try_first": _listed(self.try_first), "from_study": informed}
         return {**asdict(self), **plain}
 
     def __post_init__(self) -> None:
@@ -177,11 +182,13 @@ class Settings:
             object.__setattr__(self, name, value)
             if not isinstance(value, kinds) or isinstance(value, bool):
                 raise UserError(f"{name} must be {words}, but is {value!r}")
-        object.__setattr__(self, "options", {str(key): _plain(value) for key, value in self.options.items()})
+        for name in ("options", "runner_options"):
+            options = {str(key): _plain(value) for key, value in getattr(self, name).items()}
+            object.__setattr__(self, name, options)
+            for key, value in options.items():
+                if not isinstance(value, str | int | float | None):
+                    raise UserError(f"{name}: {key} must be a plain value, but is {value!r}")
         object.__setattr__(self, "try_first", tuple(map(_plain_config, self.try_first)))
-        for key, value in self.options.items():
-            if not isinstance(value, str | int | float | None):
-                raise UserError(f"options: {key} must be a plain value, but is {value!r}")
         if isinstance(self.slots, str) and self.slots != AUTO_SLOTS:
             raise UserError(f"slots must be a whole number of at least 1, or {AUTO_SLOTS!r}, but is {self.slots!r}")
         for name, least in (("seed", 0), ("slots", 1), ("max_crashes", 1), ("devices_per_trial", 1)):
@@ -212,6 +219,7 @@ def _plain_config(config: Any) -> Config:
 _TYPES: dict[str, tuple[type | UnionType, str]] = {
     "backend": (str, "the name of a backend"),
     "options": (Mapping, "a dictionary such as {'sampler': 'gp'}"),
+    "runner_options": (Mapping, "a dictionary such as {'address': 'auto'}"),
     "seed": (int, "a whole number"),
     "runner": (str, "the name of a runner"),
     "devices": (str, "a text such as 'auto', 'cpu' or 'cuda:0,cuda:1'"),

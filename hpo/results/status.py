@@ -16,7 +16,7 @@ from hpo.heldout.trial_result import Spread, TrialResult, spoken
 from hpo.record import RETRAINED, History, State, StudyFolder, command, configuration, is_locked
 from hpo.results import tables
 from hpo.space.objectives import searched_metric
-from hpo.training import notices
+from hpo.training import notices, slots_file
 from hpo.trial import PEAKS, Crash, Report, Suggestion
 
 NAME_WIDTH = 40
@@ -50,6 +50,7 @@ def lines(folder: Path) -> list[str]:
         text.append(f"best     {study.space.metric} {best.loss:.4f}, trial {best.number}: {configuration(best.config)}")
     if peaks := _peaks(history):
         text.append(f"memory   {peaks}")
+    text += _slot_lines(study) if searching else []
     if (belief := _belief(study, history)) is not None:
         text.append(f"belief   {belief}")
     tested = _test_status(study, searching=searching)
@@ -65,6 +66,13 @@ def _peaks(history: History) -> str:
             number = max(peaks, key=lambda each: peaks[each])
             text.append(f"up to {peaks[number]:.2f} GiB {where} (trial {number})")
     return ", ".join(text)
+
+
+def _slot_lines(study: StudyFolder) -> list[str]:
+    """A line with the slots on each machine. Empty if the runner works on one machine."""
+    counts = slots_file.read(study.checkpoints)
+    each = [f"{host} {count.training} of {count.slots}" for host, count in sorted(counts.items())]
+    return [f"slots    in use: {', '.join(each)}"] if each else []
 
 
 def _belief(study: StudyFolder, history: History) -> str | None:

@@ -12,6 +12,10 @@ them. If the study has a `report_timeout`, it is given as another keyword: after
 trial has hung. If it has `curves`, their source is given as another keyword too. If it has `devices_per_trial` above 1,
 this is given too: so many devices train each trial together. Without this keyword, such a study is an error.
 
+Other keywords of `build` are options of the runner, which `--runner-option NAME=VALUE` sets. They have defaults, take a
+text or a number, and are recorded in the study. A function `check_options(**options)` of the module may raise a
+UserError for a wrong value, before anything is written.
+
 The module is a file in this folder, a module that is registered under the entry point group `hpo.runners`, or any
 module named `package.module`.
 

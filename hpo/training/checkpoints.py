@@ -8,9 +8,20 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from hpo.errors import HpoError, MachineError
+
+SENT = ".sent"
+"""The end of the name of a checkpoint that a worker wrote and the process that searches has not renamed yet."""
+
+
+class AnyCheckpoints(Protocol):
+    """Reads and writes the checkpoints of the trials of one slot: `Checkpoints`, or `SentCheckpoints`."""
+
+    def read(self, trial: int) -> dict[str, Any] | None: ...
+    def write(self, trial: int, content: dict[str, Any]) -> None: ...
+    def keep_best(self, trial: int) -> None: ...
 
 
 class Checkpoints:
@@ -29,7 +40,7 @@ class Checkpoints:
         from trainables.training import checkpoints
 
         path = checkpoint(self._folder, trial)
-        with _disk_errors(path):
+        with disk_errors(path):
             try:
                 return checkpoints.read(path)
             except checkpoints.DamagedCheckpoint:
@@ -43,7 +54,7 @@ class Checkpoints:
         from trainables.training import checkpoints
 
         path = checkpoint(self._folder, trial)
-        with _disk_errors(path):
+        with disk_errors(path):
             self._folder.mkdir(parents=True, exist_ok=True)
             checkpoints.write(path, content)
             self._read_back_first(path)
@@ -56,7 +67,7 @@ class Checkpoints:
         from trainables.training import checkpoints
 
         path = checkpoint(self._folder, trial)
-        with _disk_errors(path):
+        with disk_errors(path):
             checkpoints.keep_best(path, best_checkpoint(self._folder, trial))
 
     def _read_back_first(self, path: Path) -> None:
@@ -86,17 +97,26 @@ def best_checkpoint(folder: Path, trial: int) -> Path:
     return folder / f"{trial}.best.pt"
 
 
+def names_file(folder: Path, trial: int) -> Path:
+    """The path of the file that names the checkpoints of a trial, if they are not in this folder but at a URL."""
+    return folder / f"{trial}.urls"
+
+
 def prepare(folder: Path) -> None:
     """Create the folder of the checkpoints. Complete or delete those that workers were writing when they were killed.
+
+    Those that a worker has sent and nobody received are deleted: their epochs are not on record.
 
     Raises a MachineError if the disk fails, as all functions here do.
     """
     from trainables.store import atomic
 
-    with _disk_errors(folder):
+    with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for temporary in folder.glob(".*.tmp"):
             atomic.recover(folder / temporary.name[1 : -len(".tmp")])
+        for sent in folder.glob(f"*{SENT}"):
+            sent.unlink(missing_ok=True)
 
 
 def discard(folder: Path, trial: int) -> None:
@@ -108,18 +128,19 @@ def discard(folder: Path, trial: int) -> None:
 def discard_all_but_best(folder: Path, trial: int) -> None:
     """Delete all checkpoints of a finished trial except that of its best epoch."""
     _remove(checkpoint(folder, trial))
+    _remove(names_file(folder, trial))
 
 
 def _remove(path: Path) -> None:
     from trainables.store import atomic
 
-    with _disk_errors(path):
+    with disk_errors(path):
         atomic.remove(path)
 
 
 @contextlib.contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    """Turn an OSError into a MachineError."""
+def disk_errors(path: Path) -> Iterator[None]:
+    """In this context, an OSError becomes a MachineError."""
     try:
         yield
     except OSError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from trainables.errors import printable
@@ -25,6 +25,17 @@ def read(checkpoints: Path) -> list[str]:
     except OSError:
         return []
     return list(dict.fromkeys(lines))  # two workers may have written the same notice at the same time
+
+
+def add(checkpoints: Path, lines: Iterable[str]) -> None:
+    """Add notices that are not in the file yet. Those that cannot be written are left out."""
+    new = list(dict.fromkeys(lines))
+    if not new or not (new := [line for line in new if line not in read(checkpoints)]):
+        return
+    with contextlib.suppress(OSError):
+        checkpoints.mkdir(parents=True, exist_ok=True)
+        with (checkpoints / FILE).open("a", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in new)
 
 
 @contextlib.contextmanager
@@ -49,10 +60,4 @@ class _FileHandler(logging.Handler):
         self.addFilter(lambda record: record.thread == self._thread)  # another thread may train another study
 
     def emit(self, record: logging.LogRecord) -> None:
-        line = printable(" ".join(record.getMessage().splitlines()))
-        if line in read(self._checkpoints):
-            return
-        with contextlib.suppress(OSError):
-            self._checkpoints.mkdir(parents=True, exist_ok=True)
-            with (self._checkpoints / FILE).open("a", encoding="utf-8") as file:
-                file.write(f"{line}\n")
+        add(self._checkpoints, [printable(" ".join(record.getMessage().splitlines()))])

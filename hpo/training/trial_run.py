@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.errors import HpoError, TaskError
 from hpo.space import SearchSpace
 from hpo.space.objectives import ERRORS
-from hpo.training.checkpoints import Checkpoints
+from hpo.training.checkpoints import AnyCheckpoints
 from hpo.training.early_stopping import EarlyStopping
 from hpo.training.metrics import checked
 from hpo.training.user_code.generator import has_returned
@@ -45,7 +45,7 @@ class TrialRun:
         space: SearchSpace,
         suggestion: Suggestion,
         trainable: Trainable,
-        checkpoints: Checkpoints,
+        checkpoints: AnyCheckpoints,
         device: str,
         after: int,
         *,
@@ -137,7 +137,7 @@ class TrialRun:
         return progress.ended or progress.epoch >= self._space.fidelity.high
 
 
-def recorded_micro_batches(checkpoints: Checkpoints, trial: int) -> int | None:
+def recorded_micro_batches(checkpoints: AnyCheckpoints, trial: int) -> int | None:
     """Return the `micro_batches` of the last epoch in the checkpoint of a trial. None if there is none."""
     saved = checkpoints.read(trial)
     if saved is None:

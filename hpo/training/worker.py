@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from hpo.training import notices
 from hpo.training.builder import Builder, Job, trial_seed
-from hpo.training.checkpoints import Checkpoints
+from hpo.training.checkpoints import AnyCheckpoints, Checkpoints
 from hpo.training.out_of_memory import accumulates
 from hpo.training.ranks import Ranks, TrainableOnRanks
 from hpo.training.trial_run import TrialRun, recorded_micro_batches
@@ -34,11 +34,16 @@ class Worker:
     together.
     """
 
-    def __init__(self, job: Job, checkpoints: Path, device: str, n_devices: int = 1) -> None:
-        """With several devices, `device` is the first: cpu or cuda. Each of the others gets a process of its own."""
+    def __init__(
+        self, job: Job, folder: Path, device: str, n_devices: int = 1, checkpoints: AnyCheckpoints | None = None
+    ) -> None:
+        """With several devices, `device` is the first: cpu or cuda. Each of the others gets a process of its own.
+
+        `folder` holds the notices of the training code, and the checkpoints, unless `checkpoints` keeps them.
+        """
         self._job = job
-        self._checkpoints = Checkpoints(checkpoints)
-        self._folder = checkpoints
+        self._checkpoints = Checkpoints(folder) if checkpoints is None else checkpoints
+        self._folder = folder
         self._device = device
         self._n_devices = n_devices
         self._ranks: Ranks | None = None

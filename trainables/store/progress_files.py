@@ -26,6 +26,9 @@ STALE_SECONDS = 600
 """After this time without a write, the file is ignored: it is left from a process that was killed."""
 
 
+SEARCH_PROCESS = "HPO_SEARCH_PROCESS"
+"""The environment variable that names the process that searches, if this process is a worker of it but no child."""
+
 OLD_SECONDS = 24 * 3600
 """The note of a waiting process that is older than this was left by a process that was killed."""
 
@@ -111,8 +114,13 @@ def _concerns(path: Path, progress: dict[str, Any], process: str) -> bool:
     return any(process in each.get("processes", ()) for each in (progress, *notes))
 
 
+def name_of_this_process() -> str:
+    """The name of this process in progress files, and in the variable `SEARCH_PROCESS`."""
+    return _name(os.getpid())
+
+
 def _this_and_parent() -> list[str]:
-    return [_name(os.getpid()), _name(os.getppid())]
+    return [_name(os.getpid()), _name(os.getppid()), *filter(None, [os.environ.get(SEARCH_PROCESS)])]
 
 
 def _name(process: int) -> str:

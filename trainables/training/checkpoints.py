@@ -11,7 +11,7 @@ import os
 import shutil
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -27,16 +27,34 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
     Raises OSError if the file cannot be written.
     """
+    write_encoded(path, encode(content))
+
+
+def encode(content: dict[str, Any]) -> bytes:
+    """Return the content of a checkpoint file, which holds tensors and plain Python values."""
     # Torch would write to the file from C++ code, which turns some errors of the disk, and Ctrl-C, into other errors,
     # and ignores others. So it writes to memory.
     buffer = io.BytesIO()
     torch.save(_copy_views(content), buffer)
+    return buffer.getvalue()
+
+
+def write_encoded(path: Path, encoded: bytes) -> None:
+    """Write a checkpoint that `encode` returned to `path`. An existing file is replaced.
+
+    Raises OSError if the file cannot be written.
+    """
 
     def save(temporary: Path) -> None:
         with open(temporary, "wb") as file:
-            file.write(buffer.getbuffer())
+            file.write(encoded)
 
     atomic.write(path, save)
+
+
+def move(source: Path, path: Path) -> None:
+    """Make the file `source`, in the same folder, the checkpoint `path`. Raises OSError if that fails."""
+    atomic.write(path, lambda temporary: os.replace(source, temporary))
 
 
 def _copy_views(value: Any) -> Any:
@@ -70,18 +88,30 @@ def read(path: Path, *, recover: bool = True) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     with file:
-        try:
-            # torch.load does not verify the checksums that torch.save writes, so this does.
-            altered = zipfile.ZipFile(file).testzip()
-            file.seek(0)
-            content = torch.load(file, map_location="cpu", weights_only=True)
-        except Exception as error:
-            reason = str(error).partition("\n")[0] or type(error).__name__
-            raise DamagedCheckpoint(f"the checkpoint {path} is damaged: {reason}") from error
+        return _decoded(file, str(path))
+
+
+def decode(encoded: bytes, name: str) -> dict[str, Any]:
+    """Return the content of a checkpoint that `encode` returned, with all tensors on the CPU.
+
+    Raises DamagedCheckpoint, which names the checkpoint by `name`, if it is incomplete, altered or no checkpoint.
+    """
+    return _decoded(io.BytesIO(encoded), name)
+
+
+def _decoded(file: BinaryIO, name: str) -> dict[str, Any]:
+    try:
+        # torch.load does not verify the checksums that torch.save writes, so this does.
+        altered = zipfile.ZipFile(file).testzip()
+        file.seek(0)
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise DamagedCheckpoint(f"the checkpoint {name} is damaged: {reason}") from error
     if altered is not None:
-        raise DamagedCheckpoint(f"the checkpoint {path} is damaged: the checksum of {altered} is wrong")
+        raise DamagedCheckpoint(f"the checkpoint {name} is damaged: the checksum of {altered} is wrong")
     if not isinstance(content, dict):
-        raise DamagedCheckpoint(f"the checkpoint {path} is damaged: it holds no dictionary")
+        raise DamagedCheckpoint(f"the checkpoint {name} is damaged: it holds no dictionary")
     return content
 
 

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hpo.errors import UserError
+from hpo.runners._ray_resources import Node, SlotRequest, actor_options, capacity, default, parse, room, written
+
+FOUR_CORES = Node("1", "a", {"CPU": 4.0, "node:1": 1.0, "object_store_memory": 1e9, "memory": 8e9})
+TWO_GPUS = Node("2", "b", {"CPU": 16.0, "GPU": 2.0, "memory": 8e9, "license": 1.0})
+
+
+def test_a_text_becomes_rays_names_and_back() -> None:
+    assert parse("gpu=0.5, cpu=2,license=1") == {"GPU": 0.5, "CPU": 2.0, "license": 1.0}
+    assert written(parse("gpu=0.5,cpu=2")) == "gpu=0.5,cpu=2"
+
+
+@pytest.mark.parametrize("text", ["", "gpu", "gpu=", "gpu=x", "gpu=-1", "gpu=nan", "gpu=inf", "=1", "gpu=1,,cpu=1"])
+def test_another_form_is_an_error_that_shows_the_right_one(text: str) -> None:
+    with pytest.raises(UserError, match=r"write them as name=number, such as gpu=0\.5,cpu=2"):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("gpu=1.5", "above 1, gpu must be a whole number, but is 1.5"),
+        ("cpu=1,CPU=2", "CPU is given twice"),
+        ("cpu=0", "a slot needs some of at least one resource"),
+    ],
+)
+def test_an_amount_that_ray_refuses_is_an_error(text: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        parse(text)
+
+
+def test_half_a_gpu_packs_two_slots_on_each() -> None:
+    assert capacity([FOUR_CORES, TWO_GPUS], parse("gpu=0.5,cpu=2")) == 4
+    assert capacity([FOUR_CORES, TWO_GPUS], parse("gpu=0.5,cpu=5")) == 3
+    assert capacity([], parse("cpu=1")) == 0
+
+
+@given(cores=st.integers(1, 64), share=st.sampled_from([0.1, 0.2, 0.25, 0.3, 0.5, 1.0, 3.0]))
+def test_slots_never_take_more_than_a_node_has_and_no_room_is_left(cores: int, share: float) -> None:
+    n = room(Node("1", "a", {"CPU": float(cores)}), {"CPU": share})
+    assert n * share <= cores + 1e-3
+    assert (n + 1) * share > cores
+
+
+def test_by_default_a_slot_takes_a_core_or_a_gpu_and_its_share_of_the_cores() -> None:
+    assert default([FOUR_CORES], "auto", None) == {"CPU": 1.0}
+    assert default([FOUR_CORES, TWO_GPUS], "auto", None) == {"GPU": 1.0, "CPU": 8.0}
+    assert default([FOUR_CORES, TWO_GPUS], "cpu", None) == {"CPU": 1.0}
+
+
+@pytest.mark.parametrize(("slots", "cores"), [(1, 4), (2, 4), (3, 2), (4, 2), (5, 1), (100, 1)])
+def test_few_slots_take_more_cores_each(slots: int, cores: int) -> None:
+    assert default([FOUR_CORES, FOUR_CORES], "cpu", slots) == {"CPU": float(cores)}
+
+
+def test_a_slot_that_no_node_can_offer_is_an_error_that_says_what_they_have() -> None:
+    with pytest.raises(UserError, match=r"no node of the Ray cluster offers a slot gpu=3: a has cpu=4; b has .*gpu=2"):
+        SlotRequest(of_slot=parse("gpu=3")).resources([FOUR_CORES, TWO_GPUS])
+
+
+def test_an_unknown_resource_is_an_error_with_the_nearest_name() -> None:
+    with pytest.raises(UserError, match=r"unknown resource of the Ray cluster: 'licence'; did you mean 'license'\?"):
+        SlotRequest(of_slot=parse("licence=1")).resources([FOUR_CORES, TWO_GPUS])
+
+
+def test_an_actor_takes_exactly_what_is_written() -> None:
+    assert actor_options(parse("gpu=0.5")) == {"num_cpus": 0, "num_gpus": 0.5, "resources": {}}
+    options = actor_options(parse("cpu=2,memory=1e9,license=1"))
+    assert options == {"num_cpus": 2.0, "num_gpus": 0, "memory": 10**9, "resources": {"license": 1.0}}
