@@ -42,7 +42,11 @@ class Nodes:
 
     def add(self, **options: Any) -> Any:
         """Add a node to the cluster, and return it."""
-        return self._cluster.add_node(**{"num_cpus": self._cpus, **options})
+        kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("HPO_")}
+        try:
+            return self._cluster.add_node(**{"num_cpus": self._cpus, **options})
+        finally:
+            os.environ.update(kept)  # another machine would not have them
 
     def add_without(self, folder: Path) -> subprocess.Popen[bytes]:
         """Start a node that sees an empty folder in place of this one, as another machine would.

@@ -69,7 +69,7 @@ def spaces() -> None:
     "--runner",
     default="auto",
     show_default=True,
-    help="auto (fused if only the last layer trains, else processes), fused, processes, inline, ray, simulated, or own.",
+    help="auto (fused if only the last layer trains, else processes), fused, processes, inline, ray, simulated, own.",
 )
 @curves_option
 @click.option("--devices", default="auto", show_default=True, help="auto, cpu, or a list such as cuda:0,cuda:1.")

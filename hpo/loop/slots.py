@@ -8,7 +8,7 @@ from hpo.runners._measured_slots import measured_slots
 from hpo.training.builder import Job
 
 NOT_MEASURED = ("inline", "fused", "simulated", "ray")
-"""The runners for which `slots: auto` is their default: they train one trial, many in one process, or none, or on other machines."""
+"""The runners for which `slots: auto` is their default: their trials train in one process, elsewhere, or not."""
 
 
 def slots_per_device(job: Job, settings: Settings, notify: Notify | None) -> int | None:

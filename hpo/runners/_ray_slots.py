@@ -14,7 +14,7 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from hpo.runners import _ray_cluster, _ray_resources
 from hpo.runners._ray_worker import Placement, RayWorker, WorkerSettings, prepares_data
 from hpo.training import slots_file
 from hpo.training.builder import Job
+from hpo.training.out_of_memory import Attempt
 from hpo.training.slots_file import SlotCount
+from hpo.trial import Crash, Report, Suggestion
 
 FULL_SECONDS = 20.0
 """How long no actor may run before the user is told that the cluster is full."""
@@ -55,6 +57,24 @@ class Slot:
     def train(self, call: Any) -> None:
         """Note a call that trains an epoch."""
         self.answer, self.since, self.preparing = call, time.monotonic(), None
+
+
+@dataclass
+class RunningTrial:
+    """A trial that trains, waits for a decision or waits for a slot."""
+
+    suggestion: Suggestion
+    after: int
+    """The last epoch of the trial that was reported, or was on record when the trial started."""
+    slot: Slot | None = None
+    is_queued: bool = True
+    """Whether the trial waits for a slot."""
+    event: Report | Crash | None = None
+    """The last event of the trial."""
+    attempt: Attempt = field(default_factory=Attempt)
+    """How the trial is trained, if it ran out of memory before."""
+    deaths: int = 0
+    """How many actors of the trial have died since its last new epoch."""
 
 
 def namespace(checkpoints: Path) -> str:

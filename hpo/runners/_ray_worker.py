@@ -104,15 +104,15 @@ class RayWorker:
     def ping(self) -> None:
         """Do nothing: the call fails if the worker has died."""
 
-    def train(self, suggestion: Suggestion, after: int, given: Any) -> Answer:
+    def train(self, suggestion: Suggestion, after: int, given: Any, micro_batches: int | None) -> Answer:
         """Begin or continue a trial, and train its next epoch.
 
         `after` is its last epoch on record. `given` is the content of its checkpoint, or its URL. It is None if the
-        trial has none, or if this node sees the folder.
+        trial has none, or if this node sees the folder. `micro_batches` is that of `Worker.begin`.
         """
         self._trial, self._place.given = suggestion.trial, given
         self._checkpoints.taken_changes()
-        self._reports = self._worker.train(suggestion, after=after)
+        self._reports = self._worker.train(suggestion, after=after, micro_batches=micro_batches)
         return self.go_on()
 
     def go_on(self) -> Answer:

@@ -14,7 +14,6 @@ import os
 import platform
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from hpo import cache
@@ -22,13 +21,14 @@ from hpo.errors import HpoError, MachineError, TaskError, UserError
 from hpo.runners import _ray_cluster, _ray_options
 from hpo.runners._ray_deaths import check_can_start, check_version, is_trial_to_blame, reason
 from hpo.runners._ray_resources import SlotRequest
-from hpo.runners._ray_slots import Slot, Slots, namespace
+from hpo.runners._ray_slots import RunningTrial, Slot, Slots, namespace
 from hpo.runners._ray_sync import FolderSync
 from hpo.runners._ray_worker import Answer, Placement, WorkerSettings
 from hpo.runners._runner import discard_unneeded, goes_on, has_hung, hung
 from hpo.training import notices, slots_file
 from hpo.training.builder import Job
 from hpo.training.checkpoints import disk_errors, prepare
+from hpo.training.out_of_memory import final, next_attempt
 from hpo.training.received_checkpoints import FolderCheckpoints, ReceivedCheckpoints
 from hpo.training.url_checkpoints import UrlCheckpoints
 from hpo.trial import Crash, Decision, Report, Suggestion
@@ -88,22 +88,6 @@ def check_options(**options: object) -> None:
     _ray_options.read(**options)
 
 
-@dataclass
-class _Running:
-    """A trial that trains, waits for a decision or waits for a slot."""
-
-    suggestion: Suggestion
-    after: int
-    """The last epoch of the trial that was reported, or was on record when the trial started."""
-    slot: Slot | None = None
-    is_queued: bool = True
-    """Whether the trial waits for a slot."""
-    event: Report | Crash | None = None
-    """The last event of the trial."""
-    deaths: int = 0
-    """How many actors of the trial have died since its last new epoch."""
-
-
 class Ray:
     """Trains one trial on each slot."""
 
@@ -123,7 +107,7 @@ class Ray:
         self._job, self._checkpoints, self._received, self._uses = job, checkpoints, received, uses
         self._address, self._report_timeout, self._shares_folder = address, report_timeout, shares_folder
         self._folders = folders
-        self._running: dict[int, _Running] = {}
+        self._running: dict[int, RunningTrial] = {}
         """The trials by their numbers, in the order in which they were started."""
         self._slots: Slots | None = None
         self._token = checkpoints.parent / f".{uuid.uuid4().hex}.tmp"
@@ -157,7 +141,7 @@ class Ray:
 
     def start(self, suggestion: Suggestion, *, after: int) -> None:
         self.open()
-        self._running[suggestion.trial] = _Running(suggestion, after)
+        self._running[suggestion.trial] = RunningTrial(suggestion, after)
 
     def events(self) -> Iterable[Report | Crash]:
         slots = self._slots
@@ -226,9 +210,10 @@ class Ray:
             slot.trial, running.slot, running.is_queued, running.event = trial, slot, False, None
             given = self._received.given(trial, sees_folder=slot.placement.sees_folder)
             slot.began = slot.actor.ping.remote()
-            slot.train(slot.actor.train.remote(running.suggestion, running.after, given))
+            parts = running.attempt.micro_batches
+            slot.train(slot.actor.train.remote(running.suggestion, running.after, given, parts))
 
-    def _leave(self, slots: Slots, slot: Slot, *, is_queued: bool) -> _Running | None:
+    def _leave(self, slots: Slots, slot: Slot, *, is_queued: bool) -> RunningTrial | None:
         """Drop a slot, and return its trial, which waits for another slot if `is_queued`."""
         slots.drop(slot)
         running = self._running.get(slot.trial) if slot.trial is not None else None
@@ -251,8 +236,11 @@ class Ray:
             return None
         return self._take(slots, slot, returned)
 
-    def _take(self, slots: Slots, slot: Slot, answer: Answer) -> Report | Crash:
-        """Take the answer of a worker: its checkpoints and notices are written, and its event is returned."""
+    def _take(self, slots: Slots, slot: Slot, answer: Answer) -> Report | Crash | None:
+        """Take the answer of a worker: write its checkpoints and notices, and return its event.
+
+        None if the trial ran out of memory and is tried again by a new actor. It may not be alone there.
+        """
         assert slot.trial is not None
         assert slot.placement is not None
         running, event = self._running[slot.trial], answer.event
@@ -264,10 +252,19 @@ class Ray:
             raise TaskError(f"on the node {slot.placement.host}: {event} (--ray-sync sends folders to nodes)")
         if isinstance(event, MachineError | TaskError):
             raise event
+        if isinstance(event, Crash):
+            settings = {**self._job.space.fixed, **running.suggestion.config}
+            if attempt := next_attempt(settings, running.attempt, event):
+                running.attempt = attempt
+                self._leave(slots, slot, is_queued=True)
+                return None
+            event = final(running.attempt, event)
         running.event = event
         if isinstance(event, Report):
             running.after, running.deaths = event.fidelity, 0
-        elif "CUDA error" in event.error:  # it makes the device unusable for the rest of the process
+        elif (
+            event.is_out_of_memory or "CUDA error" in event.error
+        ):  # it makes the device unusable for the rest of the process
             self._leave(slots, slot, is_queued=False)
         return event
 

@@ -81,5 +81,5 @@ def test_a_value_that_yaml_cannot_hold_is_an_error() -> None:
 
 
 def test_a_runner_is_built_with_its_timeout_and_options(tmp_path: Path) -> None:
-    runner = build_runner(replace(INLINE, report_timeout=5), Job(toy.space(), 0, tmp_path), tmp_path / "c")
+    runner = build_runner(replace(INLINE, report_timeout=5), Job(toy.space(), 0, tmp_path), tmp_path / "c", None)
     assert isinstance(runner, inline.Inline)

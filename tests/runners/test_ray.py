@@ -227,6 +227,19 @@ class TestNodes(ToyFixtures):
         runner.close()
         assert same(parts) == same(whole)
 
+    def test_a_trial_that_runs_out_of_memory_is_tried_again_once_and_is_then_infeasible(
+        self, nodes: Nodes, job: Job, checkpoints: Path, log: Path
+    ) -> None:
+        runner = ray_of(nodes)(replace(job, trainable=OutOfMemory), checkpoints)
+        try:
+            (crash,) = train(runner, suggestion(until=2))
+            assert isinstance(crash, Crash)
+            assert crash.kind == "HostOutOfMemory"
+            assert "the trial does not fit into memory, also alone" in crash.error
+            assert len(log.read_text().splitlines()) == 2
+        finally:
+            runner.close()
+
     def test_two_trials_share_one_gpu(self, nodes: Nodes, job: Job, checkpoints: Path) -> None:
         node = nodes.add(num_gpus=1)  # Ray counts a GPU that need not exist, and the toy does not use it
         runner = ray_of(nodes, resources="gpu=0.5,cpu=0.25", slots=None, devices="auto")(job, checkpoints)
@@ -301,6 +314,14 @@ class TestAnotherMachine:
             assert fidelities(train(runner, suggestion(until=1))) == [1]
         finally:
             runner.close()
+
+
+class OutOfMemory(toy.Curve):
+    """A training for which the memory never suffices."""
+
+    def step(self) -> Any:
+        super().step()
+        raise MemoryError
 
 
 class ReadsFolder(toy.Curve):
