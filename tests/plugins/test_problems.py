@@ -15,7 +15,7 @@ def test_the_epoch_loop_declares_what_it_reads() -> None:
     read = set(plugins.hyperparameters(plugins.WORKER) or {})
     decoding = {"tolerate_truncated", "exif_orientation", "background", "max_pixels", "max_text_bytes"}
     loading = {"image_size", "resize", "skip_unreadable", "normalization"}
-    assert read == {"patience", "threshold", "window"} | loading | decoding
+    assert read == {"patience", "threshold", "window", "oom"} | loading | decoding
 
 
 def test_what_a_regime_a_model_and_the_epoch_loop_read_is_all_read() -> None:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,8 +62,11 @@ def test_slots_are_limited_by_cores_main_memory_and_the_memory_of_the_gpu(
     assert slot_limits(needs, available, cores, n_processes) == limits
 
 
+@pytest.mark.slow
 def test_what_is_measured_is_two_steps_and_a_batch_of_validation(tmp_path: Path) -> None:
-    small, large = (measure(Job(DIGITS, 0, tmp_path), "cpu", {"batch_size": size}) for size in (16, 512))
+    job = Job(DIGITS, 0, tmp_path)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as new_processes:
+        small, large = (new_processes.submit(measure, job, "cpu", {"batch_size": size}).result() for size in (16, 512))
     assert small.gpu is None
     assert small.host is not None
     assert large.host is not None
