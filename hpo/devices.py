@@ -48,13 +48,15 @@ def plan_slots(devices: str, per_device: int | None, per_trial: int = 1) -> list
     With `per_trial` above 1, a slot has so many GPUs, or so many processes on the CPU, which train one trial together.
     There are `per_device` slots for each such group of GPUs. GPUs that are too few for another group are not used.
 
-    Raises UserError if a device does not exist, or if there are fewer GPUs than `per_trial`.
+    Raises UserError if a device does not exist, or if there are fewer GPUs or cores than `per_trial`.
     """
     if per_device is not None and per_device < 1:
         raise UserError(f"slots {per_device}: at least 1 is allowed")
     gpus = _requested_gpus(devices)
     cores = n_cores()
     if not gpus:
+        if per_trial > (most := max(cores, 2)):  # two can be tried on any machine
+            raise UserError(f"devices_per_trial {per_trial}: this machine has {cores} cores (allowed: 1 to {most})")
         n_slots = per_device or max(1, cores // per_trial)
         n_threads = max(1, cores // (n_slots * per_trial))
         return [_slot("cpu", n_threads, {"CUDA_VISIBLE_DEVICES": ""}, per_trial)] * n_slots

@@ -73,6 +73,9 @@ def test_on_the_cpu_the_processes_of_a_trial_share_out_the_cores(no_gpu: None) -
     assert {(slot.n_devices, slot.threads) for slot in slots} == {(2, 1)}
     (slot,) = plan_slots("cpu", 1, 2)
     assert slot.threads == max(1, n_cores() // 2)
+    most = max(2, n_cores())
+    with pytest.raises(UserError, match=rf"^devices_per_trial {most + 1}: .* cores \(allowed: 1 to {most}\)$"):
+        plan_slots("cpu", None, most + 1)
 
 
 def test_devices_are_counted_among_those_that_are_visible(two_gpus: None) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hpo.errors import StudyError, UserError
-from hpo.record import Settings, StudyFolder
+from hpo.record import AUTO_SLOTS, Settings, StudyFolder
 from hpo.record.identity import free_name
 from hpo.runners import _auto_runner, _curve_sources
 from hpo.training.user_code import Build
@@ -30,6 +30,8 @@ def with_curves(settings: Settings, trainable: Build | None) -> Settings:
         raise UserError(f"{given}: needs the runner {SIMULATED}, but the runner is {settings.runner}, which trains")
     if trainable is not None:
         raise UserError(f"{given}: the runner {SIMULATED} trains nothing; leave the training code or the curves out")
+    if settings.slots == AUTO_SLOTS:
+        raise UserError(f"{given}: no memory is needed that could be measured; give a whole number of slots")
     if settings.report_timeout is not None:
         raise UserError(f"{given}: a simulated trial cannot hang; leave the report timeout out")
     source = _curve_sources.located(settings.curves, Path.cwd())

@@ -16,7 +16,10 @@ def slots_per_device(job: Job, settings: Settings, notify: Notify | None) -> int
 
     Raises the errors of `measured_slots`.
     """
-    if settings.slots != AUTO_SLOTS or settings.runner in NOT_MEASURED:
+    if settings.slots != AUTO_SLOTS:
         return settings.given_slots
     notify = notify or (lambda _: None)
+    if settings.runner in NOT_MEASURED:
+        notify(f"slots auto: no memory is measured for the runner {settings.runner}, which takes its default")
+        return None
     return measured_slots(job, settings.devices, notify, devices_per_trial=settings.devices_per_trial)

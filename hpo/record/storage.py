@@ -174,7 +174,8 @@ def _open_url(url: str, *, write: bool) -> BaseStorage:
             raise MachineError(f"the ledger's storage failed: {one_line(error)}") from error
         line = one_line(error)
         asks = parsed.password is None and "password" in line
-        hint = f"; give its password in ${PASSWORD}, or in the URL by --storage" if asks else ""
+        places = f"${PASSWORD} or ~/.pgpass" if parsed.get_backend_name() == "postgresql" else f"${PASSWORD}"
+        hint = f"; give its password in {places}" if asks else ""
         raise UserError(f"storage {url}: {line}{hint}") from None
     return optuna.storages.get_storage(storage)
 

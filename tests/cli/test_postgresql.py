@@ -115,7 +115,7 @@ MISTAKES = {
     "no socket": ("postgresql://me@/db?host=/nowhere", "No such file or directory"),
     "no database": ("{server}/nothing", 'database "nothing" does not exist'),
     "wrong password": ("{server_with_wrong_password}/{database}", 'password authentication failed for user "tester"'),
-    "no password": ("{server}/{database}", "give its password in $HPO_STORAGE_PASSWORD, or in the URL by --storage"),
+    "no password": ("{server}/{database}", "give its password in $HPO_STORAGE_PASSWORD or ~/.pgpass"),
     "wrong parameter": ("{server}/{database}?nonsense=1", 'invalid connection option "nonsense"'),
     "no permission": ("postgresql://reader@127.0.0.1:{port}/{database}", "permission denied for"),
 }

@@ -59,7 +59,7 @@ WRONG: dict[str, tuple[tuple[str, ...], str]] = {
     "a study without a name": (("replay", "", "--backend", "random"), "the name of the study is empty (allowed: none)"),
     "an unknown runner": (
         ("search", "--space", "toy.yaml", "--runner", "fussed"),
-        "unknown runner 'fussed'; did you mean 'fused'? (allowed: auto, fused, inline, processes, simulated)",
+        "unknown runner 'fussed'; did you mean 'fused'? (allowed: auto, fused, inline, processes, ray, simulated)",
     ),
     "an option that is no assignment": (
         ("search", "--space", "toy.yaml", "--option", 300 * "a"),

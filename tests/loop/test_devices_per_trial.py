@@ -57,9 +57,9 @@ def test_a_number_of_devices_that_is_none_is_an_error(number: Any) -> None:
 
 
 def test_only_a_runner_that_is_told_so_gets_the_options_that_not_all_take() -> None:
-    assert Settings().runner_options == {}
+    assert Settings().runner_arguments == {}
     both = Settings(report_timeout=1.0, devices_per_trial=2)
-    assert both.runner_options == {"report_timeout": 1.0, "devices_per_trial": 2}
+    assert both.runner_arguments == {"report_timeout": 1.0, "devices_per_trial": 2}
 
 
 def test_a_machine_with_fewer_gpus_goes_on_with_another_number_and_tests_on_one_device(

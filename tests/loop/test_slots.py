@@ -37,7 +37,10 @@ def test_slots_that_are_given_or_the_default_of_the_runner_are_not_measured(
     slots: int | str | None, runner: str, expected: int | None, tmp_path: Path
 ) -> None:
     settings = replace(INLINE, slots=slots, runner=runner)
-    assert slots_per_device(Job(toy.space(), 0, tmp_path), settings, None) == expected
+    said: list[str] = []
+    assert slots_per_device(Job(toy.space(), 0, tmp_path), settings, said.append) == expected
+    no_memory = f"slots auto: no memory is measured for the runner {runner}, which takes its default"
+    assert said == ([no_memory] if slots == "auto" else [])
 
 
 @pytest.mark.parametrize("slots", ["many", "", "2"])
