@@ -78,7 +78,8 @@ class Simulated:
         """Go on in simulated time where a record ends. It is called before the first `start`.
 
         `events` are those of the record, and `running` the trials that were training at its end. An epoch that was
-        interrupted ends when it would have ended. So the search goes on as if it had not been interrupted.
+        interrupted ends when it would have ended. So the search goes on as if it had not been interrupted. Time never
+        goes back: with fewer slots than before, an epoch may end later than its seconds say (see `_begin_epoch`).
         """
         suggestions: dict[int, Suggestion] = {}
         began: dict[int, float] = {}
@@ -90,11 +91,12 @@ class Simulated:
                 orders[event.trial] = self._n_started
                 self._n_started += 1
             elif isinstance(event, Report):
-                self._now = began[event.trial] = began[event.trial] + event.seconds
+                self._now = began[event.trial] = max(self._now, began[event.trial] + event.seconds)
                 epochs[event.trial] = event.fidelity
             elif isinstance(event, Crash):
                 epoch = epochs.get(event.trial, 0) + 1
-                self._now = began[event.trial] + self._trials.seconds(suggestions[event.trial], epoch)
+                due = began[event.trial] + self._trials.seconds(suggestions[event.trial], epoch)
+                self._now = began[event.trial] = max(self._now, due)
                 self._trials.forget(event.trial)
         self._interrupted = {trial: (began[trial], orders[trial]) for trial in running}
 

@@ -101,6 +101,19 @@ def test_a_study_goes_on_with_fewer_slots(tmp_path: Path, settings: Settings) ->
     check_sound(history(tmp_path / "s"))
 
 
+def test_time_never_goes_back_if_a_study_with_fewer_slots_is_interrupted_again(
+    tmp_path: Path, settings: Settings
+) -> None:
+    begin(tmp_path / "s", SPACE, settings, Budget(epochs=20))
+    for epochs in range(21, 31):
+        resume(tmp_path / "s", Budget(epochs=epochs), settings={"slots": 1})
+    at = times(tmp_path / "s")
+    assert at == sorted(at)
+    begin(tmp_path / "once", SPACE, settings, Budget(epochs=20))
+    resume(tmp_path / "once", Budget(epochs=30), settings={"slots": 1})
+    assert at == times(tmp_path / "once")
+
+
 def test_a_table_gives_the_curve_of_the_nearest_configuration_and_its_seconds(tmp_path: Path) -> None:
     table = tmp_path / "curves.csv"
     table.write_text("x,kind,epoch_1,epoch_2,seconds\n0.1,a,3,2,5\n0.9,a,4,1,7\n0.5,b,0.5,,1\n")
