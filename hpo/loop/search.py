@@ -190,11 +190,12 @@ def _run_study(
 
     The caller must hold the study's lock.
     """
-    settings, ended, n_events = study.settings, ledger.finished, len(ledger.history.events)
+    settings, n_events = study.settings, len(ledger.history.events)
     # Simulated seconds do not pass while a storage is waited for.
     seconds = study.budget.seconds if settings.curves is None else None
     try:
         ledger.outages.tolerate(notify, None if seconds is None else seconds - ledger.elapsed)
+        ended = ledger.finished
         ledger.reopen(study.folder)  # the study is no longer finished
         _discard_unneeded(ledger.history, study.checkpoints)
         runner = build_runner(settings, job, study.checkpoints, slots_per_device(job, settings, notify))

@@ -82,12 +82,11 @@ class Ledger:
         """Record an epoch or a crash. This is done before the backend is told of it."""
         with storage_errors():
             if isinstance(event, Report):
-                key, value = f"report:{event.fidelity}", self._numbered(serialization.from_report(event))
+                key, content = f"report:{event.fidelity}", serialization.from_report(event)
                 shown = {event.fidelity: self.history.objective_of(event)}
-                self._writer.change([self._change(event.trial, key, value, shown)])
             else:
-                value = self._numbered({"kind": event.kind, "error": event.error})
-                self._writer.change([self._change(event.trial, "crash", value)])
+                key, content, shown = "crash", {"kind": event.kind, "error": event.error}, {}
+            self._writer.change([self._change(event.trial, key, self._numbered(content), shown)])
             self.history.append(event)
 
     def retry(self, event: Retry) -> None:
@@ -107,14 +106,11 @@ class Ledger:
         with storage_errors():
             if not_continued:
                 settled = Decisions(event.trial, serialization.fidelity(event), not_continued)
-                fates = {str(number): decision.value for number, decision in not_continued.items()}
-                value = self._numbered({"decisions": fates})
+                value = self._numbered({"decisions": {str(each): fate.value for each, fate in not_continued.items()}})
                 changes.append(self._change(event.trial, f"settled:{settled.fidelity}", value))
                 self.history.append(settled)
-            states = {
-                number: _STATES.get(self.history.trials[number].state) for number in {event.trial, *not_continued}
-            }
-            self._finish(states, changes)
+            trials = (self.history.trials[number] for number in {event.trial, *not_continued})
+            self._finish({trial.number: _STATES.get(trial.state) for trial in trials}, changes)
 
     def close_unfinished(self, reason: str) -> None:
         """Record why the study ended, and mark paused and interrupted trials as pruned in Optuna.
@@ -135,13 +131,13 @@ class Ledger:
     @property
     def folder(self) -> Path | None:
         """The folder that the study was last searched in. A journal, which lies in the folder, does not record it."""
-        folder = self._storage.get_study_user_attrs(self._study_id).get("folder")
+        folder = self._attributes().get("folder")
         return None if folder is None else Path(folder)
 
     @property
     def finished(self) -> str | None:
         """Why the study ended. None while it is being searched, and if it was interrupted."""
-        value: str | None = self._storage.get_study_user_attrs(self._study_id).get("finished")
+        value: str | None = self._attributes().get("finished")
         return value
 
     @property
@@ -171,7 +167,7 @@ class Ledger:
     @property
     def identity(self) -> dict[str, Any]:
         """The `StudyFolder.identity` that the study was begun with, such as the digest of its space and its seed."""
-        identity: dict[str, Any] = self._storage.get_study_user_attrs(self._study_id).get("origin", {})
+        identity: dict[str, Any] = self._attributes().get("origin", {})
         return identity
 
     def close(self) -> None:
@@ -248,6 +244,11 @@ class Ledger:
 
     # Reading --------------------------------------------------------------------------------------
 
+    def _attributes(self) -> dict[str, Any]:
+        """The user attributes of the Optuna study."""
+        with storage_errors():
+            return self.outages.run(lambda: self._storage.get_study_user_attrs(self._study_id))
+
     def _read_events(self) -> None:
         """Build the history from the storage."""
         events = serialization.study_events(self._storage.get_study_user_attrs(self._study_id))
@@ -266,15 +267,14 @@ class Ledger:
         Raises a StudyError if another program has written trials into the Optuna study.
         """
         newest: dict[int, FrozenTrial] = {}
+        optuna_id = self._storage.get_trial_id_from_study_id_trial_number
         for frozen in self._storage.get_all_trials(self._study_id, deepcopy=False):
             number = frozen.user_attrs.get("trial")
             if number is None:
                 raise StudyError(f"trial {frozen.number} of the storage was not written by hpo: use a study of its own")
             newest[number] = frozen
         for number, frozen in newest.items():
-            self._optuna_ids[number] = self._storage.get_trial_id_from_study_id_trial_number(
-                self._study_id, frozen.number
-            )
+            self._optuna_ids[number] = optuna_id(self._study_id, frozen.number)
             if frozen.state.is_finished():
                 self._finished.add(number)
         return newest

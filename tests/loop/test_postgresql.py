@@ -16,8 +16,9 @@ from optuna.trial import TrialState
 from benchmarks.postgresql_server import PASSWORD, PostgresqlServer
 from benchmarks.round_trips import QUERY, proxy
 from hpo.errors import MachineError
-from hpo.loop import begin, resume
-from hpo.record import Budget, Event, Ledger, State
+from hpo.loop import begin, resume, search
+from hpo.record import Budget, Event, Ledger, State, StudyFolder
+from hpo.training.builder import Job
 from tests import toy
 from tests.loop.searching import INLINE, check_sound, history, timeless
 from tests.optuna_studies import all_trials, newest_trials
@@ -112,6 +113,43 @@ def test_a_search_waits_for_a_server_that_restarts_and_says_so_once(
     assert [note.startswith(ends) for note in notes] == [False, True, False, True]
     assert "Connection refused" in notes[0]
     assert "at most 60 min" in notes[0]
+
+
+def test_a_study_that_goes_on_waits_for_a_server_that_restarts_while_the_data_are_read(
+    postgresql: PostgresqlServer, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(tmp_path / "whole", toy.space(), INLINE_RANDOM, Budget(trials=2))
+    begin(tmp_path / "s", toy.space(), replace(INLINE_RANDOM, storage=url), Budget(trials=1))
+    starting, notes = threading.Timer(1.0, postgresql.start), list[str]()
+
+    def read(study: StudyFolder, job: Job, *others: object, **options: object) -> Job:
+        postgresql.stop()
+        starting.start()
+        return job
+
+    monkeypatch.setattr(search, "job_on_recorded_data", read)
+    try:
+        resume(tmp_path / "s", Budget(trials=2), notify=notes.append)
+    finally:
+        starting.join()
+    assert timeless(history(tmp_path / "s").events) == timeless(history(tmp_path / "whole").events)
+    assert notes[0].startswith("the record does not answer: ")
+
+
+def test_a_record_that_cannot_be_read_is_an_error_of_the_machine(
+    postgresql: PostgresqlServer, url: str, tmp_path: Path
+) -> None:
+    begin(tmp_path / "s", toy.space(), replace(INLINE_RANDOM, storage=url), Budget(trials=1))
+    ledger = StudyFolder.reopen(tmp_path / "s").ledger(write=False)
+    postgresql.stop()
+    try:
+        for read in (lambda: ledger.finished, lambda: ledger.folder, lambda: ledger.identity):
+            with pytest.raises(MachineError, match="the ledger's storage failed: "):
+                read()
+    finally:
+        postgresql.start()
+    assert ledger.finished is not None
+    ledger.close()
 
 
 def test_the_budget_of_time_ends_the_waiting(postgresql: PostgresqlServer, url: str, tmp_path: Path) -> None:
