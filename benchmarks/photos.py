@@ -33,7 +33,7 @@ class Photos:
 
 def data_root(given: str | None) -> Path:
     """The folder of data sets: as given, else $HPO_DATA, else that of hpo."""
-    return Path(given or os.environ.get("HPO_DATA") or "~/.cache/hpo").expanduser().absolute()
+    return Path(os.path.expanduser(given or os.environ.get("HPO_DATA") or "~/.cache/hpo")).absolute()
 
 
 def folder(given: str | None) -> Path | None:

@@ -64,7 +64,7 @@ class Budget:
 
 def data_folder(given: str | None = None) -> Path:
     """The absolute path of the folder of the data sets and weights: `given`, or else $HPO_DATA or ~/.cache/hpo."""
-    return Path(given or os.environ.get("HPO_DATA") or "~/.cache/hpo").expanduser().absolute()
+    return Path(os.path.expanduser(given or os.environ.get("HPO_DATA") or "~/.cache/hpo")).absolute()
 
 
 def check_devices(settings: Settings, folder: Path) -> None:

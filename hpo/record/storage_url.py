@@ -106,7 +106,7 @@ def _sqlite_file(url: URL) -> Path | None:
     name = (url.database or "").removeprefix("file:")
     if name in ("", ":memory:") or url.query.get("mode") == "memory" or url.query.get("vfs") == "memdb":
         return None
-    return Path(name).expanduser().absolute()
+    return Path(os.path.expanduser(name)).absolute()
 
 
 def _masked(url: str) -> str:

@@ -30,7 +30,7 @@ def located(source: str, folder: Path) -> str:
     """
     own = _function(source)
     if own is None:
-        path = folder / Path(source).expanduser()
+        path = folder / os.path.expanduser(source)
         if not os.path.isfile(path):  # other than `Path.is_file`, it takes names that are too long
             raise UserError(f"curves {shortened(source)}: there is no such file; give {FORMS}")
         return str(path.absolute())

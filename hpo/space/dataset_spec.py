@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -56,7 +57,7 @@ class DatasetSpec:
         found = dict(self.paths)
         for option in options:
             value = self.options.get(option)
-            if option in found or not isinstance(value, str) or not value or Path(value).expanduser().is_absolute():
+            if option in found or not isinstance(value, str) or not value or os.path.isabs(os.path.expanduser(value)):
                 continue
             path = next((path for folder in folders if (path := folder / value).exists()), None)
             if path is not None:

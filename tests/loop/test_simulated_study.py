@@ -162,6 +162,7 @@ def test_a_simulated_study_has_no_model_to_test(tmp_path: Path, settings: Settin
         ({"report_timeout": 60}, "a simulated trial cannot hang"),
         ({"slots": "auto"}, "no memory is needed that could be measured; give a whole number of slots"),
         ({"curves": "none.csv"}, "curves none.csv: there is no such file; give a CSV file"),
+        ({"curves": "~nobody_of_this_name/x.csv"}, "there is no such file"),
         ({"curves": f"{'x' * 5000}.csv"}, "there is no such file"),
         ({"curves": "tests.toi:curve"}, "there is no module tests.toi"),
     ],

@@ -21,7 +21,7 @@ def test_only_the_options_that_a_file_declares_as_paths_are_looked_up(tmp_path: 
     assert plugins.located_data(data, [tmp_path], only=("n",)).paths == {}
 
 
-@pytest.mark.parametrize("value", ["missing", "", None, 3, "/", "~"])
+@pytest.mark.parametrize("value", ["missing", "~nobody_of_this_name", "", None, 3, "/", "~"])
 def test_a_value_that_is_no_relative_path_of_a_file_stays(tmp_path: Path, value: str | int | None) -> None:
     (tmp_path / "mine.py").write_text(SOURCE)
     assert plugins.located_data(DatasetSpec("mine", {"folder": value}), [tmp_path]).paths == {}

@@ -16,6 +16,7 @@ WRONG = {
     "sqlite:///:memory:": "is in memory",
     "sqlite:///file:s?mode=memory&uri=true": "is in memory",
     "sqlite:///no/where.db": "there is no folder",
+    "sqlite:///~nobody_of_this_name/s.db": "there is no folder",
     "sqlite:///s.db?timeout=soon": "cannot be opened: could not convert string to float: 'soon'",
     "study.db": "not a storage URL",
     "": "not a storage URL",

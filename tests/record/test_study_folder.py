@@ -109,3 +109,5 @@ def test_the_folder_of_the_data_is_given_or_named_by_the_environment(
     monkeypatch.delenv("HPO_DATA")
     study.settings = Settings()
     assert study.data == Path("~/.cache/hpo").expanduser()
+    study.settings = Settings(data="~nobody_of_this_name/data")
+    assert study.data == Path.cwd() / "~nobody_of_this_name" / "data"

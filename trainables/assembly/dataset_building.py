@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,9 @@ def check_paths(plugin: Any, root: Path, options: Mapping[str, Scalar], looked_i
     """
     for option in getattr(plugin, "PATHS", ()):
         value = options.get(option)
-        if not isinstance(value, str) or not value or (root / Path(value).expanduser()).exists():
+        if not isinstance(value, str) or not value or (root / os.path.expanduser(value)).exists():
             continue
-        if not Path(value).expanduser().is_absolute():
+        if not os.path.isabs(os.path.expanduser(value)):
             folders = [f"{', '.join(looked_in)} or "] if looked_in else []
             where = f"{''.join(folders)}the folder of all data sets ({root})"
             raise SetupError(f"`dataset.{option}`: there is no {value!r} in {where}")

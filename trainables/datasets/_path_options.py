@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from trainables.errors import SetupError
@@ -16,7 +17,7 @@ def read_path(root: Path | None, option: str, given: Scalar, content: str) -> Pa
     """
     if not isinstance(given, str) or not given:
         raise SetupError(f"`dataset.{option}` {'is missing' if given is None else f'is {given!r}'}: give {content}")
-    path = Path(given).expanduser()
+    path = Path(os.path.expanduser(given))  # other than `Path.expanduser`, it leaves an unknown user name as it is
     if path.is_absolute():
         return path
     if root is None:

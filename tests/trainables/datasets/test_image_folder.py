@@ -41,6 +41,8 @@ class TestCut(FilesContract):
     def test_the_path_may_begin_with_the_home_folder(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HOME", str(root))
         assert samples(image_folder.build(None, folder="~/flowers")) == samples(self.build(root))
+        with pytest.raises(SetupError, match="~nobody_of_this_name/flowers"):
+            image_folder.build(root, folder="~nobody_of_this_name/flowers")
 
     def test_what_is_hidden_or_no_image_is_ignored(self, root: Path) -> None:
         expected = samples(self.build(root))
