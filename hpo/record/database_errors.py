@@ -15,13 +15,27 @@ OUTAGES = {"57P01", "57P02", "57P03", "53300", "40001", "40P01"}
 
 The server shuts down or starts, has too many connections, or chose to roll back one of two conflicting transactions.
 """
-REFUSED = {"42501", "25006"}
-"""The SQLSTATE of a missing permission, and of a server or user that can only read."""
+WRONG_PASSWORD = "28P01"
+"""The SQLSTATE of a wrong password, and here of any user whom the server does not let in."""
+NOT_LET_IN = ("authentication failed", "no password supplied", "no pg_hba.conf entry")
+"""What PostgreSQL says to such a user. Its drivers know no SQLSTATE of a connection that fails."""
+REFUSED = {"42501", "25006", WRONG_PASSWORD}
+"""The SQLSTATE of a missing permission, of a server or user that can only read, and of a wrong password."""
 CREATED_MEANWHILE = {"42P07", "42710", "23505"}
 """The SQLSTATE of what another process created at the same time: a table, a type, or a row."""
 MISSING_TABLE = {"42P01"}
 """The SQLSTATE of a table that does not exist."""
-MYSQL = {1146: "42P01", 1213: "40001", 1142: "42501", 1044: "42501", 1290: "25006", 1050: "42P07", 1062: "23505"}
+MYSQL = {
+    1044: "42501",
+    1045: WRONG_PASSWORD,
+    1050: "42P07",
+    1062: "23505",
+    1142: "42501",
+    1146: "42P01",
+    1213: "40001",
+    1290: "25006",
+    1698: WRONG_PASSWORD,
+}
 """The SQLSTATE of PostgreSQL for error numbers of MySQL. MySQL's own are less exact, and not every driver has them."""
 
 
@@ -46,7 +60,7 @@ def is_outage(error: BaseException) -> bool:
 
 
 def is_refused(error: BaseException) -> bool:
-    """Whether the user of the database may not do what was tried."""
+    """Whether the server does not let the user in, or the user may not do what was tried."""
     return _state_of(error) in REFUSED
 
 
@@ -89,7 +103,7 @@ def _state_of(error: BaseException) -> str:
 
 
 def _state(error: DBAPIError) -> str:
-    """The SQLSTATE of an error. Empty if the driver does not know it, such as for a connection that fails."""
+    """The SQLSTATE of an error. Empty if it is not known, such as for a server that is not reached."""
     driver_error = error.orig
     number = next(iter(getattr(driver_error, "args", ())), None)
     if isinstance(number, int) and number in MYSQL:
@@ -97,4 +111,6 @@ def _state(error: DBAPIError) -> str:
     for name in ("sqlstate", "pgcode"):  # psycopg, psycopg2
         if state := getattr(driver_error, name, None):
             return str(state)
+    if error.statement is None and any(words in str(driver_error) for words in NOT_LET_IN):
+        return WRONG_PASSWORD
     return ""

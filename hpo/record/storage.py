@@ -121,7 +121,7 @@ def delete_study(url: str, name: str) -> None:
 def storage_errors() -> Iterator[None]:
     """Turn any error of a storage into a MachineError with one line of text.
 
-    It is a UserError if the user of the database may not do what was tried.
+    It is a UserError if the server does not let the user in, or if the user may not do what was tried.
     """
     try:
         yield

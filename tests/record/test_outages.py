@@ -28,6 +28,7 @@ OUTAGES = {
     "no connection": exc.OperationalError(None, None, Driver("connection failed")),
     "a server that shuts down": exc.OperationalError("SELECT 1", {}, Driver("terminating connection", "57P01")),
     "a broken connection": exc.OperationalError("SELECT 1", {}, Driver("broken", "08006")),
+    "a slow login": exc.OperationalError(None, None, Driver("FATAL: canceling authentication due to timeout")),
     "a deadlock": exc.OperationalError("SELECT 1", {}, Driver("deadlock detected", "40P01")),
     "a deadlock in MySQL": exc.OperationalError("SELECT 1", {}, Exception(1213, "Deadlock found")),
 }
@@ -36,6 +37,8 @@ OTHERS = {
     "a full disk": exc.OperationalError("SELECT 1", {}, Driver("No space left on device", "53100")),
     "a locked SQLite file": exc.OperationalError(None, None, sqlite3.OperationalError("database is locked")),
     "a mistake in our code": KeyError("trial"),
+    "a wrong password": exc.OperationalError(None, None, Driver('FATAL: password authentication failed for user "me"')),
+    "a wrong password in MySQL": exc.OperationalError(None, None, Exception(1045, "Access denied for user")),
 }
 
 
@@ -44,7 +47,14 @@ def test_only_a_server_that_does_not_answer_is_waited_for(name: str) -> None:
     assert is_outage({**OUTAGES, **OTHERS}[name]) == (name in OUTAGES)
 
 
-@pytest.mark.parametrize("error", [Driver("permission denied", "42501"), Exception(1142, "INSERT command denied")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        Driver("permission denied", "42501"),
+        Exception(1142, "INSERT command denied"),
+        Exception(1045, "Access denied for user"),
+    ],
+)
 def test_a_missing_permission_is_a_mistake_of_the_user(error: Exception) -> None:
     with pytest.raises(UserError, match="the storage refuses its user: "), storage_errors():
         raise exc.OperationalError("INSERT", {}, error)
@@ -111,3 +121,17 @@ def test_the_errors_of_a_real_server_are_told_apart(postgresql: PostgresqlServer
         assert is_outage(raised.value)
     finally:
         engine.dispose()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("password", ["wr0ng", None])
+def test_a_wrong_password_is_not_waited_for(
+    postgresql: PostgresqlServer, database: str, password: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    engine = sqlalchemy.create_engine(postgresql.url(database, password=password))
+    with pytest.raises(exc.OperationalError) as raised:
+        engine.connect()
+    assert not is_outage(raised.value)
+    with pytest.raises(UserError, match="the storage refuses its user: "), storage_errors():
+        raise raised.value
