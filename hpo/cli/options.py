@@ -157,7 +157,7 @@ def new_settings_options(verb: F) -> F:
     options = {
         "--runner": {"help": "Continue with another runner: auto, fused, processes, inline, ray, or your own."},
         "--devices": {"help": "Continue on other devices: auto, cpu, or a list such as cuda:0,cuda:1."},
-        "--slots": {"help": SLOTS_HELP, "type": Slots()},
+        "--slots": {"help": SLOTS_HELP, "type": Slots(), "metavar": "N|auto"},
         "--devices-per-trial": {"help": DEVICES_PER_TRIAL_HELP, "type": click.IntRange(1), "metavar": "N"},
         "--storage": {"help": "The URL of the storage, if it was moved or needs a password."},
         "--data": {"help": "The folder of the data sets and weights, if it was moved."},

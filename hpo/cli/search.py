@@ -74,7 +74,7 @@ def spaces() -> None:
 @curves_option
 @click.option("--devices", default="auto", show_default=True, help="auto, cpu, or a list such as cuda:0,cuda:1.")
 @click.option("--max-crashes", type=click.IntRange(1), help=MAX_CRASHES_HELP)
-@click.option("--slots", type=Slots(), help=SLOTS_HELP)
+@click.option("--slots", type=Slots(), metavar="N|auto", help=SLOTS_HELP)
 @click.option("--devices-per-trial", type=click.IntRange(1), default=1, metavar="N", help=DEVICES_PER_TRIAL_HELP)
 @click.option("--set", "overrides", multiple=True, metavar="K=V", help="Override a key: space.lr.high=0.5.")
 @click.option("--storage", help="The URL of an Optuna storage, such as sqlite:///study.db; a journal by default.")

@@ -104,6 +104,11 @@ def test_wrong_input_about_a_study_leaves_it_as_it_was(searched: Hpo, tmp_path: 
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.parametrize("verb", ["search", "resume"])
+def test_the_help_writes_the_value_of_slots_as_it_is_taken(hpo: Hpo, verb: str) -> None:
+    assert "--slots N|auto " in hpo(verb, "--help").output
+
+
 def test_a_locked_study_is_a_plain_error(searched: Hpo, tmp_path: Path) -> None:
     with lock(tmp_path / "studies" / "s"):
         for words in (("resume", "s"), ("test", "s"), (*SEARCH, "--study", "s")):
