@@ -83,7 +83,7 @@ def search(
             configurations, such as `[{"lr": 0.01}]`, that the first trials take, after the defaults of the space),
             max_crashes, report_timeout (in seconds), curves (learning curves to simulate, instead of training),
             devices_per_trial (1), runner_options (a dictionary). A study that goes on takes new values of runner,
-            devices, slots, devices_per_trial, storage, data, max_crashes, report_timeout and runner_options.
+            devices, slots, devices_per_trial, storage, data, max_crashes, report_timeout, curves and runner_options.
 
     A generator function cannot be paused: freeze_thaw would run it again from its beginning after each pause. optuna
     only stops trials. A lambda or a decorator that calls a generator function is recognised only at its first call:

@@ -17,6 +17,7 @@ import hpo
 from docs import generate
 from hpo import plugins
 from hpo.cli.app import app
+from hpo.loop.new_settings import CHANGEABLE
 from hpo.plugins.declarations import own
 from hpo.spacefile import bundled, read
 
@@ -136,6 +137,27 @@ def test_every_name_of_the_python_api_is_on_its_page() -> None:
     shown = set(re.findall(r"hpo\.(\w+)", page))
     assert {name for name in hpo.__all__ if name not in ("BestTrial", "Study")} <= shown
     assert shown <= set(hpo.__all__)
+
+
+NEW_SETTINGS = {
+    "hpo.search": (hpo.search.__doc__, "takes new values of"),
+    "Study.resume": (hpo.Study.resume.__doc__, "are new values of"),
+    "python_api.md": (PAGES["docs/python_api.md"], "unless the call gives another"),
+    "search.md": (PAGES["docs/search.md"], "`hpo resume NAME` takes a new"),
+}
+"""The texts that list the settings that may change when a study goes on, and the words before the list."""
+
+
+@pytest.mark.parametrize("name", NEW_SETTINGS)
+def test_each_list_of_the_settings_that_may_change_is_complete(name: str) -> None:
+    text, words = NEW_SETTINGS[name]
+    assert text is not None
+    listed = re.split(r"[.;]|, and ", text.partition(words)[2])[0]
+    found = {
+        re.sub("runner_option$", "runner_options", each.replace("-", "_"))
+        for each in re.findall(r"[a-z][-_a-z]*", listed)
+    }
+    assert found - {"and", "or"} == set(CHANGEABLE)
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/transfer_learning.md"])
