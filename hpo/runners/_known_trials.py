@@ -125,7 +125,11 @@ class OwnCurves(Curves):
         return round(seconds, 6)  # as the record keeps it, so that a resumed search goes on at the same time
 
     def _returned(self, suggestion: Suggestion, epoch: int) -> object:
-        """What the function returns for an epoch, or the exception that it raises. It is called once an epoch."""
+        """What the function returns for an epoch, or the exception that it raises.
+
+        It is called once for each epoch of a trial. After a resume it is called again for the earlier epochs of a trial
+        that goes on.
+        """
         begun = self._begun.get(suggestion.trial)
         if begun is None or begun[0] != epoch:
             try:

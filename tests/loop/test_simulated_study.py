@@ -175,6 +175,20 @@ def test_wrong_settings_are_named_and_nothing_is_written(
     assert not (tmp_path / "s").exists()
 
 
+def test_a_function_is_called_once_an_epoch_and_after_a_resume_for_the_earlier_epochs_again(
+    tmp_path: Path, settings: Settings
+) -> None:
+    log = tmp_path / "log"
+    lines = f"def line(config, epoch):\n    with open({str(log)!r}, 'a') as log:\n        log.write(f'{{epoch}} ')\n"
+    (tmp_path / "mine.py").write_text(f"{lines}    return {{'val_loss': 1 / epoch}}\n")
+    settings = replace(settings, slots=1, backend="random")
+    begin(tmp_path / "s", SPACE, settings, Budget(epochs=4))
+    # The next epoch has begun when the budget is spent.
+    assert log.read_text().split() == ["1", "2", "3", "4", "5"]
+    resume(tmp_path / "s", Budget(epochs=6))
+    assert sorted(log.read_text().split()[5:-1]) == ["1", "2", "3", "4", "5", "5", "6"]
+
+
 def test_own_training_code_and_curves_exclude_each_other(tmp_path: Path, settings: Settings) -> None:
     with pytest.raises(UserError, match="leave the training code or the curves out"):
         begin(tmp_path / "s", SPACE, settings, Budget(trials=5), trainable=toy.Curve)
