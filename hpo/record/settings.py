@@ -47,9 +47,13 @@ class Budget:
 
         A budget of 0 seconds is never overspent. It ends a study where it is.
         """
-        limits = {"trials": (self.trials, n_trials), "epochs": (self.epochs, n_epochs)}
-        limits["seconds"] = (self.seconds or None, seconds)  # type: ignore[assignment]
-        for name, (allowed, spent) in limits.items():
+        ends_now = self.seconds == 0
+        limits: list[tuple[str, float | None, float]] = [
+            ("trials", self.trials, n_trials),
+            ("epochs", self.epochs, n_epochs),
+            ("seconds", None if ends_now else self.seconds, seconds),
+        ]
+        for name, allowed, spent in limits:
             if allowed is not None and allowed < spent:
                 return (
                     f"the study has spent {spent:.10g} {name} already, more than the {allowed:.10g} given: "

@@ -111,3 +111,21 @@ def test_the_folder_of_the_data_is_given_or_named_by_the_environment(
     assert study.data == Path("~/.cache/hpo").expanduser()
     study.settings = Settings(data="~nobody_of_this_name/data")
     assert study.data == Path.cwd() / "~nobody_of_this_name" / "data"
+
+
+@pytest.mark.parametrize(
+    ("budget", "problem"),
+    [
+        (Budget(), None),
+        (Budget(trials=3, epochs=20, seconds=90.5), None),
+        (Budget(seconds=0), None),
+        (Budget(trials=0), "has spent 3 trials already, more than the 0 given"),
+        (Budget(epochs=19), "has spent 20 epochs already, more than the 19 given"),
+        (Budget(seconds=90.4), "has spent 90.5 seconds already, more than the 90.4 given"),
+    ],
+)
+def test_a_budget_is_overspent_if_more_was_spent_and_never_if_it_ends_the_study_now(
+    budget: Budget, problem: str | None
+) -> None:
+    found = budget.overspent(3, 20, 90.5)
+    assert found is None if problem is None else problem in str(found)
