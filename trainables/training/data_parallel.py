@@ -62,13 +62,13 @@ def connect_store(n_ranks: int, port: int) -> TCPStore:
 def join(rank: int, n_ranks: int, device: str, store: TCPStore) -> None:
     """Make this process the rank number `rank` of `n_ranks`. Waits for the other ranks.
 
-    `device` is that of this rank (cpu, cuda:1, ...).
+    `device` is that of this rank (cpu, cuda:1, ...). Without a number, cuda is the first GPU.
     """
     # Convolutions with one input channel or of 1 x 1 pixels have equivalent strides that differ in numbers.
     warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
     kind = torch.device(device)
     if kind.type == "cuda":
-        torch.cuda.set_device(kind)
+        torch.cuda.set_device(kind.index or 0)  # it refuses a device without a number
     if sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # the name of this machine may stand for no address
     distributed.init_process_group(BACKENDS[kind.type], store=store, rank=rank, world_size=n_ranks, timeout=TIMEOUT)

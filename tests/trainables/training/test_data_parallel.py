@@ -124,3 +124,26 @@ def test_each_rank_draws_other_numbers_for_dropout_and_all_are_alike_afterwards(
     (inside, after), (other_inside, other_after) = (rank["draws"] for rank in of_ranks)
     assert inside != other_inside
     assert after == other_after
+
+
+@pytest.mark.parametrize(("device", "number"), [("cuda", 0), ("cuda:0", 0), ("cuda:2", 2)])
+def test_a_rank_on_a_gpu_names_it_to_torch_by_its_number(
+    device: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[int] = []
+    backends: list[str] = []
+    monkeypatch.setattr(torch._C, "_cuda_setDevice", chosen.append, raising=False)  # what `set_device` passes on
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda backend, **settings: backends.append(backend))
+    data_parallel.join(0, 1, device, data_parallel.open_store(1))
+    assert chosen == [number]
+    assert backends == ["nccl"]
+
+
+@pytest.mark.cuda
+def test_a_process_joins_with_the_gpu_of_a_slot() -> None:
+    try:
+        data_parallel.join(0, 1, "cuda", data_parallel.open_store(1))
+        assert data_parallel.is_on()
+        assert torch.cuda.current_device() == 0
+    finally:
+        data_parallel.leave()
