@@ -28,11 +28,13 @@ from hpo.training.checkpoints import Checkpoints
 from hpo.trial import Config
 
 if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
+
     from trainables.data.dataset import Part
     from trainables.trainable import Trainable
 
 DEATH_SECONDS = 1.0
-"""How long rank 0 waits, after an error of its own, for the news that another rank has died."""
+"""How long rank 0 waits after an error of its own for the news that another rank has died, and the other way round."""
 FAILURE_SECONDS = 5.0
 """How long rank 0 may take to fail too, after another rank has failed."""
 
@@ -41,7 +43,10 @@ class Ranks:
     """Rank 0's side: it starts the other ranks, sends them commands, and ends the worker if one of them fails alone."""
 
     def __init__(self, job: Job, checkpoints: Path, device: str, n_ranks: int) -> None:
-        """Start the other ranks, and wait until all are there. `device` is that of rank 0: cpu or cuda."""
+        """Start the other ranks, and wait until all are there. `device` is that of rank 0: cpu or cuda.
+
+        Raises the error of rank 0 if it cannot join. No other rank is left then.
+        """
         from trainables.training import data_parallel
 
         self.is_closed = False
@@ -49,17 +54,21 @@ class Ranks:
         self._store = data_parallel.open_store(n_ranks)
         context = multiprocessing.get_context("spawn")
         self._pipes: list[connection.Connection] = []
-        self._processes = []
-        for rank in range(1, n_ranks):
-            pipe, child_pipe = context.Pipe()
-            arguments = (child_pipe, job, checkpoints, _device_of(rank, device), rank, n_ranks, self._store.port)
-            process = context.Process(target=_serve, args=arguments, daemon=True)
-            process.start()
-            child_pipe.close()
-            self._pipes.append(pipe)
-            self._processes.append(process)
-        threading.Thread(target=self._watch, daemon=True).start()
-        data_parallel.join(0, n_ranks, device, self._store)
+        self._processes: list[SpawnProcess] = []
+        try:
+            for rank in range(1, n_ranks):
+                pipe, child_pipe = context.Pipe()
+                arguments = (child_pipe, job, checkpoints, _device_of(rank, device), rank, n_ranks, self._store.port)
+                process = context.Process(target=_serve, args=arguments, daemon=True)
+                process.start()
+                child_pipe.close()
+                self._pipes.append(pipe)
+                self._processes.append(process)
+            threading.Thread(target=self._watch, daemon=True).start()
+            data_parallel.join(0, n_ranks, device, self._store)
+        except Exception:
+            self._end_ranks()
+            raise
 
     def send(self, *command: Any) -> None:
         """Send a command to the other ranks. They work on it one after another."""
@@ -69,11 +78,15 @@ class Ranks:
 
     def close(self) -> None:
         """End the other ranks after an error of rank 0. If one of them has died, which caused it, end the worker."""
-        from trainables.training import data_parallel
-
         dead = connection.wait([process.sentinel for process in self._processes], DEATH_SECONDS)
         if dead:
             self._end_worker()
+        self._end_ranks()
+
+    def _end_ranks(self) -> None:
+        """Kill the other ranks, and make this process an ordinary one again."""
+        from trainables.training import data_parallel
+
         self.is_closed = True
         self._failed.set()
         for process in self._processes:
@@ -92,7 +105,7 @@ class Ranks:
                     text = pipe.recv()
                     if not self._failed.wait(FAILURE_SECONDS):
                         print(text, file=sys.stderr)
-        if not self.is_closed:
+        if not self._failed.wait(DEATH_SECONDS):  # rank 0 may have an error of its own, which says more
             self._end_worker()
 
     def _end_worker(self) -> None:
