@@ -38,7 +38,7 @@ def test_without_the_files_of_linux_the_peak_since_the_start_is_known(tmp_path: 
     assert known - 0.01 <= peak < known + 64
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.cuda
 def test_the_peak_of_a_gpu_counts_the_tensors_on_it() -> None:
     memory.reset_peak("cuda:0")
     before = memory.peak("cuda:0").gpu
@@ -158,7 +158,7 @@ def test_a_training_ends_after_so_many_steps_of_its_optimizer_and_later_ones_are
     assert len(seen) == 2 + 97 // 8
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.cuda
 def test_a_gpu_that_is_full_is_a_shortage_of_the_gpu_and_its_need_is_what_was_reserved() -> None:
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**44, device="cuda:0")
