@@ -95,7 +95,10 @@ class Worker:
 
     def forget(self) -> None:
         """Free the memory of the data, and all else that is kept for later trials. It is loaded again when needed."""
+        from trainables.features import feature_cache
+
         self._builder = Builder(self._job, self._device)
+        feature_cache.SHARED.clear()  # it keeps features as long as anything refers to their images
         memory.release(self._device)
 
     def reset_peaks(self) -> None:

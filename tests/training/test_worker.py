@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from hpo.trial import Report, Suggestion
 from tests import toy
 from tests.trainables import toys
 from trainables.data.dataset import SearchData
+from trainables.features import feature_cache, fingerprint
 
 DIGITS = SearchSpace(
     "digits",
@@ -68,6 +70,20 @@ def test_a_training_whose_batches_are_computed_in_parts_learns_the_same_and_says
     assert [report.micro_batches for report in parts] == [2, 2]
     for report, same in zip(parts, whole, strict=True):
         assert report.metrics["train_loss"] == pytest.approx(same.metrics["train_loss"], rel=0.05)
+
+
+def test_a_worker_that_forgets_frees_the_features_of_images_that_are_still_referred_to(
+    folder: Path, tmp_path: Path
+) -> None:
+    model, part = toys.model(), toys.part(9, seed=0)
+    model.freeze(["first"])
+    features, _ = feature_cache.SHARED.get(model, part, 1, fingerprint.of_stages(model, 1))
+    reference = weakref.ref(features)
+    del features
+    assert reference() is not None
+    Worker(Job(DIGITS, seed=0, data=tmp_path), folder, "cpu").forget()
+    assert reference() is None
+    assert len(part) == 9
 
 
 def test_importing_the_door_imports_no_torch() -> None:

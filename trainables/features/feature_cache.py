@@ -93,6 +93,11 @@ class FeatureCache:
             return True
         return 2 * (part.n_pool if part.has_views else len(part)) * n_bytes <= self._limit_bytes
 
+    def clear(self) -> None:
+        """Forget all features. Those on disk stay there."""
+        self._features.clear()
+        self._memory_mapped.clear()
+
     def _in_memory(self, model: TransferModel, part: Part, n_stages: int, fingerprint: str, bf16: bool) -> Features:
         """Compute the features of `part` in memory, or those of all views if it has any."""
         is_selection = part.rows is not None and not part.has_views
