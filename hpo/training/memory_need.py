@@ -29,7 +29,9 @@ class Need:
 
 
 def measure(job: Job, device: str, config: Config) -> Need:
-    """Train `N_STEPS` steps of a configuration and validate one batch. This process must be new, and do nothing else.
+    """Train `N_STEPS` steps of a configuration and validate one batch, in each phase of its regime.
+
+    This process must be new, and do nothing else.
 
     Training code of your own that uses no optimizer of torch trains a whole epoch. Raises the errors of `Builder.build`
     and of the training, such as those of a shortage.
@@ -42,8 +44,12 @@ def measure(job: Job, device: str, config: Config) -> Need:
         data = builder.search_data(settings)[0]  # what it takes to prepare images does not count
     memory.reset_peak(device)
     trainable = builder.build(settings, trial_seed(job.seed, 0))
-    with memory.limited_steps(N_STEPS):
-        trainable.step()
-    if data is not None and callable(getattr(trainable, "evaluate", None)):
-        trainable.evaluate(data.validation.take(range(min(N_IMAGES, len(data.validation)))))
+    begin_next_phase = getattr(trainable, "begin_next_phase", lambda: False)
+    is_left = True
+    while is_left:
+        with memory.limited_steps(N_STEPS):
+            trainable.step()
+        if data is not None and callable(getattr(trainable, "evaluate", None)):
+            trainable.evaluate(data.validation.take(range(min(N_IMAGES, len(data.validation)))))
+        is_left = begin_next_phase()
     return Need(memory.peak(device).host, memory.need_of_gpu(device) if on_gpu else None, free)

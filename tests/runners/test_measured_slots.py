@@ -11,6 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from hpo.devices import n_cores
 from hpo.errors import TaskError
@@ -20,6 +24,7 @@ from hpo.training.builder import Job
 from hpo.training.memory_need import Need, measure
 from tests import toy
 from tests.runners.workers import workers
+from trainables import vision
 
 DIGITS = SearchSpace(
     "digits",
@@ -62,11 +67,49 @@ def test_slots_are_limited_by_cores_main_memory_and_the_memory_of_the_gpu(
     assert slot_limits(needs, available, cores, n_processes) == limits
 
 
-@pytest.mark.slow
-def test_what_is_measured_is_two_steps_and_a_batch_of_validation(tmp_path: Path) -> None:
-    job = Job(DIGITS, 0, tmp_path)
+def measured(*jobs: tuple[Job, Mapping[str, Any]]) -> list[Need]:
+    """What a job with a configuration needs on the CPU, each measured in a new process."""
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as new_processes:
-        small, large = (new_processes.submit(measure, job, "cpu", {"batch_size": size}).result() for size in (16, 512))
+        return [new_processes.submit(measure, job, "cpu", config).result() for job, config in jobs]
+
+
+def test_what_is_measured_is_two_steps_and_a_batch_of_validation(tmp_path: Path) -> None:
+    steps, evaluated = list[int](), list[int]()
+
+    def count(module: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        if steps and isinstance(module, nn.Linear) and not module.training:
+            evaluated.append(len(inputs[0]))
+
+    handles = [
+        register_optimizer_step_post_hook(lambda *_: steps.append(1)),
+        register_module_forward_pre_hook(count),
+    ]
+    task = Task("from_scratch", "softmax_regression", dataset=DatasetSpec("digits"))
+    measure(Job(replace(DIGITS, task=task), 0, tmp_path), "cpu", {"batch_size": 16})
+    for handle in handles:
+        handle.remove()
+    assert len(steps) == 2
+    assert sum(evaluated) == 256
+
+
+@pytest.mark.slow
+def test_each_phase_of_a_regime_is_measured(tmp_path: Path) -> None:
+    vision.torchvision()
+    import timm
+
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "weights.pth")
+    task = Task("fine_tune", "timm:test_resnet", dataset=DatasetSpec("digits"), weights=str(tmp_path / "weights.pth"))
+    space = SearchSpace("digits", {"batch_size": Categorical((16, 512))}, Fidelity(9), task, fixed={"image_size": 64})
+    in_phases = replace(space, task=replace(task, regime="probe_then_fine_tune"))
+    found = measured(*((Job(each, 0, tmp_path), {"batch_size": 512}) for each in (space, in_phases)))
+    fine_tune, probe_then_fine_tune = (need.host or 0.0 for need in found)
+    assert probe_then_fine_tune > 0.95 * fine_tune
+
+
+@pytest.mark.slow
+def test_a_larger_batch_needs_more_main_memory(tmp_path: Path) -> None:
+    job = Job(DIGITS, 0, tmp_path)
+    small, large = measured(*((job, {"batch_size": size}) for size in (16, 512)))
     assert small.gpu is None
     assert small.host is not None
     assert large.host is not None

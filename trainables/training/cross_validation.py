@@ -12,6 +12,7 @@ from torch import Tensor
 from trainables.data.dataset import Part
 from trainables.trainable import Trainable
 from trainables.training.evaluation import Evaluation, evaluate_and_predict
+from trainables.training.phases import Phases
 
 
 class CrossValidation:
@@ -23,6 +24,10 @@ class CrossValidation:
 
     def step(self) -> Mapping[str, float]:
         return _mean([training.step() for training in self.trainings])
+
+    def begin_next_phase(self) -> bool:
+        """Begin the next phase of all folds, as `Phases.begin_next_phase` does. False if they have no further phase."""
+        return all(isinstance(each, Phases) and each.begin_next_phase() for each in self.trainings)
 
     def state_dict(self) -> dict[str, Any]:
         return {"folds": [training.state_dict() for training in self.trainings]}

@@ -53,16 +53,23 @@ class Phases:
 
     def step(self) -> Mapping[str, float]:
         if self._is_over():
-            self._trained_names |= {*self.model.stages, HEAD} - self.model.frozen
-            self._index += 1
-            self._n_epochs, self._n_stale_epochs, self._best_loss = 0, 0, math.inf
-            self._training = self._build_training()
+            self.begin_next_phase()
         metrics = self._training.step()
         self._n_epochs += 1
         loss = metrics["val_loss"] if math.isfinite(metrics["val_loss"]) else math.inf
         self._n_stale_epochs = 0 if loss < self._best_loss else self._n_stale_epochs + 1
         self._best_loss = min(self._best_loss, loss)
         return {**metrics, "phases_left": float(self._n_left)}
+
+    def begin_next_phase(self) -> bool:
+        """Begin the next phase now, whatever the epochs of the current one. Returns False if there is none."""
+        if self._n_left == 0:
+            return False
+        self._trained_names |= {*self.model.stages, HEAD} - self.model.frozen
+        self._index += 1
+        self._n_epochs, self._n_stale_epochs, self._best_loss = 0, 0, math.inf
+        self._training = self._build_training()
+        return True
 
     def state_dict(self) -> dict[str, Any]:
         return {

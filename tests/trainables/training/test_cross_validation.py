@@ -86,6 +86,11 @@ def test_folds_in_phases_change_phase_together_and_go_on_exactly() -> None:
     resumed = build(1)
     resumed.load_state_dict(deepcopy(again.state_dict()))
     assert [resumed.step() for _ in range(2)] == epochs[2:]
+    early = build(0)
+    assert early.begin_next_phase()
+    assert early.step()["phases_left"] == 0
+    assert not early.begin_next_phase()
+    assert not CrossValidation(trainings()).begin_next_phase()
 
 
 def trainings_of(folds: CrossValidation) -> list[Training]:

@@ -34,6 +34,15 @@ def test_the_metrics_say_how_many_phases_are_left() -> None:
     assert left(phases((2, None), (1, None)), 6) == [2, 2, 1, 0, 0, 0]
 
 
+def test_the_next_phase_can_begin_before_the_current_one_is_over() -> None:
+    trainable = phases((2, None), (1, None))
+    assert trainable.begin_next_phase()
+    assert left(trainable, 1) == [1]
+    assert trainable.begin_next_phase()
+    assert not trainable.begin_next_phase()
+    assert left(trainable, 2) == [0, 0]
+
+
 def test_one_phase_alone_never_ends() -> None:
     assert left(phases(), 3) == [0, 0, 0]
 
