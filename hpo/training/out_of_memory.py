@@ -1,7 +1,6 @@
 """Trials that run out of memory: how this is recognised, and how such a trial is tried again.
 
-A trial that runs out of memory has not crashed. It is tried again in a new process, or with all memory freed, while no
-other trial trains on its device. If that fails too and the study has `oom: accumulate`, its batches are computed in 2,
+A trial that runs out of memory has not crashed. It is tried again in a new process, or with all memory freed. If that fails too and the study has `oom: accumulate`, its batches are computed in 2,
 4, 8, ... parts, with the same gradients. Each time it continues from its last checkpoint. If nothing helps, the trial
 is infeasible: its Crash has a kind of `hpo.trial.OUT_OF_MEMORY`.
 
@@ -30,7 +29,11 @@ class Attempt:
     """How a trial is trained, after what went wrong before."""
 
     alone_on: memory.Place | None = None
-    """No other trial may train on its GPU (`gpu`), or none at all on this machine (`host`). None: others may."""
+    """Where memory ran out, so that no other trial should train there: its GPU (`gpu`), or the whole machine (`host`).
+
+    None: others may. `processes` keeps to it, and with `inline` no other trial trains anyway. `fused` trains the trial
+    in a round of its own, and `ray` in a new actor: their other processes go on.
+    """
     micro_batches: int | None = None
     """The number of parts of each batch. None: what the trial has on record, or else its hyperparameter."""
     shortage: Crash | None = None
@@ -86,7 +89,7 @@ def final(attempt: Attempt, crash: Crash) -> Crash:
         attempt, crash = replace(attempt, micro_batches=None), shortage
     if not crash.is_out_of_memory:
         return crash
-    tried = ", also alone" if attempt.alone_on else ""
+    tried = ", also when tried again" if attempt.alone_on else ""
     tried += f" and with its batches in up to {attempt.micro_batches} parts" if attempt.micro_batches else ""
     error = f"no memory was left{crash.error}" if crash.error.startswith("\n") else crash.error  # of a MemoryError
     return replace(crash, error=f"the trial does not fit into memory{tried}: {error}")

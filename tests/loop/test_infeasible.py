@@ -50,7 +50,7 @@ def test_trials_that_do_not_fit_end_no_search_and_are_said_to_be_infeasible(tmp_
     assert seen.crashed == []
     lines = status.lines(folder)
     assert "trials   6: 3 complete, 3 infeasible" in lines
-    error = "the trial does not fit into memory, also alone: no memory was left"
+    error = "the trial does not fit into memory, also when tried again: no memory was left"
     assert f"3 trials did not fit into memory, the first (trial 1): {error}" in lines
     frame = table(StudyFolder.reopen(folder)).set_index("trial")
     assert frame["state"][1] == "infeasible"

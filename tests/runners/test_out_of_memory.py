@@ -110,7 +110,7 @@ class TestOneTrial(ToyFixtures):
             assert isinstance(crash, Crash)
             assert crash.kind == "HostOutOfMemory"
             assert crash.summary.startswith(
-                "the trial does not fit into memory, also alone: Unable to allocate 256. PiB"
+                "the trial does not fit into memory, also when tried again: Unable to allocate 256. PiB"
             )
             assert not list(checkpoints.glob("*.pt"))
             assert fidelities(train(runner, suggestion(trial=1, until=1))) == [1]
@@ -142,7 +142,7 @@ class TestOneTrial(ToyFixtures):
             crash = train(runner, suggestion())[-1]
             assert isinstance(crash, Crash)
             assert crash.is_out_of_memory
-            assert "also alone and with its batches in up to 4 parts" in crash.summary
+            assert "also when tried again and with its batches in up to 4 parts" in crash.summary
         finally:
             runner.close()
 
@@ -182,7 +182,7 @@ class TestProcesses(ToyFixtures):
             assert isinstance(crash, Crash)
             assert crash.kind == "HostOutOfMemory"
             assert crash.summary == (
-                "the trial does not fit into memory, also alone and with its batches in up to 4 parts: "
+                "the trial does not fit into memory, also when tried again and with its batches in up to 4 parts: "
                 "the kernel killed its worker after epoch 1, because the memory of the machine ran out"
             )
         finally:
@@ -251,7 +251,7 @@ def test_a_trial_is_tried_again_alone_once_and_then_in_more_and_more_parts_if_th
 def test_a_training_that_has_no_parts_ends_with_the_shortage_that_it_had() -> None:
     shortage, wrong = Crash(0, "GpuOutOfMemory", "none left"), Crash(0, "WrongValue", "`micro_batches` must be 1")
     assert final(Attempt("gpu", 2, shortage), wrong) == Crash(
-        0, "GpuOutOfMemory", "the trial does not fit into memory, also alone: none left"
+        0, "GpuOutOfMemory", "the trial does not fit into memory, also when tried again: none left"
     )
     assert final(Attempt("gpu", None, shortage), wrong) == wrong
     assert final(Attempt(), wrong) == wrong

@@ -235,7 +235,7 @@ class TestNodes(ToyFixtures):
             (crash,) = train(runner, suggestion(until=2))
             assert isinstance(crash, Crash)
             assert crash.kind == "HostOutOfMemory"
-            assert "the trial does not fit into memory, also alone" in crash.error
+            assert "the trial does not fit into memory, also when tried again" in crash.error
             assert len(log.read_text().splitlines()) == 2
         finally:
             runner.close()
