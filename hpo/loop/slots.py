@@ -22,4 +22,10 @@ def slots_per_device(job: Job, settings: Settings, notify: Notify | None) -> int
     if settings.runner in NOT_MEASURED:
         notify(f"slots auto: no memory is measured for the runner {settings.runner}, which takes its default")
         return None
-    return measured_slots(job, settings.devices, notify, devices_per_trial=settings.devices_per_trial)
+    return measured_slots(
+        job,
+        settings.devices,
+        notify,
+        devices_per_trial=settings.devices_per_trial,
+        report_timeout=settings.report_timeout,
+    )

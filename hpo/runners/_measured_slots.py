@@ -6,12 +6,13 @@ The largest configuration of each regime and model is measured, one after anothe
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from multiprocessing import connection
 
 from hpo.devices import Slot, n_cores, plan_slots
 from hpo.errors import MachineError, TaskError
-from hpo.runners._runner import crash, worker_died
+from hpo.runners._runner import HUNG, crash, has_hung, is_preparing, worker_died
 from hpo.runners._worker_process import Process, ready
 from hpo.space.largest_configurations import largest_configurations
 from hpo.training.builder import Job
@@ -25,12 +26,20 @@ NAMED = ("regime", "model", "image_size", "batch_size", "micro_batches")
 """The hyperparameters that a message names, because memory depends on them most."""
 
 
-def measured_slots(job: Job, devices: str, notify: Callable[[str], None], *, devices_per_trial: int = 1) -> int:
+def measured_slots(
+    job: Job,
+    devices: str,
+    notify: Callable[[str], None],
+    *,
+    devices_per_trial: int = 1,
+    report_timeout: float | None = None,
+) -> int:
     """Measure how many trials fit on each of `devices` at once, at least 1, and tell the user what was found.
 
     The first of the devices is measured, and the others are taken to be alike. If several devices train each trial
-    together, each is taken to need as much as one device alone, which is more than it does. Raises a UserError if a
-    device does not exist or if the task cannot be trained, and a MachineError.
+    together, each is taken to need as much as one device alone, which is more than it does. A measurement ends after
+    `report_timeout` seconds, like an epoch. Raises a UserError if a device does not exist or if the task cannot be
+    trained, and a MachineError.
     """
     job.check_can_be_sent()
     slots = plan_slots(devices, 1, devices_per_trial)
@@ -38,7 +47,7 @@ def measured_slots(job: Job, devices: str, notify: Callable[[str], None], *, dev
     available = available_host()
     needs: list[tuple[Config, Need]] = []
     for config in largest_configurations(job.space):
-        found = _measure(job, slot, config)
+        found = _measure(job, slot, config, report_timeout)
         if isinstance(found, Need):
             needs.append((config, found))
         elif found.is_out_of_memory:
@@ -96,12 +105,15 @@ def _first_line(found: Crash) -> str:
     return found.error.strip().partition("\n")[0]
 
 
-def _measure(job: Job, slot: Slot, config: Config) -> Need | Crash:
+def _measure(job: Job, slot: Slot, config: Config, report_timeout: float | None) -> Need | Crash:
     """Measure a configuration in a new process. Raises its MachineError or TaskError."""
-    process = Process(serve, (job, config), slot)
+    process, since = Process(serve, (job, config), slot), time.monotonic()
     try:
         while not ready([process], [process]):
-            pass
+            if is_preparing(report_timeout):
+                since = time.monotonic()
+            if report_timeout is not None and has_hung(since, report_timeout):
+                return Crash(0, HUNG, f"it took longer than the report timeout of {report_timeout:g} seconds")
         found: Need | Crash | MachineError | TaskError = process.receive()
     except EOFError:
         death = process.end()

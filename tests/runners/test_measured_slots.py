@@ -3,6 +3,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -18,6 +19,8 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from hpo.devices import n_cores
 from hpo.errors import TaskError
+from hpo.loop.slots import slots_per_device
+from hpo.record import Settings
 from hpo.runners._measured_slots import described, measured_slots, slot_limits
 from hpo.space import Categorical, DatasetSpec, Fidelity, SearchSpace, Task
 from hpo.training.builder import Job
@@ -39,6 +42,8 @@ class Takes(toy.Curve):
 
     def step(self) -> Mapping[str, float]:
         size = int(self.config["batch_size"])
+        if size == 14:
+            time.sleep(600)
         if size == 13:
             os.kill(os.getpid(), signal.SIGKILL)
         np.ones(2**55 if size > 1000 else size * 2**17)
@@ -143,6 +148,15 @@ def test_a_form_that_does_not_fit_is_named_before_the_search_and_one_trial_train
     assert measured_slots(Job(space, 0, tmp_path, Takes), "cpu", said.append) == 1
     assert words in said[0]
     assert said[1] == "no trial could be measured, so one trains at a time on each device"
+
+
+@pytest.mark.slow
+def test_a_measurement_that_hangs_ends_after_the_report_timeout(tmp_path: Path) -> None:
+    space, said = replace(toy.space(), domains={"batch_size": Categorical((14,))}), list[str]()
+    settings = Settings(slots="auto", devices="cpu", report_timeout=3)
+    assert slots_per_device(Job(space, 0, tmp_path, Takes), settings, said.append) == 1
+    assert "cannot be measured: Hung: it took longer than the report timeout of 3 seconds" in said[0]
+    assert workers() == []
 
 
 @pytest.mark.slow
