@@ -1,8 +1,10 @@
 """Trials that run out of memory: how this is recognised, and how such a trial is tried again.
 
-A trial that runs out of memory has not crashed. It is tried again in a new process, or with all memory freed. If that fails too and the study has `oom: accumulate`, its batches are computed in 2,
-4, 8, ... parts, with the same gradients. Each time it continues from its last checkpoint. If nothing helps, the trial
-is infeasible: its Crash has a kind of `hpo.trial.OUT_OF_MEMORY`.
+A trial that runs out of memory has not crashed. It is tried again in a new process, or with all memory freed. If that
+fails too and the study has `oom: accumulate`, its batches are computed in 2, 4, 8, ... parts, whose gradients are added
+up. These are the gradients of the whole batch, except with BatchNorm and dropout (`docs/memory.md`). Each time it
+continues from its last checkpoint. If nothing helps, the trial is infeasible: its Crash has a kind of
+`hpo.trial.OUT_OF_MEMORY`.
 
 A runner keeps an `Attempt` for each trial. After a Crash that `is_out_of_memory`, `next_attempt` says how to go on.
 """
