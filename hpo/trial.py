@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 Scalar = bool | int | float | str | None
 """A single value. YAML and JSON can hold it."""
@@ -107,8 +107,8 @@ PEAKS = ("peak_host_gib", "peak_gpu_gib")
 SETTINGS_AT_FAULT = ("WrongValue", "SetupError")
 """The kinds of a Crash that the hyperparameters or the task cause. Its first line says all, without a traceback."""
 
-OUT_OF_MEMORY = ("HostOutOfMemory", "GpuOutOfMemory")
-"""The kinds of a Crash of a trial that does not fit into the main memory, or into that of its GPU."""
+OUT_OF_MEMORY: Mapping[str, Literal["host", "gpu"]] = {"HostOutOfMemory": "host", "GpuOutOfMemory": "gpu"}
+"""The kinds of a Crash of a trial that does not fit into memory, and where it ran out: the machine, or its GPU."""
 
 
 @dataclass(frozen=True)

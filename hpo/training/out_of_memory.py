@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hpo.trial import SETTINGS_AT_FAULT, Crash
+from hpo.trial import OUT_OF_MEMORY, SETTINGS_AT_FAULT, Crash
 from trainables import memory
 from trainables.memory import n_oom_kills as n_oom_kills  # the alias exports it to the runners
 
@@ -23,7 +23,6 @@ HYPERPARAMETERS = {"oom": ["infeasible", "accumulate"]}
 
 DEFAULT_BATCH_SIZE = 64
 """The `batch_size` of a training that names none, see `trainables.training.gradient_descent`."""
-_PLACES: dict[str, memory.Place] = {"HostOutOfMemory": "host", "GpuOutOfMemory": "gpu"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,9 @@ class Attempt:
 def kind_of(error: Exception) -> str:
     """Return the kind of the Crash of an exception: where memory ran out, or else the class of the exception."""
     place = memory.shortage(error)
-    return type(error).__name__ if place is None else next(kind for kind in _PLACES if _PLACES[kind] == place)
+    if place is None:
+        return type(error).__name__
+    return next(kind for kind, where in OUT_OF_MEMORY.items() if where == place)
 
 
 def killed(trial: int, after: int) -> Crash:
@@ -71,7 +72,7 @@ def next_attempt(settings: Mapping[str, Any], attempt: Attempt, crash: Crash) ->
     """
     if not crash.is_out_of_memory:
         return None
-    place = _PLACES[crash.kind]
+    place = OUT_OF_MEMORY[crash.kind]
     if attempt.alone_on is None or (place, attempt.alone_on) == ("host", "gpu"):
         return replace(attempt, alone_on=place, shortage=crash)
     if not accumulates(settings):

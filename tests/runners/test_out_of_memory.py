@@ -7,7 +7,7 @@ import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import psutil
@@ -18,11 +18,12 @@ from hpo.devices import plan_slots
 from hpo.runners import fused, inline, processes
 from hpo.runners._runner import Runner
 from hpo.training.builder import Job
-from hpo.training.out_of_memory import DEFAULT_BATCH_SIZE, Attempt, final, is_oom_kill, next_attempt
+from hpo.training.out_of_memory import DEFAULT_BATCH_SIZE, Attempt, final, is_oom_kill, kind_of, next_attempt
 from hpo.trial import OUT_OF_MEMORY, Crash, Decision, Report
 from tests import toy
 from tests.runners.driving import ToyFixtures, fidelities, next_events, same, suggestion, train
 from tests.runners.workers import workers
+from trainables import memory
 from trainables.training import gradient_descent
 
 MIB = 2**20
@@ -269,4 +270,9 @@ def test_a_kill_of_the_kernel_is_told_from_one_of_a_user_by_the_count_of_the_ker
 
 def test_the_batch_size_that_is_assumed_is_the_default_of_the_training() -> None:
     assert gradient_descent.read_batch_size({}) == DEFAULT_BATCH_SIZE
-    assert OUT_OF_MEMORY == ("HostOutOfMemory", "GpuOutOfMemory")
+
+
+def test_each_place_where_memory_runs_out_has_a_kind_of_its_own() -> None:
+    assert set(OUT_OF_MEMORY.values()) == set(get_args(memory.Place))
+    assert kind_of(MemoryError()) == "HostOutOfMemory"
+    assert kind_of(torch.cuda.OutOfMemoryError("CUDA out of memory.")) == "GpuOutOfMemory"
