@@ -234,7 +234,7 @@ _TYPES: dict[str, tuple[type | UnionType, str]] = {
     "from_study": (Source | None, "a Source or None"),
     "report_timeout": (int | float | None, "a number of seconds or None"),
     "data": (str | None, "the path of a folder or None"),
-    "curves": (str | None, "the path of a CSV file, or a function as package.module:function"),
+    "curves": (str | None, "the path of a CSV file, or the name of a function, such as 'package.module:function'"),
     "curves_digest": (str | None, "a hash, which is set when the study begins"),
     "try_first": (list | tuple, "a list of dictionaries such as [{'lr': 0.01}]"),
 }

@@ -34,6 +34,10 @@ def located(source: str, folder: Path) -> str:
         if not os.path.isfile(path):  # other than `Path.is_file`, it takes names that are too long
             raise UserError(f"curves {shortened(source)}: there is no such file; give {FORMS}")
         return str(path.absolute())
+    if os.path.isabs(own.module) and not os.path.isfile(own.module):
+        raise UserError(
+            f"curves {source}: there is no file {own.module}; bring it back, or name its new place as `curves`"
+        )
     if (problem := own_functions.problem(own, CURVES, [folder])) is not None:
         raise UserError(f"curves {source}: {problem}")
     file = python_file(own.module, [folder])

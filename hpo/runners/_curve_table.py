@@ -65,6 +65,8 @@ class CurveTable:
             raise UserError(
                 f"curves {self._path}: cannot be read: {getattr(error, 'strerror', None) or error}"
             ) from None
+        if not columns:
+            raise UserError(f"curves {self._path}: the file is empty")
         for name in self._space.domains:
             if name not in columns:
                 raise UserError(

@@ -164,6 +164,10 @@ def test_a_simulated_study_has_no_model_to_test(tmp_path: Path, settings: Settin
         ({"curves": "none.csv"}, "curves none.csv: there is no such file; give a CSV file"),
         ({"curves": "~nobody_of_this_name/x.csv"}, "there is no such file"),
         ({"curves": f"{'x' * 5000}.csv"}, "there is no such file"),
+        (
+            {"curves": "/nowhere/mine.py:line"},
+            "there is no file /nowhere/mine.py; bring it back, or name its new place",
+        ),
         ({"curves": "tests.toi:curve"}, "there is no module tests.toi"),
     ],
 )
@@ -197,6 +201,7 @@ def test_own_training_code_and_curves_exclude_each_other(tmp_path: Path, setting
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("", "the file is empty"),
         ("x,epoch_1,epoch_2\n0.1,3,2\n", "no column kind, a hyperparameter of the space"),
         ("x,kind,epoch_1\n0.1,a,3\n", "no column epoch_2; a trial trains for up to 2 epochs"),
         ("x,kind,epoch_1,epoch_2\n", "has no row"),
