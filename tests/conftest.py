@@ -12,10 +12,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from benchmarks.postgresql_server import MISSING, PostgresqlServer, postgresql_server, programs
+
+if TYPE_CHECKING:
+    from benchmarks.ray_nodes import Nodes
 
 if os.environ.get("HPO_CACHE", "").lower() != "off":
     os.environ["HPO_CACHE"] = tempfile.mkdtemp(prefix="hpo-store-")
@@ -35,6 +39,19 @@ def postgresql() -> Iterator[PostgresqlServer]:
         pytest.skip(MISSING)
     with postgresql_server("-c", "fsync=off") as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    """A Ray cluster of two nodes, to which this process is connected."""
+    from benchmarks.ray_nodes import Nodes, connected
+
+    cluster = Nodes()
+    try:
+        with connected(cluster):
+            yield cluster
+    finally:
+        cluster.close()
 
 
 _numbers = itertools.count()

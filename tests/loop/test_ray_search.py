@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.ray_nodes import Nodes, connected
+from benchmarks.ray_nodes import Nodes
 from hpo.cli.app import app
 from hpo.record import State, StudyFolder
 from tests.loop.searching import check_sound, history
@@ -19,16 +18,6 @@ ROOT = Path(__file__).parents[2]
 BACKENDS = ["optuna", "asha", "bohb", "freeze_thaw", "random", "grid"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
-
-
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[Nodes]:
-    cluster = Nodes()
-    try:
-        with connected(cluster):
-            yield cluster
-    finally:
-        cluster.close()
 
 
 def hpo(*words: str, status: int = 0) -> str:

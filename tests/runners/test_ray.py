@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.ray_nodes import Nodes, connected
+from benchmarks.ray_nodes import Nodes
 from hpo.runners import _ray_cluster
 from hpo.runners import ray as ray_runner
 from hpo.runners._ray_resources import SlotRequest
@@ -29,16 +29,6 @@ from tests.runners.driving import Build, SharedRunner, ToyFixtures, fidelities, 
 from tests.runners.workers import wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
-
-
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[Nodes]:
-    cluster = Nodes()
-    try:
-        with connected(cluster):
-            yield cluster
-    finally:
-        cluster.close()
 
 
 def ray_of(nodes: Nodes, **options: Any) -> Callable[..., Any]:
