@@ -27,6 +27,8 @@ LEDGER_FILE = "ledger.log"
 """The journal of the ledger. It does not exist if the ledger is in another Optuna storage."""
 CHECKPOINTS = "checkpoints"
 """The folder of the checkpoints of the search."""
+PREDICTIONS = "predictions"
+"""The folder of the validation predictions of the trials; see `hpo.record.predictions`."""
 RETRAINED = "retrained"
 """The folder of the checkpoints of a running test, which retrains trials. It is deleted when the test ends."""
 TEST_FILE = "test.json"
@@ -41,7 +43,10 @@ TESTED_MODEL = "tested_model.pt"
 """The weights of the best tested trial; see `hpo.heldout.tested_model`."""
 FIGURES = "figures"
 """The folder of the plots."""
-_IGNORED_FILES = ("lock", slots_file.FILE, LEDGER_FILE, CHECKPOINTS, RETRAINED, FIGURES, MISCLASSIFIED, TESTED_MODEL)
+_IGNORED_FILES = (
+    *("lock", slots_file.FILE, LEDGER_FILE, CHECKPOINTS, PREDICTIONS),
+    *(RETRAINED, FIGURES, MISCLASSIFIED, TESTED_MODEL),
+)
 IGNORED = "".join(f"/{name}\n" for name in _IGNORED_FILES)
 """The content of a study's `.gitignore`: files that only this machine needs, and files with images of the data set."""
 

@@ -22,6 +22,7 @@ from hpo.record.files import (
     DATA_FILE,
     EARLIER_FILE,
     LEDGER_FILE,
+    PREDICTIONS,
     STUDY_FILE,
     keep_out_of_git,
     let_into_git,
@@ -86,6 +87,11 @@ class StudyFolder:
     def checkpoints(self) -> Path:
         """The folder of the checkpoints of the search."""
         return self.folder / CHECKPOINTS
+
+    @property
+    def predictions(self) -> Path:
+        """The folder of the validation predictions of the trials."""
+        return self.folder / PREDICTIONS
 
     @property
     def data(self) -> Path:

@@ -139,9 +139,9 @@ def _remove(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """In this context, an OSError becomes a MachineError."""
+def disk_errors(path: Path, what: str = "the checkpoint") -> Iterator[None]:
+    """In this context, an OSError becomes a MachineError. `what` names the content of the file."""
     try:
         yield
     except OSError as error:
-        raise MachineError(f"{path}: the checkpoint cannot be written or read: {error}") from error
+        raise MachineError(f"{path}: {what} cannot be written or read: {error}") from error

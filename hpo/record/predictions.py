@@ -1,0 +1,92 @@
+"""The validation predictions of a study: the logits of each trial at its best epoch, and the labels, as arrays."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.record.history import Trial
+from hpo.record.study_folder import StudyFolder
+from hpo.training import prediction_files
+
+
+@dataclass(frozen=True)
+class ValidationPredictions:
+    """The logits of some trials for the images of the validation part, which all of them share."""
+
+    labels: NDArray[np.int64]
+    """(n_images,): the index of the class of each image."""
+    folds: NDArray[np.int64]
+    """(n_images,): the fold that validates each image. 0 for all without folds.
+
+    The logits of an image are from the model that did not train on it.
+    """
+    logits: Mapping[int, NDArray[np.float16]]
+    """The logits by the number of the trial, finite, (n_images, n_classes) each, in the order of the labels.
+
+    The highest of each image is 0: the maximum was subtracted, which changes no probability.
+    """
+
+
+def read(study: StudyFolder, trials: Iterable[Trial]) -> ValidationPredictions | None:
+    """Read the predictions of trials. Returns None if the study kept none.
+
+    Only those at the trial's best epoch on record are read: see `Trial.best`. A trial is left out if it has no such
+    file, if it crashed, or if its file is damaged or was written for other validation images. All predictions are in
+    memory together, 2 bytes for each logit, so pass only the trials that are needed.
+    """
+    targets = _arrays(prediction_files.read(prediction_files.targets_file(study.predictions)))
+    labels, folds = (_integers(targets.get(name), 1) for name in ("labels", "folds"))
+    if labels is None or folds is None or labels.shape != folds.shape or not len(labels) or labels.min() < 0:
+        return None
+    digest = targets_digest(labels, folds)
+    logits: dict[int, NDArray[np.float16]] = {}
+    for trial in trials:
+        if trial.best is None or trial.crash is not None:
+            continue
+        content = _arrays(prediction_files.read(prediction_files.trial_file(study.predictions, trial.number)))
+        found = _logits(content, trial.best.fidelity, labels, digest)
+        if found is not None:
+            logits[trial.number] = found
+    return ValidationPredictions(labels, folds, logits)
+
+
+def targets_digest(labels: NDArray[np.int64], folds: NDArray[np.int64]) -> int:
+    """Return a checksum of labels and folds, int64 each, by which a trial's file names its validation images."""
+    return zlib.crc32(np.stack([labels, folds]).astype("<i8").tobytes())
+
+
+def _logits(
+    content: Mapping[str, NDArray[np.generic]], epoch: int, labels: NDArray[np.int64], digest: int
+) -> NDArray[np.float16] | None:
+    """Return the logits in the file of a trial. None if they are those of another epoch or other images, or damaged."""
+    found, logits = _integers(content.get("epoch"), 0), content.get("logits")
+    targets = _integers(content.get("targets", np.int64(digest)), 0)  # without it, only the shape is checked
+    if found is None or found != epoch or targets is None or targets != digest or logits is None:
+        return None
+    if logits.dtype != np.float16 or logits.ndim != 2 or len(logits) != len(labels) or logits.shape[1] <= labels.max():
+        return None
+    return logits.astype(np.float16, copy=False) if bool(np.isfinite(logits).all()) else None
+
+
+def _integers(values: NDArray[np.generic] | np.generic | None, n_dimensions: int) -> NDArray[np.int64] | None:
+    """Return an array of integers as int64. None if it is none, or has another number of dimensions."""
+    if values is None or values.ndim != n_dimensions or values.dtype.kind not in "iu":
+        return None
+    return np.asarray(values).astype(np.int64)
+
+
+def _arrays(content: bytes | None) -> dict[str, NDArray[np.generic]]:
+    """Return the arrays of an npz file by their names. Empty if there is no file, or if it is damaged."""
+    if content is None:
+        return {}
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except Exception:  # NumPy and zipfile raise many kinds of errors for files that are damaged
+        return {}
