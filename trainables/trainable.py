@@ -19,6 +19,11 @@ class Trainable(Protocol):
 
     The `build` function of a regime returns it. A search calls `step` once for each epoch, and saves `state_dict` so
     that a trial can be paused and resumed.
+
+    One attribute is optional: `validation_logits` are the logits of the last step's validation, (n_images, n_classes),
+    on any device, in the order of the validation part. A search keeps those of each trial's best epoch. It is None
+    before the first step, and from the beginning of a step until its validation, so that the memory is free again. With
+    folds, each trainable offers those of its own fold.
     """
 
     def step(self) -> Mapping[str, float]:

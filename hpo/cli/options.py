@@ -152,6 +152,12 @@ curves_option = click.option(
 )
 
 
+def predictions_option(*, default: bool | None) -> Callable[[F], F]:
+    """--predictions/--no-predictions. None says that the study keeps its setting."""
+    text = "Whether to keep the validation logits of each trial's best epoch; they are kept by default."
+    return click.option("--predictions/--no-predictions", default=default, help=text)
+
+
 def new_settings_options(verb: F) -> F:
     """The settings that a study may change when it goes on."""
     options = {
@@ -164,7 +170,7 @@ def new_settings_options(verb: F) -> F:
         "--curves": {"help": "The learning curves of a simulated study, if they were moved.", "metavar": "SOURCE"},
         "--max-crashes": {"help": MAX_CRASHES_HELP, "type": click.IntRange(1)},
     }
-    verb = runner_options(report_timeout_option(verb))
+    verb = predictions_option(default=None)(runner_options(report_timeout_option(verb)))
     for name, arguments in reversed(options.items()):
         verb = click.option(name, **arguments)(verb)  # type: ignore[arg-type]
     return verb

@@ -22,6 +22,7 @@ from hpo.cli.options import (
     curves_option,
     named_values,
     new_settings_options,
+    predictions_option,
     quiet_option,
     report_timeout_option,
     runner_options,
@@ -79,6 +80,7 @@ def spaces() -> None:
 @click.option("--set", "overrides", multiple=True, metavar="K=V", help="Override a key: space.lr.high=0.5.")
 @click.option("--storage", help="The URL of an Optuna storage, such as sqlite:///study.db; a journal by default.")
 @click.option("--data", help=DATA_HELP)
+@predictions_option(default=True)
 @report_timeout_option
 @runner_options
 @quiet_option
@@ -104,6 +106,7 @@ def search(
     overrides: tuple[str, ...],
     storage: str | None,
     data: str | None,
+    predictions: bool,
     report_timeout: float | None,
     runner_options: dict[str, Any],
     quiet: bool,
@@ -131,6 +134,7 @@ def search(
         devices_per_trial=devices_per_trial,
         runner_options=runner_options,
         try_first=first,
+        predictions=predictions,
     )
     folder = studies / check_name(default_name(search_space, settings) if name is None else name)
     settings, earlier = informed(search_space, settings, folder, source, top)

@@ -28,6 +28,7 @@ CHANGEABLE = (
     "report_timeout",
     "curves",
     "runner_options",
+    "predictions",
 )
 """The settings that may change when a study goes on. No suggestion and no seed of a trial depends on them."""
 

@@ -22,6 +22,7 @@ from hpo.loop.endings import no_configuration_left, spent_budget, spent_trials
 from hpo.loop.epochs_left import EpochsLeft
 from hpo.loop.first_configurations import with_first_configurations
 from hpo.loop.interrupts import deferred_interrupt
+from hpo.loop.leftover_files import discard_leftover_files
 from hpo.loop.new_settings import changed_settings, recorded_settings
 from hpo.loop.notes import notes
 from hpo.loop.recorded_data import Notify, job_on_recorded_data, with_parts
@@ -32,10 +33,8 @@ from hpo.record import (
     AnyLedger,
     Budget,
     Event,
-    History,
     Ledger,
     Settings,
-    State,
     StudyFolder,
     check_url,
     command,
@@ -51,7 +50,6 @@ from hpo.runners._runner import Runner, SimulatesTime
 from hpo.space import SearchSpace
 from hpo.training import user_code
 from hpo.training.builder import Job
-from hpo.training.checkpoints import discard, discard_all_but_best
 from hpo.training.own_objective import objective_digest
 from hpo.training.user_code import Build
 from hpo.trial import Decision, EarlierStudy, Suggestion
@@ -105,7 +103,7 @@ def begin(
         check_is_new(folder, wanted)
         total = budget.or_default()
         study = StudyFolder(folder, space, settings, total, trainable_digest=digest, objective_digest=objective)
-        job = Job(space, settings.seed, study.data, trainable, allow_generator=allow_generator)
+        job = _job(study, trainable, allow_generator=allow_generator)
         recorded = None if settings.curves is not None else study_data.record(job)
         job = with_parts(job, recorded, notify)
         for note in notes(space, settings, study.budget, backend):
@@ -166,7 +164,7 @@ def resume(
                 if problem := budget.overspent(ledger.history.n_trials, ledger.history.n_epochs, seconds):
                     raise UserError(problem)
                 study.budget = budget
-            job = Job(study.space, study.settings.seed, study.data, trainable, allow_generator=allow_generator)
+            job = _job(study, trainable, allow_generator=allow_generator)
             if study.settings.curves is None and spent_budget(study.budget, ledger) is None:
                 job = job_on_recorded_data(study, job, ledger, notify, skip_changed_files=skip_changed_files)
             if retry:
@@ -197,7 +195,7 @@ def _run_study(
         ledger.outages.tolerate(notify, None if seconds is None else seconds - ledger.elapsed)
         ended = ledger.finished
         ledger.reopen(study.folder)  # the study is no longer finished
-        _discard_unneeded(ledger.history, study.checkpoints)
+        discard_leftover_files(ledger.history, study)
         runner = build_runner(settings, job, study.checkpoints, slots_per_device(job, settings, notify))
         try:
             reason = run(backend, runner, ledger, study.budget, watch, settings.max_crashes)
@@ -219,13 +217,12 @@ def _run_study(
     return reason
 
 
-def _discard_unneeded(history: History, checkpoints: Path) -> None:
-    """Delete the checkpoints that the search no longer needs, in case it was killed before it deleted them."""
-    for trial in history.trials.values():
-        if trial.state in (State.STOPPED, State.CRASHED, State.INFEASIBLE):
-            discard(checkpoints, trial.number)
-        elif trial.state is State.COMPLETE:
-            discard_all_but_best(checkpoints, trial.number)
+def _job(study: StudyFolder, trainable: Build | None, *, allow_generator: bool) -> Job:
+    """The job of a study, with its data set split anew."""
+    settings = study.settings
+    kept = study.predictions if settings.predictions else None
+    inputs = study.space, settings.seed, study.data, trainable
+    return Job(*inputs, allow_generator=allow_generator, predictions=kept)
 
 
 def run(

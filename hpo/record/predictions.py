@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -12,7 +10,7 @@ from numpy.typing import NDArray
 
 from hpo.record.history import Trial
 from hpo.record.study_folder import StudyFolder
-from hpo.training import prediction_files
+from hpo.training.prediction_files import PredictionFiles, decode, targets_digest
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,8 @@ def read(study: StudyFolder, trials: Iterable[Trial]) -> ValidationPredictions |
     file, if it crashed, or if its file is damaged or was written for other validation images. All predictions are in
     memory together, 2 bytes for each logit, so pass only the trials that are needed.
     """
-    targets = _arrays(prediction_files.read(prediction_files.targets_file(study.predictions)))
+    files = PredictionFiles(study.predictions)
+    targets = decode(files.read_targets())
     labels, folds = (_integers(targets.get(name), 1) for name in ("labels", "folds"))
     if labels is None or folds is None or labels.shape != folds.shape or not len(labels) or labels.min() < 0:
         return None
@@ -49,16 +48,10 @@ def read(study: StudyFolder, trials: Iterable[Trial]) -> ValidationPredictions |
     for trial in trials:
         if trial.best is None or trial.crash is not None:
             continue
-        content = _arrays(prediction_files.read(prediction_files.trial_file(study.predictions, trial.number)))
-        found = _logits(content, trial.best.fidelity, labels, digest)
+        found = _logits(decode(files.read(trial.number)), trial.best.fidelity, labels, digest)
         if found is not None:
             logits[trial.number] = found
     return ValidationPredictions(labels, folds, logits)
-
-
-def targets_digest(labels: NDArray[np.int64], folds: NDArray[np.int64]) -> int:
-    """Return a checksum of labels and folds, int64 each, by which a trial's file names its validation images."""
-    return zlib.crc32(np.stack([labels, folds]).astype("<i8").tobytes())
 
 
 def _logits(
@@ -79,14 +72,3 @@ def _integers(values: NDArray[np.generic] | np.generic | None, n_dimensions: int
     if values is None or values.ndim != n_dimensions or values.dtype.kind not in "iu":
         return None
     return np.asarray(values).astype(np.int64)
-
-
-def _arrays(content: bytes | None) -> dict[str, NDArray[np.generic]]:
-    """Return the arrays of an npz file by their names. Empty if there is no file, or if it is damaged."""
-    if content is None:
-        return {}
-    try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except Exception:  # NumPy and zipfile raise many kinds of errors for files that are damaged
-        return {}

@@ -153,6 +153,9 @@ class Settings:
     runner_options: Mapping[str, Scalar] = field(default_factory=dict)
     """Options of the runner, such as `address: auto` of the runner `ray`."""
 
+    predictions: bool = True
+    """Whether the validation logits of each trial's best epoch are kept."""
+
     @property
     def runner_arguments(self) -> dict[str, Any]:
         """The keyword arguments of a runner's `build` that not all runners take, as far as they are set."""
@@ -184,7 +187,7 @@ class Settings:
         for name, (kinds, words) in _TYPES.items():
             value = _plain(getattr(self, name))
             object.__setattr__(self, name, value)
-            if not isinstance(value, kinds) or isinstance(value, bool):
+            if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
                 raise UserError(f"{name} must be {words}, but is {value!r}")
         for name in ("options", "runner_options"):
             options = {str(key): _plain(value) for key, value in getattr(self, name).items()}
@@ -233,6 +236,7 @@ _TYPES: dict[str, tuple[type | UnionType, str]] = {
     "storage": (str | None, "a URL or None"),
     "from_study": (Source | None, "a Source or None"),
     "report_timeout": (int | float | None, "a number of seconds or None"),
+    "predictions": (bool, "True or False"),
     "data": (str | None, "the path of a folder or None"),
     "curves": (str | None, "the path of a CSV file, or the name of a function, such as 'package.module:function'"),
     "curves_digest": (str | None, "a hash, which is set when the study begins"),

@@ -161,12 +161,15 @@ class StudyFolder:
         write_text(self.folder / STUDY_FILE, text)
 
     def begin(self, data: Mapping[str, Any] | None = None, earlier: EarlierStudy | None = None) -> Ledger:
-        """Create the record and write `study.yaml`. Checkpoints of an earlier study in this folder are deleted.
+        """Create the record and write `study.yaml`.
+
+        Checkpoints and predictions of an earlier study in this folder are deleted.
 
         `data` is the record of the data and weights, or None if the task names no data set. `earlier` is what the
         search learns from an earlier study. Raises the errors of `create_ledger`.
         """
-        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        for folder in (self.checkpoints, self.predictions):
+            shutil.rmtree(folder, ignore_errors=True)
         ledger = create_ledger(self.storage_location, self.recorded_name, self.space, self.identity)
         keep_out_of_git(self.folder)
         self.write_data_record(data)
@@ -222,7 +225,8 @@ class StudyFolder:
             with contextlib.suppress(StudyError):  # the record belongs to another folder, of which this is a copy
                 self.ledger(write=True).close()
                 delete_study(self.settings.storage, self.recorded_name)
-        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        for folder in (self.checkpoints, self.predictions):
+            shutil.rmtree(folder, ignore_errors=True)
         let_into_git(self.folder)
         for name in (STUDY_FILE, DATA_FILE, EARLIER_FILE, LEDGER_FILE, "trials.csv", "best.csv"):
             (self.folder / name).unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from hpo.errors import MachineError, TaskError
 from hpo.runners._runner import crash
 from hpo.training import notices
 from hpo.training.builder import Job
+from hpo.training.prediction_files import SentPredictions, Write
 from hpo.training.sent_checkpoints import Change, FolderPlace, ReportPlace, SentCheckpoints
 from hpo.training.url_checkpoints import UrlPlace
 from hpo.training.worker import Worker
@@ -67,6 +68,8 @@ class Answer:
     event: Report | Crash | MachineError | TaskError
     changes: Sequence[Change]
     """The changes of the trial's checkpoints, which the process that searches makes."""
+    predictions: Sequence[Write]
+    """The files of predictions, which the process that searches writes before the checkpoints."""
     notices: Sequence[str]
     """The notices of the training code so far."""
 
@@ -90,7 +93,8 @@ class RayWorker:
         self._scratch = tempfile.TemporaryDirectory(prefix="hpo-ray-")
         self._notices = Path(self._scratch.name)
         device = "cuda" if settings.uses_gpu else "cpu"
-        self._worker = Worker(job, self._notices, device, checkpoints=self._checkpoints)
+        self._predictions = SentPredictions()
+        self._worker = Worker(job, self._notices, device, checkpoints=self._checkpoints, predictions=self._predictions)
         self._trial = -1
         self._reports: Iterator[Report] = iter(())
 
@@ -112,6 +116,7 @@ class RayWorker:
         """
         self._trial, self._place.given = suggestion.trial, given
         self._checkpoints.taken_changes()
+        self._predictions.taken_writes()
         self._reports = self._worker.train(suggestion, after=after, micro_batches=micro_batches)
         return self.go_on()
 
@@ -124,7 +129,8 @@ class RayWorker:
             event = error
         except Exception as error:
             event = crash(self._trial, error)
-        return Answer(event, self._checkpoints.taken_changes(), notices.read(self._notices))
+        predictions = self._predictions.taken_writes()
+        return Answer(event, self._checkpoints.taken_changes(), predictions, notices.read(self._notices))
 
 
 def prepares_data(process: int) -> bool:

@@ -33,7 +33,9 @@ from typing import Protocol, runtime_checkable
 
 from hpo import cache
 from hpo.training import out_of_memory
+from hpo.training.builder import Job
 from hpo.training.checkpoints import discard, discard_all_but_best
+from hpo.training.prediction_files import PredictionFiles
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 HUNG = "Hung"
@@ -90,7 +92,8 @@ class Runner(Protocol):
         - PAUSE: the trial frees its slot and keeps its checkpoint.
         - STOP: the trial frees its slot if it has one, and its checkpoints are deleted.
 
-        A finished trial keeps only the checkpoint of its best epoch. A crashed trial keeps no checkpoint.
+        A finished trial keeps only the checkpoint of its best epoch. A crashed trial keeps no checkpoint and no
+        predictions. `discard_unneeded` deletes what a trial no longer needs.
         """
         ...
 
@@ -130,18 +133,18 @@ def goes_on(suggestion: Suggestion, event: Report | Crash | None, decision: Deci
     return event is None or not (event.last or event.fidelity >= suggestion.until)
 
 
-def discard_unneeded(
-    checkpoints: Path, high: int, trial: int, event: Report | Crash | None, decision: Decision
-) -> None:
-    """Delete the checkpoints that a trial no longer needs after `decision`.
+def discard_unneeded(checkpoints: Path, job: Job, trial: int, event: Report | Crash | None, decision: Decision) -> None:
+    """Delete the checkpoints and predictions that a trial no longer needs after `decision`.
 
     If the trial was stopped or crashed, all its checkpoints are deleted. If it is finished, all but that of its best
-    epoch. `event` is the event that the decision is about, or None if the trial was paused before. `high` is the top
-    rung.
+    epoch. Only a crashed trial loses its predictions. `event` is the event that the decision is about, or None if the
+    trial was paused before.
     """
+    if isinstance(event, Crash) and job.predictions is not None:
+        PredictionFiles(job.predictions).discard(trial)
     if decision is Decision.STOP or isinstance(event, Crash):
         discard(checkpoints, trial)
-    elif event is not None and (event.last or event.fidelity >= high):
+    elif event is not None and (event.last or event.fidelity >= job.space.fidelity.high):
         discard_all_but_best(checkpoints, trial)
 
 

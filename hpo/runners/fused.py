@@ -143,15 +143,14 @@ class Fused:
         return events + [event for worker in busy.values() if worker.in_round for event in self._end_hung(worker)]
 
     def settle(self, trial: int, decision: Decision) -> None:
-        high = self._job.space.fidelity.high
         worker = next((worker for worker in self._workers if trial in worker.trials), None)
         if worker is None:
-            discard_unneeded(self._checkpoints, high, trial, None, decision)
+            discard_unneeded(self._checkpoints, self._job, trial, None, decision)
             return
         running = worker.trials[trial]
         running.waits = False
         if not goes_on(running.suggestion, running.event, decision):
-            discard_unneeded(self._checkpoints, high, trial, running.event, decision)
+            discard_unneeded(self._checkpoints, self._job, trial, running.event, decision)
             del worker.trials[trial]
             worker.started = [started for started in worker.started if started[0].trial != trial]
             worker.dropped.append(trial)

@@ -44,13 +44,12 @@ class Inline:
         self._report_timeout = report_timeout
         self._after = 0
         self._worker = Worker(job, checkpoints, device)
-        self._fixed = job.space.fixed
+        self._job = job
         self._attempt = Attempt()
         self._restore = ExitStack()  # what training may change in the user's process
         self._restore.enter_context(unchanged_random_states())
         self._restore.enter_context(chdir(os.getcwd()))
         self._checkpoints = checkpoints
-        self._high = job.space.fidelity.high
         self._suggestion: Suggestion | None = None
         self._epochs: Iterator[Report] = iter(())
         self._event: Report | Crash | None = None
@@ -76,7 +75,7 @@ class Inline:
         except Exception as error:
             self._event = crash(self._suggestion.trial, error)
         if isinstance(self._event, Crash):
-            attempt = next_attempt({**self._fixed, **self._suggestion.config}, self._attempt, self._event)
+            attempt = next_attempt({**self._job.space.fixed, **self._suggestion.config}, self._attempt, self._event)
             if attempt is not None:
                 self._try_again(self._suggestion, attempt)
                 return []
@@ -92,9 +91,9 @@ class Inline:
     def settle(self, trial: int, decision: Decision) -> None:
         running = self._suggestion
         if running is None or running.trial != trial:
-            discard_unneeded(self._checkpoints, self._high, trial, None, decision)
+            discard_unneeded(self._checkpoints, self._job, trial, None, decision)
         elif not goes_on(running, self._event, decision):
-            discard_unneeded(self._checkpoints, self._high, trial, self._event, decision)
+            discard_unneeded(self._checkpoints, self._job, trial, self._event, decision)
             self._suggestion, self._event, self._epochs = None, None, iter(())
 
     def close(self) -> None:

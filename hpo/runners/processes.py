@@ -122,7 +122,7 @@ class Processes:
             (worker for worker in self._busy() if worker.suggestion and worker.suggestion.trial == trial), None
         )
         if worker is None or worker.suggestion is None:
-            discard_unneeded(self.checkpoints, self.job.space.fidelity.high, trial, None, decision)
+            discard_unneeded(self.checkpoints, self.job, trial, None, decision)
             return
         if goes_on(worker.suggestion, worker.event, decision):
             if self._may_train(worker):
@@ -131,7 +131,7 @@ class Processes:
                 worker.process.end()
                 worker.is_held = True
         else:
-            discard_unneeded(self.checkpoints, self.job.space.fidelity.high, trial, worker.event, decision)
+            discard_unneeded(self.checkpoints, self.job, trial, worker.event, decision)
             worker.suggestion = None
             if isinstance(worker.event, Report):
                 self._send(worker, False)

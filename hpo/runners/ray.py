@@ -29,6 +29,7 @@ from hpo.training import notices, slots_file
 from hpo.training.builder import Job
 from hpo.training.checkpoints import disk_errors, prepare
 from hpo.training.out_of_memory import final, next_attempt
+from hpo.training.prediction_files import PredictionFiles, receive
 from hpo.training.received_checkpoints import FolderCheckpoints, ReceivedCheckpoints
 from hpo.training.url_checkpoints import UrlCheckpoints
 from hpo.trial import Crash, Decision, Report, Suggestion
@@ -175,7 +176,7 @@ class Ray:
                 running.slot.trial = None
         event = running.event if running else None
         with self._received.discarding(trial):
-            discard_unneeded(self._checkpoints, self._job.space.fidelity.high, trial, event, decision)
+            discard_unneeded(self._checkpoints, self._job, trial, event, decision)
 
     def close(self) -> None:
         if self._slots is not None:
@@ -237,7 +238,7 @@ class Ray:
         return self._take(slots, slot, returned)
 
     def _take(self, slots: Slots, slot: Slot, answer: Answer) -> Report | Crash | None:
-        """Take the answer of a worker: write its checkpoints and notices, and return its event.
+        """Take the answer of a worker: write its predictions, checkpoints and notices, and return its event.
 
         None if the trial ran out of memory and is tried again by a new actor. It may not be alone there.
         """
@@ -246,6 +247,8 @@ class Ray:
         running, event = self._running[slot.trial], answer.event
         slot.answer = slot.began = None
         has_ended = isinstance(event, Report) and (event.last or event.fidelity >= self._job.space.fidelity.high)
+        if self._job.predictions is not None:
+            receive(PredictionFiles(self._job.predictions), answer.predictions)
         self._received.receive(slot.trial, answer.changes, has_ended=has_ended)
         notices.add(self._checkpoints, answer.notices)
         if isinstance(event, TaskError) and slot.placement.host != platform.node():

@@ -48,6 +48,8 @@ class Job:
     """The parts of the data set, as the study recorded them. None to split the data set anew."""
     allow_generator: bool = True
     """Whether the trainable may be a generator function."""
+    predictions: Path | None = None
+    """The folder of the validation predictions of the study. None if they are not kept."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the trainable with cloudpickle, so that it can be sent to a worker process.

@@ -143,6 +143,11 @@ class TrainableOnRanks:
     def evaluate(self, part: Part) -> Mapping[str, float]:
         return self._trainable.evaluate(part)
 
+    @property
+    def validation_logits(self) -> object:
+        """The logits of the last validation, which rank 0 has of all images; see `Trainable`. None without any."""
+        return getattr(self._trainable, "validation_logits", None)
+
     @contextlib.contextmanager
     def _together(self, *command: Any) -> Iterator[None]:
         """The other ranks get the command, while this one does the same. After an error they are ended."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -50,12 +50,14 @@ class TrialRun:
         after: int,
         *,
         micro_batches: int | None = None,
+        keep_predictions: Callable[[int], None] | None = None,
     ) -> None:
         """Load the trial's checkpoint into `trainable`, which must be new.
 
         `after` is the last epoch that is on record. If the checkpoint is missing or damaged, or if it lacks a report
         that is not on record, the trial starts again at epoch 1. `device` is the name of the device in the reports,
-        and `micro_batches` is recorded in them too.
+        and `micro_batches` is recorded in them too. `keep_predictions` is called with the number of each epoch that is
+        the best so far, before its checkpoint is written.
 
         Raises a WrongValue if a hyperparameter of early stopping has a wrong value.
         """
@@ -65,6 +67,7 @@ class TrialRun:
         self._checkpoints = checkpoints
         self._device = device
         self._micro_batches = micro_batches
+        self._keep_predictions = keep_predictions
         self._early_stopping = EarlyStopping.read({**space.fixed, **suggestion.config})
         self._progress = self._load_progress(after)
 
@@ -121,13 +124,17 @@ class TrialRun:
         return progress
 
     def _save(self, *, was_best: bool) -> None:
-        """Write the checkpoint of the last epoch.
+        """Write the checkpoint of the last epoch, and before it the predictions, if it is the best so far.
+
+        After a kill between the two, the trial trains the same epoch again, and writes the same predictions.
 
         The checkpoint of the best epoch is kept just before a worse epoch overwrites it, or when the trial has ended.
         """
         trial, progress = self._suggestion.trial, self._progress
         if was_best and not progress.last_is_best:
             self._checkpoints.keep_best(trial)
+        if self._keep_predictions is not None and progress.last_is_best:
+            self._keep_predictions(progress.epoch)
         self._checkpoints.write(trial, {**progress.to_dict(), "state": self.trainable.state_dict()})
         if progress.last_is_best and self._has_ended(progress):
             self._checkpoints.keep_best(trial)

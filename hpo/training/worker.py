@@ -15,6 +15,8 @@ from hpo.training import notices
 from hpo.training.builder import Builder, Job, trial_seed
 from hpo.training.checkpoints import AnyCheckpoints, Checkpoints
 from hpo.training.out_of_memory import accumulates
+from hpo.training.prediction_files import AnyPredictionFiles, PredictionFiles
+from hpo.training.predictions import KeptPredictions
 from hpo.training.ranks import Ranks, TrainableOnRanks
 from hpo.training.trial_run import TrialRun, recorded_micro_batches
 from hpo.trial import PEAKS, Report, Suggestion
@@ -35,15 +37,27 @@ class Worker:
     """
 
     def __init__(
-        self, job: Job, folder: Path, device: str, n_devices: int = 1, checkpoints: AnyCheckpoints | None = None
+        self,
+        job: Job,
+        folder: Path,
+        device: str,
+        n_devices: int = 1,
+        *,
+        checkpoints: AnyCheckpoints | None = None,
+        predictions: AnyPredictionFiles | None = None,
     ) -> None:
         """With several devices, `device` is the first: cpu or cuda. Each of the others gets a process of its own.
 
-        `folder` holds the notices of the training code, and the checkpoints, unless `checkpoints` keeps them.
+        `folder` holds the notices of the training code, and the checkpoints, unless `checkpoints` keeps them. If the
+        job keeps predictions, they are written to its folder, or handed to `predictions`.
         """
         self._job = job
         self._checkpoints = Checkpoints(folder) if checkpoints is None else checkpoints
         self._folder = folder
+        self._predictions: KeptPredictions | None = None
+        if job.predictions is not None:
+            files = PredictionFiles(job.predictions) if predictions is None else predictions
+            self._predictions = KeptPredictions(files, lambda line: notices.add(folder, [line]))
         self._device = device
         self._n_devices = n_devices
         self._ranks: Ranks | None = None
@@ -90,8 +104,15 @@ class Worker:
             if self._ranks is None or self._ranks.is_closed:
                 self._ranks = Ranks(self._job, self._folder, self._device, self._n_devices)
             trainable = TrainableOnRanks(trainable, self._ranks, settings, seed, suggestion.trial)
+        keep = None
+        if self._predictions is not None:
+            keep = self._predictions.of_trial(suggestion.trial, trainable, self._builder.search_data(settings))
         where = self._checkpoints, self._device_name
-        return TrialRun(self._job.space, suggestion, trainable, *where, after, micro_batches=micro_batches)
+        return TrialRun(
+            *(self._job.space, suggestion, trainable, *where, after),
+            micro_batches=micro_batches,
+            keep_predictions=keep,
+        )
 
     def forget(self) -> None:
         """Free the memory of the data, and all else that is kept for later trials. It is loaded again when needed."""

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from hpo.record import Budget, Settings, StudyFolder, Trial
-from hpo.record.predictions import ValidationPredictions, read, targets_digest
+from hpo.record.predictions import ValidationPredictions, read
+from hpo.training.prediction_files import targets_digest
 from hpo.trial import Crash, Report
 from tests import toy
 

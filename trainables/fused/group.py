@@ -28,7 +28,10 @@ CHUNK_LIMITS = {"cpu": (2**21, 64), "cuda": (2**28, 1024)}
 On a CPU, the bytes are what fits into its cache.
 """
 MAX_LOGITS_BYTES = 2**30
-"""The largest size of the validation logits of a chunk, which are kept until the metrics are computed from them."""
+"""The largest size of the validation logits of a chunk, which are kept until the metrics are computed from them.
+
+Those of a member that are few enough for `predictions.offered` are kept until its next epoch begins.
+"""
 
 
 def key(trainable: object) -> Hashable | None:

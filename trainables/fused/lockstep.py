@@ -18,7 +18,7 @@ from torch import Tensor
 from trainables.fused import stacked_layers
 from trainables.fused.stacked_losses import StackedLoss, per_member
 from trainables.fused.stacked_parameters import StackedParameters
-from trainables.training import epochs, metrics
+from trainables.training import epochs, metrics, predictions
 from trainables.training.epochs import Samples
 from trainables.training.gradient_descent import Training
 
@@ -72,6 +72,8 @@ class Lockstep:
 
     def begin(self) -> None:
         """Prepare an epoch: draw the order of each member, and read the current hyperparameters of its optimizer."""
+        for member in self.members:
+            member.validation_logits = None  # they are views of the logits of all members
         self._orders = torch.stack([member.draw_order() for member in self.members]).to(self._device)
         self._parameters.refresh()
         self._sums.zero_()
@@ -129,7 +131,7 @@ class Lockstep:
         self._parameters.update(k)
 
     def _validate(self, samples: Samples) -> None:
-        """Compute the metrics of each member on `samples`."""
+        """Compute the metrics of each member on `samples`, and give each its logits."""
         n_members = len(self.members)
         all_logits: list[Tensor] = []
         for start in range(0, len(samples), VALIDATION_BATCH_SIZE):
@@ -140,6 +142,8 @@ class Lockstep:
         self._names = metrics.names(all_logits[0].shape[2])
         whole = torch.cat(all_logits, dim=1)
         self._metrics = metrics.compute(whole, samples.labels)
+        for member, logits in zip(self.members, whole, strict=True):
+            member.validation_logits = predictions.offered(logits)
         own = self.members[0].data.own_metric
         self._own = [{f"val_{own.name}": own.compute(each, samples.labels)} if own else {} for each in whole]
 

@@ -25,6 +25,19 @@ class CrossValidation:
     def step(self) -> Mapping[str, float]:
         return _mean([training.step() for training in self.trainings])
 
+    @property
+    def validation_logits(self) -> Tensor | None:
+        """The logits of the last validation of all folds, one after another, (n_images, n_classes).
+
+        Those of an image are from the model of the fold that did not train on it. None if a fold offers none, or if
+        they cannot be joined, because the folds offer logits of different numbers of classes.
+        """
+        logits = [getattr(training, "validation_logits", None) for training in self.trainings]
+        offered = [torch.as_tensor(each) for each in logits if each is not None]
+        if len(offered) < len(logits) or len({each.shape[1:] for each in offered}) > 1:
+            return None
+        return torch.cat(offered)
+
     def begin_next_phase(self) -> bool:
         """Begin the next phase of all folds, as `Phases.begin_next_phase` does. False if they have no further phase."""
         return all(isinstance(each, Phases) and each.begin_next_phase() for each in self.trainings)

@@ -22,6 +22,7 @@ from trainables.training.classification import Classification
 from trainables.training.epochs import Forward, InParts, Objective, Optimization, Sampler, Samples
 from trainables.training.forward_pass import from_stage
 from trainables.training.imbalance import samplers
+from trainables.training.predictions import offered
 
 HYPERPARAMETERS = {
     "batch_size": "images a step of the optimizer, a whole number of at least 1; default 64",
@@ -146,6 +147,8 @@ class Training:
         self._random_state = random_state(device)
         self._device = device
         self._epoch = 0
+        self.validation_logits: Tensor | None = None
+        """Those of the last validation, float32 (n_images, n_classes), unless they are too many; see `Trainable`."""
         self._over_ranks = data_parallel.ForwardOverRanks()
         # The weights of frozen stages do not change, so one fingerprint is enough. For all weights of a network, it
         # takes longer to compute than an epoch of the head.
@@ -157,6 +160,7 @@ class Training:
             )
 
     def step(self) -> Mapping[str, float]:
+        self.validation_logits = None
         part = self._views or self._data.train
         first_stage = 0 if self._changes_images else self._first_stage(self._trained_model, part)
         samples = self._samples(self._trained_model, part, first_stage)
@@ -171,6 +175,7 @@ class Training:
         self._random_state = random_state(self._device)
         self._epoch += 1
         logits, labels = self._logits_and_labels(self._data.validation, self._over_ranks.evaluation)
+        self.validation_logits = offered(logits)
         validation = epochs.compute_metrics(logits, labels, own_metric=self._data.own_metric)
         return {
             **{f"val_{name}": value for name, value in validation.items()},

@@ -104,6 +104,11 @@ class Phases:
         return self._training.evaluate_and_predict(part)
 
     @property
+    def validation_logits(self) -> torch.Tensor | None:
+        """The logits of the last validation; see `Trainable`. None at the beginning of a phase."""
+        return self._training.validation_logits
+
+    @property
     def _n_left(self) -> int:
         """The number of phases after the current one."""
         return len(self._phases) - 1 - self._index
