@@ -261,3 +261,16 @@ def test_only_what_sees_the_same_and_has_one_form_goes_side_by_side() -> None:
     keys = [fused.key(each) for each in (build(0), build(1, lr=0.3, l2=0.1), build(0, "mlp"), build(0, data=other))]
     assert keys[0] == keys[1]
     assert len(set(keys)) == 3
+
+
+@pytest.mark.parametrize("head", ["linear", "mlp"])
+def test_each_is_given_the_logits_of_its_own_validation(head: str) -> None:
+    configs: list[dict[str, Any]] = [{"lr": lr, "batch_size": size} for lr, size in ((0.05, 32), (0.01, 16))]
+    members, alone = ([build(seed, head, **config) for seed, config in enumerate(configs)] for _ in range(2))
+    group = fused.Group()
+    for _ in range(2):
+        group.step(members)
+        for ours, other in zip(members, alone, strict=True):
+            other.step()
+            assert ours.validation_logits is not None
+            torch.testing.assert_close(ours.validation_logits, other.validation_logits, rtol=1e-4, atol=1e-5)

@@ -14,6 +14,7 @@ from torch import Tensor
 from tests.trainables import toys
 from tests.trainables.declarations import Recording, declared
 from tests.trainables.regimes.imbalance_contract import ImbalanceContract
+from tests.trainables.regimes.logits_contract import LogitsContract
 from tests.trainables.states import identical, loaded, saved
 from tests.trainables.watching import counted, modes
 from trainables.data.dataset import SearchData
@@ -41,7 +42,7 @@ def doubt(logits: Tensor, labels: Tensor) -> float:
     return 1 - probabilities.mean().item()
 
 
-class RegimeContract(ImbalanceContract):
+class RegimeContract(ImbalanceContract, LogitsContract):
     regime: ModuleType
     """The module under test."""
     config: ClassVar[Config] = LEARNS

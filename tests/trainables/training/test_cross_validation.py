@@ -95,3 +95,23 @@ def test_folds_in_phases_change_phase_together_and_go_on_exactly() -> None:
 
 def trainings_of(folds: CrossValidation) -> list[Training]:
     return [each for each in folds.trainings if isinstance(each, Training)]
+
+
+def test_the_logits_are_those_of_each_fold_one_after_another() -> None:
+    folds = CrossValidation(trainings())
+    assert folds.validation_logits is None
+    folds.step()
+    found = folds.validation_logits
+    assert found is not None
+    for each, data, logits in zip(trainings_of(folds), datas(), found.split(24), strict=True):
+        assert (logits.softmax(dim=1) == each.predict(data.validation)).all()
+
+
+def test_there_are_no_logits_if_a_fold_offers_none_or_those_of_other_classes() -> None:
+    folds = CrossValidation(trainings())
+    folds.step()
+    first = trainings_of(folds)[0]
+    first.validation_logits = torch.zeros(24, 2)
+    assert folds.validation_logits is None
+    first.validation_logits = None
+    assert folds.validation_logits is None
