@@ -26,6 +26,8 @@ class Proxy:
         """The answers so far, over all connections. Opening a connection is one."""
         self.cut_at: int | None = None
         """When the server ends this answer, counted like `n_round_trips`, it is dropped and its connection is cut."""
+        self.hangs = threading.Event()
+        """While it is set, nothing is handed on, and the connections stay open."""
         self._server_port = server_port
         self._latency = latency
         self._listener = socket.create_server((HOST, 0))
@@ -58,9 +60,14 @@ class Proxy:
                 threading.Thread(target=self._requests, args=(client, server), daemon=True).start()
                 threading.Thread(target=self._answers, args=(server, client), daemon=True).start()
 
+    def _wait_while_it_hangs(self) -> None:
+        while self.hangs.is_set():
+            time.sleep(0.01)
+
     def _requests(self, client: socket.socket, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := client.recv(65536):
+                self._wait_while_it_hangs()
                 server.sendall(data)
         _shut(server)
 
@@ -77,6 +84,7 @@ class Proxy:
                             raise OSError("cut")
                 if self._latency:
                     time.sleep(self._latency)
+                self._wait_while_it_hangs()
                 client.sendall(buffer[:complete])
                 buffer = buffer[complete:]
         _shut(client)

@@ -37,7 +37,8 @@ LIBPQ = {
 }
 """Parameters of a connection to PostgreSQL, unless the URL has its own.
 
-Without them, a server that vanishes without closing its connections would not be noticed for hours.
+Without them, a server that vanishes without closing its connections would not be noticed for hours. With the driver
+psycopg, `tcp_user_timeout` is also the longest time that a server may keep a connection without answering.
 """
 CREATING_ATTEMPTS = 5
 """How often to open a database, if several searches create its tables at the same time."""
@@ -202,10 +203,11 @@ def _engine_arguments(url: URL, *, write: bool) -> dict[str, Any]:
     """
     kind, _, driver = url.drivername.partition("+")
     if kind == "sqlite":
-        defaults: dict[str, Any] = {"timeout": LOCK_SECONDS}
-    else:
-        defaults = LIBPQ if driver in ("psycopg", "psycopg2") else {}
-    arguments = {name: value for name, value in defaults.items() if name not in url.query}
-    if kind == "sqlite":
-        return {"connect_args": arguments}
-    return {"connect_args": arguments, "pool_use_lifo": True, "pool_pre_ping": not write}
+        return {"connect_args": {} if "timeout" in url.query else {"timeout": LOCK_SECONDS}}
+    pool = {"pool_use_lifo": True, "pool_pre_ping": not write}
+    if driver == "psycopg":
+        from hpo.record.postgresql_connection import connecting
+
+        return {"creator": connecting(url, LIBPQ), **pool}
+    defaults = LIBPQ if driver == "psycopg2" else {}
+    return {"connect_args": {name: value for name, value in defaults.items() if name not in url.query}, **pool}

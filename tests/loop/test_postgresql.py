@@ -115,6 +115,29 @@ def test_a_search_waits_for_a_server_that_restarts_and_says_so_once(
     assert "at most 60 min" in notes[0]
 
 
+def test_a_search_waits_for_a_server_that_keeps_its_connections_and_does_not_answer(
+    postgresql: PostgresqlServer, database: str, tmp_path: Path
+) -> None:
+    begin(tmp_path / "whole", toy.space(), INLINE_RANDOM, Budget(trials=2))
+    notes = list[str]()
+    with proxy(postgresql.port) as hanging:
+        url = postgresql.url(database, port=hanging.port) + QUERY + "&tcp_user_timeout=1000&connect_timeout=2"
+
+        def hang(event: Event, ledger: Ledger) -> None:
+            if ledger.history.n_epochs == 3 and not notes:
+                hanging.hangs.set()
+
+        def notify(line: str) -> None:
+            notes.append(line)
+            hanging.hangs.clear()
+
+        settings = replace(INLINE_RANDOM, storage=url)
+        begin(tmp_path / "s", toy.space(), settings, Budget(trials=2), watch=hang, notify=notify)
+        assert timeless(history(tmp_path / "s").events) == timeless(history(tmp_path / "whole").events)
+    assert [note.partition(":")[0] for note in notes] == ["the record does not answer", notes[-1]]
+    assert notes[-1].startswith("the record answers again after ")
+
+
 def test_a_study_that_goes_on_waits_for_a_server_that_restarts_while_the_data_are_read(
     postgresql: PostgresqlServer, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
