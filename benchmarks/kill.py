@@ -7,7 +7,10 @@ Real searches by BOHB on digits, typed as a user would, killed by SIGKILL after 
 - processes: the driver, a worker, or both at once. At the end, each trial has each epoch once, in
   order; and no epoch was trained after a kill that was on record before it.
 
-    python benchmarks/kill.py [--kills 50] [--seed 0]
+    python benchmarks/kill.py [--kills 50] [--seed 0] [--storages journal sqlite postgresql]
+
+With `postgresql`, the record is on a server of its own. The server is killed at random moments too, and starts
+again after a while; the search waits for it. Each storage gets as many kills.
 
 Exits with 1, naming what was lost, if anything was.
 """
@@ -15,6 +18,7 @@ Exits with 1, naming what was lost, if anything was.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -23,17 +27,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import psutil
 
+from benchmarks.postgresql_server import PASSWORD, PostgresqlServer, postgresql_server
+from benchmarks.report import block, machine
 from hpo.record import Event, History, StudyFolder
 from hpo.trial import Report
 
 ROOT = Path(__file__).parents[1]
 SLOTS = 2
 SPACE = {"task.regime": "benchmarks.counted", "space.batch_size.choices": "[64, 128]", "fidelity.high": "9"}
+STORAGES = ("journal", "sqlite", "postgresql")
+HEADER = ["storage", "runner", "seed", "kills", "events", "epochs", "at the end"]
 Epoch = tuple[str, int]
 
 
@@ -42,6 +51,10 @@ class Killed:
 
     def __init__(self, folder: Path, runner: str, seed: int, rng: random.Random) -> None:
         self.folder, self.runner, self.seed, self.rng = folder, runner, seed, rng
+        self.storage: str | None = None
+        """The URL of the record. None is a journal."""
+        self.server: PostgresqlServer | None = None
+        """The server of the record, which is killed too."""
         self.log = folder.parent / f"{folder.name}.trained"
         self.log.touch()
         self.kills: dict[str, int] = {}
@@ -80,11 +93,13 @@ class Killed:
         return subprocess.Popen(verb, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
     def _search(self) -> list[str]:
-        return search(self.folder, self.runner, self.seed)
+        words = search(self.folder, self.runner, self.seed)
+        return words if self.storage is None else [*words, "--storage", self.storage]
 
     def _kill_at_random(self, driver: subprocess.Popen[bytes]) -> bool:
-        """Kill the driver, its worker or both at a random moment; whether the study was done before."""
-        victims = self.rng.choice(["driver"] if self.runner == "inline" else ["driver", "worker", "both"])
+        """Kill the driver, its worker, both or the server at a random moment; whether the study was done before."""
+        candidates = ["driver"] if self.runner == "inline" else ["driver", "worker", "both"]
+        victims = self.rng.choice([*candidates, "server"] if self.server is not None else candidates)
         # Half of the kills fall anywhere from the start on, half shortly after an epoch has begun.
         if self.rng.random() < 0.5:
             moment = time.monotonic() + self.rng.uniform(0, 6)
@@ -98,26 +113,39 @@ class Killed:
         if driver.poll() is not None:
             return self._ended(driver)
         workers = [child for child in children(driver.pid) if "spawn_main" in " ".join(cmdline(child))]
-        if victims != "worker":
+        if victims == "server":
+            self._restart_server()
+        elif victims != "worker":
             driver.send_signal(signal.SIGKILL)
             driver.wait()
-        if victims != "driver" and workers:
+        if victims in ("worker", "both") and workers:
             self.rng.choice(workers).kill()
         elif victims == "worker":
             victims = "driver"
             driver.send_signal(signal.SIGKILL)
-        self.kills[victims] = self.kills.get(victims, 0) + 1
-        self.snapshots.append((len(self._begun()), self._recorded()))
-        if victims == "worker":  # the search goes on by itself; give it a while, then kill that too
+        self._note_kill(victims)
+        if victims in ("worker", "server"):  # the search goes on by itself; give it a while, then kill that too
             time.sleep(self.rng.uniform(0.5, 4))
             if driver.poll() is not None:
                 return self._ended(driver)
             driver.send_signal(signal.SIGKILL)
-            self.snapshots.append((len(self._begun()), self._recorded()))
-            self.kills["driver"] = self.kills.get("driver", 0) + 1
+            self._note_kill("driver")
         driver.wait()
         psutil.wait_procs(workers, timeout=10)
         return False
+
+    def _note_kill(self, victims: str) -> None:
+        """Count a kill, and note what is on record before it and how many epochs have been begun since."""
+        self.kills[victims] = self.kills.get(victims, 0) + 1
+        recorded = self._recorded()
+        self.snapshots.append((len(self._begun()), recorded))
+
+    def _restart_server(self) -> None:
+        """Kill the server of the record, and start it again after a while."""
+        assert self.server is not None
+        self.server.stop(crash=True)
+        time.sleep(self.rng.uniform(0, 3))
+        self.server.start()
 
     def _ended(self, driver: subprocess.Popen[bytes]) -> bool:
         if driver.returncode != 0:
@@ -179,41 +207,62 @@ def cmdline(process: psutil.Process) -> list[str]:
         return []
 
 
+@contextlib.contextmanager
+def opened(storage: str, scratch: Path) -> Iterator[tuple[str | None, PostgresqlServer | None]]:
+    """The URL of a storage, which is None for a journal, and its server if it has one."""
+    if storage == "journal":
+        yield None, None
+    elif storage == "sqlite":
+        yield f"sqlite:///{scratch / 'record.db'}", None
+    else:
+        with postgresql_server() as server:
+            server.execute("CREATE DATABASE studies")
+            os.environ["HPO_STORAGE_PASSWORD"] = PASSWORD
+            yield server.url("studies", password=None), server
+
+
+def undisturbed(folder: Path, seed: int) -> History:
+    """The record of a search that is never killed."""
+    environment = {**os.environ, "HPO_TRAINED": os.devnull}
+    subprocess.run(search(folder, "inline", seed), env=environment, cwd=ROOT, check=True, capture_output=True)
+    return read(folder)
+
+
+def killed_often(killed: Killed, kills_wanted: int, scratch: Path) -> list[object]:
+    """Kill a study so often or until it is done, and check it. Returns the last cells of its row of the table."""
+    killed.run(kills_wanted)
+    whole = undisturbed(scratch / f"whole-{killed.folder.name}", killed.seed) if killed.runner == "inline" else None
+    killed.check(whole)
+    history = read(killed.folder)
+    kills = ", ".join(f"{count} of the {who}" for who, count in killed.kills.items()) or "none in time"
+    verdict = "; ".join(killed.problems) or "nothing lost, nothing twice"
+    return [kills, len(history.events), history.n_epochs, verdict]
+
+
 def main() -> int:
-    """Kill so often on each runner; print what was killed and what was lost."""
+    """Kill so often on each storage and runner; print what was killed and what was lost."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--kills", type=int, default=50, help="kills in all, half on each runner")
+    parser.add_argument("--kills", type=int, default=50, help="kills in all for each storage, half on each runner")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--storages", nargs="+", choices=STORAGES, default=["journal"])
     options = parser.parse_args()
-    rng = random.Random(options.seed)
-    problems: list[str] = []
-    with tempfile.TemporaryDirectory() as scratch:
-        for runner in ("inline", "processes"):
-            left, round = options.kills // 2, 0
-            while left > 0:
-                seed = options.seed + round
-                whole = None
-                if runner == "inline":
-                    folder = Path(scratch) / f"whole-{seed}"
-                    environment = {**os.environ, "HPO_TRAINED": os.devnull}
-                    subprocess.run(
-                        search(folder, runner, seed), env=environment, cwd=ROOT, check=True, capture_output=True
-                    )
-                    whole = read(folder)
-                killed = Killed(Path(scratch) / f"{runner}-{seed}", runner, seed, rng)
-                killed.run(left)
-                killed.check(whole)
-                left -= sum(killed.kills.values())
-                round += 1
-                n_events, n_epochs = len(read(killed.folder).events), read(killed.folder).n_epochs
-                kills = ", ".join(f"{count} of the {who}" for who, count in killed.kills.items()) or "none in time"
-                verdict = "; ".join(killed.problems) or "nothing lost, nothing twice"
-                print(
-                    f"{runner:<9}  seed {seed}: kills: {kills}; {n_events} events, {n_epochs} epochs: {verdict}",
-                    flush=True,
-                )
-                problems += killed.problems
-    print(f"{options.kills} kills, {len(problems)} problems")
+    begun, rng = machine(), random.Random(options.seed)
+    problems, rows, n_kills = list[str](), list[list[object]](), 0
+    for storage in options.storages:
+        with tempfile.TemporaryDirectory() as scratch, opened(storage, Path(scratch)) as (url, server):
+            for runner in ("inline", "processes"):
+                left, seed = options.kills // 2, options.seed
+                while left > 0:
+                    killed = Killed(Path(scratch) / f"{runner}-{seed}", runner, seed, rng)
+                    killed.storage, killed.server = url, server
+                    rows.append([storage, runner, seed, *killed_often(killed, left, Path(scratch))])
+                    print(*rows[-1], sep="  ", file=sys.stderr, flush=True)
+                    left -= sum(killed.kills.values())
+                    n_kills += sum(killed.kills.values())
+                    problems += killed.problems
+                    seed += 1
+    lines = [f"{n_kills} kills, {len(problems)} problems"]
+    print(block("Searches that are killed at random moments", begun, HEADER, rows, lines))
     return 1 if problems else 0
 
 
