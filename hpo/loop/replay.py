@@ -64,6 +64,8 @@ class Asks:
     def __init__(self, backend: Backend, space: SearchSpace, n: int, seconds: float = CHECK_SECONDS) -> None:
         """`n` is the number of calls, and `seconds` the time for computing configurations."""
         self._backend = backend
+        self._replaying = backend if isinstance(backend, ReplayingBackend) else None
+        self._takes_all_recorded = getattr(backend, "takes_all_recorded", False)
         self._space = space
         self._n = n
         self._seconds = seconds
@@ -75,15 +77,15 @@ class Asks:
         index = self._n_done
         self._n_done += 1
         if (
-            not isinstance(self._backend, ReplayingBackend)
-            or (self._is_computed(index) and not getattr(self._backend, "takes_all_recorded", False))
+            self._replaying is None
+            or (self._is_computed(index) and not self._takes_all_recorded)
             or self._space.problem(recorded.config) is not None
         ):
             started = time.monotonic()
             answer = self._backend.ask()
             self._seconds_spent += time.monotonic() - started
             return answer
-        return self._backend.replay(recorded)
+        return self._replaying.replay(recorded)
 
     def _is_computed(self, index: int) -> bool:
         if index == self._n - 1:

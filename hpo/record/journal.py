@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, json_to_distribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend
 from optuna.storages.journal._storage import JournalStorageReplayResult
@@ -180,12 +180,18 @@ class JournalTrials(JournalStorageReplayResult):
 
     def _apply_create_trial(self, log: dict[str, Any]) -> None:
         trial_id = len(self._trials)
-        super()._apply_create_trial(log)
+        super()._apply_create_trial({**log, "distributions": {}, "params": {}})
         if (trial := self._trials.get(trial_id)) is not None:
-            texts = log.get("distributions", {}).items()
-            trial.distributions = {
-                name: self._distributions.setdefault(text, trial.distributions[name]) for name, text in texts
-            }
+            texts = log.get("distributions", {})
+            trial.distributions = {name: self._distribution(text) for name, text in texts.items()}
+            internal = log.get("params", {}).items()
+            trial.params = {name: trial.distributions[name].to_external_repr(value) for name, value in internal}
+
+    def _distribution(self, text: str) -> BaseDistribution:
+        """The distribution of a text, one for all trials. To parse a text takes longer than all else of a trial."""
+        if text not in self._distributions:
+            self._distributions[text] = json_to_distribution(text)
+        return self._distributions[text]
 
     def _apply_set_trial_user_attr(self, log: dict[str, Any]) -> None:
         if self._trial_exists_and_updatable(log["trial_id"], log):

@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import Any
 
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import TrialState, create_trial
 
-from hpo.errors import StudyError
 from hpo.record import serialization
 from hpo.record.history import Decisions, History, Retry, State
 from hpo.record.journal import FastJournalStorage, Journal
 from hpo.record.outages import Outages
 from hpo.record.storage import close_storage, storage_errors
+from hpo.record.stored_trials import read_stored_trials
 from hpo.record.trial_writer import TrialChange
 from hpo.record.writers import writer
 from hpo.space import SearchSpace
@@ -55,10 +55,6 @@ class Ledger:
         self.space = space
         self._study_id = storage.get_study_id_from_name(name)
         self._distributions = {key: serialization.distribution(domain) for key, domain in space.domains.items()}
-        self._optuna_ids: dict[int, int] = {}
-        """The id of the newest Optuna trial of each trial."""
-        self._finished: set[int] = set()
-        """The trials whose newest Optuna trial is finished."""
         self._n_events = 0
         self._recorded_seconds = 0.0
         self.history = History(space.fidelity.high, space.metric)
@@ -251,33 +247,14 @@ class Ledger:
 
     def _read_events(self) -> None:
         """Build the history from the storage."""
-        events = serialization.study_events(self._storage.get_study_user_attrs(self._study_id))
-        for frozen in self._newest_trials().values():
-            number = frozen.user_attrs["trial"]
-            for key, value in frozen.user_attrs.items():
-                if (event := serialization.to_event(number, key, value)) is not None:
-                    events.append((value["n"], value["at"], event))
-        for n, seconds, event in sorted(events, key=lambda item: item[0]):
+        stored = read_stored_trials(self._storage, self._study_id)
+        self._optuna_ids = stored.optuna_ids
+        """The id of the newest Optuna trial of each trial."""
+        self._finished = stored.finished
+        """The trials whose newest Optuna trial is finished."""
+        for n, seconds, event in stored.events:
             self.history.append(event)
             self._n_events, self._recorded_seconds = n, seconds
-
-    def _newest_trials(self) -> dict[int, FrozenTrial]:
-        """Return the newest Optuna trial of each trial, and note their ids and which of them are finished.
-
-        Raises a StudyError if another program has written trials into the Optuna study.
-        """
-        newest: dict[int, FrozenTrial] = {}
-        optuna_id = self._storage.get_trial_id_from_study_id_trial_number
-        for frozen in self._storage.get_all_trials(self._study_id, deepcopy=False):
-            number = frozen.user_attrs.get("trial")
-            if number is None:
-                raise StudyError(f"trial {frozen.number} of the storage was not written by hpo: use a study of its own")
-            newest[number] = frozen
-        for number, frozen in newest.items():
-            self._optuna_ids[number] = optuna_id(self._study_id, frozen.number)
-            if frozen.state.is_finished():
-                self._finished.add(number)
-        return newest
 
     def repair(self) -> None:
         """Write the intermediate values and states that are missing because the process was killed in between."""
@@ -286,11 +263,11 @@ class Ledger:
         undecided = last.trial if isinstance(last, Report | Crash) else None
         changes, states = [], {}
         with storage_errors():
-            for number, frozen in self._newest_trials().items():
+            for number in self._finished:
+                self._forget(number)
+            for frozen in self._storage.get_all_trials(self._study_id, deepcopy=False, states=(TrialState.RUNNING,)):
+                number = frozen.user_attrs["trial"]
                 trial = self.history.trials[number]
-                if frozen.state.is_finished():
-                    self._forget(number)
-                    continue
                 reported = {report.fidelity: self.history.objective_of(report) for report in trial.reports}
                 missing = {epoch: value for epoch, value in reported.items() if epoch not in frozen.intermediate_values}
                 if missing:

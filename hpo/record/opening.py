@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -64,7 +65,7 @@ def open_ledger(where: Path | str, name: str, space: SearchSpace, *, write: bool
             raise StudyError(
                 f"{where}: the record of study {name!r} is not here{moved if isinstance(where, str) else ''}"
             )
-    with _opened(where, write=write) as (storage, journal):
+    with _garbage_collection_paused(), _opened(where, write=write) as (storage, journal):
         names = [study.study_name for study in storage.get_all_studies()]
         if journal is not None and len(names) == 1:
             name = names[0]  # a journal has only one study, whatever the name of its folder is
@@ -89,3 +90,15 @@ def _opened(where: Path | str, *, write: bool) -> Iterator[tuple[BaseStorage, Jo
             if journal is not None:
                 journal.close()
             raise
+
+
+@contextmanager
+def _garbage_collection_paused() -> Iterator[None]:
+    """Pause Python's garbage collector, which looks through the millions of values of a long record again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
