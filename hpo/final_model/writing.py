@@ -49,11 +49,12 @@ class ModelOptions:
     """Whether files of the data set that changed since the study was begun are left out. If not, they are an error."""
 
     def __post_init__(self) -> None:
-        from trainables.inference import exports
+        if self.formats:  # only then, because the import takes seconds
+            from trainables.inference import exports
 
-        for name in self.formats:
-            if name not in exports.FORMATS:
-                raise UnknownName("format", name, exports.FORMATS)
+            for name in self.formats:
+                if name not in exports.FORMATS:
+                    raise UnknownName("format", name, exports.FORMATS)
         if self.train_on not in TRAIN_ON:
             raise UserError(f"unknown part {self.train_on!r} to train on{nearest(self.train_on, TRAIN_ON)}")
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from hpo.training.builder import Builder, Job, trial_seed
 from hpo.trial import Config
-from trainables import memory
-from trainables.memory import available_host as available_host  # the alias exports it to the runners
 
 N_STEPS = 2
 """The first step of an optimizer creates its state. The second has all in memory."""
@@ -36,6 +34,8 @@ def measure(job: Job, device: str, config: Config) -> Need:
     Training code of your own that uses no optimizer of torch trains a whole epoch. Raises the errors of `Builder.build`
     and of the training, such as those of a shortage.
     """
+    from trainables import memory
+
     on_gpu = device.startswith("cuda")
     free = memory.free_gpu(device) if on_gpu else None
     settings, builder = {**job.space.fixed, **config}, Builder(job, device)
@@ -53,3 +53,10 @@ def measure(job: Job, device: str, config: Config) -> Need:
             trainable.evaluate(data.validation.take(range(min(N_IMAGES, len(data.validation)))))
         is_left = begin_next_phase()
     return Need(memory.peak(device).host, memory.need_of_gpu(device) if on_gpu else None, free)
+
+
+def available_host() -> float | None:
+    """Return the main memory that new processes can get, in GiB, see `trainables.memory.available_host`."""
+    from trainables import memory
+
+    return memory.available_host()

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hpo.trial import OUT_OF_MEMORY, SETTINGS_AT_FAULT, Crash
-from trainables import memory
-from trainables.memory import n_oom_kills as n_oom_kills  # the alias exports it to the runners
+
+if TYPE_CHECKING:
+    from trainables.memory import Place
 
 HYPERPARAMETERS = {"oom": ["infeasible", "accumulate"]}
 
@@ -29,7 +30,7 @@ DEFAULT_BATCH_SIZE = 64
 class Attempt:
     """How a trial is trained, after what went wrong before."""
 
-    alone_on: memory.Place | None = None
+    alone_on: Place | None = None
     """Where memory ran out, so that no other trial should train there: its GPU (`gpu`), or the whole machine (`host`).
 
     None: others may. `processes` keeps to it, and with `inline` no other trial trains anyway. `fused` trains the trial
@@ -43,6 +44,8 @@ class Attempt:
 
 def kind_of(error: Exception) -> str:
     """Return the kind of the Crash of an exception: where memory ran out, or else the class of the exception."""
+    from trainables import memory
+
     place = memory.shortage(error)
     if place is None:
         return type(error).__name__
@@ -53,6 +56,13 @@ def killed(trial: int, after: int) -> Crash:
     """Return the Crash of a trial whose worker was killed by the kernel, after epoch `after`."""
     error = f"the kernel killed its worker after epoch {after}, because the memory of the machine ran out"
     return Crash(trial, "HostOutOfMemory", error)
+
+
+def n_oom_kills() -> int | None:
+    """Return how many processes the kernel killed because memory ran out, see `trainables.memory.n_oom_kills`."""
+    from trainables import memory
+
+    return memory.n_oom_kills()
 
 
 def is_oom_kill(status: int | None, before: int | None, now: int | None) -> bool:

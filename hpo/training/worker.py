@@ -20,7 +20,6 @@ from hpo.training.predictions import KeptPredictions
 from hpo.training.ranks import Ranks, TrainableOnRanks
 from hpo.training.trial_run import TrialRun, recorded_micro_batches
 from hpo.trial import PEAKS, Report, Suggestion
-from trainables import memory
 
 if TYPE_CHECKING:
     from trainables.fused import Group
@@ -116,6 +115,7 @@ class Worker:
 
     def forget(self) -> None:
         """Free the memory of the data, and all else that is kept for later trials. It is loaded again when needed."""
+        from trainables import memory
         from trainables.features import feature_cache
 
         self._builder = Builder(self._job, self._device)
@@ -124,10 +124,14 @@ class Worker:
 
     def reset_peaks(self) -> None:
         """Start to measure `peaks` anew."""
+        from trainables import memory
+
         memory.reset_peak(self._device)
 
     def peaks(self) -> dict[str, float | None]:
         """Return the most memory of this process since `reset_peaks`, as the fields `hpo.trial.PEAKS` of a report."""
+        from trainables import memory
+
         peak = memory.peak(self._device)
         return dict(zip(PEAKS, (peak.host, peak.gpu), strict=True))
 

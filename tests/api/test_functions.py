@@ -26,6 +26,11 @@ def test_importing_hpo_imports_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
+def test_no_public_name_imports_torch_before_it_is_used() -> None:
+    script = "import sys, hpo; [getattr(hpo, name) for name in hpo.__all__]; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
 def test_every_public_name_is_there() -> None:
     assert all(getattr(hpo, name) is not None for name in hpo.__all__)
     with pytest.raises(AttributeError, match="no attribute 'serach'"):
