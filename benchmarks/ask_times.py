@@ -29,7 +29,7 @@ from benchmarks.clocked import clocked
 from benchmarks.report import apart, block, machine, note, verdict
 from hpo.loop.simulation import play_trials
 from hpo.record import Budget
-from hpo.runners._known_trials import Curves
+from hpo.runners._known_trials import Curves, KnownCurves
 
 EPOCHS, SHORT_EPOCHS = 52, 9
 """The epochs of a full training in the search of many reports, and in that of many trials."""
@@ -44,7 +44,7 @@ def played(name: str, reports: int | None, trials: int) -> tuple[int, int, list[
     history = play_trials(
         backend,
         problem.space,
-        Curves(problem.space, problem.curve, 1.0),
+        Curves(problem.space, KnownCurves(problem.curve)),
         budget=Budget(epochs=reports),
         until=lambda so_far, report: len(so_far.trials) >= trials,
     )

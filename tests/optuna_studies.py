@@ -1,9 +1,12 @@
-"""What Optuna itself reads of a study in a database."""
+"""What Optuna itself reads of a study in a database or a journal."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import optuna
-from optuna.storages import RDBStorage
+from optuna.storages import JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
 
@@ -15,6 +18,13 @@ def all_trials(url: str, name: str) -> list[FrozenTrial]:
     finally:
         storage.remove_session()
         storage.engine.dispose()
+
+
+def journal_trials(journal: Path) -> list[FrozenTrial]:
+    """All Optuna trials of the only study in a journal file."""
+    storage = JournalStorage(JournalFileBackend(str(journal)))
+    (study,) = storage.get_all_studies()
+    return optuna.load_study(study_name=study.study_name, storage=storage).get_trials()
 
 
 def newest_trials(url: str, name: str) -> dict[int, FrozenTrial]:

@@ -27,6 +27,7 @@ from hpo.loop import (
 )
 from hpo.record import STUDY_FILE, Budget, Settings, StudyFolder, changed_parts, check_name, find_folder, lock
 from hpo.results.progress import print_note
+from hpo.runners._auto_runner import AUTO
 from hpo.space import SearchSpace
 from hpo.training.user_code import Build, digest, is_generator_function
 from hpo.trial import EarlierStudy
@@ -103,7 +104,7 @@ def search(
         for name in ("data", "curves"):
             if isinstance(settings.get(name), Path):
                 settings[name] = str(settings[name])
-        runner = "inline" if settings.get("curves") is None else "simulated"
+        runner = "inline" if settings.get("curves") is None else AUTO
         chosen = with_curves(Settings(**{"runner": runner, **settings}), trainable)  # type: ignore[arg-type]
         folder = Path(studies).absolute() / check_name(default_name(read, chosen) if study is None else study)
         chosen, earlier = _informed(read, with_first_configurations(read, chosen), folder, from_study, top, quiet)

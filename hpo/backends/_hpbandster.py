@@ -31,8 +31,8 @@ from hpo.backends._configurations import Configurations
 from hpo.backends._halving import Halving
 from hpo.backends._quiet import ignored_warnings
 from hpo.backends._random_state import derived_seed, with_random_state
-from hpo.backends._unit_interval import position, value_at
 from hpo.space import Categorical, Domain, SearchSpace
+from hpo.space.unit_interval import position, value_at
 from hpo.space.values import is_one_of
 from hpo.trial import Config, Scalar, Suggestion, Value
 

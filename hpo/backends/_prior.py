@@ -9,8 +9,8 @@ from itertools import accumulate
 from statistics import NormalDist
 from typing import NamedTuple
 
-from hpo.backends._unit_interval import position, scale, value_at
 from hpo.space import Categorical, Domain, Float, Int, SearchSpace
+from hpo.space.unit_interval import position, scale, value_at
 from hpo.trial import Config, Value
 
 NARROWEST, WIDEST = 1e-6, 1e3

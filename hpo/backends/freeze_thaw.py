@@ -75,10 +75,10 @@ class FreezeThaw:
 
     def __init__(self, space: SearchSpace, seed: int) -> None:
         # Importing scipy takes a while, and `hpo --help` lists the backends.
-        from hpo.backends._encoding import Encoding
         from hpo.backends._freeze_thaw import decision, long_runs, model, steps
         from hpo.backends._freeze_thaw.trials import Trials
         from hpo.backends._freeze_thaw.user_prior import UserPrior
+        from hpo.space.encoding import Encoding
 
         self._decision, self._long_runs, self._steps, self._due = decision, long_runs, steps, model.due
         self._seed = seed

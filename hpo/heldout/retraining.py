@@ -89,7 +89,7 @@ def retrain(
     space = replace(job.space, fixed=fixed, fidelity=Fidelity(high))
     folder = _checkpoint_folder(study, job)
     settings = study.settings
-    build = plugins.load("hpo.runners", settings.runner).build
+    build = plugins.load(plugins.RUNNERS, settings.runner).build
     wanted = [(trial, seed) for trial in trials for seed in range(seeds) if (trial.number, seed) not in done]
     pending = {trial.number * MAX_SEEDS + seed: (trial, seed) for trial, seed in wanted}
     running: dict[int, tuple[Trial, int]] = {}

@@ -20,7 +20,7 @@ def build_backend(space: SearchSpace, settings: Settings, earlier: EarlierStudy 
     return a backend, if the backend takes no given configurations or does not learn, or if it plans for the budget but
     takes no recorded suggestions.
     """
-    build = plugins.load("hpo.backends", settings.backend).build
+    build = plugins.load(plugins.BACKENDS, settings.backend).build
     try:
         inspect.signature(build).bind(space, **{"seed": settings.seed, **settings.options})
         if {"space", "seed"} & set(settings.options):

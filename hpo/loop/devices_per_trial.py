@@ -12,7 +12,6 @@ from hpo.space import SearchSpace
 from hpo.training.user_code import Build
 
 REGIMES = "trainables.regimes"
-RUNNERS = "hpo.runners"
 NAME = "devices_per_trial"
 
 
@@ -24,7 +23,7 @@ def check(n_devices: int, runner: str, space: SearchSpace, trainable: Build | No
     if trainable is not None:
         raise UserError(f"{NAME} {n_devices}: training code of your own trains on one device (allowed: 1)")
     if not _takes_several(runner):
-        able = _listed(name for name in plugins.names(RUNNERS) if _is_installed(name) and _takes_several(name))
+        able = _listed(name for name in plugins.names(plugins.RUNNERS) if _is_installed(name) and _takes_several(name))
         raise UserError(f"{NAME} {n_devices}: the runner {runner} trains a trial on one device (allowed: {able})")
     for regime in _regimes(space):
         if not is_data_parallel(plugins.module_name(REGIMES, regime), plugins.find):
@@ -35,13 +34,13 @@ def check(n_devices: int, runner: str, space: SearchSpace, trainable: Build | No
 
 
 def _takes_several(runner: str) -> bool:
-    return NAME in inspect.signature(plugins.load(RUNNERS, runner).build).parameters
+    return NAME in inspect.signature(plugins.load(plugins.RUNNERS, runner).build).parameters
 
 
 def _is_installed(runner: str) -> bool:
     """Whether all packages that a runner needs are installed."""
     try:
-        plugins.load(RUNNERS, runner)
+        plugins.load(plugins.RUNNERS, runner)
     except UserError:
         return False
     return True

@@ -45,7 +45,7 @@ def recorded_settings(settings: Settings, space: SearchSpace, trainable: Build |
     if runner == _auto_runner.AUTO:
         is_alone = trainable is not None or settings.devices_per_trial > 1
         runner = "processes" if is_alone else _auto_runner.runner_for(space)
-    plugins.module_name("hpo.runners", runner, also=[_auto_runner.AUTO])
+    plugins.module_name(plugins.RUNNERS, runner, also=[_auto_runner.AUTO])
     if settings.devices_per_trial > 1:
         devices_per_trial.check(settings.devices_per_trial, runner, space, trainable)
     if settings.curves is None:

@@ -16,9 +16,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from hpo.backends._encoding import Encoding
 from hpo.record import History, Trial
 from hpo.space import SearchSpace
+from hpo.space.encoding import Encoding
 from hpo.trial import Config, Report, Suggestion
 
 

@@ -17,7 +17,7 @@ def budget_note(space: SearchSpace, settings: Settings, budget: Budget) -> str |
 
     Returns None if the budget covers a round, or if the backend has no brackets (its module has no `round_brackets`).
     """
-    brackets = getattr(plugins.load("hpo.backends", settings.backend), "round_brackets", None)
+    brackets = getattr(plugins.load(plugins.BACKENDS, settings.backend), "round_brackets", None)
     sizes = _sizes(brackets, space.fidelity, settings.options) if brackets else []
     if not sizes or _fits(budget, space.fidelity, sizes):
         return None

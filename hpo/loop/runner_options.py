@@ -23,7 +23,7 @@ def check_runner_options(settings: Settings) -> None:
     """
     if not settings.runner_options:
         return
-    module = plugins.load("hpo.runners", settings.runner)
+    module = plugins.load(plugins.RUNNERS, settings.runner)
     parameters = inspect.signature(module.build).parameters.values()
     known = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY and each.name not in COMMON]
     takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters)
@@ -36,6 +36,6 @@ def check_runner_options(settings: Settings) -> None:
 
 def build_runner(settings: Settings, job: Job, checkpoints: Path, slots: int | None) -> Runner:
     """Build the runner of a study. Raises a UserError if it does not suit this machine or this job."""
-    build = plugins.load("hpo.runners", settings.runner).build
+    build = plugins.load(plugins.RUNNERS, settings.runner).build
     runner: Runner = build(job, checkpoints, devices=settings.devices, slots=slots, **settings.runner_arguments)
     return runner

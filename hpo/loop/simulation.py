@@ -11,7 +11,7 @@ from collections.abc import Callable
 from hpo.backends._backend import Backend
 from hpo.loop.search import run
 from hpo.record import Budget, Event, History, MemoryLedger
-from hpo.runners._known_trials import Curve, Curves, KnownTrials, Seconds
+from hpo.runners._known_trials import Curve, Curves, KnownCurves, KnownTrials, Seconds
 from hpo.runners.simulated import Simulated
 from hpo.space import SearchSpace
 from hpo.trial import Report
@@ -32,7 +32,8 @@ def play(
 
     Raises an HpoError if the backend breaks its protocol, and the errors of the search loop.
     """
-    return play_trials(backend, space, Curves(space, curve, seconds), slots=slots, budget=Budget(epochs=epochs))
+    trials = Curves(space, KnownCurves(curve, seconds))
+    return play_trials(backend, space, trials, slots=slots, budget=Budget(epochs=epochs))
 
 
 def play_trials(

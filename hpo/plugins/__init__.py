@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from hpo.plugins import objectives
 from hpo.plugins.registry import (
+    BACKENDS,
     DATASETS,
+    RUNNERS,
     TASK_PACKAGES,
     WORKER,
     find,
@@ -24,7 +26,9 @@ from hpo.plugins.registry import (
 from hpo.plugins.space_problems import data_problems, problem_lines, problems
 
 __all__ = [
+    "BACKENDS",
     "DATASETS",
+    "RUNNERS",
     "TASK_PACKAGES",
     "WORKER",
     "data_problems",

@@ -104,6 +104,22 @@ def is_data_parallel(module: str, find: Find) -> bool:
     return _flag(module, "DATA_PARALLEL", find)
 
 
+def measures_slots(module: str, find: Find) -> bool:
+    """Whether a runner declares `MEASURES_SLOTS = True`: with `slots: auto` it is measured how many trials fit at once.
+
+    Each of its trials trains on this machine, in a process of its own. Raises UserError as `is_data_parallel` does.
+    """
+    return _flag(module, "MEASURES_SLOTS", find)
+
+
+def plays_curves(module: str, find: Find) -> bool:
+    """Whether a runner declares `PLAYS_CURVES = True`: it trains nothing, and `build` takes `curves`.
+
+    Raises UserError as `is_data_parallel` does.
+    """
+    return _flag(module, "PLAYS_CURVES", find)
+
+
 def trains(module: str, find: Find) -> str | None:
     """Which part of the model a regime trains in every epoch, as it declares in `TRAINS`: "head" or "all".
 

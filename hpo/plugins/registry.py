@@ -32,12 +32,18 @@ from hpo.space import DATA_KEYS, DatasetSpec, Task
 TASK_PACKAGES = {"regime": "trainables.regimes", "model": "trainables.models"}
 """The keys of a task whose plug-ins read hyperparameters, and the packages of these plug-ins."""
 
+BACKENDS = "hpo.backends"
+"""The package of the backends."""
+
+RUNNERS = "hpo.runners"
+"""The package of the runners."""
+
 DATASETS = "trainables.datasets"
 """The package of the data sets."""
 
 NOUNS = {
-    "hpo.backends": "backend",
-    "hpo.runners": "runner",
+    BACKENDS: "backend",
+    RUNNERS: "runner",
     "trainables.regimes": "regime",
     "trainables.models": "model",
     DATASETS: "dataset",

@@ -78,7 +78,7 @@ def _slot_lines(study: StudyFolder) -> list[str]:
 def _belief(study: StudyFolder, history: History) -> str | None:
     """What the backend says of the search, see `status` in `hpo/backends/_backend.py`. None if it says nothing."""
     try:
-        describe = getattr(plugins.load("hpo.backends", study.settings.backend), "status", None)
+        describe = getattr(plugins.load(plugins.BACKENDS, study.settings.backend), "status", None)
     except (UserError, ImportError):  # the backend, or a package that it needs, is not here
         return None
     events = [event for event in history.events if isinstance(event, Suggestion | Report | Crash)]

@@ -13,7 +13,7 @@ from pathlib import Path
 from hpo.errors import UserError, shortened
 from hpo.plugins import own_functions
 from hpo.runners._curve_table import CurveTable
-from hpo.runners._known_trials import Curves, KnownTrials, OwnCurves
+from hpo.runners._known_trials import Curves, KnownCurves, KnownTrials, UserCurves
 from hpo.space import SearchSpace
 from hpo.space.objectives import OwnFunction, own_function
 from hpo.space.python_file import python_file
@@ -62,9 +62,9 @@ def load(source: str, space: SearchSpace) -> KnownTrials:
     """Load the curves of a source. Raises a UserError if they do not fit the space, or cannot be loaded."""
     own = _function(source)
     if own is not None:
-        return OwnCurves(space, source, _load(own, source))
+        return Curves(space, UserCurves(source, _load(own, source)))
     table = CurveTable(Path(source), space)
-    return Curves(space, table.metrics, table.seconds)
+    return Curves(space, KnownCurves(table.metrics, table.seconds))
 
 
 def _function(source: str) -> OwnFunction | None:

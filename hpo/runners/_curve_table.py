@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hpo.backends._encoding import Encoding
 from hpo.errors import SpaceError, UserError, nearest
 from hpo.space import SearchSpace
+from hpo.space.encoding import Encoding
 from hpo.space.given_values import with_defaults
 from hpo.spacefile.table_cells import cell_value
 from hpo.trial import Config, Value

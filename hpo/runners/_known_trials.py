@@ -1,4 +1,4 @@
-"""What the trials of a simulated search report: the Protocol `KnownTrials`, and trials whose metrics are a function's.
+"""What the trials of a simulated search report: the Protocol `KnownTrials`, and trials that follow learning curves.
 
 `hpo/loop/recorded_trials.py` has the trials of a recorded study, and `_curve_table.py` those of a table.
 """
@@ -43,14 +43,28 @@ class KnownTrials(Protocol):
         ...
 
 
-class Curves:
-    """Trials whose metrics are those of a function. They end by early stopping, as trained ones do."""
+class CurveSource(Protocol):
+    """The learning curves of `Curves`. The same call must always return the same."""
 
-    def __init__(self, space: SearchSpace, curve: Curve, seconds: float | Seconds = 1.0) -> None:
-        """`seconds` is the simulated time of an epoch: a constant, or a function of the configuration."""
+    def metrics(self, suggestion: Suggestion, epoch: int) -> Mapping[str, float]:
+        """The metrics of a trial after an epoch, counted from 1. An exception is a crash of the trial."""
+        ...
+
+    def seconds(self, suggestion: Suggestion, epoch: int) -> float:
+        """The simulated seconds of an epoch of a trial."""
+        ...
+
+    def forget(self, trial: int) -> None:
+        """Is called when a trial will not go on."""
+        ...
+
+
+class Curves:
+    """Trials whose metrics come from learning curves. They end by early stopping, as trained ones do."""
+
+    def __init__(self, space: SearchSpace, source: CurveSource) -> None:
         self._space = space
-        self._curve = curve
-        self._seconds = seconds
+        self._source = source
         self._progress: dict[int, tuple[Progress, EarlyStopping]] = {}
         """The reports of the trials so far, in place of checkpoints, and when each trial ends by itself."""
 
@@ -58,7 +72,7 @@ class Curves:
         """The time of the epoch, 0 if it was played before."""
         if suggestion.trial in self._progress and self._progress[suggestion.trial][0].epoch >= epoch:
             return 0.0
-        return self._epoch_seconds(suggestion, epoch)
+        return self._source.seconds(suggestion, epoch)
 
     def report(self, suggestion: Suggestion, epoch: int) -> Report:
         """The report of the epoch. Epochs before it that were not played are played first."""
@@ -72,39 +86,50 @@ class Curves:
             if progress.ended or progress.epoch >= suggestion.until:
                 on_record = f"epoch {epoch - 1} of it is on record"
                 raise HpoError(f"the trial ended after epoch {progress.epoch}, but {on_record}")
-            metrics = self._metrics(suggestion, progress.epoch + 1)
-            progress.add(metrics, rule, self._epoch_seconds(suggestion, progress.epoch + 1), DEVICE)
+            metrics = self._source.metrics(suggestion, progress.epoch + 1)
+            progress.add(metrics, rule, self._source.seconds(suggestion, progress.epoch + 1), DEVICE)
         self._progress[trial] = progress, rule
         return Report(trial=trial, **next(each for each in progress.reports if each["fidelity"] == epoch))
 
     def forget(self, trial: int) -> None:
         self._progress.pop(trial, None)
+        self._source.forget(trial)
 
-    def _metrics(self, suggestion: Suggestion, epoch: int) -> Mapping[str, float]:
-        """What the function returns for an epoch."""
+
+class KnownCurves:
+    """The curves of a function that is known to return metrics. It is a `CurveSource`."""
+
+    def __init__(self, curve: Curve, seconds: float | Seconds = 1.0) -> None:
+        """`seconds` is the simulated time of an epoch: a constant, or a function of the configuration."""
+        self._curve = curve
+        self._seconds = seconds
+
+    def metrics(self, suggestion: Suggestion, epoch: int) -> Mapping[str, float]:
         return self._curve(suggestion.config, epoch)
 
-    def _epoch_seconds(self, suggestion: Suggestion, epoch: int) -> float:
-        """The time of an epoch, whether it was played before or not."""
+    def seconds(self, suggestion: Suggestion, epoch: int) -> float:
         return self._seconds(suggestion.config) if callable(self._seconds) else self._seconds
 
+    def forget(self, trial: int) -> None: ...
 
-class OwnCurves(Curves):
-    """Trials whose metrics, and maybe seconds, a function of the user returns. An epoch takes 1 second by default."""
 
-    def __init__(self, space: SearchSpace, name: str, function: Callable[[Config, int], object]) -> None:
+class UserCurves:
+    """The metrics, and maybe seconds, that a function of the user returns. It is a `CurveSource`.
+
+    An epoch takes 1 second by default.
+    """
+
+    def __init__(self, name: str, function: Callable[[Config, int], object]) -> None:
         """`name` is how the user named the function. Messages give it."""
-        super().__init__(space, self._without_seconds)
         self._name = name
         self._function = function
         self._begun: dict[int, tuple[int, object]] = {}
         """For each trial, the last epoch that began, and what the function returned for it or raised."""
 
     def forget(self, trial: int) -> None:
-        super().forget(trial)
         self._begun.pop(trial, None)
 
-    def _metrics(self, suggestion: Suggestion, epoch: int) -> Mapping[str, float]:
+    def metrics(self, suggestion: Suggestion, epoch: int) -> Mapping[str, float]:
         returned = self._returned(suggestion, epoch)
         if isinstance(returned, Exception):
             raise returned
@@ -113,7 +138,7 @@ class OwnCurves(Curves):
             raise TaskError(f"curves {self._name} returned {short(returned)}; it must return metrics, {example}")
         return {key: value for key, value in returned.items() if key != SECONDS}
 
-    def _epoch_seconds(self, suggestion: Suggestion, epoch: int) -> float:
+    def seconds(self, suggestion: Suggestion, epoch: int) -> float:
         """The seconds that the function gives for an epoch. An epoch that crashes takes none."""
         returned = self._returned(suggestion, epoch)
         if not isinstance(returned, Mapping):
@@ -138,6 +163,3 @@ class OwnCurves(Curves):
                 begun = epoch, error
             self._begun[suggestion.trial] = begun
         return begun[1]
-
-    def _without_seconds(self, config: Config, epoch: int) -> Mapping[str, float]:
-        raise AssertionError("`_metrics` is called instead")

@@ -27,6 +27,8 @@ from hpo.training.out_of_memory import Attempt, final, killed, n_oom_kills, next
 from hpo.training.worker import Worker
 from hpo.trial import Crash, Decision, Report, Suggestion
 
+MEASURES_SLOTS = True
+
 
 def build(
     job: Job,

@@ -22,6 +22,8 @@ from hpo.space import SearchSpace
 from hpo.training.builder import Job
 from hpo.trial import Crash, Decision, Report, Suggestion
 
+PLAYS_CURVES = True
+
 
 def build(
     job: Job, checkpoints: Path, *, devices: str = "auto", slots: int | None = None, curves: str | None = None

@@ -11,11 +11,12 @@ import pytest
 from hpo.errors import StudyError, UserError
 from hpo.heldout import evaluate
 from hpo.loop import begin, resume
-from hpo.record import Budget, Settings, State, StudyFolder
+from hpo.record import Budget, Settings, State
 from hpo.space import Categorical, Fidelity, Float, SearchSpace
 from hpo.trial import Crash, Report
 from tests import toy
 from tests.loop.searching import BACKENDS, check_sound, history
+from tests.optuna_studies import journal_trials
 
 SPACE = SearchSpace("line", {"x": Float(0.0, 1.0), "kind": Categorical(("a", "b"))}, Fidelity(9))
 FUNCTION = """
@@ -35,10 +36,12 @@ def settings(tmp_path: Path) -> Settings:
 
 def times(folder: Path) -> list[float]:
     """The simulated time of each event on record."""
-    ledger = StudyFolder.reopen(folder).ledger(write=False)
-    trials = ledger._storage.get_all_trials(ledger._study_id)
-    ledger.close()
-    values = (value for trial in trials for value in trial.user_attrs.values() if isinstance(value, dict))
+    values = (
+        value
+        for trial in journal_trials(folder / "ledger.log")
+        for value in trial.user_attrs.values()
+        if isinstance(value, dict)
+    )
     return [at for _, at in sorted({(value["n"], value["at"]) for value in values})]  # a trial may be copied
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import HpoError, TaskError
-from hpo.runners._known_trials import Curve, Curves
+from hpo.runners._known_trials import Curve, Curves, KnownCurves
 from hpo.runners._runner import Runner
 from hpo.runners.simulated import Simulated
 from hpo.training.builder import Job
@@ -33,7 +33,7 @@ class TestSimulated(ToyFixtures, RunnerContract):
     def build(self) -> Callable[[Job, Path], Runner]:
         def build(job: Job, checkpoints: Path) -> Runner:
             checkpoints.mkdir()  # which stays empty
-            return Simulated(job.space, Curves(job.space, toy_curve(job)), slots=2)
+            return Simulated(job.space, Curves(job.space, KnownCurves(toy_curve(job))), slots=2)
 
         return build
 
@@ -49,7 +49,7 @@ class TestSimulated(ToyFixtures, RunnerContract):
         assert same(train(again, suggestion(until=4), after=2)) == same(first[2:])
 
     def test_a_curve_without_the_objective_ends_the_search(self) -> None:
-        runner = Simulated(toy.space(), Curves(toy.space(), lambda config, epoch: {"accuracy": 0.5}))
+        runner = Simulated(toy.space(), Curves(toy.space(), KnownCurves(lambda config, epoch: {"accuracy": 0.5})))
         runner.start(suggestion(), after=0)
         with pytest.raises(TaskError, match="val_loss"):
             runner.events()
@@ -59,12 +59,11 @@ def steady(**seconds: float) -> Simulated:
     """A runner with two slots, on which an epoch of the configurations x=0.25 and x=0.75 takes so many seconds."""
     lengths = {0.25: seconds.get("short", 1.0), 0.75: seconds.get("long", 1.0)}
     space = replace(toy.space(), fixed={})
-    curves = Curves(
-        space,
+    curves = KnownCurves(
         lambda config, epoch: {"val_loss": 1 / epoch},
         seconds=lambda config: lengths[float(config["x"])],  # type: ignore[arg-type]
     )
-    return Simulated(space, curves, slots=2)
+    return Simulated(space, Curves(space, curves), slots=2)
 
 
 def in_order(runner: Simulated, n: int) -> list[tuple[int, int, float]]:
@@ -124,4 +123,4 @@ def test_a_trial_that_waits_for_a_decision_does_not_train() -> None:
 
 def test_a_runner_without_slots_is_refused() -> None:
     with pytest.raises(HpoError, match="`slots` must be at least 1, but is 0"):
-        Simulated(toy.space(), Curves(toy.space(), lambda config, epoch: {}), slots=0)
+        Simulated(toy.space(), Curves(toy.space(), KnownCurves(lambda config, epoch: {})), slots=0)

@@ -14,7 +14,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import qmc
 
-from hpo.backends._encoding import Encoding, FloatArray
 from hpo.backends._freeze_thaw import budget_end, long_runs, steps
 from hpo.backends._freeze_thaw.long_runs import Belief
 from hpo.backends._freeze_thaw.model import Prediction
@@ -23,6 +22,7 @@ from hpo.backends._freeze_thaw.signal import REASON, signal
 from hpo.backends._freeze_thaw.transfer import SourceModel
 from hpo.backends._freeze_thaw.trials import EARLIER, Trials
 from hpo.backends._freeze_thaw.user_prior import UserPrior, exponent
+from hpo.space.encoding import Encoding, FloatArray
 
 N_INITIAL = 8
 """The number of trials that begin before the model decides: the centre of the space or prior, then Sobol points."""

@@ -10,8 +10,8 @@ import numpy as np
 from scipy.linalg import LinAlgError, cholesky, lapack, solve_triangular
 from scipy.optimize import minimize
 
-from hpo.backends._encoding import FloatArray
 from hpo.backends._freeze_thaw.kernel import Parameters, Prior, Rows, matern_with_slope, parameters, time_kernel
+from hpo.space.encoding import FloatArray
 
 MAX_ITERATIONS = 40
 """The number of iterations of a fit."""

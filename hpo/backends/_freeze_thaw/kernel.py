@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.backends._encoding import FloatArray
+from hpo.space.encoding import FloatArray
 
 IntArray = NDArray[np.intp]
 

@@ -12,13 +12,13 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from hpo.backends._encoding import Encoding, FloatArray
 from hpo.backends._freeze_thaw.fitting import fit
 from hpo.backends._freeze_thaw.kernel import Parameters, Rows, parameters, prior
 from hpo.backends._freeze_thaw.observations import Transform, thinned, times
 from hpo.backends._freeze_thaw.posterior import Factor, Posterior, Trend, empty_factor
 from hpo.backends._freeze_thaw.steps import late_epoch
 from hpo.backends._freeze_thaw.trials import Row, Trials
+from hpo.space.encoding import Encoding, FloatArray
 
 GROWTH = 0.2
 """The parameters are fitted again after this share of further rows."""

@@ -9,8 +9,8 @@ from itertools import accumulate
 
 import numpy as np
 
-from hpo.backends._encoding import FloatArray
 from hpo.backends._freeze_thaw.trials import Row
+from hpo.space.encoding import FloatArray
 
 WORST = 10.0
 """A value counts as no worse than the median plus this many times the distance from the lowest to the median."""

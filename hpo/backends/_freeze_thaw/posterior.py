@@ -13,7 +13,6 @@ from typing import Protocol
 import numpy as np
 from scipy.linalg import LinAlgError, cholesky, solve_triangular
 
-from hpo.backends._encoding import FloatArray
 from hpo.backends._freeze_thaw.kernel import (
     IntArray,
     Parameters,
@@ -22,6 +21,7 @@ from hpo.backends._freeze_thaw.kernel import (
     matern_with_slope,
     time_kernel,
 )
+from hpo.space.encoding import FloatArray
 
 MIN_VARIANCE = 1e-10
 """The smallest variance of a value, so that its deviation is never 0."""

@@ -14,9 +14,9 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_ndtr, ndtr
 
-from hpo.backends._encoding import Encoding, FloatArray
 from hpo.backends._freeze_thaw.model import Prediction
 from hpo.backends._freeze_thaw.user_prior import UserPrior
+from hpo.space.encoding import Encoding, FloatArray
 
 N_CANDIDATES = 200
 """The number of candidates. Half are uniform or follow the user's prior, and half lie around the trials with the lowest

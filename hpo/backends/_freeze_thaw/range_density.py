@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtr
 
-from hpo.backends._encoding import BoolArray, FloatArray
 from hpo.backends._prior import TruncatedNormal
-from hpo.backends._unit_interval import scale
 from hpo.space import Float, Int
+from hpo.space.encoding import BoolArray, FloatArray
+from hpo.space.unit_interval import scale
 
 NARROW = 1e-3
 """A cell narrower than this share of the deviation has the density of its middle: the difference of the distribution

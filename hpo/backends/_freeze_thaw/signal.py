@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import f
 
-from hpo.backends._encoding import FloatArray
 from hpo.backends._freeze_thaw.steps import late_epoch
 from hpo.backends._freeze_thaw.trials import Trial, Trials
+from hpo.space.encoding import FloatArray
 
 N_CHECKED = 4
 """The number of the first trials that train on if the first rung shows noise only."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hpo.backends._encoding import Encoding
 from hpo.backends._freeze_thaw import long_runs, steps
 from hpo.backends._freeze_thaw.decision import trusted_epoch
 from hpo.backends._freeze_thaw.trials import Trials
 from hpo.space import SearchSpace
+from hpo.space.encoding import Encoding
 from hpo.trial import Crash, Report, Suggestion
 
 

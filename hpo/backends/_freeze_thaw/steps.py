@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hpo.backends._encoding import FloatArray
 from hpo.backends._freeze_thaw.trials import Trials
 from hpo.space import Fidelity
+from hpo.space.encoding import FloatArray
 
 FIRST_STEP = 3
 """The epochs of the first step of a trial, if the space's `fidelity.low` allows it."""

@@ -26,12 +26,12 @@ from statistics import median
 
 import numpy as np
 
-from hpo.backends._encoding import Encoding, FloatArray
 from hpo.backends._freeze_thaw import steps
 from hpo.backends._freeze_thaw.model import Model, Snapshot
 from hpo.backends._freeze_thaw.posterior import Factor, Trend
 from hpo.backends._freeze_thaw.trials import Row, Trials
 from hpo.space import Fidelity
+from hpo.space.encoding import Encoding, FloatArray
 from hpo.trial import Config, EarlierStudy
 
 FIRST = (2, 4, 6)

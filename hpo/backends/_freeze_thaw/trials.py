@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hpo.backends._encoding import FloatArray
+from hpo.space.encoding import FloatArray
 from hpo.space.objectives import ERRORS
 from hpo.trial import Config, Report, valid_loss
 

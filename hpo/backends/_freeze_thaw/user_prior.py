@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpo.backends._encoding import CHOSEN, Encoding, FloatArray
 from hpo.backends._freeze_thaw.range_density import RangeDensity
 from hpo.backends._freeze_thaw.trials import Trials
 from hpo.backends._prior import choice_at, range_prior
 from hpo.space import Categorical, SearchSpace
+from hpo.space.encoding import CHOSEN, Encoding, FloatArray
 
 STRENGTH = 3.0
 """The acquisition is multiplied by the prior to the power of this, divided by the number of trials: beta in the paper.

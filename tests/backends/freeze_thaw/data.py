@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hpo.backends._encoding import FloatArray
 from hpo.backends._freeze_thaw.kernel import Rows, prior
+from hpo.space.encoding import FloatArray
 
 D = 3
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.optimize import approx_fprime
 
-from hpo.backends._encoding import FloatArray
 from hpo.backends._freeze_thaw.kernel import Rows, covariance, parameters
 from hpo.backends._freeze_thaw.posterior import Factor, Posterior, empty_factor, stable_cholesky
+from hpo.space.encoding import FloatArray
 from tests.backends.freeze_thaw.data import D, random_rows, random_theta
 
 

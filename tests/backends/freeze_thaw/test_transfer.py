@@ -13,12 +13,12 @@ from scipy.optimize import approx_fprime
 
 from hpo.backends import freeze_thaw
 from hpo.backends._backend import Backend, LearnsFromEarlier, TakesConfigurations
-from hpo.backends._encoding import Encoding
 from hpo.backends._freeze_thaw.model import Model, Snapshot
 from hpo.backends._freeze_thaw.posterior import Posterior
 from hpo.backends._freeze_thaw.transfer import DIFFERENT, SourceModel, WeightedMean, weight
 from hpo.backends._freeze_thaw.trials import Row, Trials
 from hpo.space import Categorical, Domain, Fidelity, Float, SearchSpace
+from hpo.space.encoding import Encoding
 from hpo.trial import Config, EarlierStudy, EarlierTrial, Suggestion
 from tests.backends.contract import BackendContract, Build
 from tests.backends.driving import begin, number, report

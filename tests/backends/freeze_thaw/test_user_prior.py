@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo.backends import freeze_thaw
-from hpo.backends._encoding import Encoding
 from hpo.backends._freeze_thaw.trials import Trials
 from hpo.backends._freeze_thaw.user_prior import UserPrior, exponent
 from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace
+from hpo.space.encoding import Encoding
 from hpo.trial import Config
 from tests.backends.driving import begin, number
 from tests.backends.simulation import play

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hpo.space import Float, Int
+from hpo.space.domains import Float, Int
 from hpo.trial import Value
 
 

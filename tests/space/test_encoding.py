@@ -9,8 +9,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.backends._encoding import CHOSEN, Encoding
 from hpo.space import Categorical, Fidelity, Float, Int, SearchSpace
+from hpo.space.encoding import CHOSEN, Encoding
 from hpo.trial import Config
 from tests.backends.contract import SPACE
 from tests.space.spaces import FEW, spaces

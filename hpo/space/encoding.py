@@ -16,8 +16,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.backends._unit_interval import position, scale, value_at
-from hpo.space import Categorical, Domain, Float, Int, SearchSpace
+from hpo.space.domains import Categorical, Domain, Float, Int
+from hpo.space.search_space import SearchSpace
+from hpo.space.unit_interval import position, scale, value_at
 from hpo.space.values import is_one_of
 from hpo.trial import Config, Value
 
