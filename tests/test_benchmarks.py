@@ -202,3 +202,15 @@ def test_each_section_on_a_gpu_runs_on_a_cpu_too(tmp_path: Path) -> None:
     assert [row["at once"] for row in packed] == ["1", "2", "1", "2"]
     assert len(costs) == 8
     assert all(float(row["ms an epoch"]) > 0 for row in costs)
+
+
+def test_the_cost_of_kept_predictions_is_a_share_of_an_epoch_with_its_checkpoint() -> None:
+    ((title, rows),) = tables(printed("kept_predictions", "--threads", "1", "--heads", "1", "3")).items()
+    assert title == "Validation predictions of an epoch, cpu, 1 threads"
+    assert [row["heads"] for row in rows] == ["1 alone", "3 fused"]
+    for row in rows:
+        epoch, checkpoint, predictions = (
+            float(row[f"{name}, ms a head"]) for name in ("epoch", "checkpoint", "predictions")
+        )
+        assert float(row["share, %"]) == pytest.approx(100 * predictions / (epoch + checkpoint), rel=0.02)
+        assert 0.3 < float(row["predictions, kB a head"]) < 2  # 40 images of 4 classes

@@ -45,7 +45,6 @@ def as_float16(logits: Tensor | NDArray[np.generic]) -> NDArray[np.float16] | No
         highest = values.amax(dim=1, keepdim=True)
         if not bool(highest.isfinite().all()):
             return None
-        differences = values - highest
-        lower = differences.clamp(LOWEST, HIGHEST_BELOW_0)
-        half = torch.where(differences < 0, lower, 0.0).half().cpu().numpy()
+        differences = (values - highest).clamp_(LOWEST, HIGHEST_BELOW_0).masked_fill_(values == highest, 0.0)
+        half = differences.half().cpu().numpy()
     return np.ascontiguousarray(half)

@@ -1,0 +1,131 @@
+"""The cost of keeping the validation predictions of an epoch, beside the epoch itself and its checkpoint.
+
+    python benchmarks/kept_predictions.py [--epochs 15] [--heads 1 64] [--threads 1] [--device cpu] [--quick]
+
+A head is a linear layer, trained by SGD in batches of 64. `Caltech-101` and `digits` have the sizes of a linear probe
+of ResNet-18 on Caltech-101, with as many validation images as training images, and of softmax regression on the digits
+of scikit-learn. One head trains by itself, several are fused.
+
+Each epoch of each head is taken to be the best so far, so all of them write their predictions. This is the slowest
+case: a search writes only those of new best epochs. The three parts of each epoch are timed one after another, in the
+order in which a search runs them. The share is the median time of the predictions, in percent of that of an epoch with
+its checkpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from benchmarks.report import block, machine
+from hpo.training.checkpoints import Checkpoints
+from hpo.training.prediction_files import PredictionFiles
+from hpo.training.predictions import KeptPredictions
+from trainables import fused
+from trainables.data.dataset import Part, SearchData
+from trainables.hyperparameters import Config
+from trainables.trainable import TransferModel
+from trainables.training import gradient_descent
+from trainables.training.gradient_descent import Training
+
+
+class Size(NamedTuple):
+    """What the heads learn."""
+
+    name: str
+    n_train: int
+    n_validation: int
+    width: int
+    n_classes: int
+
+
+SIZES = Size("Caltech-101", 2892, 2892, 512, 101), Size("digits", 1437, 360, 64, 10)
+QUICK = (Size("quick", 160, 40, 16, 4),)
+DISTANCE = 5.0
+"""How far the mean of each class lies from 0, in standard deviations."""
+
+
+def main() -> None:
+    """Measure, and print a row for each size."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--heads", type=int, nargs="+", default=[1, 64])
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--quick", action="store_true", help="a tiny size, to see that it runs")
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    begun = machine()
+    rows = [
+        measure(size, n_heads, 1 if given.quick else given.epochs, given.device)
+        for size in (QUICK if given.quick else SIZES)
+        for n_heads in given.heads
+    ]
+    times = ["epoch, ms a head", "checkpoint, ms a head", "predictions, ms a head"]
+    headers = ["size", "classes", "validation images", "heads", *times, "share, %", "predictions, kB a head"]
+    title = f"Validation predictions of an epoch, {given.device}, {given.threads} threads"
+    print(block(title, begun, headers, rows, []))
+
+
+def measure(size: Size, n_heads: int, n_epochs: int, device: str) -> list[object]:
+    """Return a row of the table."""
+    classes = tuple(map(str, range(size.n_classes)))
+    means = DISTANCE * functional.normalize(torch.randn(size.n_classes, size.width))
+    data = SearchData(_part(means, size.n_train), _part(means, size.n_validation), classes).to(device)
+    heads = [_head(seed, size, data, device) for seed in range(n_heads)]
+    group = fused.Group()
+    with tempfile.TemporaryDirectory() as folder:
+        files, checkpoints = PredictionFiles(Path(folder) / "predictions"), Checkpoints(Path(folder) / "checkpoints")
+        kept = KeptPredictions(files, print)
+        keep = [kept.of_trial(trial, head, [data]) for trial, head in enumerate(heads)]
+
+        def write_predictions() -> None:
+            for write in keep:
+                assert write is not None, "there are not too many logits"
+                write(1)
+
+        def write_checkpoints() -> None:
+            for trial, head in enumerate(heads):
+                checkpoints.write(trial, {"state": head.state_dict()})
+
+        parts = ((lambda: group.step(heads)) if n_heads > 1 else heads[0].step, write_checkpoints, write_predictions)
+        seconds = [[_seconds(part) for part in parts] for _ in range(n_epochs + 1)][1:]  # the first is to warm up
+        n_bytes = len(files.read(0) or b"")
+    epoch, checkpoint, predictions = (1000 * median(column) / n_heads for column in zip(*seconds, strict=True))
+    how = f"{n_heads} {'fused' if n_heads > 1 else 'alone'}"
+    share = 100 * predictions / (epoch + checkpoint)
+    return [size.name, size.n_classes, size.n_validation, how, epoch, checkpoint, predictions, share, n_bytes / 1000]
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    """The seconds of a call. The checkpoints wait for the device."""
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def _part(means: torch.Tensor, n: int) -> Part:
+    """Return `n` images around the means of the classes, (n_classes, width)."""
+    labels = torch.randint(0, len(means), (n,))
+    return Part((torch.randn(n, means.shape[1]) + means[labels]).view(n, -1, 1, 1), labels)
+
+
+def _head(seed: int, size: Size, data: SearchData, device: str) -> Training:
+    torch.manual_seed(seed)
+    model = TransferModel({"flatten": nn.Flatten()}, nn.Linear(size.width, size.n_classes))
+    model.freeze(model.stages)
+    config: Config = {"lr": 10 ** (-3 + seed % 5 / 4), "batch_size": 64, "momentum": 0.9, "optimizer": "sgd"}
+    return gradient_descent.build(config, model, data, device)
+
+
+if __name__ == "__main__":
+    main()
