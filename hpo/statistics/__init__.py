@@ -1,0 +1,25 @@
+"""How sure a result is: intervals, paired comparisons, and the estimate of a trial that was chosen because it was best.
+
+It computes on arrays, reads no study and no file, and imports only NumPy and SciPy.
+"""
+
+from __future__ import annotations
+
+from hpo.statistics.comparison import not_apart, pairs_apart
+from hpo.statistics.intervals import Interval, interval, mean_interval
+from hpo.statistics.per_image import of_folds, per_image
+from hpo.statistics.seeds import both_spreads
+from hpo.statistics.selection import Chosen, chosen
+
+__all__ = [
+    "Chosen",
+    "Interval",
+    "both_spreads",
+    "chosen",
+    "interval",
+    "mean_interval",
+    "not_apart",
+    "of_folds",
+    "pairs_apart",
+    "per_image",
+]

@@ -1,0 +1,73 @@
+"""Intervals of a mean over images: Wilson's for values between 0 and 1, one on the logarithm for losses.
+
+Both are given by a mean and its standard error, so they also serve estimates that are no plain means.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+LEVEL = 0.95
+"""The share of cases in which an interval is meant to hold the true value."""
+
+
+class Interval(NamedTuple):
+    """The limits of an interval."""
+
+    low: float
+    high: float
+
+    def widened(self, value: float) -> Interval:
+        """Return the interval that also holds `value`."""
+        return Interval(min(self.low, value), max(self.high, value))
+
+
+def mean_interval(values: NDArray[np.float64], *, is_share: bool, level: float = LEVEL) -> Interval:
+    """Return the interval of the mean that the images come from. `values` (n,) holds one value for each image.
+
+    `is_share` says that the mean lies between 0 and 1, as an error does. Any other mean is taken as that of a loss.
+    """
+    n = len(values)
+    error = float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.inf
+    return interval(float(values.mean()), error, n, is_share=is_share, level=level)
+
+
+def interval(
+    mean: float, error: float, n: int, *, is_share: bool, freedom: float | None = None, level: float = LEVEL
+) -> Interval:
+    """Return the interval of an estimate `mean` with the standard error `error`, from `n` images.
+
+    `freedom` is the number of degrees of freedom of `error`, and n - 1 by default.
+
+    A share gets Wilson's interval (Wilson 1927), for the number of images at which a share of this size has this
+    standard error. If all images agree, `error` is 0, and it is the interval for `n` images. A loss gets the interval
+    of Student's t on its logarithm, because losses are skewed: it is wider above than below.
+    """
+    freedom = n - 1 if freedom is None else freedom
+    if n < 2 or not math.isfinite(mean) or not math.isfinite(error):
+        return Interval(0.0, 1.0) if is_share else Interval(0.0 if mean >= 0 else -math.inf, math.inf)
+    t = float(stats.t.ppf((1 + level) / 2, freedom))
+    if is_share:
+        return _wilson(min(max(mean, 0.0), 1.0), error, n, t)
+    if mean <= 0:
+        return Interval(mean - t * error, mean + t * error)
+    factor = math.exp(t * error / mean)
+    return Interval(mean / factor, mean * factor)
+
+
+def _wilson(share: float, error: float, n: int, z: float) -> Interval:
+    """Wilson's interval of a share, for the number of images at which it has the standard error `error`.
+
+    `z` is the number of standard errors between the centre and a limit.
+    """
+    variance = share * (1 - share)
+    n_effective = variance / error**2 if variance > 0 and error > 0 else float(n)
+    divisor = 1 + z**2 / n_effective
+    centre = (share + z**2 / (2 * n_effective)) / divisor
+    half = z * math.sqrt(variance / n_effective + z**2 / (4 * n_effective**2)) / divisor
+    return Interval(max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share)))
