@@ -12,6 +12,8 @@ from hpo.cli.printing import print_line, print_table
 from hpo.errors import UserError
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from hpo.heldout import ModelResult
 
 
@@ -32,18 +34,26 @@ def status(name: str, studies: Path) -> None:
 def best(name: str, top: int, format: str, studies: Path) -> None:
     """Print the best configurations of a study."""
     from hpo.record import StudyFolder
-    from hpo.results import FORMATS, render, table
+    from hpo.results import FORMATS, confidence_text, render, table
+    from hpo.results.confidence import confidence, unknown_because
     from hpo.results.status import data_lines
 
     check_format(format, ("table", *FORMATS))
     study = StudyFolder.reopen(studies / name)
-    frame = table(study).dropna(subset=["loss"]).head(top)
-    if format == "table":
-        print_table(frame, study)
-        for line in data_lines(study):
-            click.echo(line, err=True)
-    else:
-        click.echo(render(frame, format), nl=False)
+    history, finished = study.history()
+    frame = table(study, (history, finished)).dropna(subset=["loss"]).head(top)
+    known = confidence(study, history)
+    if format != "table":
+        click.echo(render(confidence_text.with_intervals(frame, known), format), nl=False)
+        return
+    print_table(confidence_text.with_interval_text(frame, known), study)
+    if known is not None:
+        for line in confidence_text.table_lines(known):
+            print_line(line)
+    elif len(frame):
+        print_line(f"No intervals: {unknown_because(study, history)}.")
+    for line in data_lines(study):
+        click.echo(line, err=True)
 
 
 @click.command()
@@ -92,10 +102,17 @@ def export(name: str, format: str, out: Path | None, published: bool, studies: P
     """Write all trials of a study as a table, best first."""
     from hpo.record import StudyFolder
     from hpo.results import FORMATS, comparison, render, table, write
+    from hpo.results.confidence import confidence
+    from hpo.results.confidence_text import with_intervals
 
     check_format(format, FORMATS)
     study = StudyFolder.reopen(studies / name)
-    frame = comparison.compare(study, table(study)) if published else table(study)
+    record = study.history()
+    frame: DataFrame | None
+    if published:
+        frame = comparison.compare(study, table(study, record))
+    else:
+        frame = with_intervals(table(study, record), confidence(study, record[0]))
     if frame is None:
         raise UserError(f"--published: the space of study {name!r} names no `reference`")
     text = comparison.page(study, frame) if published and format == "md" else render(frame, format)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from hpo.record import History, StudyFolder, write_text
 from hpo.results.comparison import compare, page
+from hpo.results.confidence import confidence
+from hpo.results.confidence_text import with_intervals
 from hpo.results.rendering import render
 from hpo.results.tables import table
 
@@ -18,9 +20,11 @@ def write_tables(study: StudyFolder, record: tuple[History, str | None] | None =
 
     If the study's space names published results, also write comparison.csv and comparison.md.
     """
+    record = study.history() if record is None else record
     frame = table(study, record)
-    write_text(study.folder / "trials.csv", render(frame, "csv"))
-    write_text(study.folder / "best.csv", render(frame.dropna(subset=["stopping_epoch"]).head(N_BEST), "csv"))
+    shown = with_intervals(frame, confidence(study, record[0]))
+    write_text(study.folder / "trials.csv", render(shown, "csv"))
+    write_text(study.folder / "best.csv", render(shown.dropna(subset=["stopping_epoch"]).head(N_BEST), "csv"))
     if (comparison := compare(study, frame)) is not None:
         write_text(study.folder / "comparison.csv", render(comparison, "csv"))
         write_text(study.folder / "comparison.md", page(study, comparison))

@@ -14,7 +14,8 @@ from hpo.heldout.record import TestRecord
 from hpo.heldout.study_data import left_out_words
 from hpo.heldout.trial_result import Spread, TrialResult, spoken
 from hpo.record import RETRAINED, History, State, StudyFolder, command, configuration, is_locked
-from hpo.results import tables
+from hpo.results import confidence_text, tables
+from hpo.results.confidence import confidence, unknown_because
 from hpo.space.objectives import searched_metric
 from hpo.training import notices, slots_file
 from hpo.trial import PEAKS, Crash, Report, Suggestion
@@ -48,6 +49,7 @@ def lines(folder: Path) -> list[str]:
     best = history.incumbent
     if best is not None:
         text.append(f"best     {study.space.metric} {best.loss:.4f}, trial {best.number}: {configuration(best.config)}")
+        text += _confidence_lines(study, history)
     if peaks := _peaks(history):
         text.append(f"memory   {peaks}")
     text += _slot_lines(study) if searching else []
@@ -55,6 +57,14 @@ def lines(folder: Path) -> list[str]:
         text.append(f"belief   {belief}")
     tested = _test_status(study, searching=searching)
     return text + tested + data_lines(study) + failures(study.folder, history)
+
+
+def _confidence_lines(study: StudyFolder, history: History) -> list[str]:
+    """Lines on how sure the best trial is, or one that says why this is not known."""
+    known = confidence(study, history)
+    if known is not None:
+        return confidence_text.status_lines(known)
+    return [f"expect   no interval: {unknown_because(study, history)}"]
 
 
 def _peaks(history: History) -> str:

@@ -14,7 +14,7 @@ from scipy import stats
 
 from hpo.statistics.intervals import LEVEL
 
-N_RESAMPLES = 1_000
+N_RESAMPLES = 500
 N_AT_A_TIME = 100
 """The number of resamples that are in memory together."""
 

@@ -15,7 +15,6 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 Doubles = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -118,14 +117,22 @@ def _auroc_error(logits: NDArray[np.float32], labels: Integers) -> Doubles:
     areas, influence = 0.0, np.zeros(n)
     for k in classes:
         is_in = labels == k
-        ranks, n_in, n_out = rankdata(scores[:, k]), int(counts[k]), n - int(counts[k])
-        beaten = (ranks[is_in] - rankdata(scores[is_in, k])) / n_out
-        beating = 1 - (ranks[~is_in] - rankdata(scores[~is_in, k])) / n_in
+        inside, outside = scores[is_in, k], scores[~is_in, k]
+        beaten = _shares_below(inside, outside)
+        beating = 1 - _shares_below(outside, inside)
         area = float(beaten.mean())
         areas += area
-        influence[is_in] += n * (beaten - area) / n_in
-        influence[~is_in] += n * (beating - area) / n_out
+        influence[is_in] += n * (beaten - area) / len(inside)
+        influence[~is_in] += n * (beating - area) / len(outside)
     result: Doubles = 1 - (areas + influence) / len(classes)
+    return result
+
+
+def _shares_below(scores: Doubles, others: Doubles) -> Doubles:
+    """Return the share of `others` that is below each score, (n,). Equal ones count half."""
+    ordered = np.sort(others)
+    n_below = np.searchsorted(ordered, scores, "left") + np.searchsorted(ordered, scores, "right")
+    result: Doubles = n_below / (2 * len(others))
     return result
 
 

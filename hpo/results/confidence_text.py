@@ -1,0 +1,117 @@
+"""How sure the results of a search are, in words for a terminal, and as columns of the table of a study."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from hpo.results.confidence import Confidence
+from hpo.space.objectives import ERRORS
+from hpo.statistics import Interval
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+N_NAMED = 10
+"""The largest number of trials that a line names."""
+MARK = "="
+"""It marks the trials that cannot be told apart from the best, in the column `interval` of a terminal."""
+COLUMNS = ("loss_low", "loss_high", "as_good")
+"""The columns of `with_intervals`."""
+
+
+def status_lines(known: Confidence) -> list[str]:
+    """Describe the best trial: its estimate on new images, its folds, and the trials that may be as good.
+
+    The last line says what to do if the choice is a lottery.
+    """
+    text = [f"expect   {_estimate_words(known)}"]
+    if known.folds:
+        values = ", ".join(f"{value:.3g}" for value in known.folds)
+        text.append(f"folds    {known.objective} of the best in each: {values}")
+    text.append(f"as good  {_as_good_words(known)}")
+    if known.is_lottery:
+        text.append(f"lottery  {known.advice}")
+    return text
+
+
+def table_lines(known: Confidence) -> list[str]:
+    """Explain the column `interval` of the table of the best, and describe the best trial as `status_lines` does."""
+    text = [
+        f"interval: the 95 % interval of {known.objective} on new images, from {known.n_images} validation images; "
+        f"that of the best allows for its having been chosen. {MARK} marks trials that cannot be told apart from the best."
+    ]
+    if known.n_searched > len(known.compared):
+        text.append(f"Only {len(known.compared)} of {known.n_searched} trials are compared.")
+    text.append(f"Trial {known.best}: expect {_estimate_words(known)}.")
+    if known.folds:
+        text.append(f"Over its {len(known.folds)} folds: {min(known.folds):.3g} to {max(known.folds):.3g}.")
+    if known.is_lottery:
+        text.append(f"The choice is a lottery: {known.advice}")
+    return text
+
+
+def _estimate_words(known: Confidence) -> str:
+    """The estimate of the best trial on new images."""
+    low, high = known.best_interval
+    words = f"{known.objective} {known.corrected:.3g} on new images (95 % interval {low:.3g} to {high:.3g})"
+    if known.n_searched == 1:
+        return words
+    return f"{words}: the luck of being the best of {known.n_searched} on {known.n_images} images is taken off"
+
+
+def _as_good_words(known: Confidence) -> str:
+    """How many trials cannot be told apart from the best, and the first of them."""
+    n, n_others = len(known.not_apart), len(known.compared) - 1
+    among = f"the {n_others} others" if known.n_searched - 1 == n_others else f"the next {n_others}"
+    if not n:
+        return f"none of {among}: the best is told apart from each" if n_others else "no other trial to compare"
+    return f"{n} of {among} cannot be told apart from the best: {_numbers(known.not_apart)}"
+
+
+def _numbers(trials: Sequence[int]) -> str:
+    """The numbers of trials, the first of them if they are many."""
+    more = f" and {len(trials) - N_NAMED} more" if len(trials) > N_NAMED else ""
+    return ", ".join(map(str, trials[:N_NAMED])) + more
+
+
+def with_intervals(frame: DataFrame, known: Confidence | None) -> DataFrame:
+    """Return the table of a study with the limits of the 95 % interval of each trial, behind `loss`.
+
+    `as_good` says whether a trial cannot be told apart from the best, and is true for the best itself. Cells of trials
+    that were not compared are empty. Without `known` the table is returned as it is.
+    """
+    import pandas as pd
+
+    if known is None:
+        return frame
+    limits = {trial: known.best_interval if trial == known.best else known.intervals[trial] for trial in known.compared}
+    near = {known.best, *known.not_apart}
+    missing = Interval(float("nan"), float("nan"))
+    of_rows = [limits.get(int(trial), missing) for trial in frame["trial"]]
+    result = frame.copy()
+    at = list(map(str, frame)).index("loss") + 1
+    result.insert(at, "loss_low", [limit.low for limit in of_rows])
+    result.insert(at + 1, "loss_high", [limit.high for limit in of_rows])
+    is_near = [int(trial) in near if int(trial) in limits else pd.NA for trial in frame["trial"]]
+    result.insert(at + 2, "as_good", pd.Series(is_near, frame.index, dtype="boolean"))
+    return result
+
+
+def with_interval_text(frame: DataFrame, known: Confidence | None) -> DataFrame:
+    """Return the table of a study with the column `interval` for a terminal, in place of those of `with_intervals`."""
+    if known is None:
+        return frame
+    found = with_intervals(frame, known)
+    texts = [
+        "" if low != low else f"{_short(low, known)}..{_short(high, known)}{f' {MARK}' if near else '  '}"
+        for low, high, near in zip(found["loss_low"], found["loss_high"], found["as_good"].fillna(False), strict=True)
+    ]
+    result = frame.copy()
+    result.insert(list(map(str, frame)).index("loss") + 1, "interval", texts)
+    return result
+
+
+def _short(value: float, known: Confidence) -> str:
+    """A limit: with three decimals if the objective is an error, else with three significant digits."""
+    return f"{value:.3f}" if known.objective in ERRORS else f"{value:.3g}"

@@ -1,0 +1,70 @@
+"""A study of known trials whose validation predictions were kept. Nothing was trained."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.record import Budget, Settings, StudyFolder
+from hpo.space import Fidelity, Float, SearchSpace, Task, Validation
+from hpo.space.objectives import ERRORS
+from hpo.statistics import per_image
+from hpo.trial import Report, Suggestion
+
+N_CLASSES = 4
+
+
+def kept_study(
+    folder: Path,
+    skills: Sequence[float],
+    n_images: int,
+    *,
+    objective: str = "val_error",
+    folds: int | None = None,
+    weight: float = 1.0,
+) -> StudyFolder:
+    """Write a study with one trial for each skill: the logit that the true class has more than the others.
+
+    `weight` is a factor of the recorded objective, as if the training had weighted its images.
+    """
+    folder.mkdir()
+    validation = Validation(folds=folds) if folds else Validation()
+    space = SearchSpace("kept", {"lr": Float(1e-4, 1.0, log=True)}, Fidelity(9), Task(validation=validation))
+    space = replace(space, objective=objective)
+    study = StudyFolder(folder, space, Settings(runner="inline"), Budget())
+    rng = np.random.default_rng(len(skills) + n_images)
+    labels = rng.integers(N_CLASSES, size=n_images)
+    parts = np.arange(n_images) % (folds or 1)
+    shared = rng.standard_normal((n_images, N_CLASSES))
+    study.predictions.mkdir(parents=True, exist_ok=True)
+    _write(study.predictions / "targets.npz", labels=labels, folds=parts)
+    ledger = study.begin()
+    for number, skill in enumerate(skills):
+        own = rng.standard_normal((n_images, N_CLASSES))
+        logits = (0.8 * shared + 0.6 * own + skill * np.eye(N_CLASSES)[labels]).astype(np.float16)
+        ledger.suggest(Suggestion(number, {"lr": 1e-3 * (number + 1)}, 9))
+        means = {name: _mean(name, logits, labels, parts) for name in ("val_loss", *ERRORS)}
+        metrics = {"val_loss": means["val_loss"]} | {metric: 1 - means[error] for error, metric in ERRORS.items()}
+        metrics |= {objective: means[objective] * weight} if objective in means else {}
+        ledger.record(Report(number, 1, means.get(objective, 0.5) * weight, metrics, 1.0, last=True))
+        _write(study.predictions / f"{number}.npz", epoch=np.int64(1), logits=logits)
+    ledger.close_unfinished("the budget is spent")
+    ledger.close()
+    return study
+
+
+def _mean(objective: str, logits: NDArray[np.float16], labels: NDArray[np.int64], folds: NDArray[np.int64]) -> float:
+    values = per_image(objective, logits, labels, folds)
+    assert values is not None
+    return float(values.mean())
+
+
+def _write(path: Path, **arrays: NDArray[np.generic] | np.generic) -> None:
+    content = io.BytesIO()
+    np.savez(content, **arrays)  # type: ignore[arg-type]
+    path.write_bytes(content.getvalue())
