@@ -16,11 +16,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from hpo import cache
 from hpo.errors import StudyError, UserError
-from hpo.heldout import confusion, per_class, study_data
-from hpo.heldout.confusion import ConfusionMatrix, ModelKey
+from hpo.heldout import confusion, image_results, per_class, study_data
+from hpo.heldout.confusion import ModelKey
 from hpo.heldout.evaluator import EvaluatedModel, Evaluator
 from hpo.heldout.plan import BEST_ONLY, Plan
 from hpo.heldout.record import TestRecord
@@ -30,6 +31,8 @@ from hpo.heldout.trial_result import ModelResult, combine
 from hpo.record import StudyFolder, Trial, check_devices, command, lock
 from hpo.training import Build, Job, user_code
 from hpo.training.own_objective import objective_digest
+
+T = TypeVar("T")
 
 
 def evaluate(
@@ -93,6 +96,7 @@ class _Results:
         self._plan = plan
         self._left_out = data.left_out
         self._matrices = confusion.read(record.study)
+        self._images = image_results.read(record.study)
         record.keep([] if data.left_out else trials, plan.protocol)
         self._models = list(record.kept)
         self.done = frozenset((each.trial, each.seed) for each in record.kept)
@@ -107,6 +111,9 @@ class _Results:
         self._matrices.pop((trial.number, evaluated.result.seed), None)
         if evaluated.matrix is not None:
             self._matrices[trial.number, evaluated.result.seed] = evaluated.matrix
+        self._images.pop((trial.number, evaluated.result.seed), None)
+        if evaluated.images:
+            self._images[trial.number, evaluated.result.seed] = evaluated.images
         self._record.end_look(evaluated.look)
         self.write([trial])
 
@@ -117,6 +124,8 @@ class _Results:
             result = combine(trial, self._plan.protocol, stopping_epoch(trial), models)
             self._record.replace(replace(result, left_out=self._left_out))
             self._matrices = _without(self._matrices, trial, models)
+            self._images = _without(self._images, trial, models)
+        image_results.write(self._record.study, self._images)
         per_class.write(self._record.study, self._record, self._matrices)
         self._record.write()
 
@@ -145,12 +154,10 @@ def _models(
     return retrain(study, job, trials, plan.seeds, done)
 
 
-def _without(
-    matrices: Mapping[ModelKey, ConfusionMatrix], trial: Trial, models: Sequence[ModelResult]
-) -> dict[ModelKey, ConfusionMatrix]:
-    """The matrices without those of `trial` that belong to none of its `models`."""
+def _without(found: Mapping[ModelKey, T], trial: Trial, models: Sequence[ModelResult]) -> dict[ModelKey, T]:
+    """What was found for each model, without that of models of `trial` that are none of its `models`."""
     seeds = {each.seed for each in models}
-    return {key: matrix for key, matrix in matrices.items() if key[0] != trial.number or key[1] in seeds}
+    return {key: value for key, value in found.items() if key[0] != trial.number or key[1] in seeds}
 
 
 def _check_seeds(record: TestRecord, trials: Sequence[Trial], plan: Plan) -> None:

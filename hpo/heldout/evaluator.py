@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.devices import main_device
 from hpo.errors import HpoError, UserError, reason
-from hpo.heldout import misclassified, study_data, tested_model
+from hpo.heldout import image_results, misclassified, study_data, tested_model
 from hpo.heldout.confusion import ConfusionMatrix
+from hpo.heldout.image_results import ImageResults
 from hpo.heldout.record import Look, TestRecord
 from hpo.heldout.retraining import ModelToTest, stopping_epoch
 from hpo.heldout.trial_result import ModelResult
@@ -40,6 +41,8 @@ class EvaluatedModel:
     look: Look
     matrix: ConfusionMatrix | None = field(default=None)
     """None if the trainable has no method `predict(part)`, or if there was no model."""
+    images: ImageResults = field(default_factory=dict)
+    """The results for each held-out image. Empty without `matrix`."""
 
 
 class Evaluator:
@@ -89,9 +92,9 @@ class Evaluator:
         matrix, predictions = self._save_predictions(model, found, part, data)
         if model.is_first:
             tested_model.write(self._study, model, look, found.metrics, saved["state"], predictions)
-        return EvaluatedModel(
-            ModelResult(model.trial.number, model.seed, model.validation, found.metrics), look, matrix
-        )
+        images = image_results.of_predictions(predictions, found.metrics, self._job.space.objective)
+        result = ModelResult(model.trial.number, model.seed, model.validation, found.metrics)
+        return EvaluatedModel(result, look, matrix, images)
 
     def _look(self, model: ModelToTest) -> Look:
         """All that the result of a look depends on, as JSON has it.

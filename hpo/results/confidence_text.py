@@ -39,7 +39,7 @@ def table_lines(known: Confidence) -> list[str]:
     """Explain the column `interval` of the table of the best, and describe the best trial as `status_lines` does."""
     text = [
         f"interval: the 95 % interval of {known.objective} on new images, from {known.n_images} validation images; "
-        f"that of the best allows for its having been chosen. {MARK} marks trials that cannot be told apart from the best."
+        f"that of the best allows for its having been chosen. {MARK} marks trials that cannot be told apart from it."
     ]
     if known.n_searched > len(known.compared):
         text.append(f"Only {len(known.compared)} of {known.n_searched} trials are compared.")

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from hpo import plugins
 from hpo.errors import UserError
-from hpo.heldout import confusion, per_class
+from hpo.heldout import confusion, image_results, per_class
 from hpo.heldout.confusion import ConfusionMatrix
 from hpo.heldout.record import TestRecord
 from hpo.heldout.study_data import left_out_words
 from hpo.heldout.trial_result import Spread, TrialResult, spoken
 from hpo.record import RETRAINED, History, State, StudyFolder, command, configuration, is_locked
-from hpo.results import confidence_text, tables
+from hpo.results import confidence_text, held_out_confidence, tables
 from hpo.results.confidence import confidence, unknown_because
 from hpo.space.objectives import searched_metric
 from hpo.training import notices, slots_file
@@ -176,12 +176,12 @@ def test_lines(record: TestRecord) -> list[str]:
     """Describe the results of `hpo test`: a line for each tested trial, then the number of looks at held-out data.
 
     A trial's line gives its test and validation accuracy, after the metric that was searched for: the mean and the
-    standard deviation over seeds. A line about its worst classes follows. At the end, a line about the results that the
-    latest test kept may follow.
+    standard deviation over seeds. Its interval and a line about its worst classes follow. Lines say which trials
+    differ, and at the end, one about the results that the latest test kept may follow.
     """
     text = []
     metric = searched_metric(record.study.space.objective)
-    matrices = confusion.read(record.study)
+    matrices, images = confusion.read(record.study), image_results.read(record.study)
     for tested in record.trials:
         n_seeds, n_epochs = len(tested.seeds), tested.stopping_epoch
         trained = f"{n_epochs} epoch{'s' * (n_epochs > 1)}"
@@ -193,8 +193,12 @@ def test_lines(record: TestRecord) -> list[str]:
             f"{_mean_and_std(tested.test_accuracy)}, "
             f"validation accuracy {_mean_and_std(tested.val_accuracy)} ({details})"
         )
+        if (interval := held_out_confidence.interval_line(tested, images, metric)) is not None:
+            text.append(interval)
         text += class_lines(tested, per_class.of_trial(matrices, tested.trial))
-    return text + look_lines(record)
+    if any("±" in line for line in text):
+        text.append("± is followed by the standard deviation over the seeds.")
+    return text + held_out_confidence.difference_lines(record, images) + look_lines(record)
 
 
 def _metric_words(tested: TrialResult, metric: str | None) -> str:

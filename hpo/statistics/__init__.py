@@ -5,10 +5,10 @@ It computes on arrays, reads no study and no file, and imports only NumPy and Sc
 
 from __future__ import annotations
 
-from hpo.statistics.comparison import not_apart, pairs_apart
+from hpo.statistics.comparison import not_apart
 from hpo.statistics.intervals import Interval, interval, mean_interval
 from hpo.statistics.per_image import of_folds, per_image
-from hpo.statistics.seeds import both_spreads
+from hpo.statistics.seeds import both_spreads, differing
 from hpo.statistics.selection import Chosen, chosen
 
 __all__ = [
@@ -16,10 +16,10 @@ __all__ = [
     "Interval",
     "both_spreads",
     "chosen",
+    "differing",
     "interval",
     "mean_interval",
     "not_apart",
     "of_folds",
-    "pairs_apart",
     "per_image",
 ]

@@ -40,29 +40,6 @@ def not_apart(values: NDArray[np.float32], best: int, rng: np.random.Generator) 
     return result
 
 
-def pairs_apart(values: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return which pairs of trials differ, (n_trials, n_trials), corrected for the number of pairs.
-
-    `values` are those of `not_apart`. In at most 5 % of cases a pair is named that does not differ.
-    """
-    n_trials, n_images = values.shape
-    first, second = np.triu_indices(n_trials, 1)
-    result = np.zeros((n_trials, n_trials), np.bool_)
-    if n_images < 2 or not len(first):
-        return result
-    differences = (values[first] - values[second]).astype(np.float32)
-    means = differences.mean(axis=1, dtype=np.float64)
-    errors = differences.std(axis=1, ddof=1, dtype=np.float64) / np.sqrt(n_images)
-    differs = errors > 0
-    limit = float(stats.t.ppf((1 + LEVEL) / 2, n_images - 1))
-    if differs.any():
-        both = np.concatenate([differences[differs], -differences[differs]])
-        highest = _highest(both, both.mean(axis=1), np.tile(errors[differs], 2), rng)
-        limit = max(limit, float(np.quantile(highest, LEVEL)))
-    result[first, second] = result[second, first] = np.abs(means) > limit * errors
-    return result
-
-
 def _highest(
     differences: NDArray[np.float32], means: NDArray[np.float64], errors: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.float64]:

@@ -155,10 +155,10 @@ def test_results_that_an_earlier_version_kept_have_none_per_class_and_a_line_say
     for name in ("per_class.csv", "confusion.csv"):
         (folder / name).unlink()
     lines = status.test_lines(evaluate(folder))
-    assert lines[1].startswith("  no results per class: ")
+    assert lines[2].startswith("  no results per class: ")
     assert not (folder / "per_class.csv").exists()
     lines = status.test_lines(evaluate(folder, Plan(seeds=2)))
-    assert lines[1].startswith("  lowest recall (over 1 of 2 seeds): ")
+    assert lines[2].startswith("  lowest recall (over 1 of 2 seeds): ")
 
 
 def test_a_trainable_that_does_not_predict_has_no_results_per_class(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_grouped_classes_are_the_classes_of_the_results(tmp_path: Path) -> None:
     folder = searched(tmp_path / "s", space, trials=1)
     record = evaluate(folder)
     assert list(tables(folder)[0]["class"]) == ["low", "high"]
-    assert status.test_lines(record)[1].count("images)") == 2
+    assert status.test_lines(record)[2].count("images)") == 2
 
 
 def test_the_three_classes_with_the_lowest_recall_are_named(folder: Path) -> None:
@@ -198,7 +198,7 @@ def test_the_three_classes_with_the_lowest_recall_are_named(folder: Path) -> Non
     named = [
         f"{row['class']} {row.recall:.4f} ± {row.recall_std:.4f} ({row.support} images)" for _, row in rows.iterrows()
     ]
-    assert lines[1] == f"  lowest recall: {', '.join(named)}"
+    assert lines[2] == f"  lowest recall: {', '.join(named)}"
 
 
 @given(st.data())
@@ -230,7 +230,7 @@ def test_a_class_without_an_image_has_empty_cells_and_is_not_among_the_worst(fol
     lines = (folder / "per_class.csv").read_text().splitlines()
     assert lines[2] == f"{trial},1,b,0,,,,,,"
     assert lines[3] == f"{trial},1,c,4,0.0,,0.0,,0.0,"
-    assert status.test_lines(record)[1] == "  lowest recall: c 0.0000 (4 images), a 0.8333 (6 images)"
+    assert status.test_lines(record)[2] == "  lowest recall: c 0.0000 (4 images), a 0.8333 (6 images)"
 
 
 def test_matrices_are_read_as_they_were_written(folder: Path) -> None:

@@ -1,0 +1,95 @@
+"""The results of each tested model for each held-out image, in `test_images.npz`: intervals are computed from them."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.errors import MachineError, StudyError
+from hpo.heldout.confusion import ModelKey
+from hpo.record import TEST_IMAGES, StudyFolder
+from hpo.space.objectives import ERRORS, metric_of
+from hpo.statistics import per_image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ImageResults = Mapping[str, NDArray[np.float32]]
+"""By the name of a metric, as `accuracy`: one value for each held-out image, (n_images,).
+
+The mean of the values is 1 less the metric, or the metric itself for `loss`. See `hpo.statistics.per_image`.
+"""
+
+
+def of_predictions(predictions: Mapping[str, Any], metrics: Mapping[str, float], objective: str) -> ImageResults:
+    """Return the results of a model: for the accuracy, and for the metric of the search if it is one of ours.
+
+    `predictions` holds the tensors `probabilities` (n_images, n_classes) and `labels` (n_images,), or nothing. The mean
+    of the values is made equal to the metric in `metrics`: with folds, that is the mean over several models, and the
+    probabilities are their mean.
+    """
+    if not predictions:
+        return {}
+    probabilities = predictions["probabilities"].double().numpy()
+    labels = predictions["labels"].long().numpy()
+    logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+    results = {}
+    for name in dict.fromkeys(("val_error", objective)):
+        values = per_image(name, logits, labels, np.zeros_like(labels))
+        metric = ERRORS.get(name, metric_of(name)).removeprefix("val_")
+        if values is not None and metric in metrics:
+            recorded = 1 - metrics[metric] if name in ERRORS else metrics[metric]
+            results[metric] = (values + (recorded - values.mean())).astype(np.float32)
+    return results
+
+
+def read(study: StudyFolder) -> dict[ModelKey, ImageResults]:
+    """Read the results of the tested models. There are none without a test. Raises StudyError for a damaged file."""
+    path = study.folder / TEST_IMAGES
+    found: dict[ModelKey, dict[str, NDArray[np.float32]]] = {}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            for key in file:
+                trial, seed, metric = key.split(" ", 2)
+                values = file[key]
+                if values.dtype != np.float32 or values.ndim != 1:
+                    raise ValueError(f"{key!r} is no list of numbers")
+                found.setdefault((int(trial), int(seed)), {})[metric] = values
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise StudyError(
+            f"{path}: is damaged, or was written by another version: {error}; if it is removed, "
+            "the intervals of the tested trials are lost"
+        ) from None
+    return dict(found)
+
+
+def write(study: StudyFolder, results: Mapping[ModelKey, ImageResults]) -> None:
+    """Write the results of the tested models. Without any, the file is removed. Raises MachineError if that fails."""
+    from trainables.store import atomic
+
+    path = study.folder / TEST_IMAGES
+    arrays = {
+        f"{trial} {seed} {metric}": values
+        for (trial, seed), of_model in sorted(results.items())
+        for metric, values in of_model.items()
+    }
+    if not arrays:
+        path.unlink(missing_ok=True)
+        return
+    content = io.BytesIO()
+    np.savez_compressed(content, allow_pickle=False, **arrays)
+
+    def save(temporary: Path) -> None:
+        temporary.write_bytes(content.getvalue())
+
+    try:
+        atomic.write(path, save)
+    except OSError as error:
+        raise MachineError(f"{path}: cannot be written: {error}") from None

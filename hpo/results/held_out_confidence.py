@@ -1,0 +1,97 @@
+"""How sure the results of a test are, in words: intervals over seeds and images, and which tested trials differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.heldout.confusion import ModelKey
+from hpo.heldout.image_results import ImageResults
+from hpo.heldout.record import TestRecord
+from hpo.heldout.trial_result import TrialResult, spoken
+from hpo.results.confidence import confidence
+from hpo.space.objectives import searched_metric
+from hpo.statistics import Interval, both_spreads, differing
+
+Images = Mapping[ModelKey, ImageResults]
+FEW_SEEDS = 3
+"""With fewer seeds than this, the spread over seeds is hardly known."""
+
+
+def interval_line(tested: TrialResult, images: Images, metric: str | None) -> str | None:
+    """Describe the 95 % interval of the accuracy of a tested trial, and of `metric`, the metric of the search.
+
+    None if the results for each image are not known.
+    """
+    parts = []
+    for name in dict.fromkeys((metric or "accuracy", "accuracy")):
+        found = interval_of(tested, images, name)
+        if found is not None:
+            parts.append(f"{spoken(name)} {found.low:.4f} to {found.high:.4f}")
+    if not parts:
+        return None
+    n_images = _values(tested, images, "accuracy").shape[1]
+    about = "other images and seeds" if len(tested.seeds) > 1 else "other images, for this one training"
+    return f"  95 % interval on {about}: {', '.join(parts)} ({n_images} test images)"
+
+
+def interval_of(tested: TrialResult, images: Images, metric: str) -> Interval | None:
+    """Return the 95 % interval of a metric of a tested trial over seeds and images, on the scale of the metric.
+
+    None if the results for each image are not known for all of its models.
+    """
+    values = _values(tested, images, metric)
+    if not values.size or not np.isfinite(values).all():
+        return None
+    low, high = both_spreads(values, is_share=metric != "loss")
+    return Interval(low, high) if metric == "loss" else Interval(1 - high, 1 - low)
+
+
+def difference_lines(record: TestRecord, images: Images) -> list[str]:
+    """Say which of the tested trials differ, if there are several, and whether the search's choice is a lottery."""
+    text = []
+    metric = searched_metric(record.study.space.objective) or "accuracy"
+    known = _finite_values(record, images, metric)
+    if not known:  # it is a function of the user
+        metric, known = "accuracy", _finite_values(record, images, "accuracy")
+    if len(known) > 1 and len({values.shape[1] for _, values in known}) == 1:
+        pairs = differing([values for _, values in known])
+        text.append(_difference_words(pairs, [trial for trial, _ in known], spoken(metric)))
+        if min(len(values) for _, values in known) < FEW_SEEDS:
+            text[-1] += f" More seeds say more: `--seeds {FEW_SEEDS}`."
+    history, _ = record.study.history()
+    of_search = confidence(record.study, history)
+    if of_search is not None and of_search.is_lottery:
+        text.append(f"The choice of trial {of_search.best} was a lottery: {of_search.advice}")
+    return text
+
+
+def _difference_words(pairs: list[tuple[int, int]], trials: list[int], metric: str) -> str:
+    """Which trials differ. `pairs` are indices into `trials`, the better one first."""
+    if not pairs:
+        names = f"{', '.join(map(str, trials[:-1]))} and {trials[-1]}"
+        return f"The test {metric} of trials {names} cannot be told apart."
+    better: dict[int, list[int]] = {}
+    for first, second in pairs:
+        better.setdefault(trials[first], []).append(trials[second])
+    words = [f"{trial} is better than {', '.join(map(str, sorted(worse)))}" for trial, worse in sorted(better.items())]
+    n_pairs = len(trials) * (len(trials) - 1) // 2
+    rest = "" if len(pairs) == n_pairs else "; the others cannot be told apart"
+    return f"In test {metric}, trial {'; trial '.join(words)}{rest}."
+
+
+def _finite_values(record: TestRecord, images: Images, metric: str) -> list[tuple[int, NDArray[np.float64]]]:
+    """The numbers of the tested trials, best first, with their values (n_seeds, n_images), if these are finite."""
+    found = [(each.trial, _values(each, images, metric)) for each in record.ranked()]
+    return [(trial, values) for trial, values in found if values.size and np.isfinite(values).all()]
+
+
+def _values(tested: TrialResult, images: Images, metric: str) -> NDArray[np.float64]:
+    """The values of a metric for each seed and image, (n_seeds, n_images). Empty if one of them is not known."""
+    rows = [images.get((tested.trial, seed), {}).get(metric) for seed in tested.seeds]
+    known = [row for row in rows if row is not None]
+    if len(known) < len(rows) or len({len(row) for row in known}) != 1:
+        return np.empty((0, 0))
+    return np.stack(known).astype(np.float64)
