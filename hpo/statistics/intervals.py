@@ -37,21 +37,16 @@ def mean_interval(values: NDArray[np.float64], *, is_share: bool, level: float =
     return interval(float(values.mean()), error, n, is_share=is_share, level=level)
 
 
-def interval(
-    mean: float, error: float, n: int, *, is_share: bool, freedom: float | None = None, level: float = LEVEL
-) -> Interval:
+def interval(mean: float, error: float, n: int, *, is_share: bool, level: float = LEVEL) -> Interval:
     """Return the interval of an estimate `mean` with the standard error `error`, from `n` images.
-
-    `freedom` is the number of degrees of freedom of `error`, and n - 1 by default.
 
     A share gets Wilson's interval (Wilson 1927), for the number of images at which a share of this size has this
     standard error. If all images agree, `error` is 0, and it is the interval for `n` images. A loss gets the interval
     of Student's t on its logarithm, because losses are skewed: it is wider above than below.
     """
-    freedom = n - 1 if freedom is None else freedom
     if n < 2 or not math.isfinite(mean) or not math.isfinite(error):
         return Interval(0.0, 1.0) if is_share else Interval(0.0 if mean >= 0 else -math.inf, math.inf)
-    t = float(stats.t.ppf((1 + level) / 2, freedom))
+    t = float(stats.t.ppf((1 + level) / 2, n - 1))
     if is_share:
         return _wilson(min(max(mean, 0.0), 1.0), error, n, t)
     if mean <= 0:

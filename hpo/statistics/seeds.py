@@ -2,7 +2,8 @@
 
 Seeds and images are crossed random effects: each seed is judged on each image. The variance of the mean is that of the
 means of the seeds, plus that of the means of the images, less what both of them count (Searle, Casella and McCulloch,
-"Variance Components", 1992). Its degrees of freedom are Satterthwaite's (Biometrics Bulletin 2, 1946).
+"Variance Components", 1992). Each part has a quantile of Student's t of its own, because there are few seeds and many
+images; their squares are added (Graybill and Wang, Journal of the American Statistical Association 75, 1980).
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from scipy import stats
 from hpo.statistics.intervals import LEVEL, Interval, interval
 
 Doubles = NDArray[np.float64]
+LOWEST_CHANCE = 1e-12
+N_BISECTIONS = 40
+"""The number of steps in which `_chance` finds its result, from LOWEST_CHANCE to 1."""
 
 
 class _Part(NamedTuple):
@@ -35,9 +39,9 @@ def both_spreads(values: Doubles, *, is_share: bool) -> Interval:
     n_images = values.shape[1]
     mean = float(values.mean())
     parts = [_of_images(values.mean(axis=0)), _of_seeds(values)]
-    return interval(
-        mean, math.sqrt(sum(part.variance for part in parts)), n_images, is_share=is_share, freedom=_freedom(parts)
-    )
+    # `interval` multiplies by the quantile of n_images - 1.
+    error = _half_width(parts, 1 - LEVEL) / float(stats.t.ppf((1 + LEVEL) / 2, max(n_images - 1, 1)))
+    return interval(mean, error, n_images, is_share=is_share)
 
 
 def differing(trials: Sequence[Doubles]) -> list[tuple[int, int]]:
@@ -52,10 +56,8 @@ def differing(trials: Sequence[Doubles]) -> list[tuple[int, int]]:
         for j in range(i):
             difference = trials[i].mean(axis=0) - trials[j].mean(axis=0)
             parts = [_of_images(difference), _of_seeds(trials[i]), _of_seeds(trials[j])]
-            error = math.sqrt(sum(part.variance for part in parts))
             mean = float(difference.mean())
-            chance = 2 * float(stats.t.sf(abs(mean) / error, _freedom(parts))) if error > 0 else 1.0
-            chances[(i, j) if mean < 0 else (j, i)] = chance
+            chances[(i, j) if mean < 0 else (j, i)] = _chance(abs(mean), parts)
     found = []
     for n_before, (pair, chance) in enumerate(sorted(chances.items(), key=lambda each: each[1])):
         if chance > (1 - LEVEL) / (len(chances) - n_before):
@@ -81,9 +83,18 @@ def _of_seeds(values: Doubles) -> _Part:
     return _Part(max(float(by_seed.var(ddof=1)) / n_seeds - of_rest, 0.0), n_seeds - 1)
 
 
-def _freedom(parts: Sequence[_Part]) -> float:
-    """The degrees of freedom of the sum of the parts of a variance."""
-    total = sum(part.variance for part in parts)
-    if not 0 < total < math.inf:
-        return float(parts[0].freedom)
-    return total**2 / sum(part.variance**2 / part.freedom for part in parts)
+def _half_width(parts: Sequence[_Part], chance: float) -> float:
+    """The half of the interval that misses the truth with this chance. Infinite if a variance is."""
+    squares = (part.variance * float(stats.t.isf(chance / 2, part.freedom)) ** 2 for part in parts if part.variance)
+    return math.sqrt(sum(squares))
+
+
+def _chance(difference: float, parts: Sequence[_Part]) -> float:
+    """The chance of at least this difference of two means that are equal: of the interval that just reaches it."""
+    if not 0 < sum(part.variance for part in parts) < math.inf:
+        return 1.0
+    low, high = LOWEST_CHANCE, 1.0
+    for _ in range(N_BISECTIONS):
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if _half_width(parts, middle) < difference else (middle, high)
+    return high

@@ -1,0 +1,237 @@
+"""Whether a study's statement on how sure it is holds: coverage of the intervals, and how much optimism is left.
+
+    python benchmarks/honesty.py [--real] [--small] [--processes 2] [--data DIR]
+
+Many studies are made whose truth is known. In each, the best trial is chosen on the validation images, and its recorded
+value, our corrected one and that of other corrections (`benchmarks/selection_corrections.py`) are compared with the
+true value of the chosen model.
+
+- Simulated (`benchmarks/simulated_studies.py`): 5 to 500 trials, 50 to 5,000 validation images, trials that differ in
+  four ways and make more or less the same errors. The objective is the error or the loss.
+- `--real` (`benchmarks/real_studies.py`): many searches on small training and validation parts of the digits and of
+  features of Caltech-101. The truth is the error on the thousands of images that are left. Each trial has its best
+  epoch chosen too, which is part of the optimism. Our correction does not see the other epochs.
+
+What the columns mean:
+
+- optimism: how much better the recorded value is than the truth, in standard errors of a single trial
+- removed: the share of it that a correction takes off, on average. More than 100 % is pessimism.
+- covered: the share of studies whose 95 % interval holds the truth: that of the chosen trial, and that of one named in
+  advance
+- best kept: the share of studies in which the truly best trial is among those that cannot be told apart from the best
+"""
+
+from __future__ import annotations
+
+if __name__ == "__main__":
+    import benchmarks.one_thread  # noqa: F401  # before numpy
+
+import argparse
+import multiprocessing
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.report import block, machine, note, verdict
+from benchmarks.selection_corrections import OTHERS
+from benchmarks.simulated_studies import SHARED, TRUTHS, simulated
+from hpo.statistics import chosen, mean_interval, not_apart
+
+EVERY = 4
+"""One of so many studies is also asked which trials cannot be told apart, which takes longer than the rest."""
+N_TRIALS, N_IMAGES = (5, 20, 100, 500), (50, 200, 1_000, 5_000)
+SMALL_TRIALS, SMALL_IMAGES = (5, 20), (50, 200)
+N_VALUES = 10_000_000
+"""The number of values of a trial for an image that are simulated in each cell, about."""
+MIN_STUDIES, MAX_STUDIES, SMALL_STUDIES = 10, 200, 20
+OBJECTIVES = ("error", "loss")
+METHODS = ("ours", *OTHERS)
+CERTAIN = 3.0
+"""A cell counts for the worst pessimism if its mean optimism is this many times its simulation error."""
+
+
+class Outcome(NamedTuple):
+    """What a study of known truth has given. All values are differences from the truth of the chosen trial."""
+
+    recorded: float
+    corrected: Sequence[float]
+    """By each of METHODS."""
+    error: float
+    """The standard error of a single trial."""
+    is_covered: bool
+    is_single_covered: bool
+    keeps_best: bool | None
+    """None if this was not computed."""
+
+
+class Cell(NamedTuple):
+    """Studies of one kind."""
+
+    n_trials: int
+    n_images: int
+    kind: str
+    outcomes: Sequence[Outcome]
+
+
+def judged(
+    values: NDArray[np.float32],
+    truths: NDArray[np.float64],
+    rng: np.random.Generator,
+    *,
+    is_share: bool,
+    tie_breakers: NDArray[np.float32] | None = None,
+    compares: bool = True,
+) -> Outcome:
+    """Choose the best trial of `values` (n_trials, n_images), and compare what is said of it with the truth.
+
+    `truths` (n_trials,) are the true means. Of equal means, that with the lower mean of `tie_breakers` is chosen. With `compares`, it
+    is also computed which trials cannot be told apart.
+    """
+    means = values.mean(axis=1, dtype=np.float64)
+    order = np.lexsort((np.zeros(len(means)) if tie_breakers is None else tie_breakers.mean(axis=1), means))
+    best = int(order[0])
+    truth = float(truths[best])
+    found = chosen(values, best, rng, is_share=is_share, tie_breakers=tie_breakers)
+    single = mean_interval(values[0].astype(np.float64), is_share=is_share)
+    corrected = [found.estimate, *(function(values, rng) for function in OTHERS.values())]
+    return Outcome(
+        recorded=float(means[best]) - truth,
+        corrected=[value - truth for value in corrected],
+        error=float(values.std(axis=1).mean()) / values.shape[1] ** 0.5,
+        is_covered=found.interval.low <= truth <= found.interval.high,
+        is_single_covered=single.low <= truths[0] <= single.high,
+        keeps_best=bool(not_apart(values, best, rng)[int(truths.argmin())]) if compares else None,
+    )
+
+
+def simulated_cell(n_trials: int, n_images: int, truth: str, shared: float, n_studies: int) -> list[Cell]:
+    """Simulate studies of one kind, and judge them by the error and by the loss."""
+    rng = np.random.default_rng([n_trials, n_images, TRUTHS.index(truth), SHARED.index(shared)])
+    outcomes: dict[str, list[Outcome]] = {objective: [] for objective in OBJECTIVES}
+    for i in range(n_studies):
+        study, compares = simulated(n_trials, n_images, truth, shared, rng), i % EVERY == 0
+        values, ties = study.errors, study.losses
+        errors = judged(values, study.true_errors, rng, is_share=True, tie_breakers=ties, compares=compares)
+        outcomes["error"].append(errors)
+        losses = judged(study.losses, study.true_losses, rng, is_share=False, compares=compares)
+        outcomes["loss"].append(losses)
+    return [Cell(n_trials, n_images, f"{objective}, {truth}", found) for objective, found in outcomes.items()]
+
+
+def removed(cells: Iterable[Cell], method: int) -> float:
+    """The share of the optimism that a method removes, over all cells, each of the same weight in standard errors."""
+    recorded, left = 0.0, 0.0
+    for cell in cells:
+        recorded += float(np.mean([each.recorded / each.error for each in cell.outcomes]))
+        left += float(np.mean([each.corrected[method] / each.error for each in cell.outcomes]))
+    return 1 - left / recorded
+
+
+def worst_pessimism(cells: Iterable[Cell], method: int) -> float:
+    """The largest mean pessimism of a cell as a share of its optimism, less two simulation errors.
+
+    Cells without a certain optimism are left out. Below 0: no cell is pessimistic beyond chance.
+    """
+    worst = -1.0
+    for cell in cells:
+        recorded = np.array([each.recorded for each in cell.outcomes])
+        left = np.array([each.corrected[method] for each in cell.outcomes])
+        optimism = -recorded.mean()
+        if optimism > CERTAIN * recorded.std() / len(recorded) ** 0.5:
+            # The simulation error of the ratio, by the delta method.
+            share = left.mean() / optimism
+            error = (left + share * recorded).std() / len(left) ** 0.5 / optimism
+            worst = max(worst, float(share - 2 * error))
+    return worst
+
+
+def share(cells: Iterable[Cell], name: str) -> float:
+    """The share of the studies of which a field of the outcome is true, of those where it is known."""
+    found = [getattr(each, name) for cell in cells for each in cell.outcomes]
+    return float(np.mean([value for value in found if value is not None]))
+
+
+def rows(cells: Sequence[Cell]) -> list[list[object]]:
+    """A row for each number of trials and images, and objective; then one for all."""
+    groups: dict[tuple[object, ...], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.kind.split(",")[0], cell.n_trials, cell.n_images), []).append(cell)
+    table = [[*key, *_cells(group)] for key, group in groups.items()]
+    return [*table, ["all", "", "", *_cells(cells)]]
+
+
+def _cells(cells: Sequence[Cell]) -> list[object]:
+    optimism = -np.mean([each.recorded / each.error for cell in cells for each in cell.outcomes])
+    shares = [f"{removed(cells, method):.0%}" for method in range(len(METHODS))]
+    names = ("is_covered", "is_single_covered", "keeps_best")
+    return [
+        sum(len(cell.outcomes) for cell in cells),
+        f"{optimism:.2f}",
+        *shares,
+        *(f"{share(cells, name):.1%}" for name in names),
+    ]
+
+
+HEADER = ["objective", "trials", "images", "studies", "optimism"]
+HEADER += [f"removed: {name}" for name in METHODS] + ["covered", "covered: named", "best kept"]
+
+
+def lines(cells: Sequence[Cell], *, worst: bool = True) -> list[str]:
+    """The verdicts on all cells."""
+    covered = share(cells, "is_covered")
+    text = [
+        verdict(f"covered: {covered:.1%}", covered, 0.93, "of the studies", least=True),
+        verdict(f"covered: {covered:.1%}", covered, 0.97, "of the studies"),
+        verdict(f"optimism removed: {removed(cells, 0):.0%}", removed(cells, 0), 0.8, "of it", least=True),
+    ]
+    if worst:
+        pessimism = worst_pessimism(cells, 0)
+        text.append(verdict(f"worst pessimism: {max(pessimism, 0):.0%}", pessimism, 0.25, "of the optimism"))
+        others = ", ".join(f"{name} {max(worst_pessimism(cells, i), 0):.0%}" for i, name in enumerate(METHODS) if i)
+        text.append(f"worst pessimism of the others: {others}")
+    return text
+
+
+def main() -> None:
+    """Make the studies, and print a section of RESULTS.md."""
+    parser = argparse.ArgumentParser(description="Whether the intervals and corrected estimates of a study hold.")
+    parser.add_argument("--real", action="store_true", help="real searches instead of simulated ones")
+    parser.add_argument("--small", action="store_true", help="few small studies, in seconds")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--data", help="the folder of the data sets, for --real; HPO_DATA by default")
+    options = parser.parse_args()
+    begun = machine()
+    with ProcessPoolExecutor(options.processes, multiprocessing.get_context("spawn")) as pool:
+        if options.real:
+            from benchmarks import real_studies
+
+            cells = real_studies.cells(pool, options.data, small=options.small)
+            title = "Real searches: the best of them on few validation images, and on all that are left"
+        else:
+            cells = _simulated(pool, small=options.small)
+            title = "Simulated studies of known truth"
+    print(block(title, begun, HEADER, rows(cells), lines(cells, worst=not options.real)))
+
+
+def _simulated(pool: ProcessPoolExecutor, *, small: bool) -> list[Cell]:
+    """The cells of all simulated studies."""
+    sizes = list(product(SMALL_TRIALS, SMALL_IMAGES) if small else product(N_TRIALS, N_IMAGES))
+    waiting = []
+    for (n_trials, n_images), truth, shared in product(sizes, TRUTHS, SHARED):
+        n_studies = min(max(N_VALUES // (n_trials * n_images), MIN_STUDIES), MAX_STUDIES)
+        n_studies = SMALL_STUDIES if small else n_studies
+        waiting.append(pool.submit(simulated_cell, n_trials, n_images, truth, shared, n_studies))
+    found = []
+    for i, each in enumerate(waiting):
+        found += each.result()
+        if (i + 1) % 16 == 0:
+            note(f"{i + 1} of {len(waiting)} kinds of studies")
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Simulated studies whose true errors and losses are known, for `benchmarks/honesty.py`.
+
+A trial has an ability, and an image a difficulty that all trials share. A trial classifies an image correctly if its
+ability exceeds the difficulty and a normal noise of its own. So the true error is the normal distribution function of
+the ability.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+TRUTHS = ("equal", "close", "spread", "search")
+"""How the trials differ: not at all; less than the luck on a few images; more; many near a ceiling, and bad ones."""
+SHARED = (0.3, 0.85)
+"""The share of the variance that is the images' difficulty: how alike the errors of two trials are."""
+MEAN_ERROR = 0.15
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(60)
+
+
+class Study(NamedTuple):
+    """The values of the trials of a study for each image, (n_trials, n_images), and their true means, (n_trials,)."""
+
+    errors: NDArray[np.float32]
+    losses: NDArray[np.float32]
+    true_errors: NDArray[np.float64]
+    true_losses: NDArray[np.float64]
+
+
+def simulated(n_trials: int, n_images: int, truth: str, shared: float, rng: np.random.Generator) -> Study:
+    """Return a study of trials that differ as `truth` says. `shared` is one of SHARED."""
+    ability = float(ndtri(1 - MEAN_ERROR)) + _differences(n_trials, truth, rng)
+    noise = rng.standard_normal((n_trials, n_images), np.float32)
+    difficulty = rng.standard_normal(n_images, np.float32)
+    margins = np.float32(np.sqrt(1 - shared)) * noise - np.float32(np.sqrt(shared)) * difficulty
+    margins += ability[:, None].astype(np.float32)
+    true_losses = (_loss(ability[:, None] + _NODES) * _WEIGHTS).sum(axis=1) / _WEIGHTS.sum()
+    return Study((margins < 0).astype(np.float32), _loss(margins), ndtr(-ability), true_losses)
+
+
+def _differences(n_trials: int, truth: str, rng: np.random.Generator) -> NDArray[np.float64]:
+    """The abilities of the trials, less that of the mean error."""
+    if truth == "search":
+        return 0.2 - 0.25 * rng.exponential(size=n_trials) ** 1.5
+    return {"equal": 0.0, "close": 0.1, "spread": 0.4}[truth] * rng.standard_normal(n_trials)
+
+
+def _loss(margins: NDArray[np.floating]) -> NDArray[np.float32]:
+    """The cross-entropy of an image that is classified with such margins, which are half a difference of logits."""
+    result: NDArray[np.float32] = np.logaddexp(0, -2 * margins)
+    return result
