@@ -7,10 +7,11 @@ Real searches by BOHB on digits, typed as a user would, killed by SIGKILL after 
 - processes: the driver, a worker, or both at once. At the end, each trial has each epoch once, in
   order; and no epoch was trained after a kill that was on record before it.
 
-    python benchmarks/kill.py [--kills 50] [--seed 0] [--storages journal sqlite postgresql]
+    python benchmarks/kill.py [--kills 50] [--seed 0] [--storages journal sqlite postgresql] [--pace 1] [--trials 26]
 
 With `postgresql`, the record is on a server of its own. The server is killed at random moments too, and starts
-again after a while; the search waits for it. Each storage gets as many kills.
+again after a while; the search waits for it, unless it has not begun yet. Each storage gets as many kills.
+`--pace 3` spreads the kills over three times as long, on a machine that is busy.
 
 Exits with 1, naming what was lost, if anything was.
 """
@@ -55,6 +56,7 @@ class Killed:
         """The URL of the record. None is a journal."""
         self.server: PostgresqlServer | None = None
         """The server of the record, which is killed too."""
+        self.pace, self.n_trials = 1.0, 26
         self.log = folder.parent / f"{folder.name}.trained"
         self.log.touch()
         self.kills: dict[str, int] = {}
@@ -68,7 +70,9 @@ class Killed:
             driver = self._start()
             if self._kill_at_random(driver):
                 return
-        self._start().wait()
+        driver = self._start()
+        driver.wait()
+        self._ended(driver)
 
     def check(self, whole: History | None) -> None:
         """Note what was lost or done twice; `whole` is the record that an undisturbed search made."""
@@ -93,7 +97,7 @@ class Killed:
         return subprocess.Popen(verb, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
     def _search(self) -> list[str]:
-        words = search(self.folder, self.runner, self.seed)
+        words = search(self.folder, self.runner, self.seed, self.n_trials)
         return words if self.storage is None else [*words, "--storage", self.storage]
 
     def _kill_at_random(self, driver: subprocess.Popen[bytes]) -> bool:
@@ -102,12 +106,12 @@ class Killed:
         victims = self.rng.choice([*candidates, "server"] if self.server is not None else candidates)
         # Half of the kills fall anywhere from the start on, half shortly after an epoch has begun.
         if self.rng.random() < 0.5:
-            moment = time.monotonic() + self.rng.uniform(0, 6)
+            moment = time.monotonic() + self.pace * self.rng.uniform(0, 6)
         else:
             n_begun = len(self._begun())
             while driver.poll() is None and len(self._begun()) == n_begun:
                 time.sleep(0.005)
-            moment = time.monotonic() + self.rng.expovariate(1 / 0.4)
+            moment = time.monotonic() + self.pace * self.rng.expovariate(1 / 0.4)
         while time.monotonic() < moment and driver.poll() is None:
             time.sleep(0.002)
         if driver.poll() is not None:
@@ -125,9 +129,9 @@ class Killed:
             driver.send_signal(signal.SIGKILL)
         self._note_kill(victims)
         if victims in ("worker", "server"):  # the search goes on by itself; give it a while, then kill that too
-            time.sleep(self.rng.uniform(0.5, 4))
+            time.sleep(self.pace * self.rng.uniform(0.5, 4))
             if driver.poll() is not None:
-                return self._ended(driver)
+                return self._ended(driver, server_was_away=victims == "server")
             driver.send_signal(signal.SIGKILL)
             self._note_kill("driver")
         driver.wait()
@@ -147,10 +151,18 @@ class Killed:
         time.sleep(self.rng.uniform(0, 3))
         self.server.start()
 
-    def _ended(self, driver: subprocess.Popen[bytes]) -> bool:
-        if driver.returncode != 0:
-            assert driver.stderr is not None
-            self.problems.append(f"a run ended with {driver.returncode}: {driver.stderr.read().decode()}")
+    def _ended(self, driver: subprocess.Popen[bytes], *, server_was_away: bool = False) -> bool:
+        """Note an error of a run that ended by itself. Returns whether the study is done.
+
+        A run that finds no server when it begins ends with an error of one line, and the next run goes on.
+        """
+        if driver.returncode == 0:
+            return True
+        assert driver.stderr is not None
+        error = driver.stderr.read().decode()
+        if server_was_away and driver.returncode == 2 and len(error.splitlines()) == 1:
+            return False
+        self.problems.append(f"a run ended with {driver.returncode}: {error}")
         return True
 
     def _begun(self) -> list[Epoch]:
@@ -168,11 +180,11 @@ class Killed:
         return recorded
 
 
-def search(folder: Path, runner: str, seed: int) -> list[str]:
+def search(folder: Path, runner: str, seed: int, trials: int = 26) -> list[str]:
     """The command that begins a study."""
-    words = ["--space", "digits_cnn", "--backend", "bohb", "--trials", "26", "--runner", runner, "--devices", "cpu"]
+    words = ["--space", "digits_cnn", "--backend", "bohb", "--trials", str(trials), "--runner", runner]
     sets = [word for key, value in SPACE.items() for word in ("--set", f"{key}={value}")]
-    return command("search", folder, *words, "--slots", str(SLOTS), "--seed", str(seed), *sets)
+    return command("search", folder, *words, "--devices", "cpu", "--slots", str(SLOTS), "--seed", str(seed), *sets)
 
 
 def command(verb: str, folder: Path, *words: str) -> list[str]:
@@ -221,17 +233,19 @@ def opened(storage: str, scratch: Path) -> Iterator[tuple[str | None, Postgresql
             yield server.url("studies", password=None), server
 
 
-def undisturbed(folder: Path, seed: int) -> History:
+def undisturbed(folder: Path, seed: int, trials: int) -> History:
     """The record of a search that is never killed."""
     environment = {**os.environ, "HPO_TRAINED": os.devnull}
-    subprocess.run(search(folder, "inline", seed), env=environment, cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(search(folder, "inline", seed, trials), env=environment, cwd=ROOT, check=True, capture_output=True)
     return read(folder)
 
 
 def killed_often(killed: Killed, kills_wanted: int, scratch: Path) -> list[object]:
     """Kill a study so often or until it is done, and check it. Returns the last cells of its row of the table."""
     killed.run(kills_wanted)
-    whole = undisturbed(scratch / f"whole-{killed.folder.name}", killed.seed) if killed.runner == "inline" else None
+    whole = None
+    if killed.runner == "inline":
+        whole = undisturbed(scratch / f"whole-{killed.folder.name}", killed.seed, killed.n_trials)
     killed.check(whole)
     history = read(killed.folder)
     kills = ", ".join(f"{count} of the {who}" for who, count in killed.kills.items()) or "none in time"
@@ -245,6 +259,8 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50, help="kills in all for each storage, half on each runner")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--storages", nargs="+", choices=STORAGES, default=["journal"])
+    parser.add_argument("--pace", type=float, default=1.0, help="over how many times as long the kills are spread")
+    parser.add_argument("--trials", type=int, default=26, help="the trials of each study")
     options = parser.parse_args()
     begun, rng = machine(), random.Random(options.seed)
     problems, rows, n_kills = list[str](), list[list[object]](), 0
@@ -255,6 +271,7 @@ def main() -> int:
                 while left > 0:
                     killed = Killed(Path(scratch) / f"{runner}-{seed}", runner, seed, rng)
                     killed.storage, killed.server = url, server
+                    killed.pace, killed.n_trials = options.pace, options.trials
                     rows.append([storage, runner, seed, *killed_often(killed, left, Path(scratch))])
                     print(*rows[-1], sep="  ", file=sys.stderr, flush=True)
                     left -= sum(killed.kills.values())
