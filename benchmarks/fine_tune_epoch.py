@@ -1,4 +1,4 @@
-"""One epoch of training a whole network: ours, a bare loop written by hand, and the usual script over image files.
+"""One epoch of fine-tuning all layers: ours, a bare loop written by hand, and the usual script.
 
     python benchmarks/fine_tune_epoch.py [--model resnet18|alexnet] [--images 256] [--image-size 224] [--batch-size 64]
                                          [--repeats 5] [--precision fp32|bf16] [--data DIR] [--quick]
@@ -49,7 +49,7 @@ def report(typed: argparse.Namespace, laid: photos.Photos, begun: str, taken: di
 
 def arguments() -> argparse.Namespace:
     """What was typed."""
-    parser = argparse.ArgumentParser(description="One epoch of training a whole network.")
+    parser = argparse.ArgumentParser(description="One epoch of fine-tuning all layers of a network.")
     parser.add_argument("--model", default="resnet18", choices=MODELS)
     parser.add_argument("--images", type=int, default=256)
     parser.add_argument("--image-size", type=int, default=224)

@@ -6,8 +6,8 @@ It needs no network and no data. The sections are scripts of their own, each in 
 
 - tests: all tests that are marked `cuda`.
 - fused_heads: 1,024 heads side by side against one after another.
-- whole_networks: fine-tuning of ResNet-50 and ViT-S against a bare loop and the usual DataLoader script.
-- packed_trials: trials that share the GPU against one after another.
+- fine_tuning_speed: fine-tuning of ResNet-50 and ViT-S against a bare loop and the usual DataLoader script.
+- shared_gpu: trials that share the GPU against one after another.
 - synchronization: what reading the losses of each epoch costs.
 
 A section that fails, or exceeds its time limit, is named with its last line, and the others go on. The exit status is
@@ -41,7 +41,7 @@ TESTS = ("tests/trainables", "tests/runners")
 SMALL_TESTS = ("tests/trainables/test_seeding.py",)
 GRACE_SECONDS = 10
 """How much earlier than its limit a section is asked to print what it has."""
-LIMITS = {"tests": 90, "fused_heads": 50, "whole_networks": 190, "packed_trials": 100, "synchronization": 40}
+LIMITS = {"tests": 90, "fused_heads": 50, "fine_tuning_speed": 190, "shared_gpu": 100, "synchronization": 40}
 """The time limit of each section in seconds. Together they are less than eight minutes."""
 HEADER = ("section", "seconds", "limit", "result")
 
@@ -75,7 +75,7 @@ def command(section: str, device: str, *, small: bool) -> list[str]:
     words = [f"benchmarks/{section}.py", "--device", device]
     if section == "fused_heads":
         return [*words, *(["--quick", "--epochs", "1"] if small else ["--heads", "1024"])]
-    if section == "whole_networks" and not small:
+    if section == "fine_tuning_speed" and not small:
         words += ["--seconds", str(LIMITS[section] - GRACE_SECONDS)]
     return [*words, "--small"] if small else words
 

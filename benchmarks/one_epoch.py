@@ -1,4 +1,4 @@
-"""One epoch of training a whole network, on three sides: ours, a bare loop written by hand, and the usual script.
+"""One epoch of fine-tuning all layers, on three sides: ours, a bare loop written by hand, and the usual script.
 
 An epoch is a pass of training over one half of the images and one of validation over the other half. All sides train
 the same network with SGD, in the same batches and precision. Their weights are random, because they make no difference

@@ -192,14 +192,14 @@ def test_each_section_on_a_gpu_runs_on_a_cpu_too(tmp_path: Path) -> None:
     assert (tmp_path / "results.md").read_text().endswith("\n".join(lines) + "\n")
     rows = [line.split("|") for line in lines if line.startswith("| ")][1:6]
     results = {cells[1].strip(): cells[4].strip() for cells in rows}
-    assert list(results) == ["tests", "fused_heads", "whole_networks", "packed_trials", "synchronization"]
+    assert list(results) == ["tests", "fused_heads", "fine_tuning_speed", "shared_gpu", "synchronization"]
     assert results["tests"].startswith(("1 passed", "1 skipped"))
     first = next(i for i, line in enumerate(lines) if line.startswith("### "))
-    _, networks, packed, costs = tables(lines[first:]).values()
+    _, networks, shared, costs = tables(lines[first:]).values()
     sides = [(row["precision"], row["side"]) for row in networks]
     assert sides.count(("bf16", "usual script")) == 2
     assert sides.count(("bf16, compiled", "ours")) == 2
-    assert [row["at once"] for row in packed] == ["1", "2", "1", "2"]
+    assert [row["at once"] for row in shared] == ["1", "2", "1", "2"]
     assert len(costs) == 8
     assert all(float(row["ms an epoch"]) > 0 for row in costs)
 

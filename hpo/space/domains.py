@@ -30,7 +30,7 @@ class Float:
     """The conditions under which the hyperparameter is active. Without conditions, it is always active."""
     step: float | None = None
     """Only the values low, low + step, low + 2 * step, ... are allowed. `high` must be one of them."""
-    prior: Prior = field(default_factory=dict)
+    prior: Prior | None = None
     """The `centre` and the `width` of where good values are believed to lie, see `hpo/space/priors.py`."""
 
     def __post_init__(self) -> None:
@@ -122,7 +122,7 @@ class Int:
     """The conditions under which the hyperparameter is active. Without conditions, it is always active."""
     step: int | None = None
     """Only the values low, low + step, low + 2 * step, ... are allowed. `high` must be one of them."""
-    prior: Prior = field(default_factory=dict)
+    prior: Prior | None = None
     """The `centre` and the `width` of where good values are believed to lie, see `hpo/space/priors.py`."""
 
     def __post_init__(self) -> None:
@@ -172,7 +172,7 @@ class Categorical:
     default: Value = None
     when: When = field(default_factory=dict)
     """The conditions under which the hyperparameter is active. Without conditions, it is always active."""
-    prior: Prior = field(default_factory=dict)
+    prior: Prior | None = None
     """The weights of some choices, see `hpo/space/priors.py`. The others have weight 1."""
 
     def __post_init__(self) -> None:

@@ -17,7 +17,7 @@ from hpo.space.values import comparison_key, format_value, is_number, number_pro
 from hpo.trial import Value
 
 Prior = Mapping[str, float]
-"""`centre` and `width` of a range, or the weights of some choices by their names. Empty if there is no prior."""
+"""`centre` and `width` of a range, or the weights of some choices by their names. It is never empty."""
 
 RANGE_PRIOR_KEYS = ("centre", "width")
 RANGE_RULE = "must hold a centre and a width, as {centre: 0.01, width: 3}"
@@ -33,12 +33,6 @@ _Problem = tuple[tuple[str, ...], str]
 """A problem, as in `hpo/space/rules.py`."""
 
 
-def empty_prior_problems(prior: Any, rule: str) -> Iterator[_Problem]:
-    """The problem of a prior that is written in a space file and holds nothing. In Python, an empty one is no prior."""
-    if isinstance(prior, Mapping) and not prior:
-        yield ("prior",), f"{rule}, but is empty; leave the key out for no prior"
-
-
 def range_prior_problems(prior: Any, bounds: Mapping[str, Any], *, log: bool) -> Iterator[_Problem]:
     """The problems of the prior of a range. `bounds` holds those of `low` and `high` that are valid numbers."""
     if prior is None:
@@ -51,6 +45,7 @@ def range_prior_problems(prior: Any, bounds: Mapping[str, Any], *, log: bool) ->
             name = _key_text(key)
             yield ("prior", name), f"unknown key{nearest(OTHER_NAMES.get(name, name), RANGE_PRIOR_KEYS)}"
     if not prior:
+        yield ("prior",), f"{RANGE_RULE}, but is empty; leave the key out for no prior"
         return
     centre: Any = prior.get("centre")
     width: Any = prior.get("width")
@@ -73,6 +68,9 @@ def choices_prior_problems(prior: Any, choices: Sequence[Value] | None) -> Itera
         return
     if not isinstance(prior, Mapping):
         yield ("prior",), f"{CHOICES_RULE}, but is {format_value(prior)}"
+        return
+    if not prior:
+        yield ("prior",), f"{CHOICES_RULE}, but is empty; leave the key out for no prior"
         return
     weights: dict[int, float] = {}
     is_valid = True
@@ -126,17 +124,17 @@ def choice_index(key: Value, choices: Sequence[Value]) -> int | None:
         return None
 
 
-def normalised_prior(prior: Mapping[Any, float] | None, choices: Sequence[Value] | None = None) -> Prior:
+def normalised_prior(prior: Mapping[Any, float] | None, choices: Sequence[Value] | None = None) -> Prior | None:
     """A valid prior with numbers as floats. Keys that name `choices` become texts. None is no prior."""
     if prior is None:
-        return {}
+        return None
     if choices is None:
         return {key: float(prior[key]) for key in RANGE_PRIOR_KEYS if key in prior}
     weights = {choice_index(key, choices): float(weight) for key, weight in prior.items()}
     return {value_as_text(choice): weights[index] for index, choice in enumerate(choices) if index in weights}
 
 
-def choice_weights(prior: Prior, choices: Sequence[Value]) -> list[float]:
+def choice_weights(prior: Prior | None, choices: Sequence[Value]) -> list[float]:
     """The weight of each choice by a prior of `normalised_prior`: 1 if it is not named."""
     return [prior.get(value_as_text(choice), 1.0) for choice in choices] if prior else [1.0] * len(choices)
 

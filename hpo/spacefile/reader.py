@@ -30,7 +30,6 @@ from hpo.space import (
 )
 from hpo.space.domains import Categorical, Domain, Float, Int
 from hpo.space.objectives import OBJECTIVES
-from hpo.space.priors import CHOICES_RULE, RANGE_RULE, empty_prior_problems
 from hpo.space.rules import Problem
 from hpo.space.values import format_value
 from hpo.spacefile import published
@@ -240,13 +239,11 @@ def _domain(document: Document, keys: Keys, content: Any) -> Domain | None:
         document.add_mistake(keys, f"needs either `low` and `high` or `choices`, but has {held}")
     elif has_choices:
         document.add_problems(keys, rules.choices_problems(fields))
-        document.add_problems(keys, empty_prior_problems(fields.get("prior"), CHOICES_RULE))
     else:
         kind = fields.pop("type", "float")
         if kind not in TYPES:
             document.add_mistake((*keys, "type"), f"{format_value(kind)} is unknown{nearest(str(kind), TYPES)}")
         document.add_problems(keys, rules.range_problems(fields, whole=kind == "int"))
-        document.add_problems(keys, empty_prior_problems(fields.get("prior"), RANGE_RULE))
     if document.n_mistakes > n_before:
         return None
     return Categorical(**fields) if has_choices else Int(**fields) if kind == "int" else Float(**fields)

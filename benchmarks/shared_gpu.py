@@ -1,6 +1,6 @@
 """Trials that share a GPU, against the same trials one after another on it.
 
-    python benchmarks/packed_trials.py [--device cuda:0] [--fractions 1 4] [--images 512] [--image-size 96]
+    python benchmarks/shared_gpu.py [--device cuda:0] [--fractions 1 4] [--images 512] [--image-size 96]
                                        [--epochs 150] [--small]
 
 The runner `processes` with `--slots N` on one GPU: N worker processes, each of which trains a trial at a time, so each

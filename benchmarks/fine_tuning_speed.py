@@ -1,7 +1,8 @@
-"""Images a second of fine-tuning whole networks: ours, a bare loop written by hand, and the usual script.
+"""Images a second of fine-tuning all layers of a network: ours, a bare loop written by hand, and the usual script.
 
-    python benchmarks/whole_networks.py [--device cuda] [--models resnet50 timm:vit_small_patch16_224] [--images 1536]
-                                        [--image-size 224] [--batch-size 64] [--repeats 3] [--seconds S] [--small]
+    python benchmarks/fine_tuning_speed.py [--device cuda] [--models resnet50 timm:vit_small_patch16_224]
+                                           [--images 1536] [--image-size 224] [--batch-size 64] [--repeats 3]
+                                           [--seconds S] [--small]
 
 The sides are those of `benchmarks/one_epoch.py`: each network in fp32 and in bf16, and in bf16 compiled. The images are
 JPEG files of random colours (`benchmarks/synthetic_photos.py`). The sides take turns in one process; the first turn
@@ -114,7 +115,7 @@ def main() -> None:
         except OutOfTime:
             lines += [f"left out, because the time was over: {setup.model}, {name(setup)}" for setup in left]
     size = f"{typed.images} images of {typed.image_size} pixels, batches of {typed.batch_size}, {typed.device}"
-    print(block(f"Fine-tuning of whole networks: {size}", begun, HEADER, rows, lines))
+    print(block(f"Fine-tuning of all layers: {size}", begun, HEADER, rows, lines))
 
 
 if __name__ == "__main__":
