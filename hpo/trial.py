@@ -70,7 +70,7 @@ class Report:
     """The number of parts of each batch, if the trial is trained so because its batches do not fit into memory."""
     # Memory is measured, and differs a little each time. So it does not decide whether two reports are equal.
     peak_host_gib: float | None = field(default=None, compare=False)
-    """The most main memory that the process of the trial had during the epoch, in GiB. None if it is not known."""
+    """The most main memory of the trial in the epoch, in GiB: the sum over its processes. None if it is not known."""
     peak_gpu_gib: float | None = field(default=None, compare=False)
     """The most memory that tensors took on the GPU in the epoch, in GiB. None if it is not known or no GPU trained."""
 

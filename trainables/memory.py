@@ -29,8 +29,6 @@ _HOST_TEXTS = ("DefaultCPUAllocator: ", "std::bad_alloc", "Cannot allocate memor
 """What a RuntimeError of torch says if memory ran out. The CPU allocator raises no other error."""
 STATUS = Path("/proc/self/status")
 """Linux writes the memory of a process here: https://docs.kernel.org/filesystems/proc.html."""
-CLEAR_REFS = Path("/proc/self/clear_refs")
-"""Linux forgets the peak of a process when 5 is written here."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +43,7 @@ class Peak:
 
 def reset_peak(device: str) -> None:
     """Start to measure `peak` anew. `device` is cpu, cuda, cuda:1, ..."""
-    with contextlib.suppress(OSError):
-        CLEAR_REFS.write_text("5")
+    reset_host_peak()
     if _is_gpu(device):
         import torch
 
@@ -75,6 +72,18 @@ def host_peak(status: Path = STATUS) -> float | None:
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return _gib(most if sys.platform == "darwin" else most * 1024)  # macOS counts bytes, other systems KiB
+
+
+def host_peak_of(pid: int | None) -> float | None:
+    """Return what `host_peak` returns for another process. None if it has ended, or if the system does not tell."""
+    found = _number(Path(f"/proc/{pid}/status"), "VmHWM:", 1024)
+    return None if found is None else _gib(found)
+
+
+def reset_host_peak(pid: int | None = None) -> None:
+    """Start to measure `host_peak` anew for a process, by default this one, if the system can."""
+    with contextlib.suppress(OSError):  # Linux forgets the peak of a process when 5 is written here
+        Path(f"/proc/{pid or 'self'}/clear_refs").write_text("5")
 
 
 def free_gpu(device: str) -> float:

@@ -1,17 +1,22 @@
-"""The FusedWorker, which trains many trials in rounds of one epoch.
+"""The FusedWorker, which trains many trials in rounds of one epoch, and the main loop of its process.
 
 Trials with equal keys train together, as one batched program (`trainables/fused/group.py`).
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing import connection
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hpo.devices import Slot
 from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners._runner import crash
+from hpo.training.builder import Job
 from hpo.training.trial_run import TrialRun
 from hpo.training.worker import Worker
 from hpo.trial import Crash, Report, Suggestion
@@ -182,3 +187,22 @@ def _check_device(error: Exception, n_trials: int) -> None:
     """Raise DeviceLost if `error` is a CUDA error and there are several trials in the process."""
     if n_trials > 1 and "CUDA error" in str(error):
         raise DeviceLost from error
+
+
+def serve(pipe: connection.Connection, job: Job, checkpoints: Path, slot: Slot) -> None:
+    """The main loop of a worker process: it trains one round after another."""
+    fused_worker = FusedWorker(Worker(job, checkpoints, slot.device))
+    while True:
+        dropped, started, trials = pipe.recv()
+        for trial in dropped:
+            fused_worker.drop(trial)
+        for suggestion, after, micro_batches in started:
+            fused_worker.start(suggestion, after, micro_batches)
+        answer: list[Report | Crash] | MachineError | TaskError
+        try:
+            answer = fused_worker.round(trials)
+        except (MachineError, TaskError) as error:
+            answer = error
+        except DeviceLost:
+            os._exit(1)  # the runner replaces this process and finds the trial that fails
+        pipe.send(answer)

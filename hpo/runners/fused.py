@@ -8,28 +8,26 @@ A worker that dies is replaced, and its trials continue from their checkpoints. 
 between, its trials train one by one until each has a new epoch, so that only the trial that kills the worker crashes.
 
 A trial that runs out of memory is tried again in a new process and a round of its own, see
-`hpo/training/out_of_memory.py`.
+`hpo/training/out_of_memory.py`. If it was the main memory, no other worker has a process meanwhile: the rounds of the
+others are awaited, and their trials continue afterwards from their checkpoints.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from multiprocessing import connection
 from pathlib import Path
 
 from hpo.devices import Slot, plan_slots
 from hpo.errors import HpoError, MachineError, TaskError
-from hpo.runners._fused_worker import DeviceLost, FusedWorker
+from hpo.runners._fused_worker import serve
 from hpo.runners._runner import MAX_DEATHS, discard_unneeded, goes_on, has_hung, hung, is_preparing, worker_died
 from hpo.runners._worker_process import Death, Process, kill_and_join, ready
 from hpo.training.builder import Job
 from hpo.training.checkpoints import prepare
 from hpo.training.out_of_memory import Attempt, final, killed, n_oom_kills, next_attempt
-from hpo.training.worker import Worker
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 N_TRIALS = {"cpu": 8, "cuda": 16}
@@ -89,6 +87,8 @@ class _WorkerState:
     """When the round began, or when data were last prepared meanwhile, as `time.monotonic`."""
     suspects: list[int] = field(default_factory=list)
     """The trials that must train one by one, because one of them may kill the process."""
+    is_ended: bool = False
+    """Whether the process was ended for the trial of another worker. The next round needs a new one."""
 
 
 class Fused:
@@ -130,8 +130,7 @@ class Fused:
         worker.started.append((suggestion, after, None))
 
     def events(self) -> Iterable[Report | Crash]:
-        for worker in self._workers:
-            self._start_round(worker)
+        self._start_rounds()
         busy = {worker.process: worker for worker in self._workers if worker.in_round}
         if not busy:
             raise HpoError("no trial is running, so nothing can happen")
@@ -159,6 +158,27 @@ class Fused:
         kill_and_join([worker.process for worker in self._workers])
         self._workers = []
 
+    def _start_rounds(self) -> None:
+        """Start the next rounds of all workers, or only that of a trial that must be alone on the machine."""
+        alone = next((worker for worker in self._workers if self._needs_machine(worker)), None)
+        if alone is None:
+            for worker in self._workers:
+                self._start_round(worker)
+            return
+        others = [worker for worker in self._workers if worker is not alone]
+        if any(worker.in_round for worker in others):
+            return
+        for worker in others:
+            worker.process.end()  # an idle process keeps its data in memory
+            worker.is_ended = True
+        self._start_round(alone)
+
+    @staticmethod
+    def _needs_machine(worker: _WorkerState) -> bool:
+        """Whether the next round of a worker is that of a trial that must be alone on the machine, or it is running."""
+        trials = [trial for trial in worker.suspects if trial in worker.trials][:1]
+        return any(worker.trials[trial].attempt.alone_on == "host" for trial in trials)
+
     def _start_round(self, worker: _WorkerState) -> None:
         """Start the next round of a worker, with all trials that do not wait for a decision.
 
@@ -168,6 +188,8 @@ class Fused:
         ready = [trial for trial, running in worker.trials.items() if not running.waits]
         if worker.in_round or not ready:
             return
+        if worker.is_ended:
+            self._replace(worker)
         worker.suspects = [trial for trial in worker.suspects if trial in worker.trials]
         worker.in_round, worker.since = worker.suspects[:1] or ready, time.monotonic()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `_receive` notices a worker that died
@@ -252,6 +274,7 @@ class Fused:
     def _replace(self, worker: _WorkerState) -> Death:
         """Start a new process, which takes over all trials, and return how the old one ended."""
         self._start_all(worker)
+        worker.is_ended = False
         return worker.process.replace()
 
     def _start_all(self, worker: _WorkerState) -> None:
@@ -260,22 +283,3 @@ class Fused:
         worker.started = [
             (running.suggestion, running.after, running.attempt.micro_batches) for running in worker.trials.values()
         ]
-
-
-def serve(pipe: connection.Connection, job: Job, checkpoints: Path, slot: Slot) -> None:
-    """The main loop of a worker process: it trains one round after another."""
-    fused_worker = FusedWorker(Worker(job, checkpoints, slot.device))
-    while True:
-        dropped, started, trials = pipe.recv()
-        for trial in dropped:
-            fused_worker.drop(trial)
-        for suggestion, after, micro_batches in started:
-            fused_worker.start(suggestion, after, micro_batches)
-        answer: list[Report | Crash] | MachineError | TaskError
-        try:
-            answer = fused_worker.round(trials)
-        except (MachineError, TaskError) as error:
-            answer = error
-        except DeviceLost:
-            os._exit(1)  # the runner replaces this process and finds the trial that fails
-        pipe.send(answer)

@@ -23,7 +23,7 @@ from hpo.runners._runner import MAX_DEATHS, crash, discard_unneeded, goes_on, ha
 from hpo.runners._worker_process import Process, kill_and_join, ready
 from hpo.training.builder import Job
 from hpo.training.checkpoints import prepare
-from hpo.training.out_of_memory import Attempt, final, killed, n_oom_kills, next_attempt
+from hpo.training.out_of_memory import Attempt, final, n_oom_kills, next_attempt, of_death
 from hpo.training.worker import Worker
 from hpo.trial import Crash, Decision, Report, Suggestion
 
@@ -210,11 +210,12 @@ class Processes:
             event: Report | Crash | MachineError | TaskError = worker.process.receive()
         except EOFError:
             death = worker.process.end()
-            worker.deaths += not death.is_oom_kill
-            if not death.is_oom_kill and worker.deaths < MAX_DEATHS:
+            shortage = of_death(trial, worker.after, death.status, death.is_oom_kill)
+            worker.deaths += shortage is None
+            if shortage is None and worker.deaths < MAX_DEATHS:
                 self._begin(worker)
                 return None
-            event = killed(trial, worker.after) if death.is_oom_kill else worker_died(trial, worker.after, death.status)
+            event = shortage or worker_died(trial, worker.after, death.status)
         if isinstance(event, MachineError | TaskError):
             raise event
         if isinstance(event, Report):

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 HYPERPARAMETERS = {"oom": ["infeasible", "accumulate"]}
 
+EXIT_STATUSES: Mapping[str, int] = {"HostOutOfMemory": 81, "GpuOutOfMemory": 82}
+"""The exit status of a worker that ends because another process of its trial ran out of memory, by kind of Crash."""
+
 DEFAULT_BATCH_SIZE = 64
 """The `batch_size` of a training that names none, see `trainables.training.gradient_descent`."""
 
@@ -33,8 +36,8 @@ class Attempt:
     alone_on: Place | None = None
     """Where memory ran out, so that no other trial should train there: its GPU (`gpu`), or the whole machine (`host`).
 
-    None: others may. `processes` keeps to it, and with `inline` no other trial trains anyway. `fused` trains the trial
-    in a round of its own, and `ray` in a new actor: their other processes go on.
+    None: others may. `processes` and `fused` keep to it, and with `inline` no other trial trains anyway. `ray` trains
+    the trial in a new actor, while the others go on.
     """
     micro_batches: int | None = None
     """The number of parts of each batch. None: what the trial has on record, or else its hyperparameter."""
@@ -56,6 +59,18 @@ def killed(trial: int, after: int) -> Crash:
     """Return the Crash of a trial whose worker was killed by the kernel, after epoch `after`."""
     error = f"the kernel killed its worker after epoch {after}, because the memory of the machine ran out"
     return Crash(trial, "HostOutOfMemory", error)
+
+
+def of_death(trial: int, after: int, status: int | None, is_oom_kill: bool) -> Crash | None:
+    """Return the Crash of a trial whose worker died after epoch `after` because memory ran out. None if it did not.
+
+    `status` is the exit status of the worker, and `is_oom_kill` is the answer of the function of this name.
+    """
+    if is_oom_kill:
+        return killed(trial, after)
+    kind = next((kind for kind, number in EXIT_STATUSES.items() if number == status), None)
+    error = f"one of its processes ran out of memory after epoch {after}"
+    return None if kind is None else Crash(trial, kind, error)
 
 
 def n_oom_kills() -> int | None:

@@ -5,8 +5,8 @@ other ranks as its children, in its process group, so they end with it. They bui
 Then all train each epoch together (`trainables/training/data_parallel.py`).
 
 If a rank dies or fails alone, the worker ends, because the other ranks would wait for it for ever. The runner replaces
-the worker, and the trial continues from its checkpoint. If all ranks fail in the same way, that is an error of the
-trial.
+the worker, and the trial continues from its checkpoint. If that rank ran out of memory, the exit status of the worker
+says so. If all ranks fail in the same way, that is an error of the trial.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.training.builder import Builder, Job
 from hpo.training.checkpoints import Checkpoints
+from hpo.training.out_of_memory import EXIT_STATUSES, is_oom_kill, kind_of, n_oom_kills
 from hpo.trial import Config
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ class Ranks:
 
         self.is_closed = False
         self._failed = threading.Event()
+        self._failed_kind = ""
+        """The kind of the Crash of another rank that has failed."""
+        self._oom_kills = n_oom_kills()
         self._store = data_parallel.open_store(n_ranks)
         context = multiprocessing.get_context("spawn")
         self._pipes: list[connection.Connection] = []
@@ -76,6 +80,19 @@ class Ranks:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `_watch` notices a rank that died
                 pipe.send(command)
 
+    def reset_host_peaks(self) -> None:
+        """Start to measure `host_peaks` anew."""
+        from trainables import memory
+
+        for process in self._processes:
+            memory.reset_host_peak(process.pid)
+
+    def host_peaks(self) -> list[float | None]:
+        """The most main memory that each of the other ranks had since `reset_host_peaks`, in GiB. None: not known."""
+        from trainables import memory
+
+        return [memory.host_peak_of(process.pid) for process in self._processes]
+
     def close(self) -> None:
         """End the other ranks after an error of rank 0. If one of them has died, which caused it, end the worker."""
         dead = connection.wait([process.sentinel for process in self._processes], DEATH_SECONDS)
@@ -96,13 +113,13 @@ class Ranks:
         data_parallel.leave()
 
     def _watch(self) -> None:
-        """Wait until a rank fails. It has died, or sends the text of its error."""
+        """Wait until a rank fails. It has died, or sends the text and the kind of its error."""
         sentinels = [process.sentinel for process in self._processes]
         ready = connection.wait([*self._pipes, *sentinels])
         for pipe in self._pipes:
             with contextlib.suppress(EOFError, OSError):
                 if pipe in ready and pipe.poll():
-                    text = pipe.recv()
+                    text, self._failed_kind = pipe.recv()
                     if not self._failed.wait(FAILURE_SECONDS):
                         print(text, file=sys.stderr)
         if not self._failed.wait(DEATH_SECONDS):  # rank 0 may have an error of its own, which says more
@@ -114,8 +131,10 @@ class Ranks:
         died = [f"rank {rank} with exit status {status}" for rank, status in statuses.items() if status is not None]
         if died:
             print(f"hpo: a process of a trial on several devices died: {', '.join(died)}", file=sys.stderr)
+            if any(is_oom_kill(status, self._oom_kills, n_oom_kills()) for status in statuses.values()):
+                self._failed_kind = "HostOutOfMemory"
         sys.stderr.flush()
-        os._exit(1)
+        os._exit(EXIT_STATUSES.get(self._failed_kind, 1))
 
 
 class TrainableOnRanks:
@@ -187,6 +206,6 @@ def _serve(
                 trainable.load_state_dict(saved["state"])  # type: ignore[union-attr]
             else:
                 trainable.step()  # type: ignore[union-attr]
-        except Exception:
+        except Exception as error:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                pipe.send(f"rank {rank}: {traceback.format_exc()}")
+                pipe.send((f"rank {rank}: {traceback.format_exc()}", kind_of(error)))

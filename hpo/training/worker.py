@@ -127,13 +127,21 @@ class Worker:
         from trainables import memory
 
         memory.reset_peak(self._device)
+        if self._ranks is not None:
+            self._ranks.reset_host_peaks()
 
     def peaks(self) -> dict[str, float | None]:
-        """Return the most memory of this process since `reset_peaks`, as the fields `hpo.trial.PEAKS` of a report."""
+        """Return the most memory since `reset_peaks`, as the fields `hpo.trial.PEAKS` of a report.
+
+        The main memory of several ranks is the sum of theirs. That of GPUs is that of the first one.
+        """
         from trainables import memory
 
         peak = memory.peak(self._device)
-        return dict(zip(PEAKS, (peak.host, peak.gpu), strict=True))
+        hosts = [peak.host, *(() if self._ranks is None else self._ranks.host_peaks())]
+        known = [host for host in hosts if host is not None]
+        total = round(sum(known), 4) if len(known) == len(hosts) else None
+        return dict(zip(PEAKS, (total, peak.gpu), strict=True))
 
     def key(self, trial_run: TrialRun) -> Hashable | None:
         """Return a key that is equal for trials that one group can train. Returns None if a trial must train alone."""

@@ -1,4 +1,4 @@
-"""A regime that trains on several devices, and fails once in the second epoch of one rank alone."""
+"""A regime that trains on several devices, and fails in the second epoch of one rank alone, once or always."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HYPERPARAMETERS: dict[str, str | list[str]] = {}
 READS_ALSO = ("trainables.training",)
 DATA_PARALLEL = True
 MARKER = "HPO_TEST_FAILED_ONCE"
-"""The environment variable with the path of the file that the failing rank writes."""
+"""The environment variable with the path of the file that the failing rank writes. If it cannot, it fails always."""
 
 
 class FailsOnce:
@@ -27,10 +27,11 @@ class FailsOnce:
         self._n_epochs = 0
 
     def step(self) -> Mapping[str, float]:
-        marker = Path(os.environ[MARKER])
+        marker = Path(os.environ[MARKER])  # which cannot be written for one that fails always
         self._n_epochs += 1
         if self._n_epochs == 2 and torch.distributed.get_rank() == 1 and not marker.exists():
-            marker.touch()
+            if marker.parent.is_dir():
+                marker.touch()
             raise MemoryError("of rank 1 alone")
         return self._trainable.step()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from pathlib import Path
 
 import psutil
@@ -67,9 +68,6 @@ def test_a_trial_goes_on_with_another_number_of_devices_and_its_losses_stay_the_
     expected = list(Worker(job, tmp_path / "one", "cpu").train(suggestion(until=3), after=0))
     found: list[Report | Crash] = []
     for epoch, devices_per_trial in enumerate((2, 1, 2), start=1):
-        if devices_per_trial == 1:
-            found += Worker(job, tmp_path / "both", "cpu").train(suggestion(until=epoch), after=epoch - 1)
-            continue
         runner = build(job, tmp_path / "both", devices_per_trial)
         try:
             found += train(runner, suggestion(until=epoch), after=epoch - 1)
@@ -77,6 +75,9 @@ def test_a_trial_goes_on_with_another_number_of_devices_and_its_losses_stay_the_
             runner.close()
     assert fidelities(found) == [1, 2, 3]
     assert losses(found) == pytest.approx(losses([*expected]), rel=1e-4)
+    peaks = [event.peak_host_gib for event in found if isinstance(event, Report) and event.peak_host_gib is not None]
+    if sys.platform == "linux":
+        assert peaks[0] > 1.5 * peaks[1]  # that of two processes is the sum of theirs
 
 
 def test_no_rank_is_left_behind_whatever_dies_and_the_trial_goes_on_from_its_checkpoint(
@@ -116,6 +117,21 @@ def test_after_an_error_of_a_trial_the_same_worker_trains_the_next(job: Job, tmp
         assert len(ranks()) == 1
     finally:
         runner.close()
+
+
+def test_a_rank_that_always_runs_out_of_memory_alone_makes_the_trial_infeasible(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(failing_regime.MARKER, str(tmp_path / "no folder" / "failed"))
+    runner = build(digits_job(tmp_path, failing_regime.__name__), tmp_path / "checkpoints", 2)
+    try:
+        *_, crash = train(runner, suggestion(until=3))
+    finally:
+        runner.close()
+    assert isinstance(crash, Crash)
+    assert crash.kind == "HostOutOfMemory"
+    error = "the trial does not fit into memory, also when tried again: one of its processes ran out of memory"
+    assert crash.error.startswith(error)
 
 
 def test_a_rank_that_fails_alone_ends_the_worker_and_the_trial_goes_on(

@@ -233,6 +233,32 @@ class TestProcesses(ToyFixtures):
             alone.close()
 
 
+@pytest.mark.slow
+class TestFused(ToyFixtures):
+    def test_a_trial_that_fits_only_alone_trains_while_no_other_device_has_a_process(
+        self, job: Job, checkpoints: Path, log: Path
+    ) -> None:
+        devices = [*plan_slots("cpu", 1), *plan_slots("cpu", 1)]
+        runner = fused.Fused(with_code(job, Crowded), checkpoints, devices, 1)
+        large, small = suggestion(trial=0, x=0.95, until=2), suggestion(trial=1, x=0.5, until=4, sleep=0.2)
+        try:
+            runner.start(small, after=0)
+            events = next_events(runner)
+            runner.settle(1, Decision.CONTINUE)
+            runner.start(large, after=0)
+            while len(events) < 6:
+                for event in next_events(runner):
+                    assert isinstance(event, Report), event
+                    events.append(event)
+                    runner.settle(event.trial, Decision.CONTINUE)
+            assert runner.free() == 2
+        finally:
+            runner.close()
+        assert [event.fidelity for event in events if event.trial == 0] == [1, 2]  # type: ignore[union-attr]
+        assert [event.fidelity for event in events if event.trial == 1] == [1, 2, 3, 4]  # type: ignore[union-attr]
+        assert len(log.read_text().splitlines()) == 6, "no epoch is trained twice"
+
+
 def test_a_trial_is_tried_again_alone_once_and_then_in_more_and_more_parts_if_that_is_allowed() -> None:
     host, gpu = Crash(0, "HostOutOfMemory", "none left"), Crash(0, "GpuOutOfMemory", "none left")
     settings = {"oom": "accumulate", "batch_size": 16}
