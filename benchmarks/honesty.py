@@ -88,8 +88,8 @@ def judged(
 ) -> Outcome:
     """Choose the best trial of `values` (n_trials, n_images), and compare what is said of it with the truth.
 
-    `truths` (n_trials,) are the true means. Of equal means, that with the lower mean of `tie_breakers` is chosen. With `compares`, it
-    is also computed which trials cannot be told apart.
+    `truths` (n_trials,) are the true means. Of equal means, that with the lower mean of `tie_breakers` is chosen. With
+    `compares`, it is also computed which trials cannot be told apart.
     """
     means = values.mean(axis=1, dtype=np.float64)
     order = np.lexsort((np.zeros(len(means)) if tie_breakers is None else tie_breakers.mean(axis=1), means))

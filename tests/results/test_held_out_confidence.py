@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hpo.errors import StudyError
+from hpo.heldout import Plan, evaluate, image_results
+from hpo.record import TEST_IMAGES, StudyFolder
+from hpo.results import held_out_confidence, status
+from tests.heldout.studies import searched
+
+
+@pytest.fixture(scope="module")
+def tested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of three trials that are tested with two seeds each."""
+    folder = searched(tmp_path_factory.mktemp("tested") / "s")
+    evaluate(folder, Plan(top=3, seeds=2))
+    return folder
+
+
+def test_the_results_of_each_image_give_the_recorded_metrics(tested: Path) -> None:
+    record = evaluate(tested, Plan(top=3, seeds=2))
+    images = image_results.read(StudyFolder.reopen(tested))
+    assert len(images) == 6
+    for trial in record.trials:
+        for seed, accuracy, loss in zip(trial.seeds, trial.test_accuracy.values, trial.test_loss.values, strict=True):
+            assert 1 - images[trial.trial, seed]["accuracy"].mean() == pytest.approx(accuracy, abs=1e-6)
+            assert images[trial.trial, seed]["loss"].mean() == pytest.approx(loss, rel=1e-5)
+
+
+def test_a_test_says_the_interval_which_trials_differ_and_what_the_sign_means(tested: Path) -> None:
+    record = evaluate(tested, Plan(top=3, seeds=2))
+    text = status.test_lines(record)
+    images = image_results.read(record.study)
+    for trial in record.trials:
+        interval = held_out_confidence.interval_of(trial, images, "accuracy")
+        assert interval is not None
+        assert interval.low < trial.test_accuracy.mean < interval.high
+        words = f"  95 % interval on other images and seeds: accuracy {interval.low:.4f} to {interval.high:.4f}"
+        assert any(line.startswith(words) for line in text)
+    assert "± is followed by the standard deviation over the seeds." in text
+    assert any(line.startswith(("In test accuracy, trial ", "The test accuracy of trials ")) for line in text)
+
+
+def test_one_seed_has_no_sign_and_says_that_its_interval_is_of_one_training(tmp_path: Path) -> None:
+    text = status.test_lines(evaluate(searched(tmp_path / "s", trials=1)))
+    assert text[1].startswith("  95 % interval on other images, for this one training: accuracy ")
+    assert not any("±" in line for line in text)
+
+
+def test_results_of_an_earlier_version_have_no_interval(tested: Path) -> None:
+    record = evaluate(tested, Plan(top=3, seeds=2))
+    assert held_out_confidence.interval_line(record.trials[0], {}, None) is None
+    assert held_out_confidence.difference_lines(record, {}) == []
+
+
+def test_a_damaged_file_is_an_error_that_says_what_is_lost(tmp_path: Path) -> None:
+    folder = searched(tmp_path / "s", trials=1)
+    (folder / TEST_IMAGES).write_bytes(b"no archive")
+    with pytest.raises(StudyError, match="if it is removed, the intervals of the tested trials are lost"):
+        image_results.read(StudyFolder.reopen(folder))
+
+
+def test_without_results_the_file_is_removed(tested: Path, tmp_path: Path) -> None:
+    folder = searched(tmp_path / "s", trials=1)
+    study = StudyFolder.reopen(folder)
+    image_results.write(study, {(0, 0): {"accuracy": np.zeros(3, np.float32)}})
+    assert list(image_results.read(study)) == [(0, 0)]
+    image_results.write(study, {})
+    assert not (folder / TEST_IMAGES).exists()
