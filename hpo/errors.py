@@ -15,7 +15,7 @@ HpoError                  any error that hpo raises on purpose; exit status 1
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
 
 from trainables.errors import encodable
@@ -28,9 +28,13 @@ class HpoError(Exception):
 
     exit_status = 1
 
-    def __init__(self, message: str = "") -> None:
-        """Names in `message` that are not UTF-8 are escaped, so that it can be printed and stored."""
+    def __init__(self, message: str = "", *, go_on_with: Sequence[str] = ()) -> None:
+        """Names in `message` that are not UTF-8 are escaped, so that it can be printed and stored.
+
+        `go_on_with` are ways to go on with the study after this error, as options of `hpo resume`.
+        """
         super().__init__(encodable(message))
+        self.go_on_with = tuple(go_on_with)
 
 
 class UserError(HpoError):

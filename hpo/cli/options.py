@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from hpo.errors import UnknownName, UserError, shortened
+from hpo.runners._ray_flags import FLAGS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -101,16 +102,13 @@ def data_option(verb: F) -> F:
     return click.option("--data", "folder", help=DATA_HELP)(verb)
 
 
-RUNNER_FLAGS = {
-    "--ray-sync": ("sync", "With --runner ray: folders to send to nodes that lack them, such as /data/flowers."),
-    "--ray-address": ("address", "With --runner ray: join the cluster auto, HOST:PORT or ray://HOST:PORT."),
-    "--resources": ("resources", "With --runner ray: what each slot takes, such as gpu=0.5,cpu=2."),
-    "--checkpoints": (
-        "checkpoint_url",
-        "With --runner ray: the URL for the checkpoints of workers, such as s3://bucket.",
-    ),
+RAY_HELP = {
+    "sync": "With --runner ray: folders to send to nodes that lack them, such as /data/flowers.",
+    "address": "With --runner ray: the cluster auto, HOST:PORT or ray://HOST:PORT; local starts Ray here.",
+    "resources": "With --runner ray: what each slot takes, such as gpu=0.5,cpu=2.",
+    "checkpoint_url": "With --runner ray: the URL for the checkpoints of workers, such as s3://bucket.",
 }
-"""Options of `--runner ray` that have a flag: the name that `--runner-option` gives them, and their help."""
+"""The help of the options of `--runner ray` that have a flag, by the names that `--runner-option` gives them."""
 
 
 def runner_options(verb: F) -> F:
@@ -119,7 +117,7 @@ def runner_options(verb: F) -> F:
     @functools.wraps(verb)
     def with_runner_options(*args: Any, runner_option: tuple[str, ...], **given: Any) -> Any:
         options = named_values(runner_option, "--runner-option")
-        for flag, (name, _) in RUNNER_FLAGS.items():
+        for name, flag in FLAGS.items():
             value = given.pop(_parameter(flag))
             if value is not None and name in options:
                 raise UserError(f"{flag} and --runner-option {name}: they are the same, so give only one")
@@ -127,8 +125,8 @@ def runner_options(verb: F) -> F:
         return verb(*args, runner_options=options, **given)
 
     decorated: Any = with_runner_options
-    for flag, (_, help) in reversed(RUNNER_FLAGS.items()):
-        decorated = click.option(flag, help=help)(decorated)
+    for name, help in reversed(RAY_HELP.items()):
+        decorated = click.option(FLAGS[name], help=help)(decorated)
     text = "An option of the runner: address=auto."
     return click.option("--runner-option", multiple=True, metavar="K=V", help=text)(decorated)  # type: ignore[no-any-return]
 

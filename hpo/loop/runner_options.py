@@ -6,36 +6,54 @@ import inspect
 from pathlib import Path
 
 from hpo import plugins
-from hpo.errors import UnknownName
+from hpo.errors import UnknownName, UserError
+from hpo.loop.recorded_data import Notify
 from hpo.record import Settings
+from hpo.runners._ray_flags import FLAGS
 from hpo.runners._runner import Runner
 from hpo.training.builder import Job
 
-COMMON = ("job", "checkpoints", "devices", "slots", "report_timeout", "curves", "devices_per_trial")
+COMMON = ("job", "checkpoints", "devices", "slots", "report_timeout", "curves", "devices_per_trial", "notify")
 """The arguments of `build` that are no options."""
 
 
 def check_runner_options(settings: Settings) -> None:
     """Raise a UserError if the runner does not have one of the options of `settings`, or if it refuses a value.
 
-    The module of a runner may have a function `check_options`, which takes the options as keywords. It raises a
-    UserError if a value is wrong, before anything is written. It must not take long.
+    The module of a runner may have a function `check_options`, which takes the options as keywords, and `devices` if it
+    has a keyword of this name. It raises a UserError if a value is wrong, before anything is written. It must not take
+    long.
     """
-    if not settings.runner_options:
-        return
     module = plugins.load(plugins.RUNNERS, settings.runner)
     parameters = inspect.signature(module.build).parameters.values()
     known = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY and each.name not in COMMON]
     takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters)
-    for name in settings.runner_options:
-        if name in COMMON or (name not in known and not takes_any):
-            raise UnknownName(f"option of the runner {settings.runner}:", name, known)
+    unknown = [name for name in settings.runner_options if name in COMMON or (name not in known and not takes_any)]
+    if flags := [FLAGS[name] for name in unknown if name in FLAGS]:
+        them = "it" if len(flags) == 1 else "them"
+        raise UserError(
+            f"{' and '.join(flags)}: only the runner ray has {them}, but the runner is {settings.runner}; add "
+            f"--runner ray, or leave {them} out"
+        )
+    if unknown:
+        raise UnknownName(f"option of the runner {settings.runner}:", unknown[0], known)
     if callable(check := getattr(module, "check_options", None)):
-        check(**settings.runner_options)
+        takes_devices = "devices" in inspect.signature(check).parameters
+        check(**({"devices": settings.devices} if takes_devices else {}), **settings.runner_options)
 
 
-def build_runner(settings: Settings, job: Job, checkpoints: Path, slots: int | None) -> Runner:
-    """Build the runner of a study. Raises a UserError if it does not suit this machine or this job."""
+def build_runner(
+    settings: Settings, job: Job, checkpoints: Path, slots: int | None, notify: Notify | None = None
+) -> Runner:
+    """Build the runner of a study. Raises a UserError if it does not suit this machine or this job.
+
+    `notify` shows notes, and is given to a `build` that has a keyword of this name.
+    """
     build = plugins.load(plugins.RUNNERS, settings.runner).build
-    runner: Runner = build(job, checkpoints, devices=settings.devices, slots=slots, **settings.runner_arguments)
+    arguments = {"devices": settings.devices, "slots": slots, **settings.runner_arguments}
+    if "notify" in inspect.signature(build).parameters:
+        arguments["notify"] = notify
+    runner: Runner = build(job, checkpoints, **arguments)
+    if notify is not None and (summary := getattr(runner, "summary", "")):
+        notify(summary)
     return runner

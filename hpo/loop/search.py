@@ -29,6 +29,7 @@ from hpo.loop.recorded_data import Notify, job_on_recorded_data, with_parts
 from hpo.loop.replay import replay
 from hpo.loop.runner_options import build_runner
 from hpo.loop.slots import slots_per_device
+from hpo.loop.ways_on import with_commands
 from hpo.record import (
     AnyLedger,
     Budget,
@@ -113,9 +114,10 @@ def begin(
         ledger = study.begin(recorded, earlier)
         try:
             return _run_study(study, ledger, backend, job, watch, notify)
-        except UserError:
-            study.delete_if_empty()
-            raise
+        except HpoError as error:
+            if isinstance(error, UserError) or (error.go_on_with and not ledger.history.trials):
+                study.delete_if_empty()
+            raise with_commands(error, folder) from error.__cause__
 
 
 def resume(
@@ -173,7 +175,10 @@ def resume(
         except BaseException:
             ledger.close()
             raise
-        return _run_study(study, ledger, backend, job, watch, notify)
+        try:
+            return _run_study(study, ledger, backend, job, watch, notify)
+        except HpoError as error:
+            raise with_commands(error, folder) from error.__cause__
 
 
 def default_name(space: SearchSpace, settings: Settings) -> str:
@@ -196,7 +201,8 @@ def _run_study(
         ended = ledger.finished
         ledger.reopen(study.folder)  # the study is no longer finished
         discard_leftover_files(ledger.history, study)
-        runner = build_runner(settings, job, study.checkpoints, slots_per_device(job, settings, notify))
+        slots = slots_per_device(job, settings, notify)
+        runner = build_runner(settings, job, study.checkpoints, slots, notify)
         try:
             reason = run(backend, runner, ledger, study.budget, watch, settings.max_crashes)
         except TooManyCrashes as error:

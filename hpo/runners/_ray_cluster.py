@@ -8,23 +8,37 @@ import os
 import random
 import signal
 import socket
+import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
 from hpo.devices import n_cores, visible_gpus
 from hpo.errors import MachineError, UserError
+from hpo.runners._ray_address import FORMS, LOCAL, check_address
+from hpo.runners._ray_autoscaler import starts_nodes
+from hpo.runners._ray_flags import FLAGS
 from hpo.runners._ray_resources import Node
 
 CANNOT_CONNECT = (ConnectionError, RuntimeError, ValueError, TimeoutError, ImportError)
 """What Ray raises if it cannot connect."""
+CLUSTER_GONE = (f"{FLAGS['address']} ADDRESS", f"{FLAGS['address']} {LOCAL}", "--runner processes")
+"""Options of `hpo resume` with which a study goes on without its cluster."""
 CONNECT_SECONDS = 15.0
 """How long a machine may take to accept a connection."""
-LOCAL = "local"
-"""The address that starts Ray on this machine, for this process alone."""
 
+Say = Callable[[str], None]
+"""Shows a line to the user."""
+
+
+def silent(text: str) -> None:
+    """Show nothing."""
+
+
+AUTOSCALER_SECONDS = 20.0
+"""How long the cluster may take to say whether it starts nodes on demand."""
 _lock = threading.RLock()
 _n_users = 0
 """The number of runners in this process that use the connection. The last one closes it."""
@@ -32,17 +46,38 @@ _is_ours = False
 """Whether hpo opened the connection. One that the user opened stays open."""
 
 
-def connect(address: str | None) -> None:
+def address_of(given: str | None) -> str:
+    """Return the address of the cluster if `given` is the option: without one that of $RAY_ADDRESS, or else `local`.
+
+    Ray sets $RAY_ADDRESS in its jobs. Raises a UserError if it has no allowed form.
+    """
+    if given is not None:
+        return given
+    from_environment = os.environ.get("RAY_ADDRESS", "").strip()
+    if from_environment:
+        check_address(from_environment, "$RAY_ADDRESS")
+    return from_environment or LOCAL
+
+
+def is_connected() -> bool:
+    """Whether this process is connected to a cluster. Ray is not imported for that."""
+    return "ray" in sys.modules and bool(sys.modules["ray"].is_initialized())
+
+
+def connect(address: str | None, say: Say = silent) -> None:
     """Connect this process to a cluster, or join the connection that it has. Each call needs a `disconnect`.
 
-    Without an address, it is that of $RAY_ADDRESS, which Ray sets in its jobs. If that is empty too, Ray is started on
-    this machine. Raises a UserError if Ray is not installed, or if there is no cluster at the address.
+    Without an address, it is that of `address_of`. Raises a UserError if Ray is not installed, or if there is no
+    cluster at the address. `say` tells the user that this process connects to another machine, which may take long.
     """
     global _n_users, _is_ours
     with _lock:
         ray = imported()
         if not ray.is_initialized():
-            _open(ray, address or os.environ.get("RAY_ADDRESS") or LOCAL)
+            address = address_of(address)
+            if address != LOCAL:
+                say(f"connecting to the Ray cluster {address}")
+            _open(ray, address)
             _is_ours = True
         _n_users += 1
 
@@ -66,6 +101,16 @@ def nodes() -> list[Node]:
         for node in imported().nodes()
         if node["Alive"]
     ]
+
+
+def has_autoscaler() -> bool:
+    """Whether the cluster starts nodes on demand. A task asks for that, because Ray has no call of its own for it."""
+    ray = imported()
+    task = ray.remote(starts_nodes).options(num_cpus=0, max_retries=0)
+    try:
+        return bool(ray.get(task.remote(), timeout=AUTOSCALER_SECONDS))
+    except ray.exceptions.RayError:
+        return False
 
 
 def imported() -> ModuleType:
@@ -99,9 +144,9 @@ def _open(ray: ModuleType, address: str) -> None:
                 ray.shutdown()
             _print_worker_logs(True)
             raise UserError(
-                f"ray address {address}: no Ray cluster answers there: {_first_line(error)}; write auto for the "
-                "cluster of this machine, HOST:PORT for one that this machine belongs to, or ray://HOST:PORT for "
-                "others; a cluster with a token needs RAY_AUTH_MODE=token and the token here too"
+                f"{FLAGS['address']} {address}: no Ray cluster answers there: {_reason(error)}; write {FORMS}; a "
+                "cluster with a token needs RAY_AUTH_MODE=token and the token here too",
+                go_on_with=CLUSTER_GONE,
             ) from None
 
 
@@ -169,11 +214,17 @@ def lost_connection() -> Iterator[None]:
         hint = ""
         if "cancelled" in str(error) and os.environ.get("RAY_AUTH_MODE") == "token":
             hint = "; if it was started without a token, set RAY_AUTH_MODE=disabled"
-        raise MachineError(f"the Ray cluster does not work: {_first_line(error)}{hint}") from error
+        text = f"the Ray cluster does not work: {_reason(error)}{hint}; no recorded epoch is lost"
+        raise MachineError(text, go_on_with=CLUSTER_GONE) from error
 
 
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def _reason(error: Exception) -> str:
+    """The first line of an error's text. If it ends with a colon, the reason is the last line."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    first = lines[0].rstrip(";")
+    if not first.endswith(":"):
+        return first
+    return f"{first} {lines[-1]}" if len(lines) > 1 else first.rstrip(":")
 
 
 @contextlib.contextmanager

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import hpo
 from hpo.errors import UserError
 from hpo.runners import _ray_cluster
 from hpo.runners._ray_slots import Slot
 from hpo.runners._ray_worker import Placement
+from hpo.training import out_of_memory
 
 NODE_DIED = "its node has died"
 """Is in Ray's message if an actor died together with its node."""
+COUNT_SECONDS = 10.0
+"""How long a node may take to say how many processes its kernel has killed."""
 MAX_REASON = 300
 """The longest part of Ray's message in the error of a trial, in characters."""
 
@@ -31,6 +36,35 @@ def is_trial_to_blame(slot: Slot, error: Exception) -> bool:
         except ray.exceptions.RayError:
             return False
     return slot.placement is not None and slot.placement.node in {node.id for node in _ray_cluster.nodes()}
+
+
+def is_oom_kill(slot: Slot, error: Exception, count: Callable[[], int | None]) -> bool:
+    """Whether an actor was killed while it trained, because the memory of its node ran out.
+
+    Ray itself kills actors before a node is out of memory, and says so. If the kernel kills an actor, Ray only says
+    that it has died. So a task on the node asks for `count`, the number of kills of the kernel, and it is compared with
+    that of the actor's last answer (`out_of_memory.is_oom_kill`).
+    """
+    ray = _ray_cluster.imported()
+    if slot.answer is None:
+        return False
+    if isinstance(error, ray.exceptions.OutOfMemoryError):
+        return True
+    if slot.oom_kills is None or not is_trial_to_blame(slot, error):
+        return False
+    assert slot.placement is not None
+    strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(slot.placement.node, soft=False)
+    task = ray.remote(call).options(num_cpus=0, max_retries=0, scheduling_strategy=strategy)
+    try:
+        now = ray.get(task.remote(count), timeout=COUNT_SECONDS)
+    except ray.exceptions.RayError:
+        return False
+    return out_of_memory.is_oom_kill(-9, slot.oom_kills, now)
+
+
+def call(function: Callable[[], int | None]) -> int | None:
+    """Call a function on a node."""
+    return function()
 
 
 def reason(error: Exception) -> str:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from hpo.errors import UnknownName, UserError, shortened
+from hpo.runners._ray_flags import FLAGS
 
 NAMES = {"cpu": "CPU", "gpu": "GPU", "memory": "memory"}
 """The resources that every cluster knows, by the names that users write, and Ray's names."""
 OWN_PREFIXES = ("node:", "object_store_memory", "accelerator_type:")
 """How the names of resources begin that Ray adds to each node by itself. No slot asks for them."""
+SYNONYMS = {"gpus": "gpu", "num_gpus": "gpu", "cpus": "cpu", "num_cpus": "cpu", "cores": "cpu", "core": "cpu"} | {
+    "mem": "memory",
+    "ram": "memory",
+}
+"""Names that other programs have for the resources that every cluster knows."""
+FLAG = FLAGS["resources"]
+FORM = "name=number with commas between them, such as gpu=0.5,cpu=2; memory is in bytes, such as memory=16e9"
+"""What is allowed, for a message."""
+LEAST = 1e-4
+"""The smallest amount that Ray counts."""
 MOST = 1e9
 """Counts are limited to this, so that a slot that needs next to nothing still gives a number."""
 
@@ -39,12 +52,51 @@ class SlotRequest:
     of_slot: Mapping[str, float] | None = None
     """What a slot takes, by Ray's names. None is the default."""
 
-    def resources(self, nodes: Iterable[Node]) -> Mapping[str, float]:
-        """Return what a slot takes on a cluster of these nodes. Raises the errors of `check_possible`."""
+    def on(self, nodes: Iterable[Node], starts_nodes: Callable[[], bool]) -> WantedSlots:
+        """Return the slots on a cluster of these nodes.
+
+        `starts_nodes` says whether the cluster starts nodes on demand. It is only called if there is not enough room.
+        Without such a cluster, the errors of `check_possible` are raised.
+        """
         nodes = list(nodes)
         resources = self.of_slot or default(nodes, self.devices, self.slots)
-        check_possible(nodes, resources)
-        return resources
+        has_room = capacity(nodes, resources) >= (self.slots or 1)
+        wanted = WantedSlots(resources, self.slots, not has_room and starts_nodes())
+        if not wanted.starts_nodes:
+            check_possible(nodes, resources)
+        return wanted
+
+
+@dataclass(frozen=True)
+class WantedSlots:
+    """The slots of a search on a cluster."""
+
+    resources: Mapping[str, float]
+    """What a slot takes, by Ray's names."""
+    limit: int | None = None
+    """The largest number of slots. None is no limit."""
+    starts_nodes: bool = False
+    """Whether the cluster starts nodes for slots that have no room."""
+
+    def number(self, nodes: Iterable[Node]) -> int:
+        """Return how many slots there should be on a cluster of these nodes."""
+        room = capacity(nodes, self.resources)
+        if self.starts_nodes:
+            return max(room, 1) if self.limit is None else self.limit
+        return room if self.limit is None else min(room, self.limit)
+
+    def summary(self, nodes: Iterable[Node]) -> str:
+        """Return a line for the user: how many slots there are now, and what each takes."""
+        nodes, slot = list(nodes), written(self.resources)
+        if not (room := capacity(nodes, self.resources)):
+            return f"no node of the Ray cluster offers a slot {slot} yet; it starts nodes, and the search waits for one"
+        n_slots, n_nodes = min(room, self.number(nodes)), sum(room_on > 0 for room_on in self._rooms(nodes))
+        slots = "1 slot" if n_slots == 1 else f"{n_slots} slots"
+        where = "1 node" if n_nodes == 1 else f"up to {n_nodes} nodes"
+        return f"ray: {slots} of {slot} on {where}"
+
+    def _rooms(self, nodes: Iterable[Node]) -> list[int]:
+        return [room(node, self.resources) for node in nodes]
 
 
 def parse(text: str) -> dict[str, float]:
@@ -52,24 +104,59 @@ def parse(text: str) -> dict[str, float]:
 
     Raises a UserError if the text has another form, or if an amount is not allowed.
     """
+    start = f"{FLAG} {shortened(text)}:"
     found: dict[str, float] = {}
     for part in text.split(","):
         name, equals, number = (word.strip() for word in part.partition("="))
-        try:
-            amount = float(number)
-        except ValueError:
-            amount = math.nan
-        if not equals or not name or not amount >= 0 or math.isinf(amount):
-            raise UserError(f"resources {shortened(text)}: write them as name=number, such as gpu=0.5,cpu=2")
+        if not equals or not name or not number:
+            raise UserError(f"{start} write {FORM}")
+        if (meant := SYNONYMS.get(name.lower())) is not None:
+            raise UserError(f"{start} unknown resource {name!r}; did you mean {meant!r}? Write {FORM}")
         key = NAMES.get(name.lower(), name)
         if key in found:
-            raise UserError(f"resources {shortened(text)}: {name} is given twice")
-        if key == "GPU" and amount > 1 and not amount.is_integer():
-            raise UserError(f"resources {shortened(text)}: above 1, gpu must be a whole number, but is {number}")
-        found[key] = amount
+            raise UserError(f"{start} {_written(key)} is given twice; write it once")
+        found[key] = _amount(start, key, number)
     if not any(found.values()):
-        raise UserError(f"resources {shortened(text)}: a slot needs some of at least one resource")
+        raise UserError(f"{start} a slot needs some of at least one resource; write {FORM}")
     return found
+
+
+def _amount(start: str, key: str, number: str) -> float:
+    """The amount of a resource. `key` is its name in Ray, and `start` the beginning of an error's message."""
+    name = _written(key)
+    if key == "memory" and (match := re.fullmatch(r"([0-9.]+)\s*([kmgt])(i?)b?", number.lower())):
+        size = (1024 if match[3] else 1000) ** ("kmgt".index(match[2]) + 1)
+        with contextlib.suppress(ValueError):
+            raise UserError(f"{start} memory is a number of bytes; write memory={float(match[1]) * size:.12g}")
+    try:
+        amount = float(number)
+    except ValueError:
+        amount = math.nan
+    if not 0 <= amount < math.inf:
+        raise UserError(f"{start} {name} must be a number of at least 0, but is {shortened(number)}; write {FORM}")
+    if 0 < amount < LEAST:
+        raise UserError(f"{start} {name} must be 0 or at least {LEAST:g}, but is {shortened(number)}")
+    if key in ("GPU", "memory") and amount > 1 and not amount.is_integer():
+        unit = ", the bytes" if key == "memory" else ""
+        raise UserError(f"{start} above 1, {name} must be a whole number{unit}, but is {shortened(number)}")
+    return amount
+
+
+def check_local(resources: Mapping[str, float]) -> None:
+    """Raise UnknownName if Ray on this machine, as hpo starts it, lacks a resource. The amounts are not checked."""
+    for name in resources:
+        if name not in NAMES.values():
+            raise UnknownName(f"resource in {FLAG} of Ray on this machine:", name, NAMES)
+
+
+def check_devices(devices: str, resources: Mapping[str, float] | None) -> None:
+    """Raise a UserError if the setting `devices` is none of this runner, or contradicts the resources of a slot."""
+    if devices not in ("auto", "cpu"):
+        raise UserError(
+            f"--devices {shortened(devices)}: the runner ray takes auto or cpu; {FLAG}, such as gpu=1, says the rest"
+        )
+    if devices == "cpu" and (amount := (resources or {}).get("GPU", 0)):
+        raise UserError(f"--devices cpu contradicts {FLAG} gpu={amount:g}: leave one of them out")
 
 
 def default(nodes: Iterable[Node], devices: str, slots: int | None) -> dict[str, float]:
@@ -107,7 +194,8 @@ def check_possible(nodes: Iterable[Node], resources: Mapping[str, float]) -> Non
     offered = {name for node in nodes for name in node.resources if not name.startswith(OWN_PREFIXES)}
     for name in resources:
         if name not in offered and name not in NAMES.values():
-            raise UnknownName("resource of the Ray cluster:", name, [_written(each) for each in offered])
+            known = {*NAMES, *(_written(each) for each in offered)}
+            raise UnknownName(f"resource in {FLAG} of the Ray cluster:", name, known)
     most = (
         "; ".join(f"{node.host} has {written(_public(node.resources)) or 'none'}" for node in nodes) or "it has no node"
     )

@@ -10,15 +10,16 @@ import contextlib
 import hashlib
 import math
 import platform
-import sys
 import time
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hpo.runners import _ray_cluster, _ray_resources
+from hpo.runners._alone import Place
+from hpo.runners._ray_cluster import Say
+from hpo.runners._ray_resources import WantedSlots
 from hpo.runners._ray_worker import Placement, RayWorker, WorkerSettings, prepares_data
 from hpo.training import slots_file
 from hpo.training.builder import Job
@@ -51,12 +52,22 @@ class Slot:
     """The reference of the call that trains. None while the trial waits for a decision."""
     since: float = 0.0
     """When the call that trains was made, as `time.monotonic`."""
+    is_used: bool = False
+    """Whether the actor has trained a trial."""
+    oom_kills: int | None = None
+    """The kernel's count of processes on the node that it killed for their memory, as the actor last sent it."""
     preparing: Any = None
     """The reference of the question whether data are prepared. None if it is not asked."""
 
+    @property
+    def place(self) -> Place:
+        """Where the slot trains. It must have a placement."""
+        assert self.placement is not None
+        return Place(self.placement.node, frozenset(self.placement.gpus or ("cpu",)))
+
     def train(self, call: Any) -> None:
         """Note a call that trains an epoch."""
-        self.answer, self.since, self.preparing = call, time.monotonic(), None
+        self.answer, self.since, self.preparing, self.is_used = call, time.monotonic(), None, True
 
 
 @dataclass
@@ -69,12 +80,20 @@ class RunningTrial:
     slot: Slot | None = None
     is_queued: bool = True
     """Whether the trial waits for a slot."""
+    is_held: bool = False
+    """Whether the trial has a slot, but waits until others of its place do not train."""
     event: Report | Crash | None = None
     """The last event of the trial."""
     attempt: Attempt = field(default_factory=Attempt)
     """How the trial is trained, if it ran out of memory before."""
     deaths: int = 0
     """How many actors of the trial have died since its last new epoch."""
+
+    @property
+    def place(self) -> Place:
+        """Where its slot trains. The trial must have one."""
+        assert self.slot is not None
+        return self.slot.place
 
 
 def namespace(checkpoints: Path) -> str:
@@ -85,12 +104,10 @@ def namespace(checkpoints: Path) -> str:
 class Slots:
     """The slots of one runner."""
 
-    def __init__(
-        self, job: Job, settings: WorkerSettings, resources: Mapping[str, float], limit: int | None, namespace: str
-    ) -> None:
-        """`resources` is what a slot takes, by Ray's names. `limit` is the largest number of slots, or None."""
+    def __init__(self, job: Job, settings: WorkerSettings, wanted: WantedSlots, namespace: str, say: Say) -> None:
+        """`say` shows a line to the user."""
         self._ray = _ray_cluster.imported()
-        self._resources, self._limit, self._namespace = resources, limit, namespace
+        self._wanted, self._resources, self._namespace, self._say = wanted, wanted.resources, namespace, say
         self._prefix = f"slot-{uuid.uuid4().hex[:8]}"
         self._n_started = 0
         self._kill_left_over()
@@ -124,9 +141,7 @@ class Slots:
         nodes = _ray_cluster.nodes()
         alive = {node.id for node in nodes}
         dead = [slot for slot in self._slots if slot.arrival is not None and slot.arrival.node not in alive]
-        room = _ray_resources.capacity(nodes, self._resources)
-        wanted = room if self._limit is None else min(room, self._limit)
-        wanted += len(dead)
+        wanted = self._wanted.number(nodes) + len(dead)
         for slot in self._slots[::-1]:
             if len(self._slots) > wanted and slot.arrival is None:
                 self.drop(slot)
@@ -200,7 +215,7 @@ class Slots:
         self._is_full = True
         if not any(slot.arrival for slot in self._slots):
             slot = _ray_resources.written(self._resources)
-            print(f"hpo: the Ray cluster has no room for a slot {slot} now; the search waits for it", file=sys.stderr)
+            self._say(f"the Ray cluster has no room for a slot {slot} now; the search waits for it")
 
     def _start(self) -> Slot:
         self._n_started += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import platform
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from hpo.errors import MachineError, TaskError
 from hpo.runners._runner import crash
 from hpo.training import notices
 from hpo.training.builder import Job
+from hpo.training.out_of_memory import n_oom_kills
 from hpo.training.prediction_files import SentPredictions, Write
 from hpo.training.sent_checkpoints import Change, FolderPlace, ReportPlace, SentCheckpoints
 from hpo.training.url_checkpoints import UrlPlace
@@ -43,6 +44,8 @@ class WorkerSettings:
     uses_gpu: bool
     environment: Mapping[str, str]
     """Environment variables of the machine that searches. A variable that the node has itself stays."""
+    count_oom_kills: Callable[[], int | None] = n_oom_kills
+    """How many processes of a node the kernel has killed because memory ran out. It is called on the node."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,10 @@ class Placement:
     """The version of hpo on the node."""
     sees_folder: bool
     """Whether the node sees the folder of the checkpoints."""
+    gpus: tuple[str, ...] = ()
+    """The GPUs of the worker, as Ray numbers them on the node. Workers may share one."""
+    oom_kills: int | None = None
+    """How many processes on the node the kernel has killed because memory ran out. None if this is not known."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,8 @@ class Answer:
     """The files of predictions, which the process that searches writes before the checkpoints."""
     notices: Sequence[str]
     """The notices of the training code so far."""
+    oom_kills: int | None = None
+    """As in `Placement`."""
 
 
 class RayWorker:
@@ -95,6 +104,7 @@ class RayWorker:
         device = "cuda" if settings.uses_gpu else "cpu"
         self._predictions = SentPredictions()
         self._worker = Worker(job, self._notices, device, checkpoints=self._checkpoints, predictions=self._predictions)
+        self._count_oom_kills = settings.count_oom_kills
         self._trial = -1
         self._reports: Iterator[Report] = iter(())
 
@@ -102,8 +112,9 @@ class RayWorker:
         """Return where this worker runs."""
         import ray
 
-        node = ray.get_runtime_context().get_node_id()
-        return Placement(node, platform.node(), os.getpid(), hpo.__version__, self._sees_folder)
+        node, gpus = ray.get_runtime_context().get_node_id(), tuple(map(str, ray.get_gpu_ids()))
+        kills = self._count_oom_kills()
+        return Placement(node, platform.node(), os.getpid(), hpo.__version__, self._sees_folder, gpus, kills)
 
     def ping(self) -> None:
         """Do nothing: the call fails if the worker has died."""
@@ -129,8 +140,8 @@ class RayWorker:
             event = error
         except Exception as error:
             event = crash(self._trial, error)
-        predictions = self._predictions.taken_writes()
-        return Answer(event, self._checkpoints.taken_changes(), predictions, notices.read(self._notices))
+        changes, predictions = self._checkpoints.taken_changes(), self._predictions.taken_writes()
+        return Answer(event, changes, predictions, notices.read(self._notices), self._count_oom_kills())
 
 
 def prepares_data(process: int) -> bool:

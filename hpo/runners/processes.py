@@ -19,6 +19,7 @@ from pathlib import Path
 
 from hpo.devices import Slot, plan_slots
 from hpo.errors import HpoError, MachineError, TaskError
+from hpo.runners._alone import Place, excludes, may_train
 from hpo.runners._runner import MAX_DEATHS, crash, discard_unneeded, goes_on, has_hung, hung, is_preparing, worker_died
 from hpo.runners._worker_process import Process, kill_and_join, ready
 from hpo.training.builder import Job
@@ -74,6 +75,10 @@ class _WorkerState:
     """Whether the trial waits, without a process, until its device has memory for it."""
     since: float = 0.0
     """When the worker began its epoch, or when data were last prepared meanwhile, as `time.monotonic`."""
+
+    @property
+    def place(self) -> Place:
+        return place_of(self.slot)
 
 
 @dataclass
@@ -154,15 +159,12 @@ class Processes:
             index
             for index, slot in enumerate(self.slots)
             if (index not in self._workers or self._workers[index].suggestion is None)
-            and not any(_excludes(worker, slot) for worker in alone)
+            and not any(excludes(worker, place_of(slot)) for worker in alone)
         ]
 
     def _may_train(self, worker: _WorkerState) -> bool:
         """Whether the trial of a worker may train now. One that must be alone waits until the others are held."""
-        others = [other for other in self._busy() if other is not worker]
-        if worker.attempt.alone_on is None:
-            return not any(_excludes(other, worker.slot) for other in others)
-        return all(other.is_held for other in others if _excludes(worker, other.slot) or _excludes(other, worker.slot))
+        return may_train(worker, [other for other in self._busy() if other is not worker])
 
     def _train_held(self) -> None:
         """Let the held trials train that may train now, first those that must be alone."""
@@ -170,7 +172,7 @@ class Processes:
         for worker in sorted(held, key=lambda worker: worker.attempt.alone_on is None):
             if self._may_train(worker):
                 for other in self._workers.values():
-                    if other.suggestion is None and _excludes(worker, other.slot):
+                    if other.suggestion is None and excludes(worker, other.place):
                         other.process.end()  # an idle process keeps its data in memory
                 worker.is_held = False
                 self._begin(worker)
@@ -235,10 +237,9 @@ class Processes:
         return event
 
 
-def _excludes(worker: _WorkerState, slot: Slot) -> bool:
-    """Whether the trial of a worker must be alone, and so excludes those of another slot, as `slot`."""
-    place = worker.attempt.alone_on
-    return place == "host" or (place == "gpu" and worker.slot.name == slot.name)
+def place_of(slot: Slot) -> Place:
+    """Return where a slot of this machine trains."""
+    return Place("", frozenset({slot.name}))
 
 
 def serve(pipe: connection.Connection, job: Job, checkpoints: Path, slot: Slot) -> None:

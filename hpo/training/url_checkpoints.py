@@ -12,24 +12,10 @@ import json
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
-from hpo import plugins
-from hpo.errors import MachineError, UserError
+from hpo.training.checkpoint_urls import check_writable, file_system, network_errors
 from hpo.training.checkpoints import best_checkpoint, disk_errors, names_file
 from hpo.training.sent_checkpoints import Change, KeepBest
-
-
-def check_url(url: str) -> None:
-    """Raise a UserError if fsspec knows no file system for a URL, or if a package that it needs is missing."""
-    if plugins.find("fsspec") is None:
-        raise UserError(f"checkpoints {url}: needs fsspec, which is not installed: pip install 'hpo[ray]'")
-    try:
-        _file_system(url)
-    except ImportError as error:
-        raise UserError(f"checkpoints {url}: its file system needs a package that is not installed: {error}") from None
-    except Exception as error:  # each file system has errors of its own
-        raise UserError(f"checkpoints {url}: {_first_line(error)}") from None
 
 
 class UrlPlace:
@@ -43,16 +29,16 @@ class UrlPlace:
     def read(self, trial: int) -> bytes | None:
         if self.given is None:
             return None
-        with _network_errors(self.given):
+        with network_errors(self.given):
             try:
-                return bytes(_file_system(self.given).cat_file(self.given))
+                return bytes(file_system(self.given).cat_file(self.given))
             except FileNotFoundError:
                 return None
 
     def write(self, trial: int, content: bytes) -> str:
         url = f"{self._url}/{trial}.{uuid.uuid4().hex}.pt"
-        with _network_errors(url):
-            files = _file_system(url)
+        with network_errors(url):
+            files = file_system(url)
             files.makedirs(self._url, exist_ok=True)
             files.pipe_file(url, content)
         return url
@@ -64,6 +50,10 @@ class UrlCheckpoints:
     def __init__(self, folder: Path, url: str) -> None:
         """`folder` is that of the checkpoints of the study, and `url` one that no other study uses."""
         self._folder, self.url = folder, url
+
+    def check_writable(self) -> None:
+        """Raise the errors of `checkpoint_urls.check_writable` if this machine cannot write at the URL."""
+        check_writable(self.url)
 
     def receive(self, trial: int, changes: Iterable[Change], *, has_ended: bool) -> None:
         """Name the objects that a worker wrote. If the trial has ended, its best checkpoint is copied to the folder."""
@@ -78,8 +68,8 @@ class UrlCheckpoints:
                 names["last"] = str(change.content)
         if has_ended and "best" in names:
             best = names.pop("best")
-            with _network_errors(best):
-                content = _file_system(best).cat_file(best)
+            with network_errors(best):
+                content = file_system(best).cat_file(best)
             path = best_checkpoint(self._folder, trial)
             with disk_errors(path):
                 checkpoints.write_encoded(path, bytes(content))
@@ -97,8 +87,8 @@ class UrlCheckpoints:
             for path in self._folder.glob(f"*{names_file(self._folder, 0).suffix}")
             for url in self._read(int(path.stem)).values()
         }
-        with _network_errors(self.url):
-            files = _file_system(self.url)
+        with network_errors(self.url):
+            files = file_system(self.url)
             try:
                 found = files.ls(self.url, detail=False)
             except FileNotFoundError:
@@ -130,27 +120,5 @@ class UrlCheckpoints:
 
     def _remove(self, urls: Iterable[str]) -> None:
         for url in urls:
-            with _network_errors(url), contextlib.suppress(FileNotFoundError):
-                _file_system(url).rm_file(url)
-
-
-def _file_system(url: str) -> Any:
-    import fsspec
-
-    return fsspec.core.url_to_fs(url)[0]
-
-
-@contextlib.contextmanager
-def _network_errors(url: str) -> Iterator[None]:
-    """In this context, any error of a file system becomes a MachineError. Each has errors of its own."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except Exception as error:
-        text = f"{url}: the checkpoint cannot be written or read: {type(error).__name__}: {_first_line(error)}"
-        raise MachineError(text) from error
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            with network_errors(url), contextlib.suppress(FileNotFoundError):
+                file_system(url).rm_file(url)

@@ -58,12 +58,18 @@ def test_another_runner_does_not_get_the_options_of_the_old_one(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("runner", "options", "message"),
     [
-        ("inline", {"address": "auto"}, r"unknown option of the runner inline: 'address' \(allowed: none\)"),
+        ("inline", {"n": 2}, r"unknown option of the runner inline: 'n' \(allowed: none\)"),
+        (
+            "inline",
+            {"address": "auto", "resources": "cpu=1"},
+            "--ray-address and --resources: only the runner ray has them, but the runner is inline; add --runner ray",
+        ),
+        (HERE, {"checkpoint_url": "/x"}, "--checkpoints: only the runner ray has it, but the runner is tests.loop"),
         (HERE, {"colour": "red"}, r"'colour'; did you mean 'color'\? \(allowed: color, n\)"),
         (HERE, {"slots": 2}, r"unknown option of the runner .*: 'slots'"),
         (HERE, {"color": "black"}, "option color of the runner must be a color"),
         ("ray", {"adress": "auto"}, r"'adress'; did you mean 'address'\?"),
-        ("ray", {"resources": "gpu"}, r"write them as name=number, such as gpu=0\.5,cpu=2"),
+        ("ray", {"resources": "gpu"}, r"write name=number .* such as gpu=0\.5,cpu=2"),
     ],
 )
 def test_a_wrong_option_is_an_error_before_anything_is_written(

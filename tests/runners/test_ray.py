@@ -18,6 +18,7 @@ from benchmarks.ray_nodes import Nodes
 from hpo.runners import _ray_cluster
 from hpo.runners import ray as ray_runner
 from hpo.runners._ray_resources import SlotRequest
+from hpo.runners._ray_runner import Ray, RayRequest
 from hpo.runners._runner import HUNG, Runner
 from hpo.training.builder import Job
 from hpo.training.checkpoints import prepare
@@ -66,7 +67,9 @@ class TestSentCheckpoints(SharedRunner, CheckpointsContract):
         def build(job: Job, checkpoints: Path) -> Runner:
             uses, received = SlotRequest("cpu", 1, {"CPU": 0.25}), FolderCheckpoints(checkpoints)
             prepare(checkpoints)
-            return ray_runner.Ray(job, checkpoints, received, uses, nodes.address, shares_folder=False)
+            runner = Ray(RayRequest(job, checkpoints, received, uses, nodes.address, shares_folder=False))
+            runner.open()
+            return runner
 
         return build
 

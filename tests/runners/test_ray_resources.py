@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hpo.errors import UserError
+from hpo.runners._ray_autoscaler import WITHOUT_AUTOSCALER, node_types
 from hpo.runners._ray_resources import Node, SlotRequest, actor_options, capacity, default, parse, room, written
 
 FOUR_CORES = Node("1", "a", {"CPU": 4.0, "node:1": 1.0, "object_store_memory": 1e9, "memory": 8e9})
@@ -18,7 +21,7 @@ def test_a_text_becomes_rays_names_and_back() -> None:
 
 @pytest.mark.parametrize("text", ["", "gpu", "gpu=", "gpu=x", "gpu=-1", "gpu=nan", "gpu=inf", "=1", "gpu=1,,cpu=1"])
 def test_another_form_is_an_error_that_shows_the_right_one(text: str) -> None:
-    with pytest.raises(UserError, match=r"write them as name=number, such as gpu=0\.5,cpu=2"):
+    with pytest.raises(UserError, match=r"--resources .*write name=number .* such as gpu=0\.5,cpu=2"):
         parse(text)
 
 
@@ -26,8 +29,16 @@ def test_another_form_is_an_error_that_shows_the_right_one(text: str) -> None:
     ("text", "message"),
     [
         ("gpu=1.5", "above 1, gpu must be a whole number, but is 1.5"),
-        ("cpu=1,CPU=2", "CPU is given twice"),
+        ("cpu=1,CPU=2", "cpu is given twice; write it once"),
         ("cpu=0", "a slot needs some of at least one resource"),
+        ("cpu=-1", "cpu must be a number of at least 0, but is -1"),
+        ("memory=nan", "memory must be a number of at least 0, but is nan"),
+        ("cpu=0.00001", "cpu must be 0 or at least 0.0001"),
+        ("memory=16GB", "memory is a number of bytes; write memory=16000000000"),
+        ("memory=1.5 GiB", "memory is a number of bytes; write memory=1610612736"),
+        ("memory=16.5", "memory must be a whole number, the bytes"),
+        ("gpus=1", "unknown resource 'gpus'; did you mean 'gpu'[?]"),
+        ("cores=4", "unknown resource 'cores'; did you mean 'cpu'[?]"),
     ],
 )
 def test_an_amount_that_ray_refuses_is_an_error(text: str, message: str) -> None:
@@ -61,12 +72,45 @@ def test_few_slots_take_more_cores_each(slots: int, cores: int) -> None:
 
 def test_a_slot_that_no_node_can_offer_is_an_error_that_says_what_they_have() -> None:
     with pytest.raises(UserError, match=r"no node of the Ray cluster offers a slot gpu=3: a has cpu=4; b has .*gpu=2"):
-        SlotRequest(of_slot=parse("gpu=3")).resources([FOUR_CORES, TWO_GPUS])
+        SlotRequest(of_slot=parse("gpu=3")).on([FOUR_CORES, TWO_GPUS], lambda: False)
 
 
 def test_an_unknown_resource_is_an_error_with_the_nearest_name() -> None:
-    with pytest.raises(UserError, match=r"unknown resource of the Ray cluster: 'licence'; did you mean 'license'\?"):
-        SlotRequest(of_slot=parse("licence=1")).resources([FOUR_CORES, TWO_GPUS])
+    with pytest.raises(UserError, match=r"resource in --resources of the Ray cluster: 'licence'; did you mean 'licen"):
+        SlotRequest(of_slot=parse("licence=1")).on([FOUR_CORES, TWO_GPUS], lambda: False)
+    with pytest.raises(UserError, match=r"'gup'; did you mean 'gpu'\? \(allowed: cpu, gpu, license, memory\)"):
+        SlotRequest(of_slot=parse("gup=1")).on([FOUR_CORES, TWO_GPUS], lambda: False)
+
+
+def test_a_cluster_that_starts_nodes_is_asked_for_those_that_are_missing() -> None:
+    wanted = SlotRequest(of_slot=parse("tpu=1")).on([FOUR_CORES], lambda: True)
+    assert wanted.number([FOUR_CORES]) == 1
+    assert "the search waits for one" in wanted.summary([FOUR_CORES])
+    more = SlotRequest(slots=8, of_slot=parse("cpu=1")).on([FOUR_CORES], lambda: True)
+    assert more.number([FOUR_CORES]) == 8
+    enough = SlotRequest(slots=2, of_slot=parse("cpu=1")).on([FOUR_CORES], lambda: True)
+    assert enough.number([FOUR_CORES]) == 2
+
+
+@pytest.mark.parametrize(
+    ("resources", "limit", "summary"),
+    [
+        ("cpu=1", None, "ray: 20 slots of cpu=1 on up to 2 nodes"),
+        ("cpu=1", 1, "ray: 1 slot of cpu=1 on up to 2 nodes"),
+        ("gpu=0.5,cpu=2", None, "ray: 4 slots of gpu=0.5,cpu=2 on 1 node"),
+    ],
+)
+def test_the_summary_says_how_many_slots_there_are(resources: str, limit: int | None, summary: str) -> None:
+    wanted = SlotRequest(slots=limit, of_slot=parse(resources)).on([FOUR_CORES, TWO_GPUS], lambda: False)
+    assert wanted.summary([FOUR_CORES, TWO_GPUS]) == summary
+
+
+def test_the_types_of_nodes_tell_whether_there_is_an_autoscaler() -> None:
+    without = f"node_{'0a' * 28}"
+    assert node_types(json.dumps({"autoscaler_report": {"active_nodes": {without: 1}}}).encode()) == [without]
+    assert WITHOUT_AUTOSCALER.fullmatch(without)
+    assert not WITHOUT_AUTOSCALER.fullmatch("ray.head.default")
+    assert node_types(b'{"load_metrics_report": {}}') == []
 
 
 def test_an_actor_takes_exactly_what_is_written() -> None:

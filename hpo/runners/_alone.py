@@ -1,0 +1,58 @@
+"""Trials that must be alone on their device or machine, because they ran out of memory there.
+
+Other trials of this place are held: they do not train until the trial leaves its slot. `hpo/training/out_of_memory.py`
+says which trials these are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
+
+from hpo.training.out_of_memory import Attempt
+from trainables import memory
+
+
+class Place(NamedTuple):
+    """Where a slot trains."""
+
+    machine: str
+    devices: frozenset[str]
+    """The devices of the slot on this machine. Slots with a device in common share its memory."""
+
+    def overlaps(self, other: Place, where: memory.Place | None) -> bool:
+        """Whether two slots share the memory at `where`: that of a GPU, or the main memory (`host`). None is none."""
+        if where is None or self.machine != other.machine:
+            return False
+        return where == "host" or not self.devices.isdisjoint(other.devices)
+
+
+class Tenant(Protocol):
+    """A trial that has a slot."""
+
+    @property
+    def attempt(self) -> Attempt:
+        """How the trial is trained."""
+        ...
+
+    @property
+    def place(self) -> Place:
+        """Where its slot is."""
+        ...
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the trial waits, without memory, until it may train."""
+        ...
+
+
+def excludes(tenant: Tenant, place: Place) -> bool:
+    """Whether a trial must be alone, and so excludes those of another slot, which is at `place`."""
+    return tenant.place.overlaps(place, tenant.attempt.alone_on)
+
+
+def may_train(tenant: Tenant, others: Iterable[Tenant]) -> bool:
+    """Whether a trial may train now. One that must be alone waits until the others of its place are held."""
+    if tenant.attempt.alone_on is None:
+        return not any(excludes(other, tenant.place) for other in others)
+    return all(other.is_held for other in others if excludes(tenant, other.place) or excludes(other, tenant.place))
