@@ -67,6 +67,10 @@ class Nodes:
             if process.is_running():
                 process.kill()
 
+    def stop_head(self) -> None:
+        """Kill the raylet of the head node, to which a process that searches is connected."""
+        psutil.Process(self._cluster.head_node.all_processes["raylet"][0].process.pid).kill()
+
     def close(self) -> None:
         self._cluster.shutdown()
 

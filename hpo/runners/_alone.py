@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 from hpo.training.out_of_memory import Attempt
-from trainables import memory
 
 
 class Place(NamedTuple):
@@ -20,7 +19,7 @@ class Place(NamedTuple):
     devices: frozenset[str]
     """The devices of the slot on this machine. Slots with a device in common share its memory."""
 
-    def overlaps(self, other: Place, where: memory.Place | None) -> bool:
+    def overlaps(self, other: Place, where: str | None) -> bool:
         """Whether two slots share the memory at `where`: that of a GPU, or the main memory (`host`). None is none."""
         if where is None or self.machine != other.machine:
             return False

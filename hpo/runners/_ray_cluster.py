@@ -221,7 +221,7 @@ def lost_connection() -> Iterator[None]:
 def _reason(error: Exception) -> str:
     """The first line of an error's text. If it ends with a colon, the reason is the last line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    first = lines[0].rstrip(";")
+    first = lines[0].rstrip(";.")
     if not first.endswith(":"):
         return first
     return f"{first} {lines[-1]}" if len(lines) > 1 else first.rstrip(":")

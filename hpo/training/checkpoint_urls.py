@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import errno
 import uuid
 from collections.abc import Iterator
@@ -10,11 +11,13 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from hpo import plugins
-from hpo.errors import HpoError, MachineError, UserError, nearest, shortened
+from hpo.errors import HpoError, MachineError, UserError, shortened
 
 FLAG = "--checkpoints"
 LOCAL = ("file", "local")
 """The schemes of paths on this machine."""
+COMMON = ("s3", "gs", "az", "abfs", "sftp", "hdfs", "smb", "file")
+"""Schemes that are named in a message."""
 FORMS = "a URL such as s3://bucket/folder, or the whole path of a folder, such as /shared/checkpoints"
 """What is allowed, for a message."""
 BROKEN = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
@@ -33,12 +36,6 @@ def check_url(url: str) -> None:
     scheme, separator, rest = url.partition("://")
     _check_path(start, scheme, rest) if separator else _check_path(start, "", url)
     _check_scheme(start, scheme if separator else "file")
-    try:
-        file_system(url)
-    except ImportError as error:
-        raise UserError(f"{start} its file system needs a package that is not installed: {error}") from None
-    except Exception as error:  # each file system has errors of its own
-        raise UserError(f"{start} {first_line(error)}") from None
 
 
 def _check_path(start: str, scheme: str, rest: str) -> None:
@@ -52,14 +49,25 @@ def _check_path(start: str, scheme: str, rest: str) -> None:
 
 
 def _check_scheme(start: str, scheme: str) -> None:
-    """Raise a UserError if fsspec does not know a scheme, or if what is written there is lost."""
+    """Raise a UserError if fsspec does not know a scheme, if its package is missing, or if files there are lost."""
     import fsspec
 
     known = {*fsspec.available_protocols(), *fsspec.registry}
     if scheme == "memory":
         raise UserError(f"{start} memory:// is the memory of one process, so nobody else can read it; write {FORMS}")
     if "::" not in scheme and scheme not in known:
-        raise UserError(f"{start} unknown scheme {scheme!r}{nearest(scheme, sorted(known))}")
+        close = difflib.get_close_matches(scheme, COMMON, n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]}://?" if close else ""
+        raise UserError(
+            f"{start} unknown scheme {scheme}://{hint} (allowed: {', '.join(COMMON)}, and others of fsspec)"
+        )
+    try:
+        for part in scheme.split("::"):
+            fsspec.get_filesystem_class(part)
+    except ImportError as error:
+        raise UserError(f"{start} its file system needs a package that is not installed: {error}") from None
+    except ValueError as error:  # an unknown scheme in a chain of them
+        raise UserError(f"{start} {first_line(error)}") from None
 
 
 def check_writable(folder: str) -> None:

@@ -55,10 +55,9 @@ def test_a_search_trains_on_both_nodes_and_goes_on_with_the_recorded_options(
     ("options", "message"),
     [
         (["--resources", "cpu=64"], "no node of the Ray cluster offers a slot cpu=64"),
-        (["--resources", "tpu=1"], "unknown resource of the Ray cluster: 'tpu'"),
-        (["--devices", "cpu", "--resources", "cpu"], "write them as name=number"),
-        (["--checkpoints", "s4://bucket"], "checkpoints s4://bucket"),
-        (["--ray-sync", "/no/such/folder"], "ray-sync /no/such/folder: there is no such file or folder"),
+        (["--resources", "tpu=1"], "unknown resource in --resources of the Ray cluster: 'tpu'"),
+        (["--resources", "gup=1"], "'gup'; did you mean 'gpu'?"),
+        (["--checkpoints", "/etc/hostname/x"], "--checkpoints /etc/hostname/x: this machine cannot write there"),
     ],
 )
 def test_a_wrong_option_is_an_error_and_leaves_no_study(

@@ -25,6 +25,7 @@ def test_options_are_read_as_values(tmp_path: Path) -> None:
         ({"address": 7}, "--ray-address must be a text, but is 7: write auto for"),
         ({"address": ""}, "--ray-address is empty: write auto for .*, or leave it out"),
         ({"resources": " "}, "--resources is empty: write name=number .*, or leave it out"),
+        ({"checkpoint_url": "relative"}, "--checkpoints relative: the path is relative"),
         ({"checkpoint_url": ""}, "--checkpoints is empty: write a URL such as s3://bucket/folder, .* or leave it out"),
         ({"sync": ""}, "--ray-sync is empty: write whole paths"),
         ({"sync": "images"}, "--ray-sync images: write the whole path"),
