@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 class Crowded(toy.Curve):
-    """A trial fits if no other one is in an epoch, or if its `x` is not above 0.9. Its epochs are logged in a file."""
+    """An epoch of a trial fits if no other one trains meanwhile, or if its `x` is not above 0.9."""
 
     def step(self) -> Mapping[str, float]:
         busy = Path(os.environ["HPO_TOY_LOG"] + ".busy")
@@ -34,17 +36,18 @@ class Crowded(toy.Curve):
         own = busy / f"{self.config['x']}"
         own.touch()
         try:
-            metrics = super().step()
-            if float(self.config["x"]) > 0.9 and len(list(busy.iterdir())) > 1:
-                np.empty(2**55)
-            return metrics
+            for _ in range(10 if float(self.config["x"]) > 0.9 else 0):
+                time.sleep(0.1)
+                if len(list(busy.iterdir())) > 1:
+                    np.empty(2**55)
+            return super().step()
         finally:
             own.unlink()
 
 
-def counted() -> int:
-    """The kills that the toy counts, as the kernel would."""
-    return int(Path(os.environ["HPO_TOY_LOG"] + ".kills").read_text())
+def counted(counter: Path) -> int:
+    """The kills that the toy counts in a file, as the kernel would."""
+    return int(counter.read_text())
 
 
 def start(nodes: Nodes, job: Job, checkpoints: Path, slots: int, resource: str = "CPU", **options: Any) -> Ray:
@@ -67,6 +70,8 @@ class TestMemory(ToyFixtures):
         events: list[Report] = []
         try:
             runner.start(small, after=0)
+            events += [event for event in next_events(runner) if isinstance(event, Report)]
+            runner.settle(1, Decision.CONTINUE)
             runner.start(large, after=0)
             while len(events) < 11:
                 for event in next_events(runner):
@@ -91,9 +96,10 @@ class TestMemory(ToyFixtures):
     def test_an_actor_that_the_kernel_kills_for_its_memory_has_not_died_of_the_trial(
         self, nodes: Nodes, job: Job, checkpoints: Path, log: Path
     ) -> None:
-        Path(f"{log}.kills").write_text("0")
+        counter = Path(f"{log}.kills")
+        counter.write_text("0")
         job = replace(job, trainable=Killed, space=toy.space(oom="accumulate", batch_size=8))
-        runner = start(nodes, job, checkpoints, 1, count_oom_kills=counted)
+        runner = start(nodes, job, checkpoints, 1, count_oom_kills=partial(counted, counter))
         try:
             events = train(runner, suggestion(until=2, kills=2))
             assert [getattr(event, "micro_batches", 0) for event in events] == [None, 2]
