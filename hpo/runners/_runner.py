@@ -10,11 +10,13 @@ To add a runner, write a module with one function:
 `checkpoints` is the folder of the checkpoints. `devices` and `slots` are the settings of the study; `hpo.devices` reads
 them. If the study has a `report_timeout`, it is given as another keyword: after so many seconds without a report, a
 trial has hung. If it has `curves`, their source is given as another keyword too. If it has `devices_per_trial` above 1,
-this is given too: so many devices train each trial together. Without this keyword, such a study is an error.
+this is given too: so many devices train each trial together. Without this keyword, such a study is an error. A `build`
+with a keyword `notify` gets a function that shows a line to the user, or None. A line that says what the slots are may
+be in the attribute `summary` of the runner.
 
 Other keywords of `build` are options of the runner, which `--runner-option NAME=VALUE` sets. They have defaults, take a
 text or a number, and are recorded in the study. A function `check_options(**options)` of the module may raise a
-UserError for a wrong value, before anything is written.
+UserError for a wrong value, before anything is written. If it has a keyword `devices`, it gets this setting too.
 
 The module is a file in this folder, a module that is registered under the entry point group `hpo.runners`, or any
 module named `package.module`.

@@ -36,8 +36,7 @@ class Attempt:
     alone_on: Place | None = None
     """Where memory ran out, so that no other trial should train there: its GPU (`gpu`), or the whole machine (`host`).
 
-    None: others may. `processes` and `fused` keep to it, and with `inline` no other trial trains anyway. `ray` trains
-    the trial in a new actor, while the others go on.
+    None: others may. `processes`, `fused` and `ray` keep to it, and with `inline` no other trial trains anyway.
     """
     micro_batches: int | None = None
     """The number of parts of each batch. None: what the trial has on record, or else its hyperparameter."""
