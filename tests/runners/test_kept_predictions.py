@@ -90,14 +90,15 @@ def test_two_devices_keep_the_logits_of_all_images_up_to_rounding(job: Job, expe
 def test_nodes_of_ray_send_the_same(checkpoints: str, job: Job, expected: Path, nodes: Nodes, tmp_path: Path) -> None:
     from hpo.runners import ray
     from hpo.runners._ray_resources import SlotRequest
+    from hpo.runners._ray_runner import Ray, RayRequest
     from hpo.training.checkpoints import prepare
     from hpo.training.received_checkpoints import FolderCheckpoints
 
     def start(job: Job, folder: Path) -> Runner:
         if checkpoints == "reports":
             prepare(folder)
-            uses = SlotRequest("cpu", 1, {"CPU": 0.25})
-            return ray.Ray(job, folder, FolderCheckpoints(folder), uses, nodes.address, shares_folder=False)
+            uses, received = SlotRequest("cpu", 1, {"CPU": 0.25}), FolderCheckpoints(folder)
+            return Ray(RayRequest(job, folder, received, uses, nodes.address, shares_folder=False))
         url: dict[str, Any] = {"checkpoint_url": f"local://{tmp_path}/objects"} if checkpoints == "url" else {}
         return ray.build(job, folder, devices="cpu", slots=1, address=nodes.address, resources="cpu=0.25", **url)
 
