@@ -16,6 +16,7 @@ from hpo.cli.data import cache, data, fetch
 from hpo.cli.model import model
 from hpo.cli.predict import predict
 from hpo.cli.replay import replay
+from hpo.cli.reports import importance, list_studies, report
 from hpo.cli.results import best, export, plot, status, test
 from hpo.cli.search import resume, search, spaces
 from hpo.closed_output import ignore_closed_output
@@ -63,6 +64,7 @@ for command in (
     spaces,
     search,
     resume,
+    list_studies,
     status,
     best,
     test,
@@ -70,6 +72,8 @@ for command in (
     predict,
     export,
     plot,
+    report,
+    importance,
     replay,
     data,
     fetch,

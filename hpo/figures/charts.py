@@ -87,7 +87,7 @@ def curves(title: str, curves: Sequence[Curve]) -> Figure:
         ax.set(xlabel="epoch", ylabel=kind.replace("_", " "))
         ax.xaxis.get_major_locator().set_params(integer=True)
         if kind == "loss" and (ratio := _loss_ratio(curves)) > LOG_SCALE_RATIO:
-            _log_scale(ax, fine=ratio < 1000)
+            use_log_scale(ax, fine=ratio < 1000)
     style.legend(figure, handles, labels, loc="outside lower left", ncols=columns, fontsize=8)
     for name, dash in (("validation", "-"), ("training", "--")):
         axes[0].plot([], [], dash, color="#404040", label=name)
@@ -117,7 +117,7 @@ def _loss_ratio(curves: Sequence[Curve]) -> float:
     return 0 if not positive or any(value < 0 for value in values) else max(positive) / min(positive)
 
 
-def _log_scale(ax: Axes, *, fine: bool) -> None:
+def use_log_scale(ax: Axes, *, fine: bool) -> None:
     """Give the y axis a log scale with plain numbers. `fine` also labels 2 and 5 in each decade."""
     from matplotlib.ticker import FuncFormatter, LogLocator
 

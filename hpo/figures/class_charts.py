@@ -39,11 +39,15 @@ class ClassScores:
     f1: ErrorBar
 
 
-def confusion(title: str, counts: Array, classes: Sequence[str]) -> Figure:
+def confusion(title: str, counts: Array, classes: Sequence[str], *, clear: bool = False) -> Figure:
     """Show a confusion matrix (n_classes, n_classes) of counts: the rows are the true classes.
 
-    `counts` may be means over seeds. The colour of a cell is its share of the images of the true class.
+    `counts` may be means over seeds. The colour of a cell is its share of the images of the true class. With `clear`,
+    the background shows through where the share is low, so that it may have any colour.
     """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    blues = LinearSegmentedColormap.from_list("clear blues", [(0.25, 0.56, 0.85, alpha) for alpha in (0, 1)])
     n = len(classes)
     totals = counts.sum(axis=1, keepdims=True)
     shares = counts / np.where(totals > 0, totals, 1)
@@ -51,7 +55,7 @@ def confusion(title: str, counts: Array, classes: Sequence[str]) -> Figure:
     side = max(2.2, cell * n)
     figure = style.figure(max(5.5, side + 2.8), side + 2.4, title)
     ax = figure.subplots()
-    drawn = ax.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    drawn = ax.imshow(shares, cmap=blues if clear else "Blues", vmin=0, vmax=1, interpolation="nearest")
     ax.grid(visible=False)
     ax.spines[:].set_visible(False)
     ax.set(xlabel="predicted class", ylabel="true class")
@@ -63,17 +67,20 @@ def confusion(title: str, counts: Array, classes: Sequence[str]) -> Figure:
     else:
         ax.set(xticks=[], yticks=[])
     if n <= N_NUMBERED:
-        _number_cells(ax, counts, shares)
+        _number_cells(ax, counts, shares, dark=1.1 if clear else 0.55)
     figure.colorbar(drawn, ax=ax, shrink=0.8, label="share of the images of the true class")
     return figure
 
 
-def _number_cells(ax: Axes, counts: Array, shares: Array) -> None:
-    """Write the count of each cell that is not 0 into it, with one digit after the point if it is no whole number."""
+def _number_cells(ax: Axes, counts: Array, shares: Array, dark: float) -> None:
+    """Write the count of each cell that is not 0 into it, with one digit after the point if it is no whole number.
+
+    The text is white where the share of a cell is above `dark`.
+    """
     for row, column in np.argwhere(counts > 0).tolist():
         count = float(counts[row, column])
         text = f"{count:.0f}" if count.is_integer() else f"{count:.1f}"
-        colour = "white" if shares[row, column] > 0.55 else "#202020"
+        colour = "white" if shares[row, column] > dark else "#202020"
         ax.text(column, row, text, ha="center", va="center", color=colour, fontsize=8 if len(text) < 5 else 6.5)
 
 

@@ -116,14 +116,14 @@ def _curves(study: StudyFolder, options: PlotOptions) -> Figure:
         if not trial.reports:
             raise UserError(f"trial {trial.number} of study {study.name!r} has no epoch on record: it has no curve")
     names = labels({trial.number: trial.config for trial in chosen})
-    curves = [_curve(trial, label, study.space.metric) for trial, label in zip(chosen, names, strict=True)]
+    curves = [learning_curve(trial, label, study.space.metric) for trial, label in zip(chosen, names, strict=True)]
     which = "" if options.trials else "the best "
     return charts.curves(
         f"{study.name}: learning curves of {which}{len(chosen)} of {len(history.trials)} trials", curves
     )
 
 
-def _curve(trial: Trial, label: str, minimised: str) -> charts.Curve:
+def learning_curve(trial: Trial, label: str, minimised: str) -> charts.Curve:
     """The curve of a trial: loss, accuracy, and the metric of the objective if it is another one."""
     wanted = dict.fromkeys((*METRICS, ERRORS.get(minimised, minimised)))
     known = [name for name in wanted if all(name in report.metrics for report in trial.reports)]

@@ -57,6 +57,8 @@ class Ledger:
         self._distributions = {key: serialization.distribution(domain) for key, domain in space.domains.items()}
         self._n_events = 0
         self._recorded_seconds = 0.0
+        self.times: list[float] = []
+        """The time of each event that was on record at the opening: seconds of search, in the order of the events."""
         self.history = History(space.fidelity.high, space.metric)
         self._read_events()
         self._opened = time.monotonic()
@@ -254,6 +256,7 @@ class Ledger:
         """The trials whose newest Optuna trial is finished."""
         for n, seconds, event in stored.events:
             self.history.append(event)
+            self.times.append(seconds)
             self._n_events, self._recorded_seconds = n, seconds
 
     def repair(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Sequence
 from operator import neg
 
 from hpo.record import History
@@ -16,12 +17,17 @@ class BestSoFar:
     Epochs of a phase that prepares for another count, but their objective does not: it cannot be compared.
     """
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: History, times: Sequence[float] = ()) -> None:
+        """`times` is the time of each event in seconds, as `Ledger.times` has it. Without it, no time is known."""
         self.values: list[float] = []
         """The lowest objective after each epoch, in the order of the record. It is inf before the first finite one."""
-        for event in history.events:
+        self.seconds: list[float] = []
+        """The time of each of these epochs in seconds of search. Empty if no time is known."""
+        for i, event in enumerate(history.events):
             if isinstance(event, Report) and history.trials[event.trial].crash is None:
                 self.values.append(min(self.best, comparable_value(history, event)))
+                if times:
+                    self.seconds.append(times[i])
 
     @property
     def n_epochs(self) -> int:

@@ -107,11 +107,16 @@ def wrap(text: str, width: int, *, indent: str, first: str | None = None) -> lis
 
 def write(text: str, out: Path) -> None:
     """Write a rendered table to the file `out`. Raises UserError if `out` is a folder, or its folder is missing."""
+    check_output(out)
+    write_text(out, text)
+
+
+def check_output(out: Path) -> None:
+    """Raise UserError if `out` is a folder, or if its folder is missing."""
     if not out.parent.is_dir():
         raise UserError(f"--out {out}: there is no folder {out.parent}")
     if out.is_dir():
         raise UserError(f"--out {out}: is a folder; a file is needed")
-    write_text(out, text)
 
 
 def cell(value: Any) -> str:

@@ -1,0 +1,70 @@
+"""The commands that make a study again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+import yaml
+
+from hpo import spacefile
+from hpo.errors import UserError
+from hpo.heldout import TestRecord
+from hpo.record import StudyFolder
+from hpo.space.values import format_value
+
+SPACE_FILE = "space.yaml"
+"""The file that the space of a report is to be saved as, if it is no bundled one."""
+
+
+def commands(study: StudyFolder, test: TestRecord) -> list[str]:
+    """The command lines that search the space again, and test it again. Empty if it was searched from Python.
+
+    Files and studies that the search took first configurations from are not repeated.
+    """
+    if study.trainable_digest is not None:
+        return []
+    settings, budget = study.settings, study.budget
+    words = ["hpo", "search", "--space", _space(study), "--backend", settings.backend]
+    words += _repeated("--option", settings.options)
+    words += ["--seed", str(settings.seed)]
+    words += [] if budget.trials is None else ["--trials", str(budget.trials)]
+    words += [] if budget.epochs is None else ["--epochs", str(budget.epochs)]
+    words += [] if budget.seconds is None else ["--time", f"{budget.seconds:.10g}s"]
+    words += ["--curves", settings.curves] if settings.curves else ["--runner", settings.runner]
+    words += ["--devices", settings.devices] if settings.devices != "auto" else []
+    words += ["--slots", str(settings.slots)] if settings.slots is not None else []
+    words += ["--devices-per-trial", str(settings.devices_per_trial)] if settings.devices_per_trial > 1 else []
+    words += _repeated("--runner-option", settings.runner_options)
+    lines = [shlex.join([*words, "--study", study.name])]
+    for protocol in dict.fromkeys(each.protocol for each in test.trials):
+        of_protocol = [each for each in test.trials if each.protocol == protocol]
+        n_seeds = max(len(each.seeds) for each in of_protocol)
+        test_words = ["hpo", "test", study.name, "--top", str(len(of_protocol)), "--seeds", str(n_seeds)]
+        lines.append(shlex.join([*test_words, *(["--protocol", protocol] if protocol != "retrain" else [])]))
+    return lines
+
+
+def _repeated(option: str, values: Mapping[str, object]) -> list[str]:
+    """The words that give an option once for each value."""
+    return [word for name, value in values.items() for word in (option, f"{name}={format_value(value)}")]
+
+
+def space_text(study: StudyFolder) -> str:
+    """The space of a study, as a space file."""
+    return yaml.safe_dump(study.space.to_dict(), sort_keys=False, allow_unicode=True, default_flow_style=None)
+
+
+def _space(study: StudyFolder) -> str:
+    """The name of the bundled space that the study searched, or SPACE_FILE if it is none of them."""
+    path = spacefile.bundled().get(study.space.name)
+    try:
+        is_bundled = path is not None and spacefile.read(path).digest() == study.space.digest()
+    except UserError:  # it names a plug-in that is not installed
+        is_bundled = False
+    return study.space.name if is_bundled else SPACE_FILE
+
+
+def is_bundled(study: StudyFolder) -> bool:
+    """Whether the study searched a bundled space as it is."""
+    return _space(study) != SPACE_FILE

@@ -1,0 +1,113 @@
+"""Makes the page of a report and writes it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hpo.errors import UserError
+from hpo.record import write_text
+from hpo.report import charts, command, sentences, tables
+from hpo.report.content import Content, gather
+from hpo.report.drawing import data_uri
+from hpo.results.rendering import check_output
+
+N_MISTAKES = 24
+"""The largest number of misclassified images."""
+N_LIKELY = 2
+"""The number of predictions below each of them."""
+
+
+def write(folders: Sequence[Path], out: Path) -> None:
+    """Write the report of the studies in `folders` to the HTML file `out`.
+
+    Raises a UserError if `out` cannot be the file, or if matplotlib or scikit-learn is not installed; a StudyError if
+    a folder contains no study or its record is missing; a MachineError if the file cannot be written. An old file is
+    kept then.
+    """
+    check_output(out)
+    try:
+        importlib.import_module("matplotlib")
+    except ImportError:
+        raise UserError("a report needs matplotlib, which is not installed: pip install 'hpo[plot]'") from None
+    write_text(out, page([gather(folder) for folder in folders]))
+
+
+def page(contents: Sequence[Content]) -> str:
+    """The report as the text of an HTML file."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("hpo.report")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    style, _, _ = loader.get_source(environment, "style.css")
+    studies = [_study(content, f"s{i}") for i, content in enumerate(contents)]
+    title = ", ".join(content.study.name for content in contents)
+    return environment.get_template("page.html.j2").render(title=title, style=style, studies=studies)
+
+
+def _study(content: Content, prefix: str) -> dict[str, Any]:
+    """What the template needs of one study. `prefix` begins the ids of its section."""
+    return {
+        "id": prefix,
+        "name": content.study.name,
+        "searched": sentences.searched(content),
+        "found": sentences.found(content),
+        "phase": sentences.phase(content),
+        "is_simulated": content.is_simulated,
+        "figures": sentences.key_figures(content),
+        "best": tables.best(content),
+        "curves": charts.learning_curves(content, f"{prefix}curves"),
+        "best_so_far": charts.best_so_far([content], f"{prefix}best"),
+        "importance": _importance(content, prefix),
+        "test": _test(content, prefix),
+        "mistakes": _mistakes(content),
+        "cost": sentences.cost(content),
+        "hyperparameters": tables.hyperparameters(content),
+        "origin": tables.origin(content),
+        "commands": command.commands(content.study, content.test),
+        "space": None if command.is_bundled(content.study) else command.space_text(content.study),
+        "space_file": command.SPACE_FILE,
+    }
+
+
+def _importance(content: Content, prefix: str) -> dict[str, Any]:
+    from hpo.importance.words import basis, summary
+
+    found = content.importance
+    return {
+        "summary": summary(found),
+        "basis": basis(found) if found.n_trials else [],
+        "bars": charts.importance_bars(found, f"{prefix}bars") if found.effects else None,
+        "dependences": charts.partial_dependences(content.study.space, found, f"{prefix}dependences"),
+    }
+
+
+def _test(content: Content, prefix: str) -> dict[str, Any] | None:
+    """The confusion matrix and the results per class of the best tested trial. None without results per class."""
+    if content.matrices is None:
+        return None
+    trial, matrices = content.matrices
+    return {
+        "trial": trial,
+        "n_seeds": len(matrices),
+        "n_images": int(matrices[0].counts.sum()),
+        "confusion": charts.confusion_matrix(matrices, f"{prefix}confusion"),
+        "confused": tables.confused(matrices),
+        "classes": tables.classes(matrices),
+    }
+
+
+def _mistakes(content: Content) -> dict[str, Any] | None:
+    """The misclassified images that the report shows. None if none are stored."""
+    stored = content.mistakes
+    if stored is None or not len(stored.images):
+        return None
+    images = [
+        {"uri": data_uri(image), "true": true, "top": [(name, f"{share:.2f}") for name, share in top[:N_LIKELY]]}
+        for image, true, top in zip(stored.images[:N_MISTAKES], stored.true, stored.top, strict=False)
+    ]
+    return {"trial": stored.trial, "seed": stored.seed, "n_wrong": stored.n_wrong, "n": stored.n, "images": images}

@@ -1,0 +1,119 @@
+"""The studies in a folder, each with its state, its best trial and what it has spent."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hpo.errors import HpoError, UserError
+from hpo.heldout.record import TestRecord
+from hpo.record import STUDY_FILE, StudyFolder, is_locked
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+COLUMNS = ("study", "state", "objective", "best", "test_accuracy", "trials", "epochs", "seconds", "problem")
+TABLES = "trials.csv"
+
+
+def study_list(folder: Path) -> DataFrame:
+    """Return the studies in a folder, by name.
+
+    Columns: study; state (searching, finished, cut short, tables only, unreadable); objective; best (its lowest value);
+    test_accuracy (of the best tested trial); trials, epochs and seconds (of search) spent; problem (why a study cannot be
+    read). What is not known is empty. The state is `tables only` in a copy without the record, such as a git clone.
+
+    Raises a UserError if there is no such folder, or no study in it.
+    """
+    import pandas as pd
+
+    if not folder.is_dir():
+        raise UserError(f"--studies {folder}: there is no such folder")
+    rows = [_row(path.parent) for path in sorted(folder.glob(f"*/{STUDY_FILE}"))]
+    if not rows:
+        raise UserError(f"there is no study in {folder}")
+    types = {"best": "float64", "test_accuracy": "float64", "trials": "Int64", "epochs": "Int64", "seconds": "float64"}
+    return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).astype(types)
+
+
+def _row(folder: Path) -> dict[str, Any]:
+    """The row of one study. A study that cannot be read has a row that says why."""
+    row: dict[str, Any] = {"study": folder.name}
+    try:
+        study = StudyFolder.reopen(folder)
+        row["objective"] = study.space.metric
+        tested = next(iter(TestRecord.read(study).ranked()), None)
+        row |= {"test_accuracy": tested.test_accuracy.mean} if tested else {}
+        if isinstance(study.storage_location, Path) and not study.storage_location.exists():
+            return row | {"state": "tables only"} | _from_tables(folder)
+        return row | _from_record(study)
+    except HpoError as error:
+        return row | {"state": "unreadable", "problem": " ".join(str(error).split("\n"))}
+
+
+def _from_record(study: StudyFolder) -> dict[str, Any]:
+    with contextlib.closing(study.ledger(write=False)) as ledger:
+        history, finished, seconds = ledger.history, ledger.finished, ledger.recorded
+    searching = is_locked(study.folder)
+    best = history.incumbent
+    return {
+        "state": "searching" if searching else "finished" if finished else "cut short",
+        "best": best.loss if best else None,
+        "trials": len(history.trials),
+        "epochs": history.n_epochs,
+        "seconds": round(seconds, 1),
+    }
+
+
+def _from_tables(folder: Path) -> dict[str, Any]:
+    """What `trials.csv` says, which a clone of a study has."""
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(folder / TABLES)
+        return {"best": table["loss"].min(), "trials": len(table), "epochs": int(table["epochs"].sum())}
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def list_lines(frame: DataFrame, width: int | None) -> list[str]:
+    """The list as lines of text for a terminal of `width` characters; None means no limit. Long names are cut.
+
+    The reasons why studies cannot be read follow.
+    """
+    rows = [("study", "state", "best", "test", "trials", "epochs", "time")]
+    for each in frame.to_dict("records"):
+        numbers = [_number(each[name], 4) for name in ("best", "test_accuracy")]
+        spent = [_number(each[name], 0) for name in ("trials", "epochs")]
+        rows.append((each["study"], each["state"], *numbers, *spent, _time(each["seconds"])))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    if width is not None:
+        others = sum(widths[1:]) + 2 * (len(widths) - 1)
+        widths[0] = min(widths[0], max(12, width - others))
+    lines = []
+    for name, state, *numbers in rows:
+        shown = name if len(name) <= widths[0] else f"{name[: widths[0] - 3]}..."
+        cells = [shown.ljust(widths[0]), state.ljust(widths[1])]
+        cells += [text.rjust(size) for text, size in zip(numbers, widths[2:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    problems = frame.dropna(subset=["problem"])
+    return lines + [f"{each['study']}: {each['problem']}" for each in problems.to_dict("records")]
+
+
+def _number(value: Any, digits: int) -> str:
+    import pandas as pd
+
+    return "" if pd.isna(value) else f"{value:.{digits}f}"
+
+
+def _time(seconds: Any) -> str:
+    """A time of search as 41s, 12m or 3h20m."""
+    import pandas as pd
+
+    if pd.isna(seconds):
+        return ""
+    if seconds < 100:
+        return f"{seconds:.0f}s"
+    minutes = round(seconds / 60)
+    return f"{minutes}m" if minutes < 100 else f"{minutes // 60}h{minutes % 60:02}m"
