@@ -16,7 +16,7 @@ from hpo.cli.data import cache, data, fetch
 from hpo.cli.model import model
 from hpo.cli.predict import predict
 from hpo.cli.replay import replay
-from hpo.cli.reports import importance, list_studies, report
+from hpo.cli.reports import compare, importance, list_studies, report
 from hpo.cli.results import best, export, plot, status, test
 from hpo.cli.search import resume, search, spaces
 from hpo.closed_output import ignore_closed_output
@@ -73,6 +73,7 @@ for command in (
     export,
     plot,
     report,
+    compare,
     importance,
     replay,
     data,

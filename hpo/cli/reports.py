@@ -53,6 +53,35 @@ def importance(name: str, format: str, studies: Path) -> None:
         print_line(line)
 
 
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME NAME...")
+@studies_option
+@click.option("--plot", type=click.Path(path_type=Path), help="Also draw the best values so far: a PNG, SVG or PDF.")
+@click.option("--format", "format", default="table", show_default=True, help="table, csv, md, latex, html or json.")
+def compare(names: tuple[str, ...], studies: Path, plot: Path | None, format: str) -> None:
+    """Compare studies: what each found and spent, and how sure the differences are."""
+    from hpo.cli.printing import terminal_width
+    from hpo.figures import study_comparison as figure
+    from hpo.results import FORMATS, render
+    from hpo.results.comparison_text import lines, sentences
+    from hpo.results.study_comparison import compare_studies, frame
+
+    check_format(format, ("table", *FORMATS))
+    if len(names) < 2:
+        raise UserError(f"a comparison needs two studies or more, and only {names[0]!r} is named")
+    found = compare_studies(_folders(names, studies))
+    if plot is not None:
+        figure.write(found, plot)
+        click.echo(str(plot), err=True)
+    if format != "table":
+        click.echo(render(frame(found), format), nl=False)
+        return
+    for line in lines(found, terminal_width()):
+        click.echo(line)
+    for line in sentences(found):
+        print_line(line)
+
+
 @click.command("studies")
 @studies_option
 @click.option("--format", "format", default="table", show_default=True, help="table, csv, md, latex, html or json.")

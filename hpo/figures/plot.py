@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpo.errors import MachineError, StudyError, UnknownName, UserError
+from hpo.errors import StudyError, UnknownName, UserError
 from hpo.figures import charts, fonts, held_out_results, pictures, style
 from hpo.figures.plot_options import PlotOptions, labels
 from hpo.figures.trained_model import TrainedModel, find
@@ -66,21 +66,22 @@ def plot(
     options = PlotOptions(tuple(trials), top, stage, image, skip_changed_files)
     _check_options(kind, options, accepted)
     paths = _output_paths(folder, kind, out)
-    try:
-        importlib.import_module("matplotlib")
-    except ImportError:
-        raise UserError("figures need matplotlib, which is not installed: pip install 'hpo[plot]'") from None
+    check_matplotlib()
     study = StudyFolder.reopen(folder)
     with style.style():
         figure = draw(study, options)
         fonts.choose(figure)
         for path in paths:
-            try:
-                path.parent.mkdir(exist_ok=True)
-                style.save(figure, path)
-            except OSError as error:
-                raise MachineError(f"{path}: cannot be written: {error}") from None
+            style.save_or_raise(figure, path)
     return paths
+
+
+def check_matplotlib() -> None:
+    """Raise a UserError if matplotlib is not installed."""
+    try:
+        importlib.import_module("matplotlib")
+    except ImportError:
+        raise UserError("figures need matplotlib, which is not installed: pip install 'hpo[plot]'") from None
 
 
 def _check_options(kind: str, options: PlotOptions, accepted: Sequence[str]) -> None:
@@ -97,13 +98,20 @@ def _check_options(kind: str, options: PlotOptions, accepted: Sequence[str]) -> 
 def _output_paths(folder: Path, kind: str, out: Path | None) -> list[Path]:
     if out is None:
         return [folder / FIGURES / f"{kind}{suffix}" for suffix in (".png", ".svg")]
-    if out.suffix not in style.SUFFIXES:
-        raise UserError(f"--out {out}: the suffix says what is written, and must be one of {', '.join(style.SUFFIXES)}")
-    if not out.parent.is_dir():
-        raise UserError(f"--out {out}: there is no folder {out.parent}")
-    if out.is_dir():
-        raise UserError(f"--out {out}: is a folder; a file is needed")
+    check_output(out)
     return [out]
+
+
+def check_output(out: Path, option: str = "--out") -> None:
+    """Raise UserError if `out`, the value of an option, cannot be the file of a figure."""
+    if out.suffix not in style.SUFFIXES:
+        raise UserError(
+            f"{option} {out}: the suffix says what is written, and must be one of {', '.join(style.SUFFIXES)}"
+        )
+    if not out.parent.is_dir():
+        raise UserError(f"{option} {out}: there is no folder {out.parent}")
+    if out.is_dir():
+        raise UserError(f"{option} {out}: is a folder; a file is needed")
 
 
 def _curves(study: StudyFolder, options: PlotOptions) -> Figure:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.errors import MachineError
 from hpo.figures import fonts
 from trainables.errors import encodable
 
@@ -81,6 +82,15 @@ def save(figure: Figure, path: Path) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def save_or_raise(figure: Figure, path: Path) -> None:
+    """Write a figure as `save` does, into a folder that is made if need be. Raises a MachineError if it cannot be."""
+    try:
+        path.parent.mkdir(exist_ok=True)
+        save(figure, path)
+    except OSError as error:
+        raise MachineError(f"{path}: cannot be written: {error}") from None
 
 
 def colours(n: int) -> list[str]:

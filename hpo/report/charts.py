@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 from markupsafe import Markup
 
-from hpo.figures import charts, class_charts, search_charts
+from hpo.figures import charts, class_charts, search_charts, study_comparison
 from hpo.figures.plot import learning_curve
 from hpo.figures.plot_options import labels
 from hpo.heldout import per_class
@@ -16,6 +17,7 @@ from hpo.importance import Effect, Importance
 from hpo.importance.words import best_value, known_effects, value_text
 from hpo.report.content import Content
 from hpo.report.drawing import svg
+from hpo.results.best_so_far import BestSoFar
 from hpo.space import Categorical, SearchSpace
 
 N_CURVES = 6
@@ -42,33 +44,14 @@ def learning_curves(content: Content, prefix: str) -> Markup | None:
     return svg(lambda: charts.curves("", curves), "Learning curves of the best trials", description, prefix=prefix)
 
 
-def best_so_far(contents: Sequence[Content], prefix: str) -> Markup | None:
-    """The best value of each study over epochs and over time. None if no trial of any has a finite value."""
-    known = [content for content in contents if content.history.incumbent is not None]
+def best_so_far(curves: Sequence[tuple[str, BestSoFar]], metric: str, prefix: str) -> Markup | None:
+    """The best value of named searches, over epochs and over time. None if none has a finite value."""
+    known = [(name, curve) for name, curve in curves if math.isfinite(curve.best)]
     if not known:
         return None
-    metrics = sorted({content.study.space.metric for content in known})
-    panels = panels_of(known)
-    description = "; ".join(
-        f"{content.study.name}: {content.best_so_far.best:.4f} after {content.best_so_far.n_epochs} epochs"
-        for content in known
-    )
-    return svg(
-        lambda: search_charts.best_so_far("", panels, y=f"best {' or '.join(metrics)} so far"),
-        "The best value so far, over epochs and over time",
-        description,
-        prefix=prefix,
-    )
-
-
-def panels_of(contents: Sequence[Content]) -> dict[str, list[search_charts.Steps]]:
-    """The best values of studies over epochs, and over minutes or seconds if the time of each is known."""
-    steps = [(content.study.name, content.best_so_far) for content in contents]
-    epochs = [search_charts.Steps(name, range(1, best.n_epochs + 1), best.values) for name, best in steps]
-    longest = max(best.seconds[-1] if best.seconds else 0.0 for _, best in steps)
-    unit, scale = ("seconds", 1) if longest < 300 else ("minutes", 60) if longest < 18000 else ("hours", 3600)
-    times = [search_charts.Steps(name, [each / scale for each in best.seconds], best.values) for name, best in steps]
-    return {"epochs, over all trials": epochs, f"{unit} of search": times}
+    description = "; ".join(f"{name}: {curve.best:.4f} after {curve.n_epochs} epochs" for name, curve in known)
+    title = "The best value so far, over epochs and over time"
+    return svg(lambda: study_comparison.draw("", known, metric), title, description, prefix=prefix)
 
 
 def importance_bars(found: Importance, prefix: str) -> Markup:

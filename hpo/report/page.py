@@ -12,7 +12,9 @@ from hpo.record import write_text
 from hpo.report import charts, command, sentences, tables
 from hpo.report.content import Content, gather
 from hpo.report.drawing import data_uri
+from hpo.results import comparison_text
 from hpo.results.rendering import check_output
+from hpo.results.study_comparison import comparison_of
 
 N_MISTAKES = 24
 """The largest number of misclassified images."""
@@ -45,8 +47,9 @@ def page(contents: Sequence[Content]) -> str:
     )
     style, _, _ = loader.get_source(environment, "style.css")
     studies = [_study(content, f"s{i}") for i, content in enumerate(contents)]
+    compared = _comparison(contents) if len(contents) > 1 else None
     title = ", ".join(content.study.name for content in contents)
-    return environment.get_template("page.html.j2").render(title=title, style=style, studies=studies)
+    return environment.get_template("page.html.j2").render(title=title, style=style, compared=compared, studies=studies)
 
 
 def _study(content: Content, prefix: str) -> dict[str, Any]:
@@ -60,8 +63,12 @@ def _study(content: Content, prefix: str) -> dict[str, Any]:
         "is_simulated": content.is_simulated,
         "figures": sentences.key_figures(content),
         "best": tables.best(content),
+        "certainty": sentences.certainty(content),
+        "has_spread": any(each.test_accuracy.std is not None for each in content.test.trials),
         "curves": charts.learning_curves(content, f"{prefix}curves"),
-        "best_so_far": charts.best_so_far([content], f"{prefix}best"),
+        "best_so_far": charts.best_so_far(
+            [(content.study.name, content.searched.curve)], content.study.space.metric, f"{prefix}best"
+        ),
         "importance": _importance(content, prefix),
         "test": _test(content, prefix),
         "mistakes": _mistakes(content),
@@ -71,6 +78,18 @@ def _study(content: Content, prefix: str) -> dict[str, Any]:
         "commands": command.commands(content.study, content.test),
         "space": None if command.is_bundled(content.study) else command.space_text(content.study),
         "space_file": command.SPACE_FILE,
+    }
+
+
+def _comparison(contents: Sequence[Content]) -> dict[str, Any]:
+    """What the template needs to compare the studies."""
+    found = comparison_of([content.searched for content in contents])
+    curves = [(each.study.name, each.curve) for each in found.studies]
+    rows = [comparison_text.cells(found, each) for each in found.studies]
+    return {
+        "table": tables.Table(comparison_text.header(found), rows),
+        "sentences": comparison_text.sentences(found),
+        "curves": charts.best_so_far(curves, found.objective or "objective", "compared"),
     }
 
 
@@ -87,11 +106,19 @@ def _importance(content: Content, prefix: str) -> dict[str, Any]:
 
 
 def _test(content: Content, prefix: str) -> dict[str, Any] | None:
-    """The confusion matrix and the results per class of the best tested trial. None without results per class."""
-    if content.matrices is None:
+    """The confusion matrix and the results per class of the best tested trial, on held-out data.
+
+    Without a test, they are those of the best trial on validation images. None if these are not known either.
+    """
+    if content.matrices is not None:
+        trial, matrices = content.matrices
+    elif content.validation_matrix is not None:
+        trial, matrix = content.validation_matrix
+        matrices = [matrix]
+    else:
         return None
-    trial, matrices = content.matrices
     return {
+        "is_held_out": content.matrices is not None,
         "trial": trial,
         "n_seeds": len(matrices),
         "n_images": int(matrices[0].counts.sum()),

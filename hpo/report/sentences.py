@@ -9,6 +9,9 @@ from hpo.results.tables import state
 from hpo.space import SearchSpace
 from hpo.space.objectives import searched_metric
 
+N_NAMED = 20
+"""The largest number of trials that are named in a sentence."""
+
 
 def searched(content: Content) -> str:
     """What was searched, in one sentence."""
@@ -53,6 +56,29 @@ def found(content: Content) -> str:
         return f"{words}; it was never tested on held-out data."
     which = "it" if tested.trial == best.number else f"trial {tested.trial}"
     return f"{words}; on held-out data {which} reached {test_words(content, tested)}."
+
+
+def certainty(content: Content) -> list[str]:
+    """How sure the result of the search is, in sentences."""
+    sure = content.confidence
+    if sure is None:
+        reason = content.unsure_because
+        return [f"How sure this is, is not known: {reason}."] if content.history.incumbent is not None else []
+    low, high = sure.best_interval
+    text = [
+        f"On new images, the best trial is expected to reach {sure.objective} {sure.corrected:.4f}, with a 95 % interval "
+        f"from {low:.4f} to {high:.4f}: the luck of being the best of {sure.n_searched} trials on {sure.n_images:,} "
+        "validation images is taken off."
+    ]
+    if n := len(sure.not_apart):
+        named = ", ".join(map(str, sure.not_apart[:N_NAMED])) + ", ..." * (n > N_NAMED)
+        others = f"{n} other trial{'s' * (n > 1)} of {len(sure.compared)}"
+        text.append(f"{others} cannot be told apart from it on these images: {named}.")
+    else:
+        text.append(f"It can be told apart from each of the other {len(sure.compared) - 1} trials on these images.")
+    if sure.folds:
+        text.append(f"In the folds it reached {', '.join(f'{value:.4f}' for value in sure.folds)}.")
+    return [*text, sure.advice] if sure.advice else text
 
 
 def test_words(content: Content, tested: TrialResult) -> str:

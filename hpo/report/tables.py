@@ -39,6 +39,10 @@ def best(content: Content) -> Table:
     frame = table(content.study, record).dropna(subset=["loss"]).head(N_BEST)
     names = list(content.study.space.domains)
     frame = short(frame, names, content.study.space.objective).drop(columns=["train_accuracy"], errors="ignore")
+    if (sure := content.confidence) is not None:
+        found = [sure.intervals.get(number) for number in frame["trial"]]
+        place = 1 + list(frame).index("loss" if "loss" in frame else "val_loss")
+        frame.insert(place, "95 % interval", [f"{each.low:.4g} to {each.high:.4g}" if each else "" for each in found])
     titles = [name if name in names else name.replace("_", " ") for name in map(str, frame)]
     return Table(titles, [[cell(value) for value in row] for row in frame.itertuples(index=False)])
 

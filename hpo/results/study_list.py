@@ -21,8 +21,8 @@ def study_list(folder: Path) -> DataFrame:
     """Return the studies in a folder, by name.
 
     Columns: study; state (searching, finished, cut short, tables only, unreadable); objective; best (its lowest value);
-    test_accuracy (of the best tested trial); trials, epochs and seconds (of search) spent; problem (why a study cannot be
-    read). What is not known is empty. The state is `tables only` in a copy without the record, such as a git clone.
+    test_accuracy (of the best tested trial); trials, epochs and seconds (of search) spent; problem (why a study cannot
+    be read). What is not known is empty. The state is `tables only` in a copy without the record, such as a git clone.
 
     Raises a UserError if there is no such folder, or no study in it.
     """
@@ -86,7 +86,7 @@ def list_lines(frame: DataFrame, width: int | None) -> list[str]:
     for each in frame.to_dict("records"):
         numbers = [_number(each[name], 4) for name in ("best", "test_accuracy")]
         spent = [_number(each[name], 0) for name in ("trials", "epochs")]
-        rows.append((each["study"], each["state"], *numbers, *spent, _time(each["seconds"])))
+        rows.append((each["study"], each["state"], *numbers, *spent, short_time(each["seconds"])))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     if width is not None:
         others = sum(widths[1:]) + 2 * (len(widths) - 1)
@@ -107,7 +107,7 @@ def _number(value: Any, digits: int) -> str:
     return "" if pd.isna(value) else f"{value:.{digits}f}"
 
 
-def _time(seconds: Any) -> str:
+def short_time(seconds: Any) -> str:
     """A time of search as 41s, 12m or 3h20m."""
     import pandas as pd
 

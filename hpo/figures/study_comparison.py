@@ -1,0 +1,47 @@
+"""The figure that compares studies: the best value of each so far, over epochs and over time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hpo.figures import fonts, search_charts, style
+from hpo.figures.plot import check_matplotlib, check_output
+from hpo.figures.search_charts import Steps
+from hpo.results.best_so_far import BestSoFar
+from hpo.results.study_comparison import StudyComparison
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def write(found: StudyComparison, out: Path) -> None:
+    """Draw the figure into the file `out`. Raises UserError if its suffix is none of a figure, or it cannot be written.
+
+    Raises UserError if no study has a finite value, and MachineError if the file cannot be written.
+    """
+    check_output(out, "--plot")
+    check_matplotlib()
+    curves = [(each.study.name, each.curve) for each in found.studies]
+    with style.style():
+        figure = draw("The best value so far", curves, found.objective or "objective")
+        fonts.choose(figure)
+        style.save_or_raise(figure, out)
+
+
+def draw(title: str, curves: Sequence[tuple[str, BestSoFar]], metric: str) -> Figure:
+    """Draw the best value so far of named searches, over epochs and over time."""
+    return search_charts.best_so_far(title, _panels(curves), y=f"best {metric} so far")
+
+
+def _panels(curves: Sequence[tuple[str, BestSoFar]]) -> dict[str, list[Steps]]:
+    """The panels by the label of their x axis. The unit of time suits the longest search."""
+    longest = max((curve.seconds[-1] for _, curve in curves if curve.seconds), default=0.0)
+    unit, scale = ("seconds", 1) if longest < 300 else ("minutes", 60) if longest < 18_000 else ("hours", 3600)
+    return {
+        "epochs, over all trials": [Steps(name, range(1, curve.n_epochs + 1), curve.values) for name, curve in curves],
+        f"{unit} of search": [
+            Steps(name, [each / scale for each in curve.seconds], curve.values) for name, curve in curves
+        ],
+    }

@@ -1,0 +1,79 @@
+"""The comparison of studies as text for a terminal and for a page."""
+
+from __future__ import annotations
+
+import math
+
+from hpo.results.study_comparison import SearchedStudy, StudyComparison
+from hpo.results.study_list import short_time
+
+
+def header(found: StudyComparison) -> list[str]:
+    """The titles of the columns of `cells`."""
+    titles = ["study", f"best {found.objective}" if found.objective else "best"]
+    if found.objective and found.common_epochs:
+        titles.append(f"after {found.common_epochs} epochs")
+    if found.objective and math.isfinite(found.common_value):
+        titles.append(f"epochs to {found.common_value:.4f}")
+    return [*titles, "test accuracy", "trials", "epochs", "time"]
+
+
+def cells(found: StudyComparison, each: SearchedStudy) -> list[str]:
+    """The row of a study."""
+    curve = each.curve
+    row = [each.study.name, _number(curve.best)]
+    if not found.objective:
+        row[1] += f" ({each.study.space.metric})"
+    if found.objective and found.common_epochs:
+        row.append(_number(curve.after(found.common_epochs)))
+    if found.objective and math.isfinite(found.common_value):
+        row.append(str(curve.epochs_until(found.common_value)))
+    accuracy = "" if each.tested is None else _number(each.tested.test_accuracy.mean)
+    if each.tested is not None and each.tested.test_accuracy.std is not None:
+        accuracy += f" ± {each.tested.test_accuracy.std:.4f}"
+    return [*row, accuracy, f"{len(each.history.trials)}", f"{each.history.n_epochs}", short_time(each.seconds)]
+
+
+def lines(found: StudyComparison, width: int | None) -> list[str]:
+    """The comparison as lines. The table stands on its side, a column for each study, if it is wider than `width`."""
+    table = [header(found), *(cells(found, each) for each in found.studies)]
+    text = _aligned(table, left=1)
+    if width is not None and max(map(len, text)) > width:
+        text = _aligned([list(column) for column in zip(*table, strict=True)], left=1)
+    if width is not None and max(map(len, text)) > width:
+        # Neither fits: each study has lines of its own.
+        titles = table[0]
+        text = [
+            line
+            for row in table[1:]
+            for line in (row[0], *(f"  {title:<20} {cell}" for title, cell in zip(titles[1:], row[1:], strict=True)))
+        ]
+    return text
+
+
+def sentences(found: StudyComparison) -> list[str]:
+    """The differences in words, then what cannot be compared, and what "±" stands for."""
+    text = [each.words for each in found.differences]
+    if found.differences:
+        text.append(
+            "Each value is that of the best trial, which was chosen on these images, so it is a little too low."
+        )
+    if any(each.tested is not None and each.tested.test_accuracy.std is not None for each in found.studies):
+        text.append("± is the standard deviation over seeds.")
+    return [*text, *found.notes]
+
+
+def _aligned(rows: list[list[str]], left: int) -> list[str]:
+    """Rows of cells in columns. The first `left` columns are aligned to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}" if math.isfinite(value) else ""
