@@ -15,9 +15,12 @@ def _folders(names: tuple[str, ...], studies: Path) -> list[Path]:
     """The folders of studies. Raises UserError if one is named twice, and StudyError if a name is empty."""
     from hpo.record import find_folder
 
+    folders: dict[Path, str] = {}
     for name in names:
-        if names.count(name) > 1:
+        folder = find_folder(name, studies)
+        if folder.resolve() in folders:
             raise UserError(f"study {name!r} is named twice")
+        folders[folder.resolve()] = name
     return [find_folder(name, studies) for name in names]
 
 
@@ -69,7 +72,10 @@ def compare(names: tuple[str, ...], studies: Path, plot: Path | None, format: st
     check_format(format, ("table", *FORMATS))
     if len(names) < 2:
         raise UserError(f"a comparison needs two studies or more, and only {names[0]!r} is named")
-    found = compare_studies(_folders(names, studies))
+    folders = _folders(names, studies)
+    if plot is not None:
+        figure.check(plot)
+    found = compare_studies(folders)
     if plot is not None:
         figure.write(found, plot)
         click.echo(str(plot), err=True)

@@ -16,13 +16,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def write(found: StudyComparison, out: Path) -> None:
-    """Draw the figure into the file `out`. Raises UserError if its suffix is none of a figure, or it cannot be written.
-
-    Raises UserError if no study has a finite value, and MachineError if the file cannot be written.
-    """
+def check(out: Path) -> None:
+    """Raise UserError if the figure cannot be drawn into `out`, the value of the option --plot."""
     check_output(out, "--plot")
     check_matplotlib()
+
+
+def write(found: StudyComparison, out: Path) -> None:
+    """Draw the figure into the file `out`. Raises the errors of `check`, and MachineError if it cannot be written."""
+    check(out)
     curves = [(each.study.name, each.curve) for each in found.studies]
     with style.style():
         figure = draw("The best value so far", curves, found.objective or "objective")

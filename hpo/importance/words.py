@@ -59,7 +59,9 @@ def lines(found: Importance) -> list[str]:
 
 
 def basis(found: Importance) -> list[str]:
-    """What the figures rest on, in sentences."""
+    """What the figures rest on, in sentences. Empty if there are no figures."""
+    if not found.effects:
+        return []
     text = [
         f"{found.n_trials} trials were compared by their {found.metric} at epoch {found.epoch}."
         + (f" {found.n_carried} that ended earlier were carried to it." if found.n_carried else "")

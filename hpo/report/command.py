@@ -17,8 +17,10 @@ SPACE_FILE = "space.yaml"
 """The file that the space of a report is to be saved as, if it is no bundled one."""
 
 
-def commands(study: StudyFolder, test: TestRecord) -> list[str]:
+def commands(study: StudyFolder, test: TestRecord, n_epochs: int) -> list[str]:
     """The command lines that search the space again, and test it again. Empty if it was searched from Python.
+
+    `n_epochs` is the number of epochs that were trained: the budget of a search that was ended by hand.
 
     Files and studies that the search took first configurations from are not repeated.
     """
@@ -29,8 +31,11 @@ def commands(study: StudyFolder, test: TestRecord) -> list[str]:
     words += _repeated("--option", settings.options)
     words += ["--seed", str(settings.seed)]
     words += [] if budget.trials is None else ["--trials", str(budget.trials)]
-    words += [] if budget.epochs is None else ["--epochs", str(budget.epochs)]
-    words += [] if budget.seconds is None else ["--time", f"{budget.seconds:.10g}s"]
+    if budget.seconds == 0:  # the search was ended where it was
+        words += ["--epochs", str(n_epochs)]
+    else:
+        words += [] if budget.epochs is None else ["--epochs", str(budget.epochs)]
+        words += [] if budget.seconds is None else ["--time", f"{budget.seconds:.10g}s"]
     words += ["--curves", settings.curves] if settings.curves else ["--runner", settings.runner]
     words += ["--devices", settings.devices] if settings.devices != "auto" else []
     words += ["--slots", str(settings.slots)] if settings.slots is not None else []

@@ -75,7 +75,7 @@ def _study(content: Content, prefix: str) -> dict[str, Any]:
         "cost": sentences.cost(content),
         "hyperparameters": tables.hyperparameters(content),
         "origin": tables.origin(content),
-        "commands": command.commands(content.study, content.test),
+        "commands": command.commands(content.study, content.test, content.history.n_epochs),
         "space": None if command.is_bundled(content.study) else command.space_text(content.study),
         "space_file": command.SPACE_FILE,
     }
@@ -99,7 +99,7 @@ def _importance(content: Content, prefix: str) -> dict[str, Any]:
     found = content.importance
     return {
         "summary": summary(found),
-        "basis": basis(found) if found.n_trials else [],
+        "basis": basis(found),
         "bars": charts.importance_bars(found, f"{prefix}bars") if found.effects else None,
         "dependences": charts.partial_dependences(content.study.space, found, f"{prefix}dependences"),
     }

@@ -66,9 +66,9 @@ def certainty(content: Content) -> list[str]:
         return [f"How sure this is, is not known: {reason}."] if content.history.incumbent is not None else []
     low, high = sure.best_interval
     text = [
-        f"On new images, the best trial is expected to reach {sure.objective} {sure.corrected:.4f}, with a 95 % interval "
-        f"from {low:.4f} to {high:.4f}: the luck of being the best of {sure.n_searched} trials on {sure.n_images:,} "
-        "validation images is taken off."
+        f"On new images, the best trial is expected to reach {sure.objective} {sure.corrected:.4f}, with a 95 % "
+        f"interval from {low:.4f} to {high:.4f}: the luck of being the best of {sure.n_searched} trials on "
+        f"{sure.n_images:,} validation images is taken off."
     ]
     if n := len(sure.not_apart):
         named = ", ".join(map(str, sure.not_apart[:N_NAMED])) + ", ..." * (n > N_NAMED)

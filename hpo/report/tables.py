@@ -10,12 +10,12 @@ import numpy as np
 from hpo.heldout import per_class
 from hpo.heldout.confusion import ConfusionMatrix
 from hpo.heldout.trial_result import Spread
+from hpo.importance.words import value_text
 from hpo.report.content import Content
 from hpo.report.sentences import counted, spread_text
 from hpo.results import table
 from hpo.results.rendering import cell
 from hpo.results.tables import short
-from hpo.space.values import format_value
 
 N_BEST = 10
 """The number of trials in the table of the best."""
@@ -39,6 +39,7 @@ def best(content: Content) -> Table:
     frame = table(content.study, record).dropna(subset=["loss"]).head(N_BEST)
     names = list(content.study.space.domains)
     frame = short(frame, names, content.study.space.objective).drop(columns=["train_accuracy"], errors="ignore")
+    frame = frame[[name for name in frame if name not in names] + names]  # a narrow page cuts the configurations first
     if (sure := content.confidence) is not None:
         found = [sure.intervals.get(number) for number in frame["trial"]]
         place = 1 + list(frame).index("loss" if "loss" in frame else "val_loss")
@@ -86,14 +87,14 @@ def hyperparameters(content: Content) -> Table:
     for name, domain in space.domains.items():
         when = " and ".join(f"{parent} is {' or '.join(map(str, values))}" for parent, values in domain.when.items())
         rows.append([name, _domain_words(domain), f"only if {when}" if when else ""])
-    rows += [[name, format_value(value), "fixed"] for name, value in space.fixed.items()]
+    rows += [[name, value_text(value), "fixed"] for name, value in space.fixed.items()]
     return Table(("hyperparameter", "values", ""), rows)
 
 
 def _domain_words(domain: object) -> str:
     choices = getattr(domain, "choices", None)
     if choices is not None:
-        return ", ".join(map(format_value, choices))
+        return ", ".join(map(value_text, choices))
     low, high = getattr(domain, "low", None), getattr(domain, "high", None)
     return f"{low:g} to {high:g}" + ", on a logarithmic scale" * bool(getattr(domain, "log", False))
 

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from hpo.errors import StudyError, UserError
+from hpo.record import Settings, lock
+from hpo.report import write as write_report
+from tests.report.conftest import write
+
+VOID = {"meta", "img", "br", "link"}
+LARGEST = 5_000_000
+
+
+class Page(HTMLParser):
+    """The elements of a page. It is an error if one is closed that is not open."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.sources: list[str] = []
+        self.tags: list[str] = []
+        self.text = path.read_text(encoding="utf-8")
+        self.words = ""
+        self.feed(self.text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.ids += [str(value) for name, value in attrs if name == "id"]
+        self.sources += [str(value) for name, value in attrs if name in ("src", "href", "xlink:href")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.words += re.sub(r"\s+", " ", data)
+
+
+def report(out: Path, *folders: Path) -> Page:
+    write_report(folders, out)
+    assert out.stat().st_size < LARGEST
+    return Page(out)
+
+
+@pytest.mark.slow
+def test_the_report_of_a_tested_study_holds_all_of_it_and_needs_no_network(tested_folder: Path, out: Path) -> None:
+    page = report(out, tested_folder)
+    assert all(source.startswith(("#", "data:image/")) for source in page.sources)
+    assert set(re.findall(r"https?://[^\"' )<]+", page.text)) <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }
+    assert "script" not in page.tags
+    assert len(page.ids) == len(set(page.ids))
+    for heading in ("The best configurations", "The search", "Which hyperparameters mattered", "Examples of mistakes"):
+        assert heading in page.words
+    assert "Results on held-out data" in page.words
+    assert "8 looks" in page.words
+    assert "hpo test s --top 4 --seeds 2" in page.words
+    assert page.tags.count("svg") >= 3
+    assert 0 < page.tags.count("img") <= 24
+
+
+@pytest.mark.slow
+def test_the_name_of_a_class_cannot_change_the_page(tested_folder: Path, out: Path) -> None:
+    name = "<script>alert(1)</script>"
+    path = tested_folder / "confusion.csv"
+    rows = [row.split(",") for row in path.read_text().splitlines()]
+    renamed = [[*row[:2], *(name if cell == "3" else cell for cell in row[2:4]), row[4]] for row in rows]
+    path.write_text("".join(",".join(row) + "\n" for row in renamed))
+    page = report(out, tested_folder)
+    assert "script" not in page.tags
+    assert name in page.words
+
+
+def test_a_choice_that_looks_like_html_is_shown_as_it_is(tmp_path: Path, out: Path) -> None:
+    page = report(out, write(tmp_path / "s", 30).folder)
+    assert "b" not in page.tags
+    assert "<b>bold</b>" in page.words
+    assert "it was never tested on held-out data" in page.words
+    assert "no validation predictions were kept" in page.words
+
+
+def test_the_important_hyperparameter_is_named(tmp_path: Path, out: Path) -> None:
+    assert "What mattered most: x (" in report(out, write(tmp_path / "s", 40).folder).words
+
+
+@pytest.mark.parametrize("n", [0, 2])
+def test_a_study_without_a_finite_value_has_a_page_that_says_so(tmp_path: Path, out: Path, n: int) -> None:
+    page = report(out, write(tmp_path / "s", n, losses=False).folder)
+    assert ("No trial has a finite value yet." if n else "No trial has begun yet.") in page.words
+    assert "svg" not in page.tags
+
+
+def test_a_study_that_is_searched_now_has_a_page_that_says_so(tmp_path: Path, out: Path) -> None:
+    study = write(tmp_path / "s", 3)
+    with lock(study.folder):
+        assert "being searched or tested now" in report(out, study.folder).words
+
+
+def test_a_simulated_study_has_a_page_that_says_so(tmp_path: Path, out: Path) -> None:
+    page = report(out, write(tmp_path / "s", 3, settings=Settings(curves="curves:f", runner="simulated")).folder)
+    assert "simulated a search" in page.words
+    assert "nothing was trained" in page.words
+    assert "--curves curves:f" in page.words
+
+
+@pytest.mark.slow
+def test_a_study_of_many_trials_has_a_small_page(tmp_path: Path, out: Path) -> None:
+    page = report(out, write(tmp_path / "s", 1200).folder)
+    assert "1,200 configurations" in page.words
+    assert out.stat().st_size < 500_000
+
+
+def test_several_studies_are_compared_first(tmp_path: Path, out: Path) -> None:
+    folders = [write(tmp_path / name, n).folder for name, n in (("one", 12), ("two", 6))]
+    page = report(out, *folders)
+    assert len(page.ids) == len(set(page.ids))
+    assert page.sources.count("#s0") == page.sources.count("#s1") == 1
+    assert "Report of 2 hyperparameter searches" in page.words
+
+
+def test_a_study_is_described_in_the_same_bytes_each_time(tmp_path: Path, out: Path) -> None:
+    folder = write(tmp_path / "s", 15).folder
+    assert report(out, folder).text == report(out, folder).text
+
+
+def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, out: Path) -> None:
+    out.write_text("old")
+    with pytest.raises(StudyError, match="no study 'missing'"):
+        write_report([write(tmp_path / "s", 1).folder, tmp_path / "missing"], out)
+    assert out.read_text() == "old"
+    with pytest.raises(UserError, match="is a folder"):
+        write_report([tmp_path / "s"], tmp_path)
+    with pytest.raises(UserError, match="there is no folder"):
+        write_report([tmp_path / "s"], tmp_path / "nowhere" / "report.html")
