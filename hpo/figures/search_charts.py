@@ -156,4 +156,9 @@ def _dependence(ax: Axes, panel: Dependence) -> None:
     ax.fill_between(panel.values, panel.low, panel.high, color=COLOURS[0], alpha=0.25, linewidth=0)
     ax.plot(panel.values, panel.mean, color=COLOURS[0], linewidth=1.8)
     if panel.log:
+        from matplotlib.ticker import FuncFormatter, LogLocator
+
         ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(numticks=6))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, position: f"{value:g}"))
+        ax.minorticks_off()

@@ -82,6 +82,8 @@ class Importance:
     """The number of trials that were used."""
     n_carried: int
     """How many of them ended before `epoch`, and were carried to it."""
+    n_lowered: int
+    """The number of trials, such as diverged ones, whose value was lowered because it is far above the others."""
     epoch: int
     """The epoch at which trials are compared. 0 without a trial."""
     metric: str
@@ -114,12 +116,12 @@ def analyse(space: SearchSpace, history: History, *, seed: int = 0) -> Importanc
     n = len(found.trials) if found else 0
     if found is None or n < N_LEAST:
         too_few = f"{n} trials do not tell which hyperparameters matter: at least {N_LEAST} are needed"
-        return Importance(n, 0, found.epoch if found else 0, space.metric, None, 0.0, (), too_few)
+        return Importance(n, 0, 0, found.epoch if found else 0, space.metric, None, 0.0, (), too_few)
     found = _thinned(found, seed)
     coordinates = encoding.encode(space, [trial.config for trial in found.trials])
     rows = encoding.rows(space, coordinates)
     r2, reason = _check(rows, found.values, seed)
-    base = (len(found.trials), found.n_carried, found.epoch, space.metric, r2)
+    base = (len(found.trials), found.n_carried, found.n_clipped, found.epoch, space.metric, r2)
     if reason is not None:
         return Importance(*base, 0.0, (), reason)
     effects, noise = _effects(space, found, rows, seed)
@@ -133,8 +135,9 @@ def _thinned(found: Comparable, seed: int) -> Comparable:
         return found
     kept = np.sort(np.random.default_rng(seed).choice(n, N_MOST, replace=False))
     trials = [found.trials[i] for i in kept]
-    n_carried = round(found.n_carried * N_MOST / n)
-    return Comparable(trials, found.values[kept], found.epoch, n_carried, found.is_log, found.n_clipped)
+    counts = (round(count * N_MOST / n) for count in (found.n_carried, found.n_clipped))
+    n_carried, n_clipped = counts
+    return Comparable(trials, found.values[kept], found.epoch, n_carried, found.is_log, n_clipped)
 
 
 def _check(rows: Array, values: Array, seed: int) -> tuple[float, str | None]:

@@ -65,6 +65,7 @@ def basis(found: Importance) -> list[str]:
     text = [
         f"{found.n_trials} trials were compared by their {found.metric} at epoch {found.epoch}."
         + (f" {found.n_carried} that ended earlier were carried to it." if found.n_carried else "")
+        + (f" {found.n_lowered} with values far above the others were lowered." if found.n_lowered else "")
     ]
     if found.r2 is not None:
         text.append(

@@ -42,7 +42,7 @@ def test_compare_shows_what_each_study_found_and_spent(searched: Hpo, tmp_path: 
     result = searched("compare", "s", "t", "--plot", "curves.png")
     assert result.exit_code == 0, result.output
     assert [line.split()[0] for line in result.output.splitlines() if line][1:4] == ["study", "s", "t"]
-    assert "no validation predictions" in result.output
+    assert "have no intervals" in result.output
     assert (tmp_path / "curves.png").stat().st_size > 10_000
     rows = json.loads(searched("compare", "s", "t", "--format", "json").output)
     assert [row["trials"] for row in rows] == [10, 3]

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.record import Budget, Settings, StudyFolder
+from hpo.results.study_comparison import compare_studies, frame
+from hpo.space import Fidelity, Float, SearchSpace, Task
+from hpo.trial import Report, Suggestion
+
+N = 400
+LABELS = np.arange(N) % 2
+
+
+def study(folder: Path, right: NDArray[np.bool_], *, objective: str = "val_error", labels: object = LABELS) -> Path:
+    """A study of one trial of two epochs, which classifies the images in `right` correctly."""
+    folder.mkdir()
+    space = SearchSpace("two classes", {"x": Float(0, 1)}, Fidelity(2), Task("tests.toy"), objective=objective)
+    made = StudyFolder(folder, space, Settings(runner="inline"), Budget(trials=1))
+    ledger = made.begin()
+    ledger.suggest(Suggestion(0, {"x": 0.5}, until=2))
+    error = 1 - float(right.mean())
+    for epoch, value in ((1, 0.75), (2, error)):
+        ledger.record(Report(0, epoch, value, {"val_error": value, "val_loss": value}, 1.0))
+    ledger.close()
+    if labels is not None:
+        predicted = np.where(right, labels, 1 - np.asarray(labels))
+        logits = np.stack([-5.0 * predicted, -5.0 * (1 - predicted)], axis=1).astype(np.float16)
+        made.predictions.mkdir()
+        np.savez(made.predictions / "targets.npz", labels=np.asarray(labels), folds=np.zeros(N, np.int64))
+        np.savez(made.predictions / "0.npz", epoch=2, logits=logits)
+    return folder
+
+
+def wrong(*where: int) -> NDArray[np.bool_]:
+    """All images right but those of these numbers, each taken as 10 images."""
+    right = np.ones(N, np.bool_)
+    for place in where:
+        right[10 * place : 10 * place + 10] = False
+    return right
+
+
+def test_a_small_difference_on_the_same_images_is_known_well(tmp_path: Path) -> None:
+    folders = [study(tmp_path / "a", wrong(0, 1, 2, 3)), study(tmp_path / "b", wrong(0, 1, 2, 3, 4))]
+    (found,) = compare_studies(folders).differences
+    assert found.is_paired
+    assert abs(found.value - 0.025) < 1e-9
+    assert 0 < found.low < 0.025 < found.high
+    assert "a is lower than b by 0.0250" in found.words
+    assert "on the same validation images" in found.words
+
+
+def test_the_same_difference_on_different_images_is_not(tmp_path: Path) -> None:
+    other = study(tmp_path / "b", wrong(0, 1, 2, 3, 4), labels=1 - LABELS)
+    (found,) = compare_studies([study(tmp_path / "a", wrong(0, 1, 2, 3)), other]).differences
+    assert not found.is_paired
+    assert found.low < 0 < found.high
+    assert "a and b cannot be told apart" in found.words
+    assert "on different validation images" in found.words
+
+
+def test_the_interval_holds_the_true_difference_about_as_often_as_it_says(tmp_path: Path) -> None:
+    rng, held = np.random.default_rng(0), 0
+    for i in range(40):
+        hard = rng.random(N) < 0.2  # images that both get wrong half of the time
+        first, second = (~(hard & (rng.random(N) < 0.5)) & (rng.random(N) > p) for p in (0.05, 0.1))
+        folders = [study(tmp_path / f"{name}{i}", right) for name, right in (("a", first), ("b", second))]
+        (found,) = compare_studies(folders).differences
+        held += found.low <= 0.9 * 0.05 <= found.high
+    assert held >= 35
+
+
+def test_the_better_study_is_named_first_whatever_the_order(tmp_path: Path) -> None:
+    folders = [study(tmp_path / "worse", wrong(*range(10))), study(tmp_path / "better", wrong(0))]
+    (found,) = compare_studies(folders).differences
+    assert found.value < 0
+    assert found.words.startswith("better is lower than worse by 0.2250, 95 % interval 0.1")
+
+
+def test_studies_of_different_objectives_stand_in_a_table_and_are_not_compared(tmp_path: Path) -> None:
+    folders = [study(tmp_path / "a", wrong(0)), study(tmp_path / "b", wrong(1), objective="val_loss")]
+    found = compare_studies(folders)
+    assert found.objective is None
+    assert found.differences == []
+    assert "different objectives" in found.notes[0]
+    assert frame(found)["best_after_common_epochs"].isna().all()
+
+
+def test_without_predictions_the_reason_is_given(tmp_path: Path) -> None:
+    found = compare_studies([study(tmp_path / "a", wrong(0)), study(tmp_path / "b", wrong(1), labels=None)])
+    assert found.differences == []
+    assert any("best trial of 'b' were not kept" in note for note in found.notes)
+
+
+def test_the_epochs_to_the_value_that_all_reached_are_counted(tmp_path: Path) -> None:
+    table = frame(compare_studies([study(tmp_path / "a", wrong(0)), study(tmp_path / "b", wrong(*range(30)))]))
+    assert table["epochs_to_common_value"].tolist() == [1, 1]
+    assert table["best_after_common_epochs"].tolist() == [0.025, 0.75]
+    table = frame(compare_studies([tmp_path / "a", study(tmp_path / "c", wrong(*range(20)))]))
+    assert table["epochs_to_common_value"].tolist() == [2, 2]
