@@ -16,8 +16,9 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import click
 
 from hpo.errors import UserError
-from hpo.record import StudyFolder, open_storage
-from hpo.record.storage import READ_ONLY, ReadOnlyStorage
+from hpo.record import StudyFolder
+from hpo.record.dashboard_view import open_view
+from hpo.record.storage import READ_ONLY
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -25,8 +26,18 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 METHODS = ("GET", "HEAD")
 """The methods of the requests that are answered. With all others, optuna-dashboard writes."""
-HIDDEN = ("delete study", "rename study")
-"""The labels of the buttons that are hidden, because they would only be refused."""
+HIDDEN = (
+    '[aria-label="delete study"]',
+    '[aria-label="rename study"]',
+    '[aria-label="delete artifact"]',
+    '[aria-label="skip trial"]',
+    'button:has([data-testid="EditIcon"])',
+    '.MuiCard-root:has([data-testid="EditIcon"])',
+    'h5:has(+ * [data-testid="EditIcon"])',
+    'a[href$="/note"]',
+    'a[href$="/dashboard/"]',
+)
+"""CSS selectors of what would only be refused: buttons, the editors of notes, and the list of studies."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -44,12 +55,12 @@ class _Quiet(WSGIRequestHandler):
 
 def serve(study: StudyFolder, port: int) -> None:
     """Serve until Ctrl-C, and print the address first. A UserError where the port is taken."""
-    study.ledger(write=False).close()
+    view = open_view(study)
     try:
         from optuna_dashboard import wsgi
     except ImportError:
         raise UserError("the dashboard is not installed: pip install 'hpo[dashboard]'") from None
-    app = read_only(wsgi(ReadOnlyStorage(open_storage(study.storage_location, write=False)[0])))
+    app = read_only(wsgi(view), f"/dashboard/studies/{view.study_id}")
     try:
         server = make_server(HOST, port, app, server_class=_Server, handler_class=_Quiet)
     except OSError as error:
@@ -60,16 +71,23 @@ def serve(study: StudyFolder, port: int) -> None:
     server.serve_forever()
 
 
-def read_only(app: WSGIApplication) -> WSGIApplication:
-    """Refuse all requests to `app` that would write, with status 403 and the reason, and hide their buttons."""
+def read_only(app: WSGIApplication, page: str) -> WSGIApplication:
+    """Serve `app` without what writes, and send who asks for its first page or its list of studies to `page`.
+
+    Requests that would write are refused with status 403 and the reason, and their buttons are hidden.
+    """
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] not in METHODS:
             start_response("403 Forbidden", [("Content-Type", "application/json")])
             return [json.dumps({"reason": READ_ONLY}).encode()]
-        if environ["PATH_INFO"].partition("/dashboard")[0]:
-            return app(environ, start_response)
-        return _without_buttons(app, environ, start_response)
+        path = environ["PATH_INFO"].rstrip("/")
+        if path in ("", "/dashboard"):
+            start_response("302 Found", [("Location", page), ("Content-Length", "0")])
+            return [b""]
+        if path.startswith("/dashboard/"):
+            return _without_buttons(app, environ, start_response)
+        return app(environ, start_response)
 
     return answer
 
@@ -78,7 +96,8 @@ def _without_buttons(app: WSGIApplication, environ: WSGIEnvironment, start_respo
     """Answer with the page of the dashboard, with a style that hides the buttons."""
     environ.pop("HTTP_IF_MODIFIED_SINCE", None)  # the page in the browser's cache may be one without the style
     environ.pop("HTTP_RANGE", None)
-    rules = "".join(f'[aria-label="{label}"]{{display:none}}' for label in HIDDEN)
+    # A rule for each selector: a browser leaves out a rule that it does not understand.
+    rules = "".join(f"{selector}{{display:none!important}}" for selector in HIDDEN)
     style = f"<style>{rules}</style></head>".encode()
 
     def start(status: str, headers: list[tuple[str, str]], *error: object) -> object:

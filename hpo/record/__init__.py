@@ -24,7 +24,7 @@ from hpo.record.files import (
     write_csv,
     write_text,
 )
-from hpo.record.history import Decisions, Event, History, Retry, State, Trial, better_report, configuration
+from hpo.record.history import Decisions, Event, History, Retry, State, Trial, better_report, configuration, shown_state
 from hpo.record.identity import check_name, free_name, valid_name
 from hpo.record.ledger import Ledger
 from hpo.record.lock import is_locked, lock, locked_error
@@ -78,6 +78,7 @@ __all__ = [
     "locked_error",
     "open_storage",
     "recorded_url",
+    "shown_state",
     "valid_name",
     "versions",
     "write_csv",

@@ -252,6 +252,19 @@ def _objective(name: str, report: Report) -> float:
     return report.metrics.get(name, report.loss)
 
 
+def shown_state(trial: Trial, *, closed: bool, searching: bool) -> State:
+    """Return the state in which a trial is shown.
+
+    In a closed study no trial waits or runs, so a paused or running trial is shown as stopped. While no process
+    searches the study, a running trial is shown as paused.
+    """
+    if trial.state not in (State.PAUSED, State.RUNNING):
+        return trial.state
+    if closed:
+        return State.STOPPED
+    return trial.state if searching else State.PAUSED
+
+
 def configuration(config: Config) -> str:
     """A configuration as one line of text."""
     return ", ".join(f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={list_as_text(v)}" for k, v in config.items())

@@ -13,8 +13,8 @@ from hpo.heldout.confusion import ConfusionMatrix
 from hpo.heldout.record import TestRecord
 from hpo.heldout.study_data import left_out_words
 from hpo.heldout.trial_result import Spread, TrialResult, spoken
-from hpo.record import RETRAINED, History, State, StudyFolder, command, configuration, is_locked
-from hpo.results import confidence_text, held_out_confidence, tables
+from hpo.record import RETRAINED, History, State, StudyFolder, command, configuration, is_locked, shown_state
+from hpo.results import confidence_text, held_out_confidence
 from hpo.results.confidence import confidence, unknown_because
 from hpo.space.objectives import searched_metric
 from hpo.training import notices, slots_file
@@ -37,7 +37,7 @@ def lines(folder: Path) -> list[str]:
         ledger.close()
     searching = is_locked(folder)
     closed = finished is not None
-    states = Counter(tables.state(trial, closed=closed, searching=searching).value for trial in history.trials.values())
+    states = Counter(shown_state(trial, closed=closed, searching=searching).value for trial in history.trials.values())
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none yet"
     text = [
         f"study    {study.name}: {_phase(folder, finished, searching=searching)}",

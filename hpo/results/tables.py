@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.heldout.record import TestRecord
 from hpo.heldout.trial_result import TrialResult
-from hpo.record import History, State, StudyFolder, Trial, is_locked
+from hpo.record import History, State, StudyFolder, Trial, is_locked, shown_state
 from hpo.space import Categorical, Domain, Int
 from hpo.space.objectives import METRICS, OBJECTIVES, OTHER_TESTS, TESTS, own_columns, searched_metric
 from hpo.space.values import list_as_text
@@ -40,8 +40,8 @@ def table(study: StudyFolder, record: tuple[History, str | None] | None = None) 
     ranked = history.ranked()
     numbers = {trial.number for trial in ranked}
     rest = [trial for trial in history.trials.values() if trial.number not in numbers]
-    shown_state = partial(state, closed=finished is not None, searching=is_locked(study.folder))
-    rows = [_row(trial, shown_state(trial), metrics) | tested.get(trial.number, {}) for trial in ranked + rest]
+    state = partial(shown_state, closed=finished is not None, searching=is_locked(study.folder))
+    rows = [_row(trial, state(trial), metrics) | tested.get(trial.number, {}) for trial in ranked + rest]
     names = [*study.space.domains, *(name for name in metrics if any(name in row for row in rows))]
     first, last = ["trial", "state"], ["loss", "stopping_epoch", "epochs", "bracket", "seconds"]
     last += [name for name in PEAKS if any(name in row for row in rows)]
@@ -83,19 +83,6 @@ def short(frame: DataFrame, hyperparameters: Collection[str], objective: str = O
     if "val_loss" in shown and (shown["val_loss"].fillna(-1) == shown["loss"].fillna(-1)).all():
         shown = shown.drop(columns="loss")
     return shown
-
-
-def state(trial: Trial, *, closed: bool, searching: bool) -> State:
-    """Return the state in which a trial is shown.
-
-    In a closed study no trial waits or runs, so a paused or running trial is shown as stopped. While no process
-    searches the study, a running trial is shown as paused.
-    """
-    if trial.state not in (State.PAUSED, State.RUNNING):
-        return trial.state
-    if closed:
-        return State.STOPPED
-    return trial.state if searching else State.PAUSED
 
 
 def _test_columns(tested: TrialResult, others: Collection[str]) -> dict[str, Any]:

@@ -1,11 +1,7 @@
 from __future__ import annotations
 
-import io
 import json
 import re
-import socket
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import pandas as pd
@@ -14,7 +10,6 @@ import pytest
 from hpo.record import StudyFolder, lock
 from hpo.results import table_text, tables
 from tests.cli.commands import Hpo
-from tests.cli.dashboards import dashboard, get
 
 
 def test_status_says_how_far_a_study_is(searched: Hpo) -> None:
@@ -79,72 +74,6 @@ def test_export_writes_every_trial_into_a_file(searched: Hpo, tmp_path: Path) ->
     table = pd.read_csv(tmp_path / "all.csv")
     assert len(table) == 10
     assert list(table["loss"]) == sorted(table["loss"])
-
-
-def test_the_dashboard_shows_the_trials_of_the_study(searched: Hpo, tmp_path: Path) -> None:
-    with dashboard(tmp_path) as (address, server):
-        studies = get(f"{address}/api/studies", server)["study_summaries"]
-        assert [study["study_name"] for study in studies] == ["s"]
-        trials = get(f"{address}/api/studies/{studies[0]['study_id']}?after=0", server)["trials"]
-        assert len(trials) == 10
-        assert {trial["state"] for trial in trials} == {"Complete", "Pruned"}
-        assert all(trial["values"] and trial["intermediate_values"] for trial in trials)
-        shown = [{each["key"]: each["value"] for each in trial["user_attrs"]} for trial in trials]
-    table = pd.read_csv(io.StringIO(searched("export", "s", "--format", "csv").output)).set_index("trial")
-    for attributes in shown:
-        row = table.loc[int(attributes["trial"])]
-        names = [name for name in map(str, table) if name == "stopping_epoch" or name.startswith("val_")]
-        assert names == ["val_loss", "val_accuracy", "stopping_epoch"]
-        assert [float(attributes[name]) for name in names] == pytest.approx([row[name] for name in names])
-
-
-WRITES = {
-    "DELETE": ["/api/studies/0", "/api/studies/0/preference/0", "/api/artifacts/0/0"],
-    "POST": [
-        *("/api/studies", "/api/studies/0/rename", "/api/studies/0/preference", "/api/studies/0/0/skip"),
-        *("/api/trials/0/tell", "/api/trials/0/user-attrs", "/api/artifacts/0", "/incompatible-rdb-schema"),
-    ],
-    "PUT": ["/api/studies/0/note", "/api/studies/0/0/note", "/api/studies/0/preference_feedback_component_type"],
-    "PATCH": ["/api/studies/0"],
-    "delete": ["/api/studies/0"],
-}
-BODY = {
-    "study_name": "x",
-    "directions": ["minimize"],
-    "state": "Fail",
-    "user_attrs": {"a": 1},
-    "version": 1,
-    "body": "",
-}
-
-
-def test_the_dashboard_refuses_to_change_the_record_and_its_page_hides_the_buttons(
-    searched: Hpo, tmp_path: Path
-) -> None:
-    ledger = tmp_path / "studies" / "s" / "ledger.log"
-    before = ledger.read_bytes()
-    ledger.chmod(0o444)
-    with dashboard(tmp_path) as (address, server):
-        get(f"{address}/api/studies", server)
-        for method, paths in WRITES.items():
-            for path in paths:
-                request = urllib.request.Request(address + path, json.dumps(BODY).encode(), method=method)
-                request.add_header("Content-Type", "application/json")
-                with pytest.raises(urllib.error.HTTPError) as refused:
-                    urllib.request.urlopen(request, timeout=60)
-                assert refused.value.code == 403
-                assert "nothing in it can be changed or deleted" in json.load(refused.value)["reason"]
-        with urllib.request.urlopen(f"{address}/dashboard/studies/0", timeout=60) as page:
-            assert '[aria-label="delete study"]{display:none}' in page.read().decode()
-    assert ledger.read_bytes() == before
-
-
-def test_a_port_that_is_taken_is_named(searched: Hpo) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        result = searched("dashboard", "s", "--port", port)
-    assert result.exit_code == 2
-    assert f"--port {port}: cannot be served on" in result.output
 
 
 def test_digits_are_searched_tested_and_counted(hpo: Hpo, tmp_path: Path) -> None:
