@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from hpo.heldout.trial_result import Spread, TrialResult, spoken
-from hpo.record import State, configuration
+from hpo.record import State, configuration, shown_state
 from hpo.report.content import Content
-from hpo.results.tables import state
 from hpo.space import SearchSpace
 from hpo.space.objectives import searched_metric
 
@@ -130,7 +129,7 @@ def cost(content: Content) -> list[tuple[str, str]]:
     """What the search cost and what was saved, as rows of a table."""
     history = content.history
     closed = content.finished is not None
-    shown = [state(trial, closed=closed, searching=content.searching) for trial in history.trials.values()]
+    shown = [shown_state(trial, closed=closed, searching=content.searching) for trial in history.trials.values()]
     states = ", ".join(f"{shown.count(each)} {each.value}" for each in State if each in shown) or "none"
     saved = n_saved(content)
     whole = history.n_epochs + saved
