@@ -154,13 +154,13 @@ class Killed:
     def _ended(self, driver: subprocess.Popen[bytes], *, server_was_away: bool = False) -> bool:
         """Note an error of a run that ended by itself. Returns whether the study is done.
 
-        A run that finds no server when it begins ends with an error of one line, and the next run goes on.
+        A run whose server goes away while it begins ends with an error of one line, and the next run goes on.
         """
         if driver.returncode == 0:
             return True
         assert driver.stderr is not None
         error = driver.stderr.read().decode()
-        if server_was_away and driver.returncode == 2 and len(error.splitlines()) == 1:
+        if server_was_away and driver.returncode in (1, 2) and "Traceback" not in error:
             return False
         self.problems.append(f"a run ended with {driver.returncode}: {error}")
         return True

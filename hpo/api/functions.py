@@ -101,6 +101,8 @@ def search(
             settings.setdefault("backend", FOR_GENERATORS)
         # Code that turns out to be a generator function later needs a backend that the user has chosen.
         code: dict[str, Any] = {"trainable": trainable, "allow_generator": "backend" in settings}
+        if callable(settings.get("curves")):
+            settings["curves"] = _name_of_curves(settings["curves"])
         for name in ("data", "curves"):
             if isinstance(settings.get(name), Path):
                 settings[name] = str(settings[name])
@@ -118,6 +120,17 @@ def search(
             begin(folder, read, chosen, budget, earlier=earlier, watch=watch, notify=notify, **code)
         print_notices(StudyFolder.reopen(folder), quiet=quiet)
         return Study(folder, trainable)
+
+
+def _name_of_curves(function: Any) -> str:
+    """The name of a function of curves, as `module:function`. Raises a UserError if others could not import it."""
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", type(function).__name__)
+    if module in (None, "__main__") or not name.isidentifier():
+        raise UserError(
+            f"curves {name}: must be a function at the top level of a module other than the script itself, so that a "
+            "study that goes on finds it again"
+        )
+    return f"{module}:{name}"
 
 
 def _check(trainable: object, from_study: object, settings: Mapping[str, object]) -> None:

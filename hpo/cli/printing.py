@@ -32,19 +32,27 @@ def print_table(frame: DataFrame, study: StudyFolder) -> None:
     click.echo(table_text(frame, list(study.space.domains), terminal_width(), study.space.objective))
 
 
-def print_line(line: str) -> None:
-    """Print a line. In a terminal that is too narrow for it, it is broken between its words."""
+def print_line(line: str, *, err: bool = False) -> None:
+    """Print a line to stdout, or to stderr. In a terminal that is too narrow, it is broken between its words."""
     from hpo.results.rendering import wrap
 
-    width = terminal_width()
+    width = terminal_width(err=err)
     indent = line[: len(line) - len(line.lstrip())] + "  "
     broken = (
         [line] if width is None or len(line) <= width else wrap(line.strip(), width, indent=indent, first=indent[:-2])
     )
     for each in broken:
-        click.echo(each)
+        click.echo(each, err=err)
 
 
-def terminal_width() -> int | None:
-    """The width of the terminal in characters. None if the output is not a terminal."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+def print_command(words: str, command: str) -> None:
+    """Print a command to type next to stderr, after some words. It stands in a line of its own if both do not fit."""
+    width = terminal_width(err=True)
+    fits = width is None or len(words + command) <= width
+    click.echo(words + command if fits else f"{words.rstrip()}\n  {command}", err=True)
+
+
+def terminal_width(*, err: bool = False) -> int | None:
+    """The width of the terminal in characters. None if stdout, or stderr, is not a terminal."""
+    stream = sys.stderr if err else sys.stdout
+    return shutil.get_terminal_size().columns if stream.isatty() else None

@@ -30,8 +30,9 @@ from hpo.cli.options import (
     studies_option,
     study_argument,
 )
-from hpo.cli.printing import next_command, print_table, terminal_width
+from hpo.cli.printing import next_command, print_command, print_line, print_table, terminal_width
 from hpo.errors import HpoError
+from hpo.quantities import with_plural
 
 if TYPE_CHECKING:
     from hpo.record import Budget, Event, Ledger
@@ -249,8 +250,8 @@ def _print_outcome(folder: Path, reason: str, quiet: bool) -> None:
     study = StudyFolder.reopen(folder)
     frame = table(study).dropna(subset=["loss"])
     notes = [] if quiet else [f"{folder.name}: {reason}", *data_lines(study)]
-    for line in [*notes, *failures(folder, study.history()[0])]:
-        click.echo(line, err=True)
+    for line in [*notes, *failures(study, study.history()[0])]:
+        print_line(line, err=True)
     if frame.empty:
         raise HpoError("no trial has a finite loss" if study.history()[0].n_epochs else "no epoch was trained")
     print_table(frame.head(5), study)
@@ -258,10 +259,11 @@ def _print_outcome(folder: Path, reason: str, quiet: bool) -> None:
         return
     if not (frame["state"] == "complete").any():
         hint = f"`{next_command('resume', folder)}` with more --trials, --epochs or --time goes further"
-        click.echo(f"No trial was trained to its end, {study.space.fidelity.high} epochs: {hint}", err=True)
+        end = with_plural(study.space.fidelity.high, "epoch")
+        print_line(f"No trial was trained to its end, {end}: {hint}", err=True)
     click.echo("", err=True)
     record = study.data_record()
     if study.space.task.dataset is not None and record is not None and record["dataset"]["held_out_part"] is not None:
         words = ["--top 1 --seeds 3", *(["--skip-changed-files"] if study.left_out else [])]
-        click.echo(f"Test the best on held-out data:  {next_command('test', folder, *words)}", err=True)
-    click.echo(f"Look at every trial:             {next_command('dashboard', folder)}", err=True)
+        print_command("Test the best on held-out data:  ", next_command("test", folder, *words))
+    print_command("Look at every trial:             ", next_command("dashboard", folder))

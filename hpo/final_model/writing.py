@@ -19,6 +19,7 @@ from hpo.final_model.weights import Weights
 from hpo.heldout import TestRecord, best_trials, study_data
 from hpo.heldout.more_data import train_on_more
 from hpo.heldout.retraining import retraining_seed, stopping_epoch
+from hpo.quantities import with_plural
 from hpo.record import StudyFolder, Trial, check_devices, lock
 from hpo.space.values import with_lists
 from hpo.training import Build, Builder, Job, user_code
@@ -192,7 +193,9 @@ class _Writing:
     def _train_on_more(self, train_on: str, full_job: Job) -> tuple[Trainable, dict[str, Any]]:
         """Train the trial on more than the training part. Returns the trainable, and what to say about it."""
         n_epochs, watch = stopping_epoch(self._trial), self._watch
-        self._notify(f"training trial {self._trial.number} on {train_on}, {n_epochs} epochs as in the search")
+        self._notify(
+            f"training trial {self._trial.number} on {train_on}, {with_plural(n_epochs, 'epoch')} as in the search"
+        )
         larger = train_on_more(
             full_job if train_on == "all" else self._job,
             self._device,

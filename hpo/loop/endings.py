@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hpo.quantities import duration, with_plural
 from hpo.record import AnyLedger, Budget, History
 
 
@@ -10,7 +11,7 @@ def spent_budget(budget: Budget, ledger: AnyLedger) -> str | None:
     if budget.epochs is not None and ledger.history.n_epochs >= budget.epochs:
         return f"the budget of {with_plural(budget.epochs, 'epoch')} is spent"
     if budget.seconds is not None and ledger.elapsed >= budget.seconds:
-        return f"the budget of {budget.seconds:g} seconds is spent"
+        return f"the budget of {duration(budget.seconds)} is spent"
     return None
 
 
@@ -24,8 +25,3 @@ def no_configuration_left(history: History) -> str:
     failed = [(len(history.crashed), "crashed"), (len(history.infeasible), "did not fit into memory")]
     words = [f"{n} of {history.n_trials} {what}" for n, what in failed if n]
     return f"every configuration was tried; {', '.join(words)}" if words else "every configuration is trained"
-
-
-def with_plural(n: int | None, thing: str) -> str:
-    """The number of things in words: "1 trial", "2 trials"."""
-    return f"{n} {thing}{'s' * (n != 1)}"

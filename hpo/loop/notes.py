@@ -11,8 +11,10 @@ from hpo.space import SearchSpace
 
 
 def notes(space: SearchSpace, settings: Settings, budget: Budget, backend: Backend) -> list[str]:
-    """One line each: where learning curves come from, whether the budget is small, and whether priors are ignored."""
+    """One line each: how trials are trained, whether the budget is small, and whether priors are ignored."""
+    n_devices = settings.devices_per_trial
     found = (
+        f"{n_devices} devices train each trial together" if n_devices > 1 else None,
         simulation_note(settings),
         budget_note(space, settings, budget),
         priors_note(space, settings.backend, backend),

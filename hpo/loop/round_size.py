@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from hpo import plugins
-from hpo.loop.endings import with_plural
+from hpo.quantities import with_plural
 from hpo.record import Budget, Settings
 from hpo.space import Fidelity, SearchSpace
 
@@ -28,12 +28,13 @@ def budget_note(space: SearchSpace, settings: Settings, budget: Budget) -> str |
     if (smaller := _fitting_low(brackets, space.fidelity, settings.options, budget)) is not None:
         fitting.append(f"fidelity.low={smaller}")
     low, high = space.fidelity.rungs()[0], space.fidelity.high
+    epochs, last = with_plural(n_epochs, "epoch"), with_plural(high, "epoch")
     budget_text = " and ".join(with_plural(n, name[:-1]) for name, n in given.items())
     what = "One bracket" if len(sizes) == 1 else f"One round of its {len(sizes)} brackets"
     return (
-        f"{settings.backend} compares trials at epochs {low} to {high}. {what} takes {n_trials} trials and "
-        f"{n_epochs} epochs, more than the budget of {budget_text}: "
-        f"few trials, or none, will train for {high} epochs. Fits: {', or '.join(fitting)}"
+        f"{settings.backend} compares trials at epochs {low} to {high}. {what} takes "
+        f"{with_plural(n_trials, 'trial')} and {epochs}, more than the budget of {budget_text}: "
+        f"few trials, or none, will train for {last}. Fits: {', or '.join(fitting)}"
     )
 
 

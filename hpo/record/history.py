@@ -42,6 +42,8 @@ class State(Enum):
     """It trains, or waits for a decision."""
     PAUSED = "paused"
     """It may be promoted later."""
+    INTERRUPTED = "interrupted"
+    """It has no epoch yet, and no process trains it. This is only shown, and never on record."""
     STOPPED = "stopped"
     """The backend stopped it early."""
     COMPLETE = "complete"
@@ -256,13 +258,15 @@ def shown_state(trial: Trial, *, closed: bool, searching: bool) -> State:
     """Return the state in which a trial is shown.
 
     In a closed study no trial waits or runs, so a paused or running trial is shown as stopped. While no process
-    searches the study, a running trial is shown as paused.
+    searches the study, a running trial is shown as paused, or as interrupted if it has no epoch yet.
     """
     if trial.state not in (State.PAUSED, State.RUNNING):
         return trial.state
     if closed:
         return State.STOPPED
-    return trial.state if searching else State.PAUSED
+    if searching or trial.state is State.PAUSED:
+        return trial.state
+    return State.PAUSED if trial.reports else State.INTERRUPTED
 
 
 def configuration(config: Config) -> str:

@@ -70,7 +70,8 @@ def open_ledger(where: Path | str, name: str, space: SearchSpace, *, write: bool
         if journal is not None and len(names) == 1:
             name = names[0]  # a journal has only one study, whatever the name of its folder is
         if name not in names:
-            raise StudyError(f"{where}: holds no study {name!r}")
+            copied = "; `--storage` says where its record is, and copies nothing" if isinstance(where, str) else ""
+            raise StudyError(f"{where}: holds no study {name!r}{copied}")
         return Ledger(storage, name, space, journal)
 
 

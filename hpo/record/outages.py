@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from hpo.errors import MachineError
+from hpo.quantities import duration
 from hpo.record.database_errors import is_outage, one_line
 
 LIMIT_SECONDS = 3600.0
@@ -27,6 +28,8 @@ class Outages:
         self._tolerates = False
         self._notify: Callable[[str], None] = lambda _: None
         self._deadline: float | None = None
+        self.is_waiting = False
+        """Whether the database does not answer now, and is waited for."""
 
     def tolerate(self, notify: Callable[[str], None] | None = None, seconds: float | None = None) -> None:
         """Wait for the database from now on, instead of raising an error.
@@ -55,18 +58,28 @@ class Outages:
             if not self._tolerates or not is_outage(raised):
                 raise
             error = raised
+        self.is_waiting = True
+        try:
+            return self._repeat(again or operation, error)
+        finally:
+            self.is_waiting = False
+
+    def _repeat(self, operation: Callable[[], T], error: Exception) -> T:
+        """Repeat an operation, whose last attempt ended with `error`, until the database answers."""
         begun, pause, announced = time.monotonic(), 0.0, False
         while True:
             time.sleep(pause)
             try:
-                result = (again or operation)()
+                result = operation()
             except Exception as raised:
                 if not is_outage(raised):
                     raise
                 error = raised
             else:
                 if announced:
-                    self._notify(f"the record answers again after {time.monotonic() - begun:.0f} s; the search goes on")
+                    self._notify(
+                        f"the record answers again after {duration(time.monotonic() - begun)}; the search goes on"
+                    )
                 return result
             pause = min(GROWTH * pause, LONGEST_PAUSE) or FIRST_PAUSE
             left = self._seconds_left(begun)
@@ -76,7 +89,7 @@ class Outages:
                 announced = True
                 self._notify(
                     f"the record does not answer: {one_line(error)}; the search waits for it, for at most "
-                    f"{left / 60:.0f} min (Ctrl-C ends the search; `hpo resume` goes on with it)"
+                    f"{duration(left)} (Ctrl-C ends the search, which can be resumed)"
                 )
             pause = min(pause, left)
 
@@ -86,10 +99,10 @@ class Outages:
         return (ends if self._deadline is None else min(ends, self._deadline)) - time.monotonic()
 
     def _ended(self, begun: float, error: Exception) -> str:
-        waited = f"{time.monotonic() - begun:.0f} s"
+        waited = duration(time.monotonic() - begun)
         is_over = self._deadline is not None and time.monotonic() >= self._deadline
         reason = ", and the budget of time is spent" if is_over else ""
         return (
-            f"the record did not answer for {waited}{reason}: {one_line(error)}; when it answers again, `hpo resume` "
-            "goes on with the study"
+            f"the record did not answer for {waited}{reason}: {one_line(error)}; when it answers again, the study can "
+            "be resumed"
         )

@@ -22,7 +22,7 @@ from hpo.record.database_errors import (
     one_line,
 )
 from hpo.record.journal import FastJournalStorage, Journal
-from hpo.record.storage_url import PASSWORD, complete_url, sqlite_file
+from hpo.record.storage_url import PASSWORD, complete_url, driver_package, sqlite_file
 
 READ_ONLY = "the record of a study is only read here: nothing in it can be changed or deleted"
 LOCK_SECONDS = 60
@@ -160,9 +160,9 @@ def _open_url(url: str, *, write: bool) -> BaseStorage:
     try:
         storage = _open_database(escaped, _engine_arguments(parsed, write=write), create_tables=write)
     except ImportError as error:
-        extra = "; pip install 'hpo[postgresql]'" if parsed.drivername == "postgresql" else ""
         raise UserError(
-            f"storage {url}: the driver of this database is not installed: {one_line(error)}{extra}"
+            f"storage {url}: the driver of this database is not installed: {one_line(error)}; "
+            f"pip install {driver_package(parsed, error.name)}"
         ) from None
     except (ArgumentError, ValueError, TypeError, RuntimeError) as error:  # a RuntimeError: tables of another Optuna
         raise UserError(f"storage {url}: cannot be opened: {one_line(error)}") from None

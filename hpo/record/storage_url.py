@@ -29,6 +29,9 @@ DRIVERS = {
 }
 """The drivers that a URL without a driver may use, the preferred one first, each with the module that it needs."""
 
+PACKAGES = {"psycopg": "'hpo[postgresql]'", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
+"""The packages of modules of drivers that have another name."""
+
 _complete_urls: dict[str, str] = {}
 """The URLs with passwords that were given to this process, by their recorded URLs."""
 
@@ -68,6 +71,13 @@ def complete_url(url: str) -> URL:
     return parsed
 
 
+def driver_package(url: URL, module: str | None) -> str:
+    """What to install for a URL, whose driver's `module` is missing. A URL without a driver gets the preferred one."""
+    kind, _, driver = url.drivername.partition("+")
+    wanted = module or driver if driver else next(iter(DRIVERS[kind].values()))
+    return PACKAGES.get(wanted, wanted)
+
+
 def sqlite_file(url: str) -> Path | None:
     """The file of a SQLite storage. None for the URL of any other storage."""
     parsed = parse(url)
@@ -80,7 +90,11 @@ def parse(url: str) -> URL:
         parsed = make_url(url)
         parsed.get_dialect()
     except NoSuchModuleError:
-        kind = url.partition(":")[0]
+        kind, _, driver = url.partition(":")[0].partition("+")
+        if driver and kind in DRIVERS:
+            raise UserError(
+                f"storage {_masked(url)}: unknown driver {driver!r} of {kind}{nearest(driver, DRIVERS[kind])}"
+            ) from None
         raise UserError(f"storage {_masked(url)}: unknown kind of database {kind!r}{nearest(kind, KINDS)}") from None
     except ImportError:
         pass  # a missing driver is reported when the storage is opened

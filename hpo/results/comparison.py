@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hpo.heldout.record import TestRecord
+from hpo.quantities import with_plural
 from hpo.record import StudyFolder
 from hpo.results.rendering import render
 from hpo.space import SearchSpace
@@ -40,7 +41,7 @@ def page(study: StudyFolder, frame: DataFrame) -> str:
 def _how_trained(study: StudyFolder, frame: DataFrame) -> str:
     """Describe how the study's own rows were trained and tested, without what the columns of `frame` already say."""
     hidden = [f"{name} {value}" for name, value in shared_values(study.space).items() if name not in frame]
-    parts = [*hidden, f"at most {study.space.fidelity.high} epochs"]
+    parts = [*hidden, f"at most {with_plural(study.space.fidelity.high, 'epoch')}"]
     protocols = sorted({each.protocol for each in TestRecord.read(study).trials})
     tested = f", tested by the protocol {' or '.join(protocols)}" if protocols else ", none of them tested"
     return f"Ours: {', '.join(parts)}{tested}."

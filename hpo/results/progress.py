@@ -21,6 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo import cache
+from hpo.quantities import duration, with_plural
 from hpo.record import STUDY_FILE, Budget, Event, History, Ledger, State, configuration
 from hpo.results.rendering import wrap
 from hpo.trial import Crash, Report
@@ -113,7 +114,7 @@ class Lines:
             result += " (diverged)"
         best = history.incumbent
         incumbent = f"  best {best.loss:.4f} (trial {best.number})" if best else ""
-        line = f"{status}  {result}{incumbent}  {history.n_epochs} epochs  {duration(ledger.elapsed)}"
+        line = f"{status}  {result}{incumbent}  {with_plural(history.n_epochs, 'epoch')}  {duration(ledger.elapsed)}"
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -133,6 +134,7 @@ class Screen:
         self._summary_time = 0.0
         self._announcement: tuple[str, ...] = ()
         self._clock: Callable[[], tuple[float, float | None]] = lambda: (0.0, None)
+        self._waits: Callable[[], bool] = lambda: False
         self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> Screen:
@@ -153,6 +155,7 @@ class Screen:
         self._summary_time = now = time.monotonic()
         self._summary = _summary(ledger.history, self._budget)
         left = time_left(ledger, self._budget)
+        self._waits = lambda: ledger.outages.is_waiting
         self._clock = lambda: (ledger.elapsed, left and max(0.0, left - (time.monotonic() - now)))
 
     @property
@@ -183,6 +186,8 @@ class Screen:
             table.add_row(*row)
         elapsed, left = self._clock()
         clock = f"time     {duration(elapsed)}" + (f", about {duration(left)} left" if left is not None else "")
+        if self._waits():
+            clock = f"time     {duration(elapsed)}, waiting for the database of the record"
         first, last = (
             [Text(line, no_wrap=True, overflow="ellipsis") for line in lines]
             for lines in (self._announcement, (*self._summary, clock))
@@ -226,12 +231,14 @@ def _summary(history: History, budget: Budget) -> tuple[str, ...]:
         name = "" if history.objective == "val_loss" else f"{history.objective} "
         lines.append(f"best     {name}{best.loss:.4f}{shown}, trial {best.number}: {configuration(best.config)}")
     trials = f"{history.n_trials}" + (f" of {budget.trials}" if budget.trials is not None else "")
-    noun = "trial" if trials == "1" else "trials"
+    nouns = ["trial" if trials == "1" else "trials", "epochs"]
     epochs = f"{history.n_epochs}" + (f" of {budget.epochs}" if budget.epochs is not None else "")
+    if epochs == "1":
+        nouns[1] = "epoch"
     crashed = f", {len(history.crashed)} crashed" if history.crashed else ""
     crashed += f", {len(history.infeasible)} too large for memory" if history.infeasible else ""
     saved = f" ({n_saved} saved by stopping)" if (n_saved := history.n_saved()) else ""
-    lines.append(f"spent    {trials} {noun}{crashed}, {epochs} epochs{saved}")
+    lines.append(f"spent    {trials} {nouns[0]}{crashed}, {epochs} {nouns[1]}{saved}")
     return tuple(lines)
 
 
@@ -250,13 +257,3 @@ def time_left(ledger: Ledger, budget: Budget) -> float | None:
     if budget.trials is not None and ended:
         estimates.append(elapsed * (budget.trials / ended - 1))
     return max(0.0, min(estimates)) if estimates else None
-
-
-def duration(seconds: float) -> str:
-    """Format seconds for people: 42s, 3m07s, 2h05m."""
-    whole = int(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02}s"
-    return f"{whole // 3600}h{whole % 3600 // 60:02}m"

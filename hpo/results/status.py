@@ -13,6 +13,7 @@ from hpo.heldout.confusion import ConfusionMatrix
 from hpo.heldout.record import TestRecord
 from hpo.heldout.study_data import left_out_words
 from hpo.heldout.trial_result import Spread, TrialResult, spoken
+from hpo.quantities import duration, with_plural
 from hpo.record import RETRAINED, History, State, StudyFolder, command, configuration, is_locked, shown_state
 from hpo.results import confidence_text, held_out_confidence
 from hpo.results.confidence import confidence, unknown_because
@@ -39,12 +40,15 @@ def lines(folder: Path) -> list[str]:
     closed = finished is not None
     states = Counter(shown_state(trial, closed=closed, searching=searching).value for trial in history.trials.values())
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none yet"
+    simulated = ", simulated: nothing was trained" if study.settings.curves is not None else ""
+    n_devices = study.settings.devices_per_trial
+    together = f", {n_devices} devices train each trial" if n_devices > 1 else ""
     text = [
-        f"study    {study.name}: {_phase(folder, finished, searching=searching)}",
-        f"search   {study.space.name} by {study.settings.backend}, seed {study.settings.seed}",
+        f"study    {study.name}: {_phase(study, finished, searching=searching)}",
+        f"search   {study.space.name} by {study.settings.backend}, seed {study.settings.seed}{together}",
         f"trials   {len(history.trials)}: {counts}",
         f"epochs   {history.n_epochs} trained, {history.n_saved(closed=closed)} saved by stopping",
-        f"time     {elapsed:.0f} s of search{', simulated: nothing was trained' * (study.settings.curves is not None)}",
+        f"time     {duration(elapsed)} of search{simulated}",
     ]
     best = history.incumbent
     if best is not None:
@@ -56,7 +60,7 @@ def lines(folder: Path) -> list[str]:
     if (belief := _belief(study, history)) is not None:
         text.append(f"belief   {belief}")
     tested = _test_status(study, searching=searching)
-    return text + tested + data_lines(study) + failures(study.folder, history)
+    return text + tested + data_lines(study) + failures(study, history)
 
 
 def _confidence_lines(study: StudyFolder, history: History) -> list[str]:
@@ -98,20 +102,16 @@ def _belief(study: StudyFolder, history: History) -> str | None:
 def _test_status(study: StudyFolder, *, searching: bool) -> list[str]:
     """Lines about the tests of a study: the tested trials, and whether a test was interrupted. Empty without a test."""
     record = TestRecord.read(study)
-    trials = [f"trial {each.trial} with {_counted(len(each.seeds), 'seed')}" for each in record.ranked()]
+    trials = [f"trial {each.trial} with {with_plural(len(each.seeds), 'seed')}" for each in record.ranked()]
     text = []
     if record.n_looks:
-        looks = f"{_counted(record.n_looks, 'look')} at held-out data"
+        looks = f"{with_plural(record.n_looks, 'look')} at held-out data"
         text.append(f"tested   {', '.join(trials) or 'no trial yet'}; {looks}")
     if not searching and (record.unfinished or (study.folder / RETRAINED).exists()):
         n = len(record.unfinished)
-        without = f", {_counted(n, 'look')} without a result" if n else ""
+        without = f", {with_plural(n, 'look')} without a result" if n else ""
         text.append(f"test     interrupted{without}: the same `{command('test', study.folder)}` as before goes on")
     return text
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def data_lines(study: StudyFolder) -> list[str]:
@@ -124,7 +124,7 @@ def data_lines(study: StudyFolder) -> list[str]:
     return left_out + notices.read(study.checkpoints)
 
 
-def failures(folder: Path, history: History) -> list[str]:
+def failures(study: StudyFolder, history: History) -> list[str]:
     """Describe the trials that failed: lines on crashed trials, with the first error, and one on diverged trials.
 
     Others are about trials that did not fit into memory, or only with their batches in parts.
@@ -140,7 +140,8 @@ def failures(folder: Path, history: History) -> list[str]:
     if crashes := [trial.crash for trial in history.crashed if trial.crash is not None]:
         first, n = crashes[0], len(crashes)
         text.append(f"{_crashed(n)}, the first (trial {first.trial}) with {first.summary}")
-        text.append(f"`{command('resume', folder, '--retry-crashed')}` tries {'it' if n == 1 else 'them'} again")
+        again = _resume(study, "--retry-crashed", "retry_crashed=True")
+        text.append(f"{again} tries {'it' if n == 1 else 'them'} again")
     if infeasible := [trial.crash for trial in history.infeasible if trial.crash is not None]:
         first, n = infeasible[0], len(infeasible)
         text.append(f"{_did_not_fit(n)}, the first (trial {first.trial}): {first.summary}")
@@ -166,10 +167,17 @@ def _did_not_fit(n: int) -> str:
     return f"{n} trial{'s' * (n > 1)} did not fit into memory"
 
 
-def _phase(folder: Path, finished: str | None, *, searching: bool) -> str:
+def _resume(study: StudyFolder, option: str = "", argument: str = "") -> str:
+    """What continues a study: a command, or a call for one that trains by a function in Python."""
+    if study.trainable_digest is None:
+        return f"`{command('resume', study.folder, *filter(None, [option]))}`"
+    return f"`open_study({str(study.folder)!r}, trainable=...).resume({argument})` in Python"
+
+
+def _phase(study: StudyFolder, finished: str | None, *, searching: bool) -> str:
     if searching:
         return "being searched or tested now"
-    return f"finished, {finished}" if finished else f"cut short; `{command('resume', folder)}` goes on"
+    return f"finished, {finished}" if finished else f"cut short; {_resume(study)} goes on"
 
 
 def test_lines(record: TestRecord) -> list[str]:

@@ -46,15 +46,23 @@ def measured_slots(
     slot = slots[0]
     available = available_host()
     needs: list[tuple[Config, Need]] = []
+    notes: dict[str, str] = {}
+    """The lines about configurations that cannot be measured, by the reason: each reason is given once."""
     for config in largest_configurations(job.space):
         found = _measure(job, slot, config, report_timeout)
         if isinstance(found, Need):
             needs.append((config, found))
         elif found.is_out_of_memory:
             what = f"{described(job, config)} does not fit into memory on {slot.name}"
-            notify(f"{what}, but a smaller one may: {_first_line(found)}")
+            notes.setdefault(what, f"{what}, but a smaller one may: {_first_line(found)}")
         else:
-            notify(f"the memory of {described(job, config)} cannot be measured: {found.summary}")
+            unknown = f"the memory of {described(job, config)} cannot be measured: {found.summary}"
+            notes.setdefault(found.summary, unknown)
+    if not needs and len(notes) == 1:
+        notify(f"{next(iter(notes.values()))}; one trial trains at a time on each device")
+        return 1
+    for note in notes.values():
+        notify(note)
     if not needs:
         notify("no trial could be measured, so one trains at a time on each device")
         return 1

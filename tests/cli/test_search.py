@@ -125,8 +125,8 @@ def test_a_time_that_is_spent_already_is_refused_and_no_time_keeps_the_reason_of
     assert (tmp_path / "studies" / "s" / "ledger.log").read_bytes() == before
     assert "s: the budget of 3 trials is spent" in hpo("resume", "s", "--time", "0").output
     assert "finished, the budget of 3 trials is spent" in hpo("status", "s").output
-    assert "the budget of 1800 seconds is spent" in hpo("resume", "s", "--time", "30m").output
-    assert "the budget of 1800 seconds is spent" in hpo("resume", "s", "--time", "30m").output
+    assert "the budget of 30m00s is spent" in hpo("resume", "s", "--time", "30m").output
+    assert "the budget of 30m00s is spent" in hpo("resume", "s", "--time", "30m").output
 
 
 def test_a_budget_below_one_round_is_said_before_the_search_begins(hpo: Hpo) -> None:

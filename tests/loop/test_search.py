@@ -70,7 +70,7 @@ def test_a_budget_of_no_time_ends_a_study_where_it_is(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         begin(tmp_path / "s", toy.space(), replace(INLINE, backend="random"), Budget(epochs=9), watch=interrupt)
     for _ in range(2):
-        assert resume(tmp_path / "s", Budget(seconds=0)) == "the budget of 0 seconds is spent"
+        assert resume(tmp_path / "s", Budget(seconds=0)) == "the budget of 0s is spent"
     assert history(tmp_path / "s").n_epochs == 3
 
 

@@ -74,7 +74,7 @@ def test_a_budget_of_time_is_simulated_and_ends_the_search_before_an_epoch_that_
     tmp_path: Path, settings: Settings
 ) -> None:
     reason = begin(tmp_path / "s", SPACE, settings, Budget(seconds=3600))
-    assert reason == "the budget of 3600 seconds is spent"
+    assert reason == "the budget of 1h00m is spent"
     assert 3500 < times(tmp_path / "s")[-1] <= 3600
     check_sound(history(tmp_path / "s"))
 

@@ -92,7 +92,7 @@ def test_a_budget_of_time_ends_an_epoch_that_never_returns(
 def test_a_search_whose_time_ends_in_an_epoch_that_never_returns_goes_on_later(tmp_path: Path, log: Path) -> None:
     settings = Settings("random", runner="inline", devices="cpu")
     reason = begin(tmp_path / "s", toy.space(high=3), settings, Budget(seconds=1), trainable=SecondEpochHangs)
-    assert reason == "the budget of 1 seconds is spent"
+    assert reason == "the budget of 1s is spent"
     assert Path(f"{log}.hanging").exists()
     assert history(tmp_path / "s").trials[0].state is State.RUNNING
     Path(f"{log}.mended").touch()

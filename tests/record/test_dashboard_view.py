@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -81,6 +83,11 @@ def test_a_view_is_a_storage_with_this_study_alone_that_cannot_be_written(study:
     assert [each.study_name for each in view.get_all_studies()] == ["s"]
     assert view.get_all_studies()[0].user_attrs == {}
     assert len(optuna.load_study(study_name="s", storage=view).trials) == 3
-    for write in (view.delete_study, view.set_trial_user_attr, view.create_new_trial):
+    writes: list[Callable[[], object]] = [
+        partial(view.delete_study, view.study_id),
+        partial(view.set_trial_user_attr, 0, "key", "value"),
+        partial(view.create_new_trial, view.study_id),
+    ]
+    for write in writes:
         with pytest.raises(UserError, match="nothing in it can be changed or deleted"):
-            write(view.study_id)
+            write()

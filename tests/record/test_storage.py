@@ -25,8 +25,8 @@ WRONG = {
     f"me:{SECRET}@h/db": "me:***@h/db",
     f"postgresql://me:{SECRET}@h:port/db": "not a storage URL",
     f"postgresql://me:s3@{SECRET}@h/db": "write the character @ as %40",
-    f"postgresql+none://me:{SECRET}@h/db": "unknown kind of database 'postgresql+none'",
-    f"postgresql+pg8000://me:{SECRET}@h/db": "the driver of this database is not installed: No module named 'pg8000'",
+    f"postgresql+none://me:{SECRET}@h/db": "unknown driver 'none' of postgresql (allowed: psycopg, psycopg2)",
+    f"postgresql+pg8000://me:{SECRET}@h/db": "is not installed: No module named 'pg8000'; pip install pg8000",
 }
 
 

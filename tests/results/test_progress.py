@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from hpo.quantities import duration
 from hpo.record import Budget, Ledger, Retry, Settings, StudyFolder, configuration
-from hpo.results.progress import BAR_WIDTH, Lines, Screen, duration, epoch_progress, print_note, time_left
+from hpo.results.progress import BAR_WIDTH, Lines, Screen, epoch_progress, print_note, time_left
 from hpo.trial import Crash, Decision, Report, Suggestion
 from tests import toy
 from tests.runners.workers import wait_for

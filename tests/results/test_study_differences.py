@@ -26,7 +26,7 @@ def study(folder: Path, right: NDArray[np.bool_], *, objective: str = "val_error
         ledger.record(Report(0, epoch, value, {"val_error": value, "val_loss": value}, 1.0))
     ledger.close()
     if labels is not None:
-        predicted = np.where(right, labels, 1 - np.asarray(labels))
+        predicted = np.where(right, np.asarray(labels), 1 - np.asarray(labels))
         logits = np.stack([-5.0 * predicted, -5.0 * (1 - predicted)], axis=1).astype(np.float16)
         made.predictions.mkdir()
         np.savez(made.predictions / "targets.npz", labels=np.asarray(labels), folds=np.zeros(N, np.int64))
