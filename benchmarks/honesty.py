@@ -1,6 +1,6 @@
 """Whether a study's statement on how sure it is holds: coverage of the intervals, and how much optimism is left.
 
-    python benchmarks/honesty.py [--real] [--small] [--processes 2] [--data DIR]
+    python benchmarks/honesty.py [--real] [--small] [--studies 500] [--processes 2] [--data DIR]
 
 Many studies are made whose truth is known. In each, the best trial is chosen on the validation images, and its recorded
 value, our corrected one and that of other corrections (`benchmarks/selection_corrections.py`) are compared with the
@@ -37,7 +37,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.report import block, machine, note, verdict
-from benchmarks.selection_corrections import OTHERS
+from benchmarks.selection_corrections import NAMES, others
 from benchmarks.simulated_studies import SHARED, TRUTHS, simulated
 from hpo.statistics import chosen, mean_interval, not_apart
 
@@ -45,11 +45,12 @@ EVERY = 4
 """One of so many studies is also asked which trials cannot be told apart, which takes longer than the rest."""
 N_TRIALS, N_IMAGES = (5, 20, 100, 500), (50, 200, 1_000, 5_000)
 SMALL_TRIALS, SMALL_IMAGES = (5, 20), (50, 200)
-N_VALUES = 10_000_000
+N_VALUES = 6_000_000
 """The number of values of a trial for an image that are simulated in each cell, about."""
-MIN_STUDIES, MAX_STUDIES, SMALL_STUDIES = 10, 200, 20
+MIN_STUDIES, SMALL_STUDIES = 8, 20
+"""The smallest number of studies in each cell, and the number with `--small`."""
 OBJECTIVES = ("error", "loss")
-METHODS = ("ours", *OTHERS)
+METHODS = ("ours", *NAMES)
 CERTAIN = 3.0
 """A cell counts for the worst pessimism if its mean optimism is this many times its simulation error."""
 
@@ -97,7 +98,7 @@ def judged(
     truth = float(truths[best])
     found = chosen(values, best, rng, is_share=is_share, tie_breakers=tie_breakers)
     single = mean_interval(values[0].astype(np.float64), is_share=is_share)
-    corrected = [found.estimate, *(function(values, rng) for function in OTHERS.values())]
+    corrected = [found.estimate, *others(values, rng).values()]
     return Outcome(
         recorded=float(means[best]) - truth,
         corrected=[value - truth for value in corrected],
@@ -201,6 +202,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Whether the intervals and corrected estimates of a study hold.")
     parser.add_argument("--real", action="store_true", help="real searches instead of simulated ones")
     parser.add_argument("--small", action="store_true", help="few small studies, in seconds")
+    parser.add_argument("--studies", type=int, default=500, help="simulated studies of each kind, at most")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--data", help="the folder of the data sets, for --real; HPO_DATA by default")
     options = parser.parse_args()
@@ -212,17 +214,17 @@ def main() -> None:
             cells = real_studies.cells(pool, options.data, small=options.small)
             title = "Real searches: the best of them on few validation images, and on all that are left"
         else:
-            cells = _simulated(pool, small=options.small)
+            cells = _simulated(pool, options.studies, small=options.small)
             title = "Simulated studies of known truth"
     print(block(title, begun, HEADER, rows(cells), lines(cells, worst=not options.real)))
 
 
-def _simulated(pool: ProcessPoolExecutor, *, small: bool) -> list[Cell]:
+def _simulated(pool: ProcessPoolExecutor, at_most: int, *, small: bool) -> list[Cell]:
     """The cells of all simulated studies."""
     sizes = list(product(SMALL_TRIALS, SMALL_IMAGES) if small else product(N_TRIALS, N_IMAGES))
     waiting = []
     for (n_trials, n_images), truth, shared in product(sizes, TRUTHS, SHARED):
-        n_studies = min(max(N_VALUES // (n_trials * n_images), MIN_STUDIES), MAX_STUDIES)
+        n_studies = max(min(N_VALUES // (n_trials * n_images), at_most), MIN_STUDIES)
         n_studies = SMALL_STUDIES if small else n_studies
         waiting.append(pool.submit(simulated_cell, n_trials, n_images, truth, shared, n_studies))
     found = []
