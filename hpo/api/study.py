@@ -137,7 +137,7 @@ class Study:
         once in the budget.
 
         `settings` are new values of runner, devices, slots, devices_per_trial, storage, data, max_crashes,
-        report_timeout, curves, runner_options or predictions. The study keeps them.
+        report_timeout, curves, runner_options, predictions or track. The study keeps them.
         """
         with interrupt_note(lambda: self.path, quiet=quiet):
             resume_with_progress(

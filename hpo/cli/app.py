@@ -19,6 +19,7 @@ from hpo.cli.replay import replay
 from hpo.cli.reports import compare, importance, list_studies, report
 from hpo.cli.results import best, export, plot, status, test
 from hpo.cli.search import resume, search, spaces
+from hpo.cli.track import track
 from hpo.closed_output import ignore_closed_output
 from hpo.errors import HpoError
 from trainables.errors import ESCAPES, encodable
@@ -80,5 +81,6 @@ for command in (
     fetch,
     cache,
     dashboard,
+    track,
 ):
     app.add_command(command)

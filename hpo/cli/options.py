@@ -156,6 +156,14 @@ def predictions_option(*, default: bool | None) -> Callable[[F], F]:
     return click.option("--predictions/--no-predictions", default=default, help=text)
 
 
+track_option = click.option(
+    "--track",
+    multiple=True,
+    metavar="TRACKER",
+    help="Send the trials to tensorboard, mlflow or wandb while they train; also tensorboard=FOLDER, mlflow=URL.",
+)
+
+
 def new_settings_options(verb: F) -> F:
     """The settings that a study may change when it goes on."""
     options = {
@@ -168,7 +176,7 @@ def new_settings_options(verb: F) -> F:
         "--curves": {"help": "The learning curves of a simulated study, if they were moved.", "metavar": "SOURCE"},
         "--max-crashes": {"help": MAX_CRASHES_HELP, "type": click.IntRange(1)},
     }
-    verb = predictions_option(default=None)(runner_options(report_timeout_option(verb)))
+    verb = predictions_option(default=None)(runner_options(report_timeout_option(track_option(verb))))
     for name, arguments in reversed(options.items()):
         verb = click.option(name, **arguments)(verb)  # type: ignore[arg-type]
     return verb

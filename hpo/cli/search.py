@@ -29,6 +29,7 @@ from hpo.cli.options import (
     skip_changed_files_option,
     studies_option,
     study_argument,
+    track_option,
 )
 from hpo.cli.printing import next_command, print_command, print_line, print_table, terminal_width
 from hpo.errors import HpoError
@@ -82,6 +83,7 @@ def spaces() -> None:
 @click.option("--storage", help="The URL of an Optuna storage, such as sqlite:///study.db; a journal by default.")
 @click.option("--data", help=DATA_HELP)
 @predictions_option(default=True)
+@track_option
 @report_timeout_option
 @runner_options
 @quiet_option
@@ -108,6 +110,7 @@ def search(
     storage: str | None,
     data: str | None,
     predictions: bool,
+    track: tuple[str, ...],
     report_timeout: float | None,
     runner_options: dict[str, Any],
     quiet: bool,
@@ -136,6 +139,7 @@ def search(
         runner_options=runner_options,
         try_first=first,
         predictions=predictions,
+        track=track,
     )
     folder = studies / check_name(default_name(search_space, settings) if name is None else name)
     settings, earlier = informed(search_space, settings, folder, source, top)
@@ -167,7 +171,7 @@ def resume(
     skip_changed_files: bool,
     studies: Path,
     quiet: bool,
-    **settings: str | float | dict[str, Any] | None,
+    **settings: str | float | dict[str, Any] | tuple[str, ...] | None,
 ) -> None:
     """Continue an interrupted study, or extend a finished one.
 
@@ -181,7 +185,7 @@ def resume(
     budget = Budget(trials, epochs, seconds)
     shown_budget = StudyFolder.reopen(folder).budget if budget == Budget() else budget
     with _progress_display(folder, shown_budget, quiet) as watch:
-        given = {name: value for name, value in settings.items() if value not in (None, {})}
+        given = {name: value for name, value in settings.items() if value not in (None, {}, ())}
         reason = loop.resume(
             folder,
             budget,

@@ -11,9 +11,10 @@ from hpo.loop.first_configurations import with_first_configurations
 from hpo.loop.ignored_priors import priors_note
 from hpo.loop.new_settings import CHANGEABLE, changed_settings
 from hpo.loop.round_size import budget_note
-from hpo.loop.search import Watch, begin, default_name, resume, run
+from hpo.loop.search import begin, default_name, resume, run
 from hpo.loop.simulated_settings import with_curves
 from hpo.loop.study_replay import replay_study
+from hpo.loop.tracking import Watch
 
 __all__ = [
     "CHANGEABLE",

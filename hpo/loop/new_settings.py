@@ -15,6 +15,7 @@ from hpo.loop.simulated_settings import check_curves, with_curves
 from hpo.record import Settings, StudyFolder, check_devices, data_folder, recorded_url
 from hpo.runners import _auto_runner
 from hpo.space import SearchSpace
+from hpo.trackers import recorded_target
 from hpo.training.user_code import Build
 
 CHANGEABLE = (
@@ -29,6 +30,7 @@ CHANGEABLE = (
     "curves",
     "runner_options",
     "predictions",
+    "track",
 )
 """The settings that may change when a study goes on. No suggestion and no seed of a trial depends on them."""
 
@@ -37,8 +39,8 @@ def recorded_settings(settings: Settings, space: SearchSpace, trainable: Build |
     """Return settings in the form in which they are recorded.
 
     Paths are absolute, the storage has no password, and the runner is the one that `auto` chooses. Raises a UserError
-    if the runner, an option of it, a device, the storage or the curves do not exist, or if a trial cannot be trained on
-    several devices.
+    if the runner, an option of it, a device, the storage, a tracker or the curves do not exist, or if a trial cannot be
+    trained on several devices.
     """
     settings = with_curves(settings, trainable)
     runner, data = settings.runner, settings.data
@@ -51,7 +53,8 @@ def recorded_settings(settings: Settings, space: SearchSpace, trainable: Build |
     if settings.curves is None:
         plan_slots(settings.devices, settings.given_slots, settings.devices_per_trial)
     folder = str(data_folder(data)) if data else None
-    recorded = replace(settings, runner=runner, data=folder, storage=recorded_url(settings.storage))
+    tracked = tuple(recorded_target(each) for each in settings.track)
+    recorded = replace(settings, runner=runner, data=folder, storage=recorded_url(settings.storage), track=tracked)
     check_runner_options(recorded)
     return recorded
 
@@ -76,6 +79,9 @@ def changed_settings(study: StudyFolder, changes: Mapping[str, object], trainabl
         kept = {}
     values["runner_options"] = {**kept, **dict(values.get("runner_options", {}))}  # type: ignore[call-overload]
     changed = replace(study.settings, **values)  # type: ignore[arg-type]
-    recorded = recorded_settings(changed, study.space, trainable)
+    new_trackers = changed.track if "track" in values else ()
+    recorded = recorded_settings(replace(changed, track=new_trackers), study.space, trainable)
+    if "track" not in values:
+        recorded = replace(recorded, track=study.settings.track)  # one that is not installed here ends no search
     check_curves(study, recorded)
     return recorded

@@ -29,6 +29,7 @@ from hpo.loop.recorded_data import Notify, job_on_recorded_data, with_parts
 from hpo.loop.replay import replay
 from hpo.loop.runner_options import build_runner
 from hpo.loop.slots import slots_per_device
+from hpo.loop.tracking import Watch, tracking
 from hpo.loop.ways_on import with_commands
 from hpo.record import (
     AnyLedger,
@@ -55,8 +56,6 @@ from hpo.training.own_objective import objective_digest
 from hpo.training.user_code import Build
 from hpo.trial import Decision, EarlierStudy, Suggestion
 
-Watch = Callable[[Event, Ledger], None]
-"""Is called after each event is recorded, to show the progress."""
 L = TypeVar("L", bound=AnyLedger)
 
 
@@ -203,16 +202,17 @@ def _run_study(
         discard_leftover_files(ledger.history, study)
         slots = slots_per_device(job, settings, notify)
         runner = build_runner(settings, job, study.checkpoints, slots, notify)
-        try:
-            reason = run(backend, runner, ledger, study.budget, watch, settings.max_crashes)
-        except TooManyCrashes as error:
-            again = command("resume", study.folder, "--retry-crashed")
-            raise TooManyCrashes(f"{str(error).rstrip()}\n`{again}` tries crashed trials again") from None
-        finally:
-            runner.close()
-        if ended is not None and len(ledger.history.events) == n_events:
-            reason = ended  # nothing was searched, as with `hpo resume --time 0`
-        ledger.close_unfinished(reason)
+        with tracking(study, ledger, watch, notify) as watch:
+            try:
+                reason = run(backend, runner, ledger, study.budget, watch, settings.max_crashes)
+            except TooManyCrashes as error:
+                again = command("resume", study.folder, "--retry-crashed")
+                raise TooManyCrashes(f"{str(error).rstrip()}\n`{again}` tries crashed trials again") from None
+            finally:
+                runner.close()
+            if ended is not None and len(ledger.history.events) == n_events:
+                reason = ended  # nothing was searched, as with `hpo resume --time 0`
+            ledger.close_unfinished(reason)
     except BaseException:
         ledger.close()
         with contextlib.suppress(Exception):  # what ended the search is what the user must learn

@@ -1,4 +1,4 @@
-"""Finds plug-ins by name (backends, runners, regimes, models, data sets) and reads the hyperparameters they declare.
+"""Finds plug-ins by name, such as backends, models and trackers, and reads the hyperparameters they declare.
 
 It also finds the functions of the user that are objectives.
 
@@ -17,6 +17,7 @@ from hpo.plugins.registry import (
     WORKER,
     find,
     hyperparameters,
+    install_hint,
     load,
     located,
     located_data,
@@ -34,6 +35,7 @@ __all__ = [
     "data_problems",
     "find",
     "hyperparameters",
+    "install_hint",
     "load",
     "located",
     "located_data",

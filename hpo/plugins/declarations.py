@@ -150,6 +150,19 @@ def has_linear_head(module: str, find: Find) -> bool:
     return _flag(module, "LINEAR_HEAD", find, default=True)
 
 
+def requires(module: str, find: Find) -> str | None:
+    """The package that a tracker needs, as it declares in `REQUIRES`. None if it declares none.
+
+    Raises UserError if it is no text, or if the source is not valid Python.
+    """
+    source = _source_path(find(module))
+    found = None if source is None else _literal(_parse(source), "REQUIRES", source)
+    if found is not None and not isinstance(found, str):
+        raise UserError(f"{source}: REQUIRES must be the name of a package")
+    package: str | None = found
+    return package
+
+
 def _flag(module: str, name: str, find: Find, *, default: bool = False) -> bool:
     source = _source_path(find(module))
     found = None if source is None else _literal(_parse(source), name, source)

@@ -1,6 +1,6 @@
 """The registry of plug-ins: their names and their modules, which only `load` imports.
 
-A plug-in is a module that belongs to one of five packages: hpo.backends, hpo.runners, trainables.regimes,
+A plug-in is a module that belongs to one of six packages: hpo.backends, hpo.runners, hpo.trackers, trainables.regimes,
 trainables.models and trainables.datasets. It is one of these:
 
 - a file in the folder of the package, unless its name begins with an underscore (a bundled plug-in)
@@ -38,12 +38,16 @@ BACKENDS = "hpo.backends"
 RUNNERS = "hpo.runners"
 """The package of the runners."""
 
+TRACKERS = "hpo.trackers"
+"""The package of the trackers."""
+
 DATASETS = "trainables.datasets"
 """The package of the data sets."""
 
 NOUNS = {
     BACKENDS: "backend",
     RUNNERS: "runner",
+    TRACKERS: "tracker",
     "trainables.regimes": "regime",
     "trainables.models": "model",
     DATASETS: "dataset",
@@ -131,7 +135,7 @@ def load(package: str, name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or find(error.name.partition(".")[0]) is not None:
             raise
-        raise UserError(f"{shown} needs {error.name}, which is not installed{_install_hint(package, name)}") from error
+        raise UserError(f"{shown} needs {error.name}, which is not installed{install_hint(package, name)}") from error
     family, colon, variant = ("", "", "") if _is_file_name(name) else name.partition(":")
     function = "variant" if colon else "build"
     if not callable(getattr(plugin, function, None)):
@@ -140,7 +144,7 @@ def load(package: str, name: str) -> Any:
     return plugin.variant(variant) if colon else plugin
 
 
-def _install_hint(package: str, name: str) -> str:
+def install_hint(package: str, name: str) -> str:
     """How to install the extra that a bundled plug-in needs. Empty if the plug-in is not bundled.
 
     All plug-ins of `trainables` share the extra `train`. The extra of any other plug-in has the name of the plug-in.

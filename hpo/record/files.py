@@ -45,9 +45,12 @@ TESTED_MODEL = "tested_model.pt"
 """The weights of the best tested trial; see `hpo.heldout.tested_model`."""
 FIGURES = "figures"
 """The folder of the plots."""
+TRACKERS = ("tensorboard", "wandb")
+"""The folders of the trackers that write files."""
 _IGNORED_FILES = (
     *("lock", slots_file.FILE, LEDGER_FILE, CHECKPOINTS, PREDICTIONS),
     *(RETRAINED, FIGURES, MISCLASSIFIED, TESTED_MODEL),
+    *TRACKERS,
 )
 IGNORED = "".join(f"/{name}\n" for name in _IGNORED_FILES)
 """The content of a study's `.gitignore`: files that only this machine needs, and files with images of the data set."""

@@ -156,6 +156,9 @@ class Settings:
     predictions: bool = True
     """Whether the validation logits of each trial's best epoch are kept."""
 
+    track: Sequence[str] = ()
+    """The trackers that the search sends its trials to, such as `tensorboard` or `mlflow=http://127.0.0.1:5000`."""
+
     @property
     def runner_arguments(self) -> dict[str, Any]:
         """The keyword arguments of a runner's `build` that not all runners take, as far as they are set."""
@@ -174,7 +177,7 @@ class Settings:
         source = self.from_study
         informed = None if source is None else {**asdict(source), "first": _listed(source.first)}
         options = {"options": dict(self.options), "runner_options": dict(self.runner_options)}
-        plain = {**options, "try_first": _listed(self.try_first), "from_study": informed}
+        plain = {**options, "try_first": _listed(self.try_first), "from_study": informed, "track": list(self.track)}
         return {**asdict(self), **plain}
 
     def __post_init__(self) -> None:
@@ -196,6 +199,7 @@ class Settings:
                 if not isinstance(value, str | int | float | None):
                     raise UserError(f"{name}: {key} must be a plain value, but is {value!r}")
         object.__setattr__(self, "try_first", tuple(map(_plain_config, self.try_first)))
+        object.__setattr__(self, "track", tuple(map(str, self.track)))
         if isinstance(self.slots, str) and self.slots != AUTO_SLOTS:
             raise UserError(f"slots must be a whole number of at least 1, or {AUTO_SLOTS!r}, but is {self.slots!r}")
         for name, least in (("seed", 0), ("slots", 1), ("max_crashes", 1), ("devices_per_trial", 1)):
@@ -240,6 +244,7 @@ _TYPES: dict[str, tuple[type | UnionType, str]] = {
     "data": (str | None, "the path of a folder or None"),
     "curves": (str | None, "the path of a CSV file, or the name of a function, such as 'package.module:function'"),
     "curves_digest": (str | None, "a hash, which is set when the study begins"),
+    "track": (list | tuple, "a list of trackers such as ['tensorboard']"),
     "try_first": (list | tuple, "a list of dictionaries such as [{'lr': 0.01}]"),
 }
 """The allowed types of the fields of Settings, and how a message names them."""

@@ -1,0 +1,53 @@
+"""Sends a whole study to a tracker, from its record. `hpo track` does this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hpo.errors import HpoError, MachineError
+from hpo.record import StudyFolder, is_locked, shown_state
+from hpo.trackers._target import Target
+from hpo.trackers._tracker import tracked_study, tracked_trial
+
+LONGEST = 120
+"""The longest message of an error that is shown as a whole, in characters."""
+
+
+def send_all(study: StudyFolder, target: Target, watch: Callable[[int], None] | None = None) -> int:
+    """Bring a tracker up to date with all trials on record, and return their number.
+
+    `watch` is called with the number of trials that are sent so far. What the tracker has already is not sent again.
+    Raises a MachineError if the tracker fails: then the same call goes on later.
+    """
+    history, finished = study.history()
+    closed, searching = finished is not None, is_locked(study.folder)
+    try:
+        tracker = target.build(tracked_study(study))
+        try:
+            for n_sent, trial in enumerate(history.trials.values(), start=1):
+                state = shown_state(trial, closed=closed, searching=searching)
+                tracker.update(tracked_trial(study.space, trial, state))
+                if watch is not None:
+                    watch(n_sent)
+        finally:
+            tracker.close()
+    except HpoError:
+        raise
+    except Exception as error:
+        raise MachineError(f"tracker {target.kind}: {one_line(error)}; the same command goes on") from error
+    return len(history.trials)
+
+
+def one_line(error: BaseException) -> str:
+    """An error as one line: the first line of its message, and that of its cause if it is cut."""
+    text, cause = _first_line(error), error
+    while (earlier := cause.__cause__ or cause.__context__) is not None:
+        cause = earlier
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[: LONGEST - 3]}... ({_first_line(cause)[:LONGEST]})"
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,87 @@
+"""A tracker that follows a search: nothing that it does reaches the search."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from hpo.trackers import Follower, Target
+from tests.trackers.contract import study_in, trial_at
+
+KIND = "tests.trackers.file_tracker"
+
+
+def follower(folder: Path, told: list[str]) -> Follower:
+    """A follower that writes into a folder."""
+    return Follower(Target(KIND, str(folder)), study_in(folder), "hpo track flowers", told.append)
+
+
+def lines(folder: Path) -> list[str]:
+    return (folder / "lines").read_text().splitlines()
+
+
+def test_the_newest_version_of_each_trial_arrives_and_the_tracker_is_closed(tmp_path: Path) -> None:
+    told: list[str] = []
+    following = follower(tmp_path, told)
+    for epoch in range(50):
+        for number in (0, 1):
+            following.follow(trial_at(epoch, number=number))
+    following.follow(trial_at(50, "complete", number=1))
+    following.close(60)
+    assert {"0 49 running", "1 50 complete"} <= set(lines(tmp_path))
+    assert lines(tmp_path)[-1] == "closed"
+    assert told == []
+
+
+def test_a_tracker_that_fails_is_named_once_with_the_command_that_sends_the_rest(tmp_path: Path) -> None:
+    told: list[str] = []
+    (tmp_path / "fail").touch()
+    following = follower(tmp_path, told)
+    for epoch in range(3):
+        following.follow(trial_at(epoch))
+    following.close(60)
+    assert told == [
+        f"tracker {KIND}: [Errno 28] no space left on the disk of the tracker; "
+        "the search does not need it, and `hpo track flowers` sends what is missing"
+    ]
+
+
+def test_a_tracker_that_hangs_holds_up_neither_the_search_nor_its_end(tmp_path: Path) -> None:
+    told: list[str] = []
+    (tmp_path / "hang").touch()
+    following = follower(tmp_path, told)
+    for epoch in range(20_000):
+        following.follow(trial_at(epoch % 3, number=epoch % 7))
+    following.close(0.2)
+    (line,) = told
+    assert "it has not taken all within 0.2 seconds" in line
+    assert not (tmp_path / "lines").exists()
+
+
+def test_a_tracker_whose_process_is_killed_is_named(tmp_path: Path) -> None:
+    told: list[str] = []
+    following = follower(tmp_path, told)
+    following.follow(trial_at(1))
+    while not (tmp_path / "lines").exists():
+        time.sleep(0.02)
+    process = following._process
+    assert isinstance(process, subprocess.Popen)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    for _ in range(3):
+        following.follow(trial_at(2))
+    following.close(60)
+    (line,) = told
+    assert "its process ended with status -9" in line
+
+
+def test_a_tracker_that_cannot_be_built_is_named(tmp_path: Path) -> None:
+    told: list[str] = []
+    following = Follower(Target("tests.trackers.contract"), study_in(tmp_path), "hpo track flowers", told.append)
+    following.follow(trial_at(1))
+    following.close(60)
+    (line,) = told
+    assert "has no function `build`" in line

@@ -1,0 +1,109 @@
+"""The tracker `mlflow`, on a tracking server of MLflow with a SQLite file, on the loopback interface."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo.trackers import Target, TrackedStudy, Tracker
+from tests.trackers.contract import Shown, Tool, TrackerContract, points, same, study_in, trial_at
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a tracking server."""
+    folder = tmp_path_factory.mktemp("mlflow")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder)]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(600):
+            assert process.poll() is None, (folder / "log").read_text()
+            try:
+                urllib.request.urlopen(f"{address}/health", timeout=10).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+class MLflow:
+    """A tracking server."""
+
+    def __init__(self, address: str) -> None:
+        from mlflow.tracking import MlflowClient
+
+        self.address = address
+        self.client: Any = MlflowClient(tracking_uri=address)
+
+    def tracker(self, study: TrackedStudy) -> Tracker:
+        return Target("mlflow", self.address).build(study)
+
+    def runs(self, study: TrackedStudy) -> list[Any]:
+        """The runs of a study."""
+        experiments = [each.experiment_id for each in self.client.search_experiments()]
+        return list(self.client.search_runs(experiments, f"tags.`hpo.study` = '{study.digest}'"))
+
+    def shown(self, study: TrackedStudy) -> dict[int, Shown]:
+        return {int(run.data.tags["hpo.trial"]): self._shown(run) for run in self.runs(study)}
+
+    def _shown(self, run: Any) -> Shown:
+        histories = {name: self.client.get_metric_history(run.info.run_id, name) for name in run.data.metrics}
+        curves = {name: sorted((each.step, each.value) for each in history) for name, history in histories.items()}
+        return Shown(dict(run.data.params), curves, run.data.tags["hpo.state"])
+
+
+@pytest.fixture
+def mlflow(server: str, monkeypatch: pytest.MonkeyPatch) -> MLflow:
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    return MLflow(server)
+
+
+class TestMLflow(TrackerContract):
+    @pytest.fixture
+    def study(self, tmp_path: Path) -> TrackedStudy:
+        return study_in(tmp_path / "flowers", f"{abs(hash(str(tmp_path))):016x}")
+
+    @pytest.fixture
+    def tool(self, mlflow: MLflow) -> Tool:
+        return mlflow
+
+    def test_an_epoch_that_is_sent_again_is_there_once(self, mlflow: MLflow, study: TrackedStudy) -> None:
+        first, second = mlflow.tracker(study), None
+        first.update(trial_at(2))
+        second = mlflow.tracker(study)
+        first.update(trial_at(3))
+        second.update(trial_at(4, "complete"))  # it does not know that epoch 3 was sent
+        (shown,) = mlflow.shown(study).values()
+        assert same(shown.curves["val_loss"], points(4))
+
+    @pytest.mark.parametrize(
+        ("state", "status"), [("complete", "FINISHED"), ("stopped", "KILLED"), ("paused", "RUNNING")]
+    )
+    def test_the_status_of_a_run_follows_the_state(
+        self, mlflow: MLflow, study: TrackedStudy, state: str, status: str
+    ) -> None:
+        mlflow.tracker(study).update(trial_at(1, state))
+        (run,) = mlflow.runs(study)
+        assert run.info.status == status
+        assert run.info.run_name == "trial 0"
