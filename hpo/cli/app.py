@@ -13,6 +13,7 @@ from hpo import __version__
 from hpo.cli.child_processes import ended_child_processes
 from hpo.cli.dashboard import dashboard
 from hpo.cli.data import cache, data, fetch
+from hpo.cli.describe import describe
 from hpo.cli.model import model
 from hpo.cli.predict import predict
 from hpo.cli.replay import replay
@@ -63,6 +64,7 @@ def app() -> None:
 
 for command in (
     spaces,
+    describe,
     search,
     resume,
     list_studies,

@@ -5,8 +5,9 @@ A module declares its hyperparameters by two literals:
     HYPERPARAMETERS = {"lr": "the step size of the optimizer", "optimizer": ["sgd", "adam"]}
     READS_ALSO = ("trainables.training.optimizers",)
 
-Each hyperparameter has a description, or a list of the values that it may take. READS_ALSO names the modules through
-which the module reads further hyperparameters.
+Each hyperparameter has a description, which may end with "; default 64", or a list of the values that it may take, of
+which the first is the default. `MEANINGS = {"optimizer": "the rule of the steps"}` says what those with a list mean.
+READS_ALSO names the modules through which the module reads further hyperparameters.
 """
 
 from __future__ import annotations
@@ -34,17 +35,37 @@ def read(module: str, find: Find) -> Declared | None:
     Returns None if one of these modules declares nothing. Raises UserError if a declaration is not a literal of the
     form above, if READS_ALSO names a missing module, or if a source is not valid Python.
     """
-    visited, remaining, declarations = set(), [module], []
+    declarations = []
+    for current in modules(module, find):
+        declared, reads_also = _read_module(current, find(current))
+        if declared is None and not reads_also:
+            return None
+        declarations.append(declared or {})
+    return merged(declarations)
+
+
+def modules(module: str, find: Find) -> list[str]:
+    """A module and those through which it reads hyperparameters, by the READS_ALSO of each. Raises as `read` does."""
+    visited: dict[str, None] = {}
+    remaining = [module]
     while remaining:
         current = remaining.pop()
         if current not in visited:
-            visited.add(current)
-            declared, reads_also = _read_module(current, find(current))
-            if declared is None and not reads_also:
-                return None
-            declarations.append(declared or {})
-            remaining += reads_also
-    return merged(declarations)
+            visited[current] = None
+            remaining += _read_module(current, find(current))[1]
+    return list(visited)
+
+
+def meanings(module: str, find: Find) -> dict[str, str]:
+    """What the names mean that a module declares with a list of values, as it says in `MEANINGS`. Empty if it does not.
+
+    Raises UserError if it is not a dictionary of texts, or if the source is not valid Python.
+    """
+    source = source_path(find(module))
+    found = None if source is None else _literal(parse(source), "MEANINGS", source)
+    if found is not None and not (isinstance(found, dict) and all(isinstance(text, str) for text in found.values())):
+        raise UserError(f"{source}: MEANINGS must map names to a line of text")
+    return dict(found or {})
 
 
 def own(module: str, find: Find) -> Declared:
@@ -58,8 +79,8 @@ def options(module: str, find: Find) -> Declared | None:
 
     Raises UserError if it is not a literal of this form, or if the source is not valid Python.
     """
-    source = _source_path(find(module))
-    found = None if source is None else _literal(_parse(source), "OPTIONS", source)
+    source = source_path(find(module))
+    found = None if source is None else _literal(parse(source), "OPTIONS", source)
     if found is not None and not _is_declaration(found):
         raise UserError(f"{source}: OPTIONS must map names to a line of text or a list of values")
     declared: Declared | None = found
@@ -71,8 +92,8 @@ def path_options(module: str, find: Find) -> tuple[str, ...]:
 
     Raises UserError if it is not a tuple of names, or if the source is not valid Python.
     """
-    source = _source_path(find(module))
-    found = None if source is None else _literal(_parse(source), "PATHS", source)
+    source = source_path(find(module))
+    found = None if source is None else _literal(parse(source), "PATHS", source)
     if found is None:
         return ()
     if not isinstance(found, list | tuple) or not all(isinstance(name, str) for name in found):
@@ -126,8 +147,8 @@ def trains(module: str, find: Find) -> str | None:
     Returns None if it declares nothing. Raises UserError if it declares anything else, or if the source is not valid
     Python.
     """
-    source = _source_path(find(module))
-    found = None if source is None else _literal(_parse(source), "TRAINS", source)
+    source = source_path(find(module))
+    found = None if source is None else _literal(parse(source), "TRAINS", source)
     if found not in (None, "head", "all"):
         raise UserError(f'{source}: TRAINS must be "head" or "all"')
     part: str | None = found
@@ -155,8 +176,8 @@ def requires(module: str, find: Find) -> str | None:
 
     Raises UserError if it is no text, or if the source is not valid Python.
     """
-    source = _source_path(find(module))
-    found = None if source is None else _literal(_parse(source), "REQUIRES", source)
+    source = source_path(find(module))
+    found = None if source is None else _literal(parse(source), "REQUIRES", source)
     if found is not None and not isinstance(found, str):
         raise UserError(f"{source}: REQUIRES must be the name of a package")
     package: str | None = found
@@ -164,8 +185,8 @@ def requires(module: str, find: Find) -> str | None:
 
 
 def _flag(module: str, name: str, find: Find, *, default: bool = False) -> bool:
-    source = _source_path(find(module))
-    found = None if source is None else _literal(_parse(source), name, source)
+    source = source_path(find(module))
+    found = None if source is None else _literal(parse(source), name, source)
     if found is not None and not isinstance(found, bool):
         raise UserError(f"{source}: {name} must be True or False")
     return default if found is None else bool(found)
@@ -192,10 +213,10 @@ def _read_module(module: str, spec: ModuleSpec | None) -> tuple[Declared | None,
     """The HYPERPARAMETERS of a module, None if it has none, and the module names in its READS_ALSO."""
     if spec is None:
         raise UserError(f"READS_ALSO names {module}, but there is no such module")
-    source = _source_path(spec)
+    source = source_path(spec)
     if source is None:
         return None, []
-    tree = _parse(source)
+    tree = parse(source)
     declared, reads_also = _literal(tree, "HYPERPARAMETERS", source), _literal(tree, "READS_ALSO", source)
     if declared is not None and not _is_declaration(declared):
         raise UserError(f"{source}: HYPERPARAMETERS must map names to a line of text or a list of values")
@@ -206,13 +227,14 @@ def _read_module(module: str, spec: ModuleSpec | None) -> tuple[Declared | None,
     return declared, list(reads_also or ())
 
 
-def _source_path(spec: ModuleSpec | None) -> str | None:
+def source_path(spec: ModuleSpec | None) -> str | None:
     """The path of a module's source file. Returns None if it has none."""
     origin = spec.origin if spec else None
     return origin if origin and origin.endswith(".py") else None
 
 
-def _parse(source: str) -> ast.Module:
+def parse(source: str) -> ast.Module:
+    """The syntax tree of a source file. Raises UserError if it is not valid Python."""
     try:
         return ast.parse(Path(source).read_bytes())
     except SyntaxError as error:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hpo.errors import UnknownName, UserError, nearest
 from hpo.plugins import dataset_files, objectives
 from hpo.plugins.declarations import merged, needs_weights, options, pretrains
+from hpo.plugins.foreign_names import EPOCHS, own_name
 from hpo.plugins.registry import DATASETS, TASK_PACKAGES, WORKER, find, hyperparameters, module_name, names
 from hpo.space import DATA_KEYS, TASK_DOMAINS, DatasetSpec, SearchSpace
 from hpo.space.domains import Domain
@@ -78,7 +79,22 @@ def problems(
         if keys[-1] in known:
             yield from _value_problems(keys, values, known[keys[-1]])
         elif not may_read_any:
-            yield keys, f"nothing that this task names reads it{nearest(keys[-1], known)}"
+            yield keys, f"nothing that this task names reads it{_hint(keys[-1], known)}; see `{_see(task, domains)}`"
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    """What to write instead of a hyperparameter that nothing reads. The names are listed only if none is similar."""
+    if name in EPOCHS:
+        return "; a trial trains for at most `fidelity: {high: N}` epochs"
+    hint, _, listed = nearest(own_name(name), known).partition(" (allowed: ")
+    return hint if hint and "others)" in listed else f"{hint} (allowed: {listed}"
+
+
+def _see(task: Mapping[str, Any], domains: Mapping[str, Domain | None]) -> str:
+    """The command that lists what the regime of a task reads."""
+    searched = getattr(domains.get("regime"), "choices", None)
+    regime = next((name for name in searched or (task.get("regime"),) if isinstance(name, str)), None)
+    return "hpo describe regime" if regime is None else f"hpo describe regime {regime}"
 
 
 def _unused_pretraining(regimes: Sequence[str]) -> str:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 HYPERPARAMETERS = {
-    "patience": "epochs without improvement after which a trial ends itself, a whole number of at least 1",
-    "threshold": "least drop of the objective that counts as an improvement for patience, at least 0",
-    "window": "a trial ends itself when its validation accuracy exceeds none of this many epochs before, at least 1",
+    "patience": "epochs without improvement after which a trial ends itself, at least 1; default no limit",
+    "threshold": "least drop of the objective that counts as an improvement for patience, at least 0; default 0",
+    "window": "a trial ends itself if its accuracy exceeds none of so many before, at least 1; default no limit",
 }
 
 

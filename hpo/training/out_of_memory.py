@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from trainables.memory import Place
 
 HYPERPARAMETERS = {"oom": ["infeasible", "accumulate"]}
+MEANINGS = {"oom": "a trial that does not fit into memory: ends as infeasible, or computes each batch in parts"}
 
 EXIT_STATUSES: Mapping[str, int] = {"HostOutOfMemory": 81, "GpuOutOfMemory": 82}
 """The exit status of a worker that ends because another process of its trial ran out of memory, by kind of Crash."""

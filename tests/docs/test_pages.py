@@ -233,13 +233,6 @@ def test_the_backend_of_the_recipe_decides_and_resumes(folder: Path) -> None:
     assert "the budget of 6 trials is spent" in type_hpo("resume", "own", "--trials", "6")
 
 
-def test_the_tracker_of_the_page_follows_a_search(folder: Path) -> None:
-    (folder / "readme_package" / "lines.py").write_text(block("docs/trackers.md", "## A tracker of your own"))
-    task = {"regime": "from_scratch", "model": "softmax_regression", "dataset": "digits"}
-    search(folder, task, "--track", f"readme_package.lines={folder / 'epochs.txt'}")
-    assert "0 complete 4" in (folder / "epochs.txt").read_text().splitlines()
-
-
 def test_the_model_of_a_study_is_written_loaded_and_used(folder: Path) -> None:
     page = "docs/using_the_model.md"
     assert run(block(page, "writes the best configuration"))["model"].classes == tuple("0123456789")

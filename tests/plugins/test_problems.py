@@ -1,7 +1,10 @@
 import re
 from dataclasses import replace
 
+import pytest
+
 from hpo import plugins
+from hpo.plugins import foreign_names
 from hpo.space import Categorical, DatasetSpec, Domain, Fidelity, Float, Int, SearchSpace, Task
 
 SMALL = Task(regime="from_scratch", model="small_cnn", dataset=DatasetSpec("digits"))
@@ -47,7 +50,7 @@ def test_values_that_are_no_text_are_named_as_a_space_file_writes_them() -> None
 
 def test_a_range_where_one_of_a_few_values_is_read_is_a_mistake() -> None:
     (found,) = plugins.problem_lines(space(SMALL, optimizer=Float(0, 1)))
-    assert found.startswith("space.optimizer: must be choices out of ['sgd', 'nag', 'adam', 'adamw'], but is a range")
+    assert found.startswith("space.optimizer: must be choices out of ['adamw', 'adam', 'sgd', 'nag'], but is a range")
 
 
 def test_a_searched_model_is_checked_name_by_name_and_what_any_of_them_reads_is_read() -> None:
@@ -80,12 +83,38 @@ def test_what_only_one_of_the_searched_regimes_reads_is_read() -> None:
 
 
 def test_of_many_hyperparameters_only_the_nearest_are_told() -> None:
-    (found,) = plugins.problem_lines(space(SMALL, momentm=Float(0, 1)))
-    told = found.partition("(allowed: ")[2].rstrip(")").split(", ")
-    assert "momentum" in told
+    (found,) = plugins.problem_lines(space(SMALL, xyzzyx=Float(0, 1)))
+    told = found.partition("(allowed: ")[2].partition(");")[0].split(", ")
     assert told[:-1] == sorted(told[:-1])
     assert 5 < len(told) < 20
     assert re.fullmatch(r"and [0-9]+ others", told[-1])
+
+
+FOREIGN = {
+    "learning_rate": "did you mean 'lr'?",
+    "batchSize": "did you mean 'batch_size'?",
+    "wd": "did you mean 'weight_decay'?",
+    "lr_scheduler": "did you mean 'schedule'?",
+    "momentm": "did you mean 'momentum'?",
+    "num_epochs": "a trial trains for at most `fidelity: {high: N}` epochs",
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_name_of_another_framework_is_told_the_one_of_hpo_and_the_command_that_lists_all(name: str) -> None:
+    (found,) = plugins.problem_lines(space(SMALL, None, **{name: Float(0, 1)}))
+    assert found == (
+        f"space.{name}: nothing that this task names reads it; {FOREIGN[name]}; see `hpo describe regime from_scratch`"
+    )
+
+
+def test_every_foreign_name_leads_to_a_hyperparameter() -> None:
+    regime = plugins.hyperparameters("trainables.regimes.from_scratch") or {}
+    known = {*regime, *(plugins.hyperparameters(plugins.WORKER) or {})}
+    for own, names in foreign_names.FOREIGN.items():
+        assert own in known
+        assert not known & set(names)
+        assert {foreign_names.own_name(name) for name in names} == {own}
 
 
 def test_an_option_that_a_data_set_does_not_declare_or_allow_is_named_with_the_nearest() -> None:

@@ -14,6 +14,7 @@ HYPERPARAMETERS = {
     "mixing": ["none", "mixup", "collage"],
     "mixup_alpha": "mixup: weights are drawn from Beta(alpha, alpha), above 0; default 1, which is uniform",
 }
+MEANINGS = {"mixing": "mixes the images of a batch and their labels"}
 
 Mixing = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 """Takes images, float32 in 0..1 (n, channels, height, width), their targets, float (n, n_classes), and a CPU generator.

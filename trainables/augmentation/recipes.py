@@ -29,6 +29,7 @@ HYPERPARAMETERS = {
     "sharpness_probability": "few_shot: probability of changing the sharpness, 0 to 1; default 0.1",
     "greyscale_probability": "few_shot: probability of converting to greyscale, 0 to 1; default 0.1",
 }
+MEANINGS = {"augmentation": "random changes of each training image"}
 VERSION = 1
 """A part of the keys of cached views. Increase it if a recipe returns other images than before."""
 FROM_0_TO_HALF = Rule("of at least 0 and at most 0.5", lambda value: 0 <= value <= 0.5)

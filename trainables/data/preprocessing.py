@@ -23,13 +23,21 @@ from trainables.trainable import TransferModel
 HYPERPARAMETERS = {
     "image_size": "height and width to resize images to, in pixels, a whole number of at least 1; default the model's",
     "resize": ["crop", "squash"],
-    "skip_unreadable": [True, False],
-    "tolerate_truncated": [True, False],
+    "skip_unreadable": [False, True],
+    "tolerate_truncated": [False, True],
     "exif_orientation": [True, False],
     "background": [None, "white", "black"],
     "max_pixels": "largest number of pixels of an image file, at least 1; default 178956970, as in Pillow",
     "max_text_bytes": "largest size of the text in a PNG file, in bytes, at least 1; default 67108864",
     "normalization": ["model", "data", "none"],
+}
+MEANINGS = {
+    "resize": "how an image gets its size: scaled and cropped at the centre, or squashed",
+    "skip_unreadable": "leave out files that cannot be read, instead of ending with an error",
+    "tolerate_truncated": "take the part of a truncated file that can be read",
+    "exif_orientation": "turn images as their EXIF data say",
+    "background": "the colour behind transparent pixels; null leaves them as they are stored",
+    "normalization": "mean and deviation of the channels: the model's, those of the training images, or none",
 }
 
 DECODING_KEYS = tuple(each.name for each in fields(DecodingOptions))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from trainables.hyperparameters import Config, read_choice
 
 HYPERPARAMETERS = {"head_init": ["default", "xavier_normal"]}
+MEANINGS = {"head_init": "initial weights of the last layer"}
 
 
 def linear(n_features: int, n_classes: int, config: Config) -> nn.Linear:

@@ -29,6 +29,10 @@ HYPERPARAMETERS = {
     "classifier": ["softmax", "network"],
     "classifier_width": "units in the hidden layer of a classifier network, a whole number of at least 1; default 256",
 }
+MEANINGS = {
+    "encoder": "whether the encoder stays as it is after its training on triplets, or trains on with the classifier",
+    "classifier": "a linear softmax layer, or a network with one hidden layer",
+}
 READS_ALSO = ("trainables.training",)
 TRIPLET = 3
 """The number of images in a triplet, and the least `batch_size`."""

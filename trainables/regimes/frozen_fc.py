@@ -11,6 +11,7 @@ from trainables.training import gradient_descent
 HYPERPARAMETERS = {
     "train_head": [True, False],
 }
+MEANINGS = {"train_head": "whether the last layer trains with the convolutions"}
 READS_ALSO = ("trainables.training",)
 PRETRAINED = True
 """A space must say which weights the model starts from."""

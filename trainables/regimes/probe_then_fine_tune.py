@@ -17,7 +17,7 @@ from trainables.training.phases import Phase, Phases
 
 HYPERPARAMETERS = {
     "probe_epochs": "epochs of the probe at most, a whole number of at least 1; default 10",
-    "probe_patience": "epochs without a lower validation loss that end the probe, a whole number of at least 1",
+    "probe_patience": "epochs without a lower validation loss that end the probe, at least 1; default no limit",
     "probe_lr": "learning rate of the probe, above 0; default 1e-3",
     "n_stages": "how many of the last stages with weights are fine-tuned with the head, at least 1; default all",
 }

@@ -30,6 +30,7 @@ HYPERPARAMETERS = {
     "memory; a whole number of at least 1; default 1",
     "precision": ["fp32", "bf16", "auto"],
 }
+MEANINGS = {"precision": "numbers of the forward pass; auto: bf16 on a GPU that has it, else fp32"}
 READS_ALSO = (
     "trainables.training.optimizers",
     "trainables.training.classification",

@@ -19,8 +19,9 @@ HYPERPARAMETERS = {
     "0 is the cross-entropy; default 2",
     "label_smoothing": "share of each target that is spread evenly over all classes, 0 to below 1; default 0",
     "l2": "factor on the sum of the squares of weights, which is added to the training loss, at least 0; default 0",
-    "l2_on": "the part whose weights are summed: head (default), all, or the name of a stage",
+    "l2_on": "the part whose weights are summed: head, all, or the name of a stage; default head",
 }
+MEANINGS = {"loss_function": "the training loss"}
 READS_ALSO = ("trainables.training.imbalance.class_weights",)
 
 

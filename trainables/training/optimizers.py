@@ -20,12 +20,13 @@ from trainables.hyperparameters import (
 from trainables.training.uncompiled_optimizers import SGD, Adam, AdamW
 
 HYPERPARAMETERS = {
-    "optimizer": ["sgd", "nag", "adam", "adamw"],
+    "optimizer": ["adamw", "adam", "sgd", "nag"],
     "lr": "learning rate, above 0; default 1e-3",
-    "momentum": "of sgd (0 to below 1, default 0) and nag (above 0 to below 1, default 0.9); adam and adamw ignore it",
-    "weight_decay": "at least 0; decoupled in adamw (default 0.01), an L2 penalty in the others (default 0)",
-    "clip_norm": "largest norm of all gradients together, above 0: larger ones are scaled down; absent: no limit",
+    "momentum": "of sgd, 0 to below 1, and nag, above 0 to below 1; adam and adamw ignore it; default 0, in nag 0.9",
+    "weight_decay": "at least 0; decoupled in adamw, an L2 penalty in the others; default 0.01 in adamw, else 0",
+    "clip_norm": "largest norm of all gradients together, above 0: larger ones are scaled down; default no limit",
 }
+MEANINGS = {"optimizer": "the rule of the steps: SGD, SGD with Nesterov momentum, Adam or AdamW"}
 # An optimizer is always used with a schedule. So a module that names this one accepts the schedule's keys, too.
 READS_ALSO = ("trainables.training.schedules",)
 

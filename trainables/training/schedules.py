@@ -14,12 +14,13 @@ from trainables.hyperparameters import ABOVE_0_TO_1, Config, Rule, read_choice, 
 
 HYPERPARAMETERS = {
     "schedule": ["constant", "step", "exponential", "cosine"],
-    "step_size": "epochs from one step of the step schedule to the next, a whole number of at least 1",
-    "gamma": "factor on the learning rate, above 0 to 1: each step (default 0.1) or each epoch (exponential, 0.95)",
-    "period": "epochs in which the cosine schedule falls from lr to lr_min, a whole number of at least 1",
+    "step_size": "epochs from one step of the step schedule to the next, at least 1; default none, step needs it",
+    "gamma": "factor on the learning rate, above 0 to 1, each step or each epoch; default 0.1, exponential 0.95",
+    "period": "epochs in which the cosine schedule falls from lr to lr_min, at least 1; default none, cosine needs it",
     "lr_min": "where the cosine schedule ends and stays, 0 to lr; default 0",
     "warmup": "epochs in which the learning rate rises, before the schedule begins, a whole number; default 0",
 }
+MEANINGS = {"schedule": "how the learning rate changes over the epochs; step by default if step_size is given"}
 
 Factor = Callable[[int], float]
 """Takes the number of an epoch, from 0, and returns the factor on the learning rate in this epoch."""

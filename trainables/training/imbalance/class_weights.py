@@ -11,6 +11,7 @@ HYPERPARAMETERS = {
     "class_weights": ["none", "balanced", "effective"],
     "class_weights_beta": "effective: 0 to below 1; 0 weighs all classes alike, near 1 is as balanced; default 0.999",
 }
+MEANINGS = {"class_weights": "weights of the classes in the training loss"}
 
 
 def build(config: Config, labels: Tensor, n_classes: int) -> Tensor | None:

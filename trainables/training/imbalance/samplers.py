@@ -11,6 +11,7 @@ from trainables.training.epochs import Sampler
 HYPERPARAMETERS = {
     "sampler": ["shuffle", "balanced"],
 }
+MEANINGS = {"sampler": "how the images of an epoch are drawn: each once, or each class equally often"}
 
 
 def build(config: Config, labels: Tensor) -> Sampler | None:

@@ -1,0 +1,114 @@
+"""What a plug-in can be set to, for people: each hyperparameter or option with its meaning, its values and its default.
+
+It is read from the declarations of the modules (`declarations.py`), and from the signature and the docstring of the
+function `build` of backends and runners. Nothing is imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+
+from hpo.plugins import declarations
+from hpo.plugins.declarations import Declared
+from hpo.plugins.registry import find
+from hpo.space.values import format_value
+from hpo.trial import Scalar
+
+NO_OPTIONS = ("seed", "devices", "slots", "report_timeout", "devices_per_trial", "curves")
+"""The arguments of `build` that have an option of the command line of their own."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A hyperparameter, or an option of a plug-in."""
+
+    name: str
+    meaning: str
+    values: tuple[str, ...] = ()
+    """The values that it may take, as a space file writes them. Empty if the meaning says which."""
+    default: str | None = None
+    """Its value if it is not given, as a space file writes it, or in words. None if it must be given or is unknown."""
+
+
+def hyperparameters(module: str) -> list[Setting]:
+    """The hyperparameters that a module and the modules in its READS_ALSO read."""
+    modules = declarations.modules(module, find)
+    meanings = {name: text for each in modules for name, text in declarations.meanings(each, find).items()}
+    return settings(declarations.read(module, find) or {}, meanings)
+
+
+def dataset_options(module: str) -> list[Setting]:
+    """The options of a data set. A list of values has no known default."""
+    declared, meanings = declarations.options(module, find) or {}, declarations.meanings(module, find)
+    return settings(declared, meanings, first_is_default=False)
+
+
+def settings(declared: Declared, meanings: dict[str, str], *, first_is_default: bool = True) -> list[Setting]:
+    """Declarations as settings. The first of a list of values is the default."""
+    found = []
+    for name, allowed in declared.items():
+        if isinstance(allowed, str):
+            meaning, default = _split_default(allowed)
+            found.append(Setting(name, meaning, (), default))
+        else:
+            values = tuple(_text(value) for value in allowed)
+            found.append(Setting(name, meanings.get(name, ""), values, values[0] if first_is_default else None))
+    return found
+
+
+def build_options(module: str) -> list[Setting]:
+    """The options of a backend or a runner: the keywords of its function `build`, as its docstring describes them."""
+    source = declarations.source_path(find(module))
+    if source is None:
+        return []
+    for statement in declarations.parse(source).body:
+        if isinstance(statement, ast.FunctionDef) and statement.name == "build":
+            texts = _described_arguments(ast.get_docstring(statement) or "")
+            defaults = zip(statement.args.kwonlyargs, statement.args.kw_defaults, strict=True)
+            return [
+                Setting(argument.arg, texts.get(argument.arg, ""), (), None if value is None else _source_text(value))
+                for argument, value in defaults
+                if argument.arg not in NO_OPTIONS
+            ]
+    return []
+
+
+def summary(module: str) -> str:
+    """The first line of the docstring of a module. Empty if it has none, or no source."""
+    source = declarations.source_path(find(module))
+    text = None if source is None else ast.get_docstring(declarations.parse(source))
+    return (text or "").partition("\n\n")[0].replace("\n", " ")
+
+
+def _split_default(text: str) -> tuple[str, str | None]:
+    """A description without its end "; default 64", and that default."""
+    match = re.fullmatch(r"(.*)[;,] default ([^()]+)", text)
+    return (text, None) if match is None else (match[1], match[2])
+
+
+def _text(value: Scalar) -> str:
+    return value if isinstance(value, str) else str(format_value(value))
+
+
+def _source_text(value: ast.expr) -> str:
+    """An expression as it is written, without the quotes of a text."""
+    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+        return value.value
+    return ast.unparse(value)
+
+
+def _described_arguments(docstring: str) -> dict[str, str]:
+    """The texts of the arguments in the section `Args` of a docstring, by their names."""
+    section = docstring.partition("Args:\n")[2].partition("\n\n")[0]
+    found: dict[str, str] = {}
+    names: list[str] = []
+    for line in section.splitlines():
+        match = re.match(r"    (\w[\w, ]*): (.*)", line)
+        if match is not None:
+            names = [name.strip() for name in match[1].split(",")]
+            found |= dict.fromkeys(names, match[2])
+        elif names:
+            found |= {name: f"{found[name]} {line.strip()}" for name in names}
+    return found

@@ -1,0 +1,34 @@
+"""Hyperparameters by the names that PyTorch, Keras, timm and others give them."""
+
+from __future__ import annotations
+
+FOREIGN = {
+    "lr": ("learning_rate", "learningrate", "eta", "base_lr", "initial_lr"),
+    "batch_size": ("batchsize", "batch", "bs", "train_batch_size", "per_device_train_batch_size"),
+    "weight_decay": ("wd", "decay", "weightdecay", "l2_penalty"),
+    "optimizer": ("opt", "optim", "optimiser", "solver"),
+    "schedule": ("scheduler", "sched", "lr_scheduler", "lr_schedule", "lr_scheduler_type"),
+    "momentum": ("beta1", "nesterov", "rho"),
+    "warmup": ("warmup_epochs", "warmup_steps", "num_warmup_steps", "warmup_t"),
+    "lr_min": ("eta_min", "min_lr", "lr_end"),
+    "period": ("t_max", "decay_epochs", "first_decay_steps"),
+    "gamma": ("lr_decay", "decay_rate", "lr_gamma"),
+    "label_smoothing": ("smoothing", "ls"),
+    "clip_norm": ("clip", "clip_grad", "clipnorm", "max_grad_norm", "gradient_clip_val"),
+    "image_size": ("img_size", "input_size", "resolution", "imgsz"),
+    "mixing": ("mixup", "cutmix", "mixup_prob"),
+    "augmentation": ("aug", "aa", "augment", "data_augmentation", "auto_augment"),
+    "patience": ("early_stopping", "early_stopping_patience", "n_iter_no_change"),
+    "loss_function": ("loss", "criterion", "loss_fn"),
+    "precision": ("amp", "dtype", "mixed_precision", "fp16", "bf16"),
+    "micro_batches": ("gradient_accumulation_steps", "accumulate_grad_batches", "grad_accum_steps"),
+}
+"""The names of others, by the names of hpo, in lower case."""
+_OWN = {foreign: own for own, names in FOREIGN.items() for foreign in names}
+EPOCHS = ("epochs", "n_epochs", "num_epochs", "max_epochs", "num_train_epochs")
+"""Names of the number of epochs, which is no hyperparameter here but the fidelity of the space."""
+
+
+def own_name(name: str) -> str:
+    """The name that hpo has for a hyperparameter. The name itself if it is no foreign one."""
+    return _OWN.get(name.lower().replace("-", "_"), name)

@@ -1,0 +1,99 @@
+"""`hpo describe`: what can be set, in a terminal of 80 columns and as JSON."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.commands import ROOT, Hpo
+
+PAGES = [
+    (),
+    *[(kind,) for kind in ("backend", "runner", "tracker", "regime", "model", "dataset", "augmentation")],
+    ("regime", "probe_then_fine_tune"),
+    ("model", "small_cnn"),
+    ("dataset", "pacs"),
+    ("backend", "optuna"),
+    ("runner", "ray"),
+    ("augmentation", "few_shot"),
+    ("--space", "digits_cnn"),
+]
+
+
+@pytest.mark.parametrize("words", PAGES, ids=" ".join)
+def test_every_page_fits_80_columns(hpo: Hpo, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    result = hpo("describe", *words)
+    assert result.exit_code == 0, result.output
+    assert max(map(len, result.output.splitlines())) <= 80
+    rows = json.loads(hpo("describe", *words, "--format", "json").output)
+    assert rows
+    first = str(next(iter(rows[0].values())))
+    assert first in result.output
+
+
+def test_a_regime_is_described_with_all_that_it_reads(hpo: Hpo) -> None:
+    rows = json.loads(hpo("describe", "regime", "linear_probe", "--format", "json").output)
+    found = {row["hyperparameter"]: row for row in rows}
+    assert found["optimizer"]["default"] == "adamw"
+    assert found["optimizer"]["meaning and values"].endswith(": adamw, adam, sgd, nag")
+    assert found["lr"] == {
+        "hyperparameter": "lr",
+        "meaning and values": "learning rate, above 0",
+        "default": "1e-3",
+    }
+    assert {"patience", "oom", "image_size", "augmentation"} <= set(found)
+
+
+def test_a_space_says_what_is_searched_fixed_and_left_at_its_default(hpo: Hpo, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(
+        "task: {regime: from_scratch, model: small_cnn, dataset: digits}\n"
+        "space: {lr: {low: 1e-4, high: 0.1, log: true}}\nfixed: {batch_size: 32}\nfidelity: {high: 4}\n"
+    )
+    rows = json.loads(hpo("describe", "--space", "own.yaml", "--format", "json").output)
+    found = {row["hyperparameter"]: (row["how"], row["value"]) for row in rows}
+    assert found["lr"] == ("searched", "0.0001 to 0.1, log")
+    assert found["batch_size"] == ("fixed", "32")
+    assert found["width"] == ("default", "16")
+    assert found["optimizer"] == ("default", "adamw")
+
+
+def test_a_plug_in_of_ones_own_is_described(hpo: Hpo, tmp_path: Path) -> None:
+    (tmp_path / "own_package").mkdir()
+    (tmp_path / "own_package" / "net.py").write_text(
+        '"""A net."""\nHYPERPARAMETERS = {"depth": "layers; default 3", "kind": ["a", "b"]}\n'
+        'MEANINGS = {"kind": "which"}\nraise ValueError("is not imported")\n'
+    )
+    rows = json.loads(hpo("describe", "model", "own_package.net", "--format", "json").output)
+    assert [tuple(row.values()) for row in rows] == [("depth", "layers", "3"), ("kind", "which: a, b", "a")]
+
+
+WRONG = {
+    ("regime", "linear_prob"): "unknown regime 'linear_prob'; did you mean 'linear_probe'?",
+    ("regimes",): "unknown kind 'regimes'; did you mean 'regime'?",
+    ("augmentation", "few"): "unknown augmentation 'few'",
+    ("--space", "digits_cn"): "digits_cnn",
+    ("--format", "yaml"): "unknown format 'yaml'",
+    ("regime", "--space", "digits_cnn"): "--space describes a space: leave the kind out",
+}
+
+
+@pytest.mark.parametrize("words", WRONG, ids=" ".join)
+def test_what_does_not_exist_is_told_the_nearest(hpo: Hpo, words: tuple[str, ...]) -> None:
+    result = hpo("describe", *words)
+    assert result.exit_code == 2
+    assert WRONG[words] in result.output
+
+
+def test_describing_imports_no_torch_and_no_optuna() -> None:
+    code = (
+        "import sys\nfrom click.testing import CliRunner\nfrom hpo.cli.app import app\n"
+        "assert CliRunner().invoke(app, ['describe', 'regime', 'linear_probe']).exit_code == 0\n"
+        "print([name for name in ('torch', 'optuna', 'ray', 'pandas') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
