@@ -83,10 +83,10 @@ def search(
             options, seed (0), runner ("inline": in this process), devices, slots, storage, data, try_first (a list of
             configurations, such as `[{"lr": 0.01}]`, that the first trials take, after the defaults of the space),
             max_crashes, report_timeout (in seconds), curves (learning curves to simulate, instead of training),
-            devices_per_trial (1), runner_options (a dictionary), predictions (False to keep no validation logits), track
-            (a list of trackers, such as `["tensorboard"]`). A study that goes on takes new values of runner, devices,
-            slots, devices_per_trial, storage, data, max_crashes, report_timeout, curves, runner_options, predictions
-            and track.
+            devices_per_trial (1), runner_options (a dictionary), predictions (False to keep no validation logits),
+            track (a list of trackers, such as `["tensorboard"]`). A study that goes on takes new values of runner,
+            devices, slots, devices_per_trial, storage, data, max_crashes, report_timeout, curves, runner_options,
+            predictions and track.
 
     A generator function cannot be paused: freeze_thaw would run it again from its beginning after each pause. optuna
     only stops trials. A lambda or a decorator that calls a generator function is recognised only at its first call:
