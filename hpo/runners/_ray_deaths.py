@@ -38,8 +38,8 @@ def is_trial_to_blame(slot: Slot, error: Exception) -> bool:
     return slot.placement is not None and slot.placement.node in {node.id for node in _ray_cluster.nodes()}
 
 
-def is_oom_kill(slot: Slot, error: Exception, count: Callable[[], int | None]) -> bool:
-    """Whether an actor was killed while it trained, because the memory of its node ran out.
+def killed_by(slot: Slot, error: Exception, count: Callable[[], int | None]) -> str | None:
+    """Return who killed an actor while it trained, because the memory of its node ran out. None if nobody did.
 
     Ray itself kills actors before a node is out of memory, and says so. If the kernel kills an actor, Ray only says
     that it has died. So a task on the node asks for `count`, the number of kills of the kernel, and it is compared with
@@ -47,19 +47,19 @@ def is_oom_kill(slot: Slot, error: Exception, count: Callable[[], int | None]) -
     """
     ray = _ray_cluster.imported()
     if slot.answer is None:
-        return False
+        return None
     if isinstance(error, ray.exceptions.OutOfMemoryError):
-        return True
+        return "Ray"
     if slot.oom_kills is None or not is_trial_to_blame(slot, error):
-        return False
+        return None
     assert slot.placement is not None
     strategy = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(slot.placement.node, soft=False)
     task = ray.remote(call).options(num_cpus=0, max_retries=0, scheduling_strategy=strategy)
     try:
         now = ray.get(task.remote(count), timeout=COUNT_SECONDS)
     except ray.exceptions.RayError:
-        return False
-    return out_of_memory.is_oom_kill(-9, slot.oom_kills, now)
+        return None
+    return "the kernel" if out_of_memory.is_oom_kill(-9, slot.oom_kills, now) else None
 
 
 def call(function: Callable[[], int | None]) -> int | None:

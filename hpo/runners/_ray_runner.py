@@ -20,7 +20,7 @@ from hpo import cache
 from hpo.errors import HpoError, MachineError, TaskError
 from hpo.runners import _ray_cluster
 from hpo.runners._ray_assignment import assign, free_slots, goes_on_now
-from hpo.runners._ray_deaths import check_can_start, check_version, is_oom_kill, is_trial_to_blame, reason
+from hpo.runners._ray_deaths import check_can_start, check_version, is_trial_to_blame, killed_by, reason
 from hpo.runners._ray_resources import SlotRequest
 from hpo.runners._ray_slots import RunningTrial, Slot, Slots, namespace
 from hpo.runners._ray_sync import FolderSync
@@ -256,12 +256,12 @@ class Ray:
 
     def _lose(self, slots: Slots, slot: Slot, error: Exception) -> Crash | None:
         """Drop a slot whose actor has died. Returns the Crash of its trial if the trial is to blame, else None."""
-        is_oom, is_to_blame = is_oom_kill(slot, error, self._request.count_oom_kills), is_trial_to_blame(slot, error)
+        killer, is_to_blame = killed_by(slot, error, self._request.count_oom_kills), is_trial_to_blame(slot, error)
         running = self._leave(slots, slot)
         if running is None:
             return None
-        if is_oom:
-            return self._crashed(running, killed(running.suggestion.trial, running.after))
+        if killer is not None:
+            return self._crashed(running, killed(running.suggestion.trial, running.after, killer))
         if not is_to_blame:
             return None
         running.deaths += 1

@@ -55,9 +55,9 @@ def kind_of(error: Exception) -> str:
     return next(kind for kind, where in OUT_OF_MEMORY.items() if where == place)
 
 
-def killed(trial: int, after: int) -> Crash:
-    """Return the Crash of a trial whose worker was killed by the kernel, after epoch `after`."""
-    error = f"the kernel killed its worker after epoch {after}, because the memory of the machine ran out"
+def killed(trial: int, after: int, by: str = "the kernel") -> Crash:
+    """Return the Crash of a trial whose worker was killed for its memory, after epoch `after`. `by` says by whom."""
+    error = f"{by} killed its worker after epoch {after}, because the memory of the machine ran out"
     return Crash(trial, "HostOutOfMemory", error)
 
 
