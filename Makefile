@@ -58,6 +58,8 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/slots.py
 	$(BIN)/python benchmarks/ray_overhead.py
 	$(BIN)/python benchmarks/fine_tune_epoch.py
+	$(BIN)/python benchmarks/honesty.py
+	$(BIN)/python benchmarks/honesty.py --real
 	$(BIN)/python benchmarks/probe_search.py --full
 	$(BIN)/python benchmarks/probe_search.py
 

@@ -35,6 +35,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from benchmarks.report import block, machine, note, verdict
 from benchmarks.selection_corrections import NAMES, others
@@ -132,21 +133,22 @@ def removed(cells: Iterable[Cell], method: int) -> float:
     return 1 - left / recorded
 
 
-def worst_pessimism(cells: Iterable[Cell], method: int) -> float:
-    """The largest mean pessimism of a cell as a share of its optimism, less two simulation errors.
+def worst_pessimism(cells: Sequence[Cell], method: int) -> float:
+    """The largest mean pessimism of a cell as a share of its optimism, less its simulation error.
 
-    Cells without a certain optimism are left out. Below 0: no cell is pessimistic beyond chance.
+    The error is that of a one-sided 95 % limit by Student's t, corrected for the number of cells (Bonferroni): the
+    largest of many uncertain numbers is large by chance. Cells without a certain optimism are left out. Below 0: no
+    cell is pessimistic beyond chance.
     """
     worst = -1.0
     for cell in cells:
         recorded = np.array([each.recorded for each in cell.outcomes])
         left = np.array([each.corrected[method] for each in cell.outcomes])
-        optimism = -recorded.mean()
-        if optimism > CERTAIN * recorded.std() / len(recorded) ** 0.5:
-            # The simulation error of the ratio, by the delta method.
+        optimism, n = -recorded.mean(), len(recorded)
+        if optimism > CERTAIN * recorded.std(ddof=1) / n**0.5:
             share = left.mean() / optimism
-            error = (left + share * recorded).std() / len(left) ** 0.5 / optimism
-            worst = max(worst, float(share - 2 * error))
+            error = (left + share * recorded).std(ddof=1) / n**0.5 / optimism  # of the ratio, by the delta method
+            worst = max(worst, float(share - stats.t.isf(0.05 / len(cells), n - 1) * error))
     return worst
 
 

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.honesty import Cell, Outcome, judged, removed, share, worst_pessimism
+from benchmarks.real_studies import digits, trained
+from benchmarks.simulated_studies import TRUTHS, simulated
+
+ROOT = Path(__file__).parents[2]
+
+
+def outcome(recorded: float, corrected: float) -> Outcome:
+    return Outcome(recorded, [corrected] * 4, 0.1, True, True, None)
+
+
+def cell(optimism: float, left: float) -> Cell:
+    """A cell of studies whose recorded values are too good by `optimism`, of which `left` is left."""
+    noise = np.random.default_rng(0).standard_normal(200) * 0.01
+    return Cell(5, 50, "error, equal", [outcome(-optimism + each, -left + each) for each in noise])
+
+
+def test_the_share_of_the_optimism_that_is_removed() -> None:
+    assert removed([cell(0.1, 0.02)], 0) == pytest.approx(0.8, abs=0.01)
+    assert removed([cell(0.1, -0.01)], 0) == pytest.approx(1.1, abs=0.01)
+
+
+def test_pessimism_is_found_where_it_is_beyond_chance() -> None:
+    assert worst_pessimism([cell(0.1, 0.02), cell(0.1, -0.05)], 0) == pytest.approx(0.5, abs=0.06)
+    assert worst_pessimism([cell(0.1, 0.02)], 0) < 0
+    assert worst_pessimism([cell(0.0, -0.05)], 0) == -1  # no optimism that is certain
+
+
+def test_studies_in_which_something_was_not_computed_do_not_count() -> None:
+    known = cell(0.1, 0.0).outcomes[0]._replace(keeps_best=True)
+    assert share([Cell(5, 50, "error, equal", [known, *cell(0.1, 0.0).outcomes])], "keeps_best") == 1
+
+
+@pytest.mark.parametrize("truth", TRUTHS)
+def test_simulated_studies_have_the_means_that_they_say(truth: str) -> None:
+    study = simulated(3, 200_000, truth, 0.3, np.random.default_rng(0))
+    assert study.errors.mean(axis=1) == pytest.approx(study.true_errors, abs=0.005)
+    assert study.losses.mean(axis=1) == pytest.approx(study.true_losses, rel=0.02)
+
+
+def test_a_real_search_learns_and_its_best_epoch_is_no_worse_on_validation() -> None:
+    best, last = (trained(digits(), 6, 60, epoch, np.random.default_rng(0)) for epoch in ("best", "last"))
+    assert (best.errors.mean(axis=1) <= last.errors.mean(axis=1)).all()
+    assert best.true_errors.min() < 0.25
+
+
+def test_the_named_trial_is_judged_beside_the_chosen_one() -> None:
+    rng = np.random.default_rng(0)
+    study = simulated(10, 100, "close", 0.3, rng)
+    found = judged(study.errors, study.true_errors, rng, is_share=True, tie_breakers=study.losses)
+    assert len(found.corrected) == 4
+    assert found.keeps_best in (True, False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [[], ["--real"]])
+def test_the_small_benchmark_prints_a_section(words: list[str]) -> None:
+    command = [sys.executable, "benchmarks/honesty.py", "--small", "--processes", "1", *words]
+    found = subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
+    assert found.stdout.startswith("### ")
+    assert "optimism removed: " in found.stdout
