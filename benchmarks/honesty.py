@@ -204,7 +204,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Whether the intervals and corrected estimates of a study hold.")
     parser.add_argument("--real", action="store_true", help="real searches instead of simulated ones")
     parser.add_argument("--small", action="store_true", help="few small studies, in seconds")
-    parser.add_argument("--studies", type=int, default=500, help="simulated studies of each kind, at most")
+    parser.add_argument("--studies", type=int, default=500, help="studies of each kind, at most")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--data", help="the folder of the data sets, for --real; HPO_DATA by default")
     options = parser.parse_args()
@@ -213,7 +213,7 @@ def main() -> None:
         if options.real:
             from benchmarks import real_studies
 
-            cells = real_studies.cells(pool, options.data, small=options.small)
+            cells = real_studies.cells(pool, options.data, options.studies, small=options.small)
             title = "Real searches: the best of them on few validation images, and on all that are left"
         else:
             cells = _simulated(pool, options.studies, small=options.small)

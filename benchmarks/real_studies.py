@@ -152,15 +152,18 @@ def searches(images: Images, n_trials: int, n_validation: int, epoch: str, n_stu
     return found
 
 
-def cells(pool: ProcessPoolExecutor, data: str | None, *, small: bool) -> list[Cell]:
-    """The cells of all real searches. Without Caltech-101 in the folder of the data, those of the digits."""
+def cells(pool: ProcessPoolExecutor, data: str | None, at_most: int, *, small: bool) -> list[Cell]:
+    """The cells of all real searches. There are `at_most` of each kind.
+
+    Without Caltech-101 in the folder of the data, there are only those of the digits.
+    """
     sets = {"digits": digits()}
     if not small and (Path(data) if data else _default()).joinpath("caltech101").is_dir():
         sets["caltech101"] = caltech101(data)
         note("the features of Caltech-101 are there")
     waiting = []
     for (name, images), epoch, n_trials, n_validation in product(sets.items(), EPOCHS, N_TRIALS, N_VALIDATION):
-        n_studies = SMALL_STUDIES if small else N_STUDIES[name]
+        n_studies = SMALL_STUDIES if small else min(N_STUDIES[name], at_most)
         job = pool.submit(searches, images, n_trials, n_validation, epoch, n_studies)
         waiting.append((n_trials, n_validation, f"error on {name} at the {epoch} epoch", job))
     return [Cell(n_trials, n_images, kind, job.result()) for n_trials, n_images, kind, job in waiting]

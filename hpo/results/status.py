@@ -205,7 +205,7 @@ def test_lines(record: TestRecord) -> list[str]:
             text.append(interval)
         text += class_lines(tested, per_class.of_trial(matrices, tested.trial))
     if any("±" in line for line in text):
-        text.append("± is followed by the standard deviation over the seeds.")
+        text.append("± is the standard deviation over seeds.")
     return text + held_out_confidence.difference_lines(record, images) + look_lines(record)
 
 

@@ -40,7 +40,7 @@ def test_a_test_says_the_interval_which_trials_differ_and_what_the_sign_means(te
         assert interval.low < trial.test_accuracy.mean < interval.high
         words = f"  95 % interval on other images and seeds: accuracy {interval.low:.4f} to {interval.high:.4f}"
         assert any(line.startswith(words) for line in text)
-    assert "± is followed by the standard deviation over the seeds." in text
+    assert "± is the standard deviation over seeds." in text
     assert any(line.startswith(("In test accuracy, trial ", "The test accuracy of trials ")) for line in text)
 
 
