@@ -28,12 +28,13 @@ def _folders(names: tuple[str, ...], studies: Path) -> list[Path]:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @studies_option
 @out_option("The HTML file to write; report.html by default.")
-def report(names: tuple[str, ...], studies: Path, out: Path | None) -> None:
+@click.option("--no-images", is_flag=True, help="Leave out the images of the data set, such as before publishing.")
+def report(names: tuple[str, ...], studies: Path, out: Path | None, no_images: bool) -> None:
     """Write a page that shows what one or more studies found: one HTML file that needs no network."""
     from hpo.report import write
 
     path = Path("report.html") if out is None else out
-    write(_folders(names, studies), path)
+    write(_folders(names, studies), path, with_images=not no_images)
     click.echo(str(path))
 
 

@@ -22,8 +22,8 @@ N_LIKELY = 2
 """The number of predictions below each of them."""
 
 
-def write(folders: Sequence[Path], out: Path) -> None:
-    """Write the report of the studies in `folders` to the HTML file `out`.
+def write(folders: Sequence[Path], out: Path, *, with_images: bool = True) -> None:
+    """Write the report of the studies in `folders` to the HTML file `out`, `with_images` of their data sets or without.
 
     Raises a UserError if `out` cannot be the file, or if matplotlib or scikit-learn is not installed; a StudyError if
     a folder contains no study or its record is missing; a MachineError if the file cannot be written. An old file is
@@ -34,10 +34,10 @@ def write(folders: Sequence[Path], out: Path) -> None:
         importlib.import_module("matplotlib")
     except ImportError:
         raise UserError("a report needs matplotlib, which is not installed: pip install 'hpo[plot]'") from None
-    write_text(out, page([gather(folder) for folder in folders]))
+    write_text(out, page([gather(folder) for folder in folders], with_images=with_images))
 
 
-def page(contents: Sequence[Content]) -> str:
+def page(contents: Sequence[Content], *, with_images: bool = True) -> str:
     """The report as the text of an HTML file."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -46,13 +46,13 @@ def page(contents: Sequence[Content]) -> str:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     style, _, _ = loader.get_source(environment, "style.css")
-    studies = [_study(content, f"s{i}") for i, content in enumerate(contents)]
+    studies = [_study(content, f"s{i}", with_images) for i, content in enumerate(contents)]
     compared = _comparison(contents) if len(contents) > 1 else None
     title = ", ".join(content.study.name for content in contents)
     return environment.get_template("page.html.j2").render(title=title, style=style, compared=compared, studies=studies)
 
 
-def _study(content: Content, prefix: str) -> dict[str, Any]:
+def _study(content: Content, prefix: str, with_images: bool) -> dict[str, Any]:
     """What the template needs of one study. `prefix` begins the ids of its section."""
     return {
         "id": prefix,
@@ -71,7 +71,7 @@ def _study(content: Content, prefix: str) -> dict[str, Any]:
         ),
         "importance": _importance(content, prefix),
         "test": _test(content, prefix),
-        "mistakes": _mistakes(content),
+        "mistakes": _mistakes(content) if with_images else None,
         "cost": sentences.cost(content),
         "hyperparameters": tables.hyperparameters(content),
         "origin": tables.origin(content),
@@ -119,6 +119,7 @@ def _test(content: Content, prefix: str) -> dict[str, Any] | None:
         return None
     return {
         "is_held_out": content.matrices is not None,
+        "certainty": sentences.of_test(content) if content.matrices is not None else [],
         "trial": trial,
         "n_seeds": len(matrices),
         "n_images": int(matrices[0].counts.sum()),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from hpo.heldout import image_results
 from hpo.heldout.trial_result import Spread, TrialResult, spoken
 from hpo.record import State, configuration, shown_state
 from hpo.report.content import Content
+from hpo.results.confidence_text import table_lines
+from hpo.results.held_out_confidence import difference_lines, interval_line
 from hpo.space import SearchSpace
 from hpo.space.objectives import searched_metric
 
@@ -63,21 +66,24 @@ def certainty(content: Content) -> list[str]:
     if sure is None:
         reason = content.unsure_because
         return [f"How sure this is, is not known: {reason}."] if content.history.incumbent is not None else []
-    low, high = sure.best_interval
-    text = [
-        f"On new images, the best trial is expected to reach {sure.objective} {sure.corrected:.4f}, with a 95 % "
-        f"interval from {low:.4f} to {high:.4f}: the luck of being the best of {sure.n_searched} trials on "
-        f"{sure.n_images:,} validation images is taken off."
-    ]
+    text = table_lines(sure)
     if n := len(sure.not_apart):
         named = ", ".join(map(str, sure.not_apart[:N_NAMED])) + ", ..." * (n > N_NAMED)
-        others = f"{n} other trial{'s' * (n > 1)} of {len(sure.compared)}"
-        text.append(f"{others} cannot be told apart from it on these images: {named}.")
-    else:
-        text.append(f"It can be told apart from each of the other {len(sure.compared) - 1} trials on these images.")
-    if sure.folds:
-        text.append(f"In the folds it reached {', '.join(f'{value:.4f}' for value in sure.folds)}.")
-    return [*text, sure.advice] if sure.advice else text
+        text.append(f"Trials that cannot be told apart from it: {named} ({n} of {len(sure.compared) - 1}).")
+    elif len(sure.compared) > 1:
+        text.append(f"It can be told apart from each of the {len(sure.compared) - 1} others.")
+    return text
+
+
+def of_test(content: Content) -> list[str]:
+    """How sure the results on held-out data are, in sentences. Empty if that is not known."""
+    images = image_results.read(content.study)
+    metric = searched_metric(content.study.space.objective)
+    text = []
+    for tested in content.test.ranked():
+        if (line := interval_line(tested, images, metric)) is not None:
+            text.append(f"Trial {tested.trial}: {line.strip()}.")
+    return text + difference_lines(content.test, images) if text else text
 
 
 def test_words(content: Content, tested: TrialResult) -> str:
@@ -111,7 +117,9 @@ def key_figures(content: Content) -> list[tuple[str, str]]:
     best = history.incumbent
     figures = []
     if tested is not None:
-        figures.append((spread_text(tested.test_accuracy), "test accuracy"))
+        accuracy = tested.test_accuracy
+        spread = f" (± {accuracy.std:.4f} over {len(tested.seeds)} seeds)" if accuracy.std is not None else ""
+        figures.append((f"{accuracy.mean:.4f}" if accuracy.is_finite else "not finite", f"test accuracy{spread}"))
     if best is not None:
         figures.append((f"{best.loss:.4f}", f"best {content.study.space.metric}"))
     figures += [(f"{len(history.trials):,}", "trials"), (f"{history.n_epochs:,}", "epochs trained")]

@@ -14,8 +14,9 @@ from hpo.importance.words import value_text
 from hpo.report.content import Content
 from hpo.report.sentences import counted, spread_text
 from hpo.results import table
+from hpo.results.confidence_text import with_interval_text
 from hpo.results.rendering import cell
-from hpo.results.tables import short
+from hpo.space.objectives import searched_metric
 
 N_BEST = 10
 """The number of trials in the table of the best."""
@@ -34,18 +35,24 @@ class Table:
 
 
 def best(content: Content) -> Table:
-    """The best trials, with their configurations and results."""
-    record = (content.history, content.finished)
-    frame = table(content.study, record).dropna(subset=["loss"]).head(N_BEST)
-    names = list(content.study.space.domains)
-    frame = short(frame, names, content.study.space.objective).drop(columns=["train_accuracy"], errors="ignore")
-    frame = frame[[name for name in frame if name not in names] + names]  # a narrow page cuts the configurations first
-    if (sure := content.confidence) is not None:
-        found = [sure.intervals.get(number) for number in frame["trial"]]
-        place = 1 + list(frame).index("loss" if "loss" in frame else "val_loss")
-        frame.insert(place, "95 % interval", [f"{each.low:.4g} to {each.high:.4g}" if each else "" for each in found])
-    titles = [name if name in names else name.replace("_", " ") for name in map(str, frame)]
-    return Table(titles, [[cell(value) for value in row] for row in frame.itertuples(index=False)])
+    """The best trials: their objective with its interval, their other results, then their configurations."""
+    space = content.study.space
+    frame = table(content.study, (content.history, content.finished)).dropna(subset=["loss"]).head(N_BEST)
+    frame = with_interval_text(frame, content.confidence)
+    shown = frame.map(cell)
+    if "test_accuracy" in frame:
+        parts = zip(shown["test_accuracy"], shown["test_accuracy_std"], strict=True)
+        shown["test_accuracy"] = [f"{mean} ± {std}" if std else mean for mean, std in parts]
+    epochs = zip(shown["stopping_epoch"], shown["epochs"], strict=True)
+    shown["best epoch"] = [f"{stop} of {n}" for stop, n in epochs]
+    shown[space.metric] = shown["loss"]
+    names = [space.metric, "interval", "val_accuracy", "val_loss", f"val_{searched_metric(space.objective)}"]
+    names += ["test_accuracy", f"test_{searched_metric(space.objective)}", "best epoch"]
+    names = [name for name in dict.fromkeys(names) if name in shown]
+    # The hyperparameters stand last, because a narrow page cuts off the end of the rows.
+    columns = ["trial", "state", *names, *space.domains]
+    titles = [*(name.replace("_", " ") for name in columns[: -len(space.domains) or None]), *space.domains]
+    return Table(titles, shown[columns].to_numpy().tolist())
 
 
 def classes(matrices: Sequence[ConfusionMatrix]) -> Table:

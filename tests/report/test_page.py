@@ -72,6 +72,8 @@ def test_the_report_of_a_tested_study_holds_all_of_it_and_needs_no_network(teste
     assert "hpo test s --top 4 --seeds 2" in page.words
     assert page.tags.count("svg") >= 3
     assert 0 < page.tags.count("img") <= 24
+    write_report([tested_folder], out, with_images=False)
+    assert "img" not in Page(out).tags
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from hpo.record import Budget, Settings, StudyFolder
@@ -14,7 +15,9 @@ N = 400
 LABELS = np.arange(N) % 2
 
 
-def study(folder: Path, right: NDArray[np.bool_], *, objective: str = "val_error", labels: object = LABELS) -> Path:
+def study(
+    folder: Path, right: NDArray[np.bool_], *, objective: str = "val_error", labels: NDArray[np.int64] | None = LABELS
+) -> Path:
     """A study of one trial of two epochs, which classifies the images in `right` correctly."""
     folder.mkdir()
     space = SearchSpace("two classes", {"x": Float(0, 1)}, Fidelity(2), Task("tests.toy"), objective=objective)
@@ -26,10 +29,10 @@ def study(folder: Path, right: NDArray[np.bool_], *, objective: str = "val_error
         ledger.record(Report(0, epoch, value, {"val_error": value, "val_loss": value}, 1.0))
     ledger.close()
     if labels is not None:
-        predicted = np.where(right, np.asarray(labels), 1 - np.asarray(labels))
+        predicted = np.where(right, labels, 1 - labels)
         logits = np.stack([-5.0 * predicted, -5.0 * (1 - predicted)], axis=1).astype(np.float16)
         made.predictions.mkdir()
-        np.savez(made.predictions / "targets.npz", labels=np.asarray(labels), folds=np.zeros(N, np.int64))
+        np.savez(made.predictions / "targets.npz", labels=labels, folds=np.zeros(N, np.int64))
         np.savez(made.predictions / "0.npz", epoch=2, logits=logits)
     return folder
 
@@ -97,6 +100,6 @@ def test_without_predictions_the_reason_is_given(tmp_path: Path) -> None:
 def test_the_epochs_to_the_value_that_all_reached_are_counted(tmp_path: Path) -> None:
     table = frame(compare_studies([study(tmp_path / "a", wrong(0)), study(tmp_path / "b", wrong(*range(30)))]))
     assert table["epochs_to_common_value"].tolist() == [1, 1]
-    assert table["best_after_common_epochs"].tolist() == [0.025, 0.75]
+    assert table["best_after_common_epochs"].tolist() == pytest.approx([0.025, 0.75])
     table = frame(compare_studies([tmp_path / "a", study(tmp_path / "c", wrong(*range(20)))]))
     assert table["epochs_to_common_value"].tolist() == [2, 2]
