@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hpo.cli import completion
+from hpo.cli.completion import KINDS, names_of
 from hpo.cli.options import check_format
 from hpo.errors import UnknownName, UserError
 
@@ -16,25 +18,19 @@ if TYPE_CHECKING:
     from hpo.plugins.described import Setting
     from hpo.space import Domain
 
-KINDS = {
-    "backend": "hpo.backends",
-    "runner": "hpo.runners",
-    "tracker": "hpo.trackers",
-    "regime": "trainables.regimes",
-    "model": "trainables.models",
-    "dataset": "trainables.datasets",
-    "augmentation": "trainables.augmentation.recipes",
-}
-"""The kinds of things that can be named in a space file or on the command line, and where they are found."""
 FORMATS = ("table", "json")
 MAX_WIDTH = 24
 """The widest column of values, in characters: the meanings need the room."""
 
 
 @click.command()
-@click.argument("kind", required=False)
-@click.argument("name", required=False)
-@click.option("--space", help="Describe what this space file, or bundled space, reads, and what it leaves at defaults.")
+@click.argument("kind", required=False, shell_complete=completion.described_kinds)
+@click.argument("name", required=False, shell_complete=completion.described_names)
+@click.option(
+    "--space",
+    shell_complete=completion.spaces,
+    help="Describe what this space file, or bundled space, reads, and what it leaves at defaults.",
+)
 @click.option("--format", "format", default="table", show_default=True, help="table or json.")
 def describe(kind: str | None, name: str | None, space: str | None, format: str) -> None:
     """Show what can be set: every hyperparameter and option, its values and its default.
@@ -51,22 +47,11 @@ def describe(kind: str | None, name: str | None, space: str | None, format: str)
             raise UserError("--space describes a space: leave the kind out")
         _print(format, _of_space(space))
     elif kind is None:
-        _print(format, [{"kind": each, "names": ", ".join(_names(each))} for each in KINDS])
+        _print(format, [{"kind": each, "names": ", ".join(names_of(each))} for each in KINDS])
     else:
         if kind not in KINDS:
             raise UnknownName("kind", kind, KINDS)
         _print(format, _summaries(kind) if name is None else _settings(kind, name))
-
-
-def _names(kind: str) -> dict[str, str]:
-    """The names of a kind, and the module of each."""
-    from hpo import plugins
-    from hpo.plugins.declarations import own
-
-    if kind == "augmentation":
-        recipes = own(KINDS[kind], plugins.find)["augmentation"]
-        return dict.fromkeys(map(str, recipes), KINDS[kind])
-    return plugins.names(KINDS[kind])
 
 
 def _summaries(kind: str) -> list[dict[str, Any]]:
@@ -74,8 +59,8 @@ def _summaries(kind: str) -> list[dict[str, Any]]:
     from hpo.plugins import described
 
     if kind == "augmentation":
-        return [{"augmentation": name} for name in _names(kind)] + _rows(_settings_of(kind, KINDS[kind]), kind)
-    return [{kind: name, "what it is": described.summary(module)} for name, module in _names(kind).items()]
+        return [{"augmentation": name} for name in names_of(kind)] + _rows(_settings_of(kind, KINDS[kind]), kind)
+    return [{kind: name, "what it is": described.summary(module)} for name, module in names_of(kind).items()]
 
 
 def _settings(kind: str, name: str) -> list[dict[str, Any]]:
@@ -83,8 +68,8 @@ def _settings(kind: str, name: str) -> list[dict[str, Any]]:
     from hpo import plugins
 
     if kind == "augmentation":
-        if name not in _names(kind):
-            raise UnknownName(kind, name, _names(kind))
+        if name not in names_of(kind):
+            raise UnknownName(kind, name, names_of(kind))
         module = KINDS[kind]
     else:
         module = plugins.module_name(KINDS[kind], name)

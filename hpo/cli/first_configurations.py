@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from hpo.cli import completion
 from hpo.errors import SpaceError, UserError, shortened
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def first_configuration_options(verb: F) -> F:
     text = "With --from: how many of its best trials to try first; 5 by default, freeze_thaw chooses itself."
     top = click.option("--top", type=click.IntRange(1), help=text)
     text = "Learn from an earlier study (freeze_thaw), or try its best trials first (other backends)."
-    study = click.option("--from", "source", metavar="STUDY", help=text)
+    study = click.option("--from", "source", metavar="STUDY", shell_complete=completion.studies, help=text)
     text = "A configuration to try first, lr=1e-3,optimizer=adamw, or a CSV file of them, as `hpo export` writes it."
     tried = click.option("--try", "tried", multiple=True, metavar="CONFIG", help=text)
     return tried(study(top(verb)))

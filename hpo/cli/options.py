@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from hpo.cli import completion
 from hpo.errors import UnknownName, UserError, shortened
 from hpo.runners._ray_flags import FLAGS
 
@@ -76,7 +77,7 @@ def studies_option(verb: F) -> F:
 
 def study_argument(verb: F) -> F:
     """NAME of a study, and --studies DIR, the folder that it is in."""
-    return click.argument("name", callback=_study_name)(studies_option(verb))
+    return click.argument("name", callback=_study_name, shell_complete=completion.studies)(studies_option(verb))
 
 
 def out_option(help: str, *, required: bool = False) -> Callable[[F], F]:
@@ -159,6 +160,7 @@ def predictions_option(*, default: bool | None) -> Callable[[F], F]:
 track_option = click.option(
     "--track",
     multiple=True,
+    shell_complete=completion.plug_ins("tracker"),
     metavar="TRACKER",
     help="Send the trials to tensorboard, mlflow or wandb while they train; also tensorboard=FOLDER, mlflow=URL.",
 )
@@ -167,7 +169,10 @@ track_option = click.option(
 def new_settings_options(verb: F) -> F:
     """The settings that a study may change when it goes on."""
     options = {
-        "--runner": {"help": "Continue with another runner: auto, fused, processes, inline, ray, or your own."},
+        "--runner": {
+            "help": "Continue with another runner: auto, fused, processes, inline, ray, or your own.",
+            "shell_complete": completion.plug_ins("runner", "auto"),
+        },
         "--devices": {"help": "Continue on other devices: auto, cpu, or a list such as cuda:0,cuda:1."},
         "--slots": {"help": SLOTS_HELP, "type": Slots(), "metavar": "N|auto"},
         "--devices-per-trial": {"help": DEVICES_PER_TRIAL_HELP, "type": click.IntRange(1), "metavar": "N"},

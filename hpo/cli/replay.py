@@ -6,12 +6,18 @@ from pathlib import Path
 
 import click
 
+from hpo.cli import completion
 from hpo.cli.options import check_format, named_values, study_argument
 from hpo.cli.printing import print_line
 
 
 @click.command()
-@click.option("--backend", required=True, help="freeze_thaw, optuna, asha, bohb, random, grid, or your own.")
+@click.option(
+    "--backend",
+    required=True,
+    shell_complete=completion.plug_ins("backend"),
+    help="freeze_thaw, optuna, asha, bohb, random, grid, or your own.",
+)
 @click.option("--option", "options", multiple=True, metavar="K=V", help="An option of the backend: sampler=gp.")
 @click.option("--seeds", type=click.IntRange(1), default=5, show_default=True, help="Searches, with seeds 0, 1, ...")
 @click.option("--slots", type=click.IntRange(1), default=1, show_default=True, help="Trials that train at once.")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from hpo.cli import completion
 from hpo.cli.options import check_format, out_option, studies_option, study_argument
 from hpo.cli.printing import print_line
 from hpo.errors import UserError
@@ -25,7 +26,7 @@ def _folders(names: tuple[str, ...], studies: Path) -> list[Path]:
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, shell_complete=completion.studies, metavar="NAME...")
 @studies_option
 @out_option("The HTML file to write; report.html by default.")
 @click.option("--no-images", is_flag=True, help="Leave out the images of the data set, such as before publishing.")
@@ -58,7 +59,7 @@ def importance(name: str, format: str, studies: Path) -> None:
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME NAME...")
+@click.argument("names", nargs=-1, required=True, shell_complete=completion.studies, metavar="NAME NAME...")
 @studies_option
 @click.option("--plot", type=click.Path(path_type=Path), help="Also draw the best values so far: a PNG, SVG or PDF.")
 @click.option("--format", "format", default="table", show_default=True, help="table, csv, md, latex, html or json.")

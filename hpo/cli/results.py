@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpo.cli import completion
 from hpo.cli.options import check_format, out_option, skip_changed_files_option, study_argument, trial_numbers
 from hpo.cli.printing import print_line, print_table
 from hpo.errors import UserError
@@ -127,6 +128,7 @@ def export(name: str, format: str, out: Path | None, published: bool, studies: P
 @click.option(
     "--kind",
     required=True,
+    shell_complete=completion.plot_kinds,
     help="curves, filters, activations, tsne, misclassified, confusion, per_class, samples, validation_test.",
 )
 @click.option("--trials", help="The trials to draw, as 3,7; the best by default.")

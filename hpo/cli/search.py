@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hpo.cli import completion
 from hpo.cli.ending_signals import ending_signals, exit_at_once, write_line
 from hpo.cli.first_configurations import first_configuration_options, first_configurations, informed
 from hpo.cli.options import (
@@ -55,11 +56,14 @@ def spaces() -> None:
 
 
 @click.command()
-@click.option("--space", required=True, help="A space file, or the name of a bundled space.")
+@click.option(
+    "--space", required=True, shell_complete=completion.spaces, help="A space file, or the name of a bundled space."
+)
 @click.option(
     "--backend",
     default="freeze_thaw",
     show_default=True,
+    shell_complete=completion.plug_ins("backend"),
     help="freeze_thaw, optuna, asha, bohb, random, grid, or your own.",
 )
 @click.option("--option", "options", multiple=True, metavar="K=V", help="An option of the backend: sampler=gp.")
@@ -72,6 +76,7 @@ def spaces() -> None:
     "--runner",
     default="auto",
     show_default=True,
+    shell_complete=completion.plug_ins("runner", "auto"),
     help="auto (fused if only the last layer trains, else processes), fused, processes, inline, ray, simulated, own.",
 )
 @curves_option

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from hpo.cli import completion
 from hpo.cli.options import study_argument
 
 
@@ -16,6 +17,7 @@ from hpo.cli.options import study_argument
     multiple=True,
     required=True,
     metavar="TRACKER",
+    shell_complete=completion.plug_ins("tracker"),
     help="tensorboard, mlflow, wandb or your own; also tensorboard=FOLDER, mlflow=URL, wandb=ENTITY/PROJECT.",
 )
 @study_argument
