@@ -86,7 +86,7 @@ def test_a_search_that_nothing_is_to_train_for_says_so(tmp_path: Path) -> None:
         hpo.search(SPACE, studies=tmp_path)
     with pytest.raises(
         UserError,
-        match=r"unknown argument of hpo\.search 'bakend'; did you mean 'backend'.* from_study, max",
+        match=r"unknown argument of hpo\.search 'bakend'; did you mean 'backend'.* epochs, .*max_crashes, ",
     ):
         hpo.search(SPACE, toy.build, studies=tmp_path, bakend="bohb")
     with pytest.raises(UserError, match="must be a class or a function, but is 5"):
