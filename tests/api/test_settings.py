@@ -193,6 +193,13 @@ def test_the_same_call_goes_on_with_what_was_taken_from_an_earlier_study(tmp_pat
     assert len(again) == 5
 
 
+def test_curves_may_be_a_function_of_a_module(tmp_path: Path) -> None:
+    study = hpo.search(SPACE, curves=user_code.line, backend="random", trials=2, studies=tmp_path, quiet=True)
+    assert StudyFolder.reopen(study.path).settings.curves == "tests.api.user_code:line"
+    with pytest.raises(UserError, match="<lambda>: must be a function at the top level of a module"):
+        hpo.search(SPACE, curves=lambda config, epoch: {"val_loss": 0.0}, trials=2, studies=tmp_path)
+
+
 def test_the_same_call_goes_on_with_the_same_curves_and_others_are_another_search(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpo.record import Decisions, History, State
+from hpo.record import Decisions, History, State, Trial, shown_state
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 
@@ -187,3 +187,12 @@ def test_the_incumbent_is_always_the_first_of_the_ranking(objective: str, events
         else:
             history.append(Report(number, trial.epoch + 1, metrics[objective], metrics, 0.1))
         assert history.incumbent is next(iter(history.ranked()), None)
+
+
+def test_a_trial_that_no_process_trains_is_shown_as_interrupted_until_it_has_an_epoch() -> None:
+    trial = Trial(0, {"x": 0.5}, 9, 0, {})
+    assert shown_state(trial, closed=False, searching=True) is State.RUNNING
+    assert shown_state(trial, closed=False, searching=False) is State.INTERRUPTED
+    trial.add(Report(0, 1, 0.5, {"val_loss": 0.5}, 0.1))
+    assert shown_state(trial, closed=False, searching=False) is State.PAUSED
+    assert shown_state(trial, closed=True, searching=False) is State.STOPPED

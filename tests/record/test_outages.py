@@ -97,6 +97,19 @@ def test_the_waiting_is_announced_once_and_its_end_too() -> None:
     assert len(notes) == 2
 
 
+def test_it_is_known_meanwhile_that_the_database_is_waited_for() -> None:
+    outages, seen = Outages(), list[bool]()
+    outages.tolerate()
+
+    def note() -> str:
+        seen.append(outages.is_waiting)
+        return "done"
+
+    outages.run(failing(1), note)
+    assert seen == [True]
+    assert not outages.is_waiting
+
+
 def test_an_error_of_another_kind_ends_the_waiting() -> None:
     outages = Outages()
     outages.tolerate()

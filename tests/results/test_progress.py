@@ -90,6 +90,16 @@ def test_the_last_and_the_best_are_both_the_objective_and_it_is_named(errors: Le
     errors.close()
 
 
+def test_no_time_is_left_while_the_database_of_the_record_does_not_answer(errors: Ledger) -> None:
+    screen = Screen(Console(quiet=True), Budget(epochs=9))
+    screen.summarise(errors)
+    assert "left" in screen.text(100)
+    errors.outages.is_waiting = True
+    assert "waiting for the database of the record" in screen.text(100)
+    assert "left" not in screen.text(100)
+    errors.close()
+
+
 def test_all_lines_are_shown_also_if_more_trials_run_than_the_terminal_has_rows(ledger: Ledger) -> None:
     for number in range(len(ledger.history.trials), 32):
         ledger.suggest(Suggestion(number, {"kind": "b", "x": 0.25}, 9))

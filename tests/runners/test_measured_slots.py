@@ -146,8 +146,9 @@ def test_a_form_that_does_not_fit_is_named_before_the_search_and_one_trial_train
 ) -> None:
     space, said = replace(toy.space(), domains={"batch_size": Categorical((size,))}), list[str]()
     assert measured_slots(Job(space, 0, tmp_path, Takes), "cpu", said.append) == 1
-    assert words in said[0]
-    assert said[1] == "no trial could be measured, so one trains at a time on each device"
+    (line,) = said
+    assert words in line
+    assert line.endswith("; one trial trains at a time on each device")
 
 
 @pytest.mark.slow
@@ -160,6 +161,16 @@ def test_a_measurement_that_hangs_ends_after_the_report_timeout(tmp_path: Path) 
 
 
 @pytest.mark.slow
+def test_a_value_that_is_wrong_for_every_form_is_said_once(tmp_path: Path) -> None:
+    said: list[str] = []
+    job = Job(replace(DIGITS, fixed={"micro_batches": 0}), 0, tmp_path)
+    assert measured_slots(job, "cpu", said.append) == 1
+    (line,) = said
+    assert "cannot be measured" in line
+    assert "micro_batches" in line
+    assert line.endswith("one trial trains at a time on each device")
+
+
 def test_an_error_of_the_task_ends_the_search_before_it_begins(tmp_path: Path) -> None:
     space = replace(DIGITS, task=Task("from_scratch", "small_cnn", dataset=DatasetSpec("pacs", {"domain": "cartoon"})))
     with pytest.raises(TaskError):
