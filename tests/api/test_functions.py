@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,23 +16,6 @@ from tests import toy
 from tests.api import user_code
 
 SPACE = {"space": {"x": {"low": 0.0, "high": 1.0}}, "fidelity": {"high": 9}}
-
-
-def test_importing_hpo_imports_nothing_heavy() -> None:
-    heavy = "('torch', 'optuna', 'pandas', 'numpy', 'yaml', 'click')"
-    script = f"import sys, hpo; dir(hpo); sys.exit(any(name in sys.modules for name in {heavy}))"
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
-
-
-def test_no_public_name_imports_torch_before_it_is_used() -> None:
-    script = "import sys, hpo; [getattr(hpo, name) for name in hpo.__all__]; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
-
-
-def test_every_public_name_is_there() -> None:
-    assert all(getattr(hpo, name) is not None for name in hpo.__all__)
-    with pytest.raises(AttributeError, match="no attribute 'serach'"):
-        _ = hpo.serach
 
 
 def test_a_search_returns_a_study_with_its_table_best_first(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import psutil
@@ -18,13 +18,10 @@ from hpo.devices import plan_slots
 from hpo.runners import fused, inline, processes
 from hpo.runners._runner import Runner
 from hpo.training.builder import Job
-from hpo.training.out_of_memory import DEFAULT_BATCH_SIZE, Attempt, final, is_oom_kill, kind_of, next_attempt
-from hpo.trial import OUT_OF_MEMORY, Crash, Decision, Report
+from hpo.trial import Crash, Decision, Report
 from tests import toy
 from tests.runners.driving import ToyFixtures, fidelities, next_events, same, suggestion, train
 from tests.runners.workers import workers
-from trainables import memory
-from trainables.training import gradient_descent
 
 MIB = 2**20
 
@@ -257,48 +254,3 @@ class TestFused(ToyFixtures):
         assert [event.fidelity for event in events if event.trial == 0] == [1, 2]  # type: ignore[union-attr]
         assert [event.fidelity for event in events if event.trial == 1] == [1, 2, 3, 4]  # type: ignore[union-attr]
         assert len(log.read_text().splitlines()) == 6, "no epoch is trained twice"
-
-
-def test_a_trial_is_tried_again_alone_once_and_then_in_more_and_more_parts_if_that_is_allowed() -> None:
-    host, gpu = Crash(0, "HostOutOfMemory", "none left"), Crash(0, "GpuOutOfMemory", "none left")
-    settings = {"oom": "accumulate", "batch_size": 16}
-    assert next_attempt(settings, Attempt(), Crash(0, "ValueError", "")) is None
-    on_gpu = next_attempt({}, Attempt(), gpu)
-    assert on_gpu == Attempt("gpu", shortage=gpu)
-    assert next_attempt({}, on_gpu, gpu) is None
-    assert next_attempt({}, on_gpu, host) == Attempt("host", shortage=host)
-    attempts, attempt = [], next_attempt(settings, Attempt(), host)
-    while attempt is not None:
-        attempts.append(attempt.micro_batches)
-        attempt = next_attempt(settings, attempt, host)
-    assert attempts == [None, 2, 4, 8]
-    assert next_attempt({**settings, "micro_batches": 4}, Attempt("host"), host) == Attempt("host", 8, host)
-
-
-def test_a_training_that_has_no_parts_ends_with_the_shortage_that_it_had() -> None:
-    shortage, wrong = Crash(0, "GpuOutOfMemory", "none left"), Crash(0, "WrongValue", "`micro_batches` must be 1")
-    assert final(Attempt("gpu", 2, shortage), wrong) == Crash(
-        0, "GpuOutOfMemory", "the trial does not fit into memory, also when tried again: none left"
-    )
-    assert final(Attempt("gpu", None, shortage), wrong) == wrong
-    assert final(Attempt(), wrong) == wrong
-
-
-@pytest.mark.parametrize(
-    ("status", "before", "now", "expected"),
-    [(-9, 0, 1, True), (-9, 1, 1, False), (-9, None, None, False), (-11, 0, 1, False), (1, 0, 1, False)],
-)
-def test_a_kill_of_the_kernel_is_told_from_one_of_a_user_by_the_count_of_the_kernel(
-    status: int, before: int | None, now: int | None, expected: bool
-) -> None:
-    assert is_oom_kill(status, before, now) is expected
-
-
-def test_the_batch_size_that_is_assumed_is_the_default_of_the_training() -> None:
-    assert gradient_descent.read_batch_size({}) == DEFAULT_BATCH_SIZE
-
-
-def test_each_place_where_memory_runs_out_has_a_kind_of_its_own() -> None:
-    assert set(OUT_OF_MEMORY.values()) == set(get_args(memory.Place))
-    assert kind_of(MemoryError()) == "HostOutOfMemory"
-    assert kind_of(torch.cuda.OutOfMemoryError("CUDA out of memory.")) == "GpuOutOfMemory"
