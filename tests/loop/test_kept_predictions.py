@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from click.testing import CliRunner
 
+from hpo.cli.app import app
 from hpo.errors import UserError
 from hpo.loop import begin, resume
 from hpo.record import Budget, Settings, StudyFolder
@@ -83,6 +85,22 @@ def test_without_predictions_nothing_is_written_now_or_after_a_resume(tmp_path: 
     resume(tmp_path / "s", Budget(trials=3), settings={"predictions": True})
     assert sorted(predictions(tmp_path / "s")) == ["2.npz", "targets.npz"]
     assert StudyFolder.reopen(tmp_path / "s").settings.predictions
+
+
+def test_the_command_line_switches_them_off_and_on(tmp_path: Path) -> None:
+    words = ["--space", "digits_softmax", "--set", "fidelity.high=1", "--backend", "random", "--study", "s"]
+    commands = [
+        ["search", *words, "--runner", "inline", "--trials", "1", "--no-predictions"],
+        ["resume", "s", "--trials", "2"],
+        ["resume", "s", "--trials", "3", "--predictions"],
+        ["resume", "s", "--trials", "4"],
+    ]
+    kept = []
+    for command in commands:
+        result = CliRunner().invoke(app, [*command, "--studies", str(tmp_path)])
+        assert result.exit_code == 0, result.output
+        kept.append(sorted(predictions(tmp_path / "s")))
+    assert kept == [[], [], ["2.npz", "targets.npz"], ["2.npz", "3.npz", "targets.npz"]]
 
 
 def test_a_study_of_an_earlier_version_keeps_predictions_from_now_on(tmp_path: Path) -> None:
