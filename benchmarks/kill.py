@@ -43,6 +43,7 @@ ROOT = Path(__file__).parents[1]
 SLOTS = 2
 SPACE = {"task.regime": "benchmarks.counted", "space.batch_size.choices": "[64, 128]", "fidelity.high": "9"}
 STORAGES = ("journal", "sqlite", "postgresql")
+NAMES = {"both": "driver and a worker at once"}
 HEADER = ["storage", "runner", "seed", "kills", "events", "epochs", "at the end"]
 Epoch = tuple[str, int]
 
@@ -248,7 +249,7 @@ def killed_often(killed: Killed, kills_wanted: int, scratch: Path) -> list[objec
         whole = undisturbed(scratch / f"whole-{killed.folder.name}", killed.seed, killed.n_trials)
     killed.check(whole)
     history = read(killed.folder)
-    kills = ", ".join(f"{count} of the {who}" for who, count in killed.kills.items()) or "none in time"
+    kills = ", ".join(f"{count} of the {NAMES.get(who, who)}" for who, count in killed.kills.items()) or "none in time"
     verdict = "; ".join(killed.problems) or "nothing lost, nothing twice"
     return [kills, len(history.events), history.n_epochs, verdict]
 
