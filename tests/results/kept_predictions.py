@@ -41,9 +41,9 @@ def kept_study(
     labels = rng.integers(N_CLASSES, size=n_images)
     parts = np.arange(n_images) % (folds or 1)
     shared = rng.standard_normal((n_images, N_CLASSES))
+    ledger = study.begin()  # it deletes what an earlier study left
     study.predictions.mkdir(parents=True, exist_ok=True)
     _write(study.predictions / "targets.npz", labels=labels, folds=parts)
-    ledger = study.begin()
     for number, skill in enumerate(skills):
         own = rng.standard_normal((n_images, N_CLASSES))
         logits = (0.8 * shared + 0.6 * own + skill * np.eye(N_CLASSES)[labels]).astype(np.float16)
