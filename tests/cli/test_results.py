@@ -50,7 +50,7 @@ def test_status_of_a_study_whose_process_was_killed_shows_no_trial_as_running(se
     journal.write_text("".join(lines[: begun + 1]))
     result = searched("status", "s")
     assert "cut short; `hpo resume s` goes on" in result.output
-    assert "1: 1 paused" in result.output
+    assert "1: 1 interrupted" in result.output
     assert "running" not in result.output + searched("export", "s").output
     (tmp_path / "studies").rename(tmp_path / "my studies")
     elsewhere = searched("status", "s", "--studies", "my studies").output
