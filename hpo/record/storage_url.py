@@ -86,6 +86,8 @@ def sqlite_file(url: str) -> Path | None:
 
 def parse(url: str) -> URL:
     """The parts of a URL. Raises a UserError, without the password, if it is not the URL of a database."""
+    if not url.strip():
+        raise UserError("--storage is empty: write a URL, such as sqlite:///study.db, or leave it out")
     try:
         parsed = make_url(url)
         parsed.get_dialect()

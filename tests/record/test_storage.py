@@ -19,7 +19,7 @@ WRONG = {
     "sqlite:///~nobody_of_this_name/s.db": "there is no folder",
     "sqlite:///s.db?timeout=soon": "cannot be opened: could not convert string to float: 'soon'",
     "study.db": "not a storage URL",
-    "": "not a storage URL",
+    "": "--storage is empty",
     "postgres://h/db": "unknown kind of database 'postgres'; did you mean 'postgresql'?",
     f"postgres://me:{SECRET}@h/db": "postgres://me:***@h/db",
     f"me:{SECRET}@h/db": "me:***@h/db",
