@@ -23,6 +23,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -44,6 +45,11 @@ SLOTS = 2
 SPACE = {"task.regime": "benchmarks.counted", "space.batch_size.choices": "[64, 128]", "fidelity.high": "9"}
 STORAGES = ("journal", "sqlite", "postgresql")
 NAMES = {"both": "driver and a worker at once"}
+NO_ANSWER = re.compile(
+    r"hpo: (storage|the ledger's storage failed|the record did not answer)\b.*"
+    r"(connection|the database system is (starting up|shutting down|in recovery mode|not yet accepting))"
+)
+"""The error of a search whose server is not there, or goes away. Most of its words are PostgreSQL's."""
 HEADER = ["storage", "runner", "seed", "kills", "events", "epochs", "at the end"]
 Epoch = tuple[str, int]
 
@@ -155,13 +161,13 @@ class Killed:
     def _ended(self, driver: subprocess.Popen[bytes], *, server_was_away: bool = False) -> bool:
         """Note an error of a run that ended by itself. Returns whether the study is done.
 
-        A run whose server goes away while it begins ends with an error of one line, and the next run goes on.
+        A run whose server goes away while it begins ends with an error that says so, and the next run goes on.
         """
         if driver.returncode == 0:
             return True
         assert driver.stderr is not None
         error = driver.stderr.read().decode()
-        if server_was_away and driver.returncode in (1, 2) and "Traceback" not in error:
+        if server_was_away and driver.returncode in (1, 2) and is_about_server(error):
             return False
         self.problems.append(f"a run ended with {driver.returncode}: {error}")
         return True
@@ -179,6 +185,11 @@ class Killed:
             key = json.dumps({**study.space.fixed, **trial.config}, sort_keys=True)
             recorded |= {(key, report.fidelity) for report in trial.reports}
         return recorded
+
+
+def is_about_server(error: str) -> bool:
+    """Whether the last line of what a run printed says that the server of its record did not answer."""
+    return NO_ANSWER.match(error.strip().rpartition("\n")[2]) is not None
 
 
 def search(folder: Path, runner: str, seed: int, trials: int = 26) -> list[str]:

@@ -64,6 +64,8 @@ def _text(name: str, value: object) -> str:
 def _paths(text: str) -> tuple[Path, ...]:
     """The paths of a text such as `/data/flowers,/data/weights`, which must exist on this machine."""
     paths = tuple(Path(part.strip()) for part in text.split(",") if part.strip())
+    if text and not paths:
+        raise UserError(f"{FLAGS['sync']} {shortened(text)}: names no path; {WANTED['sync']}, or leave it out")
     for path in paths:
         if not path.is_absolute():
             raise UserError(f"{FLAGS['sync']} {shortened(str(path))}: write the whole path, the same on every node")

@@ -26,8 +26,8 @@ FORM = "name=number with commas between them, such as gpu=0.5,cpu=2; memory is i
 """What is allowed, for a message."""
 LEAST = 1e-4
 """The smallest amount that Ray counts."""
-MOST = 1e9
-"""Counts are limited to this, so that a slot that needs next to nothing still gives a number."""
+LEAST_MEMORY = 10**6
+"""The fewest bytes of memory that a slot may ask for. Whoever writes fewer means another unit."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,14 @@ class WantedSlots:
     """Whether the cluster starts nodes for slots that have no room."""
 
     def number(self, nodes: Iterable[Node]) -> int:
-        """Return how many slots there should be on a cluster of these nodes."""
-        room = capacity(nodes, self.resources)
-        if self.starts_nodes:
-            return max(room, 1) if self.limit is None else self.limit
-        return room if self.limit is None else min(room, self.limit)
+        """Return how many slots there should be on a cluster of these nodes.
+
+        Without a limit, there are at most as many on a node as it has cores, unless they ask for other devices.
+        """
+        if self.limit is not None:
+            return self.limit if self.starts_nodes else min(capacity(nodes, self.resources), self.limit)
+        n_slots = sum(n_on_node(node, self.resources) for node in nodes)
+        return max(n_slots, 1) if self.starts_nodes else n_slots
 
     def summary(self, nodes: Iterable[Node]) -> str:
         """Return a line for the user: how many slots there are now, and what each takes."""
@@ -102,7 +105,7 @@ class WantedSlots:
 def parse(text: str) -> dict[str, float]:
     """Return the resources of a text such as `gpu=0.5,cpu=2`, by Ray's names.
 
-    Raises a UserError if the text has another form, or if an amount is not allowed.
+    If it names nothing but memory, a slot also takes one core. Raises a UserError if the text has another form, or if an amount is not allowed.
     """
     start = f"{FLAG} {shortened(text)}:"
     found: dict[str, float] = {}
@@ -118,7 +121,7 @@ def parse(text: str) -> dict[str, float]:
         found[key] = _amount(start, key, number)
     if not any(found.values()):
         raise UserError(f"{start} a slot needs some of at least one resource; write {FORM}")
-    return found
+    return {**found, "CPU": 1.0} if list(found) == ["memory"] else found
 
 
 def _amount(start: str, key: str, number: str) -> float:
@@ -136,9 +139,14 @@ def _amount(start: str, key: str, number: str) -> float:
         raise UserError(f"{start} {name} must be a number of at least 0, but is {shortened(number)}; write {FORM}")
     if 0 < amount < LEAST:
         raise UserError(f"{start} {name} must be 0 or at least {LEAST:g}, but is {shortened(number)}")
-    if key in ("GPU", "memory") and amount > 1 and not amount.is_integer():
-        unit = ", the bytes" if key == "memory" else ""
-        raise UserError(f"{start} above 1, {name} must be a whole number{unit}, but is {shortened(number)}")
+    if key == "GPU" and amount > 1 and not amount.is_integer():
+        raise UserError(f"{start} above 1, {name} must be a whole number, but is {shortened(number)}")
+    if key == "memory" and amount and (amount < LEAST_MEMORY or not amount.is_integer()):
+        meant = f"; did you mean memory={amount:g}e9?" if amount < LEAST_MEMORY else ""
+        raise UserError(
+            f"{start} memory must be a whole number of at least {LEAST_MEMORY:g}, the bytes, but is "
+            f"{shortened(number)}{meant}"
+        )
     return amount
 
 
@@ -182,8 +190,19 @@ def capacity(nodes: Iterable[Node], resources: Mapping[str, float]) -> int:
 
 def room(node: Node, resources: Mapping[str, float]) -> int:
     """Return how many slots fit on a node, if nobody else uses it."""
-    counts = (node.resources.get(name, 0) / amount for name, amount in resources.items() if amount > 0)
-    return int(min([MOST, *counts]) + 1e-6)
+    return int(min(node.resources.get(name, 0) / amount for name, amount in resources.items() if amount > 0) + 1e-6)
+
+
+def n_on_node(node: Node, resources: Mapping[str, float]) -> int:
+    """Return how many slots a node has if the user gives no number.
+
+    It is `room`, and at most the number of cores if a slot takes less than one core, and neither a GPU nor a resource
+    of the cluster's own.
+    """
+    takes_other = any(amount > 0 for name, amount in resources.items() if name not in ("CPU", "memory"))
+    if takes_other or resources.get("CPU", 0) >= 1:
+        return room(node, resources)
+    return min(room(node, resources), max(1, int(node.resources.get("CPU", 0))))
 
 
 def check_possible(nodes: Iterable[Node], resources: Mapping[str, float]) -> None:

@@ -14,6 +14,8 @@ from hpo import plugins
 from hpo.errors import HpoError, MachineError, UserError, shortened
 
 FLAG = "--checkpoints"
+OTHER_URL = f"{FLAG} URL"
+"""The option of `hpo resume` with which a study goes on elsewhere."""
 LOCAL = ("file", "local")
 """The schemes of paths on this machine."""
 COMMON = ("s3", "gs", "az", "abfs", "sftp", "hdfs", "smb", "file")
@@ -88,7 +90,7 @@ def check_writable(folder: str) -> None:
         is_broken = isinstance(error, ConnectionError | TimeoutError) or getattr(error, "errno", None) in BROKEN
         kind: type[HpoError] = MachineError if is_broken else UserError
         text = f"{FLAG} {shortened(folder.rpartition('/')[0])}: this machine cannot write there"
-        raise kind(f"{text}: {type(error).__name__}: {first_line(error)}") from None
+        raise kind(f"{text}: {type(error).__name__}: {first_line(error)}", go_on_with=(OTHER_URL,)) from None
 
 
 @contextlib.contextmanager
@@ -98,7 +100,7 @@ def network_errors(url: str) -> Iterator[None]:
         yield
     except Exception as error:
         text = f"{url}: the checkpoint cannot be written or read: {type(error).__name__}: {first_line(error)}"
-        raise MachineError(text, go_on_with=(f"{FLAG} URL",)) from error
+        raise MachineError(text, go_on_with=(OTHER_URL,)) from error
 
 
 def file_system(url: str) -> Any:

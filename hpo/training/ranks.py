@@ -18,7 +18,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing import connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,8 +43,17 @@ FAILURE_SECONDS = 5.0
 class Ranks:
     """Rank 0's side: it starts the other ranks, sends them commands, and ends the worker if one of them fails alone."""
 
-    def __init__(self, job: Job, checkpoints: Path, device: str, n_ranks: int) -> None:
+    def __init__(
+        self,
+        job: Job,
+        checkpoints: Path,
+        device: str,
+        n_ranks: int,
+        count_oom_kills: Callable[[], int | None] = n_oom_kills,
+    ) -> None:
         """Start the other ranks, and wait until all are there. `device` is that of rank 0: cpu or cuda.
+
+        `count_oom_kills` says how many processes the kernel has killed because memory ran out.
 
         Raises the error of rank 0 if it cannot join. No other rank is left then.
         """
@@ -54,7 +63,9 @@ class Ranks:
         self._failed = threading.Event()
         self._failed_kind = ""
         """The kind of the Crash of another rank that has failed."""
-        self._oom_kills = n_oom_kills()
+        self._count_oom_kills = count_oom_kills
+        self._oom_kills = count_oom_kills()
+        """The kernel's kills when the last command was sent."""
         self._store = data_parallel.open_store(n_ranks)
         context = multiprocessing.get_context("spawn")
         self._pipes: list[connection.Connection] = []
@@ -76,6 +87,9 @@ class Ranks:
 
     def send(self, *command: Any) -> None:
         """Send a command to the other ranks. They work on it one after another."""
+        oom_kills = self._count_oom_kills()
+        if not connection.wait([process.sentinel for process in self._processes], 0):
+            self._oom_kills = oom_kills  # a later kill of a rank is due to this command
         for pipe in self._pipes:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # `_watch` notices a rank that died
                 pipe.send(command)
@@ -131,7 +145,7 @@ class Ranks:
         died = [f"rank {rank} with exit status {status}" for rank, status in statuses.items() if status is not None]
         if died:
             print(f"hpo: a process of a trial on several devices died: {', '.join(died)}", file=sys.stderr)
-            if any(is_oom_kill(status, self._oom_kills, n_oom_kills()) for status in statuses.values()):
+            if any(is_oom_kill(status, self._oom_kills, self._count_oom_kills()) for status in statuses.values()):
                 self._failed_kind = "HostOutOfMemory"
         sys.stderr.flush()
         os._exit(EXIT_STATUSES.get(self._failed_kind, 1))

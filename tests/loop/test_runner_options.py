@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from hpo.errors import UserError
+from hpo.errors import MachineError, UserError
 from hpo.loop import begin, resume
 from hpo.loop.runner_options import build_runner
-from hpo.record import Budget, StudyFolder
+from hpo.record import STUDY_FILE, Budget, StudyFolder
 from hpo.runners import inline
 from hpo.runners._runner import Runner
 from hpo.training.builder import Job
@@ -79,6 +79,26 @@ def test_a_wrong_option_is_an_error_before_anything_is_written(
     with pytest.raises(UserError, match=message):
         begin(tmp_path / "s", toy.space(high=2), settings, Budget(trials=1))
     assert list(tmp_path.iterdir()) == []
+
+
+UNREACHABLE = "ftp://127.0.0.1:1/x"
+"""A URL where nobody listens."""
+
+
+def test_checkpoints_that_cannot_be_written_leave_no_study_of_a_new_search(tmp_path: Path) -> None:
+    settings = replace(INLINE, runner="ray", runner_options={"checkpoint_url": UNREACHABLE})
+    with pytest.raises(MachineError, match="this machine cannot write there: .*refused$"):
+        begin(tmp_path / "s", toy.space(high=2), settings, Budget(trials=1))
+    assert not (tmp_path / "s" / STUDY_FILE).exists()
+
+
+def test_a_study_whose_checkpoints_cannot_be_written_any_more_names_the_way_on(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    begin(folder, toy.space(high=2), INLINE, Budget(trials=1))
+    settings = {"runner": "ray", "runner_options": {"checkpoint_url": UNREACHABLE}}
+    with pytest.raises(MachineError, match="refused; go on with `hpo resume s --checkpoints URL --studies .*`"):
+        resume(folder, Budget(trials=2), settings=settings)
+    assert len(StudyFolder.reopen(folder).history()[0].trials) == 1
 
 
 def test_a_value_that_yaml_cannot_hold_is_an_error() -> None:

@@ -28,6 +28,7 @@ def test_options_are_read_as_values(tmp_path: Path) -> None:
         ({"checkpoint_url": "relative"}, "--checkpoints relative: the path is relative"),
         ({"checkpoint_url": ""}, "--checkpoints is empty: write a URL such as s3://bucket/folder, .* or leave it out"),
         ({"sync": ""}, "--ray-sync is empty: write whole paths"),
+        ({"sync": " , ,"}, "--ray-sync , ,: names no path; write whole paths .*, or leave it out"),
         ({"sync": "images"}, "--ray-sync images: write the whole path"),
         ({"sync": "/no/such/folder"}, "--ray-sync /no/such/folder: there is no such file or folder"),
         ({"resources": "license=1", "address": "local"}, "unknown resource in --resources of Ray on this machine: 'li"),

@@ -36,7 +36,9 @@ def test_another_form_is_an_error_that_shows_the_right_one(text: str) -> None:
         ("cpu=0.00001", "cpu must be 0 or at least 0.0001"),
         ("memory=16GB", "memory is a number of bytes; write memory=16000000000"),
         ("memory=1.5 GiB", "memory is a number of bytes; write memory=1610612736"),
-        ("memory=16.5", "memory must be a whole number, the bytes"),
+        ("memory=16000000.5", "memory must be a whole number of at least 1e[+]06, the bytes, but is 16000000.5$"),
+        ("memory=16", r"memory must be a whole number of at least .*, but is 16; did you mean memory=16e9\?"),
+        ("memory=1.5", r"did you mean memory=1[.]5e9\?"),
         ("gpus=1", "unknown resource 'gpus'; did you mean 'gpu'[?]"),
         ("cores=4", "unknown resource 'cores'; did you mean 'cpu'[?]"),
     ],
@@ -57,6 +59,27 @@ def test_slots_never_take_more_than_a_node_has_and_no_room_is_left(cores: int, s
     n = room(Node("1", "a", {"CPU": float(cores)}), {"CPU": share})
     assert n * share <= cores + 1e-3
     assert (n + 1) * share > cores
+
+
+@pytest.mark.parametrize("text", ["cpu=0.0001", "cpu=0,memory=1e6", "cpu=0.25"])
+def test_slots_of_next_to_nothing_are_no_more_than_the_cores_unless_the_user_gives_their_number(text: str) -> None:
+    nodes = [FOUR_CORES, TWO_GPUS]
+    assert SlotRequest(of_slot=parse(text)).on(nodes, lambda: False).number(nodes) == 20
+    assert SlotRequest(slots=30, of_slot=parse(text)).on(nodes, lambda: False).number(nodes) == 30
+    no_cores = [Node("3", "c", {"memory": 8e9, "CPU": 0.5})]
+    assert SlotRequest(of_slot=parse(text)).on(no_cores, lambda: False).number(no_cores) == 1
+
+
+def test_slots_that_share_a_gpu_may_be_more_than_the_cores() -> None:
+    nodes = [Node("4", "d", {"CPU": 2.0, "GPU": 1.0})]
+    assert SlotRequest(of_slot=parse("gpu=0.25")).on(nodes, lambda: False).number(nodes) == 4
+
+
+def test_a_slot_that_asks_for_memory_alone_takes_a_core_too() -> None:
+    assert parse("memory=1e9") == {"memory": 1e9, "CPU": 1.0}
+    assert parse("memory=1e9,license=1") == {"memory": 1e9, "license": 1.0}
+    nodes = [FOUR_CORES, TWO_GPUS]
+    assert SlotRequest(of_slot=parse("memory=1e6")).on(nodes, lambda: False).number(nodes) == 20
 
 
 def test_by_default_a_slot_takes_a_core_or_a_gpu_and_its_share_of_the_cores() -> None:
