@@ -15,7 +15,7 @@ from typing import Literal
 from trainables.control_groups import control_groups, text
 
 GIB = 2**30
-Place = Literal["host", "gpu"]
+MemoryKind = Literal["host", "gpu"]
 """Where memory can run out: the main memory of the machine, or that of a GPU."""
 _GPU_TEXTS = (
     "CUDA out of memory",
@@ -155,7 +155,7 @@ def limited_steps(n: int) -> Iterator[None]:
         handle.remove()
 
 
-def shortage(error: BaseException) -> Place | None:
+def shortage(error: BaseException) -> MemoryKind | None:
     """Return where memory ran out if that is what raised `error`, else None. The causes of an error count too."""
     cause: BaseException | None = error
     while cause is not None:

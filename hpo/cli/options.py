@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,12 +12,13 @@ import click
 
 from hpo.cli import completion
 from hpo.errors import UnknownName, UserError, shortened
-from hpo.runners._ray_flags import FLAGS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 DATA_HELP = "The folder of the data sets and weights; $HPO_DATA or ~/.cache/hpo by default."
 DEVICES_PER_TRIAL_HELP = "GPUs (on the CPU: processes) that train each trial together; 1 by default."
+AUTO = "auto"
+"""The name that stands for the runner that is chosen by itself, which has no flags."""
 MAX_CRASHES_HELP = "Crashes in a row that end the search; 5 by default, and 3 before the first epoch."
 
 
@@ -103,33 +104,59 @@ def data_option(verb: F) -> F:
     return click.option("--data", "folder", help=DATA_HELP)(verb)
 
 
-RAY_HELP = {
-    "sync": "With --runner ray: folders to send to nodes that lack them, such as /data/flowers.",
-    "address": "With --runner ray: the cluster auto, HOST:PORT or ray://HOST:PORT; local starts Ray here.",
-    "resources": "With --runner ray: what each slot takes, such as gpu=0.5,cpu=2.",
-    "checkpoint_url": "With --runner ray: the URL for the checkpoints of workers, such as s3://bucket.",
+WITH_FLAGS = "ray"
+"""The bundled runner whose options have flags."""
+FLAGS = {
+    "--ray-sync": "With --runner ray: folders to send to nodes that lack them, such as /data/flowers.",
+    "--ray-address": "With --runner ray: the cluster auto, HOST:PORT or ray://HOST:PORT; local starts Ray here.",
+    "--resources": "With --runner ray: what each slot takes, such as gpu=0.5,cpu=2.",
+    "--checkpoints": "With --runner ray: the URL for the checkpoints of workers, such as s3://bucket.",
 }
-"""The help of the options of `--runner ray` that have a flag, by the names that `--runner-option` gives them."""
+"""The flags of runners for their options, and their help. The runner declares which option has which flag."""
 
 
 def runner_options(verb: F) -> F:
-    """--runner-option K=V, and the flags for options of the runner `ray`. They are handed on as `runner_options`."""
+    """--runner-option K=V, and the flags for options of runners. They are handed on as `runner_options`."""
 
     @functools.wraps(verb)
     def with_runner_options(*args: Any, runner_option: tuple[str, ...], **given: Any) -> Any:
         options = named_values(runner_option, "--runner-option")
-        for name, flag in FLAGS.items():
-            value = given.pop(_parameter(flag))
-            if value is not None and name in options:
-                raise UserError(f"{flag} and --runner-option {name}: they are the same, so give only one")
-            options |= {} if value is None else {name: value}
+        values = {flag: given.pop(_parameter(flag)) for flag in FLAGS}
+        if typed := {flag: value for flag, value in values.items() if value is not None}:
+            names = _option_names(typed, given["runner"] or _recorded_runner(given))
+            for flag, value in typed.items():
+                if names[flag] in options:
+                    raise UserError(f"{flag} and --runner-option {names[flag]}: they are the same, so give only one")
+                options[names[flag]] = value
         return verb(*args, runner_options=options, **given)
 
     decorated: Any = with_runner_options
-    for name, help in reversed(RAY_HELP.items()):
-        decorated = click.option(FLAGS[name], help=help)(decorated)
+    for flag, help in reversed(FLAGS.items()):
+        decorated = click.option(flag, help=help)(decorated)
     text = "An option of the runner: address=auto."
     return click.option("--runner-option", multiple=True, metavar="K=V", help=text)(decorated)  # type: ignore[no-any-return]
+
+
+def _option_names(flags: Iterable[str], runner: str) -> dict[str, str]:
+    """The options of a runner by their flags. Raises a UserError if it does not declare one of `flags`."""
+    from hpo import plugins
+
+    declared = {} if runner == AUTO else plugins.flags(plugins.module_name(plugins.RUNNERS, runner, also=[AUTO]))
+    names = {flag: name for name, flag in declared.items()}
+    if missing := [flag for flag in flags if flag not in names]:
+        them = "it" if len(missing) == 1 else "them"
+        raise UserError(
+            f"{' and '.join(missing)}: only the runner {WITH_FLAGS} has {them}, but the runner is {runner}; add "
+            f"--runner {WITH_FLAGS}, or leave {them} out"
+        )
+    return names
+
+
+def _recorded_runner(given: Mapping[str, Any]) -> str:
+    """The runner of the study that the arguments of `hpo resume` name."""
+    from hpo.record import StudyFolder
+
+    return StudyFolder.reopen(given["studies"] / given["name"]).settings.runner
 
 
 def _parameter(flag: str) -> str:

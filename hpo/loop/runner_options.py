@@ -6,10 +6,9 @@ import inspect
 from pathlib import Path
 
 from hpo import plugins
-from hpo.errors import UnknownName, UserError
+from hpo.errors import UnknownName
 from hpo.loop.recorded_data import Notify
 from hpo.record import Settings
-from hpo.runners._ray_flags import FLAGS
 from hpo.runners._runner import Runner
 from hpo.training.builder import Job
 
@@ -29,12 +28,6 @@ def check_runner_options(settings: Settings) -> None:
     known = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY and each.name not in COMMON]
     takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters)
     unknown = [name for name in settings.runner_options if name in COMMON or (name not in known and not takes_any)]
-    if flags := [FLAGS[name] for name in unknown if name in FLAGS]:
-        them = "it" if len(flags) == 1 else "them"
-        raise UserError(
-            f"{' and '.join(flags)}: only the runner ray has {them}, but the runner is {settings.runner}; add "
-            f"--runner ray, or leave {them} out"
-        )
     if unknown:
         raise UnknownName(f"option of the runner {settings.runner}:", unknown[0], known)
     if callable(check := getattr(module, "check_options", None)):

@@ -133,6 +133,22 @@ def measures_slots(module: str, find: Find) -> bool:
     return _flag(module, "MEASURES_SLOTS", find)
 
 
+def flags(module: str, find: Find) -> dict[str, str]:
+    """The flags of the command line for options of a runner, by the names of the options.
+
+    The runner, or a module in its READS_ALSO, declares them as `FLAGS = {"address": "--ray-address"}`. Empty if none
+    does. Raises UserError if it is not a dictionary of texts, or if the source is not valid Python.
+    """
+    found: dict[str, str] = {}
+    for each in modules(module, find):
+        if (source := source_path(find(each))) is not None:
+            declared = _literal(parse(source), "FLAGS", source) or {}
+            if not isinstance(declared, dict) or not all(isinstance(text, str) for text in declared.values()):
+                raise UserError(f"{source}: FLAGS must map names of options to flags")
+            found |= declared
+    return found
+
+
 def plays_curves(module: str, find: Find) -> bool:
     """Whether a runner declares `PLAYS_CURVES = True`: it trains nothing, and `build` takes `curves`.
 

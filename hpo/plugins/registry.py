@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.errors import UnknownName, UserError
-from hpo.plugins import dataset_files, python_files
+from hpo.plugins import dataset_files, declarations, python_files
 from hpo.plugins.declarations import Declared, path_options, read
 from hpo.space import DATA_KEYS, DatasetSpec, Task
 
@@ -194,6 +194,11 @@ def hyperparameters(module: str) -> Declared | None:
     Each hyperparameter has a description, or a list of the values that it may take.
     """
     return read(module, find)
+
+
+def flags(module: str) -> dict[str, str]:
+    """The flags of the command line that a runner declares for its options, by the names of the options."""
+    return declarations.flags(module, find)
 
 
 def located(task: Task, folders: Sequence[Path]) -> Task:

@@ -12,21 +12,21 @@ from typing import NamedTuple, Protocol
 from hpo.training.out_of_memory import Attempt
 
 
-class Place(NamedTuple):
+class SlotLocation(NamedTuple):
     """Where a slot trains."""
 
     machine: str
     devices: frozenset[str]
     """The devices of the slot on this machine. Slots with a device in common share its memory."""
 
-    def overlaps(self, other: Place, where: str | None) -> bool:
+    def overlaps(self, other: SlotLocation, where: str | None) -> bool:
         """Whether two slots share the memory at `where`: that of a GPU, or the main memory (`host`). None is none."""
         if where is None or self.machine != other.machine:
             return False
         return where == "host" or not self.devices.isdisjoint(other.devices)
 
 
-class Tenant(Protocol):
+class PlacedTrial(Protocol):
     """A trial that has a slot."""
 
     @property
@@ -35,7 +35,7 @@ class Tenant(Protocol):
         ...
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SlotLocation:
         """Where its slot is."""
         ...
 
@@ -45,13 +45,13 @@ class Tenant(Protocol):
         ...
 
 
-def excludes(tenant: Tenant, place: Place) -> bool:
+def excludes(trial: PlacedTrial, place: SlotLocation) -> bool:
     """Whether a trial must be alone, and so excludes those of another slot, which is at `place`."""
-    return tenant.place.overlaps(place, tenant.attempt.alone_on)
+    return trial.place.overlaps(place, trial.attempt.alone_on)
 
 
-def may_train(tenant: Tenant, others: Iterable[Tenant]) -> bool:
+def may_train(trial: PlacedTrial, others: Iterable[PlacedTrial]) -> bool:
     """Whether a trial may train now. One that must be alone waits until the others of its place are held."""
-    if tenant.attempt.alone_on is None:
-        return not any(excludes(other, tenant.place) for other in others)
-    return all(other.is_held for other in others if excludes(tenant, other.place) or excludes(other, tenant.place))
+    if trial.attempt.alone_on is None:
+        return not any(excludes(other, trial.place) for other in others)
+    return all(other.is_held for other in others if excludes(trial, other.place) or excludes(other, trial.place))

@@ -14,8 +14,8 @@ from hpo.runners._ray_slots import RunningTrial, Slot, Slots
 
 def free_slots(slots: Slots, running: Collection[RunningTrial]) -> list[Slot]:
     """Return the slots that a trial can have now, and where no trial must be alone."""
-    tenants = _tenants(running)
-    return [slot for slot in slots.idle() if not any(excludes(tenant, slot.place) for tenant in tenants)]
+    placed = _with_slot(running)
+    return [slot for slot in slots.idle() if not any(excludes(trial, slot.place) for trial in placed)]
 
 
 def assign(slots: Slots, running: Collection[RunningTrial]) -> list[RunningTrial]:
@@ -36,14 +36,14 @@ def assign(slots: Slots, running: Collection[RunningTrial]) -> list[RunningTrial
 
 def goes_on_now(trial: RunningTrial, running: Collection[RunningTrial]) -> bool:
     """Whether a trial that has a slot may train its next epoch, so that no other one must be alone there."""
-    return may_train(trial, [each for each in _tenants(running) if each is not trial])
+    return may_train(trial, [each for each in _with_slot(running) if each is not trial])
 
 
 def _slot_to_be_alone(trial: RunningTrial, free: list[Slot], running: Collection[RunningTrial]) -> Slot | None:
     """The slot where the fewest trials must be held, if possible that of a new actor. None if there is none."""
 
     def n_held(slot: Slot) -> int:
-        return sum(each.place.overlaps(slot.place, trial.attempt.alone_on) for each in _tenants(running))
+        return sum(each.place.overlaps(slot.place, trial.attempt.alone_on) for each in _with_slot(running))
 
     return min(free, key=lambda slot: (n_held(slot), slot.is_used), default=None)
 
@@ -61,9 +61,9 @@ def _begins(trial: RunningTrial, slots: Slots, running: Collection[RunningTrial]
 
 def _held(running: Collection[RunningTrial]) -> list[RunningTrial]:
     """The trials that have a slot, but do not train yet. First are those that must be alone."""
-    held = [each for each in _tenants(running) if each.is_held]
+    held = [each for each in _with_slot(running) if each.is_held]
     return sorted(held, key=lambda each: each.attempt.alone_on is None)
 
 
-def _tenants(running: Collection[RunningTrial]) -> list[RunningTrial]:
+def _with_slot(running: Collection[RunningTrial]) -> list[RunningTrial]:
     return [each for each in running if each.slot is not None]

@@ -28,22 +28,19 @@ CLUSTER_GONE = (f"{FLAGS['address']} ADDRESS", f"{FLAGS['address']} {LOCAL}", "-
 """Options of `hpo resume` with which a study goes on without its cluster."""
 CONNECT_SECONDS = 15.0
 """How long a machine may take to accept a connection."""
-
-Say = Callable[[str], None]
-"""Shows a line to the user."""
-
-
-def silent(text: str) -> None:
-    """Show nothing."""
-
-
 AUTOSCALER_SECONDS = 20.0
 """How long the cluster may take to say whether it starts nodes on demand."""
+Say = Callable[[str], None]
+"""Shows a line to the user."""
 _lock = threading.RLock()
 _n_users = 0
 """The number of runners in this process that use the connection. The last one closes it."""
 _is_ours = False
 """Whether hpo opened the connection. One that the user opened stays open."""
+
+
+def silent(text: str) -> None:
+    """Show nothing."""
 
 
 def address_of(given: str | None) -> str:

@@ -1,4 +1,4 @@
-"""The flags of the command line for the options of the runner `ray`. Importing this file imports nothing else."""
+"""The flags of the command line for the options of the runner `ray`."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from typing import Any
 from hpo import cache
 from hpo.devices import Slot
 from hpo.errors import HpoError, MachineError, TaskError, UserError
-from hpo.runners._ray_cluster import CLUSTER_GONE
+from hpo.runners._ray_cluster import CLUSTER_GONE, Say
 from hpo.runners._ray_runner import TOKEN
 from hpo.runners._runner import Runner
 from hpo.runners._worker_process import Process
@@ -40,8 +40,8 @@ TOKENS = f".*{TOKEN}"
 ERRORS = (TaskError, UserError, MachineError, HpoError)
 """The errors that the process can send, the special ones first."""
 
-Say = Callable[[str], None]
-"""Shows a line to the user."""
+OPENED = 0
+"""The number of the first answer: the process is connected. Requests are counted from 1."""
 Open = Callable[[Say], tuple[Runner, str]]
 """Connects to the cluster. Returns the runner and its summary. It is called in the process, so it can be pickled."""
 
@@ -57,6 +57,8 @@ class Note:
 class Failure:
     """A method has raised an error."""
 
+    number: int
+    """The number of the request."""
     kind: int
     """The index of its class in `ERRORS`."""
     text: str
@@ -67,6 +69,8 @@ class Failure:
 class Returned:
     """A method has returned."""
 
+    number: int
+    """The number of the request."""
     value: Any
     free: int
     """The number of free slots now."""
@@ -79,8 +83,13 @@ class SeparateRay:
         self._opened, self._checkpoints, self._say = opened, checkpoints, say
         self._process: Process | None = None
         self._free = 0
-        self._asked: float | None = None
-        """Since when `events` waits for an answer, as `time.monotonic`. None if it does not wait."""
+        self._n_requests = 0
+        self._answers: dict[int, Returned | Failure] = {}
+        """The answers that were received while another one was waited for, by the numbers of their requests."""
+        self._pending: int | None = None
+        """The number of the request of `events` that has no answer yet. None if there is none."""
+        self._asked = 0.0
+        """When it was sent, as `time.monotonic`."""
         self._is_silent = False
         """Whether the user was told that the cluster does not answer."""
         self.summary = ""
@@ -93,7 +102,7 @@ class SeparateRay:
         slot = Slot("cpu", 1, cache.search_process())
         self._process = Process(serve, (self._opened,), slot, lambda: None)
         try:
-            self.summary = self._answer()
+            self.summary = self._answer(OPENED)
         except BaseException:
             self._end()
             raise
@@ -108,16 +117,17 @@ class SeparateRay:
     def events(self) -> Iterable[Report | Crash]:
         if self._process is None:
             raise HpoError("no trial is running, so nothing can happen")
-        if self._asked is None:
-            self._send("events")
+        if self._pending is None:
+            self._pending = self._send("events")
             self._asked = time.monotonic()
-        if not self._process.pipe.poll(ANSWER_SECONDS):
+        if self._pending not in self._answers and not self._process.pipe.poll(ANSWER_SECONDS):
             if not self._is_silent and time.monotonic() - self._asked > SILENT_SECONDS:
                 self._is_silent = True
                 self._say("the Ray cluster does not answer; the search waits for it, for about a minute")
             return []
-        events: list[Report | Crash] = self._answer()
-        self._asked, self._is_silent = None, False
+        number, self._pending = self._pending, None
+        events: list[Report | Crash] = self._answer(number)
+        self._is_silent = False
         return events
 
     def settle(self, trial: int, decision: Decision) -> None:
@@ -128,43 +138,53 @@ class SeparateRay:
         process = self._process
         if process is None:
             return
-        n_answers = 1 if self._asked is None else 2
         deadline = time.monotonic() + (0 if self._is_silent else CLOSE_SECONDS)
         try:
-            process.pipe.send(("close", (), {}))
-            while n_answers and process.pipe.poll(max(0, deadline - time.monotonic())):
-                n_answers -= not isinstance(process.receive(), Note)
+            number = self._send("close")
+            while process.pipe.poll(max(0, deadline - time.monotonic())):
+                message = process.receive()
+                if not isinstance(message, Note) and message.number == number:
+                    return
         except Exception:  # an interrupt may have left a part of an answer in the pipe
             return
         finally:
             self._end()
 
     def _call(self, method: str, *arguments: Any, **keywords: Any) -> None:
-        """Call a method in the process, which returns nothing."""
-        self._send(method, *arguments, **keywords)
-        self._answer()
+        """Call a method in the process, which returns nothing. `events` may still wait for its answer."""
+        self._answer(self._send(method, *arguments, **keywords))
 
-    def _send(self, method: str, *arguments: Any, **keywords: Any) -> None:
+    def _send(self, method: str, *arguments: Any, **keywords: Any) -> int:
+        """Send a request, and return its number."""
         assert self._process is not None
+        self._n_requests += 1
         try:
-            self._process.pipe.send((method, arguments, keywords))
+            self._process.pipe.send((self._n_requests, method, arguments, keywords))
         except OSError:
             raise self._gone() from None
+        return self._n_requests
 
-    def _answer(self) -> Any:
-        """Wait for the answer of a method, and return its value. Raises its error."""
+    def _answer(self, number: int) -> Any:
+        """Wait for the answer of the request of this number, and return its value. Raises its error.
+
+        The answers of other requests that are received meanwhile are kept.
+        """
         assert self._process is not None
-        while True:
+        while number not in self._answers:
             try:
-                answer = self._process.receive()
+                message = self._process.receive()
             except EOFError:
                 raise self._gone() from None
-            if isinstance(answer, Returned):
-                self._free = answer.free
-                return answer.value
-            if isinstance(answer, Failure):
-                raise ERRORS[answer.kind](answer.text, go_on_with=answer.go_on_with)
-            self._say(answer.text)
+            if isinstance(message, Note):
+                self._say(message.text)
+                continue
+            self._answers[message.number] = message
+            if isinstance(message, Returned):
+                self._free = message.free
+        answer = self._answers.pop(number)
+        if isinstance(answer, Failure):
+            raise ERRORS[answer.kind](answer.text, go_on_with=answer.go_on_with)
+        return answer.value
 
     def _gone(self) -> MachineError:
         """The error of a search whose process has ended."""
@@ -184,7 +204,8 @@ class SeparateRay:
         if self._process is None:
             return None
         death = self._process.end()
-        self._process, self._asked, self._free = None, None, 0
+        self._process, self._pending, self._free = None, None, 0
+        self._n_requests, self._answers = OPENED, {}
         slots_file.remove(self._checkpoints)
         for token in self._checkpoints.parent.glob(TOKENS):
             token.unlink(missing_ok=True)
@@ -197,30 +218,32 @@ def serve(pipe: connection.Connection, opened: Open, slot: Slot) -> None:
     try:
         runner, summary = opened(lambda text: pipe.send(Note(text)))
     except Exception as error:
-        pipe.send(_failure(error))
+        pipe.send(_failure(OPENED, error))
         return
-    pipe.send(Returned(summary, runner.free()))
+    pipe.send(Returned(OPENED, summary, runner.free()))
     while True:
         try:
-            method, arguments, keywords = pipe.recv()
+            number, method, arguments, keywords = pipe.recv()
         except (EOFError, OSError):
             return  # the search has ended; what follows is done by Ray, which notices the end of this process
         try:
             value = getattr(runner, method)(*arguments, **keywords)
-            answer: Returned | Failure = Returned(value, runner.free() if method != "close" else 0)
+            answer: Returned | Failure = Returned(number, value, runner.free() if method != "close" else 0)
         except Exception as error:
-            answer = _failure(error)
+            answer = _failure(number, error)
         pipe.send(answer)
         if method == "close":
             return
 
 
-def _failure(error: Exception) -> Failure:
+def _failure(number: int, error: Exception) -> Failure:
     for kind, each in enumerate(ERRORS):
         if isinstance(error, each):
-            return Failure(kind, str(error), error.go_on_with)
+            return Failure(number, kind, str(error), error.go_on_with)
     text = "".join(traceback.format_exception(error))
-    return Failure(len(ERRORS) - 1, f"the process that is connected to the Ray cluster failed:\n{text}", ())
+    return Failure(
+        number, len(ERRORS) - 1, f"the process that is connected to the Ray cluster failed:\n{text}", go_on_with=()
+    )
 
 
 def _hide_output() -> None:

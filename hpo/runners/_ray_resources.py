@@ -105,7 +105,8 @@ class WantedSlots:
 def parse(text: str) -> dict[str, float]:
     """Return the resources of a text such as `gpu=0.5,cpu=2`, by Ray's names.
 
-    If it names nothing but memory, a slot also takes one core. Raises a UserError if the text has another form, or if an amount is not allowed.
+    If it names nothing but memory, a slot also takes one core. Raises a UserError if the text has another form, or if
+    an amount is not allowed.
     """
     start = f"{FLAG} {shortened(text)}:"
     found: dict[str, float] = {}

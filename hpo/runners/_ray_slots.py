@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.runners import _ray_cluster, _ray_resources
-from hpo.runners._alone import Place
+from hpo.runners._alone import SlotLocation
 from hpo.runners._ray_cluster import Say
 from hpo.runners._ray_resources import WantedSlots
 from hpo.runners._ray_worker import Placement, RayWorker, WorkerSettings, prepares_data
@@ -60,10 +60,10 @@ class Slot:
     """The reference of the question whether data are prepared. None if it is not asked."""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SlotLocation:
         """Where the slot trains. It must have a placement."""
         assert self.placement is not None
-        return Place(self.placement.node, frozenset(self.placement.gpus or ("cpu",)))
+        return SlotLocation(self.placement.node, frozenset(self.placement.gpus or ("cpu",)))
 
     def train(self, call: Any) -> None:
         """Note a call that trains an epoch."""
@@ -90,7 +90,7 @@ class RunningTrial:
     """How many actors of the trial have died since its last new epoch."""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SlotLocation:
         """Where its slot trains. The trial must have one."""
         assert self.slot is not None
         return self.slot.place

@@ -17,6 +17,7 @@ be in the attribute `summary` of the runner.
 Other keywords of `build` are options of the runner, which `--runner-option NAME=VALUE` sets. They have defaults, take a
 text or a number, and are recorded in the study. A function `check_options(**options)` of the module may raise a
 UserError for a wrong value, before anything is written. If it has a keyword `devices`, it gets this setting too.
+`FLAGS = {"address": "--ray-address"}` says which options have a flag of the command line.
 
 The module is a file in this folder, a module that is registered under the entry point group `hpo.runners`, or any
 module named `package.module`.

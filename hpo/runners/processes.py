@@ -19,7 +19,7 @@ from pathlib import Path
 
 from hpo.devices import Slot, plan_slots
 from hpo.errors import HpoError, MachineError, TaskError
-from hpo.runners._alone import Place, excludes, may_train
+from hpo.runners._alone import SlotLocation, excludes, may_train
 from hpo.runners._runner import MAX_DEATHS, crash, discard_unneeded, goes_on, has_hung, hung, is_preparing, worker_died
 from hpo.runners._worker_process import Process, kill_and_join, ready
 from hpo.training.builder import Job
@@ -77,7 +77,7 @@ class _WorkerState:
     """When the worker began its epoch, or when data were last prepared meanwhile, as `time.monotonic`."""
 
     @property
-    def place(self) -> Place:
+    def place(self) -> SlotLocation:
         return place_of(self.slot)
 
 
@@ -237,9 +237,9 @@ class Processes:
         return event
 
 
-def place_of(slot: Slot) -> Place:
+def place_of(slot: Slot) -> SlotLocation:
     """Return where a slot of this machine trains."""
-    return Place("", frozenset({slot.name}))
+    return SlotLocation("", frozenset({slot.name}))
 
 
 def serve(pipe: connection.Connection, job: Job, checkpoints: Path, slot: Slot) -> None:

@@ -21,6 +21,9 @@ from hpo.training.checkpoints import prepare
 from hpo.training.received_checkpoints import FolderCheckpoints, ReceivedCheckpoints
 from hpo.training.url_checkpoints import UrlCheckpoints
 
+READS_ALSO = ("hpo.runners._ray_flags",)
+"""The module that declares the flags of the options."""
+
 
 def build(
     job: Job,

@@ -21,8 +21,8 @@ OVERRIDE_LINE = math.inf
 """The line of the overrides."""
 
 
-class Place(NamedTuple):
-    """Where a key comes from. Places are sorted by line; overrides have the line infinity, so they come last."""
+class KeyOrigin(NamedTuple):
+    """Where a key comes from. Origins are sorted by line; overrides have the line infinity, so they come last."""
 
     line: float
     text: str
@@ -36,9 +36,9 @@ class Document:
     def __init__(self, content: Any, source: str = "") -> None:
         """`source` says where the content comes from. It is reported for mistakes without a place of their own."""
         self.content = content
-        self._places: dict[Keys, Place] = {(): Place(0, source)}
+        self._places: dict[Keys, KeyOrigin] = {(): KeyOrigin(0, source)}
         self._overrides: set[Keys] = set()
-        self._mistakes: list[tuple[Place, str]] = []
+        self._mistakes: list[tuple[KeyOrigin, str]] = []
 
     @property
     def n_mistakes(self) -> int:
@@ -49,11 +49,11 @@ class Document:
         """Whether the value of a key comes from an override."""
         return any(keys[: len(other)] == other for other in self._overrides)
 
-    def set_place(self, keys: Keys, place: Place) -> None:
+    def set_place(self, keys: Keys, place: KeyOrigin) -> None:
         """Set the place of a key."""
         self._places[keys] = place
 
-    def add_mistake(self, keys: Keys, text: str, place: Place | None = None) -> None:
+    def add_mistake(self, keys: Keys, text: str, place: KeyOrigin | None = None) -> None:
         """Add a mistake at a key. Its place is `place`, or that of the key, or that of the nearest key above it."""
         placed_key = next(keys[:n] for n in range(len(keys), -1, -1) if keys[:n] in self._places)
         if place is None and placed_key not in self._overrides:
@@ -115,7 +115,7 @@ class Document:
 
     def apply_override(self, text: str) -> None:
         """Apply one `a.b.c=value` of `--set`. A malformed one is added as a mistake."""
-        place = Place(OVERRIDE_LINE, f"--set {shortened(text)}", text)
+        place = KeyOrigin(OVERRIDE_LINE, f"--set {shortened(text)}", text)
         dotted_key, equals, value_text = text.partition("=")
         keys = tuple(key.strip() for key in dotted_key.split("."))
         if not equals or not all(keys):
@@ -147,9 +147,9 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Document:
     document = Document(None, str(path))
     parsed = yaml_text.parse(_text(path))
     for line, keys, mistake in parsed.mistakes:
-        document.add_mistake(keys, mistake, Place(line, f"{path}:{line}"))
+        document.add_mistake(keys, mistake, KeyOrigin(line, f"{path}:{line}"))
     for keys, line in parsed.lines.items():
-        document.set_place(keys, Place(line, f"{path}:{line}"))
+        document.set_place(keys, KeyOrigin(line, f"{path}:{line}"))
     if not isinstance(parsed.value, dict):
         if not parsed.mistakes:
             held = "is empty" if parsed.value is None else f"holds only {format_value(parsed.value)}"

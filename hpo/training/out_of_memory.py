@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from hpo.trial import OUT_OF_MEMORY, SETTINGS_AT_FAULT, Crash
 
 if TYPE_CHECKING:
-    from trainables.memory import Place
+    from trainables.memory import MemoryKind
 
 HYPERPARAMETERS = {"oom": ["infeasible", "accumulate"]}
 MEANINGS = {"oom": "a trial that does not fit into memory: ends as infeasible, or computes each batch in parts"}
@@ -34,7 +34,7 @@ DEFAULT_BATCH_SIZE = 64
 class Attempt:
     """How a trial is trained, after what went wrong before."""
 
-    alone_on: Place | None = None
+    alone_on: MemoryKind | None = None
     """Where memory ran out, so that no other trial should train there: its GPU (`gpu`), or the whole machine (`host`).
 
     None: others may. `processes`, `fused` and `ray` keep to it, and with `inline` no other trial trains anyway.

@@ -5,7 +5,7 @@ could replace the checkpoint of the resumed search. So it writes each checkpoint
 uses, and sends the name, or the content, with its report. The process that searches then makes it the checkpoint of the
 trial, before the report is recorded (`received_checkpoints.py`).
 
-`Places` are where a worker reads and writes: a folder that both processes see, the report itself, or a URL
+`CheckpointPlace` is where a worker reads and writes: a folder that both processes see, the report itself, or a URL
 (`url_checkpoints.py`).
 """
 
@@ -37,7 +37,7 @@ Change: TypeAlias = NewCheckpoint | KeepBest
 """A change of the checkpoints of a trial. The changes of a trial are made in their order."""
 
 
-class Place(Protocol):
+class CheckpointPlace(Protocol):
     """Where a worker reads the checkpoint of a trial, and writes new ones."""
 
     def read(self, trial: int) -> bytes | None:
@@ -55,7 +55,7 @@ class SentCheckpoints:
     The changes that the process that searches must make are collected until they are taken by `taken_changes`.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: CheckpointPlace) -> None:
         self._place = place
         self._changes: list[Change] = []
         self._was_read_back = False

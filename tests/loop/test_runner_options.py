@@ -59,12 +59,7 @@ def test_another_runner_does_not_get_the_options_of_the_old_one(tmp_path: Path) 
     ("runner", "options", "message"),
     [
         ("inline", {"n": 2}, r"unknown option of the runner inline: 'n' \(allowed: none\)"),
-        (
-            "inline",
-            {"address": "auto", "resources": "cpu=1"},
-            "--ray-address and --resources: only the runner ray has them, but the runner is inline; add --runner ray",
-        ),
-        (HERE, {"checkpoint_url": "/x"}, "--checkpoints: only the runner ray has it, but the runner is tests.loop"),
+        (HERE, {"checkpoint_url": "/x"}, r"unknown option of the runner .*: 'checkpoint_url' \(allowed: color, n\)"),
         (HERE, {"colour": "red"}, r"'colour'; did you mean 'color'\? \(allowed: color, n\)"),
         (HERE, {"slots": 2}, r"unknown option of the runner .*: 'slots'"),
         (HERE, {"color": "black"}, "option color of the runner must be a color"),
@@ -87,7 +82,7 @@ UNREACHABLE = "ftp://127.0.0.1:1/x"
 
 def test_checkpoints_that_cannot_be_written_leave_no_study_of_a_new_search(tmp_path: Path) -> None:
     settings = replace(INLINE, runner="ray", runner_options={"checkpoint_url": UNREACHABLE})
-    with pytest.raises(MachineError, match="this machine cannot write there: .*refused$"):
+    with pytest.raises(MachineError, match=r"this machine cannot write there: .*refused$"):
         begin(tmp_path / "s", toy.space(high=2), settings, Budget(trials=1))
     assert not (tmp_path / "s" / STUDY_FILE).exists()
 
@@ -96,7 +91,7 @@ def test_a_study_whose_checkpoints_cannot_be_written_any_more_names_the_way_on(t
     folder = tmp_path / "s"
     begin(folder, toy.space(high=2), INLINE, Budget(trials=1))
     settings = {"runner": "ray", "runner_options": {"checkpoint_url": UNREACHABLE}}
-    with pytest.raises(MachineError, match="refused; go on with `hpo resume s --checkpoints URL --studies .*`"):
+    with pytest.raises(MachineError, match=r"refused; go on with `hpo resume s --checkpoints URL --studies .*`"):
         resume(folder, Budget(trials=2), settings=settings)
     assert len(StudyFolder.reopen(folder).history()[0].trials) == 1
 

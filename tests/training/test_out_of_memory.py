@@ -62,7 +62,7 @@ def test_the_batch_size_that_is_assumed_is_the_default_of_the_training() -> None
 
 
 def test_each_place_where_memory_runs_out_has_a_kind_of_its_own() -> None:
-    assert set(OUT_OF_MEMORY.values()) == set(get_args(memory.Place))
+    assert set(OUT_OF_MEMORY.values()) == set(get_args(memory.MemoryKind))
     assert kind_of(MemoryError()) == "HostOutOfMemory"
     assert kind_of(torch.cuda.OutOfMemoryError("CUDA out of memory.")) == "GpuOutOfMemory"
 
