@@ -39,14 +39,15 @@ from hpo.record import (
     Settings,
     StudyFolder,
     check_url,
-    command,
     is_locked,
     lock,
     locked_error,
     valid_name,
 )
+from hpo.record.deletion import delete_empty_study, delete_if_empty
 from hpo.record.identity import identity
-from hpo.record.new_study import check_is_new, delete_empty_study
+from hpo.record.new_study import check_is_new
+from hpo.record.resuming import how_to_resume
 from hpo.results import write_tables
 from hpo.runners._runner import Runner, SimulatesTime
 from hpo.space import SearchSpace
@@ -115,8 +116,8 @@ def begin(
             return _run_study(study, ledger, backend, job, watch, notify)
         except HpoError as error:
             if isinstance(error, UserError) or (error.go_on_with and not ledger.history.trials):
-                study.delete_if_empty()
-            raise with_commands(error, folder) from error.__cause__
+                delete_if_empty(study)
+            raise with_commands(error, study) from error.__cause__
 
 
 def resume(
@@ -177,7 +178,7 @@ def resume(
         try:
             return _run_study(study, ledger, backend, job, watch, notify)
         except HpoError as error:
-            raise with_commands(error, folder) from error.__cause__
+            raise with_commands(error, study) from error.__cause__
 
 
 def default_name(space: SearchSpace, settings: Settings) -> str:
@@ -206,8 +207,8 @@ def _run_study(
             try:
                 reason = run(backend, runner, ledger, study.budget, watch, settings.max_crashes)
             except TooManyCrashes as error:
-                again = command("resume", study.folder, "--retry-crashed")
-                raise TooManyCrashes(f"{str(error).rstrip()}\n`{again}` tries crashed trials again") from None
+                again = how_to_resume(study, "--retry-crashed")
+                raise TooManyCrashes(f"{str(error).rstrip()}\n{again} tries crashed trials again") from None
             finally:
                 runner.close()
             if ended is not None and len(ledger.history.events) == n_events:

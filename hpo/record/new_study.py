@@ -1,4 +1,4 @@
-"""Whether a search is new: comparing it with the study that a folder contains, and deleting an empty one."""
+"""Whether a search is new: comparing it with the study that a folder contains."""
 
 from __future__ import annotations
 
@@ -46,9 +46,3 @@ def check_is_new(folder: Path, wanted: Mapping[str, Any]) -> None:
         f"study {study.name!r} exists in {folder.parent}: `{command('resume', folder)}` goes on with it; "
         f"another search needs another name, such as {free_name(folder)!r}"
     )
-
-
-def delete_empty_study(folder: Path) -> None:
-    """Delete the study in a folder if it has no epoch on record. Nothing happens if the folder contains no study."""
-    if (folder / STUDY_FILE).exists():
-        StudyFolder.reopen(folder).delete_if_empty()

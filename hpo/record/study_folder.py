@@ -25,7 +25,6 @@ from hpo.record.files import (
     PREDICTIONS,
     STUDY_FILE,
     keep_out_of_git,
-    let_into_git,
     no_study_error,
     read_compressed,
     write_compressed,
@@ -36,7 +35,6 @@ from hpo.record.identity import differing, free_name, identity
 from hpo.record.ledger import Ledger
 from hpo.record.opening import create_ledger, open_ledger
 from hpo.record.settings import Budget, Settings, data_folder
-from hpo.record.storage import delete_study
 from hpo.space import SearchSpace
 from hpo.trial import EarlierStudy
 
@@ -216,20 +214,6 @@ class StudyFolder:
             return self.history()[0].n_epochs == 0
         except StudyError:  # the record is on another machine, or was begun with another identity
             return False
-
-    def delete_if_empty(self) -> None:
-        """Delete the study if no epoch is on record."""
-        if not self.is_empty():
-            return
-        if self.settings.storage is not None:
-            with contextlib.suppress(StudyError):  # the record belongs to another folder, of which this is a copy
-                self.ledger(write=True).close()
-                delete_study(self.settings.storage, self.recorded_name)
-        for folder in (self.checkpoints, self.predictions):
-            shutil.rmtree(folder, ignore_errors=True)
-        let_into_git(self.folder)
-        for name in (STUDY_FILE, DATA_FILE, EARLIER_FILE, LEDGER_FILE, "trials.csv", "best.csv"):
-            (self.folder / name).unlink(missing_ok=True)
 
     def check_objective(self, digest: str | None) -> None:
         """Raise a StudyError if `digest` is not that of the objective's code that the study was begun with.

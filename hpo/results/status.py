@@ -15,6 +15,7 @@ from hpo.heldout.study_data import left_out_words
 from hpo.heldout.trial_result import Spread, TrialResult, spoken
 from hpo.quantities import duration, with_plural
 from hpo.record import RETRAINED, History, State, StudyFolder, command, configuration, is_locked, shown_state
+from hpo.record.resuming import how_to_resume
 from hpo.results import confidence_text, held_out_confidence
 from hpo.results.confidence import confidence, unknown_because
 from hpo.space.objectives import searched_metric
@@ -140,7 +141,7 @@ def failures(study: StudyFolder, history: History) -> list[str]:
     if crashes := [trial.crash for trial in history.crashed if trial.crash is not None]:
         first, n = crashes[0], len(crashes)
         text.append(f"{_crashed(n)}, the first (trial {first.trial}) with {first.summary}")
-        again = _resume(study, "--retry-crashed", "retry_crashed=True")
+        again = how_to_resume(study, "--retry-crashed")
         text.append(f"{again} tries {'it' if n == 1 else 'them'} again")
     if infeasible := [trial.crash for trial in history.infeasible if trial.crash is not None]:
         first, n = infeasible[0], len(infeasible)
@@ -167,17 +168,10 @@ def _did_not_fit(n: int) -> str:
     return f"{n} trial{'s' * (n > 1)} did not fit into memory"
 
 
-def _resume(study: StudyFolder, option: str = "", argument: str = "") -> str:
-    """What continues a study: a command, or a call for one that trains by a function in Python."""
-    if study.trainable_digest is None:
-        return f"`{command('resume', study.folder, *filter(None, [option]))}`"
-    return f"`open_study({str(study.folder)!r}, trainable=...).resume({argument})` in Python"
-
-
 def _phase(study: StudyFolder, finished: str | None, *, searching: bool) -> str:
     if searching:
         return "being searched or tested now"
-    return f"finished, {finished}" if finished else f"cut short; {_resume(study)} goes on"
+    return f"finished, {finished}" if finished else f"cut short; {how_to_resume(study)} goes on"
 
 
 def test_lines(record: TestRecord) -> list[str]:

@@ -151,8 +151,10 @@ def test_a_search_that_crashed_before_its_first_epoch_begins_anew_with_the_mende
     how: dict[str, Any] = {"backend": "random", "trials": 2, "studies": tmp_path, "devices": "cpu"}
     if storage is not None:
         how["storage"] = f"sqlite:///{tmp_path}/s.db"
-    with pytest.raises(TooManyCrashes, match="lrr"):
+    with pytest.raises(TooManyCrashes, match="lrr") as caught:
         hpo.search(SPACE, failing, **how)
+    assert ".resume(retry_crashed=True)` in Python tries crashed trials again" in str(caught.value)
+    assert "hpo resume" not in str(caught.value)
     assert list(hpo.search(SPACE, user_code.Parabola, **how).table()["epochs"]) == [9, 9]
 
 

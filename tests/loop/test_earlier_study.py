@@ -18,6 +18,7 @@ from hpo.errors import StudyError, UserError
 from hpo.loop import begin, build_backend, resume, with_earlier_study
 from hpo.loop.earlier_study import TOP, learnt, learnt_from_history
 from hpo.record import Budget, Event, History, Ledger, Settings, Source, StudyFolder
+from hpo.record.deletion import delete_if_empty
 from hpo.record.earlier import read_earlier
 from hpo.record.files import EARLIER_FILE
 from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace
@@ -93,7 +94,7 @@ def test_what_is_learnt_is_recorded_to_the_last_digit(tmp_path: Path) -> None:
     (tmp_path / "s").mkdir()
     study.begin(None, found).close()
     assert repr(StudyFolder.reopen(tmp_path / "s").earlier()) == repr(found)
-    study.delete_if_empty()
+    delete_if_empty(study)
     assert not (tmp_path / "s" / EARLIER_FILE).exists()
 
 

@@ -17,6 +17,7 @@ from hpo.cli.app import app
 from hpo.errors import UserError
 from hpo.loop import begin, resume
 from hpo.record import Budget, Settings, StudyFolder
+from hpo.record.deletion import delete_if_empty
 from hpo.record.predictions import read
 from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task
 from hpo.space.domains import Float
@@ -163,7 +164,7 @@ def test_a_new_study_in_the_same_folder_and_a_deleted_one_lose_them(searched: Pa
     study.begin(None).close()
     assert predictions(tmp_path / "s") == {}
     study.predictions.mkdir()
-    study.delete_if_empty()
+    delete_if_empty(study)
     assert not study.predictions.exists()
 
 

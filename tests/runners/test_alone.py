@@ -44,6 +44,9 @@ def test_a_trial_that_must_be_alone_waits_for_the_others_and_they_wait_for_it() 
 
 
 def test_of_two_trials_that_must_be_alone_the_one_that_trains_goes_on() -> None:
-    trains, waits = TrialWithSlot(place("a", "0"), Attempt("gpu")), TrialWithSlot(place("a", "1"), Attempt("host"), is_held=True)
+    trains, waits = (
+        TrialWithSlot(place("a", "0"), Attempt("gpu")),
+        TrialWithSlot(place("a", "1"), Attempt("host"), is_held=True),
+    )
     assert may_train(trains, [waits])
     assert not may_train(waits, [trains])

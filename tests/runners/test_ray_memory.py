@@ -23,23 +23,33 @@ from hpo.trial import Crash, Decision, Report
 from tests import toy
 from tests.runners.driving import ToyFixtures, fidelities, next_events, suggestion, train
 from tests.runners.test_out_of_memory import Killed
+from tests.runners.workers import SECONDS, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 
 class Crowded(toy.Curve):
-    """An epoch of a trial fits if no other one trains meanwhile, or if its `x` is not above 0.9."""
+    """Two trials that meet: the large one, whose `x` is above 0.9, fits only alone, and the small one always.
+
+    The first epoch of the large trial waits for the small one to train, and runs out of memory. The second epoch of the
+    small trial waits for that. So they train at the same time, however busy the machine is.
+    """
 
     def step(self) -> Mapping[str, float]:
-        busy = Path(os.environ["HPO_TOY_LOG"] + ".busy")
+        log = os.environ["HPO_TOY_LOG"]
+        busy, was_short = Path(f"{log}.busy"), Path(f"{log}.short")
         busy.mkdir(exist_ok=True)
         own = busy / f"{self.config['x']}"
         own.touch()
         try:
-            for _ in range(10 if float(self.config["x"]) > 0.9 else 0):
-                time.sleep(0.1)
+            if float(self.config["x"]) > 0.9:
+                if not was_short.exists():
+                    wait_for(lambda: len(list(busy.iterdir())) > 1)
                 if len(list(busy.iterdir())) > 1:
+                    was_short.touch()
                     np.empty(2**55)
+            elif self.epoch == 1:
+                wait_for(was_short.exists)
             return super().step()
         finally:
             own.unlink()
@@ -63,27 +73,32 @@ class TestMemory(ToyFixtures):
     def test_a_trial_that_fits_only_alone_trains_alone_and_the_others_lose_no_epoch(
         self, nodes: Nodes, job: Job, checkpoints: Path, log: Path
     ) -> None:
-        job = replace(job, trainable=Crowded, space=toy.space(sleep=0.3))
+        job = replace(job, trainable=Crowded)
         node = nodes.add(num_cpus=1, resources={"shared": 1})  # so that both slots are on one node
         runner = start(nodes, job, checkpoints, 2, "shared")
-        large, small = suggestion(trial=0, x=0.95, until=3), suggestion(trial=1, x=0.5, until=8)
+        large, small = suggestion(trial=0, x=0.95, until=3), suggestion(trial=1, x=0.5, until=10**6)
         events: list[Report] = []
+        deadline = time.monotonic() + SECONDS
         try:
             runner.start(small, after=0)
             events += [event for event in next_events(runner) if isinstance(event, Report)]
             runner.settle(1, Decision.CONTINUE)
             runner.start(large, after=0)
-            while len(events) < 11:
-                for event in next_events(runner):
+            trials: list[int] = []
+            while 0 not in trials or trials[-1] == 0:  # until the small one goes on after the large one
+                assert time.monotonic() < deadline, f"only {len(events)} epochs were reported"
+                for event in runner.events():
                     assert isinstance(event, Report), event
                     events.append(event)
                     if event.trial == 0:
                         assert runner.free() == 0
-                    runner.settle(event.trial, Decision.CONTINUE)
+                    is_over = event.trial == 1 and 0 in trials
+                    runner.settle(event.trial, Decision.STOP if is_over else Decision.CONTINUE)
+                    trials.append(event.trial)
+            n_small = trials.count(1)
             assert [event.fidelity for event in events if event.trial == 0] == [1, 2, 3]
-            assert [event.fidelity for event in events if event.trial == 1] == list(range(1, 9))
-            of_large = [index for index, event in enumerate(events) if event.trial == 0]
-            assert of_large == list(range(of_large[0], of_large[0] + 3)), "the other trial was not held"
+            assert [event.fidelity for event in events if event.trial == 1] == list(range(1, n_small + 2))
+            assert trials == [*[1] * (n_small - 1), 0, 0, 0, 1], "the other trial was not held"
             # What is promoted must be alone again, and nothing else starts meanwhile.
             runner.start(replace(large, until=4), after=3)
             assert fidelities(next_events(runner)) == [4]
