@@ -86,7 +86,7 @@ def measure(size: Size, n_heads: int, n_epochs: int, device: str) -> list[object
     with tempfile.TemporaryDirectory() as folder:
         files, checkpoints = PredictionFiles(Path(folder) / "predictions"), Checkpoints(Path(folder) / "checkpoints")
         kept = KeptPredictions(files, print)
-        keep = [kept.of_trial(trial, head, [data]) for trial, head in enumerate(heads)]
+        keep = [kept.of_trial(trial, head, [data], after=0) for trial, head in enumerate(heads)]
 
         def write_predictions() -> None:
             for write in keep:

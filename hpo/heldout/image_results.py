@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from hpo.statistics import per_image
 if TYPE_CHECKING:
     from pathlib import Path
 
+_KEY = re.compile(r"([0-9]+) ([0-9]+) (.+)")
+"""The name of an array in the file: the trial, the seed and the metric."""
 ImageResults = Mapping[str, NDArray[np.float32]]
 """By the name of a metric, as `accuracy`: one value for each held-out image, (n_images,).
 
@@ -55,7 +58,10 @@ def read(study: StudyFolder) -> dict[ModelKey, ImageResults]:
     try:
         with np.load(path, allow_pickle=False) as file:
             for key in file:
-                trial, seed, metric = key.split(" ", 2)
+                named = _KEY.fullmatch(key)
+                if named is None:  # another version may store more
+                    continue
+                trial, seed, metric = named.groups()
                 values = file[key]
                 if values.dtype != np.float32 or values.ndim != 1:
                     raise ValueError(f"{key!r} is no list of numbers")
@@ -80,16 +86,16 @@ def write(study: StudyFolder, results: Mapping[ModelKey, ImageResults]) -> None:
         for (trial, seed), of_model in sorted(results.items())
         for metric, values in of_model.items()
     }
-    if not arrays:
-        path.unlink(missing_ok=True)
-        return
     content = io.BytesIO()
-    np.savez_compressed(content, allow_pickle=False, **arrays)
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]  # its keyword comes before
 
     def save(temporary: Path) -> None:
         temporary.write_bytes(content.getvalue())
 
     try:
-        atomic.write(path, save)
+        if arrays:
+            atomic.write(path, save)
+        else:
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise MachineError(f"{path}: cannot be written: {error}") from None

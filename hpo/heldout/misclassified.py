@@ -16,6 +16,8 @@ from hpo.heldout.record import TestRecord
 from hpo.record import MISCLASSIFIED, StudyFolder
 
 Array = NDArray[Any]
+ARRAYS = ("trial", "seed", "n_wrong", "n", "images", "true", "top", "probabilities")
+"""The names of the arrays in the file."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def write(study: StudyFolder, arrays: Mapping[str, Array], *, trial: int, seed: 
 
     def save(temporary: Path) -> None:
         with temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **content)
+            np.savez_compressed(file, **content)  # type: ignore[arg-type]  # its keyword comes before
 
     try:
         atomic.write(path, save)
@@ -60,7 +62,7 @@ def read(study: StudyFolder) -> Misclassified:
         raise StudyError(f"{path}: is not there: {_reason(study)}")
     try:
         with np.load(path, allow_pickle=False) as file:
-            content = dict(file)
+            content = {name: file[name] for name in ARRAYS}
         predictions = zip(content["top"].tolist(), content["probabilities"].tolist(), strict=True)
         return Misclassified(
             trial=int(content["trial"]),

@@ -230,7 +230,7 @@ class Ray:
         slot.answer, slot.began, slot.oom_kills = None, None, answer.oom_kills
         has_ended = isinstance(event, Report) and (event.last or event.fidelity >= self._job.space.fidelity.high)
         if self._job.predictions is not None:
-            receive(PredictionFiles(self._job.predictions), answer.predictions)
+            receive(PredictionFiles(self._job.predictions), answer.predictions, after=running.after)
         self._received.receive(slot.trial, answer.changes, has_ended=has_ended)
         notices.add(self._checkpoints, answer.notices)
         if isinstance(event, TaskError) and slot.placement.host != platform.node():

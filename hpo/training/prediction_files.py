@@ -14,6 +14,7 @@ import os
 import uuid
 import zlib
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,6 +33,7 @@ class AnyPredictionFiles(Protocol):
 
     def write(self, trial: int, content: bytes) -> None: ...
     def write_targets(self, content: bytes) -> None: ...
+    def holds_recorded(self, trial: int, after: int) -> bool: ...
 
 
 class PredictionFiles:
@@ -71,6 +73,10 @@ class PredictionFiles:
         atomic.wait_for_writer(self._trial_file(trial))
         return _read(self._trial_file(trial))
 
+    def holds_recorded(self, trial: int, after: int) -> bool:
+        """Whether the file of a trial holds an epoch up to `after`, the last one on record: it is the best of them."""
+        return after > 0 and 0 < _epoch(self.read(trial)) <= after
+
     def read_targets(self) -> bytes | None:
         """Return the targets. None if they cannot be read."""
         return _read(self._folder / TARGETS)
@@ -104,10 +110,15 @@ class SentPredictions:
         self._writes: list[Write] = []
 
     def write(self, trial: int, content: bytes) -> None:
-        self._writes.append((trial, content))
+        """Send the predictions of a trial. Those of an earlier epoch that were not sent yet are left out."""
+        self._writes = [*(each for each in self._writes if each[0] != trial), (trial, content)]
 
     def write_targets(self, content: bytes) -> None:
         self._writes.append((None, content))
+
+    def holds_recorded(self, trial: int, after: int) -> bool:
+        """False: this worker does not see the file. `receive` leaves it as it is, if it holds a recorded epoch."""
+        return False
 
     def taken_writes(self) -> list[Write]:
         """Return the files that were written since the last call."""
@@ -119,12 +130,16 @@ Write = tuple[int | None, bytes]
 """The trial and the content of a file. The trial of the targets is None."""
 
 
-def receive(files: PredictionFiles, writes: Iterable[Write]) -> None:
-    """Write the files that a worker sent. Raises a MachineError if the disk fails."""
+def receive(files: PredictionFiles, writes: Iterable[Write], *, after: int) -> None:
+    """Write the files that a worker sent with a report. `after` is the last epoch on record before this report.
+
+    After the loss of a checkpoint, a worker trains epochs again that are on record. Their predictions are not written,
+    unless the file lacks those of the best epoch on record. Raises a MachineError if the disk fails.
+    """
     for trial, content in writes:
         if trial is None:
             files.write_targets(content)
-        else:
+        elif _epoch(content) > after or not files.holds_recorded(trial, after):
             files.write(trial, content)
 
 
@@ -156,6 +171,12 @@ def decode(content: bytes | None) -> dict[str, NDArray[np.generic]]:
         return {}
 
 
+def _epoch(content: bytes | None) -> int:
+    """The epoch in the content of the file of a trial. 0 if it is None or damaged."""
+    epoch = decode(content).get("epoch")
+    return int(epoch) if epoch is not None and epoch.ndim == 0 and epoch.dtype.kind in "iu" else 0
+
+
 def _encode(**arrays: Any) -> bytes:
     """Return arrays as an npz file. Equal arrays give equal bytes."""
     import numpy as np
@@ -172,5 +193,5 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _disk_errors(path: Path) -> Any:
+def _disk_errors(path: Path) -> AbstractContextManager[None]:
     return disk_errors(path, "the file of predictions")

@@ -55,11 +55,14 @@ class KeptPredictions:
         """The digest of the targets that were written last."""
 
     def of_trial(
-        self, trial: int, trainable: Trainable, data: Sequence[SearchData | None]
+        self, trial: int, trainable: Trainable, data: Sequence[SearchData | None], *, after: int
     ) -> Callable[[int], None] | None:
         """Return the function that writes the predictions of the epoch that a trainable has just validated.
 
         It takes the number of the epoch, and raises a MachineError if the disk fails. `data` are those of each fold.
+        `after` is the last epoch on record. Epochs up to it, which are trained again after the loss of a checkpoint,
+        are not written if the file holds those of an epoch on record.
+
         Returns None if predictions are not kept, because the trial has no data set or too many logits.
         """
         from trainables.training.predictions import MAX_VALUES
@@ -74,13 +77,17 @@ class KeptPredictions:
                 f"{MAX_VALUES:,} logits"
             )
             return None
-        return partial(self._write, trial, trainable, targets)
+        n_kept = after if self._files.holds_recorded(trial, after) else 0
+        return partial(self._write, trial, trainable, targets, n_kept)
 
-    def _write(self, trial: int, trainable: Trainable, targets: Targets, epoch: int) -> None:
+    def _write(self, trial: int, trainable: Trainable, targets: Targets, n_kept: int, epoch: int) -> None:
         """Write the predictions of an epoch. They replace those of the trial's best epoch before.
 
-        Nothing is written if the trainable offers no logits, or if they are not finite.
+        Nothing is written for the first `n_kept` epochs, or if the trainable offers no logits, or if they are not
+        finite.
         """
+        if epoch <= n_kept:
+            return
         from trainables.training import predictions
 
         logits = getattr(trainable, "validation_logits", None)

@@ -181,6 +181,11 @@ class TrainableOnRanks:
         """The logits of the last validation, which rank 0 has of all images; see `Trainable`. None without any."""
         return getattr(self._trainable, "validation_logits", None)
 
+    def release_logits(self) -> None:
+        """Free the memory of `validation_logits`, if the trainable can."""
+        if (release := getattr(self._trainable, "release_logits", None)) is not None:
+            release()
+
     @contextlib.contextmanager
     def _together(self, *command: Any) -> Iterator[None]:
         """The other ranks get the command, while this one does the same. After an error they are ended."""

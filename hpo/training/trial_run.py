@@ -33,6 +33,19 @@ At most one of them is not on record when the process is killed, and those of th
 """
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What surrounds a trial while it is trained."""
+
+    checkpoints: AnyCheckpoints
+    device: str
+    """The name of the device in the reports."""
+    micro_batches: int | None
+    """The number of parts of each batch, which is recorded in the reports. None if its batches are whole."""
+    keep_predictions: Callable[[int], None] | None
+    """It is called with the number of each epoch that is the best so far, before its checkpoint is written."""
+
+
 class TrialRun:
     """A trial in training. It starts at the epoch of its checkpoint.
 
@@ -45,29 +58,21 @@ class TrialRun:
         space: SearchSpace,
         suggestion: Suggestion,
         trainable: Trainable,
-        checkpoints: AnyCheckpoints,
-        device: str,
+        surroundings: Surroundings,
         after: int,
-        *,
-        micro_batches: int | None = None,
-        keep_predictions: Callable[[int], None] | None = None,
     ) -> None:
         """Load the trial's checkpoint into `trainable`, which must be new.
 
         `after` is the last epoch that is on record. If the checkpoint is missing or damaged, or if it lacks a report
-        that is not on record, the trial starts again at epoch 1. `device` is the name of the device in the reports,
-        and `micro_batches` is recorded in them too. `keep_predictions` is called with the number of each epoch that is
-        the best so far, before its checkpoint is written.
+        that is not on record, the trial starts again at epoch 1.
 
         Raises a WrongValue if a hyperparameter of early stopping has a wrong value.
         """
         self.trainable = trainable
         self._space = space
         self._suggestion = suggestion
-        self._checkpoints = checkpoints
-        self._device = device
-        self._micro_batches = micro_batches
-        self._keep_predictions = keep_predictions
+        self._checkpoints = surroundings.checkpoints
+        self._surroundings = surroundings
         self._early_stopping = EarlyStopping.read({**space.fixed, **suggestion.config})
         self._progress = self._load_progress(after)
 
@@ -100,11 +105,13 @@ class TrialRun:
         Raises a TaskError if `metrics` is not a mapping to numbers or lacks the objective.
         """
         was_best = self._progress.last_is_best
-        self._progress.add(metrics, self._early_stopping, seconds, self._device)
+        self._progress.add(metrics, self._early_stopping, seconds, self._surroundings.device)
         if has_returned(self.trainable):
             self._progress.reports[-1]["last"] = True
-        self._progress.reports[-1].update(peaks or {}, micro_batches=self._micro_batches)
+        self._progress.reports[-1].update(peaks or {}, micro_batches=self._surroundings.micro_batches)
         self._save(was_best=was_best)
+        if (release := getattr(self.trainable, "release_logits", None)) is not None:
+            release()  # the trial may wait long for its next epoch
         return Report(trial=self._suggestion.trial, **self._progress.reports[-1])
 
     def _load_progress(self, after: int) -> Progress:
@@ -133,8 +140,8 @@ class TrialRun:
         trial, progress = self._suggestion.trial, self._progress
         if was_best and not progress.last_is_best:
             self._checkpoints.keep_best(trial)
-        if self._keep_predictions is not None and progress.last_is_best:
-            self._keep_predictions(progress.epoch)
+        if self._surroundings.keep_predictions is not None and progress.last_is_best:
+            self._surroundings.keep_predictions(progress.epoch)
         self._checkpoints.write(trial, {**progress.to_dict(), "state": self.trainable.state_dict()})
         if progress.last_is_best and self._has_ended(progress):
             self._checkpoints.keep_best(trial)

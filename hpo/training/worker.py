@@ -18,7 +18,7 @@ from hpo.training.out_of_memory import accumulates
 from hpo.training.prediction_files import AnyPredictionFiles, PredictionFiles
 from hpo.training.predictions import KeptPredictions
 from hpo.training.ranks import Ranks, TrainableOnRanks
-from hpo.training.trial_run import TrialRun, recorded_micro_batches
+from hpo.training.trial_run import Surroundings, TrialRun, recorded_micro_batches
 from hpo.trial import PEAKS, Report, Suggestion
 
 if TYPE_CHECKING:
@@ -105,13 +105,10 @@ class Worker:
             trainable = TrainableOnRanks(trainable, self._ranks, settings, seed, suggestion.trial)
         keep = None
         if self._predictions is not None:
-            keep = self._predictions.of_trial(suggestion.trial, trainable, self._builder.search_data(settings))
-        where = self._checkpoints, self._device_name
-        return TrialRun(
-            *(self._job.space, suggestion, trainable, *where, after),
-            micro_batches=micro_batches,
-            keep_predictions=keep,
-        )
+            data = self._builder.search_data(settings)
+            keep = self._predictions.of_trial(suggestion.trial, trainable, data, after=after)
+        surroundings = Surroundings(self._checkpoints, self._device_name, micro_batches, keep)
+        return TrialRun(self._job.space, suggestion, trainable, surroundings, after)
 
     def forget(self) -> None:
         """Free the memory of the data, and all else that is kept for later trials. It is loaded again when needed."""
@@ -153,4 +150,4 @@ class Worker:
         """Return a new group, which trains trials with equal keys as one batched program."""
         from trainables import fused
 
-        return fused.Group()
+        return fused.Group(offers_logits=self._predictions is not None)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpo.errors import StudyError
+from hpo.errors import MachineError, StudyError
 from hpo.heldout import Plan, evaluate, image_results
 from hpo.record import TEST_IMAGES, StudyFolder
 from hpo.results import held_out_confidence, status
@@ -61,6 +61,22 @@ def test_a_damaged_file_is_an_error_that_says_what_is_lost(tmp_path: Path) -> No
     (folder / TEST_IMAGES).write_bytes(b"no archive")
     with pytest.raises(StudyError, match="if it is removed, the intervals of the tested trials are lost"):
         image_results.read(StudyFolder.reopen(folder))
+
+
+def test_arrays_that_another_version_stored_are_left_out(tmp_path: Path) -> None:
+    folder = searched(tmp_path / "s", trials=1)
+    values = np.zeros(3, np.float32)
+    with (folder / TEST_IMAGES).open("wb") as file:
+        np.savez(file, **{"allow_pickle": np.array(False), "a new name": values, "2 1 accuracy": values})  # type: ignore[arg-type]
+    (key,), (found,) = zip(*image_results.read(StudyFolder.reopen(folder)).items(), strict=True)
+    assert (key, list(found)) == ((2, 1), ["accuracy"])
+
+
+def test_a_file_that_cannot_be_removed_is_an_error_that_names_it(tmp_path: Path) -> None:
+    folder = searched(tmp_path / "s", trials=1)
+    (folder / TEST_IMAGES).mkdir()
+    with pytest.raises(MachineError, match=f"{TEST_IMAGES}: cannot be written"):
+        image_results.write(StudyFolder.reopen(folder), {})
 
 
 def test_without_results_the_file_is_removed(tested: Path, tmp_path: Path) -> None:

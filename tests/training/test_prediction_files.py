@@ -94,8 +94,30 @@ def test_sent_predictions_are_written_by_the_one_who_receives_them(files: Predic
     sent = SentPredictions()
     sent.write_targets(b"targets")
     sent.write(4, b"logits")
-    receive(files, sent.taken_writes())
+    receive(files, sent.taken_writes(), after=0)
     assert (files.read(4), files.read_targets(), sent.taken_writes()) == (b"logits", b"targets", [])
+
+
+@pytest.mark.parametrize(
+    ("stored", "sent", "after", "holds"),
+    [
+        (None, (1, 2), 4, 2),  # lost
+        (3, (1, 2), 4, 3),  # those of the best epoch on record
+        (3, (1, 2, 5), 4, 5),  # epoch 5 is new
+        (5, (1, 2), 4, 2),  # epoch 5 was not recorded before a kill
+        (None, (1,), 0, 1),
+    ],
+)
+def test_what_is_trained_again_replaces_no_recorded_epoch_of_those_received(
+    files: PredictionFiles, stored: int | None, sent: tuple[int, ...], after: int, holds: int
+) -> None:
+    if stored is not None:
+        files.write(0, encode_trial(stored, LOGITS, 77))
+    worker = SentPredictions()
+    for epoch in sent:
+        worker.write(0, encode_trial(epoch, LOGITS, 77))
+    receive(files, worker.taken_writes(), after=after)
+    assert int(decode(files.read(0))["epoch"]) == holds
 
 
 def test_a_folder_that_cannot_be_written_is_the_fault_of_the_machine(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from hpo.errors import HpoError
 from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task, Validation
 from hpo.space.domains import Float
 from hpo.training import notices
@@ -109,6 +110,39 @@ def test_after_a_kill_between_the_two_writes_the_same_file_is_written_again(tmp_
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+@pytest.mark.parametrize("file", ["whole", "missing", "damaged"])
+def test_epochs_that_are_trained_again_leave_the_predictions_of_the_recorded_best(tmp_path: Path, file: str) -> None:
+    """The checkpoint is lost, and the second training gives other values, as on another machine."""
+    here, path = job(tmp_path, optimizer="sgd"), tmp_path / "predictions" / "0.npz"
+    reports = train(here, tmp_path, until=4)
+    whole = path.read_bytes()
+    checkpoint(tmp_path / "c", 0).unlink()
+    if file == "missing":
+        path.unlink()
+    elif file == "damaged":
+        path.write_bytes(b"PK")
+    other = job(tmp_path, optimizer="sgd", momentum=0.5)
+    with pytest.raises(HpoError, match="the trial ended after epoch 4"):  # it is asked for no new epoch
+        train(other, tmp_path, until=4, after=4)
+    assert (path.read_bytes() == whole) == (file == "whole")
+    found = kept(tmp_path / "predictions")
+    assert found is not None
+    assert found.epoch == 4
+    (report,) = train(other, tmp_path, until=5, after=4)
+    check_kept(tmp_path / "predictions", [*reports, report])
+
+
+@pytest.mark.parametrize("validation", [Validation(), FOLDS])
+def test_a_trial_that_waits_for_its_next_epoch_holds_no_logits(tmp_path: Path, validation: Validation) -> None:
+    here = job(
+        tmp_path, Task("from_scratch", "softmax_regression", dataset=DatasetSpec("digits"), validation=validation)
+    )
+    waiting = Worker(here, tmp_path / "c", "cpu").begin(Suggestion(0, {"lr": 0.01}, 4), after=0)
+    waiting.add_epoch(waiting.trainable.step(), 1.0)
+    assert kept(tmp_path / "predictions") is not None
+    assert waiting.trainable.validation_logits is None  # type: ignore[attr-defined]
+
+
 class Own:
     """Training code of a user, which offers what it is told as `validation_logits`."""
 
@@ -174,7 +208,7 @@ def test_more_logits_than_the_limit_are_not_kept_and_a_notice_says_so(tmp_path: 
     part = Part(torch.zeros(1, 1, 1, 1, dtype=torch.uint8).expand(n_images, 1, 1, 1), torch.zeros(n_images).long())
     data = SearchData(part, part, tuple(map(str, range(1000))))
     files = KeptPredictions(None, said.append)  # type: ignore[arg-type]  # nothing is written
-    assert files.of_trial(0, None, [data]) is None  # type: ignore[arg-type]
+    assert files.of_trial(0, None, [data], after=0) is None  # type: ignore[arg-type]
     assert said == [
         "validation predictions are not kept: 8,001 images and 1,000 classes make more than 8,000,000 logits"
     ]

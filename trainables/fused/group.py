@@ -30,7 +30,7 @@ On a CPU, the bytes are what fits into its cache.
 MAX_LOGITS_BYTES = 2**30
 """The largest size of the validation logits of a chunk, which are kept until the metrics are computed from them.
 
-Those of a member that are few enough for `predictions.offered` are kept until its next epoch begins.
+Those of a member that are few enough for `predictions.offered` are kept until it releases them.
 """
 
 
@@ -81,7 +81,9 @@ def _is_constant(stage: nn.Module) -> bool:
 class Group:
     """Trains all trainings that have one key together, epoch by epoch. Its members may change between epochs."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, offers_logits: bool = True) -> None:
+        """`offers_logits` says whether each member is given the logits of its validation, until it releases them."""
+        self._offers_logits = offers_logits
         self._shared_stages: nn.ModuleDict | None = None
         self._members: list[Training] = []
         self._chunks: list[Lockstep] = []
@@ -103,7 +105,7 @@ class Group:
             for member in members:
                 self.admit(member)
             self._members = list(members)
-            self._chunks = [Lockstep(chunk) for chunk in _chunks(members)]
+            self._chunks = [Lockstep(chunk, offers_logits=self._offers_logits) for chunk in _chunks(members)]
         data, n_stages = members[0].data, len(members[0].model.stages)
         train, validation = (members[0].stage_inputs(part, n_stages) for part in (data.train, data.validation))
         for chunk in self._chunks:

@@ -42,8 +42,10 @@ class _Step(NamedTuple):
 class Lockstep:
     """Trainings that are stepped together. They have the same samples, head layers and kind of optimizer."""
 
-    def __init__(self, members: Sequence[Training]) -> None:
+    def __init__(self, members: Sequence[Training], *, offers_logits: bool = True) -> None:
+        """`offers_logits` says whether each member is given the logits of its validation, until it releases them."""
         self.members = sorted(members, key=lambda member: member.optimization.batch_size)
+        self._offers_logits = offers_logits
         heads = [member.model.head for member in self.members]
         optimizations = [member.optimization for member in self.members]
         self._parameters = StackedParameters(heads, [optimization.optimizer for optimization in optimizations])
@@ -73,7 +75,7 @@ class Lockstep:
     def begin(self) -> None:
         """Prepare an epoch: draw the order of each member, and read the current hyperparameters of its optimizer."""
         for member in self.members:
-            member.validation_logits = None  # they are views of the logits of all members
+            member.release_logits()  # they are views of the logits of all members
         self._orders = torch.stack([member.draw_order() for member in self.members]).to(self._device)
         self._parameters.refresh()
         self._sums.zero_()
@@ -131,7 +133,7 @@ class Lockstep:
         self._parameters.update(k)
 
     def _validate(self, samples: Samples) -> None:
-        """Compute the metrics of each member on `samples`, and give each its logits."""
+        """Compute the metrics of each member on `samples`, and give each its logits, if they are offered."""
         n_members = len(self.members)
         all_logits: list[Tensor] = []
         for start in range(0, len(samples), VALIDATION_BATCH_SIZE):
@@ -143,7 +145,7 @@ class Lockstep:
         whole = torch.cat(all_logits, dim=1)
         self._metrics = metrics.compute(whole, samples.labels)
         for member, logits in zip(self.members, whole, strict=True):
-            member.validation_logits = predictions.offered(logits)
+            member.validation_logits = predictions.offered(logits) if self._offers_logits else None
         own = self.members[0].data.own_metric
         self._own = [{f"val_{own.name}": own.compute(each, samples.labels)} if own else {} for each in whole]
 

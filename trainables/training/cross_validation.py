@@ -38,6 +38,12 @@ class CrossValidation:
             return None
         return torch.cat(offered)
 
+    def release_logits(self) -> None:
+        """Free the memory of `validation_logits`, of all folds that can."""
+        for training in self.trainings:
+            if (release := getattr(training, "release_logits", None)) is not None:
+                release()
+
     def begin_next_phase(self) -> bool:
         """Begin the next phase of all folds, as `Phases.begin_next_phase` does. False if they have no further phase."""
         return all(isinstance(each, Phases) and each.begin_next_phase() for each in self.trainings)

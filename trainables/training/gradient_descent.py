@@ -160,8 +160,12 @@ class Training:
                 keys=("augmented_views",),
             )
 
-    def step(self) -> Mapping[str, float]:
+    def release_logits(self) -> None:
+        """Free the memory of `validation_logits`."""
         self.validation_logits = None
+
+    def step(self) -> Mapping[str, float]:
+        self.release_logits()
         part = self._views or self._data.train
         first_stage = 0 if self._changes_images else self._first_stage(self._trained_model, part)
         samples = self._samples(self._trained_model, part, first_stage)

@@ -108,6 +108,10 @@ class Phases:
         """The logits of the last validation; see `Trainable`. None at the beginning of a phase."""
         return self._training.validation_logits
 
+    def release_logits(self) -> None:
+        """Free the memory of `validation_logits`."""
+        self._training.release_logits()
+
     @property
     def _n_left(self) -> int:
         """The number of phases after the current one."""

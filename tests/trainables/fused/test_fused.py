@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 from dataclasses import replace
 from typing import Any
 
@@ -274,3 +276,21 @@ def test_each_is_given_the_logits_of_its_own_validation(head: str) -> None:
             other.step()
             assert ours.validation_logits is not None
             torch.testing.assert_close(ours.validation_logits, other.validation_logits, rtol=1e-4, atol=1e-5)
+
+
+def test_the_logits_are_freed_when_all_members_release_them() -> None:
+    members = [build(seed) for seed in range(2)]
+    group = fused.Group()
+    group.step(members)
+    whole = weakref.ref(members[0].validation_logits._base)  # type: ignore[union-attr]
+    assert whole() is not None
+    for member in members:
+        member.release_logits()
+    gc.collect()
+    assert whole() is None
+
+
+def test_a_group_that_offers_no_logits_gives_its_members_none() -> None:
+    members = [build(seed) for seed in range(2)]
+    assert len(fused.Group(offers_logits=False).step(members)) == 2
+    assert [member.validation_logits for member in members] == [None, None]

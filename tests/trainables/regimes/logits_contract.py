@@ -31,3 +31,5 @@ class LogitsContract(ABC):
             assert logits.shape == (len(labels), len(self.data().classes))
             for name, value in compute_metrics(logits, labels).items():
                 assert metrics[f"val_{name}"] == pytest.approx(value, rel=1e-6), name
+            trainable.release_logits()
+            assert trainable.validation_logits is None
