@@ -1,11 +1,18 @@
-"""Quantities in words: "1 epoch", "2 epochs", and the form of all durations that people read, such as "3m07s"."""
+"""Quantities as people read them: "1 epoch", "1,200 epochs", durations such as "3m07s", and decimal numbers."""
 
 from __future__ import annotations
 
+import math
+
 
 def with_plural(n: int | None, thing: str) -> str:
-    """The number of things in words: "1 trial", "2 trials"."""
-    return f"{n} {thing}{'s' * (n != 1)}"
+    """The number of things in words: "1 trial", "2 trials", "1,200 trials"."""
+    return f"{n if n is None else f'{n:,}'} {thing}{'s' * (n != 1)}"
+
+
+def decimal(value: float | None, digits: int = 4) -> str:
+    """A number with so many decimal places. Empty if it is None or not finite."""
+    return f"{value:.{digits}f}" if value is not None and math.isfinite(value) else ""
 
 
 def duration(seconds: float) -> str:

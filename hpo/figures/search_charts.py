@@ -53,7 +53,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Dependence:
-    """The expected objective for each value of one hyperparameter, with an interval."""
+    """The average objective for each value of one hyperparameter, with an interval."""
 
     name: str
     values: Sequence[float]
@@ -126,7 +126,7 @@ def importance(title: str, bars: Sequence[Bar], noise: float) -> Figure:
 
 
 def dependences(title: str, panels: Sequence[Dependence], *, y: str) -> Figure:
-    """Plot the expected objective over each hyperparameter, with its interval. All share one y axis."""
+    """Plot the average objective over each hyperparameter, with its interval. All share one y axis."""
     columns = min(N_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     figure = style.figure(10 if columns > 1 else 5, 0.4 + 2.6 * rows, title)

@@ -58,6 +58,13 @@ class Spread(NamedTuple):
         return cls(mean, statistics.stdev(values) if finite and len(values) > 1 else None, values)
 
     @property
+    def text(self) -> str:
+        """The mean, with its standard deviation if there are several values."""
+        if not self.is_finite:
+            return "not finite"
+        return f"{self.mean:.4f}" + (f" ± {self.std:.4f}" if self.std is not None else "")
+
+    @property
     def is_finite(self) -> bool:
         """Whether all values are finite."""
         return math.isfinite(self.mean)

@@ -52,7 +52,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Curve:
-    """A partial dependence: the expected objective for each value of one hyperparameter, the others being random."""
+    """A partial dependence: the average objective for each value of one hyperparameter, the others being random.
+
+    It is the mean, or the geometric mean if the logarithm of the objective was analysed: see `Importance.is_log`.
+    """
 
     values: Sequence[Value]
     """The values of the hyperparameter."""
@@ -96,6 +99,13 @@ class Importance:
     """The effects, the largest total first. Empty if the trials do not tell."""
     reason: str | None = None
     """Why the trials do not tell which hyperparameters matter. None if they do."""
+    is_log: bool = False
+    """Whether the logarithm of the objective was analysed. Then the curves hold geometric means."""
+
+    @property
+    def average(self) -> str:
+        """What the curves hold, in a word: the mean is expected, and a geometric mean is typical."""
+        return "typical" if self.is_log else "expected"
 
 
 def analyse(space: SearchSpace, history: History, *, seed: int = 0) -> Importance:
@@ -125,7 +135,7 @@ def analyse(space: SearchSpace, history: History, *, seed: int = 0) -> Importanc
     if reason is not None:
         return Importance(*base, 0.0, (), reason)
     effects, noise = _effects(space, found, rows, seed)
-    return Importance(*base, noise, effects)
+    return Importance(*base, noise, effects, is_log=found.is_log)
 
 
 def _thinned(found: Comparable, seed: int) -> Comparable:

@@ -20,7 +20,7 @@ def frame(found: Importance) -> DataFrame:
     """The effects as a table: one row for each hyperparameter, the most important first.
 
     Columns: hyperparameter; main, main_low, main_high, total, total_low, total_high (shares of the variance, with
-    intervals of 90 %); stands_out; best_value (the value with the lowest expected objective). Without an effect, it is
+    intervals of 90 %); stands_out; best_value (the value with the lowest average objective). Without an effect, it is
     empty.
     """
     import pandas as pd
@@ -88,7 +88,7 @@ def summary(found: Importance) -> str:
 
 
 def best_value(curve: Curve) -> Value:
-    """The value with the lowest expected objective."""
+    """The value with the lowest objective on average over the others."""
     return curve.values[min(range(len(curve.values)), key=lambda i: curve.objective[i].mean)]
 
 

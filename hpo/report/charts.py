@@ -70,13 +70,13 @@ def importance_bars(found: Importance, prefix: str) -> Markup:
 
 
 def partial_dependences(space: SearchSpace, found: Importance, prefix: str) -> Markup | None:
-    """The expected objective over each hyperparameter that stands out. None if none does."""
+    """The average objective over each hyperparameter that stands out. None if none does."""
     effects = known_effects(found)[:N_DEPENDENCES]
     if not effects:
         return None
     panels = [_dependence(space, effect) for effect in effects]
     description = "; ".join(f"{effect.name}: lowest near {value_text(best_value(effect.curve))}" for effect in effects)
-    label = f"expected {found.metric}"
+    label = f"{found.average} {found.metric}"
     title = "Partial dependence of the objective"
     return svg(lambda: search_charts.dependences("", panels, y=label), title, description, prefix=prefix)
 

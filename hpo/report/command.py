@@ -22,32 +22,61 @@ def commands(study: StudyFolder, test: TestRecord, n_epochs: int) -> list[str]:
 
     `n_epochs` is the number of epochs that were trained: the budget of a search that was ended by hand.
 
-    Files and studies that the search took first configurations from are not repeated.
+    What `left_out` names is not repeated.
     """
     if study.trainable_digest is not None:
         return []
-    settings, budget = study.settings, study.budget
-    words = ["hpo", "search", "--space", _space(study), "--backend", settings.backend]
-    words += _repeated("--option", settings.options)
-    words += ["--seed", str(settings.seed)]
-    words += [] if budget.trials is None else ["--trials", str(budget.trials)]
-    if budget.seconds == 0:  # the search was ended where it was
-        words += ["--epochs", str(n_epochs)]
-    else:
-        words += [] if budget.epochs is None else ["--epochs", str(budget.epochs)]
-        words += [] if budget.seconds is None else ["--time", f"{budget.seconds:.10g}s"]
-    words += ["--curves", settings.curves] if settings.curves else ["--runner", settings.runner]
-    words += ["--devices", settings.devices] if settings.devices != "auto" else []
-    words += ["--slots", str(settings.slots)] if settings.slots is not None else []
-    words += ["--devices-per-trial", str(settings.devices_per_trial)] if settings.devices_per_trial > 1 else []
-    words += _repeated("--runner-option", settings.runner_options)
-    lines = [shlex.join([*words, "--study", study.name])]
+    lines = [shlex.join(_search_words(study, n_epochs))]
     for protocol in dict.fromkeys(each.protocol for each in test.trials):
         of_protocol = [each for each in test.trials if each.protocol == protocol]
         n_seeds = max(len(each.seeds) for each in of_protocol)
         test_words = ["hpo", "test", study.name, "--top", str(len(of_protocol)), "--seeds", str(n_seeds)]
         lines.append(shlex.join([*test_words, *(["--protocol", protocol] if protocol != "retrain" else [])]))
     return lines
+
+
+def left_out(study: StudyFolder) -> list[str]:
+    """What the search was given and `commands` does not repeat.
+
+    These are places of the machine that searched, and files and studies that may not be there any more.
+    """
+    settings = study.settings
+    given = {
+        "--data (the folder of the data sets)": settings.data is not None,
+        "--storage (its database)": settings.storage is not None,
+        "--track (where its trials were sent)": bool(settings.track),
+        "--try (configurations that it tried first)": bool(settings.try_first),
+        "--from (an earlier study)": settings.from_study is not None,
+    }
+    return [words for words, is_given in given.items() if is_given]
+
+
+def _search_words(study: StudyFolder, n_epochs: int) -> list[str]:
+    """The words of the command that searches the space of a study again."""
+    settings, budget = study.settings, study.budget
+    words = ["hpo", "search", "--space", _space(study), "--backend", settings.backend]
+    words += _repeated("--option", settings.options)
+    words += ["--seed", str(settings.seed)]
+    words += _given("--trials", budget.trials)
+    if budget.seconds == 0:  # the search was ended where it was
+        words += ["--epochs", str(n_epochs)]
+    else:
+        words += _given("--epochs", budget.epochs)
+        words += _given("--time", None if budget.seconds is None else f"{budget.seconds:.10g}s")
+    words += ["--curves", settings.curves] if settings.curves else ["--runner", settings.runner]
+    words += _given("--devices", settings.devices if settings.devices != "auto" else None)
+    words += _given("--slots", settings.slots)
+    words += _given("--devices-per-trial", settings.devices_per_trial if settings.devices_per_trial > 1 else None)
+    words += _repeated("--runner-option", settings.runner_options)
+    words += _given("--report-timeout", f"{settings.report_timeout:.10g}s" if settings.report_timeout else None)
+    words += _given("--max-crashes", settings.max_crashes)
+    words += [] if settings.predictions else ["--no-predictions"]
+    return [*words, "--study", study.name]
+
+
+def _given(option: str, value: object) -> list[str]:
+    """The words that give an option. There are none if the value is None."""
+    return [] if value is None else [option, str(value)]
 
 
 def _repeated(option: str, values: Mapping[str, object]) -> list[str]:

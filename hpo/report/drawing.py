@@ -57,10 +57,7 @@ def _inline(text: str, title: str, description: str, prefix: str) -> str:
     """The SVG without its prologue, with `prefix` before each id, because ids must differ within a page."""
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'\bid="([^"]*)"', rf'id="{prefix}\1"', text)
-    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", text)
-    text = re.sub(r"#[0-9a-f]{6}\b", lambda match: VARIABLES.get(match[0], match[0]), text)
-    text = re.sub(r"font: ([0-9.]+)px [^;\"]*", r"font-size: \1px", text)
+    text = _TAG.sub(lambda tag: _attributes(tag[0], prefix), text)
     match = re.match(r'<svg [^>]*viewBox="([^"]*)"[^>]*>', text)
     assert match is not None, "matplotlib writes a viewBox"
     names = f'aria-labelledby="{prefix}title" aria-describedby="{prefix}description"'
@@ -70,6 +67,20 @@ def _inline(text: str, title: str, description: str, prefix: str) -> str:
     labels = f'<title id="{prefix}title">{escape(title)}</title>'
     labels += f'<desc id="{prefix}description">{escape(description)}</desc>'
     return head + labels + text[match.end() :]
+
+
+_TAG = re.compile(r"<!--.*?-->|<(?:\"[^\"]*\"|'[^']*'|[^\"'>])*>", re.DOTALL)
+"""A tag with its attributes, or a comment. What stands between tags is text, such as names that the user has given."""
+
+
+def _attributes(tag: str, prefix: str) -> str:
+    """A tag with `prefix` before its ids, the colours of the page, and fonts without a family. A comment is removed."""
+    if tag.startswith("<!--"):
+        return ""
+    tag = re.sub(r'\bid="([^"]*)"', rf'id="{prefix}\1"', tag)
+    tag = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}", tag)
+    tag = re.sub(r"#[0-9a-f]{6}\b", lambda match: VARIABLES.get(match[0], match[0]), tag)
+    return re.sub(r"font: ([0-9.]+)px [^;\"]*", r"font-size: \1px", tag)
 
 
 def data_uri(image: NDArray[np.uint8]) -> str:

@@ -48,7 +48,8 @@ def page(contents: Sequence[Content], *, with_images: bool = True) -> str:
     style, _, _ = loader.get_source(environment, "style.css")
     studies = [_study(content, f"s{i}", with_images) for i, content in enumerate(contents)]
     compared = _comparison(contents) if len(contents) > 1 else None
-    title = ", ".join(content.study.name for content in contents)
+    names = ", ".join(content.study.name for content in contents)
+    title = f"Report of the stud{'y' if len(contents) == 1 else 'ies'} {names}"
     return environment.get_template("page.html.j2").render(title=title, style=style, compared=compared, studies=studies)
 
 
@@ -76,6 +77,7 @@ def _study(content: Content, prefix: str, with_images: bool) -> dict[str, Any]:
         "hyperparameters": tables.hyperparameters(content),
         "origin": tables.origin(content),
         "commands": command.commands(content.study, content.test, content.history.n_epochs),
+        "left_out": command.left_out(content.study),
         "space": None if command.is_bundled(content.study) else command.space_text(content.study),
         "space_file": command.SPACE_FILE,
     }
@@ -100,6 +102,8 @@ def _importance(content: Content, prefix: str) -> dict[str, Any]:
     return {
         "summary": summary(found),
         "basis": basis(found),
+        "average": found.average,
+        "is_log": found.is_log,
         "bars": charts.importance_bars(found, f"{prefix}bars") if found.effects else None,
         "dependences": charts.partial_dependences(content.study.space, found, f"{prefix}dependences"),
     }

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from hpo.heldout import image_results
-from hpo.heldout.trial_result import Spread, TrialResult, spoken
+from hpo.heldout.trial_result import TrialResult, spoken
+from hpo.quantities import duration, with_plural
 from hpo.record import State, configuration, shown_state
 from hpo.report.content import Content
 from hpo.results.confidence_text import table_lines
 from hpo.results.held_out_confidence import difference_lines, interval_line
 from hpo.space import SearchSpace
 from hpo.space.objectives import searched_metric
+from hpo.trial import PEAKS
 
 N_NAMED = 20
 """The largest number of trials that are named in a sentence."""
@@ -24,7 +26,7 @@ def searched(content: Content) -> str:
     top = study.space.fidelity.high
     return (
         f"{study.settings.backend} {verb} {hyperparameters} for the lowest {study.space.metric}: "
-        f"{counted(n, 'configuration')}, trained for up to {counted(top, 'epoch')} each."
+        f"{with_plural(n, 'configuration')}, trained for up to {with_plural(top, 'epoch')} each."
     )
 
 
@@ -76,30 +78,23 @@ def certainty(content: Content) -> list[str]:
 
 
 def of_test(content: Content) -> list[str]:
-    """How sure the results on held-out data are, in sentences. Empty if that is not known."""
+    """How sure the results on held-out data are, in sentences: intervals, or why they are not known."""
     images = image_results.read(content.study)
     metric = searched_metric(content.study.space.objective)
     text = []
     for tested in content.test.ranked():
-        if (line := interval_line(tested, images, metric)) is not None:
-            text.append(f"Trial {tested.trial}: {line.strip()}.")
-    return text + difference_lines(content.test, images) if text else text
+        if tested.test_accuracy.is_finite:
+            text.append(f"Trial {tested.trial}: {interval_line(tested, images, metric).strip()}.")
+    return text + difference_lines(content.test, images)
 
 
 def test_words(content: Content, tested: TrialResult) -> str:
     """The result of a tested trial on held-out data: the metric that was searched for, and the accuracy."""
     metric = searched_metric(content.study.space.objective)
     spread = tested.metrics.get(f"test_{metric}")
-    first = f"{spoken(str(metric))} {spread_text(spread)} and " if spread is not None else ""
-    seeds = f" ({counted(len(tested.seeds), 'seed')})"
-    return f"{first}an accuracy of {spread_text(tested.test_accuracy)}{seeds}"
-
-
-def spread_text(spread: Spread) -> str:
-    """A mean with its standard deviation over seeds."""
-    if not spread.is_finite:
-        return "not finite"
-    return f"{spread.mean:.4f}" + (f" ± {spread.std:.4f}" if spread.std is not None else "")
+    first = f"{spoken(str(metric))} {spread.text} and " if spread is not None else ""
+    seeds = f" ({with_plural(len(tested.seeds), 'seed')})"
+    return f"{first}an accuracy of {tested.test_accuracy.text}{seeds}"
 
 
 def phase(content: Content) -> str | None:
@@ -148,26 +143,8 @@ def cost(content: Content) -> list[tuple[str, str]]:
         rows.append(("epochs saved by stopping", f"{saved:,}{share}"))
     rows.append(("time of search", duration(content.seconds) + " (simulated)" * content.is_simulated))
     rows.append(("time of training, over all trials", duration(trained) + " (simulated)" * content.is_simulated))
-    peaks = [max((trial.peaks.get(name, 0.0) for trial in history.trials.values()), default=0.0) for name in _PEAKS]
+    peaks = [max((trial.peaks.get(name, 0.0) for trial in history.trials.values()), default=0.0) for name in PEAKS]
     for peak, where in zip(peaks, ("main memory", "GPU memory"), strict=True):
         if peak:
             rows.append((f"{where} of a trial", f"up to {peak:.2f} GiB"))
     return rows
-
-
-_PEAKS = ("peak_host_gib", "peak_gpu_gib")
-
-
-def counted(n: int, what: str) -> str:
-    """A number of things: "1 epoch", "1,200 epochs"."""
-    return f"{n:,} {what}{'s' * (n != 1)}"
-
-
-def duration(seconds: float) -> str:
-    """A time for people: "41 s", "12 min", "3 h 20 min"."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 100:
-        return f"{minutes} min"
-    return f"{minutes // 60:,} h {minutes % 60} min"

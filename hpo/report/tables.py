@@ -11,8 +11,8 @@ from hpo.heldout import per_class
 from hpo.heldout.confusion import ConfusionMatrix
 from hpo.heldout.trial_result import Spread
 from hpo.importance.words import value_text
+from hpo.quantities import with_plural
 from hpo.report.content import Content
-from hpo.report.sentences import counted, spread_text
 from hpo.results import table
 from hpo.results.confidence_text import with_interval_text
 from hpo.results.rendering import cell
@@ -111,11 +111,11 @@ def origin(content: Content) -> Table:
     study, made = content.study, content.study.made
     rows = [("data", _data_words(content)), ("seed", str(study.settings.seed)), ("backend", study.settings.backend)]
     rows.append(("validation", _validation_words(content)))
-    looks = counted(content.test.n_looks, "look")
-    rows.append(("held-out data", f"{looks}" if content.test.n_looks else "never looked at"))
+    looks = with_plural(content.test.n_looks, "look")
+    rows.append(("held-out data", looks if content.test.n_looks else "never looked at"))
     for tested in content.test.ranked():
         seeds = ", ".join(map(str, tested.seeds))
-        words = f"accuracy {spread_text(tested.test_accuracy)}, loss {spread_text(tested.test_loss)}"
+        words = f"accuracy {tested.test_accuracy.text}, loss {tested.test_loss.text}"
         rows.append((f"test of trial {tested.trial}", f"{words} ({tested.protocol}, seeds {seeds})"))
     rows.append(("begun", str(made.get("at", "unknown"))))
     machine = f"{made.get('machine', 'unknown')}, {made.get('cores', '?')} cores, Python {made.get('python', '?')}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from hpo.quantities import decimal, duration
 from hpo.results.study_comparison import SearchedStudy, StudyComparison
-from hpo.results.study_list import short_time
 
 
 def header(found: StudyComparison) -> list[str]:
@@ -21,17 +21,15 @@ def header(found: StudyComparison) -> list[str]:
 def cells(found: StudyComparison, each: SearchedStudy) -> list[str]:
     """The row of a study."""
     curve = each.curve
-    row = [each.study.name, _number(curve.best)]
+    row = [each.study.name, decimal(curve.best)]
     if not found.objective:
         row[1] += f" ({each.study.space.metric})"
     if found.objective and found.common_epochs:
-        row.append(_number(curve.after(found.common_epochs)))
+        row.append(decimal(curve.after(found.common_epochs)))
     if found.objective and math.isfinite(found.common_value):
         row.append(str(curve.epochs_until(found.common_value)))
-    accuracy = "" if each.tested is None else _number(each.tested.test_accuracy.mean)
-    if each.tested is not None and each.tested.test_accuracy.std is not None:
-        accuracy += f" ± {each.tested.test_accuracy.std:.4f}"
-    return [*row, accuracy, f"{len(each.history.trials)}", f"{each.history.n_epochs}", short_time(each.seconds)]
+    accuracy = "" if each.tested is None else each.tested.test_accuracy.text
+    return [*row, accuracy, f"{len(each.history.trials)}", f"{each.history.n_epochs}", duration(each.seconds)]
 
 
 def lines(found: StudyComparison, width: int | None) -> list[str]:
@@ -73,7 +71,3 @@ def _aligned(rows: list[list[str]], left: int) -> list[str]:
         ).rstrip()
         for row in rows
     ]
-
-
-def _number(value: float) -> str:
-    return f"{value:.4f}" if math.isfinite(value) else ""

@@ -20,10 +20,10 @@ FEW_SEEDS = 3
 """With fewer seeds than this, the spread over seeds is hardly known."""
 
 
-def interval_line(tested: TrialResult, images: Images, metric: str | None) -> str | None:
+def interval_line(tested: TrialResult, images: Images, metric: str | None) -> str:
     """Describe the 95 % interval of the accuracy of a tested trial, and of `metric`, the metric of the search.
 
-    None if the results for each image are not known.
+    Without an interval, the line says why.
     """
     parts = []
     for name in dict.fromkeys((metric or "accuracy", "accuracy")):
@@ -31,7 +31,7 @@ def interval_line(tested: TrialResult, images: Images, metric: str | None) -> st
         if found is not None:
             parts.append(f"{spoken(name)} {found.low:.4f} to {found.high:.4f}")
     if not parts:
-        return None
+        return f"  95 % interval: not known: {_unknown_because(tested, images)}"
     n_images = _values(tested, images, "accuracy").shape[1]
     about = "other images and seeds" if len(tested.seeds) > 1 else "other images, for this one training"
     return f"  95 % interval on {about}: {', '.join(parts)} ({n_images} test images)"
@@ -47,6 +47,19 @@ def interval_of(tested: TrialResult, images: Images, metric: str) -> Interval | 
         return None
     low, high = both_spreads(values, is_share=metric != "loss")
     return Interval(low, high) if metric == "loss" else Interval(1 - high, 1 - low)
+
+
+def _unknown_because(tested: TrialResult, images: Images) -> str:
+    """Why a tested trial has no interval."""
+    n_seeds = len(tested.seeds)
+    missing = [seed for seed in tested.seeds if not images.get((tested.trial, seed))]
+    if not missing:
+        return "its results for the images do not belong together, or are not finite"
+    of_seeds = f" of {len(missing)} of {n_seeds} seeds" if len(missing) < n_seeds else ""
+    return (
+        f"its results for each image{of_seeds} are not stored: its training code has no `predict(part)`, "
+        "or an earlier version of hpo tested it"
+    )
 
 
 def difference_lines(record: TestRecord, images: Images) -> list[str]:

@@ -12,7 +12,7 @@ from hpo.heldout import confusion, image_results, per_class
 from hpo.heldout.confusion import ConfusionMatrix
 from hpo.heldout.record import TestRecord
 from hpo.heldout.study_data import left_out_words
-from hpo.heldout.trial_result import Spread, TrialResult, spoken
+from hpo.heldout.trial_result import TrialResult, spoken
 from hpo.quantities import duration, with_plural
 from hpo.record import RETRAINED, History, State, StudyFolder, command, configuration, is_locked, shown_state
 from hpo.record.resuming import how_to_resume
@@ -192,11 +192,11 @@ def test_lines(record: TestRecord) -> list[str]:
             details += f"; {left_out_words(tested.left_out)}"
         text.append(
             f"trial {tested.trial}: {_metric_words(tested, metric)}test accuracy "
-            f"{_mean_and_std(tested.test_accuracy)}, "
-            f"validation accuracy {_mean_and_std(tested.val_accuracy)} ({details})"
+            f"{tested.test_accuracy.text}, "
+            f"validation accuracy {tested.val_accuracy.text} ({details})"
         )
-        if (interval := held_out_confidence.interval_line(tested, images, metric)) is not None:
-            text.append(interval)
+        if tested.test_accuracy.is_finite:
+            text.append(held_out_confidence.interval_line(tested, images, metric))
         text += class_lines(tested, per_class.of_trial(matrices, tested.trial))
     if any("±" in line for line in text):
         text.append("± is the standard deviation over seeds.")
@@ -206,9 +206,7 @@ def test_lines(record: TestRecord) -> list[str]:
 def _metric_words(tested: TrialResult, metric: str | None) -> str:
     """The metric that was searched for on held-out and on validation data. Empty if the result does not have it."""
     parts = [("test", tested.metrics.get(f"test_{metric}")), ("validation", tested.metrics.get(f"val_{metric}"))]
-    return "".join(
-        f"{part} {spoken(str(metric))} {_mean_and_std(spread)}, " for part, spread in parts if spread is not None
-    )
+    return "".join(f"{part} {spoken(str(metric))} {spread.text}, " for part, spread in parts if spread is not None)
 
 
 def class_lines(tested: TrialResult, matrices: Sequence[ConfusionMatrix]) -> list[str]:
@@ -221,7 +219,7 @@ def class_lines(tested: TrialResult, matrices: Sequence[ConfusionMatrix]) -> lis
         reason = "its training code has no `predict(part)`, or an earlier version of hpo tested it"
         return [f"  no results per class: {reason}"] if tested.test_accuracy.is_finite else []
     worst = ", ".join(
-        f"{_short_name(each.name)} {_mean_and_std(each.recall)} ({each.support} image{'s' * (each.support != 1)})"
+        f"{_short_name(each.name)} {each.recall.text} ({each.support} image{'s' * (each.support != 1)})"
         for each in per_class.worst(per_class.results(matrices))
     )
     return [f"  lowest recall{f' (over {n} of {n_seeds} seeds)' * (n < n_seeds)}: {worst}"]
@@ -248,9 +246,3 @@ def look_lines(record: TestRecord) -> list[str]:
         )
     n_looks = record.n_looks
     return [*text, f"The held-out data of this study has been looked at {n_looks} time{'s' * (n_looks != 1)}."]
-
-
-def _mean_and_std(spread: Spread) -> str:
-    if not spread.is_finite:
-        return "not finite"
-    return f"{spread.mean:.4f}" + (f" ± {spread.std:.4f}" if spread.std is not None else "")

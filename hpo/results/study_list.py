@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.errors import HpoError, UserError
 from hpo.heldout.record import TestRecord
+from hpo.quantities import decimal, duration
 from hpo.record import STUDY_FILE, StudyFolder, is_locked
 
 if TYPE_CHECKING:
@@ -83,10 +84,11 @@ def list_lines(frame: DataFrame, width: int | None) -> list[str]:
     The reasons why studies cannot be read follow.
     """
     rows = [("study", "state", "best", "test", "trials", "epochs", "time")]
-    for each in frame.to_dict("records"):
-        numbers = [_number(each[name], 4) for name in ("best", "test_accuracy")]
-        spent = [_number(each[name], 0) for name in ("trials", "epochs")]
-        rows.append((each["study"], each["state"], *numbers, *spent, short_time(each["seconds"])))
+    for each in frame.astype(object).where(frame.notna(), None).to_dict("records"):
+        numbers = [decimal(each[name]) for name in ("best", "test_accuracy")]
+        spent = [decimal(each[name], 0) for name in ("trials", "epochs")]
+        time = "" if each["seconds"] is None else duration(each["seconds"])
+        rows.append((each["study"], each["state"], *numbers, *spent, time))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     if width is not None:
         others = sum(widths[1:]) + 2 * (len(widths) - 1)
@@ -99,21 +101,3 @@ def list_lines(frame: DataFrame, width: int | None) -> list[str]:
         lines.append("  ".join(cells).rstrip())
     problems = frame.dropna(subset=["problem"])
     return lines + [f"{each['study']}: {each['problem']}" for each in problems.to_dict("records")]
-
-
-def _number(value: Any, digits: int) -> str:
-    import pandas as pd
-
-    return "" if pd.isna(value) else f"{value:.{digits}f}"
-
-
-def short_time(seconds: Any) -> str:
-    """A time of search as 41s, 12m or 3h20m."""
-    import pandas as pd
-
-    if pd.isna(seconds):
-        return ""
-    if seconds < 100:
-        return f"{seconds:.0f}s"
-    minutes = round(seconds / 60)
-    return f"{minutes}m" if minutes < 100 else f"{minutes // 60}h{minutes % 60:02}m"

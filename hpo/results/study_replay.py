@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from hpo.quantities import with_plural
 from hpo.results.best_so_far import BestSoFar
 
 if TYPE_CHECKING:
@@ -106,10 +107,10 @@ class StudyReplay:
         """The study and what was searched, in one line."""
         recorded = self.recorded
         return (
-            f"{self.study}: {_counted(recorded.trials, 'trial')} with {_counted(recorded.epochs, 'epoch')} by "
+            f"{self.study}: {with_plural(recorded.trials, 'trial')} with {with_plural(recorded.epochs, 'epoch')} by "
             f"{self.recorded_backend}; the best {self.metric} is {self.best:.4f}. Replay by {self.backend} with "
-            f"{_counted(self.slots, 'trial')} at a time"
-            + (f", for at most {_counted(self.limit, 'epoch')} in each search:" if self.limit is not None else ":")
+            f"{with_plural(self.slots, 'trial')} at a time"
+            + (f", for at most {with_plural(self.limit, 'epoch')} in each search:" if self.limit is not None else ":")
         )
 
     def table(self) -> list[str]:
@@ -122,7 +123,7 @@ class StudyReplay:
             kinds: tuple[tuple[str, Callable[[list[float]], float]], ...]
             kinds = (("median", median), ("least", min), ("most", max))
             rows += [(f"{self.backend}, {word}", *_cells(self.searches, kind, limit)) for word, kind in kinds]
-        header = ("", "epochs to best", "to within 5 %", f"best after {_counted(self.epochs, 'epoch')}")
+        header = ("", "epochs to best", "to within 5 %", f"best after {with_plural(self.epochs, 'epoch')}")
         first = max(len(row[0]) for row in rows)
         widths = list(map(len, header[1:]))
         return ["  ".join([row[0].ljust(first), *map(str.rjust, row[1:], widths)]) for row in (header, *rows)]
@@ -145,12 +146,14 @@ class StudyReplay:
         missed = [each for each in self.searches if each.epochs_to_best is None]
         within = ""
         if self.limit is not None and _all_ended_at(missed, self.limit):
-            within = f" within {_counted(self.limit, 'epoch')}"
+            within = f" within {with_plural(self.limit, 'epoch')}"
         if not found:
-            study = f"; the study needed {_counted(needed, 'epoch')}" if within and needed is not None else ""
+            study = f"; the study needed {with_plural(needed, 'epoch')}" if within and needed is not None else ""
             lines.append(f"{self.backend} did not reach the best value{within}{' with any seed' * (n > 1)}{study}.")
         elif len(found) < n:
-            lines.append(f"{self.backend} reached the best value{within} with {len(found)} of {_counted(n, 'seed')}.")
+            lines.append(
+                f"{self.backend} reached the best value{within} with {len(found)} of {with_plural(n, 'seed')}."
+            )
         return lines
 
     def caveats(self) -> list[str]:
@@ -172,7 +175,7 @@ class StudyReplay:
             )
         if self.n_crashed:
             lines.append(
-                f"{_counted(self.n_crashed, 'crashed trial')}, with {_counted(self.n_crashed_epochs, 'epoch')}, "
+                f"{with_plural(self.n_crashed, 'crashed trial')}, with {with_plural(self.n_crashed_epochs, 'epoch')}, "
                 "are left out, also of the study as it was run."
             )
         if self.is_searched:
@@ -212,7 +215,3 @@ def _all_ended_at(outcomes: Iterable[Outcome], limit: int) -> bool:
 def _numbers(epochs: Iterable[int | None]) -> list[float]:
     """Numbers of epochs, where inf stands for what was not reached."""
     return [math.inf if each is None else each for each in epochs]
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}{'s' * (n != 1)}"

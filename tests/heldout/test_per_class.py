@@ -166,7 +166,7 @@ def test_a_trainable_that_does_not_predict_has_no_results_per_class(tmp_path: Pa
     folder = searched(tmp_path / "s", SearchSpace("toy", {"x": Categorical((0.3, 0.9))}, Fidelity(2), task))
     record = evaluate(folder)
     assert not (folder / "confusion.csv").exists()
-    assert "no results per class: its training code has no `predict(part)`" in status.test_lines(record)[1]
+    assert "no results per class: its training code has no `predict(part)`" in status.test_lines(record)[2]
 
 
 def test_predictions_of_a_wrong_shape_are_named(tmp_path: Path) -> None:

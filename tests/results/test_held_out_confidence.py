@@ -50,9 +50,14 @@ def test_one_seed_has_no_sign_and_says_that_its_interval_is_of_one_training(tmp_
     assert not any("±" in line for line in text)
 
 
-def test_results_of_an_earlier_version_have_no_interval(tested: Path) -> None:
+def test_results_of_an_earlier_version_have_no_interval_and_a_line_says_why(tested: Path) -> None:
     record = evaluate(tested, Plan(top=3, seeds=2))
-    assert held_out_confidence.interval_line(record.trials[0], {}, None) is None
+    line = held_out_confidence.interval_line(record.trials[0], {}, None)
+    reason = "its training code has no `predict(part)`, or an earlier version of hpo tested it"
+    assert line == f"  95 % interval: not known: its results for each image are not stored: {reason}"
+    images = dict(image_results.read(record.study))
+    del images[record.trials[0].trial, record.trials[0].seeds[0]]
+    assert " of 1 of 2 seeds are not stored" in held_out_confidence.interval_line(record.trials[0], images, None)
     assert held_out_confidence.difference_lines(record, {}) == []
 
 
