@@ -113,7 +113,11 @@ def key_figures(content: Content) -> list[tuple[str, str]]:
     figures = []
     if tested is not None:
         accuracy = tested.test_accuracy
-        spread = f" (± {accuracy.std:.4f} over {len(tested.seeds)} seeds)" if accuracy.std is not None else ""
+        # Spaces that do not break keep a number and its sign on one line.
+        n = len(tested.seeds)
+        spread = (
+            f" ±\N{NO-BREAK SPACE}{accuracy.std:.4f} ({n}\N{NO-BREAK SPACE}seeds)" if accuracy.std is not None else ""
+        )
         figures.append((f"{accuracy.mean:.4f}" if accuracy.is_finite else "not finite", f"test accuracy{spread}"))
     if best is not None:
         figures.append((f"{best.loss:.4f}", f"best {content.study.space.metric}"))

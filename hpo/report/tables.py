@@ -12,6 +12,7 @@ from hpo.heldout.confusion import ConfusionMatrix
 from hpo.heldout.trial_result import Spread
 from hpo.importance.words import value_text
 from hpo.quantities import with_plural
+from hpo.record import configuration
 from hpo.report.content import Content
 from hpo.results import table
 from hpo.results.confidence_text import with_interval_text
@@ -32,27 +33,27 @@ class Table:
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+    details: Sequence[str] = ()
+    """A text below each row, over the whole width, where it cannot be cut off. Empty if the rows have none."""
 
 
 def best(content: Content) -> Table:
-    """The best trials: their objective with its interval, their other results, then their configurations."""
+    """The best trials: their objective with its interval, their other results, and below them their configurations."""
     space = content.study.space
     frame = table(content.study, (content.history, content.finished)).dropna(subset=["loss"]).head(N_BEST)
     frame = with_interval_text(frame, content.confidence)
     shown = frame.map(cell)
     if "test_accuracy" in frame:
-        parts = zip(shown["test_accuracy"], shown["test_accuracy_std"], strict=True)
-        shown["test_accuracy"] = [f"{mean} ± {std}" if std else mean for mean, std in parts]
+        tested = {each.trial: each.test_accuracy.text for each in content.test.trials}
+        shown["test_accuracy"] = [tested.get(trial, "") for trial in frame["trial"]]
     epochs = zip(shown["stopping_epoch"], shown["epochs"], strict=True)
     shown["best epoch"] = [f"{stop} of {n}" for stop, n in epochs]
     shown[space.metric] = shown["loss"]
     names = [space.metric, "interval", "val_accuracy", "val_loss", f"val_{searched_metric(space.objective)}"]
     names += ["test_accuracy", f"test_{searched_metric(space.objective)}", "best epoch"]
-    names = [name for name in dict.fromkeys(names) if name in shown]
-    # The hyperparameters stand last, because a narrow page cuts off the end of the rows.
-    columns = ["trial", "state", *names, *space.domains]
-    titles = [*(name.replace("_", " ") for name in columns[: -len(space.domains) or None]), *space.domains]
-    return Table(titles, shown[columns].to_numpy().tolist())
+    columns = ["trial", *(name for name in dict.fromkeys(names) if name in shown), "state"]
+    configurations = [configuration(content.history.trials[trial].config) for trial in frame["trial"]]
+    return Table([name.replace("_", " ") for name in columns], shown[columns].to_numpy().tolist(), configurations)
 
 
 def classes(matrices: Sequence[ConfusionMatrix]) -> Table:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from hpo.errors import StudyError, UserError
+import hpo
+from hpo.errors import MachineError, StudyError, UserError
 from hpo.record import Settings, lock
 from hpo.report import write as write_report
+from hpo.space import Fidelity, Float, SearchSpace
 from tests.report.conftest import write
 
 VOID = {"meta", "img", "br", "link"}
@@ -132,7 +136,8 @@ def test_several_studies_are_compared_first(tmp_path: Path, out: Path) -> None:
     page = report(out, *folders)
     assert len(page.ids) == len(set(page.ids))
     assert page.sources.count("#s0") == page.sources.count("#s1") == 1
-    assert "Report of 2 hyperparameter searches" in page.words
+    assert "Report of the studies one, two" in page.words
+    assert "The study two" in page.words
 
 
 def test_a_study_is_described_in_the_same_bytes_each_time(tmp_path: Path, out: Path) -> None:
@@ -149,3 +154,57 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, out:
         write_report([tmp_path / "s"], tmp_path)
     with pytest.raises(UserError, match="there is no folder"):
         write_report([tmp_path / "s"], tmp_path / "nowhere" / "report.html")
+
+
+def test_a_file_that_cannot_be_written_is_the_fault_of_the_machine(tmp_path: Path) -> None:
+    folder = write(tmp_path / "s", 1).folder
+    long_name = tmp_path / f"{'x' * 245}.html"  # that of the temporary file beside it would be too long
+    with pytest.raises(MachineError, match="File name too long"):
+        write_report([folder], long_name)
+    assert not list(tmp_path.glob("*.html"))
+
+
+def own_code(config: Mapping[str, Any]) -> Iterator[dict[str, float]]:
+    """Training code of the user: its loss falls in two epochs."""
+    for epoch in (1, 2):
+        yield {"val_loss": config["x"] + 1 / epoch}
+
+
+def test_a_study_of_own_code_has_a_page_without_commands(tmp_path: Path, out: Path) -> None:
+    hpo.search(
+        SearchSpace("own", {"x": Float(0, 1)}, Fidelity(2)),
+        own_code,
+        study="own",
+        studies=tmp_path,
+        trials=2,
+        quiet=True,
+        runner="inline",
+    )
+    page = report(out, tmp_path / "own")
+    assert "training code of its own" in page.words
+    assert "searched from Python with training code of its own" in page.words
+    assert "hpo search" not in page.words
+
+
+def test_the_commands_repeat_the_search_and_name_what_they_leave_out(tmp_path: Path, out: Path) -> None:
+    settings = Settings(
+        runner="inline",
+        predictions=False,
+        report_timeout=90.0,
+        max_crashes=7,
+        storage=f"sqlite:///{tmp_path / 'secret place.db'}",
+        track=("tensorboard",),
+    )
+    page = report(out, write(tmp_path / "s", 2, settings=settings).folder)
+    assert "--report-timeout 90s --max-crashes 7 --no-predictions --study s" in page.words
+    assert "--storage (its database), --track (where its trials were sent), which the commands leave out" in page.words
+    assert "secret place" not in page.words
+
+
+def test_the_configuration_of_each_of_the_best_stands_below_its_results(tmp_path: Path, out: Path) -> None:
+    study = write(tmp_path / "s", 30)
+    page = report(out, study.folder)
+    best = study.history()[0].incumbent
+    assert best is not None
+    assert page.words.count("kind=<b>bold</b>") + page.words.count("kind=plain") >= 10
+    assert f"x={best.config['x']:.3g}" in page.words
