@@ -1,9 +1,23 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from hpo.importance import Importance, analyse
-from tests.importance.histories import SPACE, Epochs, all_nine, conditional, interaction, nothing, only_a, searched
+from hpo.record import History
+from hpo.trial import Config, Report, Suggestion
+from tests.importance.histories import (
+    SPACE,
+    Epochs,
+    all_nine,
+    conditional,
+    interaction,
+    nothing,
+    number,
+    only_a,
+    searched,
+)
 
 
 def found(importance: Importance) -> set[str]:
@@ -74,3 +88,23 @@ def test_crashed_trials_are_left_out() -> None:
 def test_the_same_trials_give_the_same_answer() -> None:
     history = searched(only_a, 30)
     assert analyse(SPACE, history) == analyse(SPACE, history)
+
+
+def far_apart(config: Config, rng: random.Random) -> float:
+    """Values over five orders of magnitude: 1e-2 to 1e3."""
+    return 10.0 ** (5 * number(config, "a") - 2)
+
+
+def test_the_average_of_values_far_apart_is_called_typical_because_it_is_a_geometric_mean() -> None:
+    history = History(9)
+    rng = random.Random(0)
+    for trial in range(60):
+        config = SPACE.sample(rng)
+        value = far_apart(config, rng)
+        history.append(Suggestion(trial, config, until=9))
+        history.append(Report(trial, 1, value, {"val_loss": value}, 1.0))
+    importance = analyse(SPACE, history)
+    assert importance.average == "typical"
+    (curve,) = (effect.curve for effect in importance.effects if effect.name == "b")
+    assert curve.objective[0].mean < 30  # the mean is 87, the geometric mean 3
+    assert analyse(SPACE, searched(only_a, 40)).average == "expected"
