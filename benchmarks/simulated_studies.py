@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-TRUTHS = ("equal", "close", "spread", "search")
-"""How the trials differ: not at all; less than the luck on a few images; more; many near a ceiling, and bad ones."""
+TRUTHS = ("equal", "close", "spread", "search", "alike")
+"""How the trials differ: not at all; less than the luck on a few images; more; many near a ceiling, and bad ones; not
+at all, and they answer almost alike: each differs from the others in about N_FLIPPED images."""
+N_FLIPPED = 2
 SHARED = (0.3, 0.85)
 """The share of the variance that is the images' difficulty: how alike the errors of two trials are."""
 MEAN_ERROR = 0.15
@@ -32,6 +34,8 @@ class Study(NamedTuple):
 
 def simulated(n_trials: int, n_images: int, truth: str, shared: float, rng: np.random.Generator) -> Study:
     """Return a study of trials that differ as `truth` says. `shared` is one of SHARED."""
+    if truth == "alike":
+        shared = _shared_of_alike(n_images)
     ability = float(ndtri(1 - MEAN_ERROR)) + _differences(n_trials, truth, rng)
     noise = rng.standard_normal((n_trials, n_images), np.float32)
     difficulty = rng.standard_normal(n_images, np.float32)
@@ -41,11 +45,23 @@ def simulated(n_trials: int, n_images: int, truth: str, shared: float, rng: np.r
     return Study((margins < 0).astype(np.float32), _loss(margins), ndtr(-ability), true_losses)
 
 
+def _shared_of_alike(n_images: int) -> float:
+    """The share of the difficulty at which two trials disagree on about N_FLIPPED images, to first order.
+
+    Two margins that differ by a normal number of a small deviation d have different signs with the chance
+    d sqrt(2 / pi) / 2 times the density at the border.
+    """
+    border = float(ndtri(1 - MEAN_ERROR))
+    density = float(np.exp(-(border**2) / 2) / np.sqrt(2 * np.pi))
+    deviation = N_FLIPPED / n_images / density * np.sqrt(np.pi / 2)
+    return float(max(1 - deviation**2 / 2, 0.3))
+
+
 def _differences(n_trials: int, truth: str, rng: np.random.Generator) -> NDArray[np.float64]:
     """The abilities of the trials, less that of the mean error."""
     if truth == "search":
         return 0.2 - 0.25 * rng.exponential(size=n_trials) ** 1.5
-    return {"equal": 0.0, "close": 0.1, "spread": 0.4}[truth] * rng.standard_normal(n_trials)
+    return {"equal": 0.0, "alike": 0.0, "close": 0.1, "spread": 0.4}[truth] * rng.standard_normal(n_trials)
 
 
 def _loss(margins: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -36,14 +36,14 @@ def best(name: str, top: int, format: str, studies: Path) -> None:
     """Print the best configurations of a study."""
     from hpo.record import StudyFolder
     from hpo.results import FORMATS, confidence_text, render, table
-    from hpo.results.confidence import confidence, unknown_because
+    from hpo.results.confidence import confidence
     from hpo.results.status import data_lines
 
     check_format(format, ("table", *FORMATS))
     study = StudyFolder.reopen(studies / name)
     history, finished = study.history()
     frame = table(study, (history, finished)).dropna(subset=["loss"]).head(top)
-    known = confidence(study, history)
+    known, unknown_because = confidence(study, history)
     if format != "table":
         click.echo(render(confidence_text.with_intervals(frame, known), format), nl=False)
         return
@@ -52,7 +52,7 @@ def best(name: str, top: int, format: str, studies: Path) -> None:
         for line in confidence_text.table_lines(known):
             print_line(line)
     elif len(frame):
-        print_line(f"No intervals: {unknown_because(study, history)}.")
+        print_line(f"No intervals: {unknown_because}.")
     for line in data_lines(study):
         click.echo(line, err=True)
 
@@ -113,7 +113,7 @@ def export(name: str, format: str, out: Path | None, published: bool, studies: P
     if published:
         frame = comparison.compare(study, table(study, record))
     else:
-        frame = with_intervals(table(study, record), confidence(study, record[0]))
+        frame = with_intervals(table(study, record), confidence(study, record[0])[0])
     if frame is None:
         raise UserError(f"--published: the space of study {name!r} names no `reference`")
     text = comparison.page(study, frame) if published and format == "md" else render(frame, format)

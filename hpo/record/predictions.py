@@ -54,6 +54,22 @@ def read(study: StudyFolder, trials: Iterable[Trial]) -> ValidationPredictions |
     return ValidationPredictions(labels, folds, logits)
 
 
+def missing_because(study: StudyFolder, trial: Trial) -> str:
+    """Return in a few words why `read` leaves out a trial, after "the validation predictions of trial 3"."""
+    files = PredictionFiles(study.predictions)
+    raw = files.read(trial.number)
+    if raw is None:
+        return "were not kept"
+    content, targets = decode(raw), decode(files.read_targets())
+    labels, folds = (_integers(targets.get(name), 1) for name in ("labels", "folds"))
+    digest, epoch = _integers(content.get("targets"), 0), _integers(content.get("epoch"), 0)
+    if labels is not None and folds is not None and digest is not None and digest != targets_digest(labels, folds):
+        return "were kept for other images"
+    if epoch is not None and trial.best is not None and epoch != trial.best.fidelity:
+        return "are those of another epoch"
+    return "are damaged"
+
+
 def _logits(
     content: Mapping[str, NDArray[np.generic]], epoch: int, labels: NDArray[np.int64], digest: int
 ) -> NDArray[np.float16] | None:

@@ -17,7 +17,7 @@ from hpo.heldout.misclassified import Misclassified
 from hpo.importance import Importance, analyse
 from hpo.record import History, StudyFolder, is_locked, predictions
 from hpo.results.best_so_far import BestSoFar
-from hpo.results.confidence import Confidence, confidence, unknown_because
+from hpo.results.confidence import Confidence, confidence
 from hpo.results.study_comparison import SearchedStudy
 
 
@@ -79,6 +79,7 @@ def gather(folder: Path) -> Content:
     with contextlib.suppress(StudyError):
         mistakes = misclassified.read(study)
     matrices = _matrices(study, test)
+    sure, unsure_because = confidence(study, history)
     searched = SearchedStudy(study, history, BestSoFar(history, times), seconds, next(iter(test.ranked()), None))
     return Content(
         study=study,
@@ -92,8 +93,8 @@ def gather(folder: Path) -> Content:
         validation_matrix=_validation_matrix(study, history, data) if matrices is None else None,
         mistakes=mistakes,
         importance=analyse(study.space, history),
-        confidence=(sure := confidence(study, history)),
-        unsure_because=None if sure else unknown_because(study, history),
+        confidence=sure,
+        unsure_because=unsure_because or None,
         data=data,
     )
 

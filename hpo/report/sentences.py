@@ -69,10 +69,10 @@ def certainty(content: Content) -> list[str]:
         reason = content.unsure_because
         return [f"How sure this is, is not known: {reason}."] if content.history.incumbent is not None else []
     text = table_lines(sure)
-    if n := len(sure.not_apart):
-        named = ", ".join(map(str, sure.not_apart[:N_NAMED])) + ", ..." * (n > N_NAMED)
+    if n := len(sure.as_good):
+        named = ", ".join(map(str, sure.as_good[:N_NAMED])) + ", ..." * (n > N_NAMED)
         text.append(f"Trials that cannot be told apart from it: {named} ({n} of {len(sure.compared) - 1}).")
-    elif len(sure.compared) > 1:
+    elif len(sure.compared) > 1 and sure.best in sure.intervals:
         text.append(f"It can be told apart from each of the {len(sure.compared) - 1} others.")
     return text
 

@@ -54,7 +54,7 @@ def sentences(found: StudyComparison) -> list[str]:
     text = [each.words for each in found.differences]
     if found.differences:
         text.append(
-            "Each value is that of the best trial, which was chosen on these images, so it is a little too low."
+            "The luck of being the best trial is taken off these differences. The values of the table still hold it."
         )
     if any(each.tested is not None and each.tested.test_accuracy.std is not None for each in found.studies):
         text.append("± is the standard deviation over seeds.")

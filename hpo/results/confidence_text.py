@@ -30,6 +30,7 @@ def status_lines(known: Confidence) -> list[str]:
         values = ", ".join(f"{value:.3g}" for value in known.folds)
         text.append(f"folds    {known.objective} of the best in each: {values}")
     text.append(f"as good  {_as_good_words(known)}")
+    text += [f"         {line}" for line in _compared_lines(known)]
     if known.is_lottery:
         text.append(f"lottery  {known.advice}")
     return text
@@ -37,13 +38,13 @@ def status_lines(known: Confidence) -> list[str]:
 
 def table_lines(known: Confidence) -> list[str]:
     """Explain the column `interval` of the table of the best, and describe the best trial as `status_lines` does."""
-    text = [
-        f"interval: the 95 % interval of {known.objective} on new images, from {known.n_images} validation images; "
-        f"that of the best allows for its having been chosen. {MARK} marks trials that cannot be told apart from it."
-    ]
-    if known.n_searched > len(known.compared):
-        text.append(f"Only {len(known.compared)} of {known.n_searched} trials are compared.")
-    text.append(f"Trial {known.best}: expect {_estimate_words(known)}.")
+    explained = (
+        f"interval: the 95 % interval of {known.objective} on new images, from {known.n_images} validation images"
+    )
+    if known.best_interval is not None:
+        explained += "; that of the best allows for its having been chosen"
+    marked = f" {MARK} marks trials that cannot be told apart from the best." if known.as_good else ""
+    text = [f"{explained}.{marked}", *_compared_lines(known), f"Trial {known.best}: expect {_estimate_words(known)}."]
     if known.folds:
         text.append(f"Over its {len(known.folds)} folds: {min(known.folds):.3g} to {max(known.folds):.3g}.")
     if known.is_lottery:
@@ -51,22 +52,33 @@ def table_lines(known: Confidence) -> list[str]:
     return text
 
 
+def _compared_lines(known: Confidence) -> list[str]:
+    """A line that says how many trials are compared, unless all are."""
+    n = len(known.compared)
+    return [f"Only {n} of {known.n_searched} trials are compared."] if known.n_searched > n else []
+
+
 def _estimate_words(known: Confidence) -> str:
-    """The estimate of the best trial on new images."""
+    """The estimate of the best trial on new images, or why there is none."""
+    if known.corrected is None or known.best_interval is None:
+        return f"no estimate: {known.uncorrected_because}, so the luck of being the best cannot be taken off"
     low, high = known.best_interval
     words = f"{known.objective} {known.corrected:.3g} on new images (95 % interval {low:.3g} to {high:.3g})"
-    if known.n_searched == 1:
-        return words
-    return f"{words}: the luck of being the best of {known.n_searched} on {known.n_images} images is taken off"
+    epoch = "that of the best epoch is not"
+    if len(known.compared) == 1:
+        return f"{words}: the luck of the best epoch is not taken off"
+    return f"{words}: the luck of being the best of {len(known.compared)} trials is taken off, {epoch}"
 
 
 def _as_good_words(known: Confidence) -> str:
     """How many trials cannot be told apart from the best, and the first of them."""
-    n, n_others = len(known.not_apart), len(known.compared) - 1
-    among = f"the {n_others} others" if known.n_searched - 1 == n_others else f"the next {n_others}"
+    if known.best not in known.intervals:
+        return "not known: the predictions of the best trial are missing"
+    n, n_others = len(known.as_good), len(known.compared) - 1
+    among = f"the {n_others} others" if known.n_searched - 1 == n_others else f"the {n_others} others that are compared"
     if not n:
         return f"none of {among}: the best is told apart from each" if n_others else "no other trial to compare"
-    return f"{n} of {among} cannot be told apart from the best: {_numbers(known.not_apart)}"
+    return f"{n} of {among} cannot be told apart from the best: {_numbers(known.as_good)}"
 
 
 def _numbers(trials: Sequence[int]) -> str:
@@ -85,15 +97,16 @@ def with_intervals(frame: DataFrame, known: Confidence | None) -> DataFrame:
 
     if known is None:
         return frame
-    limits = {trial: known.best_interval if trial == known.best else known.intervals[trial] for trial in known.compared}
-    near = {known.best, *known.not_apart}
     missing = Interval(float("nan"), float("nan"))
+    limits = {**known.intervals, known.best: known.best_interval or missing}
+    compared = known.compared if known.best in known.intervals else ()
+    near = {known.best, *known.as_good}
     of_rows = [limits.get(int(trial), missing) for trial in frame["trial"]]
     result = frame.copy()
     at = list(map(str, frame)).index("loss") + 1
     result.insert(at, "loss_low", [limit.low for limit in of_rows])
     result.insert(at + 1, "loss_high", [limit.high for limit in of_rows])
-    is_near = [int(trial) in near if int(trial) in limits else pd.NA for trial in frame["trial"]]
+    is_near = [int(trial) in near if int(trial) in compared else pd.NA for trial in frame["trial"]]
     result.insert(at + 2, "as_good", pd.Series(is_near, frame.index, dtype="boolean"))
     return result
 

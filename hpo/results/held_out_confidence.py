@@ -75,7 +75,7 @@ def difference_lines(record: TestRecord, images: Images) -> list[str]:
         if min(len(values) for _, values in known) < FEW_SEEDS:
             text[-1] += f" More seeds say more: `--seeds {FEW_SEEDS}`."
     history, _ = record.study.history()
-    of_search = confidence(record.study, history)
+    of_search, _ = confidence(record.study, history)
     if of_search is not None and of_search.is_lottery:
         text.append(f"The choice of trial {of_search.best} was a lottery: {of_search.advice}")
     return text

@@ -75,7 +75,10 @@ def comparison_of(studies: Sequence[SearchedStudy]) -> StudyComparison:
     notes = [] if objective else ["They minimise different objectives, so their values cannot be compared."]
     if len({each.study.space.digest() for each in studies}) > 1:
         notes.append("They searched different spaces.")
-    if len({images_key(each.study) for each in studies}) > 1:
+    keys = {each.study.name: images_key(each.study) for each in studies}
+    for name in (name for name, key in keys.items() if key is None):
+        notes.append(f"Which images study {name!r} was searched on cannot be read, so it is not paired with others.")
+    if len({key for key in keys.values() if key is not None}) > 1:
         notes.append("They were searched on different images, or split differently, which may be the difference.")
     differences: list[Difference] = []
     if objective:

@@ -7,32 +7,27 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hpo.errors import StudyError
 from hpo.record import History, StudyFolder
-from hpo.record import predictions as kept_predictions
-from hpo.statistics import per_image
+from hpo.results.validation_values import ValidationValues, read_values
+from hpo.statistics import difference_of_chosen
 
-N_RESAMPLES = 2_000
-"""The number of times that the validation images are resampled."""
 LEVEL = 0.95
 """The share of cases in which all intervals together hold."""
-TOLERANCE = 0.02
-"""The largest difference between the recorded objective and that of the predictions, as a share of it.
-
-Beyond it, the search minimised another function, such as a loss with weights for the classes.
-"""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How much the best trial of one study differs from that of another, on the validation images."""
+    """How much the best trial of one study differs from that of another, on new images."""
 
     first: str
     second: str
     value: float
-    """The objective of the second minus that of the first: above 0, the first is better."""
+    """The objective of the second minus that of the first: above 0, the first is better.
+
+    The luck of having been chosen is taken off both, so it is not the difference of the recorded objectives.
+    """
     low: float
     high: float
     """Its interval. All intervals of a comparison hold together in 95 % of cases."""
@@ -53,12 +48,15 @@ class Difference:
         return f"{better} is lower than {worse} {interval}."
 
 
-def images_key(study: StudyFolder) -> str:
-    """What identifies the images of a study's training and validation parts. Equal for studies without a data set."""
+def images_key(study: StudyFolder) -> str | None:
+    """What identifies the images of a study's training and validation parts. None if they are not on record.
+
+    Equal for studies without a data set.
+    """
     try:
         record = study.data_record()
     except StudyError:
-        record = None
+        return None
     dataset = dict(record["dataset"]) if record and record["dataset"] else {}
     return repr(sorted((key, value) for key, value in dataset.items() if key != "held_out_part"))
 
@@ -66,18 +64,16 @@ def images_key(study: StudyFolder) -> str:
 def find_differences(studies: Sequence[tuple[StudyFolder, History]]) -> tuple[list[Difference], str | None]:
     """Return the differences of all pairs of studies, which minimise one objective. If there are none, also why.
 
-    If two studies were judged on the same images, the images are resampled once for both (the paired bootstrap), else
-    for each by itself. The level of each interval is that of Bonferroni.
+    If two studies were judged on the same images, the differences are paired. The level of each interval is that of
+    Bonferroni.
     """
     known = []
     for study, history in studies:
-        found = _of_best(study, history)
-        if found is None:
-            return [], (
-                f"Their differences have no intervals: the validation predictions of the best trial of {study.name!r} "
-                "were not kept, or do not give its objective."
-            )
-        known.append(found)
+        found = read_values(study, history)
+        reason = found if isinstance(found, str) else found.incomplete
+        if isinstance(found, str) or reason:
+            return [], f"Their differences have no intervals: study {study.name!r}: {reason}."
+        known.append(_Judged(study.name, images_key(study), found))
     pairs = list(combinations(known, 2))
     level = 1 - (1 - LEVEL) / len(pairs)
     rng = np.random.default_rng(0)
@@ -85,44 +81,25 @@ def find_differences(studies: Sequence[tuple[StudyFolder, History]]) -> tuple[li
 
 
 @dataclass(frozen=True, eq=False)
-class _BestTrial:
-    """The best trial of a study on its validation images."""
+class _Judged:
+    """The trials of a study on its validation images."""
 
     study: str
-    images: str
-    """What identifies the images."""
-    labels: NDArray[np.int64]
-    values: NDArray[np.float64]
-    """(n_images,): their mean is the objective."""
+    images: str | None
+    """What identifies the images. None if that is not known."""
+    values: ValidationValues
 
 
-def _of_best(study: StudyFolder, history: History) -> _BestTrial | None:
-    """The best trial of a study, None if its predictions were not kept or do not give its objective."""
-    best = history.incumbent
-    found = None if best is None else kept_predictions.read(study, [best])
-    if best is None or found is None or best.number not in found.logits:
-        return None
-    values = per_image(study.space.objective, found.logits[best.number], found.labels, found.folds)
-    if values is None or abs(best.loss - float(values.mean())) > max(TOLERANCE * abs(best.loss), 2 / len(values)):
-        return None
-    return _BestTrial(study.name, images_key(study), found.labels, values)
-
-
-def _difference(first: _BestTrial, second: _BestTrial, level: float, rng: np.random.Generator) -> Difference:
-    """The difference of two best trials, with the percentile interval of the bootstrap."""
-    is_paired = first.images == second.images and np.array_equal(first.labels, second.labels)
-    if is_paired:
-        means = _resampled_means(second.values - first.values, rng)
-    else:
-        means = _resampled_means(second.values, rng) - _resampled_means(first.values, rng)
-    tail = (1 - level) / 2
-    low, high = np.quantile(means, [tail, 1 - tail]).tolist()
-    value = float(second.values.mean() - first.values.mean())
-    return Difference(first.study, second.study, value, low, high, len(first.values), is_paired)
-
-
-def _resampled_means(values: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
-    """The means of N_RESAMPLES samples of the images, drawn with replacement."""
-    n = len(values)
-    means = [rng.multinomial(n, np.full(n, 1 / n)) @ values / n for _ in range(N_RESAMPLES)]
-    return np.array(means, dtype=np.float64)
+def _difference(first: _Judged, second: _Judged, level: float, rng: np.random.Generator) -> Difference:
+    """The difference of the best trials of two studies."""
+    is_known = first.images is not None and second.images is not None
+    is_paired = is_known and first.images == second.images and np.array_equal(first.values.labels, second.values.labels)
+    estimate, (low, high) = difference_of_chosen(
+        first.values.arrays(),
+        second.values.arrays(),
+        rng,
+        is_share=first.values.is_share,
+        is_paired=is_paired,
+        level=level,
+    )
+    return Difference(first.study, second.study, estimate, low, high, len(first.values.labels), is_paired)

@@ -14,6 +14,8 @@ from scipy import stats
 
 LEVEL = 0.95
 """The share of cases in which an interval is meant to hold the true value."""
+MAX_EXPONENT = 100.0
+"""Beyond it, the images say nothing about the mean of a loss: a few of them are all of it."""
 
 
 class Interval(NamedTuple):
@@ -51,7 +53,10 @@ def interval(mean: float, error: float, n: int, *, is_share: bool, level: float 
         return _wilson(min(max(mean, 0.0), 1.0), error, n, t)
     if mean <= 0:
         return Interval(mean - t * error, mean + t * error)
-    factor = math.exp(t * error / mean)
+    exponent = t * error / mean
+    if exponent > MAX_EXPONENT:
+        return Interval(0.0, math.inf)
+    factor = math.exp(exponent)
     return Interval(mean / factor, mean * factor)
 
 

@@ -39,7 +39,7 @@ class Chosen(NamedTuple):
     """Its mean on new images."""
     interval: Interval
     """The 95 % interval of the estimate. It holds the trial's mean on the images that it was chosen by, too."""
-    again: float
+    share_of_choices: float
     """The share of the choices on four fifths of the images that chose this trial."""
 
 
@@ -60,32 +60,50 @@ def chosen(
     n_images = values.shape[1]
     if n_images < 2:
         return Chosen(float(values[best].mean()), interval(0.5, math.inf, n_images, is_share=is_share), 1.0)
-    choices = _choices(values, tie_breakers, rng)
-    scores = values[choices, np.arange(n_images)].astype(np.float64)  # of each repeat and image
+    choices = choose_without(random_parts(n_images, rng), values, tie_breakers)
+    scores = scores_of(choices, values)
     estimate = float(scores.mean())
-    variance = float(((scores - estimate) ** 2).mean())
-    of_choice = max(0.0, variance - float(scores.mean(axis=0).var()))
-    error = math.sqrt((variance + CHOICE_WEIGHT * of_choice) / (n_images - 1))
-    limits = interval(estimate, error, n_images, is_share=is_share)
+    limits = interval(estimate, math.sqrt(variance_of_mean(scores)), n_images, is_share=is_share)
     return Chosen(estimate, limits.widened(float(values[best].mean())), float((choices == best).mean()))
 
 
-def _choices(
-    values: NDArray[np.float32], tie_breakers: NDArray[np.float32] | None, rng: np.random.Generator
+def random_parts(n_images: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the part of each image in each of the random cuts, (N_REPEATS, n_images), from 0 to N_PARTS - 1."""
+    parts = np.arange(n_images) % min(N_PARTS, n_images)
+    return np.stack([rng.permutation(parts) for _ in range(N_REPEATS)])
+
+
+def choose_without(
+    parts: NDArray[np.int64], values: NDArray[np.float32], tie_breakers: NDArray[np.float32] | None
 ) -> NDArray[np.int64]:
-    """The trial that is chosen without each image, for each repeat, (N_REPEATS, n_images).
+    """Return the trial that is chosen without each image, for each of the cuts `parts`, (N_REPEATS, n_images).
 
     Images of one part share it: all of them are left out together.
     """
-    n_images = values.shape[1]
-    n_parts = min(N_PARTS, n_images)
-    parts = np.stack([rng.permutation(np.arange(n_images) % n_parts) for _ in range(N_REPEATS)])
-    is_left_out = parts[:, None] == np.arange(n_parts)[:, None]  # (N_REPEATS, n_parts, n_images)
+    n_repeats, n_images = parts.shape
+    n_parts = int(parts.max()) + 1
+    is_left_out = parts[:, None] == np.arange(n_parts)[:, None]  # (n_repeats, n_parts, n_images)
     counts = 1 - is_left_out.reshape(-1, n_images).astype(np.float32)
     n_judging = counts.sum(axis=1, keepdims=True)
     means = (counts @ values.T).astype(np.float64) / n_judging  # float32 adds whole numbers without an error
     if tie_breakers is not None:
         means += TIE_WEIGHT * np.tanh(counts @ tie_breakers.T / n_judging)
-    chosen_by_part = means.argmin(axis=1).reshape(N_REPEATS, n_parts)
+    chosen_by_part = means.argmin(axis=1).reshape(n_repeats, n_parts)
     result: NDArray[np.int64] = np.take_along_axis(chosen_by_part, parts, axis=1)
     return result
+
+
+def scores_of(choices: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the value of each image by the trial that was chosen without it, (N_REPEATS, n_images)."""
+    result: NDArray[np.float64] = values[choices, np.arange(values.shape[1])].astype(np.float64)
+    return result
+
+
+def variance_of_mean(scores: NDArray[np.float64]) -> float:
+    """Return the variance of the mean of scores, or of differences of scores, (N_REPEATS, n_images).
+
+    It is that over the images, and CHOICE_WEIGHT times what comes from choosing other trials in other cuts.
+    """
+    variance = float(scores.var())
+    choice_variance = max(0.0, variance - float(scores.mean(axis=0).var()))
+    return (variance + CHOICE_WEIGHT * choice_variance) / (scores.shape[1] - 1)

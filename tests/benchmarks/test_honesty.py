@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.honesty import Cell, Outcome, judged, removed, share, worst_pessimism
+from benchmarks.honesty import Cell, Outcome, extreme_cells, judged, lines, removed, share, worst_pessimism
 from benchmarks.real_studies import digits, trained
+from benchmarks.selection_corrections import corrected_by_others
 from benchmarks.simulated_studies import TRUTHS, simulated
 
 ROOT = Path(__file__).parents[2]
@@ -33,6 +34,35 @@ def test_pessimism_is_found_where_it_is_beyond_chance() -> None:
     assert worst_pessimism([cell(0.1, 0.02), cell(0.1, -0.05)], 0) == pytest.approx(0.5, abs=0.06)
     assert worst_pessimism([cell(0.1, 0.02)], 0) < 0
     assert worst_pessimism([cell(0.0, -0.05)], 0) == -1  # no optimism that is certain
+
+
+def covered_cell(n_covered: int, n: int) -> Cell:
+    covered = [outcome(-0.1, 0.0)._replace(is_covered=i < n_covered, keeps_best=True) for i in range(n)]
+    return Cell(5, 50, f"error, {n_covered} of {n}", covered)
+
+
+def test_one_kind_of_studies_that_is_not_covered_is_found_among_many_that_are() -> None:
+    cells = [covered_cell(190, 200)] * 20 + [covered_cell(160, 200)]
+    assert share(cells, "is_covered") > 0.94
+    (low, lowest), _ = extreme_cells(cells, "is_covered")
+    assert lowest is cells[-1]
+    assert 0.8 < low < 0.93
+    assert lines(cells, worst=False)[0].startswith("MISSED  lowest cell: 80.0% (error, 160 of 200")
+
+
+def test_a_kind_of_few_studies_misses_no_target_by_chance() -> None:
+    cells = [covered_cell(190, 200)] * 20 + [covered_cell(7, 8)]
+    assert lines(cells, worst=False)[0].startswith("reached  lowest cell: ")
+
+
+def test_all_corrections_choose_by_the_tie_breakers_too() -> None:
+    errors = np.tile(np.array([0, 1], np.float32), (3, 40))
+    errors[:, :20] = np.random.default_rng(0).permuted(errors[:, :20], axis=1)  # equal means
+    ties = np.array([[0.9], [0.5], [0.7]], np.float32) * np.ones_like(errors)
+    found = corrected_by_others(errors, 1, np.random.default_rng(0), ties)
+    assert list(found.values()) == pytest.approx([0.5] * 3, abs=0.1)
+    alone = corrected_by_others(errors[:, 20:], 1, np.random.default_rng(0), ties[:, 20:])
+    assert list(alone.values()) == pytest.approx([0.5] * 3, abs=0.05)  # all answer alike: there is no luck
 
 
 def test_studies_in_which_something_was_not_computed_do_not_count() -> None:

@@ -2,18 +2,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hpo.record import StudyFolder
-from hpo.results import confidence_text, status, table
-from hpo.results.confidence import Confidence, confidence, unknown_because
+from hpo.results import confidence_text, status, table, write_tables
+from hpo.results.confidence import Confidence, confidence
+from hpo.results.validation_values import MAX_TRIALS, MIN_TRIALS, n_affordable
 from tests.results.kept_predictions import kept_study
 
 
 def known_of(study: StudyFolder) -> Confidence:
-    known = confidence(study, study.history()[0])
-    assert known is not None, unknown_because(study, study.history()[0])
+    known, reason = confidence(study, study.history()[0])
+    assert known is not None, reason
+    assert reason == ""
     return known
+
+
+def unknown_because(study: StudyFolder) -> str:
+    known, reason = confidence(study, study.history()[0])
+    assert known is None
+    return reason
 
 
 @pytest.fixture
@@ -26,9 +35,10 @@ def test_the_best_of_equal_trials_on_few_images_is_a_lottery(near: StudyFolder) 
     known = known_of(near)
     assert known.n_images == 60
     assert known.n_searched == len(known.compared) == 30
-    assert known.recorded < known.corrected
+    assert known.corrected is not None
+    assert known.best_interval is not None
     assert known.best_interval.low <= known.recorded < known.corrected < known.best_interval.high
-    assert len(known.not_apart) > 10
+    assert len(known.as_good) > 10
     assert known.is_lottery
     assert "`folds: 5`" in known.advice
 
@@ -36,7 +46,7 @@ def test_the_best_of_equal_trials_on_few_images_is_a_lottery(near: StudyFolder) 
 def test_a_clear_winner_is_no_lottery_and_keeps_its_value(tmp_path: Path) -> None:
     study = kept_study(tmp_path / "s", [0.2, 3.0, 0.5], 1500, folds=5, objective="val_loss")
     known = known_of(study)
-    assert (known.best, known.compared, known.not_apart) == (1, (1, 2, 0), ())
+    assert (known.best, known.compared, known.as_good) == (1, (1, 2, 0), ())
     assert known.corrected == pytest.approx(known.recorded, rel=1e-3)
     assert not known.is_lottery
     assert len(known.folds) == 5
@@ -61,35 +71,94 @@ def test_the_same_study_gives_the_same_numbers_each_time(near: StudyFolder) -> N
 
 
 def test_a_study_without_predictions_says_in_a_line_why_there_is_no_interval(study: StudyFolder) -> None:
-    assert confidence(study, study.history()[0]) is None
+    assert unknown_because(study) == "no validation predictions were kept"
     assert any(
         line == "expect   no interval: no validation predictions were kept" for line in status.lines(study.folder)
     )
 
 
-def test_a_study_whose_best_trial_has_no_predictions_has_no_interval(near: StudyFolder) -> None:
-    best = known_of(near).best
-    (near.predictions / f"{best}.npz").unlink()
-    assert unknown_because(near, near.history()[0]) == f"the validation predictions of trial {best} were not kept"
+def test_without_the_predictions_of_the_best_the_others_keep_their_intervals(near: StudyFolder) -> None:
+    before = known_of(near)
+    (near.predictions / f"{before.best}.npz").unlink()
+    known = known_of(near)
+    assert known.intervals == {trial: each for trial, each in before.intervals.items() if trial != known.best}
+    assert (known.corrected, known.best_interval, known.as_good) == (None, None, ())
+    text = "\n".join(status.lines(near.folder))
+    assert f"expect   no estimate: the validation predictions of trial {known.best} were not kept" in text
+    assert "as good  not known: the predictions of the best trial are missing" in text
+    frame = confidence_text.with_intervals(table(near), known).set_index("trial")
+    assert bool(frame.drop(known.best)["loss_low"].notna().all())
+    assert frame["as_good"].isna().all()
 
 
-def test_a_trial_whose_file_is_damaged_is_left_out(near: StudyFolder) -> None:
+def test_no_luck_is_taken_off_if_only_the_best_has_predictions(near: StudyFolder) -> None:
+    for other in known_of(near).compared[1:]:
+        (near.predictions / f"{other}.npz").unlink()
+    known = known_of(near)
+    assert known.corrected is None
+    assert list(known.intervals) == [known.best]
+    for lines in (status.lines(near.folder), confidence_text.table_lines(known)):
+        text = "\n".join(lines)
+        assert "is taken off" not in text
+        assert "29 of 30 trials were not kept, so the luck of being the best cannot be taken off" in text
+
+
+def test_a_trial_whose_file_is_damaged_is_left_out_and_status_and_best_say_so(near: StudyFolder) -> None:
     other = known_of(near).compared[3]
     (near.predictions / f"{other}.npz").write_bytes(b"PK broken")
     known = known_of(near)
     assert other not in known.compared
     assert known.n_searched == 30
-    assert any(line == "Only 29 of 30 trials are compared." for line in confidence_text.table_lines(known))
+    assert known.uncorrected_because == f"the validation predictions of trial {other} are damaged"
+    for lines in (status.lines(near.folder), confidence_text.table_lines(known)):
+        assert any(line.strip() == "Only 29 of 30 trials are compared." for line in lines)
+
+
+def test_predictions_of_other_images_are_told_from_missing_ones(tmp_path: Path) -> None:
+    study = kept_study(tmp_path / "s", [1.0, 1.5], 60)
+    for path in study.predictions.glob("[0-9]*.npz"):
+        with np.load(path) as arrays:
+            content = dict(arrays)
+        np.savez(path, **{**content, "targets": np.int64(1)})
+    assert unknown_because(study).endswith("were kept for other images")
+
+
+def test_the_luck_of_the_best_of_those_that_were_compared_is_taken_off(tmp_path: Path) -> None:
+    known = known_of(kept_study(tmp_path / "s", [1.5] * (MAX_TRIALS + 5), 60))
+    assert known.n_searched == MAX_TRIALS + 5
+    text = "\n".join(confidence_text.status_lines(known))
+    assert f"best of {MAX_TRIALS} trials is taken off, that of the best epoch is not" in text
+    assert f"Only {MAX_TRIALS} of {MAX_TRIALS + 5} trials are compared." in text
+
+
+def test_a_trial_has_so_many_logits_that_it_takes_too_long() -> None:
+    assert n_affordable("val_error", 1_000, 4_000) == MAX_TRIALS
+    assert n_affordable("val_auroc_error", 400_000, 40) == MIN_TRIALS
+    assert n_affordable("val_auroc_error", 8_000_000, 40) == 0
+    assert n_affordable("val_auroc_error", 8_000_000, 1) == 1
+
+
+def test_a_loss_of_which_a_few_images_are_all_ends_no_search(tmp_path: Path) -> None:
+    study = kept_study(tmp_path / "s", [6.5, 6.8, 7.0], 40, objective="val_loss", weight=1e-4)
+    write_tables(study)
+
+
+@pytest.mark.parametrize(("skills", "weight"), [([1.0, 2.0], 1.05), ([9.0, 9.5, 9.2], 3.0)])
+def test_a_weighted_loss_on_few_images_is_told_from_the_plain_one(
+    tmp_path: Path, skills: list[float], weight: float
+) -> None:
+    study = kept_study(tmp_path / "s", skills, 40, objective="val_loss", weight=weight)
+    assert "weighted" in unknown_because(study)
 
 
 def test_a_weighted_loss_has_no_interval_of_the_plain_one(tmp_path: Path) -> None:
     study = kept_study(tmp_path / "s", [1.0, 2.0], 100, objective="val_loss", weight=1.5)
-    assert "weighted" in str(unknown_because(study, study.history()[0]))
+    assert "weighted" in unknown_because(study)
 
 
 def test_an_objective_of_the_user_has_no_interval(tmp_path: Path) -> None:
     study = kept_study(tmp_path / "s", [1.0, 2.0], 100, objective="my_costs:cost")
-    assert unknown_because(study, study.history()[0]) == "the objective is a function of your own"
+    assert unknown_because(study) == "the objective is a function of your own"
 
 
 def test_the_table_has_the_limits_of_each_trial_and_marks_those_that_may_be_as_good(near: StudyFolder) -> None:
@@ -97,18 +166,19 @@ def test_the_table_has_the_limits_of_each_trial_and_marks_those_that_may_be_as_g
     frame = confidence_text.with_intervals(table(near), known).set_index("trial")
     assert (frame.loc[known.best, "loss_low"], frame.loc[known.best, "loss_high"]) == known.best_interval
     assert bool((frame["loss_low"] <= frame["loss"]).all() and (frame["loss"] <= frame["loss_high"]).all())
-    assert set(frame.index[frame["as_good"].astype(bool)]) == {known.best, *known.not_apart}
+    assert set(frame.index[frame["as_good"].astype(bool)]) == {known.best, *known.as_good}
     assert confidence_text.with_intervals(table(near), None).equals(table(near))
 
 
 def test_a_terminal_shows_one_column_with_the_mark_explained_below(near: StudyFolder) -> None:
     known = known_of(near)
     cells = confidence_text.with_interval_text(table(near), known)["interval"]
+    assert known.best_interval is not None
     low, high = known.best_interval
     assert cells[0] == f"{low:.3f}..{high:.3f} ="
     text = "\n".join(confidence_text.table_lines(known))
-    assert "= marks trials that cannot be told apart from it" in text
-    assert "the luck of being the best of 30 on 60 images is taken off" in text
+    assert "= marks trials that cannot be told apart from the best" in text
+    assert "the luck of being the best of 30 trials is taken off, that of the best epoch is not" in text
     assert "The choice is a lottery: " in text
 
 

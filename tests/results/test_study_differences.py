@@ -7,7 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from hpo.record import Budget, Settings, StudyFolder
+from hpo.record.files import DATA_FILE
 from hpo.results.study_comparison import compare_studies, frame
+from hpo.results.study_differences import images_key
 from hpo.space import Fidelity, Float, SearchSpace, Task
 from hpo.trial import Report, Suggestion
 
@@ -82,6 +84,28 @@ def test_the_better_study_is_named_first_whatever_the_order(tmp_path: Path) -> N
     assert found.words.startswith("better is lower than worse by 0.2250, 95 % interval 0.1")
 
 
+def test_few_images_that_differ_do_not_tell_two_studies_apart(tmp_path: Path) -> None:
+    better, worse = np.ones(N, np.bool_), np.ones(N, np.bool_)
+    worse[:4] = False
+    (found,) = compare_studies([study(tmp_path / "a", better), study(tmp_path / "b", worse)]).differences
+    assert found.low < 0 < found.high
+
+
+@pytest.mark.parametrize("damage", ["removed", "damaged"])
+def test_images_that_cannot_be_read_are_never_the_same(tmp_path: Path, damage: str) -> None:
+    """Both studies name a data set, and their record of it cannot be read."""
+    keys = []
+    for name in ("a", "b"):
+        space = SearchSpace("images", {"x": Float(0, 1)}, Fidelity(2), Task("tests.toy", dataset="pets"))
+        folder = tmp_path / name
+        folder.mkdir()
+        made = StudyFolder(folder, space, Settings(), Budget(trials=1))
+        if damage == "damaged":
+            (folder / DATA_FILE).write_bytes(b"no record")
+        keys.append(images_key(made))
+    assert keys == [None, None]
+
+
 def test_studies_of_different_objectives_stand_in_a_table_and_are_not_compared(tmp_path: Path) -> None:
     folders = [study(tmp_path / "a", wrong(0)), study(tmp_path / "b", wrong(1), objective="val_loss")]
     found = compare_studies(folders)
@@ -94,7 +118,7 @@ def test_studies_of_different_objectives_stand_in_a_table_and_are_not_compared(t
 def test_without_predictions_the_reason_is_given(tmp_path: Path) -> None:
     found = compare_studies([study(tmp_path / "a", wrong(0)), study(tmp_path / "b", wrong(1), labels=None)])
     assert found.differences == []
-    assert any("best trial of 'b' were not kept" in note for note in found.notes)
+    assert any("study 'b': no validation predictions were kept" in note for note in found.notes)
 
 
 def test_the_epochs_to_the_value_that_all_reached_are_counted(tmp_path: Path) -> None:

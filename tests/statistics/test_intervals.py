@@ -40,6 +40,11 @@ def test_one_image_says_nothing() -> None:
     assert mean_interval(np.array([0.3]), is_share=False) == Interval(0, math.inf)
 
 
+def test_a_loss_that_a_few_images_are_all_of_has_no_upper_limit() -> None:
+    assert interval(1e-6, 0.1, 40, is_share=False) == Interval(0, math.inf)
+    assert math.isfinite(interval(1e-3, 0.01, 40, is_share=False).high)
+
+
 def test_a_larger_standard_error_gives_a_wider_interval_in_the_limits_of_a_share() -> None:
     narrow, wide = (interval(0.05, error, 100, is_share=True) for error in (0.02, 0.06))
     assert 0 <= wide.low < narrow.low < 0.05 < narrow.high < wide.high <= 1

@@ -1,0 +1,158 @@
+"""The objective of a study's trials as one value for each validation image, from the predictions that were kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hpo.record import History, StudyFolder, Trial
+from hpo.record import predictions as kept_predictions
+from hpo.record.predictions import ValidationPredictions, missing_because
+from hpo.space.objectives import ERRORS, own_function
+from hpo.statistics import TrialValues, per_image
+
+MAX_TRIALS = 500
+"""The largest number of trials that are compared: the best ones."""
+MIN_TRIALS = 20
+"""The number of trials that are compared at least. If their logits are too many for that, none are."""
+MAX_LOGITS = {"val_auroc_error": 2**22}
+"""The largest number of logits for more than MIN_TRIALS trials, by the objective. The AUROC sorts them: 0.2 us each."""
+MAX_LOGITS_OTHERS = 2**25
+MOST_FACTOR = 4
+"""The largest number of logits for MIN_TRIALS trials, as a multiple: about two seconds, and 256 MiB."""
+TOLERANCE = 0.02
+"""The largest difference between a recorded objective and that of the predictions, as a share of it.
+
+Beyond it, the objective is another function than ours, such as a loss with weights for the classes.
+"""
+N_CHANGED_IMAGES = 2
+"""The number of images whose class the rounding of the predictions may change: the tolerance of shares, at least."""
+LOSS_TOLERANCE = 1e-4
+"""The tolerance of losses, at least: the rounding of the predictions."""
+
+
+@dataclass(frozen=True)
+class ValidationValues:
+    """The objective of the compared trials, one value for each validation image."""
+
+    best: Trial
+    """The best trial of the study. It may have no values."""
+    compared: tuple[int, ...]
+    """The numbers of the trials that have values, best first."""
+    of_trials: Mapping[int, NDArray[np.float32]]
+    """(n_images,) by the number of the trial. Their mean is the trial's recorded objective."""
+    losses: Mapping[int, NDArray[np.float32]] | None
+    """The validation losses, which decide between equal errors. None if the objective is no error."""
+    labels: NDArray[np.int64]
+    folds: NDArray[np.int64]
+    is_share: bool
+    n_searched: int
+    """The number of trials that the best was chosen from: those with a finite loss."""
+    incomplete: str
+    """Why the choice of the best cannot be repeated: trials without values might have been chosen. Else empty."""
+
+    def arrays(self) -> TrialValues:
+        """Return the values and the losses as arrays, (n_trials, n_images), in the order of the trials' numbers."""
+        order = sorted(self.compared)
+        losses = None if self.losses is None else np.stack([self.losses[number] for number in order])
+        return TrialValues(np.stack([self.of_trials[number] for number in order]), losses)
+
+
+def read_values(study: StudyFolder, history: History) -> ValidationValues | str:
+    """Read the values of the best trials of a study. If there are none, return why, in a few words."""
+    ranked, objective = history.ranked(), study.space.objective
+    if not ranked:
+        return "no trial has a finite loss"
+    if own_function(objective) is not None:
+        return "the objective is a function of your own"
+    first = next(iter(_read_each(study, ranked[:MIN_TRIALS])), None)
+    if first is None:
+        return _none_because(study, ranked)
+    n_trials = n_affordable(objective, next(iter(first.logits.values())).size, len(ranked))
+    if not n_trials:
+        return "the validation predictions are too large"
+    found = kept_predictions.read(study, ranked[:n_trials]) or first
+    of_trials: dict[int, NDArray[np.float32]] = {}
+    others = 0
+    for trial in ranked[:n_trials]:
+        if trial.number in found.logits:
+            values = _centred(trial, objective, found)
+            if values is None:
+                others += 1
+            else:
+                of_trials[trial.number] = values
+    if not of_trials:
+        return "the objective is weighted or smoothed, and is not the plain one of the predictions"
+    return ValidationValues(
+        best=ranked[0],
+        compared=tuple(of_trials),
+        of_trials=of_trials,
+        losses=_losses(objective, found, of_trials),
+        labels=found.labels,
+        folds=found.folds,
+        is_share=objective in ERRORS,
+        n_searched=len(ranked),
+        incomplete=_incomplete(study, ranked[:n_trials], of_trials, others),
+    )
+
+
+def _read_each(study: StudyFolder, trials: Iterable[Trial]) -> Iterable[ValidationPredictions]:
+    """The predictions of each trial that has some, one after the other."""
+    for trial in trials:
+        found = kept_predictions.read(study, [trial])
+        if found is not None and found.logits:
+            yield found
+
+
+def n_affordable(objective: str, n_logits: int, n_ranked: int) -> int:
+    """Return how many trials are compared, each with so many logits. 0 if even MIN_TRIALS would take too long."""
+    limit = MAX_LOGITS.get(objective, MAX_LOGITS_OTHERS)
+    if n_logits * min(MIN_TRIALS, n_ranked) > MOST_FACTOR * limit:
+        return 0
+    return min(max(MIN_TRIALS, limit // n_logits), MAX_TRIALS, n_ranked)
+
+
+def _none_because(study: StudyFolder, ranked: list[Trial]) -> str:
+    """Why none of the best trials has predictions."""
+    if kept_predictions.read(study, []) is None:
+        return "no validation predictions were kept"
+    return f"the validation predictions of trial {ranked[0].number} {missing_because(study, ranked[0])}"
+
+
+def _incomplete(study: StudyFolder, trials: list[Trial], of_trials: Mapping[int, object], n_others: int) -> str:
+    """Why the choice of the best cannot be repeated, in a few words. Empty if all trials have values."""
+    missing = [trial for trial in trials if trial.number not in of_trials]
+    if not missing:
+        return ""
+    which = f"trial {missing[0].number}" if len(missing) == 1 else f"{len(missing)} of {len(trials)} trials"
+    if n_others:
+        return f"the predictions of {which} do not give the recorded objective, or are missing"
+    return f"the validation predictions of {which} {missing_because(study, missing[0])}"
+
+
+def _centred(trial: Trial, objective: str, found: ValidationPredictions) -> NDArray[np.float32] | None:
+    """The values of a trial, whose mean is its recorded objective. None if the predictions give another objective.
+
+    The predictions are float16, so their objective may differ a little from the recorded one.
+    """
+    values = per_image(objective, found.logits[trial.number], found.labels, found.folds)
+    assert values is not None, "the objective is one of ours"
+    difference = trial.loss - float(values.mean())
+    least = N_CHANGED_IMAGES / len(values) if objective in ERRORS else LOSS_TOLERANCE
+    if not abs(difference) <= max(TOLERANCE * abs(trial.loss), least):
+        return None
+    is_plain = objective in ("val_error", "val_top5_error")  # its values are 0 and 1
+    return (values if is_plain else values + difference).astype(np.float32)
+
+
+def _losses(
+    objective: str, found: ValidationPredictions, numbers: Iterable[int]
+) -> dict[int, NDArray[np.float32]] | None:
+    """The validation loss of each image, by the number of the trial: the search ranks equal errors by it."""
+    if objective not in ERRORS:
+        return None
+    losses = {number: per_image("val_loss", found.logits[number], found.labels, found.folds) for number in numbers}
+    return {number: values.astype(np.float32) for number, values in losses.items() if values is not None}

@@ -1,0 +1,78 @@
+"""The difference of two trials that were each chosen for being the best of a study, with an interval.
+
+The recorded value of the best of many trials is too good, by more than that of the best of few. So each image is scored
+by the trial that the study chooses without it (`selection`), in both studies, and these scores are subtracted.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from hpo.statistics.intervals import LEVEL, Interval
+from hpo.statistics.selection import choose_without, random_parts, scores_of, variance_of_mean
+
+
+class TrialValues(NamedTuple):
+    """The trials of a study that a best one is chosen from."""
+
+    values: NDArray[np.float32]
+    """(n_trials, n_images): one value for each trial and image, in an order that does not depend on the values."""
+    tie_breakers: NDArray[np.float32] | None
+    """(n_trials, n_images): they decide between equal means, the lowest first."""
+
+
+class DifferenceOfChosen(NamedTuple):
+    """The difference of the means of two chosen trials on new images, the second less the first."""
+
+    estimate: float
+    interval: Interval
+
+
+def difference_of_chosen(
+    first: TrialValues,
+    second: TrialValues,
+    rng: np.random.Generator,
+    *,
+    is_share: bool,
+    is_paired: bool,
+    level: float = LEVEL,
+) -> DifferenceOfChosen:
+    """Return how much the best trial of `second` differs from that of `first` on new images.
+
+    `is_paired` says that both have values for the same images in the same order. `is_share` is that of
+    `intervals.interval`, `level` the share of cases in which the interval holds the true difference.
+    """
+    n_images = [study.values.shape[1] for study in (first, second)]
+    parts = random_parts(n_images[0], rng)
+    scores = [_scores(first, parts), _scores(second, parts if is_paired else random_parts(n_images[1], rng))]
+    estimate = float(scores[1].mean() - scores[0].mean())
+    if min(n_images) < 2:
+        return DifferenceOfChosen(estimate, Interval(-math.inf, math.inf))
+    if is_paired:
+        variance = variance_of_mean(scores[1] - scores[0]) + _of_added(n_images[0], 1.0, is_share=is_share)
+    else:
+        added = [_of_added(n, 0.5, is_share=is_share) for n in n_images]
+        variance = sum(variance_of_mean(each) for each in scores) + sum(added)
+    half = float(stats.t.ppf((1 + level) / 2, min(n_images) - 1)) * math.sqrt(variance)
+    return DifferenceOfChosen(estimate, Interval(estimate - half, estimate + half))
+
+
+def _scores(study: TrialValues, parts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The value of each image by the trial that is chosen without it, for each cut, (n_repeats, n_images)."""
+    return scores_of(choose_without(parts, study.values, study.tie_breakers), study.values)
+
+
+def _of_added(n_images: int, square: float, *, is_share: bool) -> float:
+    """The variance that two added images give to a mean, whose squares have the sum `square`. 0 for a loss.
+
+    If few images differ, or are misclassified, they say little about how many would be on others, and a variance of 0
+    may be chance. So a share gets two images more: for a difference one half of an image that is better in the first,
+    and one half that is better in the second (Agresti and Min, Statistics in Medicine 24, 2005); for a single share one
+    of 0 and one of 1 (Agresti and Caffo, The American Statistician 54, 2000).
+    """
+    return square / n_images**2 if is_share else 0.0
