@@ -99,7 +99,7 @@ def measure(size: Size, n_heads: int, n_epochs: int, device: str) -> list[object
 
         parts = ((lambda: group.step(heads)) if n_heads > 1 else heads[0].step, write_checkpoints, write_predictions)
         seconds = [[_seconds(part) for part in parts] for _ in range(n_epochs + 1)][1:]  # the first is to warm up
-        n_bytes = len(files.read(0) or b"")
+        n_bytes = len(next(files.read(0), b""))
     epoch, checkpoint, predictions = (1000 * median(column) / n_heads for column in zip(*seconds, strict=True))
     how = f"{n_heads} {'fused' if n_heads > 1 else 'alone'}"
     share = 100 * predictions / (epoch + checkpoint)

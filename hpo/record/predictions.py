@@ -34,9 +34,10 @@ class ValidationPredictions:
 def read(study: StudyFolder, trials: Iterable[Trial]) -> ValidationPredictions | None:
     """Read the predictions of trials. Returns None if the study kept none.
 
-    Only those at the trial's best epoch on record are read: see `Trial.best`. A trial is left out if it has no such
-    file, if it crashed, or if its file is damaged or was written for other validation images. All predictions are in
-    memory together, 2 bytes for each logit, so pass only the trials that are needed.
+    Only those at the trial's best epoch on record are read: see `Trial.best`. A trial may train meanwhile, or may have
+    been killed: of its two files, the one of this epoch is read. A trial is left out if it has no such file, if it
+    crashed, or if its file is damaged or was written for other validation images. All predictions are in memory
+    together, 2 bytes for each logit, so pass only the trials that are needed.
     """
     files = PredictionFiles(study.predictions)
     targets = decode(files.read_targets())
@@ -48,16 +49,18 @@ def read(study: StudyFolder, trials: Iterable[Trial]) -> ValidationPredictions |
     for trial in trials:
         if trial.best is None or trial.crash is not None:
             continue
-        found = _logits(decode(files.read(trial.number)), trial.best.fidelity, labels, digest)
-        if found is not None:
-            logits[trial.number] = found
+        for content in files.read(trial.number):
+            found = _logits(decode(content), trial.best.fidelity, labels, digest)
+            if found is not None:
+                logits[trial.number] = found
+                break
     return ValidationPredictions(labels, folds, logits)
 
 
 def missing_because(study: StudyFolder, trial: Trial) -> str:
     """Return in a few words why `read` leaves out a trial, after "the validation predictions of trial 3"."""
     files = PredictionFiles(study.predictions)
-    raw = files.read(trial.number)
+    raw = next(files.read(trial.number), None)
     if raw is None:
         return "were not kept"
     content, targets = decode(raw), decode(files.read_targets())

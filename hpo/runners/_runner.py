@@ -140,14 +140,19 @@ def discard_unneeded(checkpoints: Path, job: Job, trial: int, event: Report | Cr
     """Delete the checkpoints and predictions that a trial no longer needs after `decision`.
 
     If the trial was stopped or crashed, all its checkpoints are deleted. If it is finished, all but that of its best
-    epoch. Only a crashed trial loses its predictions. `event` is the event that the decision is about, or None if the
-    trial was paused before.
+    epoch. Only a crashed trial loses its predictions; one that does not go on needs only the newest. `event` is the
+    event that the decision is about, or None if the trial was paused before.
     """
-    if isinstance(event, Crash) and job.predictions is not None:
-        PredictionFiles(job.predictions).discard(trial)
+    is_complete = isinstance(event, Report) and (event.last or event.fidelity >= job.space.fidelity.high)
+    if job.predictions is not None:
+        predictions = PredictionFiles(job.predictions)
+        if isinstance(event, Crash):
+            predictions.discard(trial)
+        elif is_complete or decision is not Decision.CONTINUE:
+            predictions.discard_previous(trial)
     if decision is Decision.STOP or isinstance(event, Crash):
         discard(checkpoints, trial)
-    elif event is not None and (event.last or event.fidelity >= job.space.fidelity.high):
+    elif is_complete:
         discard_all_but_best(checkpoints, trial)
 
 

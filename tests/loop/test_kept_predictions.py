@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -155,6 +156,47 @@ def test_a_trial_that_crashes_loses_its_predictions_also_if_the_search_is_killed
     (tmp_path / "s" / "predictions" / "0.npz").write_bytes(b"those of its first epoch")
     resume(tmp_path / "s", Budget(seconds=0), trainable=CrashesLater)
     assert list(predictions(tmp_path / "s")) == ["targets.npz"]
+
+
+class KilledAhead:
+    """Training code of the user, killed in epoch 2 when its predictions are written, and not its checkpoint."""
+
+    def __init__(self, config: Mapping[str, Any], model: object, data: SearchData, device: str) -> None:
+        self.validation_logits = torch.zeros(len(data.validation), len(data.classes))
+        self._epoch = 0
+
+    def step(self) -> Mapping[str, float]:
+        self._epoch += 1
+        return {"val_loss": 1.0 / self._epoch}
+
+    def state_dict(self) -> dict[str, Any]:
+        if self._epoch == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"epoch": self._epoch}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._epoch = state["epoch"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a fork")
+def test_a_trial_that_was_killed_ahead_of_its_record_has_the_predictions_of_its_best_epoch(tmp_path: Path) -> None:
+    space = replace(SPACE, task=Task(None, None, dataset=DatasetSpec("digits")))
+    for command in (begin, None, None):  # killed again and again at the same epoch
+        pid = os.fork()
+        if pid == 0:
+            try:
+                if command is None:
+                    resume(tmp_path / "s", trainable=KilledAhead)
+                else:
+                    command(tmp_path / "s", space, SETTINGS, Budget(trials=1), trainable=KilledAhead)
+            finally:
+                os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+        trials = history(tmp_path / "s").trials
+        assert trials[0].epoch == 1
+        found = read(StudyFolder.reopen(tmp_path / "s"), trials.values())
+        assert found is not None
+        assert list(found.logits) == [0]
 
 
 def test_a_new_study_in_the_same_folder_and_a_deleted_one_lose_them(searched: Path, tmp_path: Path) -> None:

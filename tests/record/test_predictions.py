@@ -56,6 +56,19 @@ def test_only_the_trials_that_are_asked_for_are_read(study: StudyFolder) -> None
     assert list(found(study, trial(1, [0.3])).logits) == [1]
 
 
+def test_a_trial_whose_newest_file_is_ahead_of_the_record_has_the_predictions_of_the_best_before(
+    study: StudyFolder,
+) -> None:
+    np.savez(study.predictions / "0.npz", epoch=3, logits=LOGITS)
+    np.savez(study.predictions / "0.previous.npz", epoch=2, logits=LOGITS + 1)
+    predictions = found(study, trial(0, [0.3, 0.2]))
+    assert (predictions.logits[0] == LOGITS + 1).all()
+    assert (found(study, trial(0, [0.3, 0.2, 0.1])).logits[0] == LOGITS).all()
+    assert not found(study, trial(0, [0.3])).logits
+    (study.predictions / "0.npz").write_bytes(b"half")
+    assert (found(study, trial(0, [0.3, 0.2])).logits[0] == LOGITS + 1).all()
+
+
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_predictions_of_another_epoch_than_the_best_are_left_out(study: StudyFolder, epoch: int) -> None:
     np.savez(study.predictions / "0.npz", epoch=epoch, logits=LOGITS)

@@ -16,7 +16,7 @@ from hpo.runners._runner import Runner, discard_unneeded
 from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task
 from hpo.space.domains import Float
 from hpo.training.builder import Job
-from hpo.training.prediction_files import PredictionFiles
+from hpo.training.prediction_files import PredictionFiles, decode, encode_trial
 from hpo.trial import Crash, Decision, Report, Suggestion
 from tests.runners.driving import train
 from tests.training.kept_predictions import check_kept, kept
@@ -62,7 +62,7 @@ def check(start: Start, job: Job, expected: Path, tolerance: float = 0.0) -> Non
     if tolerance:
         np.testing.assert_allclose(found.logits.astype(float), wanted.logits.astype(float), atol=tolerance)
     else:
-        assert PredictionFiles(job.predictions).read(0) == PredictionFiles(expected).read(0)
+        assert list(PredictionFiles(job.predictions).read(0)) == list(PredictionFiles(expected).read(0))
 
 
 def test_the_inline_runner_keeps_the_same_again(job: Job, expected: Path) -> None:
@@ -116,11 +116,12 @@ def test_nodes_of_ray_send_the_same(checkpoints: str, job: Job, expected: Path, 
     ],
     ids=["stopped", "complete", "paused", "stopped while paused", "crashed"],
 )
-def test_only_a_crashed_trial_loses_its_predictions(
+def test_only_a_crashed_trial_loses_its_predictions_and_one_that_waits_or_ended_keeps_the_newest(
     job: Job, tmp_path: Path, event: Report | Crash | None, decision: Decision, stays: bool
 ) -> None:
     assert job.predictions is not None
     files = PredictionFiles(job.predictions)
-    files.write(0, b"content")
+    for epoch in (1, 2):
+        files.write(0, encode_trial(epoch, np.zeros((1, 2), np.float16), 0))
     discard_unneeded(tmp_path, job, 0, event, decision)
-    assert (files.read(0) is not None) == stays
+    assert [int(decode(content)["epoch"]) for content in files.read(0)] == ([2] if stays else [])

@@ -32,9 +32,9 @@ class Kept:
 
 
 def kept(folder: Path, trial: int = 0) -> Kept | None:
-    """The predictions of a trial, None if none are kept."""
+    """The newest predictions of a trial, None if none are kept."""
     files = PredictionFiles(folder)
-    arrays: dict[str, Any] = {**decode(files.read(trial)), **decode(files.read_targets())}
+    arrays: dict[str, Any] = {**decode(next(files.read(trial), None)), **decode(files.read_targets())}
     if "logits" not in arrays:
         return None
     return Kept(int(arrays["epoch"]), arrays["logits"], arrays["labels"], arrays["folds"])

@@ -33,20 +33,58 @@ def files(folder: Path) -> PredictionFiles:
     return PredictionFiles(folder)
 
 
+def newest(files: PredictionFiles, trial: int) -> bytes:
+    return next(files.read(trial))
+
+
+def epochs(files: PredictionFiles, trial: int) -> list[int]:
+    """The epochs of the files of a trial, the newest first."""
+    return [int(decode(content)["epoch"]) for content in files.read(trial)]
+
+
 def test_files_hold_what_was_encoded(files: PredictionFiles) -> None:
     files.write(3, encode_trial(5, LOGITS, 77))
     files.write_targets(encode_targets(LABELS, FOLDS))
-    trial, targets = decode(files.read(3)), decode(files.read_targets())
+    trial, targets = decode(newest(files, 3)), decode(files.read_targets())
     assert (int(trial["epoch"]), int(trial["targets"]), trial["logits"].tolist()) == (5, 77, LOGITS.tolist())
     assert trial["logits"].dtype == np.float16
     assert (targets["labels"].tolist(), targets["folds"].tolist()) == (LABELS.tolist(), FOLDS.tolist())
 
 
-def test_equal_arrays_give_equal_bytes_and_a_later_epoch_replaces_an_earlier_one(files: PredictionFiles) -> None:
+def test_equal_arrays_give_equal_bytes_and_a_later_epoch_keeps_the_one_before(files: PredictionFiles) -> None:
     assert encode_trial(5, LOGITS, 77) == encode_trial(5, LOGITS.copy(), 77)
     files.write(3, encode_trial(5, LOGITS, 77))
     files.write(3, encode_trial(6, LOGITS, 77))
-    assert int(decode(files.read(3))["epoch"]) == 6
+    assert epochs(files, 3) == [6, 5]
+
+
+def test_an_epoch_written_again_replaces_only_itself(files: PredictionFiles, folder: Path) -> None:
+    for epoch in (3, 5, 5):
+        files.write(0, encode_trial(epoch, LOGITS, 77))
+    assert epochs(files, 0) == [5, 3]
+    (folder / "0.npz").write_bytes(b"damaged")
+    files.write(0, encode_trial(5, LOGITS, 77))
+    assert epochs(files, 0) == [5, 3]
+    files.write(0, encode_trial(8, LOGITS, 77))
+    assert epochs(files, 0) == [8, 5]
+
+
+def test_without_its_previous_predictions_a_trial_keeps_the_newest(files: PredictionFiles, folder: Path) -> None:
+    for trial, epoch in [(1, 1), (1, 2), (11, 1), (11, 2)]:
+        files.write(trial, encode_trial(epoch, LOGITS, 77))
+    for _ in range(2):
+        files.discard_previous(1)
+    assert (epochs(files, 1), epochs(files, 11)) == ([2], [2, 1])
+    files.discard(11)
+    assert [path.name for path in folder.iterdir()] == ["1.npz"]
+
+
+def test_what_a_kill_left_between_the_two_renames_is_completed(files: PredictionFiles, folder: Path) -> None:
+    files.write(0, encode_trial(3, LOGITS, 77))
+    (folder / "0.npz").rename(folder / "0.previous.npz")
+    (folder / ".0.npz.tmp").write_bytes(encode_trial(5, LOGITS, 77))
+    files.recover()
+    assert epochs(files, 0) == [5, 3]
 
 
 def test_the_digest_tells_other_labels_and_other_folds_apart() -> None:
@@ -56,7 +94,7 @@ def test_the_digest_tells_other_labels_and_other_folds_apart() -> None:
 
 
 def test_no_file_holds_no_arrays(files: PredictionFiles) -> None:
-    assert files.read(0) is None
+    assert list(files.read(0)) == []
     assert files.read_targets() is None
     assert decode(None) == decode(b"PK") == {}
 
@@ -87,7 +125,7 @@ def test_only_the_predictions_of_a_discarded_trial_are_deleted(files: Prediction
         files.write(trial, b"content")
     for _ in range(2):
         files.discard(1)
-    assert (files.read(1), files.read(11)) == (None, b"content")
+    assert (list(files.read(1)), list(files.read(11))) == ([], [b"content"])
 
 
 def test_sent_predictions_are_written_by_the_one_who_receives_them(files: PredictionFiles) -> None:
@@ -95,7 +133,7 @@ def test_sent_predictions_are_written_by_the_one_who_receives_them(files: Predic
     sent.write_targets(b"targets")
     sent.write(4, b"logits")
     receive(files, sent.taken_writes(), after=0)
-    assert (files.read(4), files.read_targets(), sent.taken_writes()) == (b"logits", b"targets", [])
+    assert (newest(files, 4), files.read_targets(), sent.taken_writes()) == (b"logits", b"targets", [])
 
 
 @pytest.mark.parametrize(
@@ -117,7 +155,7 @@ def test_what_is_trained_again_replaces_no_recorded_epoch_of_those_received(
     for epoch in sent:
         worker.write(0, encode_trial(epoch, LOGITS, 77))
     receive(files, worker.taken_writes(), after=after)
-    assert int(decode(files.read(0))["epoch"]) == holds
+    assert int(decode(newest(files, 0))["epoch"]) == holds
 
 
 def test_a_folder_that_cannot_be_written_is_the_fault_of_the_machine(tmp_path: Path) -> None:
