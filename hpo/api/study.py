@@ -8,6 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+
 from hpo.api.progress import interrupt_note, print_notices, show_progress
 from hpo.api.short_traceback import short_traceback
 from hpo.errors import HpoError, StudyError
@@ -18,6 +20,7 @@ from hpo.record import Budget, StudyFolder
 from hpo.results import status, table, tables, write_tables
 from hpo.results.progress import epoch_progress, print_note
 from hpo.results.rendering import cell
+from hpo.results.training_progress import TrainingProgress
 from hpo.space import SearchSpace
 from hpo.space.objectives import searched_metric
 from hpo.space.values import list_as_text, with_lists
@@ -174,15 +177,18 @@ class Study:
         import pandas as pd
 
         def watch(result: ModelResult) -> None:
+            progress.end(result)
             if not quiet:
                 print(result.words(searched_metric(self.space.objective)))
 
-        with interrupt_note(lambda: self.path, quiet=quiet), unchanged_random_states():
+        progress = TrainingProgress(Console(stderr=True, quiet=quiet, force_jupyter=False))
+        with interrupt_note(lambda: self.path, quiet=quiet), unchanged_random_states(), progress:
             record = evaluate(
                 self.path,
                 Plan(top, tested_seeds(self._folder, protocol) if seeds is None else seeds, protocol),
                 trainable=self._trainable,
                 watch=watch,
+                watch_epoch=progress,
                 notify=None if quiet else print_note,
                 skip_changed_files=skip_changed_files,
             )

@@ -69,26 +69,33 @@ def best(name: str, top: int, format: str, studies: Path) -> None:
 @study_argument
 def test(name: str, top: int, seeds: int | None, protocol: str, skip_changed_files: bool, studies: Path) -> None:
     """Re-train the best configurations and test them on held-out data."""
+    from rich.console import Console
+
     from hpo.heldout import Plan, evaluate, tested_seeds
     from hpo.record import StudyFolder
     from hpo.results import write_tables
     from hpo.results.progress import print_note
     from hpo.results.status import test_lines
+    from hpo.results.training_progress import TrainingProgress
     from hpo.space.objectives import searched_metric
 
     study = StudyFolder.reopen(studies / name)
     metric = searched_metric(study.space.objective)
 
     def watch(evaluation: ModelResult) -> None:
+        progress.end(evaluation)
         click.echo(evaluation.words(metric), err=True)
 
-    record = evaluate(
-        studies / name,
-        Plan(top=top, seeds=tested_seeds(study, protocol) if seeds is None else seeds, protocol=protocol),
-        watch=watch,
-        notify=print_note,
-        skip_changed_files=skip_changed_files,
-    )
+    plan = Plan(top=top, seeds=tested_seeds(study, protocol) if seeds is None else seeds, protocol=protocol)
+    with TrainingProgress(Console(stderr=True)) as progress:
+        record = evaluate(
+            studies / name,
+            plan,
+            watch=watch,
+            watch_epoch=progress,
+            notify=print_note,
+            skip_changed_files=skip_changed_files,
+        )
     write_tables(study)
     for line in test_lines(record):
         print_line(line)

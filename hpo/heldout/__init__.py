@@ -8,12 +8,14 @@ from __future__ import annotations
 from hpo.heldout.evaluation import best_trials, evaluate
 from hpo.heldout.plan import PROTOCOLS, Plan, tested_seeds
 from hpo.heldout.record import TestRecord
+from hpo.heldout.retraining import RetrainedEpoch
 from hpo.heldout.trial_result import ModelResult, Spread, TrialResult
 
 __all__ = [
     "PROTOCOLS",
     "ModelResult",
     "Plan",
+    "RetrainedEpoch",
     "Spread",
     "TestRecord",
     "TrialResult",

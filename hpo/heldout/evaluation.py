@@ -13,7 +13,7 @@ as soon as it is known. An interrupted test continues from its checkpoints, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -25,7 +25,7 @@ from hpo.heldout.confusion import ModelKey
 from hpo.heldout.evaluator import EvaluatedModel, Evaluator
 from hpo.heldout.plan import BEST_ONLY, Plan
 from hpo.heldout.record import TestRecord
-from hpo.heldout.retraining import ModelToTest, discard_retrained, load_from_search, retrain, stopping_epoch
+from hpo.heldout.retraining import RetrainedEpoch, discard_retrained, load_from_search, retrain, stopping_epoch
 from hpo.heldout.study_data import StudyData
 from hpo.heldout.trial_result import ModelResult, combine
 from hpo.record import StudyFolder, Trial, check_devices, command, lock
@@ -41,6 +41,7 @@ def evaluate(
     *,
     trainable: Build | None = None,
     watch: Callable[[ModelResult], None] | None = None,
+    watch_epoch: Callable[[RetrainedEpoch], None] | None = None,
     notify: Callable[[str], None] | None = None,
     skip_changed_files: bool = False,
 ) -> TestRecord:
@@ -49,9 +50,9 @@ def evaluate(
     What was tested before by the same protocol, with the same packages and on all files, is kept, also with further
     seeds that an interrupted test left: it is neither trained nor looked at again. Any other new result of a trial
     replaces its earlier one. `trainable` is your own training code, if the study was searched with it. `watch` is
-    called with the evaluation of each trained model, and `notify` with each note about the data. With
-    `skip_changed_files`, files of the data set that changed since the study was begun are left out, and counted in the
-    result.
+    called with the evaluation of each trained model, `watch_epoch` with each epoch of their trainings, and `notify`
+    with each note about the data. With `skip_changed_files`, files of the data set that changed since the study was
+    begun are left out, and counted in the result.
 
     Raises StudyError if the study is still being searched, was interrupted before its budget was spent, or was begun
     with another trainable or on other data. Raises UserError if the trainable cannot be evaluated, or if a test with
@@ -77,7 +78,12 @@ def evaluate(
         wanted = _wanted(study, trials, plan)
         if wanted - results.done:
             evaluator = Evaluator(study, replace(job, manifest=data.manifest), record, trials[0])
-            for model in _models(study, replace(job, manifest=data.for_search), trials, plan, results.done):
+            search_job = replace(job, manifest=data.for_search)
+            if plan.protocol == "checkpoint":
+                models = load_from_search(study, trials, results.done)
+            else:
+                models = retrain(study, search_job, trials, plan.seeds, results.done, watch_epoch)
+            for model in models:
                 evaluated = evaluator.evaluate(model)
                 results.add(model.trial, evaluated)
                 if watch is not None:
@@ -143,15 +149,6 @@ def _wanted(study: StudyFolder, trials: Sequence[Trial], plan: Plan) -> frozense
     """The models that a plan tests."""
     seeds = [study.settings.seed] if plan.protocol == "checkpoint" else range(plan.seeds)
     return frozenset((trial.number, seed) for trial in trials for seed in seeds)
-
-
-def _models(
-    study: StudyFolder, job: Job, trials: list[Trial], plan: Plan, done: Collection[ModelKey]
-) -> Iterator[ModelToTest]:
-    """The trained models to test, except those in `done`. `job` must not hold the held-out part."""
-    if plan.protocol == "checkpoint":
-        return load_from_search(study, trials, done)
-    return retrain(study, job, trials, plan.seeds, done)
 
 
 def _without(found: Mapping[ModelKey, T], trial: Trial, models: Sequence[ModelResult]) -> dict[ModelKey, T]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,6 +47,22 @@ class ModelToTest:
     """Whether this is the first seed of the best trial. The misclassified images of this model are saved."""
 
 
+@dataclass(frozen=True)
+class RetrainedEpoch:
+    """How far the training of a model to test is."""
+
+    trial: int
+    seed: int
+    number: int
+    """The number of the training, from 1 to `n_trainings`."""
+    n_trainings: int
+    """The number of trainings that this test needs."""
+    epoch: int
+    """The last epoch that is trained, 0 when the training starts."""
+    n_epochs: int
+    """The number of epochs of the training. One that diverges ends before."""
+
+
 def load_from_search(
     study: StudyFolder, trials: list[Trial], done: Collection[tuple[int, int]] = ()
 ) -> Iterator[ModelToTest]:
@@ -73,12 +89,18 @@ def load_from_search(
 
 
 def retrain(
-    study: StudyFolder, job: Job, trials: list[Trial], seeds: int, done: Collection[tuple[int, int]] = ()
+    study: StudyFolder,
+    job: Job,
+    trials: list[Trial],
+    seeds: int,
+    done: Collection[tuple[int, int]] = (),
+    watch: Callable[[RetrainedEpoch], None] | None = None,
 ) -> Iterator[ModelToTest]:
     """Train each trial with each seed up to its stopping epoch, and yield each model when it is ready.
 
     Those in `done`, which holds numbers of trials with their seeds, are left out. An interrupted test is continued
-    from its checkpoints if they were trained on the same files, by the same packages.
+    from its checkpoints if they were trained on the same files, by the same packages. `watch` is called when a training
+    starts and after each of its epochs.
 
     The trainings use the runner, devices and slots of the search. Each training is a suggestion without early stopping.
     `fidelity.high` lies above all stopping epochs: a trial that reaches it would keep only its best checkpoint, and
@@ -92,6 +114,7 @@ def retrain(
     build = plugins.load(plugins.RUNNERS, settings.runner).build
     wanted = [(trial, seed) for trial in trials for seed in range(seeds) if (trial.number, seed) not in done]
     pending = {trial.number * MAX_SEEDS + seed: (trial, seed) for trial, seed in wanted}
+    say = _announcement(wanted, watch)
     running: dict[int, tuple[Trial, int]] = {}
     best_reports: dict[int, Report] = {}
     retrain_job = replace(job, space=space, seed=settings.seed + RETRAIN_SEED_OFFSET)
@@ -103,12 +126,14 @@ def retrain(
                 trial, seed = running[number] = pending.pop(number)
                 config = {key: value for key, value in trial.config.items() if key not in EARLY_STOPPING}
                 runner.start(Suggestion(number, config, until=stopping_epoch(trial)), after=0)
+                say(trial, seed, 0)
             for event in runner.events():
                 number, (trial, seed) = event.trial, running[event.trial]
                 if isinstance(event, Crash):
                     raise HpoError(
                         f"trial {trial.number} crashed when it was trained again, seed {seed}: {event.error}"
                     )
+                say(trial, seed, event.fidelity)
                 best_reports[number] = better_report(job.space.metric, event, best_reports.get(number))
                 ended = event.last or event.fidelity == stopping_epoch(trial)
                 runner.settle(number, Decision.PAUSE if ended else Decision.CONTINUE)
@@ -120,6 +145,20 @@ def retrain(
                     yield ModelToTest(trial, seed, "retrain", build_seed, path, metrics, is_first=is_first)
     finally:
         runner.close()
+
+
+def _announcement(
+    wanted: list[tuple[Trial, int]], watch: Callable[[RetrainedEpoch], None] | None
+) -> Callable[[Trial, int, int], None]:
+    """A function that tells `watch` how far one of the `wanted` trainings is: its trial, seed and last epoch."""
+    numbers = {(trial.number, seed): number for number, (trial, seed) in enumerate(wanted, 1)}
+
+    def say(trial: Trial, seed: int, epoch: int) -> None:
+        if watch is not None:
+            number = numbers[trial.number, seed]
+            watch(RetrainedEpoch(trial.number, seed, number, len(wanted), epoch, stopping_epoch(trial)))
+
+    return say
 
 
 def discard_retrained(study: StudyFolder, models: Iterable[tuple[int, int]]) -> None:

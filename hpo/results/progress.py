@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from trainables.store.progress_files import RunningComputation
 
 REDRAW_SECONDS = 0.25
-"""The least time between two updates of the lines below the table."""
+"""The least time between two updates of what takes a look at all trials: epochs saved, failures, the time left."""
 LINE_SECONDS = 10.0
 """The least time between two lines about the epochs of a training."""
 OTHER_LINES = 8
@@ -113,7 +113,9 @@ class Lines:
         if isinstance(event, Report) and not math.isfinite(history.objective_of(event)):
             result += " (diverged)"
         best = history.incumbent
-        incumbent = f"  best {best.loss:.4f} (trial {best.number})" if best else ""
+        # The best may be a trial that has no line yet.
+        running = ", running" if best and best.state is State.RUNNING else ""
+        incumbent = f"  best {best.loss:.4f} (trial {best.number}{running})" if best else ""
         line = f"{status}  {result}{incumbent}  {with_plural(history.n_epochs, 'epoch')}  {duration(ledger.elapsed)}"
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -128,9 +130,10 @@ class Screen:
     def __init__(self, console: Console, budget: Budget) -> None:
         self._budget = budget
         self._console = console
-        self._running: tuple[tuple[str, ...], ...] = ()
+        self._trials: tuple[tuple[tuple[str, ...], ...], tuple[str, ...]] = (), ("starting",)
+        """The rows of the table, and the lines below it: replaced together, so that they agree."""
         self._loss_name = "loss"
-        self._summary: tuple[str, ...] = ("starting",)
+        self._counts = ("", "")
         self._summary_time = 0.0
         self._announcement: tuple[str, ...] = ()
         self._clock: Callable[[], tuple[float, float | None]] = lambda: (0.0, None)
@@ -147,16 +150,21 @@ class Screen:
     def __call__(self, event: Event, ledger: Ledger) -> None:
         if time.monotonic() - self._summary_time >= REDRAW_SECONDS:
             self.summarise(ledger)
-        self._running = _running(ledger.history, self._n_rows)
+        else:
+            self._take_in(ledger.history)
 
     def summarise(self, ledger: Ledger) -> None:
         """Take in all that is on record now."""
-        self._running, self._loss_name = _running(ledger.history, self._n_rows), ledger.history.loss_name
+        self._loss_name = ledger.history.loss_name
         self._summary_time = now = time.monotonic()
-        self._summary = _summary(ledger.history, self._budget)
+        self._counts = _counts(ledger.history)
+        self._take_in(ledger.history)
         left = time_left(ledger, self._budget)
         self._waits = lambda: ledger.outages.is_waiting
         self._clock = lambda: (ledger.elapsed, left and max(0.0, left - (time.monotonic() - now)))
+
+    def _take_in(self, history: History) -> None:
+        self._trials = _running(history, self._n_rows), _summary(history, self._budget, self._counts)
 
     @property
     def _n_rows(self) -> int:
@@ -182,7 +190,8 @@ class Screen:
         for name, width in (("trial", 5), ("epoch", 7), (f"last {self._loss_name}", 9), ("best", 7)):
             table.add_column(name, justify="right", no_wrap=True, min_width=width)
         table.add_column("configuration", ratio=1, no_wrap=True, overflow="ellipsis")
-        for row in self._running:
+        rows, summary = self._trials
+        for row in rows:
             table.add_row(*row)
         elapsed, left = self._clock()
         clock = f"time     {duration(elapsed)}" + (f", about {duration(left)} left" if left is not None else "")
@@ -190,7 +199,7 @@ class Screen:
             clock = f"time     {duration(elapsed)}, waiting for the database of the record"
         first, last = (
             [Text(line, no_wrap=True, overflow="ellipsis") for line in lines]
-            for lines in (self._announcement, (*self._summary, clock))
+            for lines in (self._announcement, (*summary, clock))
         )
         return Group(*first, table, *map(_bar, cache.in_progress()), *last)
 
@@ -221,8 +230,15 @@ def _running(history: History, n_rows: int) -> tuple[tuple[str, ...], ...]:
     return tuple(rows)
 
 
-def _summary(history: History, budget: Budget) -> tuple[str, ...]:
-    """The lines below the table: the best trial and the budget spent."""
+def _counts(history: History) -> tuple[str, str]:
+    """The failed trials and the epochs saved, as the line of the budget shows them."""
+    crashed = f", {len(history.crashed)} crashed" if history.crashed else ""
+    crashed += f", {len(history.infeasible)} too large for memory" if history.infeasible else ""
+    return crashed, f" ({n_saved} saved by stopping)" if (n_saved := history.n_saved()) else ""
+
+
+def _summary(history: History, budget: Budget, counts: tuple[str, str]) -> tuple[str, ...]:
+    """The lines below the table: the best trial and the budget spent. `counts` is what `_counts` returned."""
     lines = []
     best = history.incumbent
     if best is not None and best.best is not None:
@@ -235,9 +251,7 @@ def _summary(history: History, budget: Budget) -> tuple[str, ...]:
     epochs = f"{history.n_epochs}" + (f" of {budget.epochs}" if budget.epochs is not None else "")
     if epochs == "1":
         nouns[1] = "epoch"
-    crashed = f", {len(history.crashed)} crashed" if history.crashed else ""
-    crashed += f", {len(history.infeasible)} too large for memory" if history.infeasible else ""
-    saved = f" ({n_saved} saved by stopping)" if (n_saved := history.n_saved()) else ""
+    crashed, saved = counts
     lines.append(f"spent    {trials} {nouns[0]}{crashed}, {epochs} {nouns[1]}{saved}")
     return tuple(lines)
 

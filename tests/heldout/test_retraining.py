@@ -11,7 +11,7 @@ import pytest
 
 from hpo.errors import UserError
 from hpo.heldout import ModelResult, Plan, evaluate
-from hpo.heldout.retraining import load_from_search, retrain, stopping_epoch
+from hpo.heldout.retraining import RetrainedEpoch, load_from_search, retrain, stopping_epoch
 from hpo.loop.search import begin
 from hpo.record import Budget, Settings, StudyFolder, Trial
 from hpo.space import DatasetSpec, Fidelity, Task
@@ -34,6 +34,21 @@ def test_the_models_of_the_search_are_loaded_best_first_with_their_metrics(folde
     assert [model.validation["val_loss"] for model in models] == [trial.loss for trial in trials[:2]]
     assert [model.is_first for model in models] == [True, False]
     assert all(model.checkpoint.exists() for model in models)
+
+
+def test_each_start_and_each_epoch_of_a_retraining_is_told(folder: Path) -> None:
+    study, trials = ranked(folder)
+    told: list[RetrainedEpoch] = []
+    job = Job(study.space, study.settings.seed, study.data)
+    done = [(trials[0].number, 0)]
+    models = list(retrain(study, job, trials[:1], 3, done, told.append))
+    assert [model.seed for model in models] == [1, 2]
+    for number, seed in ((1, 1), (2, 2)):
+        of_training = [each for each in told if each.number == number]
+        n_epochs = stopping_epoch(trials[0])
+        assert [each.epoch for each in of_training] == list(range(n_epochs + 1))
+        assert {(each.trial, each.seed, each.n_trainings) for each in of_training} == {(trials[0].number, seed, 2)}
+        assert {each.n_epochs for each in of_training} == {n_epochs}
 
 
 def test_each_trial_is_retrained_with_each_seed_and_one_model_is_the_first(folder: Path) -> None:

@@ -90,6 +90,29 @@ def test_the_last_and_the_best_are_both_the_objective_and_it_is_named(errors: Le
     errors.close()
 
 
+def test_the_lines_below_the_table_never_lag_behind_its_rows(errors: Ledger) -> None:
+    screen = Screen(Console(quiet=True), Budget(trials=4))
+    for epoch, loss in ((3, 0.125), (4, 0.0625)):  # within REDRAW_SECONDS
+        report = Report(0, epoch, loss, {"val_loss": 7.5, "val_error": loss}, 0.1)
+        errors.record(report)
+        screen(report, errors)
+    _, row, best, spent, *_ = screen.text(100).splitlines()
+    assert row.split()[:4] == ["0", "4/9", "0.0625", "0.0625"]
+    assert best.startswith("best     val_error 0.0625, trial 0")
+    assert "4 epochs" in spent
+    errors.close()
+
+
+def test_a_plain_line_says_that_the_best_trial_is_one_that_still_runs(errors: Ledger) -> None:
+    errors.suggest(Suggestion(1, {"kind": "b", "x": 0.5}, 9))
+    crash = Crash(1, "ValueError", "no")
+    errors.record(crash)
+    file = io.StringIO()
+    Lines(Console(file=file, width=200))(crash, errors)
+    assert "best 0.2500 (trial 0, running)" in file.getvalue()
+    errors.close()
+
+
 def test_no_time_is_left_while_the_database_of_the_record_does_not_answer(errors: Ledger) -> None:
     screen = Screen(Console(quiet=True), Budget(epochs=9))
     screen.summarise(errors)
