@@ -8,6 +8,8 @@ import click
 
 from hpo.cli import completion
 from hpo.cli.options import study_argument
+from hpo.errors import HpoError
+from hpo.quantities import with_plural
 
 
 @click.command()
@@ -31,7 +33,16 @@ def track(name: str, targets: tuple[str, ...], studies: Path) -> None:
     from hpo.trackers import check, send_all
 
     study = StudyFolder.reopen(studies / name)
-    checked = [check(target) for target in targets]
-    for target in checked:
-        n_trials = send_all(study, target)
-        click.echo(f"{target.kind}: {n_trials} trials are up to date", err=True)
+    status = 0
+    for target in [check(target) for target in targets]:
+        try:
+            sent = send_all(study, target)
+        except HpoError as error:
+            click.echo(f"hpo: {error}", err=True)
+            status = error.exit_status
+            continue
+        has = "is" if sent.n_trials == 1 else "are"
+        where = "" if sent.place is None else f" in {sent.place}"
+        click.echo(f"{target.kind}: {with_plural(sent.n_trials, 'trial')} {has} up to date{where}", err=True)
+    if status:
+        click.get_current_context().exit(status)

@@ -15,7 +15,7 @@ from hpo.loop.simulated_settings import check_curves, with_curves
 from hpo.record import Settings, StudyFolder, check_devices, data_folder, recorded_url
 from hpo.runners import _auto_runner
 from hpo.space import SearchSpace
-from hpo.trackers import recorded_target
+from hpo.trackers import recorded_targets
 from hpo.training.user_code import Build
 
 CHANGEABLE = (
@@ -53,7 +53,7 @@ def recorded_settings(settings: Settings, space: SearchSpace, trainable: Build |
     if settings.curves is None:
         plan_slots(settings.devices, settings.given_slots, settings.devices_per_trial)
     folder = str(data_folder(data)) if data else None
-    tracked = tuple(recorded_target(each) for each in settings.track)
+    tracked = recorded_targets(settings.track)
     recorded = replace(settings, runner=runner, data=folder, storage=recorded_url(settings.storage), track=tracked)
     check_runner_options(recorded)
     return recorded

@@ -202,15 +202,14 @@ def _run_study(
         ledger.reopen(study.folder)  # the study is no longer finished
         discard_leftover_files(ledger.history, study)
         slots = slots_per_device(job, settings, notify)
-        runner = build_runner(settings, job, study.checkpoints, slots, notify)
         with tracking(study, ledger, watch, notify) as watch:
-            try:
-                reason = run(backend, runner, ledger, study.budget, watch, settings.max_crashes)
-            except TooManyCrashes as error:
-                again = how_to_resume(study, "--retry-crashed")
-                raise TooManyCrashes(f"{str(error).rstrip()}\n{again} tries crashed trials again") from None
-            finally:
-                runner.close()
+            with contextlib.closing(build_runner(settings, job, study.checkpoints, slots, notify)) as runner:
+                try:
+                    reason = run(backend, runner, ledger, study.budget, watch, settings.max_crashes)
+                except TooManyCrashes as error:
+                    again = how_to_resume(study, "--retry-crashed")
+                    raise TooManyCrashes(f"{str(error).rstrip()}
+{again} tries crashed trials again") from None
             if ended is not None and len(ledger.history.events) == n_events:
                 reason = ended  # nothing was searched, as with `hpo resume --time 0`
             ledger.close_unfinished(reason)

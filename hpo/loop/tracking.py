@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from hpo.errors import UserError
+from hpo.errors import HpoError
 from hpo.loop.recorded_data import Notify
 from hpo.record import Decisions, Event, Ledger, State, StudyFolder, command, shown_state
-from hpo.trackers import Follower, check, tracked_study, tracked_trial
+from hpo.trackers import NONE, Follower, check, one_line, tracked_study, tracked_trial
 from hpo.trial import Crash, Report, Suggestion
 
 Watch = Callable[[Event, Ledger], None]
@@ -29,13 +30,10 @@ def tracking(study: StudyFolder, ledger: Ledger, watch: Watch | None, notify: No
     First they are told of all trials on record, since what an earlier run sent may be incomplete. A tracker that fails
     is named once, and the search goes on without it.
     """
-    followers = list(_followers(study, notify))
-    if not followers:
-        yield watch
-        return
+    followers: list[Follower] = []
 
     def tell(numbers: Iterable[int], **how: bool) -> None:
-        for number in numbers:
+        for number in numbers if followers else ():
             trial = ledger.history.trials[number]
             version = tracked_trial(study.space, trial, shown_state(trial, **how))
             for follower in followers:
@@ -48,10 +46,11 @@ def tracking(study: StudyFolder, ledger: Ledger, watch: Watch | None, notify: No
         decided = last.decisions if isinstance(last, Decisions) else ()
         tell({event.trial, *decided} if isinstance(event, Suggestion | Report | Crash) else decided, **SEARCHING)
 
-    tell(ledger.history.trials, **SEARCHING)
     ended = False
     try:
-        yield follow
+        followers.extend(_followers(study, notify))
+        tell(ledger.history.trials, **SEARCHING)
+        yield follow if followers else watch
         ended = True
     finally:
         tell((trial.number for trial in ledger.history.trials.values() if trial.state in UNFINISHED), **ENDED[ended])
@@ -60,11 +59,18 @@ def tracking(study: StudyFolder, ledger: Ledger, watch: Watch | None, notify: No
 
 
 def _followers(study: StudyFolder, notify: Notify | None) -> Iterator[Follower]:
-    """Start the trackers of a study, each in a process of its own. One that is not installed is named and left out."""
+    """Start the trackers of a study, each in a process of its own. One that cannot be used is named and left out."""
+    show = notify or (lambda _: None)
+    without = command("resume", study.folder, f"--track {NONE}")
     for text in study.settings.track:
-        again = command("track", study.folder, f"--to {text}")
+        again = command("track", study.folder, f"--to {shlex.quote(text)}")
+        hint = f"the search does not need it; `{again}` sends what is missing, and `{without}` stops the tracking"
+        tracked = tracked_study(study)
         try:
-            yield Follower(check(text), tracked_study(study), again, notify)
-        except UserError as error:
-            if notify is not None:
-                notify(f"{error}; the search does not need it, and `{again}` sends its trials later")
+            target = check(text)
+            if (place := target.place(tracked)) is not None:
+                show(f"tracker {target.kind}: the trials are sent to {place}")
+        except Exception as error:  # the module of a tracker may raise any error
+            show(f"{error if isinstance(error, HpoError) else f'tracker {text}: {one_line(error)}'}; {hint}")
+            continue
+        yield Follower(target, tracked, hint, notify)

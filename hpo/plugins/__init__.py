@@ -12,8 +12,10 @@ from hpo.plugins import objectives
 from hpo.plugins.registry import (
     BACKENDS,
     DATASETS,
+    NOUNS,
     RUNNERS,
     TASK_PACKAGES,
+    TRACKERS,
     WORKER,
     find,
     flags,
@@ -30,8 +32,10 @@ from hpo.plugins.space_problems import data_problems, problem_lines, problems
 __all__ = [
     "BACKENDS",
     "DATASETS",
+    "NOUNS",
     "RUNNERS",
     "TASK_PACKAGES",
+    "TRACKERS",
     "WORKER",
     "data_problems",
     "find",

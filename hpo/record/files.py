@@ -45,8 +45,8 @@ TESTED_MODEL = "tested_model.pt"
 """The weights of the best tested trial; see `hpo.heldout.tested_model`."""
 FIGURES = "figures"
 """The folder of the plots."""
-TRACKERS = ("tensorboard", "wandb")
-"""The folders of the trackers that write files."""
+TRACKERS = ("tensorboard", "wandb", "mlflow.db", "trackers")
+"""What the trackers write: their files, and the folder of their locks."""
 _IGNORED_FILES = (
     *("lock", slots_file.FILE, LEDGER_FILE, CHECKPOINTS, PREDICTIONS),
     *(RETRAINED, FIGURES, MISCLASSIFIED, TESTED_MODEL),

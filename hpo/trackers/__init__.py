@@ -7,19 +7,22 @@ reads what it is given: it decides nothing, and no search waits for it.
 from __future__ import annotations
 
 from hpo.trackers._follower import Follower
-from hpo.trackers._sending import send_all
-from hpo.trackers._target import Target, check
-from hpo.trackers._target import recorded as recorded_target
+from hpo.trackers._sending import Sent, one_line, send_all
+from hpo.trackers._target import NONE, Target, check
+from hpo.trackers._target import recorded as recorded_targets
 from hpo.trackers._tracker import TrackedStudy, TrackedTrial, Tracker, tracked_study, tracked_trial
 
 __all__ = [
+    "NONE",
     "Follower",
+    "Sent",
     "Target",
     "TrackedStudy",
     "TrackedTrial",
     "Tracker",
     "check",
-    "recorded_target",
+    "one_line",
+    "recorded_targets",
     "send_all",
     "tracked_study",
     "tracked_trial",

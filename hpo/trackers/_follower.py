@@ -18,15 +18,18 @@ from hpo.trackers._sending import one_line
 from hpo.trackers._target import Target
 from hpo.trackers._tracker import TrackedStudy, TrackedTrial
 
+SECONDS_TO_END = 1.0
+"""How long the end of a process that was killed is waited for."""
+
 
 class Follower:
     """Sends the trials of a search to a tracker. After the first failure it does nothing any more."""
 
-    def __init__(self, target: Target, study: TrackedStudy, again: str, notify: Callable[[str], None] | None) -> None:
-        """`again` is the command that sends later what is missing. `notify` is called once if the tracker fails."""
+    def __init__(self, target: Target, study: TrackedStudy, hint: str, notify: Callable[[str], None] | None) -> None:
+        """`hint` says what the user can do if the tracker fails. Then `notify` is called once."""
         self._target = target
         self._study = study
-        self._again = again
+        self._hint = hint
         self._notify = notify
         self._waiting: dict[int, TrackedTrial] = {}
         self._changed = threading.Condition()
@@ -34,7 +37,7 @@ class Follower:
         self._problem: str | None = None
         self._told = False
         self._process: subprocess.Popen[bytes] | None = None
-        self._thread = threading.Thread(target=self._send_all, name=f"tracker {target.kind}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"tracker {target.kind}", daemon=True)
         self._thread.start()
 
     def follow(self, trial: TrackedTrial) -> None:
@@ -56,7 +59,7 @@ class Follower:
             self._problem = f"it has not taken all within {seconds:g} seconds"
             if self._process is not None:
                 self._process.kill()
-            self._thread.join(seconds)
+            self._thread.join(SECONDS_TO_END)
         self._tell()
 
     def _tell(self) -> None:
@@ -65,26 +68,29 @@ class Follower:
             return
         self._told = True
         if self._notify is not None:
-            self._notify(
-                f"tracker {self._target.kind}: {self._problem}; the search does not need it, "
-                f"and `{self._again}` sends what is missing"
-            )
+            self._notify(f"tracker {self._target.kind}: {self._problem}; {self._hint}")
 
     # In the thread --------------------------------------------------------------------------------
 
-    def _send_all(self) -> None:
-        """Start the process, and send what waits until the search ends or the process does."""
+    def _run(self) -> None:
+        """Send what waits until the search ends. Any error ends the tracker, and is named."""
         try:
-            self._process = process = subprocess.Popen(
-                [sys.executable, "-m", "hpo.trackers"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # a Ctrl-C in the terminal is not for it
-            )
-        except OSError as error:
-            self._problem = one_line(error)
+            self._send_all()
+        except Exception as error:
+            self._problem = self._problem or one_line(error)
+
+    def _send_all(self) -> None:
+        """Start the process with the first trials, and send what waits until the search ends or the process does."""
+        trials = self._take()
+        if trials is None:
             return
+        self._process = process = subprocess.Popen(
+            [sys.executable, "-m", "hpo.trackers"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a Ctrl-C in the terminal is not for it
+        )
         with process:
             assert process.stdin is not None
             assert process.stdout is not None
@@ -92,10 +98,11 @@ class Follower:
             with contextlib.suppress(OSError):
                 for header in (sys.path, self._target, self._study):
                     pickle.dump(header, process.stdin)
-                while (trials := self._take()) is not None:
+                while trials is not None and self._problem is None:
                     for trial in trials:
                         pickle.dump(trial, process.stdin)
                     process.stdin.flush()
+                    trials = self._take()
             with contextlib.suppress(OSError):
                 process.stdin.close()
             answer = process.stdout.read().decode(errors="replace").strip()

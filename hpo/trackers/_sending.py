@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from hpo.errors import HpoError, MachineError
 from hpo.record import StudyFolder, is_locked, shown_state
+from hpo.trackers._lock import tracker_lock
 from hpo.trackers._target import Target
 from hpo.trackers._tracker import tracked_study, tracked_trial
 
@@ -13,29 +15,45 @@ LONGEST = 120
 """The longest message of an error that is shown as a whole, in characters."""
 
 
-def send_all(study: StudyFolder, target: Target, watch: Callable[[int], None] | None = None) -> int:
-    """Bring a tracker up to date with all trials on record, and return their number.
+LOCK_SECONDS = 0.5
+"""How long `send_all` waits for another process that sends the same trials."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a tracker has."""
+
+    n_trials: int
+    place: str | None
+    """Where the user finds the trials. None if the tracker does not say it."""
+
+
+def send_all(study: StudyFolder, target: Target, watch: Callable[[int], None] | None = None) -> Sent:
+    """Bring a tracker up to date with all trials on record.
 
     `watch` is called with the number of trials that are sent so far. What the tracker has already is not sent again.
-    Raises a MachineError if the tracker fails: then the same call goes on later.
+    Raises a StudyError if another process is sending them, and a MachineError if the tracker fails: then the same call
+    goes on later.
     """
-    history, finished = study.history()
-    closed, searching = finished is not None, is_locked(study.folder)
+    tracked = tracked_study(study)
     try:
-        tracker = target.build(tracked_study(study))
-        try:
-            for n_sent, trial in enumerate(history.trials.values(), start=1):
-                state = shown_state(trial, closed=closed, searching=searching)
-                tracker.update(tracked_trial(study.space, trial, state))
-                if watch is not None:
-                    watch(n_sent)
-        finally:
-            tracker.close()
+        with tracker_lock(study.folder, target.kind, LOCK_SECONDS):
+            history, finished = study.history()
+            closed, searching = finished is not None, is_locked(study.folder)
+            tracker = target.build(tracked)
+            try:
+                for n_sent, trial in enumerate(history.trials.values(), start=1):
+                    state = shown_state(trial, closed=closed, searching=searching)
+                    tracker.update(tracked_trial(study.space, trial, state))
+                    if watch is not None:
+                        watch(n_sent)
+            finally:
+                tracker.close()
     except HpoError:
         raise
     except Exception as error:
         raise MachineError(f"tracker {target.kind}: {one_line(error)}; the same command goes on") from error
-    return len(history.trials)
+    return Sent(len(history.trials), target.place(tracked))
 
 
 def one_line(error: BaseException) -> str:

@@ -9,8 +9,18 @@ whatever the tool needs. It is None if there is none. `build` may take long and 
 without the tracker, and `hpo track` sends later what is missing.
 
 The module is a file in this folder, a module that is registered under the entry point group `hpo.trackers`, or any
-module named `package.module`. A function `check(where)` of the module may raise a UserError for a wrong `where`, before
-anything is written. The test of a tracker subclasses `tests/trackers/contract.py`.
+module named `package.module`. It may have two more functions, and a dictionary:
+
+    check(where: str | None) -> str | None
+        Called before a search begins and before anything is written. Raises a UserError if `where` is wrong, and
+        returns it as the study records it: with absolute paths.
+    place(study: TrackedStudy, where: str | None) -> str
+        Where the user finds the trials, such as the path of a folder. It must not hold a password.
+    WHERE = {"FOLDER": "what may be written after `=`; default `runs`"}
+        What `hpo describe tracker NAME` shows.
+
+The process of a search imports the module, so import the tool itself only inside of `build`. The test of a tracker
+subclasses `tests/trackers/contract.py`.
 """
 
 from __future__ import annotations
@@ -32,6 +42,7 @@ class TrackedStudy:
     """The study whose trials are tracked."""
 
     name: str
+    """The name that the study was begun with. It stays when the study is renamed."""
     digest: str
     """What tells the study from another one of its name. It stays when the study goes on, and when it is renamed."""
     folder: Path
@@ -67,7 +78,7 @@ class TrackedTrial:
 
 
 class Tracker(Protocol):
-    """Sends trials to a tool. It belongs to one process at a time."""
+    """Sends trials to a tool. Of each study and kind of tracker there is one at a time: its process holds a lock."""
 
     def update(self, trial: TrackedTrial) -> None:
         """Bring the tool up to date with a trial. Add its parameters, the epochs that the tool lacks, and its state.
@@ -83,7 +94,7 @@ class Tracker(Protocol):
 def tracked_study(study: StudyFolder) -> TrackedStudy:
     """What trackers are told of a study."""
     began = datetime.fromisoformat(study.made["at"]).timestamp()
-    return TrackedStudy(study.name, study.digest, study.folder, study.space.metric, began)
+    return TrackedStudy(study.recorded_name, study.digest, study.folder, study.space.metric, began)
 
 
 def tracked_trial(space: SearchSpace, trial: Trial, state: State) -> TrackedTrial:

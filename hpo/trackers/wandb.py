@@ -13,16 +13,39 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import wandb
-
+from hpo.errors import UserError
 from hpo.record.files import write_text
 from hpo.trackers._tracker import TrackedStudy, TrackedTrial, metrics
 
 REQUIRES = "wandb"
+WHERE = {
+    "PROJECT": "the project; default $WANDB_PROJECT, or hpo",
+    "ENTITY/PROJECT": "a project of a team or of another user",
+}
 FOLDER = "wandb"
 """The folder in that of the study."""
 SENT = "sent.json"
 """The file in it that says what was sent, and which runs are open."""
+
+
+BAD_CHARACTERS = "\\#?%:"
+"""What the name of a project may not contain."""
+
+
+def check(where: str | None) -> None:
+    """Raise a UserError if `where` is neither a project nor `entity/project`."""
+    parts = [] if where is None else where.split("/")
+    if len(parts) > 2 or not all(part.strip() for part in parts):
+        raise UserError(f"tracker wandb={where}: write wandb=PROJECT or wandb=ENTITY/PROJECT")
+    if found := sorted(set(BAD_CHARACTERS).intersection("".join(parts))):
+        raise UserError(f"tracker wandb={where}: the name of a project has no {' '.join(found)}")
+
+
+def place(study: TrackedStudy, where: str | None) -> str:
+    """The folder of the runs if the client is offline, and the project otherwise."""
+    if os.environ.get("WANDB_MODE") == "offline":
+        return str(study.folder / FOLDER)
+    return f"the project {where or os.environ.get('WANDB_PROJECT') or 'hpo'} of Weights & Biases"
 
 
 def build(study: TrackedStudy, where: str | None) -> WeightsAndBiases:
@@ -61,13 +84,17 @@ class WeightsAndBiases:
     def close(self) -> None:
         for number in list(self._runs):
             self._close(number)
+        import wandb
+
         wandb.teardown()  # waits for the process of the client, which writes and sends what it was given
 
     def _open(self, trial: TrackedTrial) -> Any:
-        """Open the run of a trial, and delete what a killed process left of it on the disk."""
+        """Open the run of a trial, and delete what a killed process left of it in the folder of the study."""
+        import wandb
+
         unfinished = self._record.unfinished(trial.number)
         if unfinished is not None:
-            shutil.rmtree(unfinished, ignore_errors=True)
+            shutil.rmtree(self._folder / unfinished, ignore_errors=True)
         self._folder.mkdir(parents=True, exist_ok=True)
         run = wandb.init(
             entity=self._entity,
@@ -83,7 +110,7 @@ class WeightsAndBiases:
         )
         run.define_metric("*", step_metric="epoch")
         self._runs[trial.number] = run
-        self._record.note_open(trial.number, Path(run.dir).parent)
+        self._record.note_open(trial.number, Path(run.dir).parent.name)
         return run
 
     def _close(self, number: int, *, failed: bool = False) -> None:
@@ -106,14 +133,17 @@ class _SentRecord:
         known = self._content.get(str(number), {})
         return known.get("epoch", 0), known.get("state", "")
 
-    def unfinished(self, number: int) -> Path | None:
-        """The folder of the run of a trial that was open when its process was killed."""
-        folder = self._content.get(str(number), {}).get("open")
-        return None if folder is None else Path(folder)
+    def unfinished(self, number: int) -> str | None:
+        """The name of the folder of the run of a trial that was open when its process was killed.
 
-    def note_open(self, number: int, folder: Path) -> None:
-        """Record that a run is open, before anything is logged."""
-        self._content.setdefault(str(number), {})["open"] = str(folder)
+        Earlier versions recorded the path of the folder. In a copy of the study that is the folder of the original.
+        """
+        folder = self._content.get(str(number), {}).get("open")
+        return None if folder is None else Path(folder).name or None
+
+    def note_open(self, number: int, folder: str) -> None:
+        """Record that a run is open, by the name of its folder, before anything is logged."""
+        self._content.setdefault(str(number), {})["open"] = folder
         self._save()
 
     def note_logged(self, number: int, epoch: int, state: str) -> None:

@@ -9,7 +9,10 @@ from hpo.trackers import TrackedStudy, TrackedTrial
 
 
 def build(study: TrackedStudy, where: str | None) -> FileTracker:
-    """Build the tracker. `where` is a folder. A file `fail` or `hang` in it says what happens at the next update."""
+    """Build the tracker. `where` is a folder. A file `fail` or `hang` in it says what happens at the next update.
+
+    While it hangs there is a file `hangs`.
+    """
     assert where is not None
     return FileTracker(Path(where))
 
@@ -25,6 +28,7 @@ class FileTracker:
         if (self._folder / "fail").exists():
             raise OSError(28, "no space left on the disk of the tracker")
         while (self._folder / "hang").exists():
+            (self._folder / "hangs").touch()
             time.sleep(0.05)
         self._write(f"{trial.number} {len(trial.reports)} {trial.state}")
 

@@ -6,17 +6,29 @@ import os
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from hpo.trackers import Follower, Target
+from hpo.trackers._lock import tracker_lock
 from tests.trackers.contract import study_in, trial_at
 
 KIND = "tests.trackers.file_tracker"
+HINT = "`hpo track flowers` sends what is missing"
 
 
 def follower(folder: Path, told: list[str]) -> Follower:
     """A follower that writes into a folder."""
-    return Follower(Target(KIND, str(folder)), study_in(folder), "hpo track flowers", told.append)
+    return Follower(Target(KIND, str(folder)), study_in(folder), HINT, told.append)
+
+
+def wait_for(path: Path) -> None:
+    """Wait until a file exists."""
+    end = time.monotonic() + 120
+    while not path.exists():
+        assert time.monotonic() < end, f"{path.name} was not written"
+        time.sleep(0.02)
 
 
 def lines(folder: Path) -> list[str]:
@@ -36,37 +48,74 @@ def test_the_newest_version_of_each_trial_arrives_and_the_tracker_is_closed(tmp_
     assert told == []
 
 
-def test_a_tracker_that_fails_is_named_once_with_the_command_that_sends_the_rest(tmp_path: Path) -> None:
+def test_a_tracker_that_fails_is_named_once_with_what_to_do(tmp_path: Path) -> None:
     told: list[str] = []
     (tmp_path / "fail").touch()
     following = follower(tmp_path, told)
     for epoch in range(3):
         following.follow(trial_at(epoch))
     following.close(60)
-    assert told == [
-        f"tracker {KIND}: [Errno 28] no space left on the disk of the tracker; "
-        "the search does not need it, and `hpo track flowers` sends what is missing"
-    ]
+    assert told == [f"tracker {KIND}: [Errno 28] no space left on the disk of the tracker; {HINT}"]
 
 
 def test_a_tracker_that_hangs_holds_up_neither_the_search_nor_its_end(tmp_path: Path) -> None:
     told: list[str] = []
     (tmp_path / "hang").touch()
     following = follower(tmp_path, told)
-    for epoch in range(20_000):
+    following.follow(trial_at(1))
+    wait_for(tmp_path / "hangs")
+    for epoch in range(20_000):  # more than the pipe to the process takes
         following.follow(trial_at(epoch % 3, number=epoch % 7))
+    assert told == []
     following.close(0.2)
     (line,) = told
     assert "it has not taken all within 0.2 seconds" in line
     assert not (tmp_path / "lines").exists()
+    process = following._process
+    assert process is not None
+    assert process.wait(60) == -signal.SIGKILL
+
+
+def test_an_error_in_the_thread_that_sends_is_named(tmp_path: Path) -> None:
+    told: list[str] = []
+    following = follower(tmp_path, told)
+    parameters: dict[str, Any] = {"lr": lambda: 0.1}  # cannot be pickled
+    following.follow(replace(trial_at(1), parameters=parameters))
+    following.close(60)
+    (line,) = told
+    assert "pickle" in line
+    assert HINT in line
+
+
+def test_a_follower_waits_for_a_process_that_a_killed_search_left(tmp_path: Path) -> None:
+    told: list[str] = []
+    following = follower(tmp_path, told)
+    with tracker_lock(tmp_path, KIND, 60):
+        following.follow(trial_at(3))
+        following.close(2)
+        assert not (tmp_path / "lines").exists()
+    assert "it has not taken all within 2 seconds" in told[0]
+    following = follower(tmp_path, told := [])
+    with tracker_lock(tmp_path, KIND, 60):
+        following.follow(trial_at(3))
+    following.close(60)
+    assert lines(tmp_path) == ["0 3 running", "closed"]
+    assert told == []
+
+
+def test_a_search_without_a_trial_starts_no_tracker(tmp_path: Path) -> None:
+    following = follower(tmp_path, told := [])
+    following.close(60)
+    assert following._process is None
+    assert list(tmp_path.iterdir()) == []
+    assert told == []
 
 
 def test_a_tracker_whose_process_is_killed_is_named(tmp_path: Path) -> None:
     told: list[str] = []
     following = follower(tmp_path, told)
     following.follow(trial_at(1))
-    while not (tmp_path / "lines").exists():
-        time.sleep(0.02)
+    wait_for(tmp_path / "lines")
     process = following._process
     assert isinstance(process, subprocess.Popen)
     os.kill(process.pid, signal.SIGKILL)
@@ -80,7 +129,7 @@ def test_a_tracker_whose_process_is_killed_is_named(tmp_path: Path) -> None:
 
 def test_a_tracker_that_cannot_be_built_is_named(tmp_path: Path) -> None:
     told: list[str] = []
-    following = Follower(Target("tests.trackers.contract"), study_in(tmp_path), "hpo track flowers", told.append)
+    following = Follower(Target("tests.trackers.contract"), study_in(tmp_path), HINT, told.append)
     following.follow(trial_at(1))
     following.close(60)
     (line,) = told

@@ -10,12 +10,16 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow.entities import Metric
 
 from hpo.trackers import Target, TrackedStudy, Tracker
+from hpo.trackers._mlflow_runs import requests
+from tests.cli.commands import ROOT
 from tests.trackers.contract import Shown, Tool, TrackerContract, points, same, study_in, trial_at
 
 pytestmark = pytest.mark.slow
@@ -107,3 +111,59 @@ class TestMLflow(TrackerContract):
         (run,) = mlflow.runs(study)
         assert run.info.status == status
         assert run.info.run_name == "trial 0"
+
+
+def test_requests_have_whole_epochs_and_no_more_points_than_a_server_takes() -> None:
+    def sizes(n_epochs: int, n_points: int) -> list[tuple[int, int]]:
+        epochs = [[Metric("m", 0.0, 0, epoch)] * n_points for epoch in range(1, n_epochs + 1)]
+        return [(len(points), last) for points, last in requests(epochs)]
+
+    assert sizes(0, 5) == []
+    assert sizes(3, 5) == [(15, 3)]
+    assert sizes(5, 400) == [(800, 2), (800, 4), (400, 5)]
+    assert sizes(2, 1000) == [(1000, 1), (1000, 2)]
+    assert sizes(2, 2300) == [(1000, 0), (1000, 0), (300, 1), (1000, 0), (1000, 0), (300, 2)]
+
+
+def test_an_epoch_with_more_points_than_a_request_takes_is_sent(mlflow: MLflow, tmp_path: Path) -> None:
+    study = study_in(tmp_path, f"{abs(hash(str(tmp_path))):016x}")
+    values = {f"class_{number}": float(number) for number in range(1500)}
+    trial = trial_at(1)
+    trial = replace(trial, reports=(replace(trial.reports[0], metrics=values),))
+    mlflow.tracker(study).update(trial)
+    (shown,) = mlflow.shown(study).values()
+    assert shown.curves.keys() == {*values, "seconds", "epoch"}
+
+
+def test_an_experiment_that_was_renamed_in_mlflow_is_found(mlflow: MLflow, tmp_path: Path) -> None:
+    study = study_in(tmp_path, f"{abs(hash(str(tmp_path))):016x}")
+    mlflow.tracker(study).update(trial_at(1))
+    (run,) = mlflow.runs(study)
+    mlflow.client.rename_experiment(run.info.experiment_id, f"renamed {study.digest}")
+    mlflow.tracker(study).update(trial_at(2))
+    (shown,) = mlflow.shown(study).values()
+    assert same(shown.curves["val_loss"], points(2))
+
+
+def test_without_an_address_the_runs_lie_in_a_file_of_the_study_and_nothing_is_printed(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path\nfrom hpo.trackers import Target\nfrom tests.trackers.contract import study_in, trial_at\n"
+        f"study = study_in(Path({str(tmp_path / 'study')!r}))\nstudy.folder.mkdir()\n"
+        "tracker = Target('mlflow').build(study)\ntracker.update(trial_at(2))\ntracker.close()\n"
+        "print(Target('mlflow').place(study))"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    (tmp_path / "here").mkdir()
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path / "here",
+        env={**environment, "PYTHONPATH": str(ROOT), "MLFLOW_DISABLE_TELEMETRY": "true"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    file = tmp_path / "study" / "mlflow.db"
+    assert (result.stdout, result.stderr) == (f"sqlite:///{file}\n", "")
+    assert list((tmp_path / "here").iterdir()) == []
+    (shown,) = MLflow(f"sqlite:///{file}").shown(study_in(tmp_path / "study")).values()
+    assert same(shown.curves["val_loss"], points(2))
