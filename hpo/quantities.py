@@ -16,8 +16,10 @@ def decimal(value: float | None, digits: int = 4) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Format seconds for people: 42s, 3m07s, 2h05m."""
+    """Format seconds for people: 0.5s, 42s, 3m07s, 2h05m. Less than a millisecond is 0s."""
     whole = int(seconds)
+    if 0.001 <= seconds < 1:
+        return f"{seconds:.1g}s"
     if whole < 60:
         return f"{whole}s"
     if whole < 3600:

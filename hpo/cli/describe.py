@@ -81,9 +81,9 @@ def _settings_of(kind: str, module: str) -> list[Setting]:
     from hpo.plugins import described
 
     if kind in ("backend", "runner"):
-        return described.build_options(module)
+        return described.build_options(module, kind)
     if kind == "tracker":
-        return []
+        return described.places(module)
     if kind == "dataset":
         return described.dataset_options(module)
     # A regime trains with all that every trial reads, too.
@@ -94,7 +94,9 @@ def _settings_of(kind: str, module: str) -> list[Setting]:
 
 def _rows(settings: Iterable[Setting], kind: str) -> list[dict[str, Any]]:
     """Settings as the rows of a table."""
-    column = {"backend": "option", "runner": "option", "dataset": "option"}.get(kind, "hyperparameter")
+    column = {"backend": "option", "runner": "option", "tracker": "where", "dataset": "option"}.get(
+        kind, "hyperparameter"
+    )
     return [{column: each.name, **_row(each)} for each in settings]
 
 

@@ -187,9 +187,10 @@ def predictions_option(*, default: bool | None) -> Callable[[F], F]:
 track_option = click.option(
     "--track",
     multiple=True,
-    shell_complete=completion.plug_ins("tracker"),
+    shell_complete=completion.plug_ins("tracker", "none"),
     metavar="TRACKER",
-    help="Send the trials to tensorboard, mlflow or wandb while they train; also tensorboard=FOLDER, mlflow=URL.",
+    help="Send the trials to tensorboard, mlflow or wandb while they train; also tensorboard=FOLDER, mlflow=URL. none "
+    "stops that.",
 )
 
 

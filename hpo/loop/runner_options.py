@@ -8,12 +8,10 @@ from pathlib import Path
 from hpo import plugins
 from hpo.errors import UnknownName
 from hpo.loop.recorded_data import Notify
+from hpo.plugins import described
 from hpo.record import Settings
 from hpo.runners._runner import Runner
 from hpo.training.builder import Job
-
-COMMON = ("job", "checkpoints", "devices", "slots", "report_timeout", "curves", "devices_per_trial", "notify")
-"""The arguments of `build` that are no options."""
 
 
 def check_runner_options(settings: Settings) -> None:
@@ -25,9 +23,10 @@ def check_runner_options(settings: Settings) -> None:
     """
     module = plugins.load(plugins.RUNNERS, settings.runner)
     parameters = inspect.signature(module.build).parameters.values()
-    known = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY and each.name not in COMMON]
+    common = described.NO_OPTIONS["runner"]
+    known = [each.name for each in parameters if each.kind is each.KEYWORD_ONLY and each.name not in common]
     takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters)
-    unknown = [name for name in settings.runner_options if name in COMMON or (name not in known and not takes_any)]
+    unknown = [name for name in settings.runner_options if name in common or (name not in known and not takes_any)]
     if unknown:
         raise UnknownName(f"option of the runner {settings.runner}:", unknown[0], known)
     if callable(check := getattr(module, "check_options", None)):

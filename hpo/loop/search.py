@@ -208,8 +208,7 @@ def _run_study(
                     reason = run(backend, runner, ledger, study.budget, watch, settings.max_crashes)
                 except TooManyCrashes as error:
                     again = how_to_resume(study, "--retry-crashed")
-                    raise TooManyCrashes(f"{str(error).rstrip()}
-{again} tries crashed trials again") from None
+                    raise TooManyCrashes(f"{str(error).rstrip()}\n{again} tries crashed trials again") from None
             if ended is not None and len(ledger.history.events) == n_events:
                 reason = ended  # nothing was searched, as with `hpo resume --time 0`
             ledger.close_unfinished(reason)

@@ -13,7 +13,7 @@ READS_ALSO names the modules through which the module reads further hyperparamet
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from typing import Any
@@ -198,6 +198,19 @@ def requires(module: str, find: Find) -> str | None:
         raise UserError(f"{source}: REQUIRES must be the name of a package")
     package: str | None = found
     return package
+
+
+def places(module: str, find: Find) -> Mapping[str, str] | None:
+    """What may be written after the name of a tracker and `=`, with its meaning, as its dictionary `WHERE` declares.
+
+    None if it declares nothing. Raises UserError if `WHERE` has other content, or if the source is not valid Python.
+    """
+    source = source_path(find(module))
+    found = None if source is None else _literal(parse(source), "WHERE", source)
+    if found is not None and not (isinstance(found, dict) and all(isinstance(text, str) for text in found.values())):
+        raise UserError(f"{source}: WHERE must be a dictionary of texts")
+    declared: Mapping[str, str] | None = found
+    return declared
 
 
 def _flag(module: str, name: str, find: Find, *, default: bool = False) -> bool:

@@ -16,8 +16,11 @@ from hpo.plugins.registry import find
 from hpo.space.values import format_value
 from hpo.trial import Scalar
 
-NO_OPTIONS = ("seed", "devices", "slots", "report_timeout", "devices_per_trial", "curves")
-"""The arguments of `build` that have an option of the command line of their own."""
+NO_OPTIONS = {
+    "backend": ("seed",),
+    "runner": ("job", "checkpoints", "devices", "slots", "report_timeout", "curves", "devices_per_trial", "notify"),
+}
+"""The arguments of `build` that are no options, by the kind of the plug-in."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,8 @@ def settings(declared: Declared, meanings: dict[str, str], *, first_is_default: 
     return found
 
 
-def build_options(module: str) -> list[Setting]:
-    """The options of a backend or a runner: the keywords of its function `build`, as its docstring describes them."""
+def build_options(module: str, kind: str) -> list[Setting]:
+    """The options of a `backend` or a `runner`: the keywords of its function `build`, as its docstring describes them."""
     source = declarations.source_path(find(module))
     if source is None:
         return []
@@ -70,9 +73,15 @@ def build_options(module: str) -> list[Setting]:
             return [
                 Setting(argument.arg, texts.get(argument.arg, ""), (), None if value is None else _source_text(value))
                 for argument, value in defaults
-                if argument.arg not in NO_OPTIONS
+                if argument.arg not in NO_OPTIONS[kind]
             ]
     return []
+
+
+def places(module: str) -> list[Setting]:
+    """What may be written after the name of a tracker and `=`, as its module declares in `WHERE`."""
+    declared = declarations.places(module, find) or {}
+    return [Setting(f"={each.name}", each.meaning, (), each.default) for each in settings(dict(declared), {})]
 
 
 def summary(module: str) -> str:
@@ -93,10 +102,16 @@ def _text(value: Scalar) -> str:
 
 
 def _source_text(value: ast.expr) -> str:
-    """An expression as it is written, without the quotes of a text."""
-    if isinstance(value, ast.Constant) and isinstance(value.value, str):
-        return value.value
-    return ast.unparse(value)
+    """The expression of a default as a space file writes it: null, true, 0.333, a text without quotes."""
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Div):
+        sides = value.left, value.right
+        if all(isinstance(side, ast.Constant) and isinstance(side.value, int) for side in sides):
+            left, right = (side.value for side in sides if isinstance(side, ast.Constant))
+            return f"{left / right:.3g}"  # type: ignore[operator]
+    try:
+        return _text(ast.literal_eval(value))
+    except ValueError:  # a name
+        return ast.unparse(value)
 
 
 def _described_arguments(docstring: str) -> dict[str, str]:

@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 from click.shell_completion import ShellComplete
 
-from hpo import record
+from hpo import plugins, record
 from hpo.cli.app import app
+from hpo.cli.completion import KINDS as DESCRIBED
 from hpo.cli.completion import PLOT_KINDS, STUDY_FILE
 from hpo.figures.plot import KINDS
 from tests.cli.commands import ROOT, SEARCH, Hpo
@@ -37,7 +38,7 @@ def test_verbs_options_and_names_are_offered() -> None:
     assert offered("resume", "--runner", "p") == ["processes"]
     assert offered("search", "--runner", "au") == ["auto"]
     assert offered("replay", "--backend", "free") == ["freeze_thaw"]
-    assert offered("search", "--track", "") == ["mlflow", "tensorboard", "wandb"]
+    assert offered("search", "--track", "") == ["mlflow", "tensorboard", "wandb", "none"]
     assert offered("track", "--to", "w") == ["wandb"]
     assert offered("plot", "--kind", "c") == ["curves", "confusion"]
     assert offered("describe", "re") == ["regime"]
@@ -49,6 +50,9 @@ def test_verbs_options_and_names_are_offered() -> None:
 def test_what_is_written_twice_is_the_same() -> None:
     assert tuple(KINDS) == PLOT_KINDS
     assert STUDY_FILE == record.STUDY_FILE
+    packages = {kind: package for kind, package in DESCRIBED.items() if kind != "augmentation"}
+    assert packages == {noun: package for package, noun in plugins.NOUNS.items()}
+    assert plugins.find(DESCRIBED["augmentation"]) is not None
 
 
 def test_bundled_spaces_and_the_yaml_files_and_folders_beside_them_are_offered(hpo: Hpo, tmp_path: Path) -> None:

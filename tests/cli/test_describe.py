@@ -19,6 +19,8 @@ PAGES = [
     ("dataset", "pacs"),
     ("backend", "optuna"),
     ("runner", "ray"),
+    ("tracker", "tensorboard"),
+    ("tracker", "mlflow"),
     ("augmentation", "few_shot"),
     ("--space", "digits_cnn"),
 ]
@@ -47,6 +49,21 @@ def test_a_regime_is_described_with_all_that_it_reads(hpo: Hpo) -> None:
         "default": "1e-3",
     }
     assert {"patience", "oom", "image_size", "augmentation"} <= set(found)
+
+
+def test_the_options_of_a_runner_are_those_that_a_search_takes_and_defaults_are_as_in_a_space(hpo: Hpo) -> None:
+    rows = json.loads(hpo("describe", "runner", "ray", "--format", "json").output)
+    assert {row["option"]: row["default"] for row in rows} == dict.fromkeys(
+        ("address", "resources", "checkpoint_url", "sync"), "null"
+    )
+    rows = json.loads(hpo("describe", "backend", "bohb", "--format", "json").output)
+    found = {row["option"]: row["default"] for row in rows}
+    assert (found["random_fraction"], found["min_points_in_model"]) == ("0.333", "null")
+
+
+def test_a_tracker_says_what_may_be_written_after_its_name(hpo: Hpo) -> None:
+    rows = json.loads(hpo("describe", "tracker", "tensorboard", "--format", "json").output)
+    assert [(row["where"], row["default"]) for row in rows] == [("=FOLDER", "`tensorboard` in the folder of the study")]
 
 
 def test_a_space_says_what_is_searched_fixed_and_left_at_its_default(hpo: Hpo, tmp_path: Path) -> None:

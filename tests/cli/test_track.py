@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from hpo.trackers._lock import tracker_lock
 from tests.cli.commands import SEARCH, Hpo
 from tests.trackers.test_tensorboard import shown_in
 
@@ -32,7 +33,7 @@ def test_a_search_is_followed_its_resume_goes_on_and_track_adds_nothing(hpo: Hpo
     assert set(states.values()) == {"complete", "stopped"}
     result = hpo("track", "s", "--to", "tensorboard=runs", "--to", "tensorboard")
     assert result.exit_code == 0
-    assert "12 trials are up to date" in result.output
+    assert f"tensorboard: 12 trials are up to date in {tmp_path / 'runs'}" in result.output
     assert curves(tmp_path / "runs") == shown
     assert curves(tmp_path / "studies" / "s" / "tensorboard") == shown
 
@@ -66,3 +67,31 @@ def test_a_resume_goes_on_without_a_tracker_that_is_not_installed_here(hpo: Hpo,
     result = hpo("resume", "s", "--trials", 7)
     assert result.exit_code == 0, result.output
     assert "needs no_such_package, which is not installed; the search does not need it" in result.output
+
+
+def test_several_targets_are_tried_though_one_fails_and_one_trial_is_one(hpo: Hpo, tmp_path: Path) -> None:
+    assert hpo(*RUN[:-1], 1).exit_code == 0
+    (tmp_path / "fail").touch()
+    result = hpo("track", "s", "--to", f"{KIND}={tmp_path}", "--to", "tensorboard")
+    assert result.exit_code == 1
+    assert "no space left on the disk of the tracker; the same command goes on" in result.output
+    assert "tensorboard: 1 trial is up to date in" in result.output
+    assert set(curves(tmp_path / "studies" / "s" / "tensorboard")) == {"trial 0"}
+
+
+def test_a_tracker_that_another_process_feeds_is_refused_in_one_line(hpo: Hpo, tmp_path: Path) -> None:
+    assert hpo(*RUN[:-1], 1).exit_code == 0
+    with tracker_lock(tmp_path / "studies" / "s", "tensorboard", 60):
+        result = hpo("track", "s", "--to", "tensorboard")
+    assert result.exit_code == 2
+    (line,) = result.output.splitlines()
+    assert "tracker tensorboard: another process is sending the trials of study 's' to it" in line
+    assert hpo("track", "s", "--to", "tensorboard").exit_code == 0
+
+
+def test_a_wrong_place_ends_the_search_before_anything_is_written(hpo: Hpo, tmp_path: Path) -> None:
+    for target in ("tensorboard=/proc/x", "wandb=a/b/c", "mlflow=http://[::1"):
+        result = hpo(*SEARCH, "--track", target)
+        assert result.exit_code == 2
+        assert f"tracker {target.partition('=')[0]}" in result.output
+        assert not (tmp_path / "studies").exists()

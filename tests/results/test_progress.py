@@ -214,7 +214,10 @@ def test_trials_that_are_tried_again_count_once_in_the_estimate(ledger: Ledger) 
 
 
 def test_times_and_configurations_read_well() -> None:
-    assert [duration(seconds) for seconds in (0.4, 61, 3599, 7325)] == ["0s", "1m01s", "59m59s", "2h02m"]
+    assert [duration(seconds) for seconds in (0, 0.05, 0.5, 0.99, 1, 61, 3599, 7325)] == [
+        *("0s", "0.05s", "0.5s", "1s", "1s"),
+        *("1m01s", "59m59s", "2h02m"),
+    ]
     assert configuration({"lr": 0.0012345, "optimizer": "sgd", "batch": 32}) == "lr=0.00123, optimizer=sgd, batch=32"
 
 

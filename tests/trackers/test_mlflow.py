@@ -20,7 +20,7 @@ from mlflow.entities import Metric
 from hpo.trackers import Target, TrackedStudy, Tracker
 from hpo.trackers._mlflow_runs import requests
 from tests.cli.commands import ROOT
-from tests.trackers.contract import Shown, Tool, TrackerContract, points, same, study_in, trial_at
+from tests.trackers.contract import Shown, Tool, TrackerContract, points, same, study_in, trial_at, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -60,8 +60,15 @@ class MLflow:
         self.address = address
         self.client: Any = MlflowClient(tracking_uri=address)
 
+    @property
+    def target(self) -> Target:
+        return Target("mlflow", self.address)
+
     def tracker(self, study: TrackedStudy) -> Tracker:
-        return Target("mlflow", self.address).build(study)
+        return self.target.build(study)
+
+    def wait(self, study: TrackedStudy, epoch: int) -> None:
+        wait_until(lambda: [run.data.metrics.get("epoch") for run in self.runs(study)] == [epoch])
 
     def runs(self, study: TrackedStudy) -> list[Any]:
         """The runs of a study."""
@@ -145,9 +152,11 @@ def test_an_experiment_that_was_renamed_in_mlflow_is_found(mlflow: MLflow, tmp_p
     assert same(shown.curves["val_loss"], points(2))
 
 
+@pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 def test_without_an_address_the_runs_lie_in_a_file_of_the_study_and_nothing_is_printed(tmp_path: Path) -> None:
     code = (
-        "from pathlib import Path\nfrom hpo.trackers import Target\nfrom tests.trackers.contract import study_in, trial_at\n"
+        "from pathlib import Path\nfrom hpo.trackers import Target\n"
+        "from tests.trackers.contract import study_in, trial_at\n"
         f"study = study_in(Path({str(tmp_path / 'study')!r}))\nstudy.folder.mkdir()\n"
         "tracker = Target('mlflow').build(study)\ntracker.update(trial_at(2))\ntracker.close()\n"
         "print(Target('mlflow').place(study))"

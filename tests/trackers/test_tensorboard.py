@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from hpo.trackers import Target, TrackedStudy, Tracker
-from tests.trackers.contract import Shown, Tool, TrackerContract, points, same, study_in, trial_at
+from tests.trackers.contract import Shown, Tool, TrackerContract, points, same, study_in, trial_at, wait_until
 
 
 class TensorBoard:
@@ -18,8 +19,19 @@ class TensorBoard:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @property
+    def target(self) -> Target:
+        return Target("tensorboard", str(self.folder))
+
     def tracker(self, study: TrackedStudy) -> Tracker:
-        return Target("tensorboard", str(self.folder)).build(study)
+        return self.target.build(study)
+
+    def wait(self, study: TrackedStudy, epoch: int) -> None:
+        def is_there() -> bool:
+            folder = self.folder / study.name / "trial 0"
+            return folder.exists() and epoch in [step for step, _ in curve(folder)]
+
+        wait_until(is_there)
 
     def shown(self, study: TrackedStudy) -> dict[int, Shown]:
         folders = (self.folder / study.name).iterdir()
@@ -38,10 +50,48 @@ def shown_in(folder: Path) -> Shown:
     return Shown(parameters, curves, state)
 
 
+def curve(folder: Path) -> list[tuple[int, float]]:
+    """The epochs of a run that TensorBoard reads while it is written."""
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    events.Reload()
+    return [(each.step, each.value) for each in events.Scalars("val_loss")] if events.Tags()["scalars"] else []
+
+
+def flipped(content: bytes, place: float) -> bytes:
+    """A file with one wrong byte."""
+    at = int(len(content) * place)
+    return content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :]
+
+
+DAMAGES: dict[str, Callable[[bytes], bytes]] = {
+    "a tail of zeros": lambda content: content + bytes(200),
+    "a tail of zeros in place of records": lambda content: content[:-150] + bytes(150),
+    "a wrong byte near the end": lambda content: flipped(content, 0.9),
+    "a wrong byte in the middle": lambda content: flipped(content, 0.5),
+    "a wrong byte in the hyperparameters": lambda content: flipped(content, 0.1),
+    "a wrong byte in the version": lambda content: flipped(content, 0.01),
+    "no byte is right": lambda content: bytes(len(content)),
+    "no byte is left": lambda content: b"",
+}
+
+
 class TestTensorBoard(TrackerContract):
     @pytest.fixture
     def tool(self, tmp_path: Path) -> Tool:
         return TensorBoard(tmp_path / "runs")
+
+    @pytest.mark.parametrize("damage", DAMAGES)
+    def test_from_the_first_damaged_record_on_a_file_is_written_again(
+        self, tool: TensorBoard, study: TrackedStudy, damage: str
+    ) -> None:
+        self.send(tool, study, trial_at(4, "paused"))
+        (path,) = tool.folder.rglob("*tfevents*")
+        path.write_bytes(DAMAGES[damage](path.read_bytes()))
+        self.send(tool, study, trial_at(6, "complete"))
+        (shown,) = tool.shown(study).values()
+        assert same(shown.curves["val_loss"], points(6))
+        assert shown.state == "complete"
+        assert set(shown.parameters) >= {"lr", "regime"}
 
     @pytest.mark.parametrize("n_lost", [1, 5, 40, 100])
     def test_half_a_record_of_a_killed_process_is_written_again(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hpo.trackers import Target, TrackedStudy, Tracker
-from tests.trackers.contract import Shown, Tool, TrackerContract, points, same, trial_at
+from tests.trackers.contract import Shown, Tool, TrackerContract, points, same, trial_at, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -19,8 +21,14 @@ pytestmark = pytest.mark.slow
 class WeightsAndBiases:
     """The offline runs in the folder of a study."""
 
+    target = Target("wandb", "hpo-tests")
+
     def tracker(self, study: TrackedStudy) -> Tracker:
-        return Target("wandb", "hpo-tests").build(study)
+        return self.target.build(study)
+
+    def wait(self, study: TrackedStudy, epoch: int) -> None:
+        sent = study.folder / "wandb" / "sent.json"  # the epochs of a run that is open are not known
+        wait_until(lambda: sent.exists() and "open" in sent.read_text())
 
     def shown(self, study: TrackedStudy) -> dict[int, Shown]:
         found: dict[int, Shown] = {}
@@ -86,6 +94,23 @@ class TestWeightsAndBiases(TrackerContract):
         tracker.close()
         (shown,) = tool.shown(study).values()
         assert same(shown.curves["val_loss"], points(5))
+
+    def test_a_run_that_a_version_before_recorded_by_its_path_is_deleted_in_the_copy_only(
+        self, tool: Tool, study: TrackedStudy, tmp_path: Path
+    ) -> None:
+        tracker = tool.tracker(study)
+        tracker.update(trial_at(2))
+        (original,) = (study.folder / "wandb").glob("offline-run-*")
+        copy = replace(study, folder=tmp_path / "copy")
+        shutil.copytree(study.folder, copy.folder)
+        tracker.close()
+        for name in (str(original), "../../flowers/wandb/" + original.name, ".."):
+            content = json.dumps({"0": {"open": name}})
+            (copy.folder / "wandb" / "sent.json").write_text(content)
+            self.send(tool, copy, trial_at(3, "complete"))
+        assert original.is_dir()
+        assert copy.folder.is_dir()
+        assert not (copy.folder / "wandb" / original.name).exists()
 
     def test_the_runs_of_a_study_are_one_group(self, tool: Tool, study: TrackedStudy) -> None:
         tracker = tool.tracker(study)
