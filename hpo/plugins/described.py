@@ -62,7 +62,7 @@ def settings(declared: Declared, meanings: dict[str, str], *, first_is_default: 
 
 
 def build_options(module: str, kind: str) -> list[Setting]:
-    """The options of a `backend` or a `runner`: the keywords of its function `build`, as its docstring describes them."""
+    """The options of a `backend` or `runner`: the keywords of its function `build`, as its docstring describes them."""
     source = declarations.source_path(find(module))
     if source is None:
         return []

@@ -68,7 +68,7 @@ def test_the_default_that_is_described_is_that_of_the_code(name: str) -> None:
 
 
 def test_the_options_of_a_backend_are_those_of_its_function_with_their_texts_and_defaults() -> None:
-    options = {each.name: each for each in described.build_options("hpo.backends.asha")}
+    options = {each.name: each for each in described.build_options("hpo.backends.asha", "backend")}
     assert set(options) == {"searcher", "brackets"}
     assert options["searcher"].default == "random"
     assert options["searcher"].meaning.startswith("what draws configurations.")
