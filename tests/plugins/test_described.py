@@ -72,7 +72,7 @@ def test_the_options_of_a_backend_are_those_of_its_function_with_their_texts_and
     assert set(options) == {"searcher", "brackets"}
     assert options["searcher"].default == "random"
     assert options["searcher"].meaning.startswith("what draws configurations.")
-    assert described.build_options("hpo.backends.random") == []
+    assert described.build_options("hpo.backends.random", "backend") == []
 
 
 def test_a_description_is_split_from_its_default_and_the_first_of_a_list_is_the_default() -> None:
