@@ -13,8 +13,8 @@ from hpo.training import out_of_memory
 
 NODE_DIED = "its node has died"
 """Is in Ray's message if an actor died together with its node."""
-COUNT_SECONDS = 10.0
-"""How long a node may take to say how many processes its kernel has killed."""
+COUNT_SECONDS = 30.0
+"""How long a node may take to say how many processes its kernel has killed. A busy one first starts a worker for it."""
 MAX_REASON = 300
 """The longest part of Ray's message in the error of a trial, in characters."""
 
