@@ -145,8 +145,7 @@ def _amount(start: str, key: str, number: str) -> float:
     if key == "memory" and amount and (amount < LEAST_MEMORY or not amount.is_integer()):
         meant = f"; did you mean memory={amount:g}e9?" if amount < LEAST_MEMORY else ""
         raise UserError(
-            f"{start} memory must be a whole number of at least {LEAST_MEMORY:g}, the bytes, but is "
-            f"{shortened(number)}{meant}"
+            f"{start} memory must be a whole number of bytes of at least 1e6, but is {shortened(number)}{meant}"
         )
     return amount
 
