@@ -43,7 +43,7 @@ def table_lines(known: Confidence) -> list[str]:
     )
     if known.best_interval is not None:
         explained += "; that of the best allows for its having been chosen"
-    marked = f" {MARK} marks trials that cannot be told apart from the best." if known.as_good else ""
+    marked = f" {MARK} marks trials that cannot be told apart from the best." if known.best in known.intervals else ""
     text = [f"{explained}.{marked}", *_compared_lines(known), f"Trial {known.best}: expect {_estimate_words(known)}."]
     if known.folds:
         text.append(f"Over its {len(known.folds)} folds: {min(known.folds):.3g} to {max(known.folds):.3g}.")
@@ -64,10 +64,12 @@ def _estimate_words(known: Confidence) -> str:
         return f"no estimate: {known.uncorrected_because}, so the luck of being the best cannot be taken off"
     low, high = known.best_interval
     words = f"{known.objective} {known.corrected:.3g} on new images (95 % interval {low:.3g} to {high:.3g})"
-    epoch = "that of the best epoch is not"
     if len(known.compared) == 1:
         return f"{words}: the luck of the best epoch is not taken off"
-    return f"{words}: the luck of being the best of {len(known.compared)} trials is taken off, {epoch}"
+    return (
+        f"{words}: the luck of being the best of {len(known.compared)} trials is taken off, "
+        "that of the best epoch is not"
+    )
 
 
 def _as_good_words(known: Confidence) -> str:

@@ -44,15 +44,15 @@ def difference_of_chosen(
 ) -> DifferenceOfChosen:
     """Return how much the best trial of `second` differs from that of `first` on new images.
 
-    `is_paired` says that both have values for the same images in the same order. `is_share` is that of
+    With a single image nothing is known of it: the estimate is 0. `is_paired` says that both have values for the same images in the same order. `is_share` is that of
     `intervals.interval`, `level` the share of cases in which the interval holds the true difference.
     """
     n_images = [study.values.shape[1] for study in (first, second)]
+    if min(n_images) < 2:
+        return DifferenceOfChosen(0.0, Interval(-math.inf, math.inf))
     parts = random_parts(n_images[0], rng)
     scores = [_scores(first, parts), _scores(second, parts if is_paired else random_parts(n_images[1], rng))]
     estimate = float(scores[1].mean() - scores[0].mean())
-    if min(n_images) < 2:
-        return DifferenceOfChosen(estimate, Interval(-math.inf, math.inf))
     if is_paired:
         variance = variance_of_mean(scores[1] - scores[0]) + _of_added(n_images[0], 1.0, is_share=is_share)
     else:

@@ -106,4 +106,5 @@ def variance_of_mean(scores: NDArray[np.float64]) -> float:
     """
     variance = float(scores.var())
     choice_variance = max(0.0, variance - float(scores.mean(axis=0).var()))
-    return (variance + CHOICE_WEIGHT * choice_variance) / (int(scores.shape[1]) - 1)
+    n_images: int = scores.shape[1]
+    return (variance + CHOICE_WEIGHT * choice_variance) / (n_images - 1)

@@ -10,7 +10,7 @@ from hpo.record import Budget, Settings, StudyFolder
 from hpo.record.files import DATA_FILE
 from hpo.results.study_comparison import compare_studies, frame
 from hpo.results.study_differences import images_key
-from hpo.space import Fidelity, Float, SearchSpace, Task
+from hpo.space import DatasetSpec, Fidelity, Float, SearchSpace, Task
 from hpo.trial import Report, Suggestion
 
 N = 400
@@ -96,7 +96,7 @@ def test_images_that_cannot_be_read_are_never_the_same(tmp_path: Path, damage: s
     """Both studies name a data set, and their record of it cannot be read."""
     keys = []
     for name in ("a", "b"):
-        space = SearchSpace("images", {"x": Float(0, 1)}, Fidelity(2), Task("tests.toy", dataset="pets"))
+        space = SearchSpace("images", {"x": Float(0, 1)}, Fidelity(2), Task("tests.toy", dataset=DatasetSpec("digits")))
         folder = tmp_path / name
         folder.mkdir()
         made = StudyFolder(folder, space, Settings(), Budget(trials=1))
