@@ -44,8 +44,9 @@ def difference_of_chosen(
 ) -> DifferenceOfChosen:
     """Return how much the best trial of `second` differs from that of `first` on new images.
 
-    With a single image nothing is known of it: the estimate is 0. `is_paired` says that both have values for the same images in the same order. `is_share` is that of
-    `intervals.interval`, `level` the share of cases in which the interval holds the true difference.
+    `is_paired` says that both have values for the same images in the same order. `is_share` is that of
+    `intervals.interval`, `level` the share of cases in which the interval holds the true difference. A single image
+    says nothing: then the estimate is 0, and the interval infinite.
     """
     n_images = [study.values.shape[1] for study in (first, second)]
     if min(n_images) < 2:
