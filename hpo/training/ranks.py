@@ -19,6 +19,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,8 +74,8 @@ class Ranks:
         try:
             for rank in range(1, n_ranks):
                 pipe, child_pipe = context.Pipe()
-                arguments = (child_pipe, job, checkpoints, _device_of(rank, device), rank, n_ranks, self._store.port)
-                process = context.Process(target=_serve, args=arguments, daemon=True)
+                place = _Place(rank, n_ranks, _device_of(rank, device), self._store.port)
+                process = context.Process(target=_serve, args=(child_pipe, job, checkpoints, place), daemon=True)
                 process.start()
                 child_pipe.close()
                 self._pipes.append(pipe)
@@ -202,15 +203,26 @@ def _device_of(rank: int, device: str) -> str:
     return f"cuda:{rank}" if device == "cuda" else device
 
 
-def _serve(
-    pipe: connection.Connection, job: Job, checkpoints: Path, device: str, rank: int, n_ranks: int, port: int
-) -> None:
+@dataclass(frozen=True)
+class _Place:
+    """The place of a process among the ranks."""
+
+    rank: int
+    n_ranks: int
+    device: str
+    """Its device in torch."""
+    port: int
+    """The port of the store of rank 0, where the ranks find each other."""
+
+
+def _serve(pipe: connection.Connection, job: Job, checkpoints: Path, place: _Place) -> None:
     """The main loop of a rank other than 0. It ends when rank 0 ends."""
     from trainables.training import data_parallel
 
     logging.disable(logging.WARNING)  # rank 0 records the same notices
-    data_parallel.join(rank, n_ranks, device, data_parallel.connect_store(n_ranks, port))
-    builder, trainable = Builder(job, device), None
+    store = data_parallel.connect_store(place.n_ranks, place.port)
+    data_parallel.join(place.rank, place.n_ranks, place.device, store)
+    builder, trainable = Builder(job, place.device), None
     while True:
         try:
             name, *arguments = pipe.recv()
@@ -227,4 +239,4 @@ def _serve(
                 trainable.step()  # type: ignore[union-attr]
         except Exception as error:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                pipe.send((f"rank {rank}: {traceback.format_exc()}", kind_of(error)))
+                pipe.send((f"rank {place.rank}: {traceback.format_exc()}", kind_of(error)))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -92,7 +93,7 @@ def test_the_same_trials_give_the_same_answer() -> None:
 
 def far_apart(config: Config, rng: random.Random) -> float:
     """Values over five orders of magnitude: 1e-2 to 1e3."""
-    return 10.0 ** (5 * number(config, "a") - 2)
+    return math.pow(10, 5 * number(config, "a") - 2)
 
 
 def test_the_average_of_values_far_apart_is_called_typical_because_it_is_a_geometric_mean() -> None:

@@ -95,7 +95,8 @@ def test_a_follower_waits_for_a_process_that_a_killed_search_left(tmp_path: Path
         following.close(2)
         assert not (tmp_path / "lines").exists()
     assert "it has not taken all within 2 seconds" in told[0]
-    following = follower(tmp_path, told := [])
+    told: list[str] = []
+    following = follower(tmp_path, told)
     with tracker_lock(tmp_path, KIND, 60):
         following.follow(trial_at(3))
     following.close(60)
@@ -104,7 +105,8 @@ def test_a_follower_waits_for_a_process_that_a_killed_search_left(tmp_path: Path
 
 
 def test_a_search_without_a_trial_starts_no_tracker(tmp_path: Path) -> None:
-    following = follower(tmp_path, told := [])
+    told: list[str] = []
+    following = follower(tmp_path, told)
     following.close(60)
     assert following._process is None
     assert list(tmp_path.iterdir()) == []
