@@ -95,7 +95,7 @@ def test_a_follower_waits_for_a_process_that_a_killed_search_left(tmp_path: Path
         following.close(2)
         assert not (tmp_path / "lines").exists()
     assert "it has not taken all within 2 seconds" in told[0]
-    told: list[str] = []
+    told.clear()
     following = follower(tmp_path, told)
     with tracker_lock(tmp_path, KIND, 60):
         following.follow(trial_at(3))
