@@ -97,12 +97,15 @@ def shortened(text: str) -> str:
 def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown `name`: the most similar known name and the names that are allowed.
 
-    If there are many allowed names, only the most similar ones are listed.
+    If there are many allowed names, only the most similar ones are listed, and none after a good suggestion.
     """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    listed = names if len(", ".join(names)) <= MAX_NAMES_LENGTH else _nearest_few(name, names)
+    is_long = len(", ".join(names)) > MAX_NAMES_LENGTH
+    if close and is_long:
+        return hint
+    listed = _nearest_few(name, names) if is_long else names
     others = f", and {len(names) - len(listed)} others" if len(listed) < len(names) else ""
     return f"{hint} (allowed: {', '.join(listed) or 'none'}{others})"
 

@@ -16,6 +16,7 @@ from hpo.cli.data import cache, data, fetch
 from hpo.cli.describe import describe
 from hpo.cli.model import model
 from hpo.cli.predict import predict
+from hpo.cli.printing import print_line
 from hpo.cli.replay import replay
 from hpo.cli.reports import compare, importance, list_studies, report
 from hpo.cli.results import best, export, plot, status, test
@@ -43,7 +44,8 @@ class CommandGroup(click.Group):
             with ended_child_processes():
                 return super().invoke(ctx)
         except HpoError as error:
-            click.echo(f"hpo: {error}", err=True)
+            for line in f"hpo: {error}".splitlines():
+                print_line(line, err=True)
             ctx.exit(error.exit_status)
         except OSError as error:
             click.echo(f"hpo: {encodable(str(error))}", err=True)

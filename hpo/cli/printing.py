@@ -34,13 +34,13 @@ def print_table(frame: DataFrame, study: StudyFolder) -> None:
 
 def print_line(line: str, *, err: bool = False) -> None:
     """Print a line to stdout, or to stderr. In a terminal that is too narrow, it is broken between its words."""
-    from hpo.results.rendering import wrap
-
     width = terminal_width(err=err)
-    indent = line[: len(line) - len(line.lstrip())] + "  "
-    broken = (
-        [line] if width is None or len(line) <= width else wrap(line.strip(), width, indent=indent, first=indent[:-2])
-    )
+    broken = [line]
+    if width is not None and len(line) > width:
+        from hpo.results.rendering import wrap
+
+        indent = line[: len(line) - len(line.lstrip())] + "  "
+        broken = wrap(line.strip(), width, indent=indent, first=indent[:-2])
     for each in broken:
         click.echo(each, err=err)
 

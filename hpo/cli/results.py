@@ -9,7 +9,7 @@ import click
 
 from hpo.cli import completion
 from hpo.cli.options import check_format, out_option, skip_changed_files_option, study_argument, trial_numbers
-from hpo.cli.printing import print_line, print_table
+from hpo.cli.printing import next_command, print_line, print_table
 from hpo.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def status(name: str, studies: Path) -> None:
 @study_argument
 def best(name: str, top: int, format: str, studies: Path) -> None:
     """Print the best configurations of a study."""
-    from hpo.record import StudyFolder
+    from hpo.record import StudyFolder, is_locked
     from hpo.results import FORMATS, confidence_text, render, table
     from hpo.results.confidence import confidence
     from hpo.results.status import data_lines
@@ -43,6 +43,12 @@ def best(name: str, top: int, format: str, studies: Path) -> None:
     study = StudyFolder.reopen(studies / name)
     history, finished = study.history()
     frame = table(study, (history, finished)).dropna(subset=["loss"]).head(top)
+    if frame.empty and not history.n_epochs and finished is None and format == "table":
+        way_on = (
+            "a search is running" if is_locked(study.folder) else f"`{next_command('resume', study.folder)}` goes on"
+        )
+        print_line(f"no epoch is recorded yet; {way_on}", err=True)
+        return
     known, unknown_because = confidence(study, history)
     if format != "table":
         click.echo(render(confidence_text.with_intervals(frame, known), format), nl=False)

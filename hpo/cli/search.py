@@ -188,7 +188,12 @@ def resume(
 
     folder = studies / name
     budget = Budget(trials, epochs, seconds)
-    shown_budget = StudyFolder.reopen(folder).budget if budget == Budget() else budget
+    study = StudyFolder.reopen(folder)
+    shown_budget = study.budget if budget == Budget() else budget
+    finished = study.history()[1] if budget == Budget() and not (retry_crashed or quiet) else None
+    if finished is not None:
+        more = f"; `{next_command('resume', folder, '--trials', 'N')}` with a larger budget goes further"
+        print_note(f"nothing is left to do: {finished}{more if 'budget' in finished else ''}")
     with _progress_display(folder, shown_budget, quiet) as watch:
         given = {name: value for name, value in settings.items() if value not in (None, {}, ())}
         reason = loop.resume(

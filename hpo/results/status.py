@@ -103,7 +103,10 @@ def _belief(study: StudyFolder, history: History) -> str | None:
 def _test_status(study: StudyFolder, *, searching: bool) -> list[str]:
     """Lines about the tests of a study: the tested trials, and whether a test was interrupted. Empty without a test."""
     record = TestRecord.read(study)
-    trials = [f"trial {each.trial} with {with_plural(len(each.seeds), 'seed')}" for each in record.ranked()]
+    trials = [
+        f"trial {each.trial} accuracy {each.test_accuracy.text} with {with_plural(len(each.seeds), 'seed')}"
+        for each in record.ranked()
+    ]
     text = []
     if record.n_looks:
         looks = f"{with_plural(record.n_looks, 'look')} at held-out data"

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from hpo.errors import shortened
 from hpo.heldout.record import TestRecord
 from hpo.heldout.trial_result import TrialResult
 from hpo.record import History, StudyFolder
 from hpo.results.best_so_far import BestSoFar
 from hpo.results.study_differences import Difference, find_differences, images_key
+from hpo.space import SearchSpace
+from hpo.space.values import format_value
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -22,6 +25,9 @@ COLUMNS = (
     *("study", "space", "backend", "seed", "objective", "best", "best_after_common_epochs", "epochs_to_common_value"),
     *("test_accuracy", "test_accuracy_std", "test_seeds", "trials", "epochs", "seconds"),
 )
+
+MAX_KEYS = 5
+"""The largest number of keys of a space that a sentence names."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +80,7 @@ def comparison_of(studies: Sequence[SearchedStudy]) -> StudyComparison:
     objective = metrics.pop() if len(metrics) == 1 else None
     notes = [] if objective else ["They minimise different objectives, so their values cannot be compared."]
     if len({each.study.space.digest() for each in studies}) > 1:
-        notes.append("They searched different spaces.")
+        notes.append(f"Their spaces differ: {_space_differences([each.study.space for each in studies])}.")
     keys = {each.study.name: images_key(each.study) for each in studies}
     for name in (name for name, key in keys.items() if key is None):
         notes.append(f"Which images study {name!r} was searched on cannot be read, so it is not paired with others.")
@@ -92,6 +98,27 @@ def comparison_of(studies: Sequence[SearchedStudy]) -> StudyComparison:
         differences,
         notes,
     )
+
+
+def _space_differences(spaces: Sequence[SearchSpace]) -> str:
+    """The keys of a space file in which spaces differ, each with its values in the order of the studies."""
+    flat = [_flat(space.content()) for space in spaces]
+    keys = dict.fromkeys(key for each in flat for key in each)
+    found = []
+    for key in keys:
+        values = [format_value(each[key]) if key in each else "not set" for each in flat]
+        if len(set(values)) > 1:
+            found.append(f"{key} is {', '.join(map(shortened, values[:-1]))} and {shortened(values[-1])}")
+    more = [f"{len(found) - MAX_KEYS} more keys"] if len(found) > MAX_KEYS else []
+    return "; ".join(found[:MAX_KEYS] + more)
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, by keys such as `task.validation.fraction`."""
+    flat: dict[str, Any] = {}
+    for key, value in content.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
 
 
 def frame(found: StudyComparison) -> DataFrame:

@@ -79,25 +79,44 @@ def _from_tables(folder: Path) -> dict[str, Any]:
 
 
 def list_lines(frame: DataFrame, width: int | None) -> list[str]:
-    """The list as lines of text for a terminal of `width` characters; None means no limit. Long names are cut.
+    """The list as lines of text for a terminal of `width` characters; None means no limit.
 
-    The reasons why studies cannot be read follow.
+    Long names are cut in the middle. If two would look the same then, each name has a line of its own. The objective
+    stands above the best values, or in a column if there are several. The reasons why studies cannot be read follow.
     """
-    rows = [("study", "state", "best", "test", "trials", "epochs", "time")]
+    objectives = list(frame["objective"].dropna().unique())
+    common = objectives[0] if len(objectives) == 1 else ""
+    several = len(objectives) > 1
+    rows = [
+        ("", "", *[""] * several, "best", "test", "", "", ""),
+        ("study", "state", *["objective"] * several, common, "accuracy", "trials", "epochs", "time"),
+    ]
     for each in frame.astype(object).where(frame.notna(), None).to_dict("records"):
+        objective = [each["objective"] or ""] * several
         numbers = [decimal(each[name]) for name in ("best", "test_accuracy")]
         spent = [decimal(each[name], 0) for name in ("trials", "epochs")]
         time = "" if each["seconds"] is None else duration(each["seconds"])
-        rows.append((each["study"], each["state"], *numbers, *spent, time))
+        rows.append((each["study"], each["state"], *objective, *numbers, *spent, time))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     if width is not None:
         others = sum(widths[1:]) + 2 * (len(widths) - 1)
         widths[0] = min(widths[0], max(12, width - others))
     lines = []
+    cut = {name: _cut(name, widths[0]) for name in frame["study"]}
+    on_own_line = len(set(cut.values())) < len(cut)
     for name, state, *numbers in rows:
-        shown = name if len(name) <= widths[0] else f"{name[: widths[0] - 3]}..."
+        shown = cut.get(name, name)
+        if on_own_line and shown != name:
+            lines.append(name)
+            shown = ""
         cells = [shown.ljust(widths[0]), state.ljust(widths[1])]
         cells += [text.rjust(size) for text, size in zip(numbers, widths[2:], strict=True)]
         lines.append("  ".join(cells).rstrip())
     problems = frame.dropna(subset=["problem"])
     return lines + [f"{each['study']}: {each['problem']}" for each in problems.to_dict("records")]
+
+
+def _cut(name: str, width: int) -> str:
+    """A name of at most `width` characters: the middle of a longer one is cut, so that its end remains."""
+    end = (width - 3) // 2
+    return name if len(name) <= width else f"{name[: width - 3 - end]}...{name[-end:]}"

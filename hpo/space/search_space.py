@@ -180,11 +180,15 @@ class SearchSpace:
             "objective": objective,
         }
 
-    def digest(self) -> str:
-        """A hash of the space without its name and reference: the first 16 hexadecimal digits of SHA-256."""
+    def content(self) -> dict[str, Any]:
+        """All that makes two spaces differ, as plain values: the space without its name and reference."""
         content = {key: value for key, value in self.to_dict().items() if key not in ("name", "reference")}
         content["task"]["validation"] = self.task.validation.to_dict()  # the default as well
-        text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return content
+
+    def digest(self) -> str:
+        """A hash of the space without its name and reference: the first 16 hexadecimal digits of SHA-256."""
+        text = json.dumps(self.content(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -70,7 +70,7 @@ def test_studies_lists_each_study_with_its_state(searched: Hpo, tmp_path: Path) 
         assert "searching" in searched("studies").output
     result = searched("studies")
     assert result.exit_code == 0, result.output
-    lines = {line.split()[0]: line for line in result.output.splitlines()[:4]}
+    lines = {line.split()[0]: line for line in result.output.splitlines()[:5]}
     assert "unreadable" in lines["broken"]
     assert "tables only" in lines["clone"]
     assert "finished" in lines["s"]
@@ -79,6 +79,16 @@ def test_studies_lists_each_study_with_its_state(searched: Hpo, tmp_path: Path) 
     rows = {row["study"]: row for row in json.loads(searched("studies", "--format", "json").output)}
     assert rows["s"]["trials"] == rows["clone"]["trials"] == 10
     assert rows["broken"]["best"] is None
+
+
+def test_compare_names_the_keys_in_which_the_spaces_differ(searched: Hpo) -> None:
+    words = ("--backend", "random", "--trials", 2, "--runner", "inline", "--study", "t")
+    changed = ("--set", "fidelity.high=3", "--set", "task.validation.fraction=0.25")
+    assert searched("search", "--space", "toy.yaml", *words, *changed).exit_code == 0
+    output = searched("compare", "s", "t").output
+    assert "Their spaces differ: task.validation.fraction is 0.2 and 0.25; fidelity.high is 9 and 3." in output
+    assert searched("search", "--space", "toy.yaml", *words[:-1], "u", "--set", "name=other").exit_code == 0
+    assert "spaces differ" not in searched("compare", "s", "u").output
 
 
 def test_studies_of_a_folder_without_any_is_an_error(hpo: Hpo, tmp_path: Path) -> None:

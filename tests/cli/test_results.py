@@ -89,7 +89,9 @@ def test_digits_are_searched_tested_and_counted(hpo: Hpo, tmp_path: Path) -> Non
     content = json.loads((tmp_path / "studies" / "d" / "test.json").read_text())
     assert content["results"][0]["test_accuracy"]["mean"] > 0.8
     assert len(content["results"][0]["test_accuracy"]["values"]) == 2
-    assert "tested   trial 0 with 2 seeds; 2 looks at held-out data\n" in hpo("status", "d").output
+    assert "training trial 0, seed 1 (2 of 2), " in result.output
+    tested = r"^tested   trial 0 accuracy 0\.\d{4} ± 0\.\d{4} with 2 seeds; 2 looks at held-out data$"
+    assert re.search(tested, hpo("status", "d").output, re.MULTILINE)
     again = hpo("test", "d").output
     assert "(2 seeds, retrain, " in again
     assert "looked at 2 times" in again

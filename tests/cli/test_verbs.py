@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hpo.record import lock
+from hpo import spacefile
+from hpo.record import Budget, Settings, StudyFolder, lock
 from tests.cli.commands import SEARCH, Hpo
 
 WRONG: dict[str, tuple[tuple[str, ...], str]] = {
@@ -215,3 +216,19 @@ def test_a_search_that_only_diverges_says_so_and_fails(hpo: Hpo) -> None:
     assert "2 trials diverged" in result.output
     assert "no trial has a finite loss" in result.output
     assert hpo("best", "s").output == "no trial has a finite loss\n"
+
+
+def test_best_of_a_study_without_an_epoch_says_how_to_go_on(hpo: Hpo, tmp_path: Path) -> None:
+    folder = tmp_path / "studies" / "s"
+    folder.mkdir(parents=True)
+    StudyFolder(folder, spacefile.read(tmp_path / "toy.yaml"), Settings(), Budget()).begin().close()
+    result = hpo("best", "s")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert re.fullmatch(r"no epoch is recorded yet; `\S*hpo resume s` goes on\n", result.stderr)
+
+
+def test_resume_of_a_finished_study_says_at_once_that_nothing_is_left_and_what_goes_further(searched: Hpo) -> None:
+    output = searched("resume", "s").output
+    assert "hpo: nothing is left to do: the budget of 10 trials is spent; `" in output
+    assert "resume s --trials N` with a larger budget goes further" in output
+    assert "nothing is left" not in searched("resume", "s", "--trials", 11).output
