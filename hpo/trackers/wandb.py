@@ -76,7 +76,7 @@ class WeightsAndBiases:
         run.summary["state"] = trial.state
         if trial.error is not None:
             run.summary["error"] = trial.error
-        epoch = trial.reports[-1].fidelity if trial.reports else 0
+        epoch = max(last, *(report.fidelity for report in trial.reports[-1:]), 0)  # an older version takes nothing back
         self._record.note_logged(trial.number, epoch, trial.state)
         if trial.is_over or trial.state == "paused":
             self._close(trial.number, failed=trial.error is not None)
