@@ -83,11 +83,10 @@ def problems(
 
 
 def _hint(name: str, known: Collection[str]) -> str:
-    """What to write instead of a hyperparameter that nothing reads. The names are listed only if none is similar."""
+    """What to write instead of a hyperparameter that nothing reads."""
     if name in EPOCHS:
         return "; a trial trains for at most `fidelity: {high: N}` epochs"
-    hint, _, listed = nearest(own_name(name), known).partition(" (allowed: ")
-    return hint if hint and "others)" in listed else f"{hint} (allowed: {listed}"
+    return nearest(own_name(name), known)
 
 
 def _see(task: Mapping[str, Any], domains: Mapping[str, Domain | None]) -> str:
