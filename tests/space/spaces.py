@@ -28,10 +28,10 @@ def wrong(value: Any) -> Any:
 
 
 @st.composite
-def range_priors(draw: st.DrawFn, low: float, high: float, log: bool) -> dict[str, float]:
+def range_priors(draw: st.DrawFn, low: float, high: float, log: bool) -> dict[str, float] | None:
     """No prior, or one of a range."""
     if draw(st.booleans()):
-        return {}
+        return None
     width = st.floats(1.01, 1e3) if log else st.floats(1e-3, 1e6)
     return {"centre": draw(st.floats(low, high)), "width": draw(width)}
 
@@ -71,8 +71,8 @@ def ints(draw: st.DrawFn) -> Int:
 def categoricals(draw: st.DrawFn) -> Categorical:
     choices = draw(st.lists(VALUES, min_size=1, max_size=5, unique_by=comparison_key))
     names = [choice for choice in choices if isinstance(choice, str)]
-    weights = st.dictionaries(st.sampled_from(names), st.floats(0.01, 100)) if names else st.just({})
-    prior = draw(weights) if len({_name(choice) for choice in choices}) == len(choices) else {}
+    weights = st.dictionaries(st.sampled_from(names), st.floats(0.01, 100), min_size=1) if names else st.none()
+    prior = draw(st.none() | weights) if len({_name(choice) for choice in choices}) == len(choices) else None
     return Categorical(tuple(choices), draw(st.sampled_from([None, *choices])), prior=prior)
 
 
