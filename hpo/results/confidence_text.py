@@ -114,17 +114,28 @@ def with_intervals(frame: DataFrame, known: Confidence | None) -> DataFrame:
 
 
 def with_interval_text(frame: DataFrame, known: Confidence | None) -> DataFrame:
-    """Return the table of a study with the column `interval` for a terminal, in place of those of `with_intervals`."""
+    """Return the table of a study with the column `interval` for a terminal, in place of those of `with_intervals`.
+
+    The cell of a trial whose interval is not known is empty.
+    """
+    import pandas as pd
+
     if known is None:
         return frame
     found = with_intervals(frame, known)
     texts = [
-        "" if low != low else f"{_short(low, known)}..{_short(high, known)}{f' {MARK}' if near else '  '}"
-        for low, high, near in zip(found["loss_low"], found["loss_high"], found["as_good"].fillna(False), strict=True)
+        float("nan") if low != low else f"{_short(low, known)}..{_short(high, known)}{_mark(int(trial), known)}"
+        for trial, low, high in zip(found["trial"], found["loss_low"], found["loss_high"], strict=True)
     ]
     result = frame.copy()
-    result.insert(list(map(str, frame)).index("loss") + 1, "interval", texts)
+    at = list(map(str, frame)).index("loss") + 1
+    result.insert(at, "interval", pd.Series(texts, frame.index, dtype=object))
     return result
+
+
+def _mark(trial: int, known: Confidence) -> str:
+    """What stands behind the interval of a trial: MARK, or spaces of its width."""
+    return f" {MARK}" if trial in known.as_good else " " * (1 + len(MARK))
 
 
 def _short(value: float, known: Confidence) -> str:

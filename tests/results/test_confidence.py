@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hpo.record import StudyFolder
-from hpo.results import confidence_text, status, table, write_tables
+from hpo.results import confidence_text, render, status, table, write_tables
 from hpo.results.confidence import Confidence, confidence
 from hpo.results.validation_values import MAX_TRIALS, MIN_TRIALS, n_affordable
 from tests.results.kept_predictions import kept_study
@@ -172,14 +172,23 @@ def test_the_table_has_the_limits_of_each_trial_and_marks_those_that_may_be_as_g
 
 def test_a_terminal_shows_one_column_with_the_mark_explained_below(near: StudyFolder) -> None:
     known = known_of(near)
-    cells = confidence_text.with_interval_text(table(near), known)["interval"]
+    frame = confidence_text.with_interval_text(table(near), known).set_index("trial")
     assert known.best_interval is not None
     low, high = known.best_interval
-    assert cells[0] == f"{low:.3f}..{high:.3f} ="
+    assert frame.loc[known.best, "interval"] == f"{low:.3f}..{high:.3f}  "
+    assert {trial for trial, text in frame["interval"].items() if text.endswith(" =")} == set(known.as_good)
     text = "\n".join(confidence_text.table_lines(known))
     assert "= marks trials that cannot be told apart from the best" in text
     assert "the luck of being the best of 30 trials is taken off, that of the best epoch is not" in text
     assert "The choice is a lottery: " in text
+
+
+def test_the_interval_of_a_trial_without_predictions_is_an_empty_cell(near: StudyFolder) -> None:
+    (near.predictions / "3.npz").unlink()
+    known = known_of(near)
+    frame = confidence_text.with_interval_text(table(near), known)
+    text = render(frame[frame["trial"] == 3][["trial", "interval"]], "md")
+    assert text.splitlines()[-1].replace(" ", "") == "|3||"
 
 
 def test_the_only_trial_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
