@@ -65,10 +65,7 @@ def test_the_notices_of_the_training_code_are_printed_unless_quiet(
 def test_a_search_that_nothing_is_to_train_for_says_so(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing says what to train"):
         hpo.search(SPACE, studies=tmp_path)
-    with pytest.raises(
-        UserError,
-        match=r"unknown argument of hpo\.search 'bakend'; did you mean 'backend'.* epochs, .*max_crashes, ",
-    ):
+    with pytest.raises(UserError, match=r"unknown argument of hpo\.search 'bakend'; did you mean 'backend'\?"):
         hpo.search(SPACE, toy.build, studies=tmp_path, bakend="bohb")
     with pytest.raises(UserError, match="must be a class or a function, but is 5"):
         hpo.search(SPACE, 5, studies=tmp_path)  # type: ignore[arg-type]

@@ -75,7 +75,7 @@ def test_choices_are_drawn_as_often_as_their_weights_say() -> None:
 @given(spaces(), st.integers(0, 2**32))
 def test_without_a_prior_the_draws_are_those_of_the_space(space: SearchSpace, seed: int) -> None:
     plain = SearchSpace(
-        "plain", {name: type(each)(**vars(each) | {"prior": {}}) for name, each in space.domains.items()}, Fidelity(3)
+        "plain", {name: type(each)(**vars(each) | {"prior": None}) for name, each in space.domains.items()}, Fidelity(3)
     )
     one, other = random.Random(seed), random.Random(seed)
     assert sample(plain, one) == plain.sample(other)

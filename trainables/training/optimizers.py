@@ -26,7 +26,7 @@ HYPERPARAMETERS = {
     "weight_decay": "at least 0; decoupled in adamw, an L2 penalty in the others; default 0.01 in adamw, else 0",
     "clip_norm": "largest norm of all gradients together, above 0: larger ones are scaled down; default no limit",
 }
-MEANINGS = {"optimizer": "the rule of the steps: SGD, SGD with Nesterov momentum, Adam or AdamW"}
+MEANINGS = {"optimizer": "the rule of the steps: AdamW, Adam, SGD, or SGD with Nesterov momentum"}
 # An optimizer is always used with a schedule. So a module that names this one accepts the schedule's keys, too.
 READS_ALSO = ("trainables.training.schedules",)
 
@@ -40,7 +40,7 @@ def build(
     those of PyTorch, except for `nag`: this is SGD with Nesterov momentum, which needs a momentum, so the default is
     0.9. Raises ValueError for a wrong value in `config`; the message names the key.
     """
-    name = read_choice(config, "optimizer", "adamw", ("sgd", "nag", "adam", "adamw"))
+    name = read_choice(config, "optimizer", "adamw", ("adamw", "adam", "sgd", "nag"))
     learning_rate = read_float(config, lr, 1e-3, ABOVE_0)
     weight_decay = read_float(config, "weight_decay", 0.01 if name == "adamw" else 0.0, AT_LEAST_0)
     if name == "adam":

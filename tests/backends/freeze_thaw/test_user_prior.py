@@ -106,7 +106,7 @@ def test_the_slope_is_that_of_the_density() -> None:
 @FEW
 @given(space=spaces(), seed=st.integers(0, 2**32 - 1))
 def test_without_a_prior_nothing_is_changed(space: SearchSpace, seed: int) -> None:
-    domains = {name: type(each)(**vars(each) | {"prior": {}}) for name, each in space.domains.items()}
+    domains = {name: type(each)(**vars(each) | {"prior": None}) for name, each in space.domains.items()}
     prior, encoding = user_prior(replace(space, domains=domains))
     points = np.random.default_rng(seed).random((5, encoding.n_coordinates))
     assert (prior.mapped(points) == points).all()
@@ -176,7 +176,7 @@ def test_a_good_prior_finds_a_narrow_minimum_sooner_and_a_wrong_one_is_overcome(
         return 0.1 + sum((number(config, name) - 0.77) ** 2 for name in plain) + 0.2 / epoch
 
     def lowest(centre: float | None, trials: int) -> float:
-        prior = {} if centre is None else {"centre": centre, "width": 0.1}
+        prior = None if centre is None else {"centre": centre, "width": 0.1}
         space = SearchSpace("cube", {name: Float(0, 1, prior=prior) for name in plain}, Fidelity(9))
         played = play(freeze_thaw.build(space, seed=0), space, trials=trials, slots=1, loss=loss)
         return min(loss(trial.config, 9) for trial in played.trials.values()) - 0.1 - 0.2 / 9

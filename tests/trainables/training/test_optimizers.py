@@ -49,7 +49,7 @@ def test_groups_of_parameters_may_have_learning_rates_of_their_own() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"optimizer": "sdg"}, "`optimizer` must be one of sgd, nag, adam, adamw, but is 'sdg'"),
+        ({"optimizer": "sdg"}, "`optimizer` must be one of adamw, adam, sgd, nag, but is 'sdg'"),
         ({"lr": -0.1}, "`lr` must be above 0, but is -0.1"),
         ({"lr": 0}, "`lr` must be above 0, but is 0"),
         ({"weight_decay": -1e-3}, "`weight_decay` must be of at least 0, but is -0.001"),
