@@ -191,9 +191,6 @@ def resume(
     study = StudyFolder.reopen(folder)
     shown_budget = study.budget if budget == Budget() else budget
     finished = study.history()[1] if budget == Budget() and not (retry_crashed or quiet) else None
-    if finished is not None:
-        more = f"; `{next_command('resume', folder, '--trials', 'N')}` with a larger budget goes further"
-        print_note(f"nothing is left to do: {finished}{more if 'budget' in finished else ''}")
     with _progress_display(folder, shown_budget, quiet) as watch:
         given = {name: value for name, value in settings.items() if value not in (None, {}, ())}
         reason = loop.resume(
@@ -205,6 +202,9 @@ def resume(
             retry=retry_crashed,
             settings=given,
         )
+    if finished is not None:
+        more = f"; `{next_command('resume', folder, '--trials', 'N')}` with a larger budget goes further"
+        print_note(f"nothing is left to do: {finished}{more if 'budget' in finished else ''}")
     _print_outcome(folder, reason, quiet)
 
 

@@ -227,7 +227,7 @@ def test_best_of_a_study_without_an_epoch_says_how_to_go_on(hpo: Hpo, tmp_path: 
     assert re.fullmatch(r"no epoch is recorded yet; `\S*hpo resume s` goes on\n", result.stderr)
 
 
-def test_resume_of_a_finished_study_says_at_once_that_nothing_is_left_and_what_goes_further(searched: Hpo) -> None:
+def test_resume_of_a_finished_study_says_that_nothing_is_left_and_what_goes_further(searched: Hpo) -> None:
     output = searched("resume", "s").output
     assert "hpo: nothing is left to do: the budget of 10 trials is spent; `" in output
     assert "resume s --trials N` with a larger budget goes further" in output
