@@ -224,12 +224,18 @@ def lines(cells: Sequence[Cell], *, worst: bool = True) -> list[str]:
     """The verdicts, each on the cell that is farthest off, beyond its simulation error."""
     (low, lowest), (high, highest) = extreme_cells(cells, "is_covered")
     text = [
-        verdict(f"lowest cell: {_share(lowest, 'is_covered')}", low, 0.93, "of the studies covered", least=True),
-        verdict(f"highest cell: {_share(highest, 'is_covered')}", high, 0.97, "of the studies covered"),
+        verdict(f"lowest cell: {_share(lowest, 'is_covered')}, {_most(low)}", low, 0.93, "covered", least=True),
+        verdict(
+            f"highest cell: {_share(highest, 'is_covered')}, at least {high:.1%} within its simulation error",
+            high,
+            0.97,
+            "covered",
+        ),
     ]
     for name, words in (("is_single_covered", "covered: named"), ("keeps_best", "best kept")):
         (low, lowest), _ = extreme_cells(cells, name)
-        text.append(verdict(f"{words}, lowest cell: {_share(lowest, name)}", low, 0.93, "of the studies", least=True))
+        said = f"{words}, lowest cell: {_share(lowest, name)}, {_most(low)}"
+        text.append(verdict(said, low, 0.93, "of the studies", least=True))
     text.append(f"covered over all cells: {share(cells, 'is_covered'):.1%}")
     text.append(verdict(f"optimism removed: {removed(cells, 0):.0%}", removed(cells, 0), 0.8, "of it", least=True))
     if worst:
@@ -238,6 +244,11 @@ def lines(cells: Sequence[Cell], *, worst: bool = True) -> list[str]:
         others = ", ".join(f"{name} {max(worst_pessimism(cells, i), 0):.0%}" for i, name in enumerate(METHODS) if i)
         text.append(f"worst pessimism of the others: {others}")
     return text
+
+
+def _most(limit: float) -> str:
+    """The upper limit of a share in words."""
+    return f"at most {limit:.1%} within its simulation error"
 
 
 def _share(cell: Cell, name: str) -> str:

@@ -6,7 +6,7 @@ without any training: only the choice is repeated. It needs the values of all tr
 
 Why four fifths. Bootstrap bias correction (Tsamardinos, Greasidou and Borboudakis, Machine Learning 107, 2018) repeats
 the choice on a bootstrap sample, in which the luck of the choice is as large as on half of the images. Then clearly
-better trials are missed too often, and the estimate becomes too pessimistic. `benchmarks/honesty.py` compares them.
+better trials are missed more often. In `benchmarks/honesty.py` both take off nearly all of the optimism.
 """
 
 from __future__ import annotations
