@@ -20,38 +20,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
 
 import torch
-from torch import nn
 from torch.nn import functional
 
+from benchmarks import metrics
+from benchmarks.metrics import DISTANCE, QUICK, Size, head, part
 from benchmarks.report import block, machine
 from hpo.training.checkpoints import Checkpoints
 from hpo.training.prediction_files import PredictionFiles
 from hpo.training.predictions import KeptPredictions
 from trainables import fused
-from trainables.data.dataset import Part, SearchData
-from trainables.hyperparameters import Config
-from trainables.trainable import TransferModel
-from trainables.training import gradient_descent
-from trainables.training.gradient_descent import Training
+from trainables.data.dataset import SearchData
 
-
-class Size(NamedTuple):
-    """What the heads learn."""
-
-    name: str
-    n_train: int
-    n_validation: int
-    width: int
-    n_classes: int
-
-
-SIZES = Size("Caltech-101", 2892, 2892, 512, 101), Size("digits", 1437, 360, 64, 10)
-QUICK = (Size("quick", 160, 40, 16, 4),)
-DISTANCE = 5.0
-"""How far the mean of each class lies from 0, in standard deviations."""
+SIZES = metrics.SIZES[:2]
 
 
 def main() -> None:
@@ -80,8 +62,8 @@ def measure(size: Size, n_heads: int, n_epochs: int, device: str) -> list[object
     """Return a row of the table."""
     classes = tuple(map(str, range(size.n_classes)))
     means = DISTANCE * functional.normalize(torch.randn(size.n_classes, size.width))
-    data = SearchData(_part(means, size.n_train), _part(means, size.n_validation), classes).to(device)
-    heads = [_head(seed, size, data, device) for seed in range(n_heads)]
+    data = SearchData(part(means, size.n_train), part(means, size.n_validation), classes).to(device)
+    heads = [head(seed, size, data, device) for seed in range(n_heads)]
     group = fused.Group()
     with tempfile.TemporaryDirectory() as folder:
         files, checkpoints = PredictionFiles(Path(folder) / "predictions"), Checkpoints(Path(folder) / "checkpoints")
@@ -111,20 +93,6 @@ def _seconds(call: Callable[[], object]) -> float:
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
-
-
-def _part(means: torch.Tensor, n: int) -> Part:
-    """Return `n` images around the means of the classes, (n_classes, width)."""
-    labels = torch.randint(0, len(means), (n,))
-    return Part((torch.randn(n, means.shape[1]) + means[labels]).view(n, -1, 1, 1), labels)
-
-
-def _head(seed: int, size: Size, data: SearchData, device: str) -> Training:
-    torch.manual_seed(seed)
-    model = TransferModel({"flatten": nn.Flatten()}, nn.Linear(size.width, size.n_classes))
-    model.freeze(model.stages)
-    config: Config = {"lr": 10 ** (-3 + seed % 5 / 4), "batch_size": 64, "momentum": 0.9, "optimizer": "sgd"}
-    return gradient_descent.build(config, model, data, device)
 
 
 if __name__ == "__main__":

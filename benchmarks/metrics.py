@@ -96,8 +96,8 @@ def measure(size: Size, n_heads: int, n_epochs: int, device: str, distance: floa
     """A row of the table. `distance` is that of the mean of each class from 0, in standard deviations."""
     classes = tuple(map(str, range(size.n_classes)))
     means = distance * functional.normalize(torch.randn(size.n_classes, size.width))
-    data = SearchData(_part(means, size.n_train), _part(means, size.n_validation), classes).to(device)
-    members = [_head(seed, size, data, device) for seed in range(n_heads)]
+    data = SearchData(part(means, size.n_train), part(means, size.n_validation), classes).to(device)
+    members = [head(seed, size, data, device) for seed in range(n_heads)]
     group = fused.Group()
 
     def epoch() -> None:
@@ -157,13 +157,14 @@ def _timed(call: Callable[[], T], device: str) -> tuple[float, T]:
     return time.perf_counter() - started, result
 
 
-def _part(means: Tensor, n: int) -> Part:
+def part(means: Tensor, n: int) -> Part:
     """Return `n` images around the means of the classes, (n_classes, width)."""
     labels = torch.randint(0, len(means), (n,))
     return Part((torch.randn(n, means.shape[1]) + means[labels]).view(n, -1, 1, 1), labels)
 
 
-def _head(seed: int, size: Size, data: SearchData, device: str) -> Training:
+def head(seed: int, size: Size, data: SearchData, device: str) -> Training:
+    """Return a linear head for `data`. Its learning rate depends on `seed`."""
     torch.manual_seed(seed)
     model = TransferModel({"flatten": nn.Flatten()}, nn.Linear(size.width, size.n_classes))
     model.freeze(model.stages)
