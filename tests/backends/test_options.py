@@ -53,6 +53,7 @@ def suggestions() -> str:
     return "\n".join(str([step.suggestion for step in search.asked()]) for search in searches)
 
 
+@pytest.mark.slow
 def test_another_process_answers_alike_however_it_hashes_strings() -> None:
     root, hash_seed = Path(__file__).parents[2], "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
     other = subprocess.run(

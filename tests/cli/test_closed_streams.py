@@ -13,6 +13,7 @@ import pytest
 from tests.cli.commands import ROOT, TOY, Hpo
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runner", ["inline", "processes"])
 def test_a_search_goes_on_when_nobody_reads_its_output_any_more(hpo: Hpo, tmp_path: Path, runner: str) -> None:
     (tmp_path / "own").mkdir()
@@ -34,6 +35,7 @@ def test_a_search_goes_on_when_nobody_reads_its_output_any_more(hpo: Hpo, tmp_pa
     assert list(pd.read_csv(tmp_path / "studies" / "s" / "trials.csv")["state"]) == ["complete"] * 3
 
 
+@pytest.mark.slow
 def test_a_search_runs_with_closed_standard_streams(hpo: Hpo, tmp_path: Path) -> None:
     command = f"{sys.executable} -m hpo.cli search --space toy.yaml --study s --backend random --trials 2"
     shell = f"{command} --runner inline <&- >&- 2>&-"

@@ -107,6 +107,7 @@ def test_the_dashboard_refuses_every_request_that_would_write(searched: Hpo, tmp
     assert ledger.read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["", "/", "/dashboard", "/dashboard/", "/dashboard/studies/0"])
 def test_the_first_page_is_that_of_the_study_and_hides_what_would_write(
     searched: Hpo, tmp_path: Path, path: str

@@ -137,6 +137,7 @@ def test_names_that_are_not_utf_8_are_escaped(folder: Path) -> None:
     assert pd.read_csv("found.csv").path.tolist() == [r"caf\xe9.png"]
 
 
+@pytest.mark.slow
 def test_a_closed_output_is_no_error(folder: Path) -> None:
     script = f"{sys.executable} -m hpo.cli predict model images | head -1"
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}

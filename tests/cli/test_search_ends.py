@@ -65,6 +65,7 @@ def _start(
     return driver
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("runner", ["inline", "processes", "fused"])
 def test_ctrl_c_ends_within_seconds_with_the_command_that_resumes(hpo: Hpo, tmp_path: Path, runner: str) -> None:
     words = ("--backend", "random", "--runner", runner, "--devices", "cpu", "--slots", "1", "--trials", "100000")

@@ -74,6 +74,7 @@ class InParts(toy.Curve):
         return super().step()
 
 
+@pytest.mark.slow
 def test_trials_that_fit_in_parts_are_said_to_be_trained_so(tmp_path: Path) -> None:
     space = replace(SIX, fixed={"oom": "accumulate"})
     begin(tmp_path / "s", space, GRID, Budget(trials=2), trainable=InParts)

@@ -65,6 +65,7 @@ def wait_in_the_second_epoch(runner: Runner, ledger: Ledger, hanging: Path, *, i
     return list(time_limit.wait_for_events(runner, budget, ledger, grace=1.0 if is_inline else 0.1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNNERS)
 def test_a_budget_of_time_ends_an_epoch_that_never_returns(
     tmp_path: Path, log: Path, ledger: Ledger, name: str

@@ -121,6 +121,7 @@ def search(folder: Path, *words: str, path: Path = ROOT) -> subprocess.Completed
     return hpo(folder, "search", *common, "--backend", "random", *words, path=path)
 
 
+@pytest.mark.slow
 def test_modules_beside_the_space_file_are_searched_by_their_dotted_names(tmp_path: Path) -> None:
     write(tmp_path, {name: f"guest.{name}" for name in ("model", "dataset", "regime")})
     result = search(tmp_path, "--runner", "processes", "--slots", "1")
@@ -130,6 +131,7 @@ def test_modules_beside_the_space_file_are_searched_by_their_dotted_names(tmp_pa
     assert ",units," in rows[0]
 
 
+@pytest.mark.slow
 def test_what_an_installed_package_offers_by_entry_points_is_searched_and_tested(tmp_path: Path) -> None:
     site, home = tmp_path / "site", tmp_path / "home"
     site.mkdir()
@@ -150,6 +152,7 @@ def test_what_an_installed_package_offers_by_entry_points_is_searched_and_tested
     assert content["results"][0]["test_accuracy"]["mean"] > 0.9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("override", "words"),
     [

@@ -8,6 +8,7 @@ from tests.trainables.models.pretrained import TorchvisionContract
 from trainables.models import vgg16
 
 
+@pytest.mark.slow
 class TestVgg16(TorchvisionContract):
     model = vgg16
     original = "vgg16"
