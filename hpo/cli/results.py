@@ -110,26 +110,36 @@ def test(name: str, top: int, seeds: int | None, protocol: str, skip_changed_fil
 @click.command()
 @click.option("--format", "format", default="csv", show_default=True, help="csv, md, latex, html or json.")
 @out_option("The file to write; the screen by default.")
+@click.option("--top", type=click.IntRange(1), metavar="N", help="Only the best N trials; all by default.")
+@click.option("--columns", metavar="A,B,C", help="Only these columns, in this order; all by default.")
 @click.option("--published", is_flag=True, help="The published numbers of the space's reference, and ours beside them.")
 @study_argument
-def export(name: str, format: str, out: Path | None, published: bool, studies: Path) -> None:
-    """Write all trials of a study as a table, best first."""
+def export(
+    name: str, format: str, out: Path | None, top: int | None, columns: str | None, published: bool, studies: Path
+) -> None:
+    """Write the trials of a study as a table, best first."""
     from hpo.record import StudyFolder
-    from hpo.results import FORMATS, comparison, render, table, write
+    from hpo.results import FORMATS, comparison, render, select_columns, table, write
     from hpo.results.confidence import confidence
     from hpo.results.confidence_text import with_intervals
 
     check_format(format, FORMATS)
     study = StudyFolder.reopen(studies / name)
     record = study.history()
+    trials = table(study, record)
+    if top is not None:
+        trials = trials.dropna(subset=["loss"]).head(top)
     frame: DataFrame | None
     if published:
-        frame = comparison.compare(study, table(study, record))
+        frame = comparison.compare(study, trials)
     else:
-        frame = with_intervals(table(study, record), confidence(study, record[0])[0])
+        frame = with_intervals(trials, confidence(study, record[0])[0])
     if frame is None:
         raise UserError(f"--published: the space of study {name!r} names no `reference`")
-    text = comparison.page(study, frame) if published and format == "md" else render(frame, format)
+    if columns is not None:
+        frame = select_columns(frame, [each.strip() for each in columns.split(",")])
+    is_page = published and format == "md" and columns is None
+    text = comparison.page(study, frame) if is_page else render(frame, format)
     if out is None:
         click.echo(text, nl=False)
     else:

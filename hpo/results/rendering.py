@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import numbers
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +16,7 @@ from hpo.results.tables import short
 from hpo.space.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
 LESS_IMPORTANT = (
     "test_accuracy_std",
@@ -34,7 +36,7 @@ def render(frame: DataFrame, format: str) -> str:
 
     A cell of a hyperparameter that is not active is empty. In all formats but json, the choice null is written `null`
     and an empty text `""`; in csv a text that looks like one of these is quoted too. In json, null stands for the
-    choice null, and for what is missing, not active, infinite or NaN.
+    choice null, and for what is missing, not active, infinite or NaN. LaTeX aligns columns of numbers to the right.
 
     Raises UnknownName for any other format.
     """
@@ -53,10 +55,30 @@ def render(frame: DataFrame, format: str) -> str:
         return str(escaped.to_markdown(index=False, disable_numparse=True)) + "\n"
     if format == "latex":
         style = shown.style.hide(axis="index").format(escape="latex").format_index(escape="latex", axis="columns")
-        return str(style.to_latex(hrules=True))
+        alignment = "".join("r" if _has_numbers(frame[name]) else "l" for name in frame)
+        return str(style.to_latex(hrules=True, column_format=alignment))
     if format == "html":
         return str(shown.to_html(index=False, border=0)) + "\n"
     raise UnknownName("format", format, FORMATS)
+
+
+def select_columns(frame: DataFrame, names: Sequence[str]) -> DataFrame:
+    """Return the named columns of a table, in the order of `names`.
+
+    Raises UnknownName, which lists the columns, for a name that is none of them, and UserError for one named twice.
+    """
+    for number, name in enumerate(names):
+        if name not in frame:
+            raise UnknownName("column", name, map(str, frame))
+        if name in names[:number]:
+            raise UserError(f"the column {name!r} is named twice")
+    return frame[list(names)]
+
+
+def _has_numbers(column: Series[Any]) -> bool:
+    """Whether the cells of a column are numbers. Missing cells and null may be among them."""
+    values = [value for value in column if cell(value) not in ("", "null")]
+    return bool(values) and all(isinstance(value, numbers.Real) and not isinstance(value, bool) for value in values)
 
 
 def table_text(

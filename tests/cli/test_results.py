@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
@@ -74,6 +75,20 @@ def test_export_writes_every_trial_into_a_file(searched: Hpo, tmp_path: Path) ->
     table = pd.read_csv(tmp_path / "all.csv")
     assert len(table) == 10
     assert list(table["loss"]) == sorted(table["loss"])
+
+
+def test_export_writes_the_best_trials_and_the_columns_that_are_asked_for(searched: Hpo) -> None:
+    result = searched("export", "s", "--top", 2, "--columns", "loss, trial,kind")
+    assert result.exit_code == 0, result.output
+    every = pd.read_csv(StringIO(searched("export", "s").output))
+    assert pd.read_csv(StringIO(result.output)).equals(every[["loss", "trial", "kind"]].head(2))
+
+
+def test_export_of_an_unknown_column_names_the_nearest_and_all(searched: Hpo) -> None:
+    result = searched("export", "s", "--columns", "trial,val_los")
+    assert result.exit_code == 2
+    assert "unknown column 'val_los'; did you mean 'val_loss'? (allowed: bracket, " in result.output
+    assert "the column 'x' is named twice" in searched("export", "s", "--columns", "x,x").output
 
 
 def test_digits_are_searched_tested_and_counted(hpo: Hpo, tmp_path: Path) -> None:

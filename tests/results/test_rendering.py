@@ -46,6 +46,11 @@ def test_each_text_format_is_what_it_says(study: StudyFolder) -> None:
     assert results.render(frame, "html").startswith("<table")
 
 
+def test_latex_aligns_numbers_to_the_right_and_texts_to_the_left(study: StudyFolder) -> None:
+    frame = tables.table(study)[["trial", "state", "kind", "y", "loss"]].assign(both=[1, None, 0.5], flag=True)
+    assert r"\begin{tabular}{rllrrrl}" in results.render(frame, "latex")
+
+
 def test_an_unknown_format_names_the_nearest(study: StudyFolder) -> None:
     with pytest.raises(UserError, match="did you mean 'latex'"):
         results.render(tables.table(study), "latx")
