@@ -94,15 +94,16 @@ def shortened(text: str) -> str:
     return text if len(text) <= MAX_TEXT_LENGTH else f"{text[:half]}...{text[-half:]}"
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str], *, max_length: float = MAX_NAMES_LENGTH) -> str:
     """The end of a message about an unknown `name`: the most similar known name and the names that are allowed.
 
-    If there are many allowed names, only the most similar ones are listed, and none after a good suggestion.
+    If the list of the names is longer than `max_length` characters, only the most similar ones are listed, and none
+    after a good suggestion.
     """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    is_long = len(", ".join(names)) > MAX_NAMES_LENGTH
+    is_long = len(", ".join(names)) > max_length
     if close and is_long:
         return hint
     listed = _nearest_few(name, names) if is_long else names

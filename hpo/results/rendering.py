@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpo.errors import UnknownName, UserError
+from hpo.errors import UnknownName, UserError, nearest, shortened
 from hpo.record import write_text
 from hpo.results.tables import short
 from hpo.space.objectives import OBJECTIVES
@@ -65,11 +65,12 @@ def render(frame: DataFrame, format: str) -> str:
 def select_columns(frame: DataFrame, names: Sequence[str]) -> DataFrame:
     """Return the named columns of a table, in the order of `names`.
 
-    Raises UnknownName, which lists the columns, for a name that is none of them, and UserError for one named twice.
+    Raises a UserError for a name that is no column, which lists all columns, and for one that is named twice.
     """
     for number, name in enumerate(names):
         if name not in frame:
-            raise UnknownName("column", name, map(str, frame))
+            known = nearest(name, map(str, frame), max_length=math.inf)
+            raise UserError(f"unknown column {shortened(repr(name))}{known}")
         if name in names[:number]:
             raise UserError(f"the column {name!r} is named twice")
     return frame[list(names)]
