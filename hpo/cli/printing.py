@@ -26,10 +26,18 @@ def next_command(verb: str, folder: Path, *arguments: str) -> str:
 
 
 def print_table(frame: DataFrame, study: StudyFolder) -> None:
-    """Print a table of trials that fits the terminal. Its width has no limit if the output is not a terminal."""
-    from hpo.results import table_text
+    """Print a table of trials that fits the terminal. Its width has no limit if the output is not a terminal.
 
-    click.echo(table_text(frame, list(study.space.domains), terminal_width(), study.space.objective))
+    A line below it says what the column `loss` is, if the table has it.
+    """
+    from hpo.results import table_text
+    from hpo.results.tables import loss_line, short
+
+    objective = study.space.objective
+    click.echo(table_text(frame, list(study.space.domains), terminal_width(), objective))
+    line = None if frame.empty else loss_line(short(frame, study.space.domains, objective), objective)
+    if line is not None:
+        print_line(line)
 
 
 def print_line(line: str, *, err: bool = False) -> None:

@@ -10,7 +10,17 @@ from hpo.heldout.record import TestRecord
 from hpo.heldout.trial_result import TrialResult
 from hpo.record import History, State, StudyFolder, Trial, is_locked, shown_state
 from hpo.space import Categorical, Domain, Int
-from hpo.space.objectives import METRICS, OBJECTIVES, OTHER_TESTS, TESTS, own_columns, searched_metric
+from hpo.space.objectives import (
+    ERRORS,
+    METRICS,
+    OBJECTIVES,
+    OTHER_TESTS,
+    TESTS,
+    metric_of,
+    own_columns,
+    own_function,
+    searched_metric,
+)
 from hpo.space.values import list_as_text
 from hpo.trial import PEAKS
 
@@ -83,6 +93,14 @@ def short(frame: DataFrame, hyperparameters: Collection[str], objective: str = O
     if "val_loss" in shown and (shown["val_loss"].fillna(-1) == shown["loss"].fillna(-1)).all():
         shown = shown.drop(columns="loss")
     return shown
+
+
+def loss_line(shown: DataFrame, objective: str) -> str | None:
+    """Say what the column `loss` of a table of `short` is. None if the table does not have it."""
+    if "loss" not in shown:
+        return None
+    how = f"1 - {ERRORS[objective]}" if objective in ERRORS else objective if own_function(objective) else ""
+    return f"loss: the objective that the search minimised, {metric_of(objective)}{how and f' ({how})'}."
 
 
 def _test_columns(tested: TrialResult, others: Collection[str]) -> dict[str, Any]:

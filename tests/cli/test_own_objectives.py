@@ -57,7 +57,8 @@ def test_a_function_beside_the_space_is_minimised_tested_and_a_column_of_every_t
     validation = f"validation cost {tested['val_cost']['mean']:.4f}"
     assert f": test cost {cost:.4f}, {validation}, test accuracy " in result.stdout
     best = hpo("best", "s").output
-    assert "val_cost" not in best  # `loss` shows it
+    assert "val_cost" not in best.splitlines()[0]  # `loss` shows it
+    assert "loss: the objective that the search minimised, val_cost (my_costs:cost)." in best
     assert "test_cost" in best.splitlines()[0]
     written = hpo("model", "s", "--out", "m").output
     assert f"test cost {cost:.4f}, test accuracy " in written

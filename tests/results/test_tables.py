@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from hpo.record import StudyFolder
 from hpo.results import tables
 from hpo.trial import Report, Suggestion
@@ -49,3 +51,17 @@ def test_a_finished_study_shows_paused_trials_as_stopped(study: StudyFolder) -> 
     ledger.close_unfinished("enough")
     ledger.close()
     assert list(tables.table(study)["state"]) == ["stopped", "stopped", "crashed"]
+
+
+@pytest.mark.parametrize(
+    ("objective", "words"),
+    [
+        ("val_f1_error", "loss: the objective that the search minimised, val_f1_error (1 - val_f1)."),
+        ("my.code:cost", "loss: the objective that the search minimised, val_cost (my.code:cost)."),
+        ("val_loss", "loss: the objective that the search minimised, val_loss."),
+    ],
+)
+def test_a_line_says_what_the_column_loss_is(study: StudyFolder, objective: str, words: str) -> None:
+    frame = tables.table(study)
+    assert tables.loss_line(frame, objective) == words
+    assert tables.loss_line(tables.short(frame, study.space.domains, objective), objective) is None
