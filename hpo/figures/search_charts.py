@@ -13,6 +13,7 @@ from hpo.figures.style import COLOURS
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 N_COLUMNS = 3
 """The largest number of partial dependences in a row."""
@@ -72,24 +73,45 @@ def best_so_far(title: str, panels: Mapping[str, Sequence[Steps]], *, y: str) ->
 
     All panels show the same searches in the same order. Their names stand in a legend if there are several.
     """
-    figure = style.figure(5 * len(panels), 3.6, title)
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    return best_so_far_by_objective(title, {y: panels})
+
+
+def best_so_far_by_objective(title: str, rows: Mapping[str, Mapping[str, Sequence[Steps]]]) -> Figure:
+    """Plot the best values of searches, in a row of panels as those of `best_so_far` for each label of the y axis.
+
+    The rows have the same labels of the x axis, and different searches, which have colours of their own.
+    """
+    labels = list(next(iter(rows.values())))
+    figure = style.figure(5 * len(labels), 3.6 * len(rows), title)
+    axes = figure.subplots(len(rows), len(labels), sharey="row", squeeze=False)
+    colours = iter(style.colours(sum(len(panels[labels[0]]) for panels in rows.values())))
+    handles, names = [], []
+    for row, (y, panels) in zip(axes, rows.items(), strict=True):
+        drawn = _best_so_far_panels(row, panels, [next(colours) for _ in panels[labels[0]]])
+        row[0].set_ylabel(y)
+        handles += drawn
+        names += [style.shorten(line.label, charts.LABEL_WIDTH) for line in panels[labels[0]]]
+    if len(handles) > 1:
+        style.legend(figure, handles, names, loc="outside lower left", ncols=min(3, len(names)))
+    return figure
+
+
+def _best_so_far_panels(
+    axes: Sequence[Axes], panels: Mapping[str, Sequence[Steps]], colours: Sequence[str]
+) -> list[Line2D]:
+    """Plot the best values of searches of one objective, and return a line of each."""
     values = [value for lines in panels.values() for line in lines for value in line.y if math.isfinite(value)]
     low, high = min(values, default=0.0), max(values, default=0.0)
-    handles = []
+    handles: list[Line2D] = []
     for ax, (label, lines) in zip(axes, panels.items(), strict=True):
         handles = [
             ax.plot(*_corners(line), drawstyle="steps-post", color=colour, linewidth=1.8)[0]
-            for line, colour in zip(lines, style.colours(len(lines)), strict=True)
+            for line, colour in zip(lines, colours, strict=True)
         ]
         ax.set(xlabel=label)
         if low > 0 and high / low > charts.LOG_SCALE_RATIO:
             charts.use_log_scale(ax, fine=high / low < 1000)
-    axes[0].set_ylabel(y)
-    if len(handles) > 1:
-        names = [style.shorten(line.label, charts.LABEL_WIDTH) for line in next(iter(panels.values()))]
-        style.legend(figure, handles, names, loc="outside lower left", ncols=min(3, len(names)))
-    return figure
+    return handles
 
 
 def _corners(line: Steps) -> tuple[list[float], list[float]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from markupsafe import Markup
@@ -44,14 +44,25 @@ def learning_curves(content: Content, prefix: str) -> Markup | None:
     return svg(lambda: charts.curves("", curves), "Learning curves of the best trials", description, prefix=prefix)
 
 
-def best_so_far(curves: Sequence[tuple[str, BestSoFar]], metric: str, prefix: str) -> Markup | None:
-    """The best value of named searches, over epochs and over time. None if none has a finite value."""
-    known = [(name, curve) for name, curve in curves if math.isfinite(curve.best)]
+def best_so_far(curves: Mapping[str, Sequence[tuple[str, BestSoFar]]], prefix: str) -> Markup | None:
+    """The best value of named searches, over epochs and over time. None if none has a finite value.
+
+    `curves` are the searches by their objective. Each objective has axes of its own.
+    """
+    known = {
+        objective: finite
+        for objective, group in curves.items()
+        if (finite := [(name, curve) for name, curve in group if math.isfinite(curve.best)])
+    }
     if not known:
         return None
-    description = "; ".join(f"{name}: {curve.best:.4f} after {curve.n_epochs} epochs" for name, curve in known)
+    description = "; ".join(
+        f"{name}: {objective} {curve.best:.4f} after {curve.n_epochs} epochs"
+        for objective, group in known.items()
+        for name, curve in group
+    )
     title = "The best value so far, over epochs and over time"
-    return svg(lambda: study_comparison.draw("", known, metric), title, description, prefix=prefix)
+    return svg(lambda: study_comparison.draw("", known), title, description, prefix=prefix)
 
 
 def importance_bars(found: Importance, prefix: str) -> Markup:

@@ -68,7 +68,7 @@ def _study(content: Content, prefix: str, with_images: bool) -> dict[str, Any]:
         "has_spread": any(each.test_accuracy.std is not None for each in content.test.trials),
         "curves": charts.learning_curves(content, f"{prefix}curves"),
         "best_so_far": charts.best_so_far(
-            [(content.study.name, content.searched.curve)], content.study.space.metric, f"{prefix}best"
+            {content.study.space.metric: [(content.study.name, content.searched.curve)]}, f"{prefix}best"
         ),
         "importance": _importance(content, prefix),
         "test": _test(content, prefix),
@@ -86,12 +86,14 @@ def _study(content: Content, prefix: str, with_images: bool) -> dict[str, Any]:
 def _comparison(contents: Sequence[Content]) -> dict[str, Any]:
     """What the template needs to compare the studies."""
     found = comparison_of([content.searched for content in contents])
-    curves = [(each.study.name, each.curve) for each in found.studies]
-    rows = [comparison_text.cells(found, each) for each in found.studies]
+    curves = {group.objective: [(each.study.name, each.curve) for each in group.studies] for group in found.groups}
     return {
-        "table": tables.Table(comparison_text.header(found), rows),
+        "tables": [
+            tables.Table(comparison_text.header(group), [comparison_text.cells(group, each) for each in group.studies])
+            for group in found.groups
+        ],
         "sentences": comparison_text.sentences(found),
-        "curves": charts.best_so_far(curves, found.objective or "objective", "compared"),
+        "curves": charts.best_so_far(curves, "compared"),
     }
 
 

@@ -5,36 +5,42 @@ from __future__ import annotations
 import math
 
 from hpo.quantities import decimal, duration
-from hpo.results.study_comparison import SearchedStudy, StudyComparison
+from hpo.results.study_comparison import ObjectiveGroup, SearchedStudy, StudyComparison
 
 
-def header(found: StudyComparison) -> list[str]:
+def header(group: ObjectiveGroup) -> list[str]:
     """The titles of the columns of `cells`."""
-    titles = ["study", f"best {found.objective}" if found.objective else "best"]
-    if found.objective and found.common_epochs:
-        titles.append(f"after {found.common_epochs} epochs")
-    if found.objective and math.isfinite(found.common_value):
-        titles.append(f"epochs to {found.common_value:.4f}")
+    titles = ["study", f"best {group.objective}"]
+    if group.is_several and group.common_epochs:
+        titles.append(f"after {group.common_epochs} epochs")
+    if group.is_several and math.isfinite(group.common_value):
+        titles.append(f"epochs to {group.common_value:.4f}")
     return [*titles, "test accuracy", "trials", "epochs", "time"]
 
 
-def cells(found: StudyComparison, each: SearchedStudy) -> list[str]:
+def cells(group: ObjectiveGroup, each: SearchedStudy) -> list[str]:
     """The row of a study."""
     curve = each.curve
     row = [each.study.name, decimal(curve.best)]
-    if not found.objective:
-        row[1] += f" ({each.study.space.metric})"
-    if found.objective and found.common_epochs:
-        row.append(decimal(curve.after(found.common_epochs)))
-    if found.objective and math.isfinite(found.common_value):
-        row.append(str(curve.epochs_until(found.common_value)))
+    if group.is_several and group.common_epochs:
+        row.append(decimal(curve.after(group.common_epochs)))
+    if group.is_several and math.isfinite(group.common_value):
+        row.append(str(curve.epochs_until(group.common_value)))
     accuracy = "" if each.tested is None else each.tested.test_accuracy.text
     return [*row, accuracy, f"{len(each.history.trials)}", f"{each.history.n_epochs}", duration(each.seconds)]
 
 
 def lines(found: StudyComparison, width: int | None) -> list[str]:
-    """The comparison as lines. The table stands on its side, a column for each study, if it is wider than `width`."""
-    table = [header(found), *(cells(found, each) for each in found.studies)]
+    """The comparison as lines: a table for each objective, with an empty line between two of them."""
+    text: list[str] = []
+    for group in found.groups:
+        text += ["", *_table(group, width)] if text else _table(group, width)
+    return text
+
+
+def _table(group: ObjectiveGroup, width: int | None) -> list[str]:
+    """The studies of one objective. The table stands on its side, a column for each, if it is wider than `width`."""
+    table = [header(group), *(cells(group, each) for each in group.studies)]
     text = _aligned(table, left=1)
     if width is not None and max(map(len, text)) > width:
         text = _aligned([list(column) for column in zip(*table, strict=True)], left=1)

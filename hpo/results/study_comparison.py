@@ -54,19 +54,37 @@ class SearchedStudy:
 
 
 @dataclass(frozen=True)
-class StudyComparison:
-    """Several studies side by side."""
+class ObjectiveGroup:
+    """The studies that minimise one objective. Only they are compared with each other."""
 
+    objective: str
     studies: Sequence[SearchedStudy]
-    objective: str | None
-    """The objective that all of them minimise. None if there are several: then their values are not compared."""
     common_epochs: int
     """The number of epochs that each study has trained at least."""
     common_value: float
     """The value that each study has reached: the highest of the best values. inf if one has no finite value."""
     differences: Sequence[Difference]
+
+    @property
+    def is_several(self) -> bool:
+        """Whether there is something to compare."""
+        return len(self.studies) > 1
+
+
+@dataclass(frozen=True)
+class StudyComparison:
+    """Several studies side by side."""
+
+    studies: Sequence[SearchedStudy]
+    groups: Sequence[ObjectiveGroup]
+    """The studies by objective, in the order in which the objectives come first."""
     notes: Sequence[str]
     """What cannot be compared, and why, as sentences."""
+
+    @property
+    def differences(self) -> list[Difference]:
+        """The differences within the groups."""
+        return [difference for group in self.groups for difference in group.differences]
 
 
 def compare_studies(folders: Sequence[Path]) -> StudyComparison:
@@ -75,10 +93,13 @@ def compare_studies(folders: Sequence[Path]) -> StudyComparison:
 
 
 def comparison_of(studies: Sequence[SearchedStudy]) -> StudyComparison:
-    """Compare studies that were read."""
-    metrics = {each.study.space.metric for each in studies}
-    objective = metrics.pop() if len(metrics) == 1 else None
-    notes = [] if objective else ["They minimise different objectives, so their values cannot be compared."]
+    """Compare studies that were read. Those of different objectives are not compared with each other."""
+    by_objective = _by_objective(studies)
+    notes = []
+    if len(by_objective) > 1:
+        is_any = len(by_objective) < len(studies)
+        whether = "only those of the same objective are compared" if is_any else "they are not compared"
+        notes.append(f"The studies minimise different objectives: {whether}.")
     if len({each.study.space.digest() for each in studies}) > 1:
         notes.append(f"Their spaces differ: {_space_differences([each.study.space for each in studies])}.")
     keys = {each.study.name: images_key(each.study) for each in studies}
@@ -86,18 +107,29 @@ def comparison_of(studies: Sequence[SearchedStudy]) -> StudyComparison:
         notes.append(f"Which images study {name!r} was searched on cannot be read, so it is not paired with others.")
     if len({key for key in keys.values() if key is not None}) > 1:
         notes.append("They were searched on different images, or split differently, which may be the difference.")
-    differences: list[Difference] = []
-    if objective:
-        differences, reason = find_differences([(each.study, each.history) for each in studies])
+    n_pairs = sum(math.comb(len(group), 2) for group in by_objective.values())
+    groups = []
+    for objective, group in by_objective.items():
+        differences, reason = find_differences([(each.study, each.history) for each in group], n_pairs)
         notes += [reason] if reason else []
-    return StudyComparison(
-        studies,
-        objective,
-        min(each.curve.n_epochs for each in studies),
-        max(each.curve.best for each in studies),
-        differences,
-        notes,
-    )
+        common_epochs = min(each.curve.n_epochs for each in group)
+        common_value = max(each.curve.best for each in group)
+        groups.append(ObjectiveGroup(objective, group, common_epochs, common_value, differences))
+    return StudyComparison(studies, groups, notes)
+
+
+def _by_objective(studies: Sequence[SearchedStudy]) -> dict[str, list[SearchedStudy]]:
+    """The studies by the name of their objective. Functions of other files, or of other code, are other objectives."""
+    groups: dict[tuple[str, str | None], list[SearchedStudy]] = {}
+    for each in studies:
+        groups.setdefault((each.study.space.objective, each.study.objective_digest), []).append(each)
+    metrics = [group[0].study.space.metric for group in groups.values()]
+    objectives = [objective for objective, _ in groups]
+    named = {}
+    for (objective, digest), metric, group in zip(groups, metrics, groups.values(), strict=True):
+        code = f", code {digest[:7]}" if digest and objectives.count(objective) > 1 else ""
+        named[metric if metrics.count(metric) == 1 else f"{metric} ({objective}{code})"] = group
+    return named
 
 
 def _space_differences(spaces: Sequence[SearchSpace]) -> str:
@@ -125,7 +157,8 @@ def frame(found: StudyComparison) -> DataFrame:
     """The comparison as a table, one row for each study, in the given order. What is not known is empty."""
     import pandas as pd
 
-    rows = [_row(found, each) for each in found.studies]
+    groups = {id(each): group for group in found.groups for each in group.studies}
+    rows = [_row(groups[id(each)], each) for each in found.studies]
     types = dict.fromkeys(
         ("best", "best_after_common_epochs", "test_accuracy", "test_accuracy_std", "seconds"), "float64"
     )
@@ -133,17 +166,17 @@ def frame(found: StudyComparison) -> DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).astype(types)
 
 
-def _row(found: StudyComparison, each: SearchedStudy) -> dict[str, object]:
+def _row(group: ObjectiveGroup, each: SearchedStudy) -> dict[str, object]:
     study, curve, tested = each.study, each.curve, each.tested
     row: dict[str, object] = {"study": study.name, "space": study.space.name, "backend": study.settings.backend}
     row |= {"seed": study.settings.seed, "objective": study.space.metric}
     row |= {"trials": len(each.history.trials), "epochs": each.history.n_epochs, "seconds": round(each.seconds, 1)}
     if math.isfinite(curve.best):
         row["best"] = curve.best
-    if found.objective and found.common_epochs and math.isfinite(curve.after(found.common_epochs)):
-        row["best_after_common_epochs"] = curve.after(found.common_epochs)
-    if found.objective and math.isfinite(found.common_value):
-        row["epochs_to_common_value"] = curve.epochs_until(found.common_value)
+    if group.is_several and group.common_epochs and math.isfinite(curve.after(group.common_epochs)):
+        row["best_after_common_epochs"] = curve.after(group.common_epochs)
+    if group.is_several and math.isfinite(group.common_value):
+        row["epochs_to_common_value"] = curve.epochs_until(group.common_value)
     if tested is not None:
         accuracy = tested.test_accuracy
         row |= {"test_accuracy": accuracy.mean, "test_accuracy_std": accuracy.std, "test_seeds": len(tested.seeds)}

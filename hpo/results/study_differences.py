@@ -61,12 +61,16 @@ def images_key(study: StudyFolder) -> str | None:
     return repr(sorted((key, value) for key, value in dataset.items() if key != "held_out_part"))
 
 
-def find_differences(studies: Sequence[tuple[StudyFolder, History]]) -> tuple[list[Difference], str | None]:
+def find_differences(
+    studies: Sequence[tuple[StudyFolder, History]], n_pairs: int
+) -> tuple[list[Difference], str | None]:
     """Return the differences of all pairs of studies, which minimise one objective. If there are none, also why.
 
     If two studies were judged on the same images, the differences are paired. The level of each interval is that of
-    Bonferroni.
+    Bonferroni for `n_pairs` pairs: these, and those of other objectives in the same comparison. One study has none.
     """
+    if len(studies) < 2:
+        return [], None
     known = []
     for study, history in studies:
         found = read_values(study, history)
@@ -74,10 +78,9 @@ def find_differences(studies: Sequence[tuple[StudyFolder, History]]) -> tuple[li
         if isinstance(found, str) or reason:
             return [], f"Their differences have no intervals: study {study.name!r}: {reason}."
         known.append(_Judged(study.name, images_key(study), found))
-    pairs = list(combinations(known, 2))
-    level = 1 - (1 - LEVEL) / len(pairs)
+    level = 1 - (1 - LEVEL) / n_pairs
     rng = np.random.default_rng(0)
-    return [_difference(first, second, level, rng) for first, second in pairs], None
+    return [_difference(first, second, level, rng) for first, second in combinations(known, 2)], None
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,6 +49,19 @@ def test_a_long_line_is_thinned_and_keeps_both_ends() -> None:
     assert (x[0], x[-1]) == (0, n - 1)
 
 
+def test_searches_of_different_objectives_have_axes_of_their_own_and_one_legend() -> None:
+    rows = {
+        y: {label: [Steps(name, [1, 2], [high, high / 2]) for name in names] for label in ("epochs", "minutes")}
+        for y, high, names in (("val_error", 0.5, ("one", "two")), ("val_loss", 40.0, ("three",)))
+    }
+    figure = drawn(search_charts.best_so_far_by_objective("", rows))
+    assert [ax.get_ylabel() for ax in figure.axes] == ["val_error", "", "val_loss", ""]
+    assert [len(ax.lines) for ax in figure.axes] == [2, 2, 1, 1]
+    assert figure.axes[0].get_ylim()[1] < 1 < figure.axes[2].get_ylim()[0]
+    assert legends(figure) == ["one", "two", "three"]
+    assert len({line.get_color() for ax in figure.axes for line in ax.lines}) == 3
+
+
 def test_several_searches_have_a_legend_and_the_same_colours_in_each_panel() -> None:
     lines = [Steps(name, [1, 2], [0.3, 0.2]) for name in ("one", "two")]
     figure = drawn(search_charts.best_so_far("", {"epochs": lines, "minutes": lines}, y="val_loss"))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from hpo.record import Budget, Settings, StudyFolder
 from hpo.record.files import DATA_FILE
+from hpo.results import comparison_text
 from hpo.results.study_comparison import compare_studies, frame
 from hpo.results.study_differences import images_key
 from hpo.space import DatasetSpec, Fidelity, Float, SearchSpace, Task
@@ -106,13 +107,31 @@ def test_images_that_cannot_be_read_are_never_the_same(tmp_path: Path, damage: s
     assert keys == [None, None]
 
 
-def test_studies_of_different_objectives_stand_in_a_table_and_are_not_compared(tmp_path: Path) -> None:
-    folders = [study(tmp_path / "a", wrong(0)), study(tmp_path / "b", wrong(1), objective="val_loss")]
+def test_studies_are_compared_only_with_those_of_the_same_objective(tmp_path: Path) -> None:
+    folders = [
+        study(tmp_path / "a", wrong(0)),
+        study(tmp_path / "b", wrong(1), objective="val_loss"),
+        study(tmp_path / "c", wrong(2)),
+    ]
     found = compare_studies(folders)
-    assert found.objective is None
-    assert found.differences == []
-    assert "different objectives" in found.notes[0]
-    assert frame(found)["best_after_common_epochs"].isna().all()
+    assert [(group.objective, len(group.studies)) for group in found.groups] == [("val_error", 2), ("val_loss", 1)]
+    assert [(each.first, each.second) for each in found.differences] == [("a", "c")]
+    same = "only those of the same objective are compared."
+    assert found.notes[0] == f"The studies minimise different objectives: {same}"
+    assert frame(found)["best_after_common_epochs"].isna().tolist() == [False, True, False]
+    heads = [line for line in comparison_text.lines(found, None) if line.startswith("study")]
+    assert ["best val_error  after 2 epochs" in heads[0], "best val_loss  test" in heads[1], len(heads)] == [
+        True,
+        True,
+        2,
+    ]
+
+
+def test_functions_of_one_name_in_different_files_are_different_objectives(tmp_path: Path) -> None:
+    folders = [study(tmp_path / name, wrong(0), objective=f"{name}:cost") for name in ("one", "two")]
+    found = compare_studies(folders)
+    assert [group.objective for group in found.groups] == ["val_cost (one:cost)", "val_cost (two:cost)"]
+    assert found.notes[0] == "The studies minimise different objectives: they are not compared."
 
 
 def test_without_predictions_the_reason_is_given(tmp_path: Path) -> None:
