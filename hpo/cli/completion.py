@@ -13,6 +13,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from hpo.study_names import recorded_study_names
+
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 PLOT_KINDS = (
@@ -20,8 +22,6 @@ PLOT_KINDS = (
     "validation_test",
 )
 """The kinds of figures. `hpo.figures.plot.KINDS` is the same, but takes long to import."""
-STUDY_FILE = "study.yaml"
-"""The file in the folder of a study. `hpo.record.STUDY_FILE` is the same, but takes long to import."""
 KINDS = {
     "backend": "hpo.backends",
     "runner": "hpo.runners",
@@ -74,11 +74,11 @@ def spaces(ctx: click.Context, param: click.Parameter, start: str) -> list[Compl
 
 
 def studies(ctx: click.Context, param: click.Parameter, start: str) -> list[CompletionItem]:
-    """Complete the names of the studies in the folder of `--studies`. A name that is given already is left out."""
+    """Complete the names of studies with a record in the folder of `--studies`. Those given already are left out."""
     folder = Path(ctx.params.get("studies") or "studies")
     given = ctx.params.get("names") or ()
     try:
-        found = sorted(path.parent.name for path in folder.glob(f"*/{STUDY_FILE}"))
+        found = recorded_study_names(folder)
     except OSError:
         found = []
     return _beginning(start, [name for name in found if name not in given])

@@ -15,16 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from hpo.errors import MachineError, StudyError, nearest
+from hpo.study_names import LEDGER_FILE as LEDGER_FILE  # the alias exports them to other modules
+from hpo.study_names import STUDY_FILE as STUDY_FILE
+from hpo.study_names import recorded_study_names, study_names
 from hpo.training import slots_file
 
-STUDY_FILE = "study.yaml"
-"""The search space and the settings of the study. A folder that contains this file is a study."""
 DATA_FILE = "data.json.gz"
 """The files, images and weights that the study was begun on; see `trainables.assembly.recording`."""
 EARLIER_FILE = "earlier.json.gz"
 """What a search learns from an earlier study; see `hpo.record.earlier`. It does not exist without one."""
-LEDGER_FILE = "ledger.log"
-"""The journal of the ledger. It does not exist if the ledger is in another Optuna storage."""
 CHECKPOINTS = "checkpoints"
 """The folder of the checkpoints of the search."""
 PREDICTIONS = "predictions"
@@ -70,23 +69,21 @@ def find_folder(name: str | Path, studies: Path) -> Path:
 def check_not_empty(name: str | Path, studies: Path) -> None:
     """Raise a StudyError, which lists the studies in the folder `studies`, if the name of a study is empty."""
     if name == "":
-        raise StudyError(f"the name of the study is empty{nearest('', _studies_in(studies))}")
+        raise StudyError(f"the name of the study is empty{nearest('', recorded_study_names(studies))}")
 
 
 def no_study_error(folder: Path) -> StudyError:
     """The error that a folder contains no study. It names the most similar study beside it.
 
-    If the folder contains studies, it names these.
+    If the folder contains studies, it names these. Studies without a record are not named.
     """
-    if names := _studies_in(folder):
-        return StudyError(f"{folder} is a folder of studies, not a study; name one of them{nearest('', names)}")
+    if study_names(folder):
+        names = recorded_study_names(folder)
+        which = f"name one of them{nearest('', names)}" if names else "the records of these studies are not here"
+        return StudyError(f"{folder} is a folder of studies, not a study; {which}")
     folder = folder if folder.name else folder.absolute()
-    return StudyError(f"no study {folder.name!r} in {folder.parent}{nearest(folder.name, _studies_in(folder.parent))}")
-
-
-def _studies_in(folder: Path) -> list[str]:
-    """The names of the studies in a folder. Empty if there is no such folder."""
-    return [path.parent.name for path in folder.glob(f"*/{STUDY_FILE}")] if folder.is_dir() else []
+    names = recorded_study_names(folder.parent)
+    return StudyError(f"no study {folder.name!r} in {folder.parent}{nearest(folder.name, names)}")
 
 
 def command(verb: str, folder: Path, *words: str, hpo: str = "hpo") -> str:

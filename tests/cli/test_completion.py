@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 from click.shell_completion import ShellComplete
 
-from hpo import plugins, record
+from hpo import plugins
 from hpo.cli.app import app
 from hpo.cli.completion import KINDS as DESCRIBED
-from hpo.cli.completion import PLOT_KINDS, STUDY_FILE
+from hpo.cli.completion import PLOT_KINDS
 from hpo.figures.plot import KINDS
 from tests.cli.commands import ROOT, SEARCH, Hpo
 from tests.docs.test_pages import PAGES
@@ -49,7 +49,6 @@ def test_verbs_options_and_names_are_offered() -> None:
 
 def test_what_is_written_twice_is_the_same() -> None:
     assert tuple(KINDS) == PLOT_KINDS
-    assert STUDY_FILE == record.STUDY_FILE
     packages = {kind: package for kind, package in DESCRIBED.items() if kind != "augmentation"}
     assert packages == {noun: package for package, noun in plugins.NOUNS.items()}
     assert plugins.find(DESCRIBED["augmentation"]) is not None
@@ -76,6 +75,8 @@ def test_studies_are_offered_from_the_folder_that_is_given(hpo: Hpo) -> None:
     assert offered("compare", "one", "") == ["two"]
     assert offered("search", "--from", "t") == ["two"]
     assert offered("best", "--studies", "nowhere", "") == []
+    Path("studies/two/ledger.log").unlink()
+    assert offered("best", "") == ["one"]
 
 
 def test_completing_imports_no_torch_no_optuna_and_no_pandas() -> None:

@@ -138,6 +138,14 @@ def test_the_folder_of_the_studies_in_place_of_one_lists_them(searched: Hpo) -> 
     assert "the name of the study is empty (allowed: s)" in searched("best", "").output
 
 
+def test_a_study_without_a_record_is_listed_but_not_offered(searched: Hpo) -> None:
+    Path("studies/s/ledger.log").unlink()
+    assert "no study 'ss' in" in searched("status", "ss").output
+    assert "(allowed: none)" in searched("status", "ss").output
+    assert "the records of these studies are not here" in searched("status", ".").output
+    assert "tables only" in searched("studies").output
+
+
 def test_a_damaged_study_file_is_a_plain_error(searched: Hpo, tmp_path: Path) -> None:
     (tmp_path / "studies" / "s" / "study.yaml").write_text("settings: [")
     result = searched("resume", "s")
