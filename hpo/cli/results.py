@@ -36,7 +36,7 @@ def best(name: str, top: int, format: str, studies: Path) -> None:
     """Print the best configurations of a study."""
     from hpo.record import StudyFolder, is_locked
     from hpo.results import FORMATS, confidence_text, render, table
-    from hpo.results.confidence import confidence
+    from hpo.results.confidence_cache import cached_confidence
     from hpo.results.status import data_lines
 
     check_format(format, ("table", *FORMATS))
@@ -49,7 +49,7 @@ def best(name: str, top: int, format: str, studies: Path) -> None:
         )
         print_line(f"no epoch is recorded yet; {way_on}", err=True)
         return
-    known, unknown_because = confidence(study, history)
+    known, unknown_because = cached_confidence(study, history)
     if format != "table":
         click.echo(render(confidence_text.with_intervals(frame, known), format), nl=False)
         return
@@ -120,7 +120,7 @@ def export(
     """Write the trials of a study as a table, best first."""
     from hpo.record import StudyFolder
     from hpo.results import FORMATS, comparison, render, select_columns, table, write
-    from hpo.results.confidence import confidence
+    from hpo.results.confidence_cache import cached_confidence
     from hpo.results.confidence_text import with_intervals
 
     check_format(format, FORMATS)
@@ -133,7 +133,7 @@ def export(
     if published:
         frame = comparison.compare(study, trials)
     else:
-        frame = with_intervals(trials, confidence(study, record[0])[0])
+        frame = with_intervals(trials, cached_confidence(study, record[0])[0])
     if frame is None:
         raise UserError(f"--published: the space of study {name!r} names no `reference`")
     if columns is not None:

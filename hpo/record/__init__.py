@@ -7,6 +7,7 @@ this package.
 from __future__ import annotations
 
 from hpo.record.files import (
+    CONFIDENCE_FILE,
     CONFUSION_FILE,
     DATA_FILE,
     FIGURES,
@@ -38,6 +39,7 @@ from hpo.record.study_folder import StudyFolder
 
 __all__ = [
     "AUTO_SLOTS",
+    "CONFIDENCE_FILE",
     "CONFUSION_FILE",
     "DATA_FILE",
     "FIGURES",

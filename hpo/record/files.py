@@ -42,13 +42,15 @@ MISCLASSIFIED = "misclassified.npz"
 """The images that the best tested trial classifies wrongly; see `trainables.model_inspection.misclassified`."""
 TESTED_MODEL = "tested_model.pt"
 """The weights of the best tested trial; see `hpo.heldout.tested_model`."""
+CONFIDENCE_FILE = "confidence.json"
+"""How sure the results of the search are, if that takes long to compute; see `hpo.results.confidence_cache`."""
 FIGURES = "figures"
 """The folder of the plots."""
 TRACKERS = ("tensorboard", "wandb", "mlflow.db", "trackers")
 """What the trackers write: their files, and the folder of their locks."""
 _IGNORED_FILES = (
     *("lock", slots_file.FILE, LEDGER_FILE, CHECKPOINTS, PREDICTIONS),
-    *(RETRAINED, FIGURES, MISCLASSIFIED, TESTED_MODEL),
+    *(RETRAINED, FIGURES, MISCLASSIFIED, TESTED_MODEL, CONFIDENCE_FILE),
     *TRACKERS,
 )
 IGNORED = "".join(f"/{name}\n" for name in _IGNORED_FILES)

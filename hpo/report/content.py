@@ -17,7 +17,8 @@ from hpo.heldout.misclassified import Misclassified
 from hpo.importance import Importance, analyse
 from hpo.record import History, StudyFolder, is_locked, predictions
 from hpo.results.best_so_far import BestSoFar
-from hpo.results.confidence import Confidence, confidence
+from hpo.results.confidence import Confidence
+from hpo.results.confidence_cache import cached_confidence
 from hpo.results.study_comparison import SearchedStudy
 
 
@@ -79,7 +80,7 @@ def gather(folder: Path) -> Content:
     with contextlib.suppress(StudyError):
         mistakes = misclassified.read(study)
     matrices = _matrices(study, test)
-    sure, unsure_because = confidence(study, history)
+    sure, unsure_because = cached_confidence(study, history)
     searched = SearchedStudy(study, history, BestSoFar(history, times), seconds, next(iter(test.ranked()), None))
     return Content(
         study=study,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hpo.record import History, StudyFolder, write_text
 from hpo.results.comparison import compare, page
-from hpo.results.confidence import confidence
+from hpo.results.confidence_cache import cached_confidence
 from hpo.results.confidence_text import with_intervals
 from hpo.results.rendering import render
 from hpo.results.tables import table
@@ -22,7 +22,7 @@ def write_tables(study: StudyFolder, record: tuple[History, str | None] | None =
     """
     record = study.history() if record is None else record
     frame = table(study, record)
-    shown = with_intervals(frame, confidence(study, record[0])[0])
+    shown = with_intervals(frame, cached_confidence(study, record[0])[0])
     write_text(study.folder / "trials.csv", render(shown, "csv"))
     write_text(study.folder / "best.csv", render(shown.dropna(subset=["stopping_epoch"]).head(N_BEST), "csv"))
     if (comparison := compare(study, frame)) is not None:

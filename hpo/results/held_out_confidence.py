@@ -11,7 +11,7 @@ from hpo.heldout.confusion import ModelKey
 from hpo.heldout.image_results import ImageResults
 from hpo.heldout.record import TestRecord
 from hpo.heldout.trial_result import TrialResult, spoken
-from hpo.results.confidence import confidence
+from hpo.results.confidence_cache import cached_confidence
 from hpo.space.objectives import searched_metric
 from hpo.statistics import Interval, both_spreads, differing
 
@@ -75,7 +75,7 @@ def difference_lines(record: TestRecord, images: Images) -> list[str]:
         if min(len(values) for _, values in known) < FEW_SEEDS:
             text[-1] += f" More seeds say more: `--seeds {FEW_SEEDS}`."
     history, _ = record.study.history()
-    of_search, _ = confidence(record.study, history)
+    of_search, _ = cached_confidence(record.study, history)
     if of_search is not None and of_search.is_lottery:
         text.append(f"The choice of trial {of_search.best} was a lottery: {of_search.advice}")
     return text

@@ -17,7 +17,7 @@ from hpo.quantities import duration, with_plural
 from hpo.record import RETRAINED, History, State, StudyFolder, command, configuration, is_locked, shown_state
 from hpo.record.resuming import how_to_resume
 from hpo.results import confidence_text, held_out_confidence
-from hpo.results.confidence import confidence
+from hpo.results.confidence_cache import cached_confidence
 from hpo.space.objectives import searched_metric
 from hpo.training import notices, slots_file
 from hpo.trial import PEAKS, Crash, Report, Suggestion
@@ -66,7 +66,7 @@ def lines(folder: Path) -> list[str]:
 
 def _confidence_lines(study: StudyFolder, history: History) -> list[str]:
     """Lines on how sure the best trial is, or one that says why this is not known."""
-    known, unknown_because = confidence(study, history)
+    known, unknown_because = cached_confidence(study, history)
     if known is not None:
         return confidence_text.status_lines(known)
     return [f"expect   no interval: {unknown_because}"]
