@@ -37,6 +37,7 @@ def best(name: str, top: int, format: str, studies: Path) -> None:
     from hpo.record import StudyFolder, is_locked
     from hpo.results import FORMATS, confidence_text, render, table
     from hpo.results.confidence_cache import cached_confidence
+    from hpo.results.image_groups import group_lines
     from hpo.results.status import data_lines
 
     check_format(format, ("table", *FORMATS))
@@ -55,7 +56,7 @@ def best(name: str, top: int, format: str, studies: Path) -> None:
         return
     print_table(confidence_text.with_interval_text(frame, known), study)
     if known is not None:
-        for line in confidence_text.table_lines(known):
+        for line in confidence_text.table_lines(known) + group_lines(study):
             print_line(line)
     elif len(frame):
         print_line(f"No intervals: {unknown_because}.")

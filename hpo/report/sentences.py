@@ -9,6 +9,7 @@ from hpo.record import State, configuration, shown_state
 from hpo.report.content import Content
 from hpo.results.confidence_text import table_lines
 from hpo.results.held_out_confidence import difference_lines, interval_line
+from hpo.results.image_groups import group_lines
 from hpo.space import SearchSpace
 from hpo.space.objectives import searched_metric
 from hpo.trial import PEAKS
@@ -68,7 +69,7 @@ def certainty(content: Content) -> list[str]:
     if sure is None:
         reason = content.unsure_because
         return [f"How sure this is, is not known: {reason}."] if content.history.incumbent is not None else []
-    text = table_lines(sure)
+    text = table_lines(sure) + group_lines(content.study)
     if n := len(sure.as_good):
         named = ", ".join(map(str, sure.as_good[:N_NAMED])) + ", ..." * (n > N_NAMED)
         text.append(f"Trials that cannot be told apart from it: {named} ({n} of {len(sure.compared) - 1}).")

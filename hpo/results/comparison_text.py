@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from hpo.quantities import decimal, duration
+from hpo.results.image_groups import group_lines
 from hpo.results.study_comparison import ObjectiveGroup, SearchedStudy, StudyComparison
 
 
@@ -62,6 +63,8 @@ def sentences(found: StudyComparison) -> list[str]:
         text.append(
             "The luck of being the best trial is taken off these differences. The values of the table still hold it."
         )
+        grouped = dict.fromkeys(line for each in found.studies for line in group_lines(each.study))
+        text += list(grouped)[:1]
     if any(each.tested is not None and each.tested.test_accuracy.std is not None for each in found.studies):
         text.append("± is the standard deviation over seeds.")
     return [*text, *found.notes]

@@ -18,6 +18,7 @@ from hpo.record import RETRAINED, History, State, StudyFolder, command, configur
 from hpo.record.resuming import how_to_resume
 from hpo.results import confidence_text, held_out_confidence
 from hpo.results.confidence_cache import cached_confidence
+from hpo.results.image_groups import group_lines
 from hpo.space.objectives import searched_metric
 from hpo.training import notices, slots_file
 from hpo.trial import PEAKS, Crash, Report, Suggestion
@@ -68,7 +69,7 @@ def _confidence_lines(study: StudyFolder, history: History) -> list[str]:
     """Lines on how sure the best trial is, or one that says why this is not known."""
     known, unknown_because = cached_confidence(study, history)
     if known is not None:
-        return confidence_text.status_lines(known)
+        return confidence_text.status_lines(known) + [f"groups   {line}" for line in group_lines(study)]
     return [f"expect   no interval: {unknown_because}"]
 
 
@@ -203,7 +204,10 @@ def test_lines(record: TestRecord) -> list[str]:
         text += class_lines(tested, per_class.of_trial(matrices, tested.trial))
     if any("±" in line for line in text):
         text.append("± is the standard deviation over seeds.")
-    return text + held_out_confidence.difference_lines(record, images) + look_lines(record)
+    text += held_out_confidence.difference_lines(record, images)
+    if any("95 % interval on " in line for line in text):
+        text += group_lines(record.study)
+    return text + look_lines(record)
 
 
 def _metric_words(tested: TrialResult, metric: str | None) -> str:

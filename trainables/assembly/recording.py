@@ -80,6 +80,7 @@ def record(
     In both cases, such files are recorded like all others.
     """
     found: dict[str, Any] | None = None
+    n_groups: int | None = None
     notes: list[str] = []
     if data.task.dataset is not None:
         # One listing, so that the files that are split are those that are recorded.
@@ -103,10 +104,16 @@ def record(
             merged_classes=preprocessor.merged_classes,
             pretraining=None if pretraining is None else _recorded_pretraining(pretraining, data.root),
         ).to_plain()
+        n_groups = _n_groups(dataset.training())
         notes += preprocessor.notes
     files = {name: data.weights_file(name) for name in models}
     weights = {name: _weights(path) for name, path in files.items() if path is not None}
-    return {"dataset": found, "weights": weights, "notes": notes}
+    return {"dataset": found, "weights": weights, "notes": notes, "n_groups": n_groups}
+
+
+def _n_groups(source: Source) -> int | None:
+    """The number of groups of the images of a part. None without groups."""
+    return len(set(source.groups)) if isinstance(source, Files) and source.groups else None
 
 
 def compare(data: TaskData, earlier: Mapping[str, Any], get_held_out: GetPart | None) -> Comparison:

@@ -45,6 +45,16 @@ def test_the_files_that_are_recorded_are_those_that_were_split(tmp_path: Path) -
     assert len(found["training"]["names"]) == len(found["assignment"])
 
 
+def test_the_groups_of_the_training_part_are_counted(tmp_path: Path) -> None:
+    """The number of an image, without its last digit, is its group: 3 groups of cats and 3 of dogs."""
+    pictures.folders(tmp_path / "zoo", {"cat": 30, "dog": 30})
+    for options, n_groups in (({"group": r"image_(\d+)\d"}, 4), ({}, None)):
+        task = Task(dataset=Named("image_folder", {"folder": "zoo", **options}))
+        assembly = Assembly(task, load, tmp_path, "cpu")
+        found = recording.record(assembly, lambda dataset: dataset.held_out(), (), check_with=None)
+        assert found["n_groups"] == n_groups
+
+
 def test_a_manifest_whose_split_is_of_other_images_is_refused(tmp_path: Path) -> None:
     pictures.folders(tmp_path / "zoo", {"cat": 15, "dog": 15}, first=200)
     found = recording.record(loading(tmp_path, []), lambda dataset: dataset.held_out(), (), check_with=None)

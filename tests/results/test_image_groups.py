@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hpo.record import Budget, Settings, StudyFolder
+from hpo.results.image_groups import group_lines
+from hpo.space import DatasetSpec, Fidelity, Float, SearchSpace, Task, Validation
+
+
+def study(folder: Path, *, group: str | None = None, record: dict[str, Any] | None = None) -> StudyFolder:
+    """A study of an image folder with a record of its data, or without one."""
+    task = Task("tests.toy", dataset=DatasetSpec("image_folder"), validation=Validation(group=group))
+    made = StudyFolder(folder, SearchSpace("images", {"x": Float(0, 1)}, Fidelity(2), task), Settings(), Budget())
+    made.write_data_record(record)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("n_groups", "words"),
+    [(3, "These 6 images are of 3 groups, so the intervals are too narrow."), (6, None), (None, None)],
+)
+def test_a_line_names_the_groups_on_record_if_they_hold_several_images(
+    tmp_path: Path, n_groups: int | None, words: str | None
+) -> None:
+    record = {"dataset": {"assignment": [0, 1, 0, 0, 1, 1]}, "n_groups": n_groups}
+    lines = group_lines(study(tmp_path, group="folder", record=record))
+    assert [line.endswith(words or "nothing") for line in lines] == ([] if words is None else [True])
+
+
+def test_without_a_record_of_groups_the_space_says_whether_there_are_some(tmp_path: Path) -> None:
+    (line,) = group_lines(study(tmp_path, group="folder"))
+    assert "These images come in groups" in line
+    assert group_lines(study(tmp_path)) == []
+    assert group_lines(study(tmp_path, record={"dataset": None})) == []
