@@ -28,7 +28,7 @@ def _folders(names: tuple[str, ...], studies: Path) -> list[Path]:
 @click.command()
 @click.argument("names", nargs=-1, required=True, shell_complete=completion.studies, metavar="NAME...")
 @studies_option
-@out_option("The HTML file to write; report.html by default.")
+@out_option("The HTML file to write; report.html in this folder by default. Only a report is replaced.")
 @click.option("--no-images", is_flag=True, help="Leave out the images of the data set, such as before publishing.")
 def report(names: tuple[str, ...], studies: Path, out: Path | None, no_images: bool) -> None:
     """Write a page that shows what one or more studies found: one HTML file that needs no network."""
@@ -36,7 +36,7 @@ def report(names: tuple[str, ...], studies: Path, out: Path | None, no_images: b
 
     path = Path("report.html") if out is None else out
     write(_folders(names, studies), path, with_images=not no_images)
-    click.echo(str(path))
+    click.echo(str(path.absolute() if out is None else path))
 
 
 @click.command()

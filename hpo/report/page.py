@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hpo.errors import UserError
+from hpo.errors import MachineError, UserError
 from hpo.record import write_text
 from hpo.report import charts, command, sentences, tables
 from hpo.report.content import Content, gather
@@ -18,6 +18,10 @@ from hpo.results.study_comparison import comparison_of
 
 N_MISTAKES = 24
 """The largest number of misclassified images."""
+TITLE = "<title>Report of the stud"
+"""How the title of each report begins. A file without it is no report."""
+N_BYTES = 1000
+"""The number of bytes at the beginning of a report that hold the title."""
 N_LIKELY = 2
 """The number of predictions below each of them."""
 
@@ -27,14 +31,28 @@ def write(folders: Sequence[Path], out: Path, *, with_images: bool = True) -> No
 
     Raises a UserError if `out` cannot be the file, or if matplotlib or scikit-learn is not installed; a StudyError if
     a folder contains no study or its record is missing; a MachineError if the file cannot be written. An old file is
-    kept then.
+    kept then. A file that is no report is never replaced: that is a UserError, too.
     """
     check_output(out)
+    _check_is_report(out)
     try:
         importlib.import_module("matplotlib")
     except ImportError:
         raise UserError("a report needs matplotlib, which is not installed: pip install 'hpo[plot]'") from None
     write_text(out, page([gather(folder) for folder in folders], with_images=with_images))
+
+
+def _check_is_report(out: Path) -> None:
+    """Raise a UserError if there is a file `out` that is no report, so that it is not lost."""
+    if not out.exists():
+        return
+    try:
+        with out.open("rb") as file:
+            beginning = file.read(N_BYTES)
+    except OSError as error:
+        raise MachineError(f"--out {out}: cannot be read: {error}") from None
+    if beginning and not (beginning.startswith(b"<!DOCTYPE html>") and TITLE.encode() in beginning):
+        raise UserError(f"--out {out}: there is a file that is no report of hpo; name another one, or remove it")
 
 
 def page(contents: Sequence[Content], *, with_images: bool = True) -> str:

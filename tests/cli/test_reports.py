@@ -14,6 +14,19 @@ def test_report_writes_one_file_and_names_it(searched: Hpo, tmp_path: Path) -> N
     assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
 
 
+def test_a_file_that_is_no_report_is_never_replaced(searched: Hpo, tmp_path: Path) -> None:
+    for text in ("mine", "<!DOCTYPE html>\n<title>My page</title>"):
+        (tmp_path / "report.html").write_text(text)
+        result = searched("report", "s")
+        assert result.exit_code == 2
+        assert "--out report.html: there is a file that is no report of hpo" in result.output
+        assert (tmp_path / "report.html").read_text() == text
+    (tmp_path / "report.html").write_text("")
+    for _ in range(2):
+        result = searched("report", "s")
+        assert (result.exit_code, result.output) == (0, f"{tmp_path / 'report.html'}\n")
+
+
 def test_a_wrong_name_is_answered_with_the_nearest_and_nothing_is_written(searched: Hpo, tmp_path: Path) -> None:
     for words in (("report", "ss"), ("compare", "s", "ss"), ("importance", "ss")):
         result = searched(*words)

@@ -146,10 +146,11 @@ def test_a_study_is_described_in_the_same_bytes_each_time(tmp_path: Path, out: P
 
 
 def test_a_report_that_cannot_be_written_leaves_the_old_one(tmp_path: Path, out: Path) -> None:
-    out.write_text("old")
+    old = "<!DOCTYPE html>\n<title>Report of the study old</title>"
+    out.write_text(old)
     with pytest.raises(StudyError, match="no study 'missing'"):
         write_report([write(tmp_path / "s", 1).folder, tmp_path / "missing"], out)
-    assert out.read_text() == "old"
+    assert out.read_text() == old
     with pytest.raises(UserError, match="is a folder"):
         write_report([tmp_path / "s"], tmp_path)
     with pytest.raises(UserError, match="there is no folder"):
