@@ -16,6 +16,8 @@ FORMS = (
     "machine belongs to, or ray://HOST:10001 for another one"
 )
 """What is allowed, for a message. The ports are those that Ray takes by default."""
+SHORT_FORMS = "auto, local, HOST:6379 or ray://HOST:10001"
+"""The same without explanations."""
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?|\[[0-9A-Fa-f:.%]+\]")
 
 

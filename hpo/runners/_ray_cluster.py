@@ -16,8 +16,8 @@ from types import ModuleType
 from typing import Any
 
 from hpo.devices import n_cores, visible_gpus
-from hpo.errors import MachineError, UserError
-from hpo.runners._ray_address import FORMS, LOCAL, check_address
+from hpo.errors import MachineError, UserError, shortened
+from hpo.runners._ray_address import LOCAL, SHORT_FORMS, check_address
 from hpo.runners._ray_autoscaler import starts_nodes
 from hpo.runners._ray_flags import FLAGS
 from hpo.runners._ray_resources import Node
@@ -141,8 +141,8 @@ def _open(ray: ModuleType, address: str) -> None:
                 ray.shutdown()
             _print_worker_logs(True)
             raise UserError(
-                f"{FLAGS['address']} {address}: no Ray cluster answers there: {_reason(error)}; write {FORMS}; a "
-                "cluster with a token needs RAY_AUTH_MODE=token and the token here too",
+                f"{FLAGS['address']} {shortened(address)}: no Ray cluster answers: {_reason(error)}\n"
+                f"Write {SHORT_FORMS}. A token needs RAY_AUTH_MODE=token.",
                 go_on_with=CLUSTER_GONE,
             ) from None
 
@@ -216,11 +216,11 @@ def lost_connection() -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """The first line of an error's text. If it ends with a colon, the reason is the last line."""
+    """The first sentence of an error's text. If its line ends with a colon, the reason is the last line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     first = lines[0].rstrip(";.")
     if not first.endswith(":"):
-        return first
+        return first.partition(". ")[0]
     return f"{first} {lines[-1]}" if len(lines) > 1 else first.rstrip(":")
 
 
