@@ -13,6 +13,8 @@ from hpo.cli import child_processes
 
 STDERR = None if sys.__stderr__ is None else sys.__stderr__.fileno()
 """The number of standard error. None if it was closed when the process started: 2 may be another file then."""
+SHOW_CURSOR = "\x1b[?25h"
+"""What makes the cursor of a terminal visible again."""
 
 
 class EndingSignals:
@@ -23,9 +25,13 @@ class EndingSignals:
     Python ignores a KeyboardInterrupt in a destructor, and training code may catch it. `raise_again` raises it then.
     """
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        """`say` shows a line. It is called in the middle of other code."""
+    def __init__(self, say: Callable[[str], None], last_line: Callable[[], str]) -> None:
+        """`say` shows a line. `last_line` returns the one before the process ends at once.
+
+        Both are called in the middle of other code.
+        """
         self._say = say
+        self._last_line = last_line
         self._process = os.getpid()
         self._is_noticed = False
         self._has_interrupted = False
@@ -42,7 +48,15 @@ class EndingSignals:
             self._is_noticed = True
             self._say(ending_line(number))
         elif number == signal.SIGINT:
+            self._write_last_line()
             exit_at_once()
+
+    def _write_last_line(self) -> None:
+        """Write the last line below what is on the screen, and show the cursor of a terminal, which was hidden."""
+        with contextlib.suppress(Exception):  # the process ends in any case
+            line = self._last_line()
+            is_terminal = STDERR is not None and os.isatty(STDERR)
+            write_line(f"{SHOW_CURSOR}\r\n{line}" if is_terminal else line)
 
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt."""
@@ -56,9 +70,12 @@ class EndingSignals:
 
 
 @contextlib.contextmanager
-def ending_signals(say: Callable[[str], None]) -> Iterator[EndingSignals]:
-    """Let Ctrl-C, SIGTERM, and SIGHUP of a terminal that is closed, end the search in the `with` block."""
-    handler = EndingSignals(say)
+def ending_signals(say: Callable[[str], None], last_line: Callable[[], str]) -> Iterator[EndingSignals]:
+    """Let Ctrl-C, SIGTERM, and SIGHUP of a terminal that is closed, end the search in the `with` block.
+
+    The arguments are those of `EndingSignals`.
+    """
+    handler = EndingSignals(say, last_line)
     numbers = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
         numbers.append(signal.SIGHUP)

@@ -225,7 +225,11 @@ def _progress_display(folder: Path, budget: Budget, quiet: bool) -> Iterator[Cal
     if not quiet and console.is_terminal:
         display = screen = Screen(console, budget)
         say = screen.announce
-    with ending_signals(say) as signals:
+
+    def last_line() -> str:
+        return interrupted_line(folder, again="run the same command again", go_on=_go_on(folder, budget))
+
+    with ending_signals(say, last_line) as signals:
 
         def show(event: Event, ledger: Ledger) -> None:
             signals.raise_again()
@@ -236,8 +240,7 @@ def _progress_display(folder: Path, budget: Budget, quiet: bool) -> Iterator[Cal
             with display as watch:
                 yield show
         except KeyboardInterrupt:
-            again = "run the same command again"
-            click.echo(interrupted_line(folder, again=again, go_on=_go_on(folder, budget)), err=True)
+            click.echo(last_line(), err=True)
             sys.stderr.flush()
             exit_at_once()  # threads may still be busy, and nothing else needs to be cleaned up
 

@@ -15,7 +15,7 @@ TWO_SIGNALS = """
 import os, signal, sys
 from hpo.cli.ending_signals import ending_signals, write_line
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under `nohup`
-with ending_signals(write_line):
+with ending_signals(write_line, lambda: "the last line"):
     for name in sys.argv[1:]:
         try:
             os.kill(os.getpid(), getattr(signal, name))
@@ -26,7 +26,7 @@ with ending_signals(write_line):
 FORK = """
 import os, signal
 from hpo.cli.ending_signals import ending_signals, write_line
-with ending_signals(write_line):
+with ending_signals(write_line, lambda: "the last line"):
     child = os.fork()
     if child == 0:
         for _ in range(2):
@@ -64,7 +64,7 @@ def run(script: str, *words: str, shell: str = 'exec "$@"', folder: Path = ROOT)
 def test_the_first_signal_interrupts_and_ctrl_c_after_it_ends_at_once(first: signal.Signals) -> None:
     done = run(TWO_SIGNALS, first.name, "SIGINT")
     assert (done.returncode, done.stdout) == (130, f"{first.name}\n")
-    assert done.stderr == f"{ending_line(first)}\n"
+    assert done.stderr == f"{ending_line(first)}\nthe last line\n"
 
 
 def test_sigterm_after_ctrl_c_interrupts_again_without_another_line() -> None:

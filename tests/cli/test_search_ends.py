@@ -111,7 +111,7 @@ def test_ctrl_c_after_a_first_signal_ends_at_once(hpo: Hpo, tmp_path: Path, firs
     driver.send_signal(signal.SIGINT)
     _, text = driver.communicate(timeout=SECONDS)
     assert driver.returncode == 130
-    assert "Go on with" not in text
+    assert text.count("interrupted; nothing is lost. Go on with:  hpo resume ") == 1
 
 
 def test_ctrl_c_is_answered_at_once_on_a_terminal(hpo: Hpo, tmp_path: Path) -> None:
