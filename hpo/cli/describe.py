@@ -45,7 +45,11 @@ def describe(kind: str | None, name: str | None, space: str | None, format: str)
     if space is not None:
         if kind is not None:
             raise UserError("--space describes a space: leave the kind out")
-        _print(format, _of_space(space))
+        rows = _of_space(space)
+        if format == "json":
+            _print(format, rows)
+        else:
+            _print_space(rows)
     elif kind is None:
         _print(format, [{"kind": each, "names": ", ".join(names_of(each))} for each in KINDS])
     else:
@@ -131,6 +135,20 @@ def _of_space(space: str) -> list[dict[str, Any]]:
         meaning = known[name].meaning if name in known else ""
         rows.append({"hyperparameter": name, "how": how, "value": value, "meaning": meaning})
     return rows
+
+
+def _print_space(rows: Sequence[dict[str, Any]]) -> None:
+    """Print what a space searches and fixes as a table, and in a few lines below it what it leaves at defaults."""
+    from hpo.results.rendering import wrap
+
+    _print("table", [row for row in rows if row["how"] != "default"])
+    defaults = [f"{row['hyperparameter']} ({row['value'] or 'none'})" for row in rows if row["how"] == "default"]
+    if defaults:
+        width = shutil.get_terminal_size((80, 24)).columns
+        text = f"At their defaults: {', '.join(defaults)}."
+        commands = "`hpo describe regime NAME` and `hpo describe model NAME` say what each means."
+        for line in ["", *wrap(text, width, indent="  ", first=""), commands]:
+            click.echo(line)
 
 
 def _in_words(domain: Domain) -> str:

@@ -77,6 +77,10 @@ def test_a_space_says_what_is_searched_fixed_and_left_at_its_default(hpo: Hpo, t
     assert found["batch_size"] == ("fixed", "32")
     assert found["width"] == ("default", "16")
     assert found["optimizer"] == ("default", "adamw")
+    table, _, below = hpo("describe", "--space", "own.yaml").output.partition("At their defaults: ")
+    assert [line.split()[:2] for line in table.splitlines()[2:4]] == [["lr", "searched"], ["batch_size", "fixed"]]
+    assert " width (16)," in " ".join(below.split())
+    assert "optimizer (adamw)," in below
 
 
 def test_a_plug_in_of_ones_own_is_described(hpo: Hpo, tmp_path: Path) -> None:
