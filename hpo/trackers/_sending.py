@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from hpo.errors import HpoError, MachineError
 from hpo.record import StudyFolder, is_locked, shown_state
 from hpo.trackers._lock import tracker_lock
 from hpo.trackers._target import Target
-from hpo.trackers._tracker import tracked_study, tracked_trial
+from hpo.trackers._tracker import TrackedStudy, tracked_study, tracked_trial
 
 LONGEST = 120
 """The longest message of an error that is shown as a whole, in characters."""
@@ -52,18 +53,29 @@ def send_all(study: StudyFolder, target: Target, watch: Callable[[int], None] | 
     except HpoError:
         raise
     except Exception as error:
-        raise MachineError(f"tracker {target.kind}: {one_line(error)}; the same command goes on") from error
+        raise MachineError(f"{_named(target, tracked)}: {one_line(error)}; the same command goes on") from error
     return Sent(len(history.trials), target.place(tracked))
 
 
+def _named(target: Target, study: TrackedStudy) -> str:
+    """A tracker and where it sends to, if it says so."""
+    place = None
+    with contextlib.suppress(Exception):  # it may fail as the tracker did
+        place = target.place(study)
+    return f"tracker {target.kind}" if place is None else f"tracker {target.kind} ({place})"
+
+
 def one_line(error: BaseException) -> str:
-    """An error as one line: the first line of its message, and that of its cause if it is cut."""
-    text, cause = _first_line(error), error
+    """An error as one line of at most LONGEST characters: the first line of its message.
+
+    If it is longer, it is that of its first cause. If this is too long too, its first sentence, cut at its end.
+    """
+    cause = error
     while (earlier := cause.__cause__ or cause.__context__) is not None:
         cause = earlier
-    if len(text) <= LONGEST:
-        return text
-    return f"{text[: LONGEST - 3]}... ({_first_line(cause)[:LONGEST]})"
+    texts = [_first_line(error), _first_line(cause)]
+    text = next((text for text in texts if len(text) <= LONGEST), texts[-1].partition(". ")[0])
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def _first_line(error: BaseException) -> str:
