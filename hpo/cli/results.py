@@ -75,7 +75,11 @@ def best(name: str, top: int, format: str, studies: Path) -> None:
 @skip_changed_files_option
 @study_argument
 def test(name: str, top: int, seeds: int | None, protocol: str, skip_changed_files: bool, studies: Path) -> None:
-    """Re-train the best configurations and test them on held-out data."""
+    """Re-train the best configurations and test them on held-out data.
+
+    The data folder, the devices and the runner are those of the study: `hpo resume NAME --data DIR --devices cpu`
+    changes them, and searches nothing more if the study is finished.
+    """
     from rich.console import Console
 
     from hpo.heldout import Plan, evaluate, tested_seeds
@@ -173,7 +177,11 @@ def plot(
     skip_changed_files: bool,
     studies: Path,
 ) -> None:
-    """Draw a study: learning curves, filters, activations, features, misclassified images, results per class."""
+    """Draw a study: learning curves, filters, activations, features, misclassified images, results per class.
+
+    The data folder and the devices are those of the study: `hpo resume NAME --data DIR --devices cpu` changes them,
+    and searches nothing more if the study is finished.
+    """
     from hpo.figures import plot
 
     numbers = [] if trials is None else trial_numbers(trials)
