@@ -1,8 +1,11 @@
-"""Configurations as rows of numbers, and random configurations of a space, for a forest."""
+"""Configurations as rows of numbers, and random configurations of a space, for a forest.
+
+Ranges have the positions of `hpo.space.unit_interval`. Other than the points of `hpo.space.encoding`, which a Gaussian
+process compares by their distances, a row tells a hyperparameter that is not active from all values.
+"""
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.space import Categorical, Domain, SearchSpace
+from hpo.space.unit_interval import position
 from hpo.space.values import is_one_of
 from hpo.trial import Config, Value
 
@@ -22,15 +26,10 @@ N_GRID = 12
 
 
 def coordinate(domain: Domain, value: Value) -> float:
-    """A value as a number: the position of a choice in its list, or where in its range a number lies, from 0 to 1."""
+    """A value as a number: the number of a choice in its list, or the position of a number in its range, 0 to 1."""
     if isinstance(domain, Categorical):
         return float(domain.index_of(value))
-    assert isinstance(value, int | float)
-    if domain.low == domain.high:
-        return 0.0
-    if domain.log:
-        return math.log(value / domain.low) / math.log(domain.high / domain.low)
-    return (value - domain.low) / (domain.high - domain.low)
+    return position(domain, value) if domain.low < domain.high else 0.0
 
 
 def columns(space: SearchSpace) -> list[tuple[str, int | None]]:
@@ -46,10 +45,10 @@ def columns(space: SearchSpace) -> list[tuple[str, int | None]]:
 
 def rows(space: SearchSpace, coordinates: Matrix) -> Matrix:
     """The rows (n, n_columns) of coordinates (n, n_hyperparameters), in which some are INACTIVE."""
-    position = {name: i for i, name in enumerate(space.domains)}
+    places = {name: i for i, name in enumerate(space.domains)}
     parts = []
     for name, choice in columns(space):
-        values = coordinates[:, position[name]]
+        values = coordinates[:, places[name]]
         parts.append(values if choice is None else np.where(values == INACTIVE, INACTIVE, values == choice))
     return np.stack(parts, axis=1).astype(float)
 

@@ -39,6 +39,5 @@ def test_a_grid_holds_values_of_the_space() -> None:
     for domain in (Int(1, 5), Int(1, 1000, log=True), Float(0, 1, step=0.25), Float(1e-4, 1, log=True)):
         values, places = encoding.grid(domain)
         assert all(domain.contains(value) for value in values)
-        assert places[0] == 0
-        assert abs(places[-1] - 1) < 1e-9
-        assert sorted(places) == places
+        assert 0 <= places[0] < places[-1] <= 1
+        assert sorted(set(places)) == places
