@@ -13,15 +13,16 @@ AUTO = "auto"
 def runner_for(space: SearchSpace) -> str:
     """Return the name of the runner that suits a search space: "fused" or "processes".
 
-    It is "fused" if every trial trains only a linear head, on images without augmentation and mixing, and the task has
-    no folds. Raises UnknownName if the task names a regime or a model that does not exist.
+    It is "fused" if every trial trains only a linear head without dropout, on images without augmentation and mixing,
+    and the task has no folds. Raises UnknownName if the task names a regime or a model that does not exist.
     """
     images_never_change = all(set(_values(space, key)) <= {"none"} for key in ("augmentation", "mixing"))
     regimes, models = (
         [plugins.module_name(package, str(name)) for name in _values(space, key)]
         for key, package in plugins.TASK_PACKAGES.items()
     )
-    if not (regimes and models and images_never_change) or space.task.validation.folds is not None:
+    has_dropout = "dropout" in space.domains or bool(space.fixed.get("dropout"))
+    if not (regimes and models and images_never_change) or has_dropout or space.task.validation.folds is not None:
         return "processes"
     only_head_has_weights = all(has_head_alone(model, plugins.find) for model in models)
     trained_parts = {trains(regime, plugins.find) for regime in regimes}

@@ -1,8 +1,9 @@
 """Fingerprints of frozen stages, which are keys of the feature cache: hashes of their code, attributes and weights.
 
-The code and the attributes are described as lines of text: the class of each submodule, with the version of its package
-or a hash of its source file, and the values of its attributes. Two modules with the same description and equal tensors
-compute the same output.
+The code and the attributes are described as lines of text: the name and the class of each submodule, with the version
+of its package or a hash of its source file, and the values of its attributes. Two modules with the same description and
+equal tensors compute the same output in evaluation mode. Dropout and drop path do nothing in this mode, so their rates
+are left out.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from types import BuiltinFunctionType, FunctionType
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from trainables.trainable import TransferModel
 
@@ -77,12 +78,13 @@ _recent_hashes: deque[_HashedStages] = deque(maxlen=2)
 
 
 def describe(module: nn.Module) -> list[str]:
-    """Return the lines that describe a module's code and attributes.
+    """Return the lines that describe a module's code and attributes in evaluation mode.
 
     Attributes that cannot be described, such as lambdas, are given by their address, which is valid only in this
     process.
     """
-    return [repr(module), *(line for each in module.modules() for line in _lines(each))]
+    named = module.named_modules(remove_duplicate=False)
+    return [f"{name}: {line}" for name, each in named for line in _lines(each)]
 
 
 def is_reproducible(module: nn.Module) -> bool:
@@ -97,7 +99,13 @@ _UNKNOWN = "<unknown at "
 def _lines(module: nn.Module) -> Iterator[str]:
     """Yield the lines about one module without its submodules."""
     module_class: Any = type(module)
+    if isinstance(module, nn.modules.dropout._DropoutNd) or module_class.__qualname__ == "DropPath":
+        module, module_class = nn.Identity(), nn.Identity
     yield _describe_source(module_class)
+    if isinstance(module, fx.GraphModule):  # its other attributes follow from its code
+        yield module.code
+        yield from (f"{each} {getattr(sys.modules.get(each), '__version__', '')}" for each in PACKAGES)
+        return
     for key, value in sorted(vars(module).items()):
         if key not in MODULE_ATTRIBUTES:
             yield f"{key}={_describe_value(value)}"

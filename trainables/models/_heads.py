@@ -19,7 +19,7 @@ def linear(n_features: int, n_classes: int, config: Config) -> nn.Linear:
     (Glorot and Bengio 2010, who draw from a uniform distribution). Raises ValueError for any other `head_init`.
     """
     layer = nn.Linear(n_features, n_classes)
-    _initialise(layer, config)
+    initialise(layer, config)
     return layer
 
 
@@ -29,7 +29,7 @@ def convolution(n_features: int, n_classes: int, config: Config) -> nn.Conv2d:
     It applies the same linear layer at each position.
     """
     layer = nn.Conv2d(n_features, n_classes, kernel_size=1)
-    _initialise(layer, config)
+    initialise(layer, config)
     return layer
 
 
@@ -40,7 +40,8 @@ class ZeroFirst(nn.Module):
         return torch.cat([torch.zeros_like(values), values], dim=-1)
 
 
-def _initialise(layer: nn.Linear | nn.Conv2d, config: Config) -> None:
+def initialise(layer: nn.Linear | nn.Conv2d, config: Config) -> None:
+    """Set the initial weights of a layer as `head_init` says."""
     if read_choice(config, "head_init", "default", ("default", "xavier_normal")) == "xavier_normal":
         nn.init.xavier_normal_(layer.weight)
         assert layer.bias is not None

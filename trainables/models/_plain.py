@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from trainables.models._head_dropout import LinearWithDropout
 from trainables.trainable import TransferModel
 
 Value = TypeVar("Value")
@@ -87,6 +88,8 @@ def _code(layer: nn.Module) -> str | None:
     It is the repr of the layer without the arguments that have their default. None for another class, and for a repr
     that is not Python, such as `padding_mode=circular`.
     """
+    if isinstance(layer, LinearWithDropout):  # the plain network has no dropout
+        layer = nn.Linear(layer.in_features, layer.out_features, device="meta")
     known = getattr(nn, type(layer).__name__, None)
     if known is not type(layer) or list(layer.children()):
         return None

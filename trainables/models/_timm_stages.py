@@ -1,80 +1,96 @@
-"""Splits a network of timm into named stages.
+"""Splits a network of timm into named stages at its joints.
 
-All children before the first group of blocks are the stage "stem". Each group of blocks is a stage with its name in
-timm. All children after the last group are the stage "last".
+The joints are the modules whose outputs timm offers as features, and the modules beside them: the groups of blocks of a
+convolutional or hierarchical network, the blocks of a vision transformer. Each is a stage with its name in timm.
+Everything before the first joint is the stage "stem", such as the patch embedding with the position embedding and the
+class token. Everything after the last is the stage "last": norms and pooling.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Collection, Iterator
-from typing import NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
+
+from trainables.models._graph_cuts import CannotCut, Cut, Graph
 
 WHOLE = "network"
 """The name of the only stage of a network that is not split."""
+STEM, LAST = "stem", "last"
 
 
-class _Group(NamedTuple):
-    """The parts of a network that become one stage."""
+def split(network: nn.Module, image: Tensor) -> dict[str, nn.Module]:
+    """Split a network in evaluation mode into stages. `image` is a batch of one image that it can take.
 
-    children: list[tuple[str, nn.Module]]
-    """Each with its name in timm, in order."""
-    is_sequence: bool
-    """Whether the stage is a sequence of them. If not, it is the only child itself."""
-
-
-def split(network: nn.Module) -> dict[str, nn.Module]:
-    """Group the children of a network into stages. Applied in order, they may compute something else than the network.
-
-    The only stage is the network itself if it has no groups of blocks.
+    Joints at which more than one tensor flows are no cuts. The only stage is the network itself if there is no cut.
     """
-    stages = {
-        name: nn.Sequential(*(child for _, child in children)) if is_sequence else children[0][1]
-        for name, (children, is_sequence) in _groups(network).items()
-    }
-    return stages or {WHOLE: network}
+    try:
+        return _stages(network, image)
+    except Exception:  # the forward functions of networks that cannot be traced raise all kinds of errors
+        return {WHOLE: network}
+    finally:
+        network.eval()
 
 
 def names(network: nn.Module, stages: Collection[str]) -> dict[str, str]:
     """Return how the keys of these stages begin in a TransferModel, and how they begin in the network."""
-    if list(stages) == [WHOLE]:
-        return {f"stages.{WHOLE}.": ""}
-    found = {}
-    for stage, (children, is_sequence) in _groups(network).items():
-        for i, (name, _) in enumerate(children):
-            inside = f"{i}." if is_sequence else ""
-            found[f"stages.{stage}.{inside}"] = f"{name}."
-    return found
+    return {f"stages.{stage}.": "" for stage in stages}
 
 
-def _groups(network: nn.Module) -> dict[str, _Group]:
-    """The children of each stage. Empty if the network has no groups of blocks."""
-    # The modules whose outputs timm offers as features, such as "layer1", or "stages.0" for a child of "stages".
-    feature_modules = {info["module"] for info in getattr(network, "feature_info", None) or ()}
-    containers = {name.partition(".")[0] for name in feature_modules if "." in name}
-    groups: dict[str, _Group] = {}
-    pending: list[tuple[str, nn.Module]] = []
-    for name, module in _children(network, containers):
-        is_group = (name in feature_modules or "." in name) and _has_layers(module)
-        if is_group and not groups and pending:
-            groups["stem"], pending = _Group(pending, is_sequence=True), []
-        pending.append((name, module))
-        if is_group:
-            groups[name.replace(".", "_")] = _Group(pending, is_sequence=len(pending) > 1)
-            pending = []
-    if groups and pending:
-        groups["last"] = _Group(pending, is_sequence=True)
-    return groups
+def _stages(network: nn.Module, image: Tensor) -> dict[str, nn.Module]:
+    containers = set(_containers(network))
+    functions = importlib.import_module("timm.layers").get_notrace_functions()
+    graph = Graph(network, containers, functions)
+    joints = {name for name in _joints(network, containers) if _has_layers(network.get_submodule(name))}
+    # Only in a plain sequence of layers, such as VGG, all features are outputs of single layers.
+    cuts = list(_cuts(graph, joints or set(_feature_modules(network)), has_stem=bool(joints)))
+    if not cuts:
+        raise CannotCut("no joint at which one tensor flows")
+    return graph.stages(cuts, LAST, image)
 
 
-def _children(network: nn.Module, containers: set[str]) -> Iterator[tuple[str, nn.Module]]:
-    """The children of a network with their names. A container is replaced by its own children."""
-    for name, module in network.named_children():
-        if name in containers and isinstance(module, nn.Sequential):
-            yield from ((f"{name}.{child_name}", child) for child_name, child in module.named_children())
-        else:
-            yield name, module
+def _cuts(graph: Graph, joints: Collection[str], *, has_stem: bool) -> Iterator[Cut]:
+    """The cuts after each joint, and before the first if there is a stem."""
+    is_first = has_stem
+    for i, node in enumerate(graph.nodes):
+        if node.op != "call_module" or node.target not in joints:
+            continue
+        if is_first and i > 1 and graph.output_of(i - 1) is not None:
+            yield Cut(STEM, i - 1)
+        is_first = False
+        position = graph.end_of_call(i)
+        if graph.output_of(position) is not None:
+            yield Cut(str(node.target).replace(".", "_"), position)
+
+
+def _feature_modules(network: nn.Module) -> list[str]:
+    """The names of the modules whose outputs timm offers as features, such as "layer1" or "stages.0"."""
+    return [info["module"] for info in getattr(network, "feature_info", None) or ()]
+
+
+def _containers(network: nn.Module) -> Iterator[str]:
+    """The names of the modules whose children are joints, and of the modules around them."""
+    features = _feature_modules(network)
+    for feature in features:
+        path = ""
+        for part in feature.split(".")[:-1]:
+            path = f"{path}.{part}" if path else part
+            yield path
+            if isinstance(network.get_submodule(path), nn.Sequential | nn.ModuleList):
+                break
+    if not any(_has_layers(network.get_submodule(feature)) for feature in features):
+        for name, module in network.named_children():
+            if isinstance(module, nn.Sequential | nn.ModuleList) and sum(map(_has_layers, module.children())) > 1:
+                yield name
+
+
+def _joints(network: nn.Module, containers: Collection[str]) -> Iterator[str]:
+    yield from _feature_modules(network)
+    for container in containers:
+        module = network.get_submodule(container)
+        if isinstance(module, nn.Sequential | nn.ModuleList):
+            yield from (f"{container}.{name}" for name, _ in module.named_children())
 
 
 def _has_layers(module: nn.Module) -> bool:

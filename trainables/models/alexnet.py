@@ -11,12 +11,12 @@ from torch import nn
 
 from trainables.data.input_spec import IMAGENET
 from trainables.hyperparameters import Config
-from trainables.models import _heads, _torchvision
+from trainables.models import _head_dropout, _torchvision
 from trainables.models._plain import PlainNetwork
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.models",)
+READS_ALSO = ("trainables.models", "trainables.models._head_dropout")
 INPUT = IMAGENET
 WEIGHTS = "alexnet.pth"
 CONVOLUTIONS = {"conv1": (0, 3), "conv2": (3, 6), "conv3": (6, 8), "conv4": (8, 10), "conv5": (10, 13)}
@@ -38,7 +38,7 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
         "pool": nn.Sequential(network.avgpool, nn.Flatten()),
         **_torchvision.stages(network.classifier, {"fc6": (0, 3), "fc7": (3, 6)}),
     }
-    return TransferModel(stages, _heads.linear(4096, n_classes, config), classifier=("fc6", "fc7"))
+    return TransferModel(stages, _head_dropout.linear(4096, n_classes, config), classifier=("fc6", "fc7"))
 
 
 def plain_network(config: Config, model: TransferModel, *, shape: tuple[int, int, int], n_classes: int) -> PlainNetwork:

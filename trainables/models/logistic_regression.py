@@ -9,13 +9,13 @@ from torch import nn
 
 from trainables.errors import SetupError
 from trainables.hyperparameters import Config
-from trainables.models import _heads
+from trainables.models import _head_dropout, _heads
 from trainables.models._plain import PlainNetwork
 from trainables.models._weights import refuse
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.models",)
+READS_ALSO = ("trainables.models", "trainables.models._head_dropout")
 HEAD_ONLY = True
 """No stage has weights."""
 
@@ -30,7 +30,7 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
     refuse(weights, "logistic_regression")
     if n_classes != 2:
         raise SetupError(f"`model` logistic_regression needs a data set of 2 classes, but this has {n_classes}")
-    layers = {"unit": _heads.linear(prod(shape), 1, config), "zero": _heads.ZeroFirst()}
+    layers = {"unit": _head_dropout.linear(prod(shape), 1, config), "zero": _heads.ZeroFirst()}
     return TransferModel({"flatten": nn.Flatten()}, nn.Sequential(OrderedDict(layers)))
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from trainables.data.input_spec import IMAGENET
 from trainables.hyperparameters import Config
-from trainables.models import _heads, _torchvision
+from trainables.models import _head_dropout, _torchvision
 from trainables.models._plain import PlainNetwork
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.models",)
+READS_ALSO = ("trainables.models", "trainables.models._head_dropout")
 INPUT = IMAGENET
 WEIGHTS = "resnet50.pth"
 
@@ -26,7 +26,7 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
     layer1 to layer4 and pool. Raises SetupError if the images or the weights do not fit.
     """
     stages, n_features = _torchvision.resnet("resnet50", shape, weights)
-    return TransferModel(stages, _heads.linear(n_features, n_classes, config))
+    return TransferModel(stages, _head_dropout.linear(n_features, n_classes, config))
 
 
 def plain_network(config: Config, model: TransferModel, *, shape: tuple[int, int, int], n_classes: int) -> PlainNetwork:

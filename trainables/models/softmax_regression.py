@@ -7,13 +7,13 @@ from math import prod
 from torch import nn
 
 from trainables.hyperparameters import Config
-from trainables.models import _heads, _plain
+from trainables.models import _head_dropout, _plain
 from trainables.models._plain import PlainNetwork
 from trainables.models._weights import refuse
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.models",)
+READS_ALSO = ("trainables.models", "trainables.models._head_dropout")
 HEAD_ONLY = True
 """No stage has weights."""
 
@@ -24,7 +24,7 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
     Raises SetupError if pretrained weights are asked for: there are none.
     """
     refuse(weights, "softmax_regression")
-    return TransferModel({"flatten": nn.Flatten()}, _heads.linear(prod(shape), n_classes, config))
+    return TransferModel({"flatten": nn.Flatten()}, _head_dropout.linear(prod(shape), n_classes, config))
 
 
 def plain_network(

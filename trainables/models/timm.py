@@ -2,9 +2,9 @@
 
 timm is an optional dependency. Only this file imports it, and only when one of its networks is used.
 
-A network is split into stages if its children, applied one after another, give the same output as the network (see
-`_timm_stages.py`). This works for residual networks, ConvNeXt, EfficientNet, MobileNet and similar networks. Any other
-network, such as a vision transformer, is a single stage "network".
+A network is split into stages at its joints: the stem, each block of a vision transformer or each group of blocks of
+another network, and the last norms and pooling (see `_timm_stages.py`). The stages, one after another, give exactly the
+output of the network. A network for which this fails is a single stage "network".
 
 Some networks, such as vision transformers, are built for one size of images. They are built for the size that the
 images have. Position embeddings and similar weights of a file are resampled to this size by timm.
@@ -17,7 +17,7 @@ import importlib
 import logging
 import warnings
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -29,12 +29,12 @@ from trainables import vision
 from trainables.data.input_spec import InputSpec
 from trainables.errors import DownloadError, SetupError, reason
 from trainables.hyperparameters import Config
-from trainables.models import _heads, _timm_stages, _weights
+from trainables.models import _head_dropout, _timm_drop_path, _timm_stages, _weights
 from trainables.models._plain import PlainNetwork
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
-READS_ALSO = ("trainables.models",)
+READS_ALSO = ("trainables.models", "trainables.models._head_dropout", "trainables.models._timm_drop_path")
 MISFITS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 """What networks of timm raise for images of a size that they cannot take, and for weights that do not fit."""
 
@@ -78,16 +78,20 @@ class Variant:
     def build(self, config: Config, *, shape: tuple[int, int, int], n_classes: int, weights: str) -> TransferModel:
         """Build the network for images of `shape` (channels, height, width).
 
-        `weights` is "none" for random weights, or the path of a state dict with timm's keys. Raises SetupError if the
-        images or the weights do not fit.
+        `weights` is "none" for random weights, or the path of a state dict with timm's keys. Raises ValueError for a
+        wrong value in `config`, and SetupError if the images or the weights do not fit, or for `drop_path` if the
+        network has none.
         """
         channels, *sides = shape
         if channels != self.INPUT.channels:
             raise SetupError(f"timm:{self.name} needs images of {self.INPUT.channels} channels, but has {channels}")
-        network = self._network(sides) if weights == "none" else self._pretrained_network(sides, weights)
+        drop_path = _timm_drop_path.rate(config, self.name, _timm().create_model)
+        network = self._network(sides, drop_path=drop_path)
+        if weights != "none":
+            self._load(network, sides, weights)
         image = torch.linspace(-1, 1, prod(shape)).reshape(1, *shape)
         stages, features = _split(network, image, self.name)
-        return TransferModel(stages, _heads.linear(features.shape[1], n_classes, config))
+        return TransferModel(stages, _head_dropout.linear(features.shape[1], n_classes, config))
 
     def plain_network(
         self, config: Config, model: TransferModel, *, shape: tuple[int, int, int], n_classes: int
@@ -112,14 +116,14 @@ class Variant:
             names = {**{key: f"0.{name}" for key, name in names.items()}, "head.": "1."}
         return PlainNetwork(f"import timm\nimport torch\n\n{code}\n", names, "timm")
 
-    def _pretrained_network(self, sides: list[int], path: str) -> nn.Module:
-        """Build the network without its last layers, and load the weights at `path`."""
-        network, head = self._network(sides), (*self.last_layers, *_head_keys(self.name))
+    def _load(self, network: nn.Module, sides: list[int], path: str) -> None:
+        """Load the weights at `path` into a network without its last layers."""
+        head = (*self.last_layers, *_head_keys(self.name))
         found = _weights.fit(network, path, head=head)
         if not found.difference:
             _weights.say(path, found.changes)
             network.load_state_dict(found.state, strict=False)
-            return network
+            return
         status = Path(path).stat()
         try:
             network.load_state_dict(_adapted_state(self, tuple(sides), path, status.st_size, status.st_mtime_ns))
@@ -130,7 +134,6 @@ class Variant:
             raise _weights.misfit(path, found, f"timm:{self.name}") from error
         size = "x".join(map(str, sides))
         _weights.say(path, (*found.changes, f"timm adapted them to timm:{self.name} for images of {size} pixels"))
-        return network
 
     def _adapt(self, sides: list[int], path: str) -> dict[str, Tensor]:
         """Return the weights at `path` as timm adapts them to the network for images of these sides."""
@@ -167,13 +170,16 @@ class Variant:
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
             return not _weights.fit(self._network(self._own_sides), path, head=head).difference
 
-    def _network(self, sides: list[int], *, num_classes: int = 0, **options: Any) -> nn.Module:
+    def _network(
+        self, sides: list[int], *, num_classes: int = 0, drop_path: float | None = None, **options: Any
+    ) -> nn.Module:
         """Build the network for images of these sides (height, width) in pixels. By default without its last layers."""
+        create = partial(_timm().create_model, self.name, num_classes=num_classes, drop_path_rate=drop_path)
         if not self.fixed_size or sides == self._own_sides:
-            network: nn.Module = _timm().create_model(self.name, num_classes=num_classes, **options)
+            network: nn.Module = create(**options)
             return network
         try:
-            network = _timm().create_model(self.name, num_classes=num_classes, img_size=tuple(sides), **options)
+            network = create(img_size=tuple(sides), **options)
         except MISFITS as error:
             if options:
                 raise
@@ -262,7 +268,7 @@ def _split(network: nn.Module, image: Tensor, name: str) -> tuple[dict[str, nn.M
         raise _wrong_size(name, list(image.shape[2:]), error) from error
     if features.ndim != 2:
         raise SetupError(f"`model`: timm:{name} gives no vector for an image, but {tuple(features.shape[1:])}")
-    stages = _timm_stages.split(network)
+    stages = _timm_stages.split(network, image)
     if not _compute(stages, image, features):
         stages = {_timm_stages.WHOLE: network}
     network.train()

@@ -10,12 +10,12 @@ from pathlib import Path
 from torch import nn
 
 from trainables.data.input_spec import IMAGENET
-from trainables.hyperparameters import Config
+from trainables.hyperparameters import FROM_0_BELOW_1, Config, read_float
 from trainables.models import _heads, _torchvision
 from trainables.models._plain import PlainNetwork
 from trainables.trainable import TransferModel
 
-HYPERPARAMETERS: dict[str, str | list[str]] = {}
+HYPERPARAMETERS = {"dropout": "share of the features dropped before the last layer, 0 to below 1; default 0.5"}
 READS_ALSO = ("trainables.models",)
 LINEAR_HEAD = False
 """The head contains dropout."""
@@ -32,7 +32,8 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
 
     `weights` is "none" for random weights, or the path of a state dict with torchvision's keys. The stages are block1
     to block5, pool, fc6 and fc7. The last two are the classifier. The dropout between two layers belongs to the second
-    layer, so the last dropout is part of the head. Raises SetupError if the images or the weights do not fit.
+    layer, so the last dropout is part of the head. Its rate is `dropout`. Raises ValueError for a wrong `dropout`, and
+    SetupError if the images or the weights do not fit.
     """
     network = _torchvision.network("vgg16", shape, weights, head="classifier.6.", min_side=MIN_SIDE)
     stages = {
@@ -40,7 +41,8 @@ def build(config: Config, *, shape: tuple[int, int, int], n_classes: int, weight
         "pool": nn.Sequential(network.avgpool, nn.Flatten()),
         **_torchvision.stages(network.classifier, {"fc6": (0, 2), "fc7": (2, 5)}),
     }
-    head = nn.Sequential(network.classifier[5], _heads.linear(4096, n_classes, config))
+    dropout = nn.Dropout(read_float(config, "dropout", 0.5, FROM_0_BELOW_1))
+    head = nn.Sequential(dropout, _heads.linear(4096, n_classes, config))
     return TransferModel(stages, head, classifier=("fc6", "fc7"))
 
 
