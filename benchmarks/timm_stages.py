@@ -69,10 +69,10 @@ def _fit(network: nn.Module, stages: dict[str, nn.Module], image: torch.Tensor) 
 def is_cut(name: str) -> bool | None:
     """Build a network with random weights, and return whether it has several stages. None if it gives no vector."""
     variant = timm.variant(name)
-    size = variant.INPUT.size or 224
+    size, channels = variant.INPUT.size or 224, variant.INPUT.channels or 3
     side = size if variant.fixed_size else min(size, 128)
     try:
-        model = variant.build({}, shape=(variant.INPUT.channels, side, side), n_classes=2, weights="none")
+        model = variant.build({}, shape=(channels, side, side), n_classes=2, weights="none")
     except ValueError as error:
         print(f"not built: {error}", file=sys.stderr)
         return None

@@ -36,7 +36,8 @@ SHARED = {
         "trainables.augmentation.mixing",
         "trainables.features.augmented_views",
     ),
-    "The last layer of a model": ("trainables.models._heads",),
+    "The last layer of a model": ("trainables.models._heads", "trainables.models._head_dropout"),
+    "Networks of timm": ("trainables.models._timm_drop_path",),
 }
 """The modules that several regimes and models read."""
 KINDS = {"Regime": "trainables.regimes", "Model": "trainables.models"}

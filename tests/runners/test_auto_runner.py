@@ -63,6 +63,12 @@ def test_images_that_change_need_a_process_each(key: str) -> None:
     assert runner({}, {key: {"choices": ["none", other]}}) == "processes"
 
 
+def test_dropout_of_the_head_needs_a_process_each() -> None:
+    assert runner({}, {"dropout": {"low": 0.0, "high": 0.5}}) == "processes"
+    assert runner({}, {}, {"dropout": 0.2}) == "processes"
+    assert runner({}, {}, {"dropout": 0.0}) == "fused"
+
+
 def test_it_is_found_without_torch() -> None:
     script = (
         "import sys; from hpo import spacefile; from hpo.runners._auto_runner import runner_for\n"

@@ -60,7 +60,7 @@ def _cuts(graph: Graph, joints: Collection[str], *, has_stem: bool) -> Iterator[
             yield Cut(STEM, i - 1)
         is_first = False
         position = graph.end_of_call(i)
-        if graph.output_of(position) is not None:
+        if position < len(graph.nodes) - 1 and graph.output_of(position) is not None:
             yield Cut(str(node.target).replace(".", "_"), position)
 
 

@@ -72,7 +72,7 @@ class TestVisionTransformer(TimmContract):
     variant = "test_vit"
     last = "head."
     shape = (3, 160, 160)
-    stages: ClassVar = ("network",)
+    stages: ClassVar = ("stem", *(f"blocks_{i}" for i in range(6)), "last")
 
     @pytest.mark.parametrize("sides", [(96, 96), (160, 96)])
     def test_images_of_another_size_get_resampled_position_embeddings(
@@ -122,7 +122,7 @@ class TestVisionTransformer(TimmContract):
         ("mobilenetv3_small_050", ["stem", *(f"blocks_{i}" for i in range(6)), "last"]),
         ("efficientnet_b0", ["stem", *(f"blocks_{i}" for i in range(7)), "last"]),
         ("convnext_atto", ["stem", "stages_0", "stages_1", "stages_2", "stages_3", "last"]),
-        ("vit_tiny_patch16_224", ["network"]),
+        ("vit_tiny_patch16_224", ["stem", *(f"blocks_{i}" for i in range(12)), "last"]),
     ],
 )
 def test_networks_become_stages_that_compute_what_they_do(name: str, stages: list[str]) -> None:
