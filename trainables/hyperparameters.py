@@ -33,6 +33,7 @@ class Rule(NamedTuple):
 
 ABOVE_0 = Rule("above 0", lambda value: value > 0)
 AT_LEAST_0 = Rule("of at least 0", lambda value: value >= 0)
+AT_LEAST_1 = Rule("of at least 1", lambda value: value >= 1)
 FROM_0_BELOW_1 = Rule("of at least 0 and below 1", lambda value: 0 <= value < 1)
 ABOVE_0_BELOW_1 = Rule("above 0 and below 1", lambda value: 0 < value < 1)
 ABOVE_0_TO_1 = Rule("above 0 and at most 1", lambda value: 0 < value <= 1)

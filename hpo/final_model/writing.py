@@ -105,7 +105,8 @@ def write_model(
         if study.space.task.dataset is None:
             raise UserError(f"study {study.name!r} has no `task.dataset`, so hpo does not know what its model takes")
         chosen = _choose_trial(study, options.trial)
-        job = Job(study.space, study.settings.seed, study.data, trainable)
+        inputs = study.space, study.settings.seed, study.data, trainable
+        job = Job(*inputs, regime_defaults=study.regime_defaults)
         skip, with_held_out = options.skip_changed_files, options.train_on == "all"
         data = study_data.check(study, job, skip_changed_files=skip, with_held_out=with_held_out)
         search_job = replace(job, manifest=data.for_search)

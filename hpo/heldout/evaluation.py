@@ -68,7 +68,8 @@ def evaluate(
         trials = best_trials(study, plan.top)
         record = TestRecord.read(study)
         _check_seeds(record, trials, plan)
-        job = Job(study.space, study.settings.seed, study.data, trainable)
+        inputs = study.space, study.settings.seed, study.data, trainable
+        job = Job(*inputs, regime_defaults=study.regime_defaults)
         data = study_data.check(study, job, skip_changed_files=skip_changed_files)
         _check_held_out(study, data.manifest)
         if notify is not None:

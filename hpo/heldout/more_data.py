@@ -7,7 +7,7 @@ trial that was trained on the held-out part.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,9 @@ from hpo.training import Builder, Job
 
 if TYPE_CHECKING:
     from trainables.trainable import Trainable
+
+PROBE_PATIENCE = "probe_patience"
+"""The hyperparameter that lets the probe of a regime in phases end early."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +54,15 @@ def train_on_more(
     from trainables.data import heldout
 
     builder = Builder(job, device)
-    config = _without_early_stopping({**job.space.fixed, **trial.config}, trial)
+    config = {**job.space.fixed, **trial.config}
+    n_probe_epochs = _epochs_of_probe(config, trial)
+    config = {key: value for key, value in config.items() if key not in (*EARLY_STOPPING, PROBE_PATIENCE)}
     trainable, data = builder.build_on_more(config, seed, None if record is None else heldout.held_out)
     if record is not None:
         record.note_training(trial.number)
     for epoch in range(1, stopping_epoch(trial) + 1):
+        if n_probe_epochs is not None and epoch == n_probe_epochs + 1:
+            trainable.begin_next_phase()  # type: ignore[attr-defined]  # it is trained in phases
         loss = trainable.step().get("train_loss", 0.0)
         if not math.isfinite(loss):
             raise StudyError(f"trial {trial.number} diverged in epoch {epoch} when it was trained on more images")
@@ -66,13 +73,11 @@ def train_on_more(
     return LargerTraining(trainable, len(data.train), len(before.train))
 
 
-def _without_early_stopping(config: dict[str, Any], trial: Trial) -> dict[str, Any]:
-    """The hyperparameters with as many epochs of each phase as the search trained, whatever the validation loss is.
+def _epochs_of_probe(config: Mapping[str, Any], trial: Trial) -> int | None:
+    """The epochs that the search trained the probe, if the probe may end early by its patience; else None.
 
-    A probe that ended early by its patience gets the number of epochs that it had.
+    The probe is then trained for as many epochs again, whatever the validation loss is.
     """
-    found = {key: value for key, value in config.items() if key not in EARLY_STOPPING}
-    if found.pop("probe_patience", None) is not None:
-        epochs = [report for report in trial.reports if report.metrics.get("phases_left", 0) > 0]
-        found["probe_epochs"] = max(1, len(epochs))
-    return found
+    if config.get(PROBE_PATIENCE) is None or trial.reports[-1].metrics.get("phases_left") is None:
+        return None
+    return max(1, sum(report.metrics.get("phases_left", 0) > 0 for report in trial.reports))

@@ -14,7 +14,7 @@ from hpo.heldout import study_data
 from hpo.record import RETRAINED, State, StudyFolder, Trial, better_report, versions, write_text
 from hpo.runners._runner import Runner
 from hpo.space import Fidelity
-from hpo.training.builder import Job, trial_seed
+from hpo.training.builder import SCHEDULE_EPOCHS, Job, trial_seed
 from hpo.training.checkpoints import best_checkpoint, checkpoint, discard, prepare
 from hpo.trial import Crash, Decision, Report, Suggestion
 
@@ -104,7 +104,7 @@ def retrain(
 
     The trainings use the runner, devices and slots of the search. Each training is a suggestion without early stopping.
     `fidelity.high` lies above all stopping epochs: a trial that reaches it would keep only its best checkpoint, and
-    a paused one keeps its last.
+    a paused one keeps its last. A learning rate schedule still runs to the `fidelity.high` of the study.
     """
     high = 1 + max(stopping_epoch(trial) for trial in trials)
     fixed = {key: value for key, value in job.space.fixed.items() if key not in EARLY_STOPPING}
@@ -117,7 +117,8 @@ def retrain(
     say = _announcement(wanted, watch)
     running: dict[int, tuple[Trial, int]] = {}
     best_reports: dict[int, Report] = {}
-    retrain_job = replace(job, space=space, seed=settings.seed + RETRAIN_SEED_OFFSET)
+    defaults = {SCHEDULE_EPOCHS: job.space.fidelity.high, **job.regime_defaults}
+    retrain_job = replace(job, space=space, seed=settings.seed + RETRAIN_SEED_OFFSET, regime_defaults=defaults)
     runner: Runner = build(retrain_job, folder, devices=settings.devices, slots=settings.given_slots)
     try:
         while pending or running:

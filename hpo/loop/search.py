@@ -227,7 +227,8 @@ def _job(study: StudyFolder, trainable: Build | None, *, allow_generator: bool) 
     settings = study.settings
     kept = study.predictions if settings.predictions else None
     inputs = study.space, settings.seed, study.data, trainable
-    return Job(*inputs, allow_generator=allow_generator, predictions=kept)
+    defaults = study.regime_defaults
+    return Job(*inputs, allow_generator=allow_generator, predictions=kept, regime_defaults=defaults)
 
 
 def run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -12,9 +13,15 @@ from typing import Any
 
 from hpo.devices import n_cores, plan_slots
 from hpo.record.settings import Settings
+from hpo.trial import Value
 
 PACKAGES = ("hpo", "torch", "torchvision", "optuna", "ray", "hpbandster", "ConfigSpace", "numpy", "pandas")
 """The packages whose versions are recorded."""
+TRAINING_VERSION = 2
+"""The version of what hyperparameters mean for a regime. It is recorded, so that a study goes on as it was begun.
+
+1, or none: the schedule cosine and the warm-up change the learning rate once an epoch. 2: they change it each step.
+"""
 
 
 def describe(settings: Settings) -> dict[str, Any]:
@@ -24,7 +31,12 @@ def describe(settings: Settings) -> dict[str, Any]:
     planned = [] if settings.curves else plan_slots(settings.devices, settings.given_slots, settings.devices_per_trial)
     slots = [slot.name for slot in planned]
     made |= {"cores": n_cores(), "slots": slots, "versions": versions()}
-    return made
+    return {**made, "training": TRAINING_VERSION}
+
+
+def regime_defaults(made: Mapping[str, Any]) -> dict[str, Value]:
+    """The hyperparameters with which a regime trains as it did when a study was begun. `made` is that of `describe`."""
+    return {} if made.get("training", 1) >= 2 else {"schedule_interval": "epoch"}
 
 
 def versions() -> dict[str, str]:

@@ -36,7 +36,7 @@ from hpo.record.ledger import Ledger
 from hpo.record.opening import create_ledger, open_ledger
 from hpo.record.settings import Budget, Settings, data_folder
 from hpo.space import SearchSpace
-from hpo.trial import EarlierStudy
+from hpo.trial import Config, EarlierStudy
 
 
 class StudyFolder:
@@ -95,6 +95,11 @@ class StudyFolder:
     def data(self) -> Path:
         """The folder of the data sets."""
         return data_folder(self.settings.data)
+
+    @property
+    def regime_defaults(self) -> Config:
+        """The hyperparameters that a regime reads where the space has none. An old study goes on as it began."""
+        return provenance.regime_defaults(self.made)
 
     @property
     def identity(self) -> dict[str, Any]:

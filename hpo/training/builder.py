@@ -12,7 +12,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from trainables.trainable import Trainable
 
 
+SCHEDULE_EPOCHS = "schedule_epochs"
+"""The hyperparameter with the epochs of the whole training. The default is the `high` of the fidelity."""
+
+
 @dataclass(frozen=True)
 class Job:
     """The inputs that all trials of a study share."""
@@ -50,6 +54,8 @@ class Job:
     """Whether the trainable may be a generator function."""
     predictions: Path | None = None
     """The folder of the validation predictions of the study. None if they are not kept."""
+    regime_defaults: Config = field(default_factory=dict)
+    """Hyperparameters that a regime reads where the space has none of its own. Training code of the user gets none."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the trainable with cloudpickle, so that it can be sent to a worker process.
@@ -259,10 +265,10 @@ class Builder:
         code = None
         if job.trainable is not None:
             code = functools.partial(user_code.build, job.trainable, allow_generator=job.allow_generator)
+        inputs = job.space.task, load, job.data, self._device
+        defaults = {SCHEDULE_EPOCHS: job.space.fidelity.high, **_as_in_yaml(job.regime_defaults)}
         metric = own_metric(job.space)
-        return Assembly(
-            job.space.task, load, job.data, self._device, code=code, own_metric=metric, manifest=job.manifest
-        )
+        return Assembly(*inputs, code=code, own_metric=metric, manifest=job.manifest, defaults=defaults)
 
     @contextlib.contextmanager
     def _task_errors(self) -> Iterator[None]:

@@ -220,7 +220,7 @@ def searched(folder: Path, space: Mapping[str, Any], fixed: Mapping[str, Any], *
     ("fixed", "task", "message"),
     [
         ({"clip_norm": 0}, {}, "`clip_norm` must be above 0, but is 0"),
-        ({"schedule": "cosine"}, {}, "`schedule` is 'cosine', which needs `period`"),
+        ({"schedule": "step"}, {}, "`schedule` is 'step', which needs `step_size`"),
         ({"image_size": 0}, {}, "`image_size` must be a whole number of at least 1, but is 0"),
         (
             {"samples_per_class": 5000},

@@ -50,12 +50,14 @@ class Assembly:
         code: BuildRegime | None = None,
         own_metric: OwnMetric | None = None,
         manifest: Mapping[str, Any] | None = None,
+        defaults: Config | None = None,
     ) -> None:
         """`root` is the folder of the data sets and of the folder `weights`.
 
         `code`, if given, replaces the task's regime. `own_metric` is a metric of the user, which each validation also
-        reports. `manifest` is the `Manifest` of a study as plain
-        values. If it is given, the parts of the data set are taken from it, and the data set is not split again.
+        reports. `manifest` is the `Manifest` of a study as plain values. If it is given, the parts of the data set are
+        taken from it, and the data set is not split again. `defaults` are hyperparameters that a regime reads where a
+        configuration has none of its own, such as `schedule_epochs`. `code` does not get them.
         """
         self.task = task
         self.root = root.absolute()
@@ -63,6 +65,7 @@ class Assembly:
         self._device = device
         self._code = code
         self._own_metric = own_metric
+        self._defaults = dict(defaults or {})
         self._manifest = None if manifest is None else Manifest.from_plain(manifest)
         self._preprocessor: Preprocessor | None = None
         self._compatible: set[tuple[object, ...]] = set()
@@ -143,7 +146,7 @@ class Assembly:
         if plugin is None:
             assert self._code is not None, "it replaces the plug-in"
             return self._code(config, built, data, self._device)
-        return _build_regime(plugin.build, str(regime), config, built, data, self._device)
+        return _build_regime(plugin.build, str(regime), {**self._defaults, **config}, built, data, self._device)
 
     def _build_model(self, name: str, config: Config, data: SearchData, *, pretrained: bool) -> TransferModel:
         """A new model that fits the data set and normalises its images. Its weights are random unless `pretrained`."""

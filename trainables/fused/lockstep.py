@@ -57,8 +57,9 @@ class Lockstep:
         self._l2 = per_member([loss.l2 for loss in losses], 0.0, 1, self._device)
         clip_norms = [optimization.clip_norm or torch.inf for optimization in optimizations]
         self._clip_norms = per_member(clip_norms, torch.inf, 2, self._device)
-        batch_sizes = [optimization.batch_size for optimization in optimizations]
-        self._steps = list(_steps(len(self.members[0].data.train), batch_sizes, self._device))
+        lengths = [_batch_lengths(len(self.members[0].data.train), each.batch_size) for each in optimizations]
+        self._n_steps = [len(each) for each in lengths]
+        self._steps = list(_steps(lengths, self._device))
         # Of each member: training loss, correct training samples.
         self._sums = torch.zeros(2, len(members), device=self._device)
         # The metrics of the members, and the names of those beside the loss.
@@ -73,11 +74,12 @@ class Lockstep:
         return self._parameters.is_current
 
     def begin(self) -> None:
-        """Prepare an epoch: draw the order of each member, and read the current hyperparameters of its optimizer."""
+        """Prepare an epoch: draw the order of each member, and read the hyperparameters of its steps."""
         for member in self.members:
             member.release_logits()  # they are views of the logits of all members
         self._orders = torch.stack([member.draw_order() for member in self.members]).to(self._device)
-        self._parameters.refresh()
+        schedules = [member.optimization.schedule for member in self.members]
+        self._parameters.refresh([each.factors(n) for each, n in zip(schedules, self._n_steps, strict=True)])
         self._sums.zero_()
 
     @torch.no_grad()
@@ -88,12 +90,12 @@ class Lockstep:
         # One conversion of all inputs is cheaper than one in each step, if the steps use at least as many samples.
         if len(inputs) <= n_used and inputs.nbytes <= MAX_COPY_BYTES:
             inputs = inputs.to(self._dtype)
-        for n_members, positions, weight in self._steps:
+        for number, (n_members, positions, weight) in enumerate(self._steps):
             orders = self._orders[:n_members]
             indices = orders[:, positions] if isinstance(positions, slice) else orders.gather(1, positions)
             rows = indices if train.rows is None else train.rows[indices]
             values = inputs.index_select(0, rows.reshape(-1)).view(*rows.shape, -1)
-            self._step(values, train.labels[indices], weight)
+            self._step(number, values, train.labels[indices], weight)
         self._validate(validation)
 
     def results(self) -> Iterator[tuple[Training, Mapping[str, float]]]:
@@ -112,8 +114,11 @@ class Lockstep:
                 },
             )
 
-    def _step(self, values: Tensor, labels: Tensor, weight: float | Tensor) -> None:
-        """Make a step of the first k members with inputs (k, batch, width), labels (k, batch) and sample weights."""
+    def _step(self, number: int, values: Tensor, labels: Tensor, weight: float | Tensor) -> None:
+        """Make step `number` of the epoch of the first k members.
+
+        Takes inputs (k, batch, width), labels (k, batch) and sample weights.
+        """
         k = len(values)
         layer_inputs = []
         for layer in self._layers:
@@ -130,7 +135,7 @@ class Lockstep:
             self._parameters.add_l2_gradients(self._l2[:k])
         if self._clip_norms is not None:
             self._parameters.clip(self._clip_norms[:k])
-        self._parameters.update(k)
+        self._parameters.update(k, number)
 
     def _validate(self, samples: Samples) -> None:
         """Compute the metrics of each member on `samples`, and give each its logits, if they are offered."""
@@ -150,13 +155,17 @@ class Lockstep:
         self._own = [{f"val_{own.name}": own.compute(each, samples.labels)} if own else {} for each in whole]
 
 
-def _steps(n: int, batch_sizes: Sequence[int], device: torch.device) -> Iterator[_Step]:
-    """Yield the steps of an epoch of `n` samples.
+def _batch_lengths(n: int, batch_size: int) -> list[int]:
+    """Return the size of each batch of an epoch of `n` samples."""
+    return [len(batch) for batch in epochs.batches(torch.arange(n), batch_size)]
 
-    `batch_sizes` holds the batch size of each training, in ascending order.
+
+def _steps(lengths: Sequence[Sequence[int]], device: torch.device) -> Iterator[_Step]:
+    """Yield the steps of an epoch.
+
+    `lengths` holds the sizes of the batches of each training. Batch sizes are in ascending order.
     """
-    order = torch.arange(n)
-    lengths = [[len(batch) for batch in epochs.batches(order, batch_size)] for batch_size in batch_sizes]
+    n = sum(lengths[0])
     # The start and the length of each batch of each training.
     batches = [list(zip(accumulate(each, initial=0), each, strict=False)) for each in lengths]
     for step in range(len(batches[0])):

@@ -74,7 +74,7 @@ class StackedParameters:
         # The row of each table, each as a list of one tensor, as the fused kernels take them.
         self._row_tensors = [[[table[row]] for table in tables] for row in range(len(networks))]
         self._hyperparameters: dict[str, Tensor] = {}
-        self.refresh()
+        """Columns of float64, (n_networks, 1). `refresh` reads them."""
 
     def _take_over(self, row: int) -> list[dict[str, Tensor]]:
         """Replace the parameters and states of the network in `row` by views of the table.
@@ -118,12 +118,15 @@ class StackedParameters:
                     return False
         return True
 
-    def refresh(self) -> None:
-        """Read the current hyperparameters of each optimizer, because a schedule changes the learning rate."""
+    def refresh(self, factors: Sequence[Sequence[float]]) -> None:
+        """Read the hyperparameters of each optimizer for an epoch, and leave it at the learning rate of its last step.
+
+        `factors` holds the factor on the learning rate in each step of the epoch, for each network. Networks with more
+        steps come first.
+        """
         groups = [optimizer.param_groups[0] for optimizer in self._optimizers]
-        columns = {name: [group[name] for group in groups] for name in ("lr", "weight_decay")}
-        if self._kind in ("momentum", "nag"):
-            columns["momentum"] = [group["momentum"] for group in groups]
+        names = ["weight_decay", *(["momentum"] if self._kind in ("momentum", "nag") else [])]
+        columns = {name: [group[name] for group in groups] for name in names}
         if "exp_avg" in self._states:
             columns["eps"] = [group["eps"] for group in groups]
             columns["beta1"], columns["beta2"] = map(list, zip(*(group["betas"] for group in groups), strict=True))
@@ -134,6 +137,26 @@ class StackedParameters:
         self._hyperparameters = {
             name: torch.tensor(column, dtype=torch.float64, device=device)[:, None] for name, column in columns.items()
         }
+        self._float_hyperparameters = {name: column.float() for name, column in self._hyperparameters.items()}
+        self._rates = self._all_rates(factors)
+        self._rate_table = torch.tensor(self._rates, dtype=torch.float64, device=device)[:, :, None]
+        self._float_rate_table = self._rate_table.float()
+
+    def _all_rates(self, factors: Sequence[Sequence[float]]) -> list[list[float]]:
+        """Return the learning rates of each step of an epoch: a list for each step, or one for all if none changes.
+
+        The list of a step has a rate for each network. Networks whose epoch is over have that of their last step.
+        """
+        n_steps, rows = len(factors[0]), []
+        for optimizer, each in zip(self._optimizers, factors, strict=True):
+            (group,) = optimizer.param_groups
+            initial = group.setdefault("initial_lr", group["lr"])
+            group["lr"] = initial * each[-1]
+            rates = [initial * factor for factor in each]
+            rows.append(rates + rates[-1:] * (n_steps - len(rates)))
+        if all(rates.count(rates[0]) == n_steps for rates in rows):
+            return [[rates[0] for rates in rows]]
+        return [list(rates) for rates in zip(*rows, strict=True)]
 
     def clip(self, limits: Tensor) -> None:
         """Scale the gradients of the first k rows down if their norm exceeds the row's limit. `limits` is (k, 1)."""
@@ -152,21 +175,22 @@ class StackedParameters:
                 values, gradients = (table[: len(factors)] for table in self.values_and_gradients(i))
                 gradients.addcmul_(values, 2 * factors.reshape(-1, *[1] * template.ndim))
 
-    def update(self, k: int) -> None:
-        """Make one step of the optimizers of the first `k` networks."""
+    def update(self, k: int, step: int) -> None:
+        """Make step number `step` of the epoch of the optimizers of the first `k` networks."""
+        number = min(step, len(self._rates) - 1)
         if "exp_avg" in self._states:
             self._step_counts[:k] += 1
         if self._is_rowwise:
             for row in range(k):
-                self._update_row(row)
+                self._update_row(row, self._rates[number][row])
         elif "exp_avg" in self._states:
-            self._adam(k)
+            self._adam(k, number)
         else:
-            self._sgd(k)
+            self._sgd(k, number)
 
-    def _update_row(self, row: int) -> None:
+    def _update_row(self, row: int, rate: float) -> None:
         values, gradients, *states, step_counts = self._row_tensors[row]
-        options: dict[str, Any] = {**self._row_hyperparameters[row], "maximize": False}
+        options: dict[str, Any] = {**self._row_hyperparameters[row], "lr": rate, "maximize": False}
         if "exp_avg" in self._states:
             kernel = torch._fused_adam_ if self._kind == "adam" else torch._fused_adamw_
             kernel(values, gradients, states[0], states[1], [], step_counts, amsgrad=False, **options)
@@ -175,20 +199,20 @@ class StackedParameters:
             options |= {"momentum": momentum, "dampening": 0.0, "nesterov": self._kind == "nag"}
             torch._fused_sgd_(values, gradients, buffers, is_first_step=False, **options)
 
-    def _sgd(self, k: int) -> None:
-        values, gradients, hyperparameters = self._values[:k], self.gradients[:k], self._float_hyperparameters(k)
+    def _sgd(self, k: int, number: int) -> None:
+        values, gradients, hyperparameters = self._values[:k], self.gradients[:k], self._float_columns(k)
         gradients.addcmul_(values, hyperparameters["weight_decay"])
         if self._states:
             buffer = self._states["momentum_buffer"][:k]
             buffer.mul_(hyperparameters["momentum"]).add_(gradients)
             gradients = gradients.addcmul_(buffer, hyperparameters["momentum"]) if self._kind == "nag" else buffer
-        values.addcmul_(gradients, hyperparameters["lr"], value=-1)
+        values.addcmul_(gradients, self._float_rate_table[number, :k], value=-1)
 
-    def _adam(self, k: int) -> None:
-        values, gradients, hyperparameters = self._values[:k], self.gradients[:k], self._float_hyperparameters(k)
+    def _adam(self, k: int, number: int) -> None:
+        values, gradients, hyperparameters = self._values[:k], self.gradients[:k], self._float_columns(k)
         exp_avg, exp_avg_sq = (table[:k] for table in self._states.values())
         if self._kind == "adamw":
-            values.mul_(1 - hyperparameters["lr"] * hyperparameters["weight_decay"])
+            values.mul_(1 - self._float_rate_table[number, :k] * hyperparameters["weight_decay"])
         else:
             gradients.addcmul_(values, hyperparameters["weight_decay"])
         exp_avg.lerp_(gradients, 1 - hyperparameters["beta1"])
@@ -196,8 +220,8 @@ class StackedParameters:
         step_counts = self._step_counts[:k, :1].double()
         correction1, correction2 = (1 - self._hyperparameters[name][:k] ** step_counts for name in ("beta1", "beta2"))
         denominator = exp_avg_sq.sqrt().div_(correction2.sqrt().float()).add_(hyperparameters["eps"])
-        values.addcmul_(exp_avg / denominator, (self._hyperparameters["lr"][:k] / correction1).float(), value=-1)
+        values.addcmul_(exp_avg / denominator, (self._rate_table[number, :k] / correction1).float(), value=-1)
 
-    def _float_hyperparameters(self, k: int) -> dict[str, Tensor]:
+    def _float_columns(self, k: int) -> dict[str, Tensor]:
         """Return the hyperparameters of the first `k` networks as float32 columns, (k, 1)."""
-        return {name: column[:k].float() for name, column in self._hyperparameters.items()}
+        return {name: column[:k] for name, column in self._float_hyperparameters.items()}

@@ -13,10 +13,10 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 
 from trainables.own_metric import OwnMetric
 from trainables.training import metrics
+from trainables.training.schedules import Schedule
 
 VALIDATION_BATCH_SIZE = 256
 """The number of samples that pass through the network at once, where no gradients are needed."""
@@ -92,8 +92,8 @@ class Optimization:
 
     optimizer: Optimizer
     """The optimizer of the parameters that train."""
-    schedule: LRScheduler
-    """The schedule of the learning rate. Its `step` is called once after each epoch."""
+    schedule: Schedule
+    """The schedule of the learning rate. It gives the factor of each step of the optimizer."""
     objective: Objective
     """Computes the loss of a batch."""
     batch_size: int
@@ -125,7 +125,7 @@ class Optimization:
 def train_epoch(
     network: nn.Module, forward: Forward, samples: Samples, optimization: Optimization, generator: torch.Generator
 ) -> tuple[float, float]:
-    """Train on the samples that the sampler draws, by default on each once, in a random order. Then step the schedule.
+    """Train on the samples that the sampler draws, by default on each once, in a random order.
 
     `generator` is a CPU one; the samples and their order are drawn from it. Returns the mean loss and the accuracy in
     0..1, measured on each batch just before its step. Each batch counts by its number of samples.
@@ -135,15 +135,17 @@ def train_epoch(
     sums = _Sums(device)
     order = draw_order(len(samples), optimization.sampler, generator).to(device)
     parameters = [parameter for group in optimization.optimizer.param_groups for parameter in group["params"]]
-    for batch in batches(order, optimization.batch_size):
+    divided = batches(order, optimization.batch_size)
+    for batch, factor in zip(divided, optimization.schedule.factors(len(divided)), strict=True):
         optimization.optimizer.zero_grad(set_to_none=True)
         for result in optimization.results(forward, samples.batch(batch), samples.labels[batch], generator):
             result.total_loss.backward()  # type: ignore[no-untyped-call]
             sums.add(result.loss, result.n_correct, result.n_samples)
         if optimization.clip_norm is not None:
             nn.utils.clip_grad_norm_(parameters, optimization.clip_norm)
+        optimization.schedule.set_factor(factor)
         optimization.optimizer.step()
-    optimization.schedule.step()
+    optimization.schedule.end_epoch()
     return sums.means()
 
 

@@ -266,11 +266,9 @@ class Training:
         return epochs.draw_order(len(self._data.train), self._optimization.sampler, self._generator)
 
     def count_epoch(self) -> None:
-        """Count an epoch that other code trained, and step the schedule."""
+        """Count an epoch that other code trained."""
         self._optimization.optimizer.zero_grad(set_to_none=True)
-        # Without gradients, this changes nothing. PyTorch warns if the schedule steps before the optimizer does.
-        self._optimization.optimizer.step()
-        self._optimization.schedule.step()
+        self._optimization.schedule.end_epoch()
         self._epoch += 1
 
     def _logits_and_labels(

@@ -47,6 +47,7 @@ class Phases:
         self._phases = phases
         self._seeds = [int(torch.randint(2**62, ())) for _ in phases]
         self._index, self._n_epochs, self._n_stale_epochs, self._best_loss = 0, 0, 0, math.inf
+        self._n_earlier_epochs = 0
         self._trained_names: set[str] = set()
         for self._index in reversed(range(len(phases))):
             self._training = self._build_training()
@@ -67,6 +68,7 @@ class Phases:
             return False
         self._trained_names |= {*self.model.stages, HEAD} - self.model.frozen
         self._index += 1
+        self._n_earlier_epochs += self._n_epochs
         self._n_epochs, self._n_stale_epochs, self._best_loss = 0, 0, math.inf
         self._training = self._build_training()
         return True
@@ -75,6 +77,7 @@ class Phases:
         return {
             "phase": self._index,
             "epochs": self._n_epochs,
+            "earlier_epochs": self._n_earlier_epochs,
             "stale": self._n_stale_epochs,
             "best": self._best_loss,
             "seeds": self._seeds,
@@ -86,6 +89,8 @@ class Phases:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._index, self._n_epochs = state["phase"], state["epochs"]
+        # A state of an earlier version lacks it. Its schedule does not depend on it.
+        self._n_earlier_epochs = state.get("earlier_epochs", 0)
         self._n_stale_epochs, self._best_loss = state["stale"], state["best"]
         self._seeds = list(state["seeds"])
         self._trained_names = set(state["names"])
@@ -126,6 +131,17 @@ class Phases:
         )
 
     def _build_training(self) -> Training:
-        """Seed all random generators and build the training of the current phase."""
+        """Seed all random generators and build the training of the current phase.
+
+        Its schedule ends with the phase: after the epochs that the phase has at most, or in the last phase with the
+        whole training.
+        """
         seed_everything(self._seeds[self._index])
-        return self._phases[self._index].build()
+        phase = self._phases[self._index]
+        training = phase.build()
+        schedule = training.optimization.schedule
+        if self._n_left > 0:
+            schedule.n_epochs = phase.n_epochs
+        elif schedule.n_epochs is not None:
+            schedule.n_epochs = max(1, schedule.n_epochs - self._n_earlier_epochs)
+        return training

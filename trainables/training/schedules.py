@@ -1,87 +1,185 @@
-"""Learning rate schedules by name: constant, step, exponential and cosine, each with an optional warm-up."""
+"""Learning rate schedules by name, each with an optional warm-up."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import Any
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from trainables.errors import WrongValue
-from trainables.hyperparameters import ABOVE_0_TO_1, Config, Rule, read_choice, read_float, read_int
+from trainables.hyperparameters import (
+    ABOVE_0_TO_1,
+    AT_LEAST_0,
+    AT_LEAST_1,
+    FROM_0_BELOW_1,
+    Config,
+    Rule,
+    read_choice,
+    read_float,
+    read_int,
+    read_optional_int,
+)
+from trainables.training import schedule_curves
+from trainables.training.schedule_curves import Curve, Spans
 
 HYPERPARAMETERS = {
-    "schedule": ["constant", "step", "exponential", "cosine"],
+    "schedule": ["constant", "step", "exponential", "cosine", "one_cycle", "wsd"],
+    "schedule_epochs": "epochs of the whole training, with whose last step cosine, one_cycle and wsd end, at least 1; "
+    "default the high of the fidelity",
+    "schedule_interval": ["step", "epoch"],
     "step_size": "epochs from one step of the step schedule to the next, at least 1; default none, step needs it",
     "gamma": "factor on the learning rate, above 0 to 1, each step or each epoch; default 0.1, exponential 0.95",
-    "period": "epochs in which the cosine schedule falls from lr to lr_min, at least 1; default none, cosine needs it",
-    "lr_min": "where the cosine schedule ends and stays, 0 to lr; default 0",
-    "warmup": "epochs in which the learning rate rises, before the schedule begins, a whole number; default 0",
+    "period": "epochs after the warm-up in which the cosine schedule falls from lr to lr_min, at least 1; "
+    "default to the end of schedule_epochs",
+    "lr_min": "where the cosine and the wsd schedule end and stay, 0 to lr; default 0",
+    "cooldown_share": "the fall at the end of wsd as a share of schedule_epochs, above 0 to 1; default 0.2",
+    "div_factor": "one_cycle begins at lr / div_factor, at least 1; default 25",
+    "final_div_factor": "one_cycle ends at lr / div_factor / final_div_factor, at least 1; default 1e4",
+    "warmup": "epochs in which the learning rate rises, before the schedule begins, at least 0, also fractions; "
+    "default 0",
+    "warmup_steps": "the same in steps of the optimizer, instead of warmup; a whole number of at least 0; default none",
+    "warmup_share": "the same as a share of schedule_epochs, instead of warmup, 0 to below 1; "
+    "default none, one_cycle 0.3, which is its rise",
 }
-MEANINGS = {"schedule": "how the learning rate changes over the epochs; step by default if step_size is given"}
+MEANINGS = {
+    "schedule": "how the learning rate changes; wsd: constant, then a linear fall; step by default if step_size is "
+    "given",
+    "schedule_interval": "whether cosine, one_cycle, wsd and warm-ups change the learning rate before each step of the "
+    "optimizer, or once an epoch",
+}
 
-Factor = Callable[[int], float]
-"""Takes the number of an epoch, from 0, and returns the factor on the learning rate in this epoch."""
+EPOCHS = "schedule_epochs"
+"""The key of the epochs of the whole training."""
+WARMUPS = ("warmup", "warmup_steps", "warmup_share")
+"""The keys of a warm-up, of which a configuration has at most one."""
+ENDING = ("cosine", "one_cycle", "wsd")
+"""The schedules that end with the training."""
+
+WarmupLength = Callable[[int, int], int]
+"""Takes the steps of an epoch and of the whole training, and returns those of the warm-up."""
 
 
-def build(optimizer: Optimizer, config: Config) -> LambdaLR:
-    """Return the schedule that `config` names. Call its `step` once after each epoch.
+def build(optimizer: Optimizer, config: Config) -> Schedule:
+    """Return the schedule that `config` names.
 
     The default is `step` if `config` has a `step_size`, and `constant` otherwise.
 
-    In a warm-up of w epochs, the factor on the learning rate is 1/(w+1), 2/(w+1), ..., w/(w+1). The schedule begins
-    after it and counts its epochs from there.
+    In a warm-up of w steps of the optimizer, the factor on the learning rate is 1/(w+1), 2/(w+1), ..., w/(w+1). The
+    schedule begins after it and counts its epochs from there. `one_cycle` has a rise of its own in the place of the
+    warm-up. See `schedule_curves` for the curves and their sources. With `schedule_interval: epoch`, the factor of an
+    epoch is that of its number: epochs take the part of the steps.
 
-    `cosine` follows half a cosine wave from `lr` to `lr_min` (Loshchilov and Hutter 2017, arXiv 1608.03983, without
-    restarts). If parameter groups have their own learning rates, each falls to the same fraction of its own: the
-    fraction that `lr_min` is of the optimizer's learning rate.
-
-    The factor depends only on the number of the epoch. So it does not change if the training is paused, or if the trial
-    is given more epochs.
+    If parameter groups have their own learning rates, each falls to the same fraction of its own: for `lr_min` this is
+    the fraction that it is of the optimizer's learning rate.
 
     Raises ValueError for a wrong value in `config`; the message names the key.
     """
-    factor = _factor(config, float(optimizer.defaults["lr"]))
-    n_warmup_epochs = read_int(config, "warmup", 0, least=0)
-    if n_warmup_epochs:
-        factor = partial(_with_warmup, n_warmup_epochs=n_warmup_epochs, schedule=factor)
-    return LambdaLR(optimizer, factor)
-
-
-def _factor(config: Config, lr: float) -> Factor:
-    """Return the factor of the schedule that `config` names, without warm-up."""
     default = "constant" if config.get("step_size") is None else "step"
-    name = read_choice(config, "schedule", default, ("constant", "step", "exponential", "cosine"))
+    name = read_choice(config, "schedule", default, HYPERPARAMETERS["schedule"])
+    by_epoch = read_choice(config, "schedule_interval", "step", ("step", "epoch")) == "epoch"
+    warmup = _read_warmup(config, name, by_epoch=by_epoch)
+    curve = _read_curve(config, name, float(optimizer.defaults["lr"]))
+    if name != "one_cycle":
+        curve = partial(schedule_curves.warmed, curve=curve)
+    return Schedule(optimizer, curve, warmup, read_optional_int(config, EPOCHS), by_epoch=by_epoch)
+
+
+class Schedule:
+    """Sets the learning rate of an optimizer before each of its steps.
+
+    The factors of an epoch depend only on the number of the epoch, on its number of steps and on `n_epochs`. So they do
+    not change if the training is paused.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, curve: Curve, warmup: WarmupLength, n_epochs: int | None, *, by_epoch: bool = False
+    ) -> None:
+        """`by_epoch` says that all steps of an epoch have the factor of its number."""
+        self._optimizer, self._curve, self._warmup, self._by_epoch = optimizer, curve, warmup, by_epoch
+        self.n_epochs = n_epochs
+        """The epochs of the training, or of its phase, at whose end some schedules end. None if they are not known."""
+        self._epoch = 0
+
+    def factors(self, n_steps: int) -> list[float]:
+        """Return the factor on the learning rate for each step of the next epoch, which has `n_steps` steps."""
+        unit = 1 if self._by_epoch else n_steps
+        whole = (self.n_epochs or 0) * unit
+        steps = range(self._epoch * unit, (self._epoch + 1) * unit)
+        found = self._curve(steps, Spans(unit, self._warmup(unit, whole), whole))
+        return found * n_steps if self._by_epoch else found
+
+    def set_factor(self, factor: float) -> None:
+        """Set the learning rate of each parameter group to `factor` times the one that the group began with."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
+
+    def end_epoch(self) -> None:
+        """Count an epoch."""
+        self._epoch += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the number of epochs. The rates that groups began with are in the state of the optimizer."""
+        return {"last_epoch": self._epoch}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue after the epochs of a state. A state of PyTorch's LambdaLR, stepped once an epoch, will do too."""
+        self._epoch = int(state["last_epoch"])
+
+
+def _read_curve(config: Config, name: str, lr: float) -> Curve:
+    """Return the curve of the schedule `name` without its warm-up."""
     if name == "constant":
-        return _constant
+        return schedule_curves.constant
     if name == "exponential":
-        return partial(_step_decay, step_size=1, gamma=read_float(config, "gamma", 0.95, ABOVE_0_TO_1))
-    key = "period" if name == "cosine" else "step_size"
-    if config.get(key) is None:
-        raise WrongValue(f"`schedule` is {name!r}, which needs `{key}`: a whole number of at least 1")
-    n_epochs = read_int(config, key, 1)
+        gamma = read_float(config, "gamma", 0.95, ABOVE_0_TO_1)
+        return partial(schedule_curves.step_decay, n_epochs=1, gamma=gamma)
+    if name == "step":
+        _check_given(config, f"`schedule` is {name!r}, which", "step_size")
+        n_epochs, gamma = read_int(config, "step_size", 1), read_float(config, "gamma", 0.1, ABOVE_0_TO_1)
+        return partial(schedule_curves.step_decay, n_epochs=n_epochs, gamma=gamma)
+    _check_given(config, f"`schedule` is {name!r}, which", *(("period",) if name == "cosine" else ()), EPOCHS)
+    if name == "one_cycle":
+        start = 1 / read_float(config, "div_factor", 25.0, AT_LEAST_1)
+        end = start / read_float(config, "final_div_factor", 1e4, AT_LEAST_1)
+        return partial(schedule_curves.one_cycle, start=start, end=end)
+    to_lr = Rule(f"of at least 0 and at most the learning rate, {lr!r}", lambda value: 0 <= value <= lr)
+    lowest = read_float(config, "lr_min", 0.0, to_lr) / lr
     if name == "cosine":
-        to_lr = Rule(f"of at least 0 and at most the learning rate, {lr!r}", lambda value: 0 <= value <= lr)
-        return partial(_cosine, period=n_epochs, lowest=read_float(config, "lr_min", 0.0, to_lr) / lr)
-    return partial(_step_decay, step_size=n_epochs, gamma=read_float(config, "gamma", 0.1, ABOVE_0_TO_1))
+        return partial(schedule_curves.cosine, period=read_optional_int(config, "period"), lowest=lowest)
+    share = read_float(config, "cooldown_share", 0.2, ABOVE_0_TO_1)
+    return partial(schedule_curves.linear_cooldown, share=share, lowest=lowest)
 
 
-def _constant(epoch: int) -> float:
-    return 1.0
+def _check_given(config: Config, what: str, *keys: str) -> None:
+    """Raise a WrongValue if `config` has none of the keys, one of which is needed. `what` says by whom."""
+    if all(config.get(key) is None for key in keys):
+        needed = " or ".join(f"`{key}`" for key in keys)
+        raise WrongValue(f"{what} needs {needed}: a whole number of at least 1")
 
 
-def _step_decay(epoch: int, *, step_size: int, gamma: float) -> float:
-    return float(gamma ** (epoch // step_size))
-
-
-def _cosine(epoch: int, *, period: int, lowest: float) -> float:
-    progress = min(epoch / period, 1.0)
-    return lowest + (1 - lowest) * (1 + math.cos(math.pi * progress)) / 2
-
-
-def _with_warmup(epoch: int, *, n_warmup_epochs: int, schedule: Factor) -> float:
-    if epoch < n_warmup_epochs:
-        return (epoch + 1) / (n_warmup_epochs + 1)
-    return schedule(epoch - n_warmup_epochs)
+def _read_warmup(config: Config, name: str, *, by_epoch: bool) -> WarmupLength:
+    """Return the length of the warm-up that `config` asks for. The schedule has the name `name`."""
+    given = [key for key in WARMUPS if config.get(key) is not None]
+    if len(given) > 1:
+        raise WrongValue(f"`{given[0]}` and `{given[1]}` both give the warm-up: only one of {', '.join(WARMUPS)} may")
+    if given == ["warmup_steps"]:
+        n_steps = read_int(config, "warmup_steps", 0, least=0)
+        if by_epoch:
+            raise WrongValue("`warmup_steps` needs `schedule_interval` step, but it is epoch: give `warmup` in epochs")
+        return lambda epoch, whole: n_steps
+    if given == ["warmup_share"] or (not given and name == "one_cycle"):
+        share = read_float(config, "warmup_share", 0.3, FROM_0_BELOW_1)
+        _check_given(config, "`warmup_share`" if given else f"`schedule` is {name!r}, which", EPOCHS)
+        return lambda epoch, whole: round(share * whole)
+    n_epochs = read_float(config, "warmup", 0.0, AT_LEAST_0)
+    if by_epoch and n_epochs != int(n_epochs):
+        raise WrongValue(f"`warmup` must be a whole number with `schedule_interval` epoch, but is {n_epochs!r}")
+    longest = read_optional_int(config, EPOCHS)
+    ends = name in ENDING and not (name == "cosine" and config.get("period") is not None)
+    if ends and longest is not None and n_epochs >= longest:
+        raise WrongValue(
+            f"`warmup` must be less than the {longest} epochs in which the schedule {name!r} ends, but is {n_epochs:g}"
+        )
+    return lambda epoch, whole: round(n_epochs * epoch)

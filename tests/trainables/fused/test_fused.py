@@ -79,6 +79,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "exponential": {"schedule": "exponential", "gamma": 0.5},
     "cosine": {"schedule": "cosine", "period": 3, "lr_min": 1e-4},
     "warmup": {"warmup": 2, "optimizer": "sgd"},
+    "one cycle": {"schedule": "one_cycle", "schedule_epochs": 3, "warmup_steps": 5},
+    "wsd, large": {"schedule": "wsd", "schedule_epochs": 3, "cooldown_share": 0.5, "batch_size": 40},
     "label smoothing": {"label_smoothing": 0.2},
     "l2": {"l2": 0.05, "optimizer": "sgd"},
     "clip": {"clip_norm": 0.05, "optimizer": "sgd"},
@@ -111,14 +113,21 @@ configs = st.fixed_dictionaries(
         "loss_function": st.sampled_from(["cross_entropy", "focal"]),
         "sampler": st.sampled_from(["shuffle", "balanced"]),
     },
-    optional={"clip_norm": st.floats(0.1, 2), "focal_gamma": st.floats(0, 4)},
+    optional={
+        "clip_norm": st.floats(0.1, 2),
+        "focal_gamma": st.floats(0, 4),
+        "schedule": st.sampled_from(["cosine", "one_cycle", "wsd"]),
+        "warmup_steps": st.integers(0, 9),
+    },
 )
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(configs, min_size=1, max_size=6), st.sampled_from([DATA, SKEWED, ABSENT]))
 def test_any_mixture_reports_what_each_does_alone(drawn: list[dict[str, Any]], data: SearchData) -> None:
-    members, alone = ([build(seed, data=data, **config) for seed, config in enumerate(drawn)] for _ in range(2))
+    members, alone = (
+        [build(seed, data=data, schedule_epochs=2, **config) for seed, config in enumerate(drawn)] for _ in range(2)
+    )
     check_alike(members, alone, n_epochs=2, tolerance=1e-4)
 
 

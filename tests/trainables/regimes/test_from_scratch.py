@@ -42,7 +42,7 @@ class TestFromScratch(RegimeContract):
         for _ in range(4):
             trainable.step()
             rates.append(trainable.state_dict()["optimizer"]["param_groups"][0]["lr"])
-        assert rates == pytest.approx([0.05, 0.005, 0.005, 0.0005])
+        assert rates == pytest.approx([0.05, 0.05, 0.005, 0.005])
 
     def test_stages_that_came_frozen_train_too(self) -> None:
         model = toys.model()

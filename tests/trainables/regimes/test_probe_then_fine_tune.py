@@ -36,7 +36,7 @@ class TestProbeThenFineTune(RegimeContract):
         for _ in range(4):
             trainable.step()
             rates.append(trainable.state_dict()["current"]["optimizer"]["param_groups"][0]["lr"])
-        assert rates == [0.2, 0.1, 0.1, 0.05]
+        assert rates == [0.4, 0.2, 0.2, 0.1]
 
     @pytest.mark.parametrize("n_stages", [4, 100])
     def test_more_stages_than_the_model_has_are_refused_with_their_number(self, n_stages: int) -> None:

@@ -1,12 +1,13 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.lr_scheduler import LambdaLR
 
 from tests.trainables import toys
+from trainables.training import schedules
 from trainables.training.epochs import (
     BatchResult,
     Forward,
@@ -49,7 +50,8 @@ def cross_entropy(forward: Forward, inputs: Tensor, labels: Tensor, generator: t
 
 def optimization(model: nn.Module, batch_size: int, lr: float = 0.0, clip_norm: float | None = None) -> Optimization:
     optimizer = torch.optim.SGD(model.parameters(), lr=lr)
-    return Optimization(optimizer, LambdaLR(optimizer, lambda epoch: 0.5**epoch), cross_entropy, batch_size, clip_norm)
+    schedule = schedules.build(optimizer, {"schedule": "exponential", "gamma": 0.5})
+    return Optimization(optimizer, schedule, cross_entropy, batch_size, clip_norm)
 
 
 def epoch(
@@ -146,14 +148,31 @@ def test_gradients_within_the_norm_are_left_as_they_are() -> None:
     torch.testing.assert_close(model.linear.weight.detach(), before - downhill)
 
 
-def test_the_schedule_takes_a_step_an_epoch_and_none_a_batch() -> None:
+def test_the_schedule_goes_on_from_epoch_to_epoch() -> None:
     model = Recorder()
     chosen = optimization(model, batch_size=6, lr=1.0)
     rates = []
     for _ in range(3):
-        rates.append(chosen.optimizer.param_groups[0]["lr"])
         train_epoch(model, model, samples(22), chosen, torch.Generator())
+        rates.append(chosen.optimizer.param_groups[0]["lr"])
     assert rates == [1.0, 0.5, 0.25]
+
+
+def test_each_step_of_an_epoch_has_a_rate_of_its_own() -> None:
+    """Steps along a gradient that is always the same are as long as the rates."""
+
+    def total(forward: Forward, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> BatchResult:
+        weights.append(float(model.linear.bias.detach()[0]))
+        loss = model.linear.bias.sum()
+        return BatchResult(loss, loss.detach(), torch.tensor(0), len(labels))
+
+    model, weights = Recorder(), list[float]()
+    chosen = replace(optimization(model, batch_size=6, lr=1.0), objective=total)
+    chosen = replace(chosen, schedule=schedules.build(chosen.optimizer, {"warmup_steps": 5}))
+    for _ in range(2):
+        train_epoch(model, model, samples(24), chosen, torch.Generator())
+    lengths = [before - after for before, after in pairwise(weights)]
+    assert lengths == pytest.approx([1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1, 1], rel=1e-5)
 
 
 def test_a_mean_over_some_samples_of_a_batch_counts_as_much_as_they_are() -> None:

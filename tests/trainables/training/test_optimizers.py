@@ -41,8 +41,9 @@ def test_groups_of_parameters_may_have_learning_rates_of_their_own() -> None:
     groups: list[dict[str, Any]] = [{"params": [one], "lr": 0.5}, {"params": [other]}]
     optimizer = optimizers.build(groups, {"lr": 0.1})
     schedule = schedules.build(optimizer, {"step_size": 1, "gamma": 0.5})
-    optimizer.step()
-    schedule.step()
+    for _ in range(2):
+        schedule.set_factor(schedule.factors(1)[0])
+        schedule.end_epoch()
     assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.05]
 
 
@@ -71,8 +72,8 @@ def test_a_phase_may_have_a_learning_rate_key_of_its_own() -> None:
     optimizer = optimizers.build([nn.Parameter(torch.ones(1))], config, lr="probe_lr")
     schedule = schedules.build(optimizer, config)
     before = optimizer.param_groups[0]["lr"]
-    optimizer.step()
-    schedule.step()
+    schedule.end_epoch()
+    schedule.set_factor(schedule.factors(1)[0])
     assert (before, optimizer.param_groups[0]["lr"]) == (0.5, pytest.approx(0.1))
     with pytest.raises(ValueError, match="`probe_lr` must be above 0, but is -1"):
         optimizers.build([nn.Parameter(torch.ones(1))], {"probe_lr": -1}, lr="probe_lr")
@@ -93,6 +94,9 @@ def test_every_key_that_is_read_here_or_by_a_schedule_is_declared_and_every_decl
         {"optimizer": "nag", "step_size": 3},
         {"schedule": "exponential"},
         {"schedule": "cosine", "period": 3},
+        {"schedule": "one_cycle", "schedule_epochs": 3},
+        {"schedule": "wsd", "schedule_epochs": 3},
+        {"warmup_steps": 1},
     ]
     for config in configs:
         recording = Recording(config)

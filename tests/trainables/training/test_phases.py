@@ -8,20 +8,21 @@ import torch
 
 from tests.trainables import toys
 from trainables.errors import WrongValue
+from trainables.hyperparameters import Scalar
 from trainables.seeding import seed_everything
 from trainables.training import gradient_descent
 from trainables.training.gradient_descent import Training
 from trainables.training.phases import Phase, Phases
 
 
-def phases(*ends: tuple[int, int | None], lr: float = 0.01, seed: int = 0) -> Phases:
+def phases(*ends: tuple[int, int | None], lr: float = 0.01, seed: int = 0, **config: Scalar) -> Phases:
     """Phases that end after so many epochs, or epochs without improvement, and a last one; each trains the head."""
     seed_everything(seed)
     model, data = toys.pretrained(), toys.data()
 
     def begin() -> Training:
         model.freeze(model.stages)
-        return gradient_descent.build({"lr": lr, "batch_size": 32}, model, data, "cpu")
+        return gradient_descent.build({"lr": lr, "batch_size": 32, **config}, model, data, "cpu")
 
     return Phases(model, [*(Phase(begin, *end) for end in ends), Phase(begin)])
 
@@ -69,6 +70,41 @@ def test_the_count_of_epochs_without_improvement_goes_on_from_a_state() -> None:
     resumed = phases((9, 2), lr=1e-30, seed=5)
     resumed.load_state_dict(state)
     assert left(resumed, 2) == left(first, 2) == [1, 0]
+
+
+def last_rates(trainable: Phases, n: int) -> list[float]:
+    """The learning rate of the last step of each of the next epochs."""
+    rates = []
+    for _ in range(n):
+        trainable.step()
+        rates.append(trainable.state_dict()["current"]["optimizer"]["param_groups"][0]["lr"])
+    return rates
+
+
+def falls(n_epochs: int, lr: float) -> list[float]:
+    """The rate of the last of three steps of each epoch, where it falls in a line over all epochs."""
+    return [lr * (1 - (3 * epoch + 2) / (3 * n_epochs)) for epoch in range(n_epochs)]
+
+
+LINE: dict[str, Scalar] = {"schedule": "wsd", "cooldown_share": 1.0, "schedule_epochs": 7}
+
+
+def test_the_schedule_of_a_phase_ends_with_the_phase_and_that_of_the_last_one_with_the_training() -> None:
+    expected = [*falls(2, 0.01), *falls(1, 0.01), *falls(4, 0.01)]
+    assert last_rates(phases((2, None), (1, None), **LINE), 7) == pytest.approx(expected)
+
+
+def test_the_last_schedule_has_the_epochs_that_a_phase_left_over_when_it_ended_early() -> None:
+    expected = [*falls(5, 1e-30)[:2], *falls(5, 1e-30)]
+    assert last_rates(phases((5, 1), lr=1e-30, **LINE), 7) == pytest.approx(expected, rel=1e-9, abs=0)
+
+
+@pytest.mark.parametrize("pause", [1, 2, 3, 6])
+def test_the_schedules_of_phases_are_the_same_wherever_a_training_pauses(pause: int) -> None:
+    first, resumed = phases((2, None), **LINE), phases((2, None), seed=5, **LINE)
+    before = last_rates(first, pause)
+    resumed.load_state_dict(deepcopy(first.state_dict()))
+    assert before + last_rates(resumed, 7 - pause) == last_rates(phases((2, None), **LINE), 7)
 
 
 def test_a_phase_begins_alike_whatever_was_drawn_before_it() -> None:
