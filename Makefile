@@ -50,6 +50,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/fused_heads.py --imbalance --heads 64 --epochs 20
 	$(BIN)/python benchmarks/metrics.py --threads 1
 	$(BIN)/python benchmarks/kept_predictions.py --threads 1
+	$(BIN)/python benchmarks/schedules.py --threads 1
 	$(BIN)/python benchmarks/ask_times.py
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/priors.py

@@ -115,7 +115,7 @@ def measure(size: Size, n_heads: int, n_epochs: int, device: str, distance: floa
         calls = []
         metrics.compute = _recorded(_loss_and_accuracy, device, calls)
         metrics.names = lambda n_classes: ("accuracy",)
-        whole_times.append(_timed(epoch, device)[0])
+        whole_times.append(timed(epoch, device)[0])
         least_times.append(sum(calls))
     metrics.compute, metrics.names = ALL_METRICS
     full, least, whole = (1000 * median(each[1:]) / n_heads for each in (full_times, least_times, whole_times))
@@ -126,12 +126,12 @@ def measure(size: Size, n_heads: int, n_epochs: int, device: str, distance: floa
 def _recorded(compute: Compute, device: str, seconds: list[float]) -> Compute:
     """The same computation, which adds the time of each call to `seconds`."""
 
-    def timed(logits: Tensor, labels: Tensor) -> metrics.Metrics:
-        elapsed, found = _timed(lambda: compute(logits, labels), device)
+    def recorded(logits: Tensor, labels: Tensor) -> metrics.Metrics:
+        elapsed, found = timed(lambda: compute(logits, labels), device)
         seconds.append(elapsed)
         return found
 
-    return timed
+    return recorded
 
 
 def _loss_and_accuracy(logits: Tensor, labels: Tensor) -> metrics.Metrics:
@@ -144,7 +144,7 @@ def _loss_and_accuracy(logits: Tensor, labels: Tensor) -> metrics.Metrics:
     return metrics.Metrics(losses.double() / len(labels), accuracy)
 
 
-def _timed(call: Callable[[], T], device: str) -> tuple[float, T]:
+def timed(call: Callable[[], T], device: str) -> tuple[float, T]:
     """The seconds of a call, of the process on a CPU and real ones on other devices, and what it returns."""
     if device == "cpu":
         started = time.process_time()

@@ -204,6 +204,19 @@ def test_each_section_on_a_gpu_runs_on_a_cpu_too(tmp_path: Path) -> None:
     assert all(float(row["ms an epoch"]) > 0 for row in costs)
 
 
+def test_the_cost_of_schedules_is_a_ratio_to_a_schedule_that_is_stepped_once_an_epoch() -> None:
+    lines = printed("schedules", "--threads", "1", "--heads", "1", "3")
+    ((title, rows),) = tables(lines).items()
+    assert title == "Schedules step by step, cpu, 1 threads"
+    schedules = ["LambdaLR", "constant", "cosine", "one_cycle", "wsd"]
+    assert [(row["heads"], row["schedule"]) for row in rows] == [
+        (heads, schedule) for heads in ("1 alone", "3 fused") for schedule in schedules
+    ]
+    assert [float(row["ratio"]) for row in rows if row["schedule"] == "LambdaLR"] == [1, 1]
+    assert all(float(row["epoch, ms a head"]) > 0 for row in rows)
+    assert len(verdicts(lines)) == 8
+
+
 def test_the_cost_of_kept_predictions_is_a_share_of_an_epoch_with_its_checkpoint() -> None:
     ((title, rows),) = tables(printed("kept_predictions", "--threads", "1", "--heads", "1", "3")).items()
     assert title == "Validation predictions of an epoch, cpu, 1 threads"

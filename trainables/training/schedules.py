@@ -18,7 +18,6 @@ from trainables.hyperparameters import (
     Rule,
     read_choice,
     read_float,
-    read_int,
     read_optional_int,
 )
 from trainables.training import schedule_curves
@@ -136,10 +135,13 @@ def _read_curve(config: Config, name: str, lr: float) -> Curve:
         gamma = read_float(config, "gamma", 0.95, ABOVE_0_TO_1)
         return partial(schedule_curves.step_decay, n_epochs=1, gamma=gamma)
     if name == "step":
-        _check_given(config, f"`schedule` is {name!r}, which", "step_size")
-        n_epochs, gamma = read_int(config, "step_size", 1), read_float(config, "gamma", 0.1, ABOVE_0_TO_1)
+        n_epochs, gamma = read_optional_int(config, "step_size"), read_float(config, "gamma", 0.1, ABOVE_0_TO_1)
+        if n_epochs is None:
+            raise _missing(f"`schedule` is {name!r}, which", "step_size")
         return partial(schedule_curves.step_decay, n_epochs=n_epochs, gamma=gamma)
-    _check_given(config, f"`schedule` is {name!r}, which", *(("period",) if name == "cosine" else ()), EPOCHS)
+    ends = ("period", EPOCHS) if name == "cosine" else (EPOCHS,)
+    if all(config.get(key) is None for key in ends):
+        raise _missing(f"`schedule` is {name!r}, which", *ends)
     if name == "one_cycle":
         start = 1 / read_float(config, "div_factor", 25.0, AT_LEAST_1)
         end = start / read_float(config, "final_div_factor", 1e4, AT_LEAST_1)
@@ -152,11 +154,10 @@ def _read_curve(config: Config, name: str, lr: float) -> Curve:
     return partial(schedule_curves.linear_cooldown, share=share, lowest=lowest)
 
 
-def _check_given(config: Config, what: str, *keys: str) -> None:
-    """Raise a WrongValue if `config` has none of the keys, one of which is needed. `what` says by whom."""
-    if all(config.get(key) is None for key in keys):
-        needed = " or ".join(f"`{key}`" for key in keys)
-        raise WrongValue(f"{what} needs {needed}: a whole number of at least 1")
+def _missing(what: str, *keys: str) -> WrongValue:
+    """The error that `what` needs one of the keys."""
+    needed = " or ".join(f"`{key}`" for key in keys)
+    return WrongValue(f"{what} needs {needed}: a whole number of at least 1")
 
 
 def _read_warmup(config: Config, name: str, *, by_epoch: bool) -> WarmupLength:
@@ -164,14 +165,15 @@ def _read_warmup(config: Config, name: str, *, by_epoch: bool) -> WarmupLength:
     given = [key for key in WARMUPS if config.get(key) is not None]
     if len(given) > 1:
         raise WrongValue(f"`{given[0]}` and `{given[1]}` both give the warm-up: only one of {', '.join(WARMUPS)} may")
-    if given == ["warmup_steps"]:
-        n_steps = read_int(config, "warmup_steps", 0, least=0)
+    n_steps = read_optional_int(config, "warmup_steps", least=0)
+    if n_steps is not None:
         if by_epoch:
             raise WrongValue("`warmup_steps` needs `schedule_interval` step, but it is epoch: give `warmup` in epochs")
         return lambda epoch, whole: n_steps
     if given == ["warmup_share"] or (not given and name == "one_cycle"):
         share = read_float(config, "warmup_share", 0.3, FROM_0_BELOW_1)
-        _check_given(config, "`warmup_share`" if given else f"`schedule` is {name!r}, which", EPOCHS)
+        if config.get(EPOCHS) is None:
+            raise _missing("`warmup_share`" if given else f"`schedule` is {name!r}, which", EPOCHS)
         return lambda epoch, whole: round(share * whole)
     n_epochs = read_float(config, "warmup", 0.0, AT_LEAST_0)
     if by_epoch and n_epochs != int(n_epochs):
