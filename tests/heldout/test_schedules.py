@@ -52,8 +52,8 @@ def rates(trainable: Any, n: int) -> Iterator[float]:
 
 
 def test_a_schedule_ends_with_the_high_of_the_fidelity_or_the_epochs_that_the_space_gives() -> None:
-    for fixed, n_epochs in (({}, 4), ({"schedule_epochs": 9}, 9)):
-        trainable = Builder(Job(space(**fixed), 0, Path()), "cpu").build({**space(**fixed).fixed, "lr": 1.0}, 0)
+    for given, n_epochs in ((space(), 4), (space(schedule_epochs=9), 9)):
+        trainable = Builder(Job(given, 0, Path()), "cpu").build({**given.fixed, "lr": 1.0}, 0)
         assert list(rates(trainable, 2)) == pytest.approx([fall(n_epochs, 1), fall(n_epochs, 2)])
 
 
@@ -64,7 +64,14 @@ def test_training_code_of_the_user_gets_no_hyperparameter_that_the_space_has_not
         def __init__(self, config: Any) -> None:
             seen.append(dict(config))
 
-        step = state_dict = load_state_dict = lambda self: {}
+        def step(self) -> dict[str, float]:
+            return {}
+
+        def state_dict(self) -> dict[str, Any]:
+            return {}
+
+        def load_state_dict(self, state: dict[str, Any]) -> None:
+            pass
 
     Builder(Job(space(), 0, Path(), Own, regime_defaults={"schedule_interval": "epoch"}), "cpu").build({"lr": 0.1}, 0)
     assert seen == [{"lr": 0.1}]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
+from typing import Any
 
 import pytest
 import torch
@@ -86,7 +87,7 @@ def falls(n_epochs: int, lr: float) -> list[float]:
     return [lr * (1 - (3 * epoch + 2) / (3 * n_epochs)) for epoch in range(n_epochs)]
 
 
-LINE: dict[str, Scalar] = {"schedule": "wsd", "cooldown_share": 1.0, "schedule_epochs": 7}
+LINE: dict[str, Any] = {"schedule": "wsd", "cooldown_share": 1.0, "schedule_epochs": 7}
 
 
 def test_the_schedule_of_a_phase_ends_with_the_phase_and_that_of_the_last_one_with_the_training() -> None:

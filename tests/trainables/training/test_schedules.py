@@ -153,7 +153,7 @@ def test_once_an_epoch_the_rates_are_those_of_studies_before_schedules_by_step(n
 @pytest.mark.parametrize(("n_epochs", "n_steps", "share"), [(3, 8, 0.25), (5, 4, 0.3), (2, 5, 0.5), (1, 4, 0.5)])
 def test_one_cycle_is_that_of_pytorch_in_each_step(n_epochs: int, n_steps: int, share: float) -> None:
     other = build({"lr": 0.3})
-    end = {"div_factor": 10.0, "final_div_factor": 50.0}
+    end: dict[str, Any] = {"div_factor": 10.0, "final_div_factor": 50.0}
     n_all = n_epochs * n_steps
     reference = OneCycleLR(other, 0.3, n_all, pct_start=share, cycle_momentum=False, **end)
     expected = []
@@ -215,7 +215,7 @@ ANY = st.fixed_dictionaries(
     },
     optional={"period": st.integers(1, 12)},
 )
-WARMUP = st.one_of(
+WARMUP: st.SearchStrategy[dict[str, Any]] = st.one_of(
     st.just({}),
     st.fixed_dictionaries({"warmup": st.floats(0, 3)}),
     st.fixed_dictionaries({"warmup_steps": st.integers(0, 20)}),
