@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -68,7 +68,7 @@ class TransferModel(nn.Module):
     The input is images of shape (n, channels, height, width), uint8 in 0..255 or float in 0..1. They are normalized, go
     through all stages and then through the head. The output is (n, n_classes).
 
-    A regime calls `freeze` to say which stages train.
+    A regime calls `freeze` to say which stages train, or `train_only` to say which weights of the stages do.
     """
 
     mean: Tensor
@@ -92,6 +92,8 @@ class TransferModel(nn.Module):
             raise ValueError(f"the classifier must be the last of the stages, but is {', '.join(self.classifier)}")
         self._frozen: frozenset[str] = frozenset()
         self._pretrained: frozenset[str] = frozenset()
+        self._frozen_weights: frozenset[str] = frozenset()
+        """The names of the weights that are frozen in stages of which other weights train."""
         # Not saved with the state, because the data set or the model determines them, never the training.
         self.register_buffer("mean", torch.zeros(1, 1, 1, 1), persistent=False)
         self.register_buffer("std", torch.ones(1, 1, 1, 1), persistent=False)
@@ -159,6 +161,7 @@ class TransferModel(nn.Module):
 
         Raises ValueError if a name is unknown, and SetupError if nothing with weights is left to train.
         """
+        self._frozen_weights = frozenset()
         frozen = frozenset(names)
         modules = self._stages_and_head()
         if unknown := sorted(frozen - set(modules)):
@@ -171,6 +174,25 @@ class TransferModel(nn.Module):
         for name, module in modules.items():
             module.requires_grad_(name not in frozen)
         self.train(self.training)
+
+    def train_only(self, weights: Collection[str]) -> None:
+        """Freeze all weights of the stages but those in `weights`, which have the names of `named_parameters`.
+
+        The head trains. A stage without any of `weights` is frozen, as by `freeze`. In the other stages, only these
+        weights have gradients. Such a stage is in training mode as a whole, so its dropout is on and its running
+        statistics change. It is not `pretrained` any more. Build the optimizer after this call.
+
+        Raises ValueError if a stage has no such weight.
+        """
+        chosen = frozenset(weights)
+        known = {f"stages.{name}" for name, _ in self.stages.named_parameters()}
+        if unknown := sorted(chosen - known):
+            raise ValueError(f"no stage has the weight {unknown[0]!r}")
+        trained_stages = {name.split(".")[1] for name in chosen}
+        self.freeze(name for name in self.stages if name not in trained_stages)
+        self._frozen_weights = known - chosen
+        for name in self._frozen_weights:
+            self.get_parameter(name).requires_grad_(False)
 
     def train(self, mode: bool = True) -> TransferModel:
         """Set training mode, or evaluation mode if `mode` is false. Frozen stages stay in evaluation mode."""
@@ -196,7 +218,8 @@ class TransferModel(nn.Module):
 
     def trained_state(self) -> dict[str, Tensor]:
         """Return the weights and running statistics of everything that trains. The tensors are not copies."""
-        return self.state_of(name for name in self._stages_and_head() if name not in self._frozen)
+        state = self.state_of(name for name in self._stages_and_head() if name not in self._frozen)
+        return {key: value for key, value in state.items() if key not in self._frozen_weights}
 
     def load_trained_state(self, state: Mapping[str, Tensor]) -> None:
         """Load a `trained_state`. A ValueError if it belongs to another model, or if other stages were frozen in it."""

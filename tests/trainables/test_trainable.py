@@ -190,3 +190,49 @@ def test_the_state_of_another_freezing_is_refused() -> None:
     other.freeze(["first"])
     with pytest.raises(ValueError, match=r"only one of them has 'stages\.first"):
         model.load_trained_state(other.trained_state())
+
+
+BIASES = ("stages.second.1.bias",)
+
+
+def test_only_the_named_weights_of_a_stage_train_with_the_head() -> None:
+    model = toys.model()
+    model.train_only(BIASES)
+    before = {key: value.clone() for key, value in model.named_parameters()}
+    step(model)
+    changed = {key for key, value in model.named_parameters() if not torch.equal(value, before[key])}
+    assert changed == {*BIASES, "head.1.weight", "head.1.bias"}
+
+
+def test_a_stage_of_which_no_weight_trains_is_frozen_and_the_others_are_in_training_mode() -> None:
+    model = toys.model()
+    model.mark_pretrained()
+    model.train_only(BIASES)
+    assert (model.frozen, model.pretrained, model.n_frozen_first) == ({"first"}, {"first"}, 1)
+    assert (model.stages["first"].training, model.stages["second"].training) == (False, True)
+
+
+def test_the_trained_state_leaves_out_the_frozen_weights_of_a_stage_but_not_its_running_statistics() -> None:
+    model, other = toys.model(), toys.model()
+    for one in (model, other):
+        one.train_only(BIASES)
+    statistics = {f"stages.second.1.{name}" for name in ("running_mean", "running_var", "num_batches_tracked")}
+    assert set(model.trained_state()) == {*BIASES, *statistics, "head.1.weight", "head.1.bias"}
+    step(model)
+    other.load_trained_state(model.trained_state())
+    assert all(torch.equal(value, other.state_dict()[key]) for key, value in model.trained_state().items())
+
+
+def test_freezing_stages_thaws_the_weights_of_the_others() -> None:
+    model = toys.model()
+    model.train_only(BIASES)
+    model.freeze(["first"])
+    assert "stages.second.0.weight" in model.trained_state()
+    assert all(parameter.requires_grad for parameter in model.stages["second"].parameters())
+
+
+def test_a_weight_to_train_that_no_stage_has_is_refused() -> None:
+    model = toys.model()
+    for name in ("stages.third.bias", "head.1.bias"):
+        with pytest.raises(ValueError, match=f"no stage has the weight '{name}'"):
+            model.train_only([name])

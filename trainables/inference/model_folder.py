@@ -19,7 +19,7 @@ from trainables.hyperparameters import Config
 from trainables.inference import export_lines, exports, networks, plain_lines
 from trainables.inference.description import DESCRIPTION_FILE, ImageInput, ModelDescription, NetworkSource
 from trainables.inference.plain_lines import ONNX_FILE, PROGRAM_FILE, README_FILE, WEIGHTS_FILE
-from trainables.models import PlainNetwork, _weights
+from trainables.models import PlainNetwork, _lora, _weights
 from trainables.store import atomic_folders
 from trainables.trainable import TransferModel
 
@@ -109,7 +109,7 @@ def write(
     """Write a model folder, and check that it gives the logits of the model on some of its images.
 
     `about` is described in `ModelDescription`. `check` loads what was written. The model is left in evaluation mode, on
-    the CPU.
+    the CPU, with the adapters of LoRA merged into its weights.
 
     Returns a note if the network is written as a program of torch.export, because no plain code builds it. Raises
     SetupError if the folder may not be written there, or if the model cannot be written so that it gives these logits.
@@ -121,6 +121,7 @@ def write(
     images = _bytes(final.images.batch(slice(N_CHECKED)).cpu())
     with torch.no_grad():
         expected = classifier(images)[0]
+    _lora.merge(model)
     plain = _plain_network(final, classifier, images)
     formats = tuple(dict.fromkeys([*final.formats, *(["torch"] if plain is None else [])]))
 

@@ -85,6 +85,10 @@ class RegimeContract(ImbalanceContract, LogitsContract):
         trainable: Trainable = self.regime.build(chosen, model or self.model(), data or self.data(), device)
         return trainable
 
+    def is_trained(self, key: str, value: Tensor, trains: tuple[str, ...]) -> bool:
+        """Whether an entry of the model's state changes in a phase that trains these stages (and `head`)."""
+        return part_of(key) in trains
+
     def in_last_phase(self, **changes: Any) -> Trainable:
         """A trainable whose next step is the first of its last phase."""
         trainable = self.build(**changes)
@@ -125,7 +129,7 @@ class RegimeContract(ImbalanceContract, LogitsContract):
             trainable.step()
             after = model.state_dict()
             changed = {key for key, value in after.items() if not identical(value, before[key])}
-            assert changed == {key for key in after if _part(key) in trains}
+            assert changed == {key for key, value in after.items() if self.is_trained(key, value, trains)}
             for _ in range(self.epochs[phase] - 1 if phase < len(self.epochs) else 0):
                 trainable.step()
 
@@ -290,7 +294,7 @@ class RegimeContract(ImbalanceContract, LogitsContract):
         assert on_cpu.evaluate(self.data().validation) == pytest.approx(expected, rel=1e-3)
 
 
-def _part(key: str) -> str:
+def part_of(key: str) -> str:
     """The stage (or `head`) to which an entry of a model's state belongs."""
     return key.split(".")[1] if key.startswith("stages.") else HEAD
 

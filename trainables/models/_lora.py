@@ -1,0 +1,67 @@
+"""Adapters for LoRA, by the package peft: adding them to the stages of a model, and merging them into its weights."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from trainables.errors import SetupError
+from trainables.trainable import TransferModel
+
+
+class Settings(NamedTuple):
+    """The settings of the adapters."""
+
+    rank: int
+    """The number of rows of A, and of columns of B."""
+    alpha: float
+    """The output of the adapter is multiplied by `alpha` / `rank`."""
+    dropout: float
+    """The probability with which an input of the adapter is set to 0 in training."""
+
+
+def add(model: TransferModel, layers: Sequence[str], settings: Settings) -> list[str]:
+    """Add an adapter to each of `layers`, which are linear layers of the stages.
+
+    Their names are those of `model.stages.named_modules()`. An adapter adds B A x to the output of its layer. A is
+    drawn from torch's global generator, and B is 0, so that the output is the same at first.
+
+    Returns the names of the weights of the adapters, as in `model.named_parameters()`. Raises SetupError if peft is not
+    installed.
+    """
+    peft = _peft()
+    config = peft.LoraConfig(
+        r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=list(layers)
+    )
+    training = model.training
+    peft.inject_adapter_in_model(config, model.stages)
+    model.train(training)
+    return [f"stages.{name}" for name, weight in model.stages.named_parameters() if weight.requires_grad]
+
+
+def merge(model: nn.Module) -> None:
+    """Merge all adapters of a model into the weights of their layers, and remove them.
+
+    The model computes the same as before, up to rounding. A model without adapters does not change.
+    """
+    if "peft" not in sys.modules:  # then no model has adapters, and the import takes seconds
+        return
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    for name, module in list(model.named_modules()):
+        if isinstance(module, BaseTunerLayer):
+            module.merge()
+            model.set_submodule(name, module.get_base_layer())
+
+
+def _peft() -> Any:
+    try:
+        import peft
+    except ModuleNotFoundError as error:
+        if error.name != "peft":
+            raise
+        raise SetupError("`regime`: lora needs the package peft: pip install 'hpo[lora]'") from error
+    return peft
