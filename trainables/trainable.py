@@ -190,7 +190,7 @@ class TransferModel(nn.Module):
             raise ValueError(f"no stage has the weight {unknown[0]!r}")
         trained_stages = {name.split(".")[1] for name in chosen}
         self.freeze(name for name in self.stages if name not in trained_stages)
-        self._frozen_weights = known - chosen
+        self._frozen_weights = frozenset(known - chosen)
         for name in self._frozen_weights:
             self.get_parameter(name).requires_grad_(False)
 

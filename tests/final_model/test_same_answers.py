@@ -80,13 +80,3 @@ def test_a_model_of_real_cartoons_gives_the_same_answers_everywhere(tmp_path: Pa
 def test_networks_of_timm_give_the_same_answers_everywhere(root: Path, tmp_path: Path, name: str) -> None:
     study = searched(tmp_path / "s", root, fixed={"image_size": 32}, model=f"timm:{name}")
     assert_same_answers(study, tmp_path / "m")
-
-
-def test_a_network_with_lora_is_written_as_the_plain_network_and_gives_the_same_answers_everywhere(
-    root: Path, tmp_path: Path
-) -> None:
-    fixed = {"image_size": 32, "lora_targets": "all", "lora_alpha": 64}
-    task = {"model": "timm:vit_tiny_patch16_224", "regime": "lora", "weights": "none"}
-    assert_same_answers(searched(tmp_path / "s", root, fixed=fixed, **task), tmp_path / "m")
-    lines = json.loads((tmp_path / "m" / "model.json").read_text())["network"]["code"]
-    assert "timm.create_model('vit_tiny_patch16_224'" in lines

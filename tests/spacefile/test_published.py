@@ -22,6 +22,7 @@ UNPUBLISHED = {
     "digits_cnn",
     "digits_models",
     "digits_softmax",
+    "pacs_cartoon_vit_lora",
 }
 """Spaces for which no numbers are published."""
 

@@ -6,10 +6,10 @@ entry point of the group `trainables.regimes`. It defines a function and a liter
     build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable
     HYPERPARAMETERS = {"train_head": [True, False], ...}
 
-`build` freezes the parts of `model` that do not train (`model.freeze`), and returns the training of the rest on
-`device` (cpu, cuda, cuda:1, ...), usually from `trainables.training.build`. `data` holds the training and the
-validation part. Torch is seeded before `model` is built. Raise ValueError for a wrong value in `config`, and SetupError
-if the regime does not fit the model or the data.
+`build` freezes the parts of `model` that do not train (`model.freeze` for whole stages, `model.train_only` for single
+weights), and returns the training of the rest on `device` (cpu, cuda, cuda:1, ...), usually from
+`trainables.training.build`. `data` holds the training and the validation part. Torch is seeded before `model` is built.
+Raise ValueError for a wrong value in `config`, and SetupError if the regime does not fit the model or the data.
 
 `HYPERPARAMETERS` lists the keys that `build` reads from `config`, each with a description or with the allowed values.
 

@@ -1,4 +1,5 @@
 import importlib.util
+from typing import Any
 
 import pytest
 import torch
@@ -36,8 +37,8 @@ def test_an_adapter_adds_its_update_of_low_rank_times_alpha_over_rank() -> None:
         "stages.b.lora_A.default.weight"
     )
     before = found.run_stages(INPUTS, 0, 1)
-    plain = found.stages["b"].get_base_layer()(before)
-    torch.testing.assert_close(found.stages["b"](before), plain + before @ update.T * 3.0 / 2)
+    layer: Any = found.stages["b"]
+    torch.testing.assert_close(layer(before), layer.get_base_layer()(before) + before @ update.T * 3.0 / 2)
 
 
 def test_a_merged_model_has_the_layers_and_names_of_the_plain_one_and_computes_the_same() -> None:

@@ -12,7 +12,7 @@ from torch import nn
 
 from tests.trainables import toys
 from tests.trainables.training.ranks import train_in_ranks
-from trainables.regimes import fine_tune
+from trainables.regimes import bitfit, fine_tune
 from trainables.seeding import seed_everything
 from trainables.trainable import TransferModel
 from trainables.training import data_parallel
@@ -29,6 +29,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "class weights and focal loss": {"class_weights": "balanced", "loss_function": "focal", "batch_size": 10},
     "micro-batches": {"micro_batches": 3, "batch_size": 16, "norm": False, "class_weights": "balanced", "l2": 0.05},
     "penalty and clipping": {"l2": 0.05, "l2_on": "all", "clip_norm": 0.1, "batch_size": 24},
+    "only some weights of each stage": {"regime": "bitfit", "batch_size": 16},
     "balanced sampling and a schedule": {"sampler": "balanced", "schedule": "cosine", "period": 3, "batch_size": 16},
 }
 
@@ -47,7 +48,8 @@ def train(config: Mapping[str, Any]) -> Any:
     seed_everything(0)
     settings = dict(config)
     model = network(norm=settings.pop("norm", True), dropout=settings.pop("dropout", 0.0))
-    trainable = fine_tune.build({"optimizer": "sgd", "lr": 0.02, **settings}, model, toys.data(), "cpu")
+    regime = {"bitfit": bitfit, "fine_tune": fine_tune}[settings.pop("regime", "fine_tune")]
+    trainable = regime.build({"optimizer": "sgd", "lr": 0.02, **settings}, model, toys.data(), "cpu")
     return [dict(trainable.step()) for _ in range(N_EPOCHS)], _plain(trainable.state_dict())
 
 
