@@ -1,7 +1,7 @@
 import importlib.util
 import sys
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import pytest
@@ -156,7 +156,7 @@ def transformer_and_head() -> tuple[nn.Module, nn.Module]:
     return vision_transformer(proj_drop_rate=0.1), nn.Linear(16, 3)
 
 
-def losses_of_peft(config: Config, orders: Sequence[Tensor]) -> Iterator[float]:
+def losses_of_peft(config: Mapping[str, Any], orders: Sequence[Tensor]) -> Iterator[float]:
     """The training losses of epochs by peft and torch, with the samples in these orders."""
     import peft
 
@@ -177,7 +177,7 @@ def losses_of_peft(config: Config, orders: Sequence[Tensor]) -> Iterator[float]:
     train, batch_size = toys.data().train, int(config.get("batch_size", 64))
     for order in orders:
         total = 0.0
-        for rows in order.split(batch_size):
+        for rows in torch.split(order, batch_size):
             loss = functional.cross_entropy(model(train.images[rows]), train.labels[rows])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
