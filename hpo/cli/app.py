@@ -21,6 +21,7 @@ from hpo.cli.replay import replay
 from hpo.cli.reports import compare, importance, list_studies, report
 from hpo.cli.results import best, export, plot, status, test
 from hpo.cli.search import resume, search, spaces
+from hpo.cli.soup import soup
 from hpo.cli.track import track
 from hpo.closed_output import ignore_closed_output
 from hpo.errors import HpoError
@@ -73,6 +74,7 @@ for command in (
     status,
     best,
     test,
+    soup,
     model,
     predict,
     export,

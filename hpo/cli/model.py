@@ -21,6 +21,7 @@ from hpo.cli.options import out_option, skip_changed_files_option, study_argumen
 @click.option(
     "--format", "formats", multiple=True, help="Write it in this format too: onnx, or torch (torch.export). Repeatable."
 )
+@click.option("--soup", is_flag=True, help="Write the average of trials that `hpo soup` made.")
 @click.option("--overwrite", is_flag=True, help="Replace the model folder if there is one.")
 @skip_changed_files_option
 @study_argument
@@ -30,6 +31,7 @@ def model(
     trial: int | None,
     train_on: str,
     formats: tuple[str, ...],
+    soup: bool,
     overwrite: bool,
     skip_changed_files: bool,
     studies: Path,
@@ -38,7 +40,7 @@ def model(
     from hpo.final_model import ModelOptions, write_model
     from hpo.results.progress import epoch_progress, print_note
 
-    options = ModelOptions(trial, train_on, formats, overwrite, skip_changed_files)
+    options = ModelOptions(trial, train_on, formats, overwrite, skip_changed_files, soup)
     with epoch_progress() as watch:
         written = write_model(studies / name, out, options, notify=print_note, watch=watch)
     for line in written.lines:

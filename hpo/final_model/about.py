@@ -82,7 +82,12 @@ def lines(about: Mapping[str, Any]) -> Iterator[str]:
     trained = f"{n_epochs} epoch{'s' * (n_epochs != 1)} on {n_images} images"
     if (before := training.get("images_in_training_part")) is not None:
         trained += f", {n_images / before:.2f} times as many steps as on the {before} of the training part"
-    yield f"trial {about['study']['trial']}, seed {training['seed']}: trained on {training['trained_on']}, {trained}"
+    if "soup" in training:
+        numbers = ", ".join(map(str, training["soup"]))
+        yield f"soup: the average of the weights of trials {numbers}, trained on {training['images']} images"
+    else:
+        model = f"trial {about['study']['trial']}, seed {training['seed']}"
+        yield f"{model}: trained on {training['trained_on']}, {trained}"
     if training["trained_on"] != "train":
         yield "These weights are not tested. The results and the temperature are those of the model trained on train:"
     metric = searched_metric(about["study"]["objective"])

@@ -37,6 +37,8 @@ class Weights:
     """The `probabilities` and `labels` of the held-out images that the test kept. Empty if there are none."""
     note: str | None = None
     """What the user should know about the choice."""
+    soup: tuple[int, ...] = ()
+    """The trials whose weights were averaged. `state` is then that of the model. Empty for the weights of one trial."""
 
 
 def find(study: StudyFolder, job: Job, trial: Trial, record: TestRecord) -> Weights:

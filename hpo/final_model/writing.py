@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hpo import cache, plugins
 from hpo.devices import main_device
 from hpo.errors import MachineError, UnknownName, UserError, nearest, reason
+from hpo.final_model import soups
 from hpo.final_model import weights as trained_weights
 from hpo.final_model.about import describe, lines
 from hpo.final_model.loaded import user_errors
@@ -48,8 +49,12 @@ class ModelOptions:
     """Whether a model folder that is there is replaced."""
     skip_changed_files: bool = False
     """Whether files of the data set that changed since the study was begun are left out. If not, they are an error."""
+    soup: bool = False
+    """Whether the average of trials is written that `hpo soup` made."""
 
     def __post_init__(self) -> None:
+        if self.soup and (self.trial is not None or self.train_on != "train"):
+            raise UserError("--soup writes the weights that `hpo soup` made: leave --trial and --train-on out")
         if self.formats:  # only then, because the import takes seconds
             from trainables.inference import exports
 
@@ -104,7 +109,7 @@ def write_model(
         study.check_objective(objective_digest(study.space))
         if study.space.task.dataset is None:
             raise UserError(f"study {study.name!r} has no `task.dataset`, so hpo does not know what its model takes")
-        chosen = _choose_trial(study, options.trial)
+        chosen = _choose_trial(study, soups.read(study).best.trial if options.soup else options.trial)
         inputs = study.space, study.settings.seed, study.data, trainable
         job = Job(*inputs, regime_defaults=study.regime_defaults)
         skip, with_held_out = options.skip_changed_files, options.train_on == "all"
@@ -159,12 +164,15 @@ class _Writing:
         from trainables.inference import Predictor, model_folder, trained
 
         train_on = self._options.train_on
-        weights = trained_weights.find(self._study, self._job, self._trial, self._record)
+        if self._options.soup:
+            weights = soups.weights(self._study)
+        else:
+            weights = trained_weights.find(self._study, self._job, self._trial, self._record)
         if weights.note is not None:
             self._notify(weights.note)
         trainable = self._builder.build(self._config, weights.build_seed)
-        trainable.load_state_dict(dict(weights.state))
         with self._errors():
+            soups.load(trainable, weights) if weights.soup else trainable.load_state_dict(dict(weights.state))
             n_folds = len(trained.models(trainable))
             calibration = self._calibrate(trainable, weights)
             if n_folds > 1 and train_on == "train":
@@ -173,6 +181,7 @@ class _Writing:
             training = {"trained_on": "train", "epochs": stopping_epoch(self._trial), "seed": weights.seed}
             if train_on == "train":
                 training |= {"images": self._n_training(), "protocol": weights.protocol}
+                training |= {"soup": list(weights.soup)} if weights.soup else {}
             else:
                 trainable, training = self._train_on_more(train_on, full_job)
             final = self._final_model(trainable)

@@ -9,6 +9,8 @@ from hpo.heldout.evaluation import best_trials, evaluate
 from hpo.heldout.plan import PROTOCOLS, Plan, tested_seeds
 from hpo.heldout.record import TestRecord
 from hpo.heldout.retraining import RetrainedEpoch
+from hpo.heldout.soup import make_soup
+from hpo.heldout.soup_record import Soup
 from hpo.heldout.trial_result import ModelResult, Spread, TrialResult
 
 __all__ = [
@@ -16,10 +18,12 @@ __all__ = [
     "ModelResult",
     "Plan",
     "RetrainedEpoch",
+    "Soup",
     "Spread",
     "TestRecord",
     "TrialResult",
     "best_trials",
     "evaluate",
+    "make_soup",
     "tested_seeds",
 ]

@@ -71,7 +71,7 @@ def evaluate(
         inputs = study.space, study.settings.seed, study.data, trainable
         job = Job(*inputs, regime_defaults=study.regime_defaults)
         data = study_data.check(study, job, skip_changed_files=skip_changed_files)
-        _check_held_out(study, data.manifest)
+        check_held_out(study, data.manifest)
         if notify is not None:
             for note in data.notes:
                 notify(note)
@@ -137,7 +137,7 @@ class _Results:
         self._record.write()
 
 
-def _check_held_out(study: StudyFolder, manifest: Mapping[str, object] | None) -> None:
+def check_held_out(study: StudyFolder, manifest: Mapping[str, object] | None) -> None:
     """Raise a UserError if the data set of a study has no held-out part."""
     if manifest is not None and manifest["held_out_part"] is None:
         raise UserError(

@@ -44,13 +44,17 @@ TESTED_MODEL = "tested_model.pt"
 """The weights of the best tested trial; see `hpo.heldout.tested_model`."""
 CONFIDENCE_FILE = "confidence.json"
 """How sure the results of the search are, if that takes long to compute; see `hpo.results.confidence_cache`."""
+SOUP_FILE = "soup.json"
+"""The soup of the study: which trials were averaged, and the results; see `hpo.heldout.soup_record`."""
+SOUP_MODEL = "soup.pt"
+"""The weights of the soup."""
 FIGURES = "figures"
 """The folder of the plots."""
 TRACKERS = ("tensorboard", "wandb", "mlflow.db", "trackers")
 """What the trackers write: their files, and the folder of their locks."""
 _IGNORED_FILES = (
     *("lock", slots_file.FILE, LEDGER_FILE, CHECKPOINTS, PREDICTIONS),
-    *(RETRAINED, FIGURES, MISCLASSIFIED, TESTED_MODEL, CONFIDENCE_FILE),
+    *(RETRAINED, FIGURES, MISCLASSIFIED, TESTED_MODEL, CONFIDENCE_FILE, SOUP_MODEL),
     *TRACKERS,
 )
 IGNORED = "".join(f"/{name}\n" for name in _IGNORED_FILES)

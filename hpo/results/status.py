@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hpo import plugins
 from hpo.errors import UserError
-from hpo.heldout import confusion, image_results, per_class
+from hpo.heldout import confusion, image_results, per_class, soup_record
 from hpo.heldout.confusion import ConfusionMatrix
 from hpo.heldout.record import TestRecord
 from hpo.heldout.study_data import left_out_words
@@ -112,7 +112,9 @@ def _test_status(study: StudyFolder, *, searching: bool) -> list[str]:
     if record.n_looks:
         looks = f"{with_plural(record.n_looks, 'look')} at held-out data"
         text.append(f"tested   {', '.join(trials) or 'no trial yet'}; {looks}")
-    if not searching and (record.unfinished or (study.folder / RETRAINED).exists()):
+    if not searching and soup_record.is_unfinished(study):
+        text.append(f"soup     interrupted: the same `{command('soup', study.folder)}` as before goes on")
+    elif not searching and (record.unfinished or (study.folder / RETRAINED).exists()):
         n = len(record.unfinished)
         without = f", {with_plural(n, 'look')} without a result" if n else ""
         text.append(f"test     interrupted{without}: the same `{command('test', study.folder)}` as before goes on")

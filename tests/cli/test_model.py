@@ -29,7 +29,10 @@ def test_a_tested_study_gives_a_model_folder_that_loads(hpo: Hpo, tmp_path: Path
         (("s", "--out", "m"), "hpo: m: holds a model already: name a new folder, or give --overwrite to replace it"),
         (("s", "--out", "n", "--train-on", "val"), "hpo: unknown part 'val' to train on"),
         (("t", "--out", "n"), "hpo: no study 't' in "),
+        (("s", "--out", "n", "--soup"), "hpo: study 's' has no soup: `hpo soup s`"),
     ):
         result = hpo("model", *wrong)
         assert (result.exit_code, result.output.startswith(message)) == (2, True), result.output
     assert not (tmp_path / "n").exists()
+    result = hpo("soup", "s")
+    assert (result.exit_code, "trains from random weights" in result.output) == (2, True), result.output

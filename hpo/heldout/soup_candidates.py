@@ -1,0 +1,55 @@
+"""Which trials of a study may be averaged: those of one architecture that start from the same pretrained weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hpo import plugins
+from hpo.errors import UserError
+from hpo.plugins.declarations import own
+from hpo.record import StudyFolder, Trial
+from hpo.space.values import with_lists
+
+PREPROCESSING = "trainables.data.preprocessing"
+
+
+def alike(study: StudyFolder, trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials with the architecture and image format of the best one that starts from pretrained weights.
+
+    Raises UserError if the weights of this study cannot be averaged.
+    """
+    task = study.space.task
+    if study.trainable_digest is not None:
+        raise UserError(
+            f"study {study.name!r} was searched with training code of its own: only the weights of the models of the "
+            "space can be averaged"
+        )
+    if task.dataset is None or (task.model is None and "model" not in study.space.domains):
+        raise UserError(f"study {study.name!r} has no `task.dataset` or no model, so there are no weights to average")
+    if task.validation.folds is not None:
+        raise UserError(
+            f"study {study.name!r} trained a model for each fold, and a soup needs one model for each trial"
+        )
+    started = [trial for trial in trials if _is_pretrained(study, trial)]
+    if not started:
+        raise UserError(
+            f"study {study.name!r} trains from random weights: only models that start from the same pretrained weights "
+            "(`task.weights`) can be averaged"
+        )
+    return [trial for trial in started if _architecture(study, trial) == _architecture(study, started[0])]
+
+
+def _is_pretrained(study: StudyFolder, trial: Trial) -> bool:
+    regime = trial.config.get("regime", study.space.task.regime)
+    starts = getattr(plugins.load("trainables.regimes", str(regime)), "PRETRAINED", True)
+    return bool(starts) and study.space.task.weights != "none"
+
+
+def _architecture(study: StudyFolder, trial: Trial) -> dict[str, Any]:
+    """The hyperparameters that decide what the weights of a trial mean: those of its model and of its images."""
+    settings = {**study.space.fixed, **trial.config}
+    model = str(settings.get("model", study.space.task.model))
+    family = plugins.load("trainables.models", model)
+    keys = {*getattr(family, "HYPERPARAMETERS", ()), *own(PREPROCESSING, plugins.find)}
+    return {"model": model, **{key: with_lists(settings[key]) for key in sorted(keys) if key in settings}}
