@@ -162,4 +162,4 @@ def test_trials_that_cannot_be_averaged_are_an_error_before_any_look(
 def test_a_soup_and_another_choice_of_a_model_exclude_each_other() -> None:
     for options in ({"trial": 1}, {"train_on": "all"}):
         with pytest.raises(UserError, match="--soup writes the weights that `hpo soup` made: leave --trial and"):
-            ModelOptions(soup=True, **options)  # type: ignore[arg-type]
+            ModelOptions(soup=True, **options)
