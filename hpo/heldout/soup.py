@@ -8,13 +8,14 @@ the soup and the best single model are evaluated on held-out data, in one look. 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hpo import cache
 from hpo.devices import main_device
-from hpo.errors import UserError
+from hpo.errors import StudyError, UserError
 from hpo.heldout import soup_record, study_data
 from hpo.heldout.evaluation import best_trials, check_held_out
 from hpo.heldout.record import TestRecord
@@ -75,9 +76,24 @@ def make_soup(
         say = notify or (lambda note: None)
         for note in data.notes:
             say(note)
-        making = _Making(study, replace(job, manifest=data.for_search), trials, say, watch_epoch)
-        soup, record = making.chosen(study_data.digest(data.manifest)), TestRecord.read(study)
-        return _looked(study, replace(job, manifest=data.manifest), trials, soup, record), record
+        with _user_errors(study):
+            making = _Making(study, replace(job, manifest=data.for_search), trials, say, watch_epoch)
+            soup, record = making.chosen(study_data.digest(data.manifest)), TestRecord.read(study)
+            return _looked(study, replace(job, manifest=data.manifest), trials, soup, record), record
+
+
+@contextmanager
+def _user_errors(study: StudyFolder) -> Iterator[None]:
+    """Turn errors of the training code that the user can mend into a UserError or a StudyError."""
+    from trainables.errors import SetupError
+    from trainables.training.checkpoints import DamagedCheckpoint
+
+    try:
+        yield
+    except DamagedCheckpoint as error:
+        raise StudyError(f"study {study.name!r}: {error}") from None
+    except SetupError as error:
+        raise UserError(f"study {study.name!r}: {error}") from error
 
 
 class _Making:

@@ -81,7 +81,9 @@ def test_the_weights_are_the_mean_of_those_of_the_search_and_make_the_model_fold
     assert all(torch.equal(best[f"{key}"], value) for key, value in states[0].items())
     assert len(states) > 1
     for key, value in averaging.average(states).items():
-        if "running_" not in key and "num_batches" not in key:
+        if "running_" in key:  # computed anew from the training images
+            assert not torch.equal(found[key], value)
+        elif "num_batches" not in key:
             torch.testing.assert_close(found[key], value)
     written = write_model(study, tmp_path / "m", ModelOptions(soup=True))
     numbers = ", ".join(map(str, soup.chosen))
@@ -129,6 +131,31 @@ def test_a_soup_that_is_interrupted_goes_on_and_trains_no_epoch_twice(study: Pat
     assert {each.protocol for each in soup.candidates} == {"retrain"}
     assert record.n_looks == 1
     assert not (study / "retrained").exists()
+
+
+@needs_timm
+@pytest.mark.slow
+def test_a_look_that_was_interrupted_is_counted_once(
+    space: SearchSpace, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = tmp_path / "s"
+    objective = "tests.heldout.failing_metric:cost"
+    begin(study, replace(space, objective=objective), zoo.settings(root), Budget(trials=3))
+    monkeypatch.setenv("FAIL_ON", str(len(_held_out_files(study))))
+    with pytest.raises(UserError, match="no such luck"):
+        make_soup(study)
+    chosen = soup_record.read(StudyFolder.reopen(study))
+    monkeypatch.delenv("FAIL_ON")
+    soup, record = make_soup(study)
+    assert chosen is not None
+    assert (soup.weights, soup.chosen) == (chosen.weights, chosen.chosen)
+    assert (record.n_looks, record.unfinished) == (1, [])
+
+
+def _held_out_files(study: Path) -> list[str]:
+    recorded = StudyFolder.reopen(study).data_record()
+    assert recorded is not None
+    return list(recorded["dataset"]["held_out_part"]["names"])
 
 
 @needs_timm
