@@ -51,7 +51,7 @@ class TrainedModel:
         self._config: dict[str, Any] = {**study.space.fixed, **self.trial.config}
         self._check_buildable()
         state, self.epoch = _trained_state(study, self.trial)
-        job = Job(study.space, study.settings.seed, study.data)
+        job = Job(study.space, study.settings.seed, study.data, regime_defaults=study.regime_defaults)
         data = study_data.check(study, job, skip_changed_files=skip_changed_files, with_held_out=False)
         builder = Builder(replace(job, manifest=data.manifest), "cpu")
         trainable = builder.build(self._config, trial_seed(study.settings.seed, self.trial.number))

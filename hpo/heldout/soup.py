@@ -70,7 +70,7 @@ def make_soup(
                 f"study {study.name!r} has one trial alone whose weights could be averaged, trial {trials[0].number}: "
                 "a soup needs two trials of the same model and image format"
             )
-        job = Job(study.space, study.settings.seed, study.data)
+        job = Job(study.space, study.settings.seed, study.data, regime_defaults=study.regime_defaults)
         data = study_data.check(study, job, skip_changed_files=skip_changed_files)
         check_held_out(study, data.manifest)
         say = notify or (lambda note: None)
