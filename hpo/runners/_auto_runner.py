@@ -13,10 +13,12 @@ AUTO = "auto"
 def runner_for(space: SearchSpace) -> str:
     """Return the name of the runner that suits a search space: "fused" or "processes".
 
-    It is "fused" if every trial trains only a linear head without dropout, on images without augmentation and mixing,
-    and the task has no folds. Raises UnknownName if the task names a regime or a model that does not exist.
+    It is "fused" if every trial trains only a linear head without dropout, on images without augmentation, erasing and
+    mixing, and the task has no folds. Raises UnknownName if the task names a regime or a model that does not exist.
     """
-    images_never_change = all(set(_values(space, key)) <= {"none"} for key in ("augmentation", "mixing"))
+    images_never_change = not _erases(space) and all(
+        set(_values(space, key)) <= {"none"} for key in ("augmentation", "mixing")
+    )
     regimes, models = (
         [plugins.module_name(package, str(name)) for name in _values(space, key)]
         for key, package in plugins.TASK_PACKAGES.items()
@@ -29,6 +31,12 @@ def runner_for(space: SearchSpace) -> str:
     is_linear = all(has_linear_head(model, plugins.find) for model in models)
     allowed_parts = {"head", "all"} if only_head_has_weights else {"head"}
     return "fused" if is_linear and trained_parts <= allowed_parts else "processes"
+
+
+def _erases(space: SearchSpace) -> bool:
+    """Whether a trial may erase parts of images at random. A range of probabilities always holds some above 0."""
+    given = space.domains.get("random_erasing", space.fixed.get("random_erasing"))
+    return any(value not in (None, 0) for value in getattr(given, "choices", (given,)))
 
 
 def _values(space: SearchSpace, key: str) -> list[object]:

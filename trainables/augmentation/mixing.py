@@ -1,8 +1,9 @@
-"""Mixup and collage: mix each training image with another image of its batch, and their targets in the same way."""
+"""Mixup, CutMix and collage: mix each training image with another image of its batch, and their targets likewise."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,9 +12,11 @@ from torch import Tensor
 from trainables.hyperparameters import ABOVE_0, Config, read_choice, read_float
 
 HYPERPARAMETERS = {
-    "mixing": ["none", "mixup", "collage"],
+    "mixing": ["none", "mixup", "collage", "cutmix", "mixup_cutmix"],
     "mixup_alpha": "mixup: weights are drawn from Beta(alpha, alpha), above 0; default 1, which is uniform",
+    "cutmix_alpha": "cutmix: the area that an image keeps is drawn from Beta(alpha, alpha), above 0; default 1",
 }
+ALPHAS = ("mixup_alpha", "cutmix_alpha")
 MEANINGS = {"mixing": "mixes the images of a batch and their labels"}
 
 Mixing = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
@@ -32,27 +35,89 @@ def mixing(config: Config) -> Mixing | None:
     mixup returns the weighted mean of two images (Zhang et al. 2018, arXiv 1710.09412). The weight of the first is
     drawn from Beta(`mixup_alpha`, `mixup_alpha`).
 
+    cutmix replaces a box of the image by the same box of the other image (Yun et al. 2019, arXiv 1905.04899). Its share
+    of the area is 1 minus a number drawn from Beta(`cutmix_alpha`, `cutmix_alpha`). Its centre has the same probability
+    everywhere. What lies outside the image is cut off. The weights are the shares of pixels.
+
+    mixup_cutmix applies mixup to half of the images at random, and cutmix to the others.
+
     collage divides the image at a random row or column. The lower or right side is replaced by the same side of the
     other image. The weights are the shares of pixels. Each image keeps at least one row or column.
     """
-    name = read_choice(config, "mixing", "none", ("none", "mixup", "collage"))
+    name = read_choice(config, "mixing", "none", tuple(HYPERPARAMETERS["mixing"]))
     if name == "none":
         return None
     if name == "collage":
         return _collage
-    alpha = read_float(config, "mixup_alpha", 1.0, ABOVE_0)
-    return lambda images, targets, generator: _mixup(images, targets, generator, alpha=alpha)
+    alphas = [read_float(config, key, 1.0, ABOVE_0) for key in ALPHAS if key.removesuffix("_alpha") in name]
+    if name == "mixup_cutmix":
+        return partial(_mixup_cutmix, mixup_alpha=alphas[0], cutmix_alpha=alphas[1])
+    return partial(_mixup if name == "mixup" else _cutmix, alpha=alphas[0])
 
 
 def _mixup(images: Tensor, targets: Tensor, generator: torch.Generator, *, alpha: float) -> tuple[Tensor, Tensor]:
     if len(images) < 2:
         return images, targets
     partners = _partners(len(images), generator).to(images.device)
-    # torch cannot draw from a Beta distribution with a given generator. NumPy can, so torch's generator seeds NumPy's.
-    seed = int(torch.randint(2**62, (), generator=generator))
-    weights = torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, len(images))).to(images)
+    weights = _draw_beta(alpha, len(images), generator).to(images)
     mixed = torch.lerp(images[partners], images, weights.reshape(-1, 1, 1, 1))
     return mixed, _mix_targets(targets, partners, weights)
+
+
+def _cutmix(images: Tensor, targets: Tensor, generator: torch.Generator, *, alpha: float) -> tuple[Tensor, Tensor]:
+    if len(images) < 2:
+        return images, targets
+    partners = _partners(len(images), generator).to(images.device)
+    kept, weights = (each.to(images.device) for each in _draw_kept(alpha, images.shape, generator))
+    return torch.where(kept, images, images[partners]), _mix_targets(targets, partners, weights)
+
+
+def _mixup_cutmix(
+    images: Tensor, targets: Tensor, generator: torch.Generator, *, mixup_alpha: float, cutmix_alpha: float
+) -> tuple[Tensor, Tensor]:
+    if len(images) < 2:
+        return images, targets
+    partners = _partners(len(images), generator).to(images.device)
+    by_cutmix = torch.rand(len(images), generator=generator) < 0.5
+    weights = _draw_beta(mixup_alpha, len(images), generator).float()
+    kept, kept_shares = _draw_kept(cutmix_alpha, images.shape, generator)
+    # Each pixel has the weight of its image in mixup, and the weight 0 or 1 in CutMix.
+    per_pixel = torch.where(by_cutmix.reshape(-1, 1, 1, 1), kept.float(), weights.reshape(-1, 1, 1, 1))
+    mixed = torch.lerp(images[partners], images, per_pixel.to(images.device))
+    weights = torch.where(by_cutmix, kept_shares, weights).to(images.device)
+    return mixed, _mix_targets(targets, partners, weights)
+
+
+def _draw_beta(alpha: float, n: int, generator: torch.Generator) -> Tensor:
+    """Draw `n` numbers from Beta(alpha, alpha), float64."""
+    # torch cannot draw from a Beta distribution with a given generator. NumPy can, so torch's generator seeds NumPy's.
+    seed = int(torch.randint(2**62, (), generator=generator))
+    return torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, n))
+
+
+def _draw_kept(alpha: float, shape: torch.Size, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw the boxes of CutMix for images of `shape`.
+
+    Returns which pixels lie outside the box of their image, bool (n, 1, height, width), and their share of all pixels,
+    float32 (n,). Both are on the CPU.
+    """
+    n, _, height, width = shape
+    half = 0.5 * (1 - _draw_beta(alpha, n, generator)).sqrt()  # of each side of the box, as a share of the image's
+    in_rows, in_columns = (_draw_span(half, side, generator) for side in (height, width))
+    n_replaced = in_rows.sum(dim=1) * in_columns.sum(dim=1)
+    kept = ~(in_rows[:, None, :, None] & in_columns[:, None, None, :])
+    return kept, (1 - n_replaced.double() / (height * width)).float()
+
+
+def _draw_span(half: Tensor, side: int, generator: torch.Generator) -> Tensor:
+    """Draw which of the `side` rows (or columns) a box covers, bool (n, side).
+
+    `half` is half the length of the box as a share of `side`, (n,). It is rounded down to whole rows.
+    """
+    centre = torch.randint(side, (len(half),), generator=generator)[:, None]
+    reach = (half * side).floor().long()[:, None]
+    rows = torch.arange(side)
+    return (rows >= centre - reach) & (rows < centre + reach)
 
 
 def _collage(images: Tensor, targets: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

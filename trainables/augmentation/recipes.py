@@ -13,11 +13,23 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainables.augmentation import transforms
+from trainables.augmentation import erasing, random_crop, random_operations, transforms
+from trainables.augmentation.interface import FROM_0_TO_1, Recipe
 from trainables.hyperparameters import ABOVE_0_TO_1, AT_LEAST_0, Config, Rule, read_choice, read_float
 
 HYPERPARAMETERS = {
-    "augmentation": ["none", "flip_jitter", "flip_rotation", "flip_jitter_rotation", "few_shot"],
+    "augmentation": [
+        "none",
+        "flip_jitter",
+        "flip_rotation",
+        "flip_jitter_rotation",
+        "few_shot",
+        "crop_flip",
+        "crop_flip_jitter",
+        "rand_augment",
+        "trivial_augment",
+        "augmix",
+    ],
     "flip_probability": "probability of flipping left and right, 0 to 1; default 0.5, in few_shot 0.1",
     "brightness": "jitter: the factor is drawn from max(0, 1 - this) to 1 + this, at least 0; default 0.4",
     "contrast": "jitter: the factor is drawn from max(0, 1 - this) to 1 + this, at least 0; default 0.4",
@@ -30,39 +42,85 @@ HYPERPARAMETERS = {
     "greyscale_probability": "few_shot: probability of converting to greyscale, 0 to 1; default 0.1",
 }
 MEANINGS = {"augmentation": "random changes of each training image"}
+READS_ALSO = (
+    "trainables.augmentation.random_crop",
+    "trainables.augmentation.random_operations",
+    "trainables.augmentation.erasing",
+)
 VERSION = 1
 """A part of the keys of cached views. Increase it if a recipe returns other images than before."""
 FROM_0_TO_HALF = Rule("of at least 0 and at most 0.5", lambda value: 0 <= value <= 0.5)
-FROM_0_TO_1 = Rule("of at least 0 and at most 1", lambda value: 0 <= value <= 1)
 FROM_0_TO_180 = Rule("of at least 0 and at most 180", lambda value: 0 <= value <= 180)
 
-Recipe = Callable[[Tensor, torch.Generator], Tensor]
-"""Takes images, float32 in 0..1 (n, channels, height, width), on any device, and a CPU generator. Returns augmented
-images of the same shape. The images passed in are not modified.
-"""
+NAMES = tuple(HYPERPARAMETERS["augmentation"])
+CROPPED = ("crop_flip", "crop_flip_jitter", "rand_augment", "trivial_augment", "augmix")
+"""The recipes that begin with a random resized crop and a flip."""
 
 
-def recipe(config: Config) -> Recipe | None:
-    """Return the recipe that `config` names, or None if it names none. A WrongValue if a value is not allowed.
+def recipe(config: Config, mean: Tensor | None = None) -> Recipe | None:
+    """Return the recipe that `config` names, then random erasing, or None if it asks for neither.
 
     flip_jitter, flip_rotation and flip_jitter_rotation apply the transforms in their names, in that order. Jitter
     changes the brightness, contrast, saturation and hue, in that order. few_shot applies flip, rotation, crop (resized
     to the original size), sharpness and greyscale. Rotation and crop are bilinear. Pixels that a rotation takes from
-    outside the image are black.
+    outside the image are black. The others begin with a random resized crop and a flip.
+
+    `mean` is that of `erasing.build`. A WrongValue if a value is not allowed.
     """
-    names = ("none", "flip_jitter", "flip_rotation", "flip_jitter_rotation", "few_shot")
-    name = read_choice(config, "augmentation", "none", names)
+    found = _named(config, read_choice(config, "augmentation", "none", NAMES))
+    erase = erasing.build(config, mean)
+    if erase is not None:
+        found.append(erase)
+    return partial(_apply_all, found) if found else None
+
+
+def settings(config: Config, mean: Tensor | None = None) -> list[tuple[str, object]]:
+    """Return all that the images of the recipe depend on, beside the images that go in and `VERSION`."""
+    keys = {key for module in (random_crop, random_operations, erasing) for key in module.HYPERPARAMETERS}
+    found: list[tuple[str, object]] = [
+        (key, config[key]) for key in sorted(keys.union(HYPERPARAMETERS)) if config.get(key) is not None
+    ]
+    if mean is not None and erasing.build(config) is not None:
+        found.append(("mean", mean.flatten().tolist()))
+    return found
+
+
+def _named(config: Config, name: str) -> list[Recipe]:
+    """Return the parts of the recipe of this name, which are applied one after another."""
     if name == "none":
-        return None
+        return []
+    if name in CROPPED:
+        return _cropped(config, name)
     if name == "few_shot":
         steps = [_flip(config, 0.1), *_rotation(config, 10.0), *_crop(config), _sharpness(config), _greyscale(config)]
-        return partial(_run, steps)
+        return [partial(_run, steps)]
     steps = [_flip(config, 0.5)]
     if name in ("flip_jitter", "flip_jitter_rotation"):
         steps += _jitter(config)
     if name in ("flip_rotation", "flip_jitter_rotation"):
         steps += _rotation(config, 30.0)
-    return partial(_run, steps)
+    return [partial(_run, steps)]
+
+
+def _cropped(config: Config, name: str) -> list[Recipe]:
+    crop = random_crop.build(config)
+    steps = [_flip(config, 0.5), *(_jitter(config) if name == "crop_flip_jitter" else [])]
+    found: list[Recipe] = [*([] if crop is None else [crop]), partial(_run, steps)]
+    if name == "rand_augment":
+        found.append(random_operations.rand_augment(config))
+    elif name == "trivial_augment":
+        found.append(random_operations.trivial_augment)
+    elif name == "augmix":
+        found.append(random_operations.augmix(config))
+    return found
+
+
+def _apply_all(parts: Sequence[Recipe], images: Tensor, generator: torch.Generator) -> Tensor:
+    if images.dtype != torch.float32:
+        raise ValueError(f"images must be float32 of 0..1 to be augmented, but are {images.dtype}")
+    for part in parts:
+        images = part(images, generator)
+    return images
 
 
 class _Step(NamedTuple):
@@ -76,8 +134,6 @@ class _Step(NamedTuple):
 
 
 def _run(steps: Sequence[_Step], images: Tensor, generator: torch.Generator) -> Tensor:
-    if images.dtype != torch.float32:
-        raise ValueError(f"images must be float32 of 0..1 to be augmented, but are {images.dtype}")
     n_draws = [step.n_draws for step in steps]
     # All numbers are drawn at once, so that a GPU waits for one transfer per batch and not for one per transform.
     drawn = torch.rand(len(images), sum(n_draws), generator=generator).to(images.device)

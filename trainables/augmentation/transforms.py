@@ -84,22 +84,26 @@ def rotate(images: Tensor, degrees: Tensor) -> Tensor:
     return _sample(images, functional.affine_grid(rotations, list(images.shape), align_corners=False))
 
 
-def crop(images: Tensor, top: Tensor, left: Tensor, *, height: int, width: int) -> Tensor:
-    """Crop `height` x `width` pixels at (`top`, `left`), and resize them bilinearly to the size of the image."""
+def crop(images: Tensor, top: Tensor, left: Tensor, *, height: Tensor | int, width: Tensor | int) -> Tensor:
+    """Crop `height` x `width` pixels at (`top`, `left`), and resize them bilinearly to the size of the image.
+
+    `height` and `width` are whole numbers, (n,), or one for all images.
+    """
     n, _, full_height, full_width = images.shape
     rows = _sample_positions(top, height, full_height)[:, :, None].expand(n, full_height, full_width)
     columns = _sample_positions(left, width, full_width)[:, None, :].expand(n, full_height, full_width)
     return _sample(images, torch.stack([columns, rows], dim=-1))
 
 
-def _sample_positions(first: Tensor, length: int, side: int) -> Tensor:
+def _sample_positions(first: Tensor, length: Tensor | int, side: int) -> Tensor:
     """Return where to sample along one side so that `length` pixels from `first` fill `side` pixels.
 
     The positions are (n, side), in the coordinates of `grid_sample`: -1 and 1 are the ends of the side.
     """
-    pixels = (torch.arange(side, device=first.device) + 0.5) * (length / side) - 0.5
+    lengths = torch.as_tensor(length, dtype=torch.float64, device=first.device).expand(len(first))[:, None]
+    pixels = (torch.arange(side, device=first.device) + 0.5) * (lengths / side).float() - 0.5
     # Clamped, so that bilinear sampling does not use pixels outside the crop.
-    pixels = pixels.clamp(0, length - 1) + first[:, None]
+    pixels = torch.minimum(pixels.clamp(min=0), (lengths - 1).float()) + first[:, None]
     return (2 * pixels + 1) / side - 1
 
 

@@ -85,21 +85,21 @@ def n_views(config: Config) -> int | None:
     """
     n = read_optional_int(config, "augmented_views")
     if n is not None and recipes.recipe(config) is None:
-        raise WrongValue("`augmented_views` needs an `augmentation` that is not none")
+        raise WrongValue("`augmented_views` needs an `augmentation` that is not none, or `random_erasing` above 0")
     if n is not None and mixing.mixing(config) is not None:
         raise WrongValue("`augmented_views` goes with no `mixing`: what frozen stages make of mixed images is not kept")
     return n
 
 
-def build_views(config: Config, part: Part) -> AugmentedViews | None:
-    """Return the views of `part` that `config` asks for, or None.
+def build_views(config: Config, part: Part, mean: Tensor | None = None) -> AugmentedViews | None:
+    """Return the views of `part` that `config` asks for, or None. `mean` is that of `recipes.recipe`.
 
     The same part and settings give the same object, as long as it is cached. Raises WrongValue like `n_views`.
     """
-    n, recipe = n_views(config), recipes.recipe(config)
+    n, recipe = n_views(config), recipes.recipe(config, mean)
     if n is None or recipe is None:
         return None
-    settings = sorted((key, config[key]) for key in recipes.HYPERPARAMETERS if config.get(key) is not None)
+    settings = recipes.settings(config, mean)
     key = hashlib.blake2b(repr((n, settings, recipes.VERSION)).encode(), digest_size=16).hexdigest()
     cached = _cached_views.setdefault(part, OrderedDict())
     cached[key] = views = cached.pop(key, None) or AugmentedViews(part, recipe, n, key)

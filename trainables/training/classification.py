@@ -34,7 +34,7 @@ def build(
     ValueError for a wrong value in `config`; the message names the key.
     """
     augmented_views.n_views(config)  # raises an error for a wrong value, also where the views are not used
-    recipe, mix = (recipes.recipe(config), mixing.mixing(config)) if augment else (None, None)
+    recipe, mix = (recipes.recipe(config, model.mean), mixing.mixing(config)) if augment else (None, None)
     objective = Classification(losses.build(config, model, labels, n_classes), n_classes, recipe, mix)
     return objective, recipe is not None or mix is not None
 

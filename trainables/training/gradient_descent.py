@@ -50,7 +50,7 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str, *
     Raises ValueError for a wrong value in `config`; the message names the key. Raises SetupError if there is no room
     for the features of the augmented views.
     """
-    views = augmented_views.build_views(config, data.train.to(device)) if model.n_frozen_first else None
+    views = augmented_views.build_views(config, data.train.to(device), model.mean) if model.n_frozen_first else None
     labels = data.train.labels.to(device)
     objective, changes_images = classification.build(config, model, labels, len(data.classes), augment=views is None)
     sampler = samplers.build(config, labels)

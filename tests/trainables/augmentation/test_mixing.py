@@ -14,7 +14,10 @@ from trainables.augmentation.mixing import Mixing
 from trainables.hyperparameters import Config
 
 N = 2000
-KINDS: list[Config] = [{"mixing": "mixup"}, {"mixing": "collage"}]
+SHARING: list[Config] = [{"mixing": "mixup"}, {"mixing": "collage"}]
+"""Those that always leave something of both images."""
+KINDS: list[Config] = [*SHARING, {"mixing": "cutmix"}, {"mixing": "mixup_cutmix"}]
+sharing = pytest.mark.parametrize("config", SHARING, ids=lambda config: config["mixing"])
 kinds = pytest.mark.parametrize("config", KINDS, ids=lambda config: config["mixing"])
 
 
@@ -42,7 +45,7 @@ def test_no_mixing_is_none() -> None:
     assert mixing.mixing({"mixing": "none"}) is None
 
 
-@kinds
+@sharing
 def test_each_target_is_shared_by_the_image_and_one_other_and_adds_up_to_one(config: Config) -> None:
     _, _, weights, targets = mixed_numbered(config)
     assert torch.equal((targets > 0).sum(dim=1), torch.full((N,), 2))
@@ -50,14 +53,14 @@ def test_each_target_is_shared_by_the_image_and_one_other_and_adds_up_to_one(con
     torch.testing.assert_close(targets.diagonal(), 1 - weights)
 
 
-@kinds
+@sharing
 def test_each_image_has_a_partner_and_a_weight_of_its_own(config: Config) -> None:
     _, partners, weights, _ = mixed_numbered(config)
     assert len(set((partners - torch.arange(N)).tolist())) > N / 2
     assert len(set(weights.tolist())) > (1000 if config["mixing"] == "mixup" else 5)
 
 
-@kinds
+@sharing
 @pytest.mark.parametrize("n", [2, 3])
 def test_every_other_image_is_a_partner_equally_often_and_none_its_own(config: Config, n: int) -> None:
     mix, generator = built(config), seeded()
@@ -178,8 +181,10 @@ def test_a_side_of_one_pixel_is_not_cut(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"mixing": "cutmix"}, "`mixing` must be one of none, mixup, collage, but is 'cutmix'"),
+        ({"mixing": "cut"}, "`mixing` must be one of none, mixup, collage, cutmix, mixup_cutmix, but is 'cut'"),
         ({"mixing": "mixup", "mixup_alpha": 0}, "`mixup_alpha` must be above 0, but is 0"),
+        ({"mixing": "mixup_cutmix", "mixup_alpha": 0}, "`mixup_alpha` must be above 0, but is 0"),
+        ({"mixing": "cutmix", "cutmix_alpha": -1}, "`cutmix_alpha` must be above 0, but is -1"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_key_and_what_is_allowed(config: Config, message: str) -> None:

@@ -13,7 +13,7 @@ from trainables.augmentation import recipes
 from trainables.augmentation.recipes import Recipe
 from trainables.hyperparameters import Config
 
-NAMES = ["flip_jitter", "flip_rotation", "flip_jitter_rotation", "few_shot"]
+NAMES = [name for name in recipes.NAMES if name != "none"]
 named = pytest.mark.parametrize("name", NAMES)
 TOLERANCE = 1e-4
 """Of full brightness: sharpening and jitter enlarge what a rotation differs by on noise."""
