@@ -69,6 +69,13 @@ def test_dropout_of_the_head_needs_a_process_each() -> None:
     assert runner({}, {}, {"dropout": 0.0}) == "fused"
 
 
+def test_images_that_are_erased_at_random_need_a_process_each() -> None:
+    assert runner({}, {}, {"random_erasing": 0.25}) == "processes"
+    assert runner({}, {"random_erasing": {"low": 0.0, "high": 0.5}}) == "processes"
+    assert runner({}, {"random_erasing": {"choices": [0, 0.25]}}) == "processes"
+    assert runner({}, {}, {"random_erasing": 0}) == "fused"
+
+
 def test_it_is_found_without_torch() -> None:
     script = (
         "import sys; from hpo import spacefile; from hpo.runners._auto_runner import runner_for\n"

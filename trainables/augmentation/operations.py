@@ -4,8 +4,9 @@ They are those of torchvision's classes of these names. Each is applied at once 
 other image. Images are float32 in 0..1, and the results are those of torchvision for such images. If an affine
 operation with nearest sampling takes a pixel from exactly between two pixels, rounding decides which.
 
-For images of uint8, torchvision rounds after each operation. Then values differ by at most 1/255, and by 1.5/255 for
-sharpness. Values at the very threshold of solarize may or may not be inverted.
+For images of uint8, torchvision rounds after each operation. Then values differ by at most 1/255, for sharpness by at
+most 1.5/255, for color and contrast by less than 2/255. Values at the very threshold of solarize may or may not be
+inverted.
 """
 
 from __future__ import annotations

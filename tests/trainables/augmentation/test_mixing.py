@@ -4,11 +4,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import ks_2samp
 from torch import Tensor
 from torch.nn import functional
 
 from tests.trainables.declarations import Recording, declared
 from tests.trainables.noises import noise, seeded
+from trainables import vision
 from trainables.augmentation import mixing
 from trainables.augmentation.mixing import Mixing
 from trainables.hyperparameters import Config
@@ -176,6 +178,51 @@ def test_a_side_of_one_pixel_is_not_cut(size: tuple[int, int]) -> None:
     torch.testing.assert_close(mixed_targets.diagonal(), shares)
     assert (shares == 1).any()
     assert (shares < 1).any() == (size != (1, 1))
+
+
+def test_cutmix_replaces_a_box_by_that_of_the_partner_by_exactly_the_share_of_pixels() -> None:
+    images, partners, weights, _ = mixed_numbered({"mixing": "cutmix"}, 300)
+    for i in range(300):
+        of_partner = images[i, 0] == partners[i] / 300 if weights[i] > 0 else torch.zeros(4, 6, dtype=torch.bool)
+        assert torch.equal(images[i, 0] == torch.tensor(i / 300), ~of_partner)
+        assert torch.equal(of_partner, of_partner.any(dim=1)[:, None] & of_partner.any(dim=0))
+        assert weights[i].item() == pytest.approx(of_partner.float().mean().item(), abs=1e-6)
+        assert torch.equal(images[i, 1], images[i, 0])
+
+
+@pytest.mark.parametrize("alpha", [0.3, 1.0])
+def test_the_boxes_of_cutmix_are_distributed_as_those_of_torchvision(alpha: float) -> None:
+    size, n = (24, 40), 1000
+    reference = vision.transforms().CutMix(alpha=alpha, num_classes=2)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        drawn = [reference.make_params([torch.zeros(1, 3, *size)])["box"] for _ in range(n)]
+    expected = torch.zeros(n, *size, dtype=torch.bool)
+    for box, (left, top, right, bottom) in zip(expected, drawn, strict=True):
+        box[top:bottom, left:right] = True
+    mixed, targets = built({"mixing": "cutmix", "cutmix_alpha": alpha})(*numbered(n, *size), seeded())
+    found = (mixed[:, 0] != (torch.arange(n) / n)[:, None, None]).float()
+    torch.testing.assert_close(found.mean(dim=(1, 2)), 1 - targets.diagonal(), atol=1e-6, rtol=0)
+    for of_box in (
+        lambda boxes: boxes.mean(dim=(1, 2)),
+        lambda boxes: boxes.amax(dim=1).sum(dim=1),
+        lambda boxes: boxes.amax(dim=1).argmax(dim=1),
+        lambda boxes: boxes.amax(dim=2).argmax(dim=1),
+    ):
+        ours, theirs = (of_box(boxes).numpy() for boxes in (found, expected.float()))
+        assert ks_2samp(ours, theirs, method="asymp").pvalue > 1e-3
+
+
+def test_of_mixup_cutmix_each_image_gets_one_of_the_two_equally_often_with_its_own_alpha() -> None:
+    config: Config = {"mixing": "mixup_cutmix", "mixup_alpha": 50.0, "cutmix_alpha": 1.0}
+    images, targets = built(config)(*numbered(1000, 24, 24), seeded())
+    is_mixup = (images == images[:, :, :1, :1]).flatten(1).all(dim=1) & (targets.amax(dim=1) < 1)
+    assert is_mixup.float().mean().item() == pytest.approx(0.5, abs=0.05)
+    assert (targets.diagonal()[is_mixup] - 0.5).abs().max() < 0.2
+    torch.testing.assert_close(images.mean(dim=(1, 2, 3)), targets @ torch.arange(1000) / 1000, atol=1e-4, rtol=0)
+    kept = (images[:, 0] == (torch.arange(1000) / 1000)[:, None, None]).float().mean(dim=(1, 2))
+    torch.testing.assert_close(kept[~is_mixup], targets.diagonal()[~is_mixup], atol=1e-6, rtol=0)
+    assert targets.diagonal()[~is_mixup].std() > 0.2
 
 
 @pytest.mark.parametrize(

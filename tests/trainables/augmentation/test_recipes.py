@@ -9,7 +9,7 @@ from torch import Tensor
 from tests.trainables.declarations import Recording, declared
 from tests.trainables.noises import noise, seeded
 from trainables import vision
-from trainables.augmentation import recipes
+from trainables.augmentation import erasing, random_crop, random_operations, recipes, transforms
 from trainables.augmentation.recipes import Recipe
 from trainables.hyperparameters import Config
 
@@ -137,7 +137,7 @@ def test_images_that_are_no_float32_of_0_to_1_are_refused() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"augmentation": "flip"}, "`augmentation` must be one of none, flip_jitter, .*, few_shot, but is 'flip'"),
+        ({"augmentation": "flip"}, "`augmentation` must be one of none, flip_jitter, .*, augmix, but is 'flip'"),
         ({"augmentation": "flip_jitter", "brightness": -1}, "`brightness` must be of at least 0, but is -1"),
         ({"augmentation": "flip_jitter", "hue": 0.6}, r"`hue` must be of at least 0 and at most 0\.5, but is 0\.6"),
         ({"augmentation": "few_shot", "degrees": 181}, "`degrees` must be of at least 0 and at most 180, but is 181"),
@@ -145,8 +145,22 @@ def test_images_that_are_no_float32_of_0_to_1_are_refused() -> None:
         ({"augmentation": "few_shot", "sharpness": -2}, "`sharpness` must be of at least 0, but is -2"),
         *(
             ({"augmentation": "few_shot", key: 1.5}, f"`{key}` must be of at least 0 and at most 1, but is 1.5")
-            for key in ("flip_probability", "sharpness_probability", "greyscale_probability")
+            for key in ("flip_probability", "sharpness_probability", "greyscale_probability", "random_erasing")
         ),
+        ({"augmentation": "crop_flip", "crop_scale": 0}, "`crop_scale` must be above 0 and at most 1, but is 0"),
+        ({"augmentation": "crop_flip", "crop_ratio": 0.5}, r"`crop_ratio` must be of at least 1, but is 0\.5"),
+        ({"augmentation": "rand_augment", "magnitude": 31}, "`magnitude` .* at least 0 and at most 30, but is 31"),
+        ({"augmentation": "rand_augment", "magnitude": 4.5}, r"`magnitude` .* at least 0, but is 4\.5"),
+        ({"augmentation": "rand_augment", "num_ops": -1}, "`num_ops` must be a whole number of at least 0, but is -1"),
+        ({"augmentation": "augmix", "severity": 11}, "`severity` .* at least 1 and at most 10, but is 11"),
+        ({"augmentation": "augmix", "mixture_width": 0}, "`mixture_width` .* at least 1, but is 0"),
+        ({"augmentation": "augmix", "chain_depth": 0}, "`chain_depth` .* at least 1, but is 0"),
+        ({"augmentation": "augmix", "augmix_alpha": 0}, "`augmix_alpha` must be above 0, but is 0"),
+        (
+            {"random_erasing": 0, "erasing_scale": 0.01},
+            r"`erasing_scale` .* at least 0\.02 and at most 1, but is 0\.01",
+        ),
+        ({"erasing_mode": "noise"}, "`erasing_mode` must be one of const, pixel, but is 'noise'"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_key_and_what_is_allowed(config: Config, message: str) -> None:
@@ -162,6 +176,37 @@ def test_every_key_that_is_read_is_declared_and_every_declared_choice_builds() -
         assert (recipes.recipe(recording) is None) == (name == "none")
         read |= recording.read
     assert read == set(keys)
+
+
+def test_a_crop_and_a_flip_come_first_then_the_operations_then_erasing() -> None:
+    config: Config = {"augmentation": "rand_augment", "num_ops": 1, "random_erasing": 0.8}
+    images, mean, generator = noise(16, 3, 20, 24), torch.full((1, 3, 1, 1), 0.5), seeded(6)
+    crop, erase = random_crop.build(config), erasing.build(config, mean)
+    assert crop is not None
+    assert erase is not None
+    expected = crop(images, generator)
+    expected = transforms.flip(expected, torch.rand(16, generator=generator) < 0.5)
+    expected = erase(random_operations.rand_augment(config)(expected, generator), generator)
+    found = recipes.recipe(config, mean)
+    assert found is not None
+    assert torch.equal(found(images, seeded(6)), expected)
+
+
+def test_random_erasing_needs_no_other_augmentation() -> None:
+    images = torch.ones(8, 3, 16, 16)
+    erased = built({"random_erasing": 1.0})(images, seeded())
+    assert ((erased == 0) | (erased == 1)).all()
+    assert (erased == 0).flatten(1).any(dim=1).all()
+
+
+def test_settings_differ_where_images_do() -> None:
+    config: Config = {"augmentation": "crop_flip", "random_erasing": 0.5}
+    grey, black = torch.full((1, 3, 1, 1), 0.5), torch.zeros(1, 3, 1, 1)
+    assert recipes.settings(config, grey) != recipes.settings(config, black)
+    assert recipes.settings(config) != recipes.settings({**config, "crop_scale": 0.5})
+    assert recipes.settings({"augmentation": "crop_flip"}, grey) == recipes.settings(
+        {"augmentation": "crop_flip"}, black
+    )
 
 
 @named
