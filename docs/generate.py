@@ -33,6 +33,9 @@ SHARED = {
     "Imbalanced classes": ("trainables.training.imbalance.class_weights", "trainables.training.imbalance.samplers"),
     "Augmentation and mixing": (
         "trainables.augmentation.recipes",
+        "trainables.augmentation.random_crop",
+        "trainables.augmentation.random_operations",
+        "trainables.augmentation.erasing",
         "trainables.augmentation.mixing",
         "trainables.features.augmented_views",
     ),

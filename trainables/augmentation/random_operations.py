@@ -79,15 +79,14 @@ def augmix(config: Config) -> Recipe:
     alpha = read_float(config, "augmix_alpha", 1.0, ABOVE_0)
 
     def augment(images: Tensor, generator: torch.Generator) -> Tensor:
-        n = len(images)
         chains = images.repeat(mixture_width, 1, 1, 1)
         depths = torch.randint(1, LARGEST_RANDOM_DEPTH + 1, (len(chains),), generator=generator)
         if depth is not None:
             depths = torch.full_like(depths, depth)
         _run_chains(chains, depths, severity, generator)
-        weights = _draw_weights(n, mixture_width, alpha, generator).to(images)
+        weights = _draw_weights(len(images), mixture_width, alpha, generator).to(images)
         mixed = images * weights[:, 0].reshape(-1, 1, 1, 1)
-        for i, chain in enumerate(chains.split(n), start=1):
+        for i, chain in enumerate(chains.chunk(mixture_width), start=1):
             mixed.addcmul_(chain, weights[:, i].reshape(-1, 1, 1, 1))
         return mixed.clamp_(0, 1)  # rounding can give values just above 1
 

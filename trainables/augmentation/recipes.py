@@ -13,8 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from trainables.augmentation import erasing, random_crop, random_operations, transforms
-from trainables.augmentation.interface import FROM_0_TO_1, Recipe
+from trainables.augmentation import erasing, interface, random_crop, random_operations, transforms
+from trainables.augmentation.interface import FROM_0_TO_1
 from trainables.hyperparameters import ABOVE_0_TO_1, AT_LEAST_0, Config, Rule, read_choice, read_float
 
 HYPERPARAMETERS = {
@@ -51,6 +51,7 @@ VERSION = 1
 """A part of the keys of cached views. Increase it if a recipe returns other images than before."""
 FROM_0_TO_HALF = Rule("of at least 0 and at most 0.5", lambda value: 0 <= value <= 0.5)
 FROM_0_TO_180 = Rule("of at least 0 and at most 180", lambda value: 0 <= value <= 180)
+Recipe = interface.Recipe
 
 NAMES = tuple(HYPERPARAMETERS["augmentation"])
 CROPPED = ("crop_flip", "crop_flip_jitter", "rand_augment", "trivial_augment", "augmix")

@@ -98,7 +98,7 @@ def test_a_box_gets_the_mean_of_the_normalisation_and_the_rest_stays(channels: i
 def test_without_a_normalisation_a_box_is_black() -> None:
     erase = erasing.build({"random_erasing": 1})
     assert erase is not None
-    assert set(erase(torch.ones(20, 3, 16, 20), seeded()).unique().tolist()) == {0.0, 1.0}
+    assert set(erase(torch.ones(20, 3, 16, 20), seeded()).flatten().tolist()) == {0.0, 1.0}
 
 
 def test_pixels_of_an_erased_box_are_uniform_and_each_its_own() -> None:
@@ -107,6 +107,6 @@ def test_pixels_of_an_erased_box_are_uniform_and_each_its_own() -> None:
     images = torch.full((40, 3, 32, 32), 2.0)
     erased = erase(images, seeded())
     values = erased[erased < 2]
-    assert len(values.unique()) > 0.98 * len(values)
+    assert len(set(values.tolist())) > 0.98 * len(values)
     shares = torch.histc(values, bins=10, min=0, max=1) / len(values)
     torch.testing.assert_close(shares, torch.full((10,), 0.1), atol=0.01, rtol=0)

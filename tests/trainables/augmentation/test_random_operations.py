@@ -40,7 +40,7 @@ def counts_of(images: Tensor, expected: dict[str, Tensor]) -> dict[str, Tensor]:
     distances = torch.cdist(images.flatten(1), table)
     assert distances.amin(dim=1).max() < 0.05
     counts = torch.bincount(distances.argmin(dim=1), minlength=len(table))
-    return dict(zip(expected, counts.split([len(each) for each in expected.values()]), strict=True))
+    return dict(zip(expected, counts.split_with_sizes([len(each) for each in expected.values()]), strict=True))
 
 
 def assert_likely(counts: Tensor, probability: float, n: int) -> None:
