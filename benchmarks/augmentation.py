@@ -14,8 +14,8 @@ The second table has one epoch of the regime `fine_tune` with and without an aug
 random weights, float32. A quarter as many images are validated as are trained on.
 
 In both, the sides take turns. The first turn is not counted. The medians of the others are printed, and the median of
-the ratios turn by turn. On a CPU, the ratio of the second table is also given for the time of the process, which changes
-less if the machine has other work.
+the ratios turn by turn. The ratio of the second table is also given for the processor time of the process, which
+changes less if the machine has other work. On a GPU, it says nothing.
 """
 
 from __future__ import annotations

@@ -219,7 +219,8 @@ def test_of_mixup_cutmix_each_image_gets_one_of_the_two_equally_often_with_its_o
     is_mixup = (images == images[:, :, :1, :1]).flatten(1).all(dim=1) & (targets.amax(dim=1) < 1)
     assert is_mixup.float().mean().item() == pytest.approx(0.5, abs=0.05)
     assert (targets.diagonal()[is_mixup] - 0.5).abs().max() < 0.2
-    torch.testing.assert_close(images.mean(dim=(1, 2, 3)), targets @ torch.arange(1000) / 1000, atol=1e-4, rtol=0)
+    expected = targets @ (torch.arange(1000) / 1000)
+    torch.testing.assert_close(images.mean(dim=(1, 2, 3)), expected, atol=1e-4, rtol=0)
     kept = (images[:, 0] == (torch.arange(1000) / 1000)[:, None, None]).float().mean(dim=(1, 2))
     torch.testing.assert_close(kept[~is_mixup], targets.diagonal()[~is_mixup], atol=1e-6, rtol=0)
     _, of_half_boxes = built({**config, "cutmix_alpha": 50.0})(*numbered(1000, 24, 24), seeded())
