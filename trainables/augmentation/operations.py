@@ -167,13 +167,12 @@ def auto_contrast(images: Tensor) -> Tensor:
 def equalize(images: Tensor) -> Tensor:
     """Map each channel to 256 grey levels so that all have about as many pixels, as Pillow does."""
     n, channels, height, width = images.shape
-    levels = (images * (N_LEVELS - 1e-3)).long().view(n * channels, -1)
-    # Each channel counts in bins of its own.
-    bins = levels + N_LEVELS * torch.arange(n * channels, device=images.device)[:, None]
-    counts = torch.bincount(bins.view(-1), minlength=N_LEVELS * n * channels).view(-1, N_LEVELS)
+    levels = (images * (N_LEVELS - 1e-3)).long().view(n * channels, height * width)
+    counts = torch.zeros(n * channels, N_LEVELS, dtype=torch.int32, device=images.device)
+    counts.scatter_add_(1, levels, counts.new_ones(()).expand_as(levels))
     below = counts.cumsum(dim=1) - counts
     # The pixels of the brightest level of a channel do not count.
     step = below.masked_fill(counts == 0, 0).amax(dim=1, keepdim=True) // (N_LEVELS - 1)
     table = ((below + step // 2) // step.clamp(min=1)).clamp_(0, N_LEVELS - 1)
     table = torch.where(step > 0, table, torch.arange(N_LEVELS, device=images.device))
-    return (table.view(-1)[bins] / (N_LEVELS - 1)).view(n, channels, height, width)
+    return (table / (N_LEVELS - 1)).gather(1, levels).view_as(images)

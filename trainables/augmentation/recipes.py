@@ -47,7 +47,7 @@ READS_ALSO = (
     "trainables.augmentation.random_operations",
     "trainables.augmentation.erasing",
 )
-VERSION = 1
+VERSION = 2
 """A part of the keys of cached views. Increase it if a recipe returns other images than before."""
 FROM_0_TO_HALF = Rule("of at least 0 and at most 0.5", lambda value: 0 <= value <= 0.5)
 FROM_0_TO_180 = Rule("of at least 0 and at most 180", lambda value: 0 <= value <= 180)
