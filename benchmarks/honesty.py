@@ -10,7 +10,7 @@ true value of the chosen model.
   five ways and make more or less the same errors. The objective is the error or the loss.
 - `--real` (`benchmarks/real_studies.py`): many searches on small training and validation parts of the digits and of
   features of Caltech-101. The truth is the error on the thousands of images that are left. Each trial has its best
-  epoch chosen too, which is part of the optimism. Our correction does not see the other epochs.
+  epoch chosen too, which is part of the optimism. All corrections repeat this choice, too.
 
 What the columns mean:
 
@@ -43,7 +43,7 @@ from scipy import stats
 from benchmarks.report import block, machine, note, verdict
 from benchmarks.selection_corrections import NAMES, corrected_by_others
 from benchmarks.simulated_studies import SHARED, TRUTHS, simulated
-from hpo.statistics import chosen, mean_interval, not_apart
+from hpo.statistics import TrialValues, chosen, mean_interval, not_apart
 
 EVERY = 4
 """One of so many studies is also asked which trials cannot be told apart, which takes longer than the rest."""
@@ -83,33 +83,36 @@ class Cell(NamedTuple):
 
 
 def judged(
-    values: NDArray[np.float32],
+    study: TrialValues,
     truths: NDArray[np.float64],
     rng: np.random.Generator,
     *,
     is_share: bool,
-    tie_breakers: NDArray[np.float32] | None = None,
     compares: bool = True,
 ) -> Outcome:
-    """Choose the best trial of `values` (n_trials, n_images), and compare what is said of it with the truth.
+    """Choose the best row of a study, a trial or an epoch of one, and compare what is said of it with the truth.
 
-    `truths` (n_trials,) are the true means. Of equal means, that with the lower mean of `tie_breakers` is chosen. With
-    `compares`, it is also computed which trials cannot be told apart.
+    `truths` (n_rows,) are the true means. Of equal means, that with the lower mean of the tie breakers is chosen. With
+    `compares`, it is also computed which trials cannot be told apart, each at its best epoch.
     """
+    values, ties = study.values.astype(np.float32), study.tie_breakers
     means = values.mean(axis=1, dtype=np.float64)
-    order = np.lexsort((np.zeros(len(means)) if tie_breakers is None else tie_breakers.mean(axis=1), means))
+    order = np.lexsort((np.zeros(len(means)) if ties is None else ties.mean(axis=1), means))
     best = int(order[0])
     truth = float(truths[best])
-    found = chosen(values, best, rng, is_share=is_share, tie_breakers=tie_breakers)
-    single = mean_interval(values[0].astype(np.float64), is_share=is_share)
-    corrected = [found.estimate, *corrected_by_others(values, best, rng, tie_breakers).values()]
+    found = chosen(study, best, rng, is_share=is_share)
+    trials = np.arange(len(means)) if study.trials is None else study.trials
+    at_best = order[np.unique(trials[order], return_index=True)[1]]  # the row of each trial, in their order
+    single = mean_interval(values[at_best[0]].astype(np.float64), is_share=is_share)
+    corrected = [found.estimate, *corrected_by_others(values, best, rng, ties).values()]
+    compared = int(np.flatnonzero(at_best == best)[0])
     return Outcome(
         recorded=float(means[best]) - truth,
         corrected=[value - truth for value in corrected],
-        error=float(values.std(axis=1).mean()) / values.shape[1] ** 0.5,
+        error=float(values[at_best].std(axis=1).mean()) / values.shape[1] ** 0.5,
         is_covered=found.interval.low <= truth <= found.interval.high,
-        is_single_covered=single.low <= truths[0] <= single.high,
-        keeps_best=_keeps_best(values, truths, best, rng, is_share=is_share) if compares else None,
+        is_single_covered=single.low <= truths[at_best[0]] <= single.high,
+        keeps_best=_keeps_best(values[at_best], truths[at_best], compared, rng, is_share=is_share) if compares else None,
     )
 
 
@@ -132,10 +135,10 @@ def simulated_cell(n_trials: int, n_images: int, truth: str, shared: float, n_st
     outcomes: dict[str, list[Outcome]] = {objective: [] for objective in OBJECTIVES}
     for i in range(n_studies):
         study, compares = simulated(n_trials, n_images, truth, shared, rng), i % EVERY == 0
-        values, ties = study.errors, study.losses
-        errors = judged(values, study.true_errors, rng, is_share=True, tie_breakers=ties, compares=compares)
-        outcomes["error"].append(errors)
-        losses = judged(study.losses, study.true_losses, rng, is_share=False, compares=compares)
+        errors = TrialValues(study.errors, study.losses, study.trials)
+        outcomes["error"].append(judged(errors, study.true_errors, rng, is_share=True, compares=compares))
+        of_losses = TrialValues(study.losses, None, study.trials)
+        losses = judged(of_losses, study.true_losses, rng, is_share=False, compares=compares)
         outcomes["loss"].append(losses)
     return [Cell(n_trials, n_images, f"{objective}, {truth}", found) for objective, found in outcomes.items()]
 

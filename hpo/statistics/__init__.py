@@ -6,11 +6,11 @@ It computes on arrays, reads no study and no file, and imports only NumPy and Sc
 from __future__ import annotations
 
 from hpo.statistics.comparison import not_apart
-from hpo.statistics.differences import DifferenceOfChosen, TrialValues, difference_of_chosen
+from hpo.statistics.differences import DifferenceOfChosen, difference_of_chosen
 from hpo.statistics.intervals import Interval, interval, mean_interval
 from hpo.statistics.per_image import of_folds, per_image
 from hpo.statistics.seeds import both_spreads, differing
-from hpo.statistics.selection import Chosen, chosen
+from hpo.statistics.selection import Chosen, TrialValues, chosen
 
 __all__ = [
     "Chosen",

@@ -14,16 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from hpo.statistics.intervals import LEVEL, Interval
-from hpo.statistics.selection import choose_without, random_parts, scores_of, variance_of_mean
-
-
-class TrialValues(NamedTuple):
-    """The trials of a study that a best one is chosen from."""
-
-    values: NDArray[np.float32]
-    """(n_trials, n_images): one value for each trial and image, in an order that does not depend on the values."""
-    tie_breakers: NDArray[np.float32] | None
-    """(n_trials, n_images): they decide between equal means, the lowest first."""
+from hpo.statistics.selection import TrialValues, choose_without, random_parts, scores_of, variance_of_mean
 
 
 class DifferenceOfChosen(NamedTuple):
@@ -65,7 +56,7 @@ def difference_of_chosen(
 
 def _scores(study: TrialValues, parts: NDArray[np.int64]) -> NDArray[np.float64]:
     """The value of each image by the trial that is chosen without it, for each cut, (n_repeats, n_images)."""
-    return scores_of(choose_without(parts, study.values, study.tie_breakers), study.values)
+    return scores_of(choose_without(parts, study), study.values)
 
 
 def _of_added(n_images: int, square: float, *, is_share: bool) -> float:

@@ -4,6 +4,9 @@ The choice is repeated on four fifths of the images, and what it chooses is scor
 a trial that it helped to choose. This is the nested cross-validation of Varma and Simon (BMC Bioinformatics 7, 2006),
 without any training: only the choice is repeated. It needs the values of all trials for all images.
 
+A search chooses two things by the validation images: the best epoch of each trial, and the best trial. Both are one
+choice among all epochs of all trials. So if the values of all epochs are known, each epoch is a candidate of its own.
+
 Why four fifths. Bootstrap bias correction (Tsamardinos, Greasidou and Borboudakis, Machine Learning 107, 2018) repeats
 the choice on a bootstrap sample, in which the luck of the choice is as large as on half of the images. Then clearly
 better trials are missed more often. In `benchmarks/honesty.py` both take off nearly all of the optimism.
@@ -30,6 +33,19 @@ It was set with `benchmarks/honesty.py`, so that the intervals of simulated stud
 """
 TIE_WEIGHT = 1e-6
 """How much the values that break ties count beside the values: less than one image does."""
+ROWS_AT_A_TIME = 256
+"""The number of rows that are converted to float32 together."""
+
+
+class TrialValues(NamedTuple):
+    """What a best trial is chosen from: the trials of a study, or all epochs of its trials."""
+
+    values: NDArray[np.generic]
+    """(n_rows, n_images): one value for each row and image, in an order of the rows that does not depend on them."""
+    tie_breakers: NDArray[np.generic] | None
+    """(n_rows, n_images): they decide between equal means, the lowest first. None: the first row is chosen."""
+    trials: NDArray[np.int64] | None = None
+    """(n_rows,): the trial of each row, if a row is an epoch. None: each row is a trial of its own."""
 
 
 class Chosen(NamedTuple):
@@ -43,28 +59,21 @@ class Chosen(NamedTuple):
     """The share of the choices on four fifths of the images that chose this trial."""
 
 
-def chosen(
-    values: NDArray[np.float32],
-    best: int,
-    rng: np.random.Generator,
-    *,
-    is_share: bool,
-    tie_breakers: NDArray[np.float32] | None = None,
-) -> Chosen:
-    """Return the estimate of the trial in row `best`, the one with the lowest mean.
+def chosen(study: TrialValues, best: int, rng: np.random.Generator, *, is_share: bool) -> Chosen:
+    """Return the estimate of the trial or epoch in row `best`, the one with the lowest mean.
 
-    `values` (n_trials, n_images) holds one value for each trial and image, in an order of the trials that does not
-    depend on the values. `tie_breakers` of the same shape decide between equal means, the lowest first. `is_share` is
-    that of `intervals.interval`.
+    `is_share` is that of `intervals.interval`.
     """
-    n_images = values.shape[1]
+    values, n_images = study.values, study.values.shape[1]
+    of_best = float(values[best].mean(dtype=np.float64))
     if n_images < 2:
-        return Chosen(float(values[best].mean()), interval(0.5, math.inf, n_images, is_share=is_share), 1.0)
-    choices = choose_without(random_parts(n_images, rng), values, tie_breakers)
+        return Chosen(of_best, interval(0.5, math.inf, n_images, is_share=is_share), 1.0)
+    choices = choose_without(random_parts(n_images, rng), study)
     scores = scores_of(choices, values)
     estimate = float(scores.mean())
     limits = interval(estimate, math.sqrt(variance_of_mean(scores)), n_images, is_share=is_share)
-    return Chosen(estimate, limits.widened(float(values[best].mean())), float((choices == best).mean()))
+    trials = np.arange(len(values)) if study.trials is None else study.trials
+    return Chosen(estimate, limits.widened(of_best), float((trials[choices] == trials[best]).mean()))
 
 
 def random_parts(n_images: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -73,10 +82,8 @@ def random_parts(n_images: int, rng: np.random.Generator) -> NDArray[np.int64]:
     return np.stack([rng.permutation(parts) for _ in range(N_REPEATS)])
 
 
-def choose_without(
-    parts: NDArray[np.int64], values: NDArray[np.float32], tie_breakers: NDArray[np.float32] | None
-) -> NDArray[np.int64]:
-    """Return the trial that is chosen without each image, for each of the cuts `parts`, (N_REPEATS, n_images).
+def choose_without(parts: NDArray[np.int64], study: TrialValues) -> NDArray[np.int64]:
+    """Return the row that is chosen without each image, for each of the cuts `parts`, (N_REPEATS, n_images).
 
     Images of one part share it: all of them are left out together.
     """
@@ -85,16 +92,45 @@ def choose_without(
     is_left_out = parts[:, None] == np.arange(n_parts)[:, None]  # (n_repeats, n_parts, n_images)
     counts = 1 - is_left_out.reshape(-1, n_images).astype(np.float32)
     n_judging = counts.sum(axis=1, keepdims=True)
-    means = (counts @ values.T).astype(np.float64) / n_judging  # float32 adds whole numbers without an error
-    if tie_breakers is not None:
-        means += TIE_WEIGHT * np.tanh(counts @ tie_breakers.T / n_judging)
-    chosen_by_part = means.argmin(axis=1).reshape(n_repeats, n_parts)
+    rows = _possible_rows(study.values, int(np.bincount(parts[0]).max()))
+    means = _sums(counts, study.values, rows) / n_judging
+    if study.tie_breakers is not None:
+        lowest = means.min(axis=1, keepdims=True)
+        tied = np.flatnonzero((means <= lowest + TIE_WEIGHT).any(axis=0))
+        if len(tied) > 1:
+            means[:, tied] += TIE_WEIGHT * np.tanh(_sums(counts, study.tie_breakers, rows[tied]) / n_judging)
+    chosen_by_part = rows[means.argmin(axis=1)].reshape(n_repeats, n_parts)
     result: NDArray[np.int64] = np.take_along_axis(chosen_by_part, parts, axis=1)
     return result
 
 
-def scores_of(choices: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the value of each image by the trial that was chosen without it, (N_REPEATS, n_images)."""
+def _possible_rows(values: NDArray[np.generic], largest_part: int) -> NDArray[np.int64]:
+    """Return the rows that may be chosen without one part of the images.
+
+    A row of errors is never chosen if it has more of them than the best row, by more than there are images in a part:
+    even if all its errors in the part are left out, and none of the best row, it stays the worse one. Nothing is known
+    of other values.
+    """
+    if values.dtype != np.bool_:
+        return np.arange(len(values))
+    totals = np.count_nonzero(values, axis=1)
+    return np.flatnonzero(totals <= totals.min() + largest_part)
+
+
+def _sums(counts: NDArray[np.float32], values: NDArray[np.generic], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the sum of the values of each of `rows` over the images that `counts` (n_samples, n_images) selects.
+
+    float32 adds whole numbers without an error. The values are converted to it a few rows at a time, to save memory.
+    """
+    found = np.empty((len(counts), len(rows)))
+    for start in range(0, len(rows), ROWS_AT_A_TIME):
+        block = values[rows[start : start + ROWS_AT_A_TIME]].astype(np.float32)
+        found[:, start : start + ROWS_AT_A_TIME] = counts @ block.T
+    return found
+
+
+def scores_of(choices: NDArray[np.int64], values: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Return the value of each image by the row that was chosen without it, (N_REPEATS, n_images)."""
     result: NDArray[np.float64] = values[choices, np.arange(values.shape[1])].astype(np.float64)
     return result
 

@@ -182,8 +182,13 @@ class TrainableOnRanks:
         """The logits of the last validation, which rank 0 has of all images; see `Trainable`. None without any."""
         return getattr(self._trainable, "validation_logits", None)
 
+    @property
+    def validation_results(self) -> object:
+        """The loss and the predicted class of each image, which rank 0 has of all images. None without any."""
+        return getattr(self._trainable, "validation_results", None)
+
     def release_logits(self) -> None:
-        """Free the memory of `validation_logits`, if the trainable can."""
+        """Free the memory of `validation_logits` and `validation_results`, if the trainable can."""
         if (release := getattr(self._trainable, "release_logits", None)) is not None:
             release()
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.simulated_studies import simulated
-from hpo.statistics import Chosen, chosen
+from hpo.statistics import Chosen, TrialValues, chosen
 
 Floats = NDArray[np.float32]
 
@@ -18,7 +18,7 @@ def studies(truth: str, n_trials: int, n_images: int, n_studies: int) -> list[tu
         study = simulated(n_trials, n_images, truth, 0.3, rng)
         means = study.errors.mean(axis=1)
         best = int(np.lexsort((study.losses.mean(axis=1), means))[0])
-        said = chosen(study.errors, best, rng, is_share=True, tie_breakers=study.losses)
+        said = chosen(TrialValues(study.errors, study.losses), best, rng, is_share=True)
         found.append((said, float(means[best]), float(study.true_errors[best])))
     return found
 
@@ -41,32 +41,32 @@ def test_the_interval_of_the_chosen_holds_the_truth_where_that_of_its_record_doe
 def test_a_clear_winner_keeps_its_value() -> None:
     rng = np.random.default_rng(0)
     errors = (rng.random((5, 400)) < np.array([[0.1], [0.4], [0.4], [0.5], [0.5]])).astype(np.float32)
-    said = chosen(errors, 0, rng, is_share=True)
+    said = chosen(TrialValues(errors, None), 0, rng, is_share=True)
     assert said.estimate == pytest.approx(errors[0].mean(), abs=1e-6)
     assert said.share_of_choices == 1
 
 
 def test_the_only_trial_keeps_its_value() -> None:
     errors = np.repeat(np.array([[0, 1]], np.float32), [80, 20], axis=1)
-    assert chosen(errors, 0, np.random.default_rng(0), is_share=True).estimate == pytest.approx(0.2)
+    assert chosen(TrialValues(errors, None), 0, np.random.default_rng(0), is_share=True).estimate == pytest.approx(0.2)
 
 
 def test_the_estimate_is_the_same_each_time() -> None:
     errors = (np.random.default_rng(0).random((9, 60)) < 0.2).astype(np.float32)
-    once, again = (chosen(errors, 3, np.random.default_rng(0), is_share=True) for _ in range(2))
+    once, again = (chosen(TrialValues(errors, None), 3, np.random.default_rng(0), is_share=True) for _ in range(2))
     assert once == again
 
 
 def test_equal_errors_are_decided_by_the_tie_breakers_as_in_the_search() -> None:
     errors = np.tile(np.array([0, 1], np.float32), (2, 20))
     losses = np.stack([np.full(40, 0.5), np.full(40, 0.4)]).astype(np.float32)
-    said = chosen(errors, 1, np.random.default_rng(0), is_share=True, tie_breakers=losses)
+    said = chosen(TrialValues(errors, losses), 1, np.random.default_rng(0), is_share=True)
     assert said.share_of_choices == 1
 
 
 @pytest.mark.parametrize("n_images", [1, 2, 3])
 def test_very_few_images_give_an_interval_all_the_same(n_images: int) -> None:
     errors = np.zeros((3, n_images), np.float32)
-    low, high = chosen(errors, 0, np.random.default_rng(0), is_share=True).interval
+    low, high = chosen(TrialValues(errors, None), 0, np.random.default_rng(0), is_share=True).interval
     assert low == 0
     assert high > 0.5

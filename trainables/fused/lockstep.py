@@ -149,10 +149,18 @@ class Lockstep:
         self._names = metrics.names(all_logits[0].shape[2])
         whole = torch.cat(all_logits, dim=1)
         self._metrics = metrics.compute(whole, samples.labels)
-        for member, logits in zip(self.members, whole, strict=True):
-            member.validation_logits = predictions.offered(logits) if self._offers_logits else None
+        if self._offers_logits:
+            self._offer(whole)
         own = self.members[0].data.own_metric
         self._own = [{f"val_{own.name}": own.compute(each, samples.labels)} if own else {} for each in whole]
+
+    def _offer(self, whole: Tensor) -> None:
+        """Give each member its logits, of `whole` (n_members, n, n_classes), and its results for each sample."""
+        samples = self._metrics.samples
+        for i, member in enumerate(self.members):
+            member.validation_logits = predictions.offered(whole[i])
+            if member.validation_logits is not None and samples is not None:
+                member.validation_results = metrics.SampleResults(*(each[i] for each in samples))
 
 
 def _batch_lengths(n: int, batch_size: int) -> list[int]:

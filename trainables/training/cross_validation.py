@@ -12,6 +12,7 @@ from torch import Tensor
 from trainables.data.dataset import Part
 from trainables.trainable import Trainable
 from trainables.training.evaluation import Evaluation, evaluate_and_predict
+from trainables.training.metrics import SampleResults
 from trainables.training.phases import Phases
 
 
@@ -38,8 +39,17 @@ class CrossValidation:
             return None
         return torch.cat(offered)
 
+    @property
+    def validation_results(self) -> SampleResults | None:
+        """The loss and the predicted class of each image of all folds, one after another. None if a fold has none."""
+        found = [getattr(training, "validation_results", None) for training in self.trainings]
+        known = [each for each in found if each is not None]
+        if len(known) < len(found):
+            return None
+        return SampleResults(*(torch.cat(each) for each in zip(*known, strict=True)))
+
     def release_logits(self) -> None:
-        """Free the memory of `validation_logits`, of all folds that can."""
+        """Free the memory of `validation_logits` and `validation_results`, of all folds that can."""
         for training in self.trainings:
             if (release := getattr(training, "release_logits", None)) is not None:
                 release()

@@ -164,13 +164,21 @@ def compute_logits(
 
 def compute_metrics(logits: Tensor, labels: Tensor, *, own_metric: OwnMetric | None = None) -> dict[str, float]:
     """Return `loss`, the metrics and `own_metric` of logits (n, n_classes) and labels (n,)."""
+    return compute_results(logits, labels, own_metric=own_metric)[0]
+
+
+def compute_results(
+    logits: Tensor, labels: Tensor, *, own_metric: OwnMetric | None = None
+) -> tuple[dict[str, float], metrics.SampleResults | None]:
+    """Return what `compute_metrics` returns, and the results for each sample, (n,)."""
     with torch.inference_mode():
         found = metrics.compute(logits.unsqueeze(0), labels)
     names = metrics.names(logits.shape[1])
     named = dict(zip(names, found.values[0].tolist(), strict=True))  # this waits for the device
     if own_metric is not None:
         named[own_metric.name] = own_metric.compute(logits, labels)
-    return {"loss": float(found.losses[0]), **named}
+    samples = None if found.samples is None else metrics.SampleResults(*(each[0] for each in found.samples))
+    return {"loss": float(found.losses[0]), **named}, samples
 
 
 def n_correct(logits: Tensor, labels: Tensor) -> Tensor:

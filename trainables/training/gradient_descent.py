@@ -22,6 +22,7 @@ from trainables.training.classification import Classification
 from trainables.training.epochs import Forward, InParts, Objective, Optimization, Sampler, Samples
 from trainables.training.forward_pass import from_stage
 from trainables.training.imbalance import samplers
+from trainables.training.metrics import SampleResults
 from trainables.training.predictions import offered
 
 HYPERPARAMETERS = {
@@ -150,6 +151,8 @@ class Training:
         self._epoch = 0
         self.validation_logits: Tensor | None = None
         """Those of the last validation, float32 (n_images, n_classes), unless they are too many; see `Trainable`."""
+        self.validation_results: SampleResults | None = None
+        """The loss and the predicted class of each image in the last validation, while its logits are offered."""
         self._over_ranks = data_parallel.ForwardOverRanks()
         # The weights of frozen stages do not change, so one fingerprint is enough. For all weights of a network, it
         # takes longer to compute than an epoch of the head.
@@ -161,8 +164,8 @@ class Training:
             )
 
     def release_logits(self) -> None:
-        """Free the memory of `validation_logits`."""
-        self.validation_logits = None
+        """Free the memory of `validation_logits` and `validation_results`."""
+        self.validation_logits = self.validation_results = None
 
     def step(self) -> Mapping[str, float]:
         self.release_logits()
@@ -181,7 +184,8 @@ class Training:
         self._epoch += 1
         logits, labels = self._logits_and_labels(self._data.validation, self._over_ranks.evaluation)
         self.validation_logits = offered(logits)
-        validation = epochs.compute_metrics(logits, labels, own_metric=self._data.own_metric)
+        validation, results = epochs.compute_results(logits, labels, own_metric=self._data.own_metric)
+        self.validation_results = None if self.validation_logits is None else results
         return {
             **{f"val_{name}": value for name, value in validation.items()},
             "train_loss": train_loss,

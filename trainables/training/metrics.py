@@ -19,6 +19,15 @@ MAX_WITHOUT_TOP_5 = 10
 """The top-5 accuracy is computed if there are more classes than this."""
 
 
+class SampleResults(NamedTuple):
+    """What a network gives for each sample: (n,) each, or (k, n) of k networks. On their device."""
+
+    losses: Tensor
+    """float32: the cross-entropy in nats."""
+    predicted: Tensor
+    """int64: the class with the highest logit."""
+
+
 class Metrics(NamedTuple):
     """The metrics of k networks, on their device."""
 
@@ -26,6 +35,8 @@ class Metrics(NamedTuple):
     """The mean cross-entropy of each network in nats, float64 (k,)."""
     values: Tensor
     """The other metrics, float64 (k, n_metrics). `names` gives the names of the columns."""
+    samples: SampleResults | None = None
+    """The results for each sample, (k, n)."""
 
 
 def names(n_classes: int) -> tuple[str, ...]:
@@ -53,8 +64,11 @@ def compute(logits: Tensor, labels: Tensor) -> Metrics:
     Of equal logits, that of the earlier class counts as higher.
     """
     n_top = N_TOP if logits.shape[2] > MAX_WITHOUT_TOP_5 else None
+    losses = torch.empty(logits.shape[:2], device=logits.device)
+    samples = SampleResults(losses, torch.empty_like(losses, dtype=torch.int64))
     if logits.device.type == "cpu":
-        columns = torch.from_numpy(metrics_cpu.compute(logits.numpy(), labels.numpy(), n_top))
+        of_samples = samples.losses.numpy(), samples.predicted.numpy()
+        columns = torch.from_numpy(metrics_cpu.compute(logits.numpy(), labels.numpy(), n_top, of_samples))
     else:
-        columns = metrics_gpu.compute(logits, labels, n_top)
-    return Metrics(columns[:, 0], columns[:, 1:])
+        columns = metrics_gpu.compute(logits, labels, n_top, samples)
+    return Metrics(columns[:, 0], columns[:, 1:], samples)

@@ -24,10 +24,13 @@ MAX_UINT8 = 255
 """The number of classes that are counted at a time: as bytes, NumPy adds up several times faster."""
 
 
-def compute(logits: Floats, labels: Integers, n_top: int | None) -> Doubles:
+def compute(
+    logits: Floats, labels: Integers, n_top: int | None, of_samples: tuple[Floats, Integers] | None = None
+) -> Doubles:
     """Return the loss and the other metrics, (k, 1 + n_metrics), of logits (k, n, n_classes) and labels (n,).
 
-    The last column is the top-k accuracy with k = `n_top`. None: there is no such column.
+    The last column is the top-k accuracy with k = `n_top`. None: there is no such column. `of_samples` are overwritten
+    with the loss and the predicted class of each sample, (k, n) each.
     """
     n_networks, n_samples, n_classes = logits.shape
     counts = np.bincount(labels, minlength=n_classes)
@@ -35,12 +38,22 @@ def compute(logits: Floats, labels: Integers, n_top: int | None) -> Doubles:
     with np.errstate(all="ignore"):  # of infinite logits, and of classes that do not occur
         # One buffer for all slices: new memory would cost as much time as several passes over it.
         buffer = np.empty((2, min(step, n_networks), n_classes, n_samples), np.float32)
-        slices = [_of_slice(logits[i : i + step], labels, counts, n_top, buffer) for i in range(0, n_networks, step)]
+        slices = []
+        for i in range(0, n_networks, step):
+            columns, odds, losses = _of_slice(logits[i : i + step], labels, counts, n_top, buffer)
+            slices.append(columns)
+            if of_samples is not None:
+                of_samples[0][i : i + step] = losses
+                of_samples[1][i : i + step].reshape(-1)[odds.samples] = odds.rows % n_classes
     return np.concatenate(slices)
 
 
-def _of_slice(logits: Floats, labels: Integers, counts: Integers, n_top: int | None, buffer: Floats) -> Doubles:
-    """Return the metrics of k networks. `counts` (n_classes,) is the number of samples of each class.
+def _of_slice(
+    logits: Floats, labels: Integers, counts: Integers, n_top: int | None, buffer: Floats
+) -> tuple[Doubles, auroc_cpu.Odds, Floats]:
+    """Return the metrics of k networks, the odds, and the loss of each sample (k, n).
+
+    `counts` (n_classes,) is the number of samples of each class.
 
     `buffer` (2, k or more, n_classes, n) is overwritten.
     """
@@ -60,7 +73,7 @@ def _of_slice(logits: Floats, labels: Integers, counts: Integers, n_top: int | N
     losses = odds.log_totals - odds.relative.reshape(-1)[of_labels]
     loss = losses.sum(axis=1, dtype=np.float64) / len(labels)
     of_predictions = _of_predictions(odds, of_labels, counts)
-    return np.array([loss, *of_predictions, auroc_cpu.compute(odds, of_labels, labels, counts), *top]).T
+    return np.array([loss, *of_predictions, auroc_cpu.compute(odds, of_labels, labels, counts), *top]).T, odds, losses
 
 
 def _odds(logits: Floats, highest: Floats, at: Integers, powers: Floats) -> auroc_cpu.Odds:

@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from trainables.training.auroc_cpu import LOG_2_BITS, LOWEST_DIFFERENCE_BITS
 
+if TYPE_CHECKING:
+    from trainables.training.metrics import SampleResults
+
 MAX_VALUES = 2**24
 """The largest number of logits that are computed with at a time, unless one network has more. It limits the memory."""
 
 
-def compute(logits: Tensor, labels: Tensor, n_top: int | None) -> Tensor:
+def compute(logits: Tensor, labels: Tensor, n_top: int | None, of_samples: SampleResults | None = None) -> Tensor:
     """Return the loss and the other metrics, (k, 1 + n_metrics), of logits (k, n, n_classes) and labels (n,).
 
-    The last column is the top-k accuracy with k = `n_top`. None: there is no such column.
+    The last column is the top-k accuracy with k = `n_top`. None: there is no such column. The tensors of `of_samples`,
+    (k, n) each, are overwritten.
     """
     _, n_samples, n_classes = logits.shape
     counts = torch.bincount(labels, minlength=n_classes)
     step = max(1, MAX_VALUES // (n_samples * n_classes))
-    return torch.cat([_of_slice(each, labels, counts, n_top) for each in torch.split(logits, step)])
+    columns = []
+    for start in range(0, len(logits), step):
+        part = logits[start : start + step]
+        losses, predicted = _losses(part, labels), part.argmax(dim=2)
+        columns.append(_of_slice(part, losses, predicted, labels, counts, n_top))
+        if of_samples is not None:
+            of_samples.losses[start : start + step] = losses
+            of_samples.predicted[start : start + step] = predicted
+    return torch.cat(columns)
 
 
-def _of_slice(logits: Tensor, labels: Tensor, counts: Tensor, n_top: int | None) -> Tensor:
+def _of_slice(
+    logits: Tensor, losses: Tensor, predicted: Tensor, labels: Tensor, counts: Tensor, n_top: int | None
+) -> Tensor:
     """Return the metrics of k networks. `counts` (n_classes,) is the number of samples of each class."""
-    loss = _loss(logits, labels)
-    predicted = logits.argmax(dim=2)
+    loss = losses.mean(dim=1, dtype=torch.float64)
     by_class = logits.transpose(1, 2).clone(memory_format=torch.contiguous_format)  # a copy, which is overwritten
     top = [] if n_top is None else [_top_accuracy(by_class, labels, n_top)]
     areas = _auroc(by_class, predicted, labels, counts)
     return torch.stack([loss, *_of_predictions(predicted, labels, counts), areas, *top], dim=1)
 
 
-def _loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean cross-entropy, float64 (k,). One copy of the logits is made, less than the ranks need."""
+def _losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy of each sample, (k, n). One copy of the logits is made, less than the ranks need."""
     losses = functional.cross_entropy(logits.flatten(0, 1), labels.repeat(len(logits)), reduction="none")
-    return losses.view(len(logits), -1).mean(dim=1, dtype=torch.float64)
+    return losses.view(len(logits), -1)
 
 
 def _of_predictions(predicted: Tensor, labels: Tensor, counts: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,6 +13,7 @@ from trainables.data.dataset import Part
 from trainables.seeding import seed_everything
 from trainables.trainable import HEAD, TransferModel
 from trainables.training.gradient_descent import Training
+from trainables.training.metrics import SampleResults
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,13 @@ class Phases:
         """The logits of the last validation; see `Trainable`. None at the beginning of a phase."""
         return self._training.validation_logits
 
+    @property
+    def validation_results(self) -> SampleResults | None:
+        """The loss and the predicted class of each image, while the logits are offered."""
+        return self._training.validation_results
+
     def release_logits(self) -> None:
-        """Free the memory of `validation_logits`."""
+        """Free the memory of `validation_logits` and `validation_results`."""
         self._training.release_logits()
 
     @property

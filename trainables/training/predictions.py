@@ -6,6 +6,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
+
+from trainables.training import metrics
 
 MAX_VALUES = 8_000_000
 """The largest number of logits, images times classes, that are kept: 16 MB in half precision."""
@@ -13,6 +16,8 @@ LOWEST = float(torch.finfo(torch.float16).min)
 """The lowest float16, -65504."""
 HIGHEST_BELOW_0 = -(2.0**-24)
 """The highest float16 below 0."""
+MINUS_0, MINUS_INFINITY = -(2**15), 0xFC00
+"""The bits of these float16 numbers, the first as a signed integer."""
 
 
 def offered(logits: Tensor) -> Tensor | None:
@@ -45,6 +50,26 @@ def as_float16(logits: Tensor | NDArray[np.generic]) -> NDArray[np.float16] | No
         highest = values.amax(dim=1, keepdim=True)
         if not bool(highest.isfinite().all()):
             return None
-        differences = (values - highest).clamp_(LOWEST, HIGHEST_BELOW_0).masked_fill_(values == highest, 0.0)
-        half = differences.half().cpu().numpy()
-    return np.ascontiguousarray(half)
+        differences = values - highest
+        half = np.ascontiguousarray(differences.half().cpu().numpy())
+        if not _are_in_range(half):
+            differences.clamp_(LOWEST, HIGHEST_BELOW_0).masked_fill_(values == highest, 0.0)
+            half = np.ascontiguousarray(differences.half().cpu().numpy())
+    return half
+
+
+def _are_in_range(half: NDArray[np.float16]) -> bool:
+    """Whether no difference has become -0 or -inf in half precision. It is found from the bits, in two fast passes.
+
+    Beside 0, the differences are negative: as signed integers -0 is the lowest, and as unsigned ones -inf the highest.
+    """
+    bits = half.view(np.int16)
+    return bool(bits.min() != MINUS_0 and bits.view(np.uint16).max() < MINUS_INFINITY)
+
+
+def results_of(logits: Tensor | NDArray[np.generic], labels: NDArray[np.int64]) -> metrics.SampleResults:
+    """Return the loss and the predicted class of each image, of logits (n_images, n_classes) and labels (n_images,)."""
+    with torch.no_grad():
+        values = torch.as_tensor(logits).detach().float().cpu()
+        losses = functional.cross_entropy(values, torch.from_numpy(labels), reduction="none")
+    return metrics.SampleResults(losses, values.argmax(dim=1))
