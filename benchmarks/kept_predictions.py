@@ -15,6 +15,7 @@ its checkpoint.
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
 import time
 from collections.abc import Callable
@@ -70,10 +71,13 @@ def measure(size: Size, n_heads: int, n_epochs: int, device: str) -> list[object
         kept = KeptPredictions(files, print)
         keep = [kept.of_trial(trial, head, [data], after=0) for trial, head in enumerate(heads)]
 
+        n_written = itertools.count(1)
+
         def write_predictions() -> None:
+            next_epoch = next(n_written)
             for write in keep:
                 assert write is not None, "there are not too many logits"
-                write(1)
+                write(next_epoch, True)
 
         def write_checkpoints() -> None:
             for trial, head in enumerate(heads):

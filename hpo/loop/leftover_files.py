@@ -19,8 +19,8 @@ def discard_leftover_files(history: History, study: StudyFolder) -> None:
         has_failed = trial.state in (State.CRASHED, State.INFEASIBLE)
         if has_failed:
             predictions.discard(trial.number)
-        elif trial.state in (State.STOPPED, State.COMPLETE):
-            predictions.discard_previous(trial.number)
+        elif trial.state in (State.STOPPED, State.COMPLETE, State.PAUSED):
+            predictions.finish(trial.number, trial.epoch)
         if has_failed or trial.state is State.STOPPED:
             discard(study.checkpoints, trial.number)
         elif trial.state is State.COMPLETE:

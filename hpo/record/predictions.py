@@ -1,4 +1,7 @@
-"""The validation predictions of a study: the logits of each trial at its best epoch, and the labels, as arrays."""
+"""The validation predictions of a study, as arrays: the logits of each trial at its best epoch, and the labels.
+
+Of all epochs, there are the loss and the predicted class of each image.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from numpy.typing import NDArray
 
 from hpo.record.history import Trial
 from hpo.record.study_folder import StudyFolder
+from hpo.training.epoch_records import EpochRecord
 from hpo.training.prediction_files import PredictionFiles, decode, targets_digest
 
 
@@ -55,6 +59,19 @@ def read(study: StudyFolder, trials: Iterable[Trial]) -> ValidationPredictions |
                 logits[trial.number] = found
                 break
     return ValidationPredictions(labels, folds, logits)
+
+
+def read_epochs(study: StudyFolder, trial: Trial, kept: ValidationPredictions) -> dict[int, EpochRecord]:
+    """Read the loss and the predicted class of each image after each epoch of a trial on record, by the epoch.
+
+    An epoch is left out if it was not kept, or is damaged, or was kept for other images than those of `kept`.
+    """
+    digest, n_images = targets_digest(kept.labels, kept.folds), len(kept.labels)
+    return {
+        each.epoch: each
+        for each in PredictionFiles(study.predictions).read_epochs(trial.number)
+        if each.targets == digest and len(each.losses) == n_images and 0 < each.epoch <= trial.epoch
+    }
 
 
 def missing_because(study: StudyFolder, trial: Trial) -> str:

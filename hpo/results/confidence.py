@@ -49,9 +49,11 @@ class Confidence:
     corrected: float | None
     """The estimate of the objective of the best trial on new images, with the luck of being chosen taken off.
 
-    It is the luck of being the best of the compared trials. The choice of each trial's epoch is not repeated. None if
-    trials are missing that might have been chosen: see `uncorrected_because`.
+    It is the luck of being the best of the compared trials, and the best epoch of the trial: see `n_with_epochs`. None
+    if trials are missing that might have been chosen: see `uncorrected_because`.
     """
+    n_with_epochs: int
+    """The number of compared trials whose epoch is chosen again, too. Of the others, only the best epoch was kept."""
     best_interval: Interval | None
     """The 95 % interval of the best trial on new images, in which its having been chosen is accounted for.
 
@@ -91,6 +93,7 @@ def confidence(study: StudyFolder, history: History) -> tuple[Confidence | None,
         as_good=near,
         recorded=found.best.loss,
         corrected=None if choice is None else choice.estimate,
+        n_with_epochs=found.epochs.n_complete,
         best_interval=None if choice is None else choice.interval,
         uncorrected_because=found.incomplete,
         folds=() if of_best is None else tuple(of_folds(of_best, found.folds)),
@@ -114,9 +117,7 @@ def _choice(found: ValidationValues, rng: np.random.Generator) -> Chosen | None:
     """The corrected estimate of the best trial. None if the choice cannot be repeated."""
     if found.incomplete:
         return None
-    rows, tie_breakers = found.arrays()
-    best = sorted(found.compared).index(found.best.number)
-    return chosen(rows, best, rng, is_share=found.is_share, tie_breakers=tie_breakers)
+    return chosen(found.epochs.values, found.epochs.best, rng, is_share=found.is_share)
 
 
 def _advice(study: StudyFolder, choice: Chosen, found: ValidationValues) -> str:

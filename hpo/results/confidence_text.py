@@ -64,12 +64,13 @@ def _estimate_words(known: Confidence) -> str:
         return f"no estimate: {known.uncorrected_because}, so the luck of being the best cannot be taken off"
     low, high = known.best_interval
     words = f"{known.objective} {known.corrected:.3g} on new images (95 % interval {low:.3g} to {high:.3g})"
-    if len(known.compared) == 1:
-        return f"{words}: the luck of the best epoch is not taken off"
-    return (
-        f"{words}: the luck of being the best of {len(known.compared)} trials is taken off, "
-        "that of the best epoch is not"
-    )
+    n, n_with_epochs = len(known.compared), known.n_with_epochs
+    if n == 1:
+        return f"{words}: the luck of the best epoch is {'taken' if n_with_epochs else 'not taken'} off"
+    if n == n_with_epochs:
+        return f"{words}: the luck of being the best of {n} trials, each at its best epoch, is taken off"
+    of_epoch = f"only for {n_with_epochs} of them" if n_with_epochs else "not"
+    return f"{words}: the luck of being the best of {n} trials is taken off, that of the best epoch is {of_epoch}"
 
 
 def _as_good_words(known: Confidence) -> str:

@@ -98,8 +98,8 @@ def _difference(first: _Judged, second: _Judged, level: float, rng: np.random.Ge
     is_known = first.images is not None and second.images is not None
     is_paired = is_known and first.images == second.images and np.array_equal(first.values.labels, second.values.labels)
     estimate, (low, high) = difference_of_chosen(
-        first.values.arrays(),
-        second.values.arrays(),
+        first.values.epochs.values,
+        second.values.epochs.values,
         rng,
         is_share=first.values.is_share,
         is_paired=is_paired,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hpo.record import History, StudyFolder, Trial
 from hpo.record import predictions as kept_predictions
 from hpo.record.predictions import ValidationPredictions, missing_because
+from hpo.results.epoch_values import Epochs, agree, read_all
 from hpo.space.objectives import ERRORS, own_function
 from hpo.statistics import TrialValues, per_image
 
@@ -23,15 +24,6 @@ MAX_LOGITS = {"val_auroc_error": 2**22}
 MAX_LOGITS_OTHERS = 2**25
 MOST_FACTOR = 4
 """The largest number of logits for MIN_TRIALS trials, as a multiple: about two seconds, and 256 MiB."""
-TOLERANCE = 0.02
-"""The largest difference between a recorded objective and that of the predictions, as a share of it.
-
-Beyond it, the objective is another function than ours, such as a loss with weights for the classes.
-"""
-N_CHANGED_IMAGES = 2
-"""The number of images whose class the rounding of the predictions may change: the tolerance of shares, at least."""
-LOSS_TOLERANCE = 1e-4
-"""The tolerance of losses, at least: the rounding of the predictions."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +43,8 @@ class ValidationValues:
     is_share: bool
     n_searched: int
     """The number of trials that the best was chosen from: those with a finite loss."""
+    epochs: Epochs
+    """The values of all epochs that the best one was chosen from."""
     incomplete: str
     """Why the choice of the best cannot be repeated: trials without values might have been chosen. Else empty."""
 
@@ -86,15 +80,17 @@ def read_values(study: StudyFolder, history: History) -> ValidationValues | str:
                 of_trials[trial.number] = values
     if not of_trials:
         return "the objective is weighted or smoothed, and is not the plain one of the predictions"
+    losses = _losses(objective, found, of_trials)
     return ValidationValues(
         best=ranked[0],
         compared=tuple(of_trials),
         of_trials=of_trials,
-        losses=_losses(objective, found, of_trials),
+        losses=losses,
         labels=found.labels,
         folds=found.folds,
         is_share=objective in ERRORS,
         n_searched=len(ranked),
+        epochs=read_all(study, of_trials, losses, found, [history.trials[number] for number in of_trials]),
         incomplete=_incomplete(study, ranked[:n_trials], of_trials, others),
     )
 
@@ -140,10 +136,9 @@ def _centred(trial: Trial, objective: str, found: ValidationPredictions) -> NDAr
     """
     values = per_image(objective, found.logits[trial.number], found.labels, found.folds)
     assert values is not None, "the objective is one of ours"
-    difference = trial.loss - float(values.mean())
-    least = N_CHANGED_IMAGES / len(values) if objective in ERRORS else LOSS_TOLERANCE
-    if not abs(difference) <= max(TOLERANCE * abs(trial.loss), least):
+    if not agree(values, trial.loss, objective):
         return None
+    difference = trial.loss - float(values.mean())
     is_plain = objective in ("val_error", "val_top5_error")  # its values are 0 and 1
     return (values if is_plain else values + difference).astype(np.float32)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from hpo.statistics.comparison import not_apart
 from hpo.statistics.differences import DifferenceOfChosen, difference_of_chosen
 from hpo.statistics.intervals import Interval, interval, mean_interval
-from hpo.statistics.per_image import of_folds, per_image
+from hpo.statistics.per_image import of_folds, per_image, per_image_of_results
 from hpo.statistics.seeds import both_spreads, differing
 from hpo.statistics.selection import Chosen, TrialValues, chosen
 
@@ -26,4 +26,5 @@ __all__ = [
     "not_apart",
     "of_folds",
     "per_image",
+    "per_image_of_results",
 ]

@@ -28,17 +28,39 @@ def per_image(objective: str, logits: NDArray[np.floating], labels: Integers, fo
     `objective` is one of `hpo.space.OBJECTIVES`, `logits` are (n, n_classes), and `labels` and `folds` (n,). With
     folds, the objective is the mean over the folds of the objective of each.
     """
-    if objective not in FUNCTIONS:
+    if objective in OF_CLASSES:
+        predicted, of_classes = logits.astype(np.float32).argmax(axis=1), OF_CLASSES[objective]
+        return _over_folds(lambda part: of_classes(predicted[part], labels[part]), folds)
+    if objective not in OF_LOGITS:
         return None
-    function = FUNCTIONS[objective]
+    of_logits = OF_LOGITS[objective]
+    return _over_folds(lambda part: of_logits(logits[part].astype(np.float32), labels[part]), folds)
+
+
+def per_image_of_results(
+    objective: str, losses: NDArray[np.floating], predicted: Integers, labels: Integers, folds: Integers
+) -> Doubles | None:
+    """Return what `per_image` returns, from the loss and the predicted class of each image, (n,).
+
+    None for an objective that needs the logits: the AUROC error and the top-5 error.
+    """
+    if objective == "val_loss":
+        return _over_folds(lambda part: losses[part].astype(np.float64), folds)
+    if objective not in OF_CLASSES:
+        return None
+    of_classes = OF_CLASSES[objective]
+    return _over_folds(lambda part: of_classes(predicted[part], labels[part]), folds)
+
+
+def _over_folds(function: Callable[[slice | NDArray[np.bool_]], Doubles], folds: Integers) -> Doubles:
+    """Return the values of `function`, which takes the images of a fold, so that their mean is the mean over folds."""
     numbers = np.unique(folds)
     if len(numbers) == 1:
-        return function(logits.astype(np.float32), labels)
-    result = np.empty(len(labels))
+        return function(slice(None))
+    result = np.empty(len(folds))
     for number in numbers:
         is_in = folds == number
-        share = len(labels) / (len(numbers) * np.count_nonzero(is_in))
-        result[is_in] = share * function(logits[is_in].astype(np.float32), labels[is_in])
+        result[is_in] = len(folds) / (len(numbers) * np.count_nonzero(is_in)) * function(is_in)
     return result
 
 
@@ -58,9 +80,9 @@ def _loss(logits: NDArray[np.float32], labels: Integers) -> Doubles:
     return result
 
 
-def _error(logits: NDArray[np.float32], labels: Integers) -> Doubles:
+def _error(predicted: Integers, labels: Integers) -> Doubles:
     """1 for each image that is misclassified, else 0."""
-    result: Doubles = (logits.argmax(axis=1) != labels).astype(np.float64)
+    result: Doubles = (predicted != labels).astype(np.float64)
     return result
 
 
@@ -73,10 +95,10 @@ def _top5_error(logits: NDArray[np.float32], labels: Integers) -> Doubles:
     return result
 
 
-def _balanced_error(logits: NDArray[np.float32], labels: Integers) -> Doubles:
+def _balanced_error(predicted: Integers, labels: Integers) -> Doubles:
     """1 less the mean recall of the classes, and the influence of each image on it."""
-    is_correct = logits.argmax(axis=1) == labels
-    counts = np.bincount(labels, minlength=logits.shape[1])
+    is_correct = predicted == labels
+    counts = np.bincount(labels)
     recalls = np.bincount(labels, is_correct, len(counts)) / np.maximum(counts, 1)
     n_classes = np.count_nonzero(counts)
     influence = len(labels) * (is_correct - recalls[labels]) / (counts[labels] * n_classes)
@@ -84,14 +106,13 @@ def _balanced_error(logits: NDArray[np.float32], labels: Integers) -> Doubles:
     return result
 
 
-def _f1_error(logits: NDArray[np.float32], labels: Integers) -> Doubles:
+def _f1_error(predicted: Integers, labels: Integers) -> Doubles:
     """1 less the mean F1 of the classes, and the influence of each image on it.
 
     F1 of a class is 2 c / (t + p), with c correct, t true and p predicted images. Its derivative by the weight of an
     image is 2 / (t + p) if the image is one of the correct ones, less F1 / (t + p) for being in t, and again for p.
     """
-    predicted = logits.argmax(axis=1)
-    n_classes = logits.shape[1]
+    n_classes = int(max(predicted.max(), labels.max())) + 1
     is_correct = predicted == labels
     total = np.bincount(labels, minlength=n_classes) + np.bincount(predicted, minlength=n_classes)
     per_total = 1 / np.maximum(total, 1)
@@ -154,12 +175,15 @@ def _log_others(logits: NDArray[np.float32]) -> Doubles:
     return result
 
 
-FUNCTIONS: dict[str, Callable[[NDArray[np.float32], Integers], Doubles]] = {
+OF_LOGITS: dict[str, Callable[[NDArray[np.float32], Integers], Doubles]] = {
     "val_loss": _loss,
-    "val_error": _error,
-    "val_balanced_error": _balanced_error,
-    "val_f1_error": _f1_error,
     "val_auroc_error": _auroc_error,
     "val_top5_error": _top5_error,
 }
-"""The value of each image by the objective."""
+"""The value of each image by the objective, of the logits and the labels."""
+OF_CLASSES: dict[str, Callable[[Integers, Integers], Doubles]] = {
+    "val_error": _error,
+    "val_balanced_error": _balanced_error,
+    "val_f1_error": _f1_error,
+}
+"""The value of each image by the objective, of the predicted classes and the labels."""

@@ -139,9 +139,14 @@ def _remove(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def disk_errors(path: Path, what: str = "the checkpoint") -> Iterator[None]:
+def disk_errors(path: Path | str, what: str = "the checkpoint") -> Iterator[None]:
     """In this context, an OSError becomes a MachineError. `what` names the content of the file."""
     try:
         yield
     except OSError as error:
-        raise MachineError(f"{path}: {what} cannot be written or read: {error}") from error
+        raise file_error(path, what, error) from error
+
+
+def file_error(path: Path | str, what: str, error: OSError) -> MachineError:
+    """Return the MachineError of an OSError. `what` names the content of the file."""
+    return MachineError(f"{path}: {what} cannot be written or read: {error}")

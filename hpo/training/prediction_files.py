@@ -1,16 +1,20 @@
 """The files of a study's validation predictions: what they hold, and how they are written, read and deleted.
 
-The file of a trial holds the arrays `epoch`, `logits` (float16) and `targets`, a checksum of the labels that belong to
-them. The file of the targets holds `labels` and `folds`. `hpo/record/predictions.py` reads and checks them.
+- `targets.npz`: the arrays `labels` and `folds` of the validation images.
+- `TRIAL.epochs`: the loss and the predicted class of each image after each epoch (`epoch_records.py`).
+- `TRIAL.training`: while the trial trains, the logits of its last two best epochs (`best_logits.py`).
+- `TRIAL.npz`: while it does not, the arrays `epoch`, `logits` (float16) and `targets`, a checksum of the labels that
+  belong to them. `finish` writes it.
 
-A new best epoch is written before it is on record. So while a trial trains, the file of its best epoch before is kept
-as `TRIAL.previous.npz`. A worker is at most one epoch ahead of the record, so one of the two is the recorded best.
+`hpo/record/predictions.py` reads and checks them. In studies of earlier versions, `TRIAL.previous.npz` holds the best
+epoch before that of `TRIAL.npz`.
 
 The files are not compressed: the mantissas of logits are random, so compression would save little and take long.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import uuid
@@ -18,9 +22,12 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-from hpo.training.checkpoints import disk_errors
+from hpo.training import best_logits, epoch_records
+from hpo.training.best_logits import BestLogits
+from hpo.training.checkpoints import disk_errors, file_error
+from hpo.training.epoch_records import EpochRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,14 +35,26 @@ if TYPE_CHECKING:
 
 TARGETS = "targets.npz"
 """The name of the file of the targets."""
+WHAT = "the file of predictions"
+"""In errors of the disk."""
+
+
+class Held(NamedTuple):
+    """What the files of a trial hold of the epochs on record."""
+
+    epochs: frozenset[int] = frozenset()
+    """The epochs whose losses and predicted classes they hold."""
+    has_best: bool = False
+    """Whether they hold the logits of the best of these epochs."""
 
 
 class AnyPredictionFiles(Protocol):
     """Takes the predictions of the trials of one slot: `PredictionFiles`, or `SentPredictions`."""
 
-    def write(self, trial: int, content: bytes) -> None: ...
+    def begin(self, trial: int, after: int) -> Held: ...
+    def write(self, trial: int, best: BestLogits) -> None: ...
+    def write_epoch(self, trial: int, record: bytes) -> None: ...
     def write_targets(self, content: bytes) -> None: ...
-    def holds_recorded(self, trial: int, after: int) -> bool: ...
 
 
 class PredictionFiles:
@@ -44,26 +63,52 @@ class PredictionFiles:
     def __init__(self, folder: Path) -> None:
         """`folder` is created with the first file, if it is missing."""
         self._folder = folder
+        self._prefix = f"{folder}{os.sep}"
+        """Of the names of the files that each epoch writes. Joining paths would take as long as the writes."""
+        self._exists = False
 
-    def write(self, trial: int, content: bytes) -> None:
-        """Write the predictions of a trial, atomically. Those of the best epoch before are kept as the previous ones.
+    def begin(self, trial: int, after: int) -> Held:
+        """Remove what a kill left of epochs later than `after`, the last one on record. Returns what is left."""
+        with _disk_errors(self._training_file(trial)):
+            epochs = epoch_records.keep_recorded(self._epochs_file(trial), after)
+            best_logits.drop_later(self._training_file(trial), after)
+        found = [each.epoch for each in best_logits.read(self._training_file(trial))]
+        found += [_epoch(path) or 0 for path in (self._trial_file(trial), self._previous_file(trial))]
+        return Held(epochs, any(0 < epoch <= after for epoch in found))
 
-        The same epoch written again, as after a kill, replaces only itself: the previous ones stay.
+    def write(self, trial: int, best: BestLogits) -> None:
+        """Write the logits of a new best epoch of a trial in training. Those of the best epoch before are kept.
+
+        The same epoch written again, as after a kill, replaces only itself.
+        """
+        try:
+            self._make_folder()
+            best_logits.write(self._training_file(trial), best)
+        except OSError as error:
+            raise file_error(self._training_file(trial), WHAT, error) from error
+
+    def write_epoch(self, trial: int, record: bytes) -> None:
+        """Append an epoch of a trial, as `epoch_records.encode` returned it."""
+        try:
+            self._make_folder()
+            epoch_records.append(self._epochs_file(trial), record)
+        except OSError as error:
+            raise file_error(self._epochs_file(trial), WHAT, error) from error
+
+    def finish(self, trial: int, after: int | None = None) -> None:
+        """Move the logits of the best epoch of a trial that does not train now to their final file.
+
+        `after` is the last epoch on record, if that is known: later ones are left out.
         """
         from trainables.store import atomic
 
-        path = self._trial_file(trial)
-
-        def fill(temporary: Path) -> None:
-            temporary.write_bytes(content)
-            # Only now: `recover` takes the temporary file for complete if `path` does not exist.
-            if _epoch(path) not in (None, _epoch(io.BytesIO(content))):
-                self.discard_previous(trial)  # a rename onto it would force its content to the disk
-                os.replace(path, self._previous_file(trial))
-
-        with _disk_errors(path):
-            self._folder.mkdir(parents=True, exist_ok=True)
-            atomic.write(path, fill)
+        found = best_logits.read(self._training_file(trial))
+        with _disk_errors(self._trial_file(trial)):
+            if recorded := [best for best in found if after is None or best.epoch <= after]:
+                content = encode_trial(*recorded[0])
+                atomic.write(self._trial_file(trial), lambda temporary: temporary.write_bytes(content))
+            for path in (Path(self._training_file(trial)), self._previous_file(trial)):
+                path.unlink(missing_ok=True)
 
     def write_targets(self, content: bytes) -> None:
         """Write the targets, atomically. Several workers may do so at the same time."""
@@ -80,27 +125,24 @@ class PredictionFiles:
                 temporary.unlink(missing_ok=True)
 
     def read(self, trial: int) -> Iterator[bytes]:
-        """Yield the predictions of a trial, which may be written at the same time: the newest, then the previous ones.
+        """Yield the logits of a trial, which may be written at the same time, as npz files: the newest come first.
 
         Those that cannot be read are left out.
         """
         from trainables.store import atomic
 
+        for best in best_logits.read(self._training_file(trial)):
+            yield encode_trial(*best)
         atomic.wait_for_writer(self._trial_file(trial))
         for path in (self._trial_file(trial), self._previous_file(trial)):
             content = _read(path)
             if content is not None:
                 yield content
 
-    def holds_recorded(self, trial: int, after: int) -> bool:
-        """Whether a file of a trial holds the best of the epochs up to `after`, the last one on record.
-
-        It is the newest one, or the previous one if the newest is not on record yet.
-        """
-        epoch = _epoch(self._trial_file(trial))
-        if epoch is not None and epoch > after:
-            epoch = _epoch(self._previous_file(trial))
-        return epoch is not None and 0 < epoch <= after
+    def read_epochs(self, trial: int) -> Iterator[EpochRecord]:
+        """Yield the epochs of a trial, some of which may not be on record yet. There are none if it has no file."""
+        with contextlib.suppress(OSError):
+            yield from epoch_records.read(self._epochs_file(trial))
 
     def read_targets(self) -> bytes | None:
         """Return the targets. None if they cannot be read."""
@@ -123,18 +165,35 @@ class PredictionFiles:
 
         with _disk_errors(self._trial_file(trial)):
             atomic.remove(self._trial_file(trial))
-        self.discard_previous(trial)
+            for path in (self._training_file(trial), self._epochs_file(trial), self._previous_file(trial)):
+                Path(path).unlink(missing_ok=True)
 
-    def discard_previous(self, trial: int) -> None:
-        """Delete the previous predictions of a trial, if there are any: all its epochs are on record."""
-        with _disk_errors(self._previous_file(trial)):
-            self._previous_file(trial).unlink(missing_ok=True)
+    def _make_folder(self) -> None:
+        """Create the folder, unless this was done before."""
+        if not self._exists:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._exists = True
 
     def _previous_file(self, trial: int) -> Path:
         return self._folder / f"{trial}.previous.npz"
 
     def _trial_file(self, trial: int) -> Path:
         return self._folder / f"{trial}.npz"
+
+    def _training_file(self, trial: int) -> str:
+        return f"{self._prefix}{trial}.training"
+
+    def _epochs_file(self, trial: int) -> str:
+        return f"{self._prefix}{trial}.epochs"
+
+
+class Write(NamedTuple):
+    """What a worker sends with a report."""
+
+    kind: Literal["targets", "logits", "epoch"]
+    trial: int
+    """-1 for the targets."""
+    content: bytes
 
 
 class SentPredictions:
@@ -143,40 +202,54 @@ class SentPredictions:
     def __init__(self) -> None:
         self._writes: list[Write] = []
 
-    def write(self, trial: int, content: bytes) -> None:
-        """Send the predictions of a trial. Those of an earlier epoch that were not sent yet are left out."""
-        self._writes = [*(each for each in self._writes if each[0] != trial), (trial, content)]
+    def begin(self, trial: int, after: int) -> Held:
+        """Return that nothing is held: this worker does not see the files. `receive` writes only what they lack."""
+        return Held()
+
+    def write(self, trial: int, best: BestLogits) -> None:
+        """Send the logits of a trial. Those of an earlier epoch that were not sent yet are left out."""
+        self._writes = [each for each in self._writes if (each.kind, each.trial) != ("logits", trial)]
+        self._writes.append(Write("logits", trial, encode_trial(*best)))
+
+    def write_epoch(self, trial: int, record: bytes) -> None:
+        self._writes.append(Write("epoch", trial, record))
 
     def write_targets(self, content: bytes) -> None:
-        self._writes.append((None, content))
-
-    def holds_recorded(self, trial: int, after: int) -> bool:
-        """False: this worker does not see the file. `receive` leaves it as it is, if it holds a recorded epoch."""
-        return False
+        self._writes.append(Write("targets", -1, content))
 
     def taken_writes(self) -> list[Write]:
-        """Return the files that were written since the last call."""
+        """Return what was written since the last call."""
         writes, self._writes = self._writes, []
         return writes
 
 
-Write = tuple[int | None, bytes]
-"""The trial and the content of a file. The trial of the targets is None."""
-
-
 def receive(files: PredictionFiles, writes: Iterable[Write], *, after: int) -> None:
-    """Write the files that a worker sent with a report. `after` is the last epoch on record before this report.
+    """Write what a worker sent with a report. `after` is the last epoch on record before this report.
 
-    After the loss of a checkpoint, a worker trains epochs again that are on record. Their predictions are not written,
-    unless the file lacks those of the best epoch on record. Raises a MachineError if the disk fails.
+    After the loss of a checkpoint, a worker trains epochs again that are on record. They are not written, unless the
+    files lack them. Raises a MachineError if the disk fails.
     """
-    for trial, content in writes:
-        if trial is None:
+    held: dict[int, Held] = {}
+    for kind, trial, content in writes:
+        if kind == "targets":
             files.write_targets(content)
             continue
-        epoch = _epoch(io.BytesIO(content))
-        if epoch is None or epoch > after or not files.holds_recorded(trial, after):
-            files.write(trial, content)
+        if trial not in held:
+            held[trial] = files.begin(trial, after)
+        if kind == "epoch":
+            epoch = epoch_records.epoch_of(content)
+            if epoch > after or epoch not in held[trial].epochs:
+                files.write_epoch(trial, content)
+            continue
+        best = _best_logits(content)
+        if best.epoch > after or not held[trial].has_best:
+            files.write(trial, best)
+
+
+def _best_logits(content: bytes) -> BestLogits:
+    """Return what `encode_trial` has encoded."""
+    arrays: dict[str, Any] = decode(content)
+    return BestLogits(int(arrays["epoch"]), arrays["logits"], int(arrays["targets"]))
 
 
 def encode_trial(epoch: int, logits: NDArray[np.float16], targets: int) -> bytes:
@@ -207,7 +280,7 @@ def decode(content: bytes | None) -> dict[str, NDArray[np.generic]]:
         return {}
 
 
-def _epoch(file: Path | io.BytesIO) -> int | None:
+def _epoch(file: Path) -> int | None:
     """Return the epoch in the file of a trial, without reading its logits. None if it cannot be read."""
     import numpy as np
 
@@ -234,5 +307,5 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
-def _disk_errors(path: Path) -> AbstractContextManager[None]:
-    return disk_errors(path, "the file of predictions")
+def _disk_errors(path: Path | str) -> AbstractContextManager[None]:
+    return disk_errors(path, WHAT)

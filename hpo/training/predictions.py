@@ -1,4 +1,7 @@
-"""The validation predictions of trials: the logits of each new best epoch become a file of the study."""
+"""The validation predictions of trials, which become files of the study.
+
+Of each epoch, these are the loss and the predicted class of each image. Of each new best epoch, they are the logits.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,14 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-from hpo.training.prediction_files import AnyPredictionFiles, encode_targets, encode_trial, targets_digest
+from hpo.training import epoch_records
+from hpo.training.best_logits import BestLogits
+from hpo.training.prediction_files import AnyPredictionFiles, Held, encode_targets, targets_digest
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from trainables.data.dataset import SearchData
     from trainables.trainable import Trainable
@@ -56,12 +62,12 @@ class KeptPredictions:
 
     def of_trial(
         self, trial: int, trainable: Trainable, data: Sequence[SearchData | None], *, after: int
-    ) -> Callable[[int], None] | None:
+    ) -> Callable[[int, bool], None] | None:
         """Return the function that writes the predictions of the epoch that a trainable has just validated.
 
-        It takes the number of the epoch, and raises a MachineError if the disk fails. `data` are those of each fold.
-        `after` is the last epoch on record. Epochs up to it, which are trained again after the loss of a checkpoint,
-        are not written if the file holds those of an epoch on record.
+        It takes the number of the epoch, and whether it is the best so far. It raises a MachineError if the disk fails.
+        `data` are those of each fold. `after` is the last epoch on record. Epochs up to it, which are trained again
+        after the loss of a checkpoint, are not written if the files hold them.
 
         Returns None if predictions are not kept, because the trial has no data set or too many logits.
         """
@@ -77,31 +83,59 @@ class KeptPredictions:
                 f"{MAX_VALUES:,} logits"
             )
             return None
-        n_kept = after if self._files.holds_recorded(trial, after) else 0
-        return partial(self._write, trial, trainable, targets, n_kept)
+        held = self._files.begin(trial, after)
+        return partial(self._write, _Kept(trial, trainable, targets, after, held))
 
-    def _write(self, trial: int, trainable: Trainable, targets: Targets, n_kept: int, epoch: int) -> None:
-        """Write the predictions of an epoch. They replace those of the trial's best epoch before.
+    def _write(self, kept: _Kept, epoch: int, is_best: bool) -> None:
+        """Write the predictions of an epoch. The logits replace those of the trial's best epoch before.
 
-        Nothing is written for the first `n_kept` epochs, or if the trainable offers no logits, or if they are not
-        finite.
+        Nothing is written if the trainable offers no logits, or if they are not finite.
         """
-        if epoch <= n_kept:
-            return
         from trainables.training import predictions
 
-        logits = getattr(trainable, "validation_logits", None)
-        if logits is None:
+        is_new = epoch > kept.after
+        needs_logits, needs_epoch = is_best and (is_new or not kept.held.has_best), epoch not in kept.held.epochs
+        logits, targets = getattr(kept.trainable, "validation_logits", None), kept.targets
+        if logits is None or not (needs_logits or needs_epoch):
             return
         try:
             predictions.check_shape(logits, len(targets.labels), targets.n_classes)
         except ValueError as error:
             self._notify(f"validation predictions are not kept: `validation_logits` of the trainable {error}")
             return
-        half = predictions.as_float16(logits)
-        if half is None:
-            return
-        if self._written != targets.digest:
+        half = predictions.as_float16(logits) if needs_logits else None
+        record = _record(epoch, kept, logits) if needs_epoch else None
+        if self._written != targets.digest and (half is not None or record is not None):
             self._files.write_targets(encode_targets(targets.labels, targets.folds))
             self._written = targets.digest
-        self._files.write(trial, encode_trial(epoch, half, targets.digest))
+        if record is not None:
+            self._files.write_epoch(kept.trial, record)
+        if half is not None:
+            self._files.write(kept.trial, BestLogits(epoch, half, targets.digest))
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """A trial whose predictions are kept."""
+
+    trial: int
+    trainable: Trainable
+    targets: Targets
+    after: int
+    """The last epoch on record when it began."""
+    held: Held
+    """What the files held then."""
+
+
+def _record(epoch: int, kept: _Kept, logits: Tensor | NDArray[np.generic]) -> bytes | None:
+    """Return the loss and the predicted class of each image as `epoch_records.encode` does. None if a loss is NaN.
+
+    They are those of the metrics of the trainable, if it offers them.
+    """
+    from trainables.training import predictions
+
+    results = getattr(kept.trainable, "validation_results", None)
+    if results is None or len(results.losses) != len(kept.targets.labels):
+        results = predictions.results_of(logits, kept.targets.labels)
+    losses, predicted = (each.detach().cpu().numpy() for each in results)
+    return epoch_records.encode(epoch, losses, predicted, kept.targets.digest)

@@ -42,8 +42,9 @@ class Surroundings:
     """The name of the device in the reports."""
     micro_batches: int | None
     """The number of parts of each batch, which is recorded in the reports. None if its batches are whole."""
-    keep_predictions: Callable[[int], None] | None
-    """It is called with the number of each epoch that is the best so far, before its checkpoint is written."""
+    keep_predictions: Callable[[int, bool], None] | None
+    """It is called with the number of each epoch, and whether it is the best so far, before its checkpoint is written.
+    """
 
 
 class TrialRun:
@@ -131,7 +132,7 @@ class TrialRun:
         return progress
 
     def _save(self, *, was_best: bool) -> None:
-        """Write the checkpoint of the last epoch, and before it the predictions, if it is the best so far.
+        """Write the checkpoint of the last epoch, and before it the predictions.
 
         After a kill between the two, the trial trains the same epoch again, and writes the same predictions.
 
@@ -140,8 +141,8 @@ class TrialRun:
         trial, progress = self._suggestion.trial, self._progress
         if was_best and not progress.last_is_best:
             self._checkpoints.keep_best(trial)
-        if self._surroundings.keep_predictions is not None and progress.last_is_best:
-            self._surroundings.keep_predictions(progress.epoch)
+        if self._surroundings.keep_predictions is not None:
+            self._surroundings.keep_predictions(progress.epoch, progress.last_is_best)
         self._checkpoints.write(trial, {**progress.to_dict(), "state": self.trainable.state_dict()})
         if progress.last_is_best and self._has_ended(progress):
             self._checkpoints.keep_best(trial)

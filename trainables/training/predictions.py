@@ -48,23 +48,24 @@ def as_float16(logits: Tensor | NDArray[np.generic]) -> NDArray[np.float16] | No
     with torch.no_grad():
         values = torch.as_tensor(logits).detach().float()
         highest = values.amax(dim=1, keepdim=True)
-        if not bool(highest.isfinite().all()):
-            return None
         differences = values - highest
         half = np.ascontiguousarray(differences.half().cpu().numpy())
         if not _are_in_range(half):
+            if not bool(highest.isfinite().all()):
+                return None
             differences.clamp_(LOWEST, HIGHEST_BELOW_0).masked_fill_(values == highest, 0.0)
             half = np.ascontiguousarray(differences.half().cpu().numpy())
     return half
 
 
 def _are_in_range(half: NDArray[np.float16]) -> bool:
-    """Whether no difference has become -0 or -inf in half precision. It is found from the bits, in two fast passes.
+    """Whether no difference has become -0, infinite or NaN in half precision. Fast passes over the bits find it.
 
-    Beside 0, the differences are negative: as signed integers -0 is the lowest, and as unsigned ones -inf the highest.
+    Beside 0, the differences are negative. So as signed integers -0 is the lowest, and 0 the highest unless there is a
+    positive NaN. As unsigned integers, -inf and negative NaN are the highest.
     """
     bits = half.view(np.int16)
-    return bool(bits.min() != MINUS_0 and bits.view(np.uint16).max() < MINUS_INFINITY)
+    return bool(bits.min() != MINUS_0 and bits.max() == 0 and bits.view(np.uint16).max() < MINUS_INFINITY)
 
 
 def results_of(logits: Tensor | NDArray[np.generic], labels: NDArray[np.int64]) -> metrics.SampleResults:
