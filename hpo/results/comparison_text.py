@@ -61,7 +61,8 @@ def sentences(found: StudyComparison) -> list[str]:
     text = [each.words for each in found.differences]
     if found.differences:
         text.append(
-            "The luck of being the best trial is taken off these differences. The values of the table still hold it."
+            "The luck of being the best trial, at its best epoch, is taken off these differences. The values of the "
+            "table still hold it."
         )
         grouped = dict.fromkeys(line for each in found.studies for line in group_lines(each.study))
         text += list(grouped)[:1]

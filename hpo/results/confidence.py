@@ -108,7 +108,7 @@ def _as_good(found: ValidationValues, rng: np.random.Generator) -> tuple[int, ..
     if found.best.number not in found.of_trials:
         return ()
     order = sorted(found.compared)
-    is_near = not_apart(found.arrays().values, order.index(found.best.number), rng, is_share=found.is_share)
+    is_near = not_apart(found.array(), order.index(found.best.number), rng, is_share=found.is_share)
     near = {number for number, each in zip(order, is_near, strict=True) if each}
     return tuple(number for number in found.compared if number in near and number != found.best.number)
 

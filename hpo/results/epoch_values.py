@@ -44,7 +44,7 @@ class Epochs(NamedTuple):
     values: TrialValues
     """A row for each epoch that may be chosen, in the order of the trials' numbers. Its `trials` are these numbers."""
     best: int
-    """The row of the best epoch of the best trial. -1 if this trial has no values."""
+    """The row of the best epoch of the best trial that has values."""
     n_complete: int
     """The number of trials of which all epochs have a row. The others have only that of the best epoch."""
 

@@ -13,7 +13,7 @@ from hpo.record import predictions as kept_predictions
 from hpo.record.predictions import ValidationPredictions, missing_because
 from hpo.results.epoch_values import Epochs, agree, read_all
 from hpo.space.objectives import ERRORS, own_function
-from hpo.statistics import TrialValues, per_image
+from hpo.statistics import per_image
 
 MAX_TRIALS = 500
 """The largest number of trials that are compared: the best ones."""
@@ -36,8 +36,6 @@ class ValidationValues:
     """The numbers of the trials that have values, best first."""
     of_trials: Mapping[int, NDArray[np.float32]]
     """(n_images,) by the number of the trial. Their mean is the trial's recorded objective."""
-    losses: Mapping[int, NDArray[np.float32]] | None
-    """The validation losses, which decide between equal errors. None if the objective is no error."""
     labels: NDArray[np.int64]
     folds: NDArray[np.int64]
     is_share: bool
@@ -48,11 +46,9 @@ class ValidationValues:
     incomplete: str
     """Why the choice of the best cannot be repeated: trials without values might have been chosen. Else empty."""
 
-    def arrays(self) -> TrialValues:
-        """Return the values and the losses as arrays, (n_trials, n_images), in the order of the trials' numbers."""
-        order = sorted(self.compared)
-        losses = None if self.losses is None else np.stack([self.losses[number] for number in order])
-        return TrialValues(np.stack([self.of_trials[number] for number in order]), losses)
+    def array(self) -> NDArray[np.float32]:
+        """Return the values as an array, (n_trials, n_images), in the order of the trials' numbers."""
+        return np.stack([self.of_trials[number] for number in sorted(self.compared)])
 
 
 def read_values(study: StudyFolder, history: History) -> ValidationValues | str:
@@ -85,7 +81,6 @@ def read_values(study: StudyFolder, history: History) -> ValidationValues | str:
         best=ranked[0],
         compared=tuple(of_trials),
         of_trials=of_trials,
-        losses=losses,
         labels=found.labels,
         folds=found.folds,
         is_share=objective in ERRORS,

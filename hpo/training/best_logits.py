@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAGIC = b"hpoL"
-HEADER = struct.Struct("<4sIIIIQ")
-"""MAGIC, the epoch, the `targets_digest`, the number of images, that of classes, the checksum of what follows."""
+FIELDS = struct.Struct("<4sIIII")
+"""MAGIC, the epoch, the `targets_digest`, the number of images, that of classes."""
+HEADER = struct.Struct("<4sIIIII")
+"""FIELDS, and the checksum of them and of what follows."""
+CHECKSUM = struct.Struct("<I")
 N_PLACES = 2
 
 
@@ -40,7 +43,8 @@ def write(path: str, best: BestLogits) -> None:
     The file is created if it is missing. Logits of other images are removed from it.
     """
     logits = memoryview(best.logits).cast("B")
-    header = HEADER.pack(MAGIC, best.epoch, best.targets, *best.logits.shape, checksum(logits))
+    fields = FIELDS.pack(MAGIC, best.epoch, best.targets, *best.logits.shape)
+    header = fields + CHECKSUM.pack(checksum(fields, logits))
     size = len(header) + len(logits)
     file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
@@ -72,7 +76,7 @@ def drop_later(path: str, after: int) -> None:
             header = os.pread(file, HEADER.size, place)
             if (_epoch(header, first) or 0) > after:
                 magic, _, *others = HEADER.unpack(header)
-                os.pwrite(file, HEADER.pack(magic, 0, *others), place)
+                os.pwrite(file, HEADER.pack(magic, 0, *others), place)  # the checksum is wrong now
     finally:
         os.close(file)
 
@@ -92,7 +96,8 @@ def read(path: str) -> list[BestLogits]:
             break
         magic, epoch, targets, n_images, n_classes, expected = HEADER.unpack_from(content, start - HEADER.size)
         part = memoryview(content)[start : start + 2 * n_images * n_classes]
-        if magic == MAGIC and epoch and len(part) == 2 * n_images * n_classes and checksum(part) == expected:
+        fields = content[start - HEADER.size : start - HEADER.size + FIELDS.size]
+        if magic == MAGIC and len(part) == 2 * n_images * n_classes and checksum(fields, part) == expected:
             logits = np.frombuffer(part, "<f2").reshape(n_images, n_classes)
             found.append(BestLogits(epoch, logits, targets))
     return sorted(found, key=lambda each: -each.epoch)

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAGIC = b"hpoE"
-HEADER = struct.Struct("<4sIIIIQ")
-"""MAGIC, the epoch, the `targets_digest`, the number of images, the bytes of a class, the checksum of what follows."""
+FIELDS = struct.Struct("<4sIIII")
+"""MAGIC, the epoch, the `targets_digest`, the number of images, the bytes of a class."""
+HEADER = struct.Struct("<4sIIIII")
+"""FIELDS, and the checksum of them and of what follows."""
+CHECKSUM = struct.Struct("<I")
 HIGHEST_LOSS = 65504.0
 """The highest float16. Higher losses are kept as this."""
 HIGHEST_UINT16 = 2**16 - 1
@@ -52,7 +55,8 @@ def encode(epoch: int, losses: NDArray[np.float32], predicted: NDArray[np.intege
     wide = predicted.max() > HIGHEST_UINT16
     half = (np.minimum(losses, HIGHEST_LOSS) if highest > HIGHEST_LOSS else losses).astype(np.float16)
     content = predicted.astype(np.uint32 if wide else np.uint16).tobytes() + half.tobytes()
-    return HEADER.pack(MAGIC, epoch, targets, len(losses), 4 if wide else 2, checksum(content)) + content
+    fields = FIELDS.pack(MAGIC, epoch, targets, len(losses), 4 if wide else 2)
+    return b"".join((fields, CHECKSUM.pack(checksum(fields, content)), content))
 
 
 def epoch_of(record: bytes) -> int:
@@ -103,7 +107,7 @@ def read(path: str) -> Iterator[EpochRecord]:
     while (n_bytes := _n_bytes(content[at : at + HEADER.size])) and at + n_bytes <= len(content):
         _, epoch, targets, n_images, width, expected = HEADER.unpack_from(content, at)
         start = at + HEADER.size
-        if checksum(memoryview(content)[start : at + n_bytes]) != expected:
+        if checksum(content[at : at + FIELDS.size], memoryview(content)[start : at + n_bytes]) != expected:
             return
         predicted: NDArray[np.unsignedinteger] = np.frombuffer(content, f"<u{width}", n_images, start)
         losses: NDArray[np.float16] = np.frombuffer(content, "<f2", n_images, start + width * n_images)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from benchmarks.honesty import Cell, Outcome, extreme_cells, judged, lines, removed, share, worst_pessimism
-from benchmarks.real_studies import digits, trained
+from benchmarks.real_studies import N_EPOCHS, digits, trained
 from benchmarks.selection_corrections import corrected_by_others
 from benchmarks.simulated_studies import TRUTHS, simulated
+from hpo.statistics import TrialValues
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,18 +78,33 @@ def test_simulated_studies_have_the_means_that_they_say(truth: str) -> None:
     assert study.losses.mean(axis=1) == pytest.approx(study.true_losses, rel=0.02)
 
 
-def test_a_real_search_learns_and_its_best_epoch_is_no_worse_on_validation() -> None:
+def test_a_real_search_learns_and_its_last_epoch_is_the_same_whichever_is_judged() -> None:
     best, last = (trained(digits(), 6, 60, epoch, np.random.default_rng(0)) for epoch in ("best", "last"))
-    assert (best.errors.mean(axis=1) <= last.errors.mean(axis=1)).all()
+    assert best.validation.trials.tolist() == np.repeat(range(6), N_EPOCHS).tolist()  # type: ignore[union-attr]
+    of_epochs = best.validation.values.reshape(6, N_EPOCHS, 60)
+    assert (of_epochs[:, -1] == last.validation.values).all()
+    assert best.true_errors.reshape(6, N_EPOCHS)[:, -1].tolist() == last.true_errors.tolist()
     assert best.true_errors.min() < 0.25
 
 
 def test_the_named_trial_is_judged_beside_the_chosen_one() -> None:
     rng = np.random.default_rng(0)
     study = simulated(10, 100, "close", 0.3, rng)
-    found = judged(study.errors, study.true_errors, rng, is_share=True, tie_breakers=study.losses)
+    found = judged(TrialValues(study.errors, study.losses), study.true_errors, rng, is_share=True)
     assert len(found.corrected) == 4
     assert found.keeps_best in (True, False)
+
+
+def test_a_study_of_epochs_is_judged_by_the_best_epoch_of_each_trial() -> None:
+    values = np.array([[1, 1, 1, 0], [1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [1, 1, 1, 1], [1, 1, 0, 1]], np.float32)
+    study = TrialValues(np.repeat(values, 10, axis=1), None, np.array([0, 0, 0, 1, 1, 1]))
+    truths = np.array([0.8, 0.3, 0.6, 0.1, 0.9, 0.7])
+    found = judged(study, truths, np.random.default_rng(0), is_share=True)
+    assert found.recorded == pytest.approx(0 - 0.1)
+    assert found.corrected[0] == pytest.approx(0 - 0.1)
+    assert found.error == pytest.approx(np.sqrt(0.25 * 0.75) / 2 / np.sqrt(40))
+    assert found.is_single_covered  # 0.25 of trial 0 at its best epoch, whose truth is 0.3
+    assert found.keeps_best
 
 
 @pytest.mark.slow

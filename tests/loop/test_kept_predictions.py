@@ -85,7 +85,7 @@ def test_without_predictions_nothing_is_written_now_or_after_a_resume(tmp_path: 
     assert not study.settings.predictions
     assert read(study, history(tmp_path / "s").trials.values()) is None
     resume(tmp_path / "s", Budget(trials=3), settings={"predictions": True})
-    assert sorted(predictions(tmp_path / "s")) == ["2.npz", "targets.npz"]
+    assert sorted(predictions(tmp_path / "s")) == ["2.epochs", "2.npz", "targets.npz"]
     assert StudyFolder.reopen(tmp_path / "s").settings.predictions
 
 
@@ -102,7 +102,8 @@ def test_the_command_line_switches_them_off_and_on(tmp_path: Path) -> None:
         result = CliRunner().invoke(app, [*command, "--studies", str(tmp_path)])
         assert result.exit_code == 0, result.output
         kept.append(sorted(predictions(tmp_path / "s")))
-    assert kept == [[], [], ["2.npz", "targets.npz"], ["2.npz", "3.npz", "targets.npz"]]
+    of_2 = ["2.epochs", "2.npz"]
+    assert kept == [[], [], [*of_2, "targets.npz"], [*of_2, "3.epochs", "3.npz", "targets.npz"]]
 
 
 def test_a_study_of_an_earlier_version_keeps_predictions_from_now_on(tmp_path: Path) -> None:

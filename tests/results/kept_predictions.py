@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.record import Budget, Settings, StudyFolder
+from hpo.record import Budget, Settings, StudyFolder, Trial
 from hpo.space import Fidelity, Float, SearchSpace, Task, Validation
 from hpo.space.objectives import ERRORS
 from hpo.statistics import per_image
+from hpo.training import epoch_records
+from hpo.training.prediction_files import PredictionFiles, targets_digest
 from hpo.trial import Report, Suggestion
 
 N_CLASSES = 4
@@ -27,10 +29,13 @@ def kept_study(
     objective: str = "val_error",
     folds: int | None = None,
     weight: float = 1.0,
+    epochs: int = 1,
+    keeps_epochs: bool = True,
 ) -> StudyFolder:
     """Write a study with one trial for each skill: the logit that the true class has more than the others.
 
-    `weight` is a factor of the recorded objective, as if the training had weighted its images.
+    `weight` is a factor of the recorded objective, as if the training had weighted its images. A trial has so many
+    `epochs`, of the same skill. Without `keeps_epochs`, only the best of them is kept, as in earlier versions.
     """
     folder.mkdir()
     validation = Validation(folds=folds) if folds else Validation()
@@ -44,15 +49,31 @@ def kept_study(
     ledger = study.begin()  # it deletes what an earlier study left
     study.predictions.mkdir(parents=True, exist_ok=True)
     _write(study.predictions / "targets.npz", labels=labels, folds=parts)
+    digest = targets_digest(labels, parts)
     for number, skill in enumerate(skills):
-        own = rng.standard_normal((n_images, N_CLASSES))
-        logits = (0.8 * shared + 0.6 * own + skill * np.eye(N_CLASSES)[labels]).astype(np.float16)
         ledger.suggest(Suggestion(number, {"lr": 1e-3 * (number + 1)}, 9))
-        means = {name: _mean(name, logits, labels, parts) for name in ("val_loss", *ERRORS)}
-        metrics = {"val_loss": means["val_loss"]} | {metric: 1 - means[error] for error, metric in ERRORS.items()}
-        metrics |= {objective: means[objective] * weight} if objective in means else {}
-        ledger.record(Report(number, 1, means.get(objective, 0.5) * weight, metrics, 1.0, last=True))
-        _write(study.predictions / f"{number}.npz", epoch=np.int64(1), logits=logits)
+        trial = Trial(number, {}, 9, 0, {}, objective=objective)
+        of_epochs = []
+        for epoch in range(1, epochs + 1):
+            own = rng.standard_normal((n_images, N_CLASSES))
+            logits = (0.8 * shared + 0.6 * own + skill * np.eye(N_CLASSES)[labels]).astype(np.float16)
+            of_epochs.append(logits)
+            means = {name: _mean(name, logits, labels, parts) for name in ("val_loss", *ERRORS)}
+            metrics = {"val_loss": means["val_loss"]} | {metric: 1 - means[error] for error, metric in ERRORS.items()}
+            metrics |= {objective: means[objective] * weight} if objective in means else {}
+            loss = min(means.get(objective, 0.5) * weight, trial.loss)
+            report = Report(number, epoch, loss, metrics, 1.0, last=epoch == epochs)
+            trial.add(report)
+            ledger.record(report)
+            values = per_image("val_loss", logits, labels, parts * 0)
+            assert values is not None
+            losses, predicted = values.astype(np.float32), logits.argmax(axis=1)
+            content = epoch_records.encode(epoch, losses, predicted, digest)
+            if content is not None and keeps_epochs:
+                PredictionFiles(study.predictions).write_epoch(number, content)
+        assert trial.best is not None
+        best = trial.best.fidelity
+        _write(study.predictions / f"{number}.npz", epoch=np.int64(best), logits=of_epochs[best - 1])
     ledger.close_unfinished("the budget is spent")
     ledger.close()
     return study

@@ -15,8 +15,9 @@ from hpo.runners import fused, inline, processes
 from hpo.runners._runner import Runner, discard_unneeded
 from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task
 from hpo.space.domains import Float
+from hpo.training.best_logits import BestLogits
 from hpo.training.builder import Job
-from hpo.training.prediction_files import PredictionFiles, decode, encode_trial
+from hpo.training.prediction_files import PredictionFiles, decode
 from hpo.trial import Crash, Decision, Report, Suggestion
 from tests.runners.driving import train
 from tests.training.kept_predictions import check_kept, kept
@@ -58,11 +59,12 @@ def check(start: Start, job: Job, expected: Path, tolerance: float = 0.0) -> Non
     found, wanted = check_kept(job.predictions, reports), kept(expected)
     assert wanted is not None
     assert (found.labels == wanted.labels).all()
-    assert sorted(path.name for path in job.predictions.iterdir()) == ["0.npz", "targets.npz"]
+    assert sorted(path.name for path in job.predictions.iterdir()) == ["0.epochs", "0.npz", "targets.npz"]
     if tolerance:
         np.testing.assert_allclose(found.logits.astype(float), wanted.logits.astype(float), atol=tolerance)
     else:
-        assert list(PredictionFiles(job.predictions).read(0)) == list(PredictionFiles(expected).read(0))
+        for name in ("0.epochs", "0.npz", "targets.npz"):
+            assert (job.predictions / name).read_bytes() == (expected / name).read_bytes()
 
 
 def test_the_inline_runner_keeps_the_same_again(job: Job, expected: Path) -> None:
@@ -122,6 +124,6 @@ def test_only_a_crashed_trial_loses_its_predictions_and_one_that_waits_or_ended_
     assert job.predictions is not None
     files = PredictionFiles(job.predictions)
     for epoch in (1, 2):
-        files.write(0, encode_trial(epoch, np.zeros((1, 2), np.float16), 0))
+        files.write(0, BestLogits(epoch, np.zeros((1, 2), np.float16), 0))
     discard_unneeded(tmp_path, job, 0, event, decision)
     assert [int(decode(content)["epoch"]) for content in files.read(0)] == ([2] if stays else [])

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from hpo.record import Trial
+from hpo.training.epoch_records import EpochRecord
 from hpo.training.prediction_files import PredictionFiles, decode
 from hpo.trial import Report
 
@@ -40,16 +41,37 @@ def kept(folder: Path, trial: int = 0) -> Kept | None:
     return Kept(int(arrays["epoch"]), arrays["logits"], arrays["labels"], arrays["folds"])
 
 
-def check_kept(folder: Path, reports: Iterable[Report], *, objective: str = "val_loss") -> Kept:
-    """Check that the predictions of a trial are those of its best epoch, and give the metrics on record."""
+def check_kept(
+    folder: Path, reports: Iterable[Report], *, objective: str = "val_loss", all_epochs: bool = True
+) -> Kept:
+    """Check that the predictions of a trial are those of its best epoch, and give the metrics on record.
+
+    With `all_epochs`, check also what is kept of each epoch.
+    """
     listed = list(reports)
     best = Trial(listed[0].trial, {}, 1, 0, {}, listed, objective=objective).best
     assert best is not None
     found = kept(folder, best.trial)
     assert found is not None
     assert found.epoch == best.fidelity
+    if not all_epochs:
+        return found
+    epochs = list(PredictionFiles(folder).read_epochs(best.trial))
+    assert [each.epoch for each in epochs] == [report.fidelity for report in listed]
+    for each, report in zip(epochs, listed, strict=True):
+        check_epoch(each, report.metrics, found)
+    last = epochs[found.epoch - 1]
+    assert (last.predicted == found.logits.argmax(axis=1)).all()
     assert found.metrics() == expected(best.metrics)
     return found
+
+
+def check_epoch(record: EpochRecord, metrics: Mapping[str, float], kept: Kept) -> None:
+    """Check that what is kept of an epoch gives its metrics on record."""
+    folds = [kept.folds == fold for fold in set(kept.folds)]
+    accuracies = [float((record.predicted[fold] == kept.labels[fold]).mean()) for fold in folds]
+    losses = [float(record.losses[fold].mean(dtype=np.float64)) for fold in folds]
+    assert {"loss": np.mean(losses), "accuracy": np.mean(accuracies)} == expected(metrics)
 
 
 def expected(metrics: Mapping[str, float]) -> dict[str, object]:

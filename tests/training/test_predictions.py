@@ -16,6 +16,7 @@ from hpo.space.domains import Float
 from hpo.training import notices
 from hpo.training.builder import Builder, Job
 from hpo.training.checkpoints import checkpoint
+from hpo.training.prediction_files import PredictionFiles
 from hpo.training.predictions import KeptPredictions, Targets
 from hpo.training.worker import Worker
 from hpo.trial import Report, Suggestion
@@ -101,35 +102,45 @@ def test_the_objective_decides_which_epoch_is_the_best(tmp_path: Path) -> None:
     check_kept(tmp_path / "predictions", reports, objective="val_error")
 
 
-def test_after_a_kill_between_the_two_writes_the_same_file_is_written_again(tmp_path: Path) -> None:
+def test_after_a_kill_between_the_two_writes_the_same_files_are_written_again(tmp_path: Path) -> None:
     train(job(tmp_path / "undisturbed"), tmp_path / "undisturbed", until=4)
     train(job(tmp_path), tmp_path, until=3)
-    (tmp_path / "predictions" / "0.npz").write_bytes(b"those of epoch 4, whose checkpoint was not written")
+    saved = checkpoint(tmp_path / "c", 0).read_bytes()
     train(job(tmp_path), tmp_path, until=4, after=3)
-    files = [folder / "predictions" / "0.npz" for folder in (tmp_path / "undisturbed", tmp_path)]
-    assert files[0].read_bytes() == files[1].read_bytes()
+    checkpoint(tmp_path / "c", 0).write_bytes(saved)  # as if it had not been written for epoch 4
+    with (tmp_path / "predictions" / "0.epochs").open("ab") as file:
+        file.write(b"a part of an epoch")
+    train(job(tmp_path), tmp_path, until=4, after=3)
+    folders = [folder / "predictions" for folder in (tmp_path / "undisturbed", tmp_path)]
+    for folder in folders:
+        PredictionFiles(folder).finish(0)
+    for name in ("0.npz", "0.epochs"):
+        assert len({(folder / name).read_bytes() for folder in folders}) == 1
 
 
-@pytest.mark.parametrize("file", ["whole", "missing", "damaged"])
-def test_epochs_that_are_trained_again_leave_the_predictions_of_the_recorded_best(tmp_path: Path, file: str) -> None:
+@pytest.mark.parametrize("files", ["whole", "missing", "damaged"])
+def test_epochs_that_are_trained_again_leave_the_predictions_of_those_on_record(tmp_path: Path, files: str) -> None:
     """The checkpoint is lost, and the second training gives other values, as on another machine."""
-    here, path = job(tmp_path, optimizer="sgd"), tmp_path / "predictions" / "0.npz"
+    here, folder = job(tmp_path, optimizer="sgd"), tmp_path / "predictions"
     reports = train(here, tmp_path, until=4)
-    whole = path.read_bytes()
+    paths = [folder / "0.training", folder / "0.epochs"]
+    whole = [path.read_bytes() for path in paths]
     checkpoint(tmp_path / "c", 0).unlink()
-    if file == "missing":
-        path.unlink()
-    elif file == "damaged":
-        path.write_bytes(b"PK")
+    for path in paths:
+        if files == "missing":
+            path.unlink()
+        elif files == "damaged":
+            path.write_bytes(b"PK")
     other = job(tmp_path, optimizer="sgd", momentum=0.5)
     with pytest.raises(HpoError, match="the trial ended after epoch 4"):  # it is asked for no new epoch
         train(other, tmp_path, until=4, after=4)
-    assert (path.read_bytes() == whole) == (file == "whole")
-    found = kept(tmp_path / "predictions")
+    assert ([path.read_bytes() for path in paths] == whole) == (files == "whole")
+    found = kept(folder)
     assert found is not None
     assert found.epoch == 4
+    assert [each.epoch for each in PredictionFiles(folder).read_epochs(0)] == [1, 2, 3, 4]
     (report,) = train(other, tmp_path, until=5, after=4)
-    check_kept(tmp_path / "predictions", [*reports, report])
+    check_kept(folder, [*reports, report], all_epochs=files == "whole")
 
 
 @pytest.mark.parametrize("validation", [Validation(), FOLDS])
