@@ -95,7 +95,8 @@ def judged(
     `truths` (n_rows,) are the true means. Of equal means, that with the lower mean of the tie breakers is chosen. With
     `compares`, it is also computed which trials cannot be told apart, each at its best epoch.
     """
-    values, ties = study.values.astype(np.float32), study.tie_breakers
+    values = study.values.astype(np.float32)
+    ties = None if study.tie_breakers is None else study.tie_breakers.astype(np.float32)
     means = values.mean(axis=1, dtype=np.float64)
     order = np.lexsort((np.zeros(len(means)) if ties is None else ties.mean(axis=1), means))
     best = int(order[0])
@@ -105,14 +106,14 @@ def judged(
     at_best = order[np.unique(trials[order], return_index=True)[1]]  # the row of each trial, in their order
     single = mean_interval(values[at_best[0]].astype(np.float64), is_share=is_share)
     corrected = [found.estimate, *corrected_by_others(values, best, rng, ties).values()]
-    compared = int(np.flatnonzero(at_best == best)[0])
+    compared, rows = int(np.flatnonzero(at_best == best)[0]), values[at_best]
     return Outcome(
         recorded=float(means[best]) - truth,
         corrected=[value - truth for value in corrected],
-        error=float(values[at_best].std(axis=1).mean()) / values.shape[1] ** 0.5,
+        error=float(rows.std(axis=1).mean()) / values.shape[1] ** 0.5,
         is_covered=found.interval.low <= truth <= found.interval.high,
         is_single_covered=single.low <= truths[at_best[0]] <= single.high,
-        keeps_best=_keeps_best(values[at_best], truths[at_best], compared, rng, is_share=is_share) if compares else None,
+        keeps_best=_keeps_best(rows, truths[at_best], compared, rng, is_share=is_share) if compares else None,
     )
 
 

@@ -121,8 +121,9 @@ def trained(images: Images, n_trials: int, n_validation: int, epoch: str, rng: n
         losses.append(loss)
         truths.append(_judge(weights, values[rest], labels[rest])[0].mean(axis=1, dtype=np.float64))
     numbers = np.repeat(np.arange(n_trials), len(errors))
-    wrong, loss = (np.stack(each, axis=1).reshape(len(numbers), -1) for each in (errors, losses))
-    return Trained(TrialValues(wrong, loss, numbers), np.stack(truths, axis=1).reshape(-1))
+    of_errors = np.stack(errors, axis=1).reshape(len(numbers), -1)
+    of_losses = np.stack(losses, axis=1).reshape(len(numbers), -1)
+    return Trained(TrialValues(of_errors, of_losses, numbers), np.stack(truths, axis=1).reshape(-1))
 
 
 def _gradient(weights: Floats, values: Floats, labels: Integers) -> Floats:

@@ -76,7 +76,8 @@ def _differences(n_trials: int, truth: str, rng: np.random.Generator) -> NDArray
     """The abilities of the trials, less that of the mean error."""
     if truth == "search":
         return 0.2 - 0.25 * rng.exponential(size=n_trials) ** 1.5
-    return {"equal": 0.0, "alike": 0.0, "close": 0.1, "epochs": 0.1, "spread": 0.4}[truth] * rng.standard_normal(n_trials)
+    deviation = {"equal": 0.0, "alike": 0.0, "close": 0.1, "epochs": 0.1, "spread": 0.4}[truth]
+    return deviation * rng.standard_normal(n_trials)
 
 
 def _loss(margins: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -23,9 +23,9 @@ class Trainable(Protocol):
     One attribute is optional: `validation_logits` are the logits of the last step's validation, (n_images, n_classes),
     on any device, in the order of the validation part. A search keeps those of each trial's best epoch. It is None
     before the first step, and from the beginning of a step until its validation, so that the memory is free again. With
-    folds, each trainable offers those of its own fold. `validation_results` may offer the loss and the predicted class of
-    each image, which are computed from the logits otherwise. A method `release_logits`, which frees their memory, is optional
-    too: a search calls it after each epoch.
+    folds, each trainable offers those of its own fold. `validation_results` (`SampleResults`) may offer the loss and
+    the predicted class of each image, which are computed from the logits otherwise. A method `release_logits`, which
+    frees their memory, is optional too: a search calls it after each epoch.
     """
 
     def step(self) -> Mapping[str, float]:

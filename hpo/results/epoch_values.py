@@ -81,7 +81,7 @@ def read_all(
     for trial in trials:
         candidates = list(_candidates(trial))
         n_values = len(candidates) * len(kept.labels)
-        found = _rows(study, trial, candidates, kept) if 1 < len(candidates) and n_values <= left else None
+        found = _rows(study, trial, candidates, kept) if len(candidates) > 1 and n_values <= left else None
         if found is None:
             only = None if losses is None else losses[trial.number][None].astype(np.float16)
             of_best = of_trials[trial.number][None].astype(_type(objective, kept.folds))
@@ -123,9 +123,9 @@ def _rows(study: StudyFolder, trial: Trial, candidates: Sequence[Report], kept: 
             return None
         values.append(found.astype(_type(objective, kept.folds)))
     assert trial.best is not None, "the trial has values"
-    losses = [records[report.fidelity].losses for report in candidates] if objective in ERRORS else None
     epochs = [report.fidelity for report in candidates]
-    return _Rows(np.stack(values), None if losses is None else np.stack(losses), epochs.index(trial.best.fidelity), True)
+    losses = np.stack([records[epoch].losses for epoch in epochs]) if objective in ERRORS else None
+    return _Rows(np.stack(values), losses, epochs.index(trial.best.fidelity), True)
 
 
 def _type(objective: str, folds: NDArray[np.int64]) -> type[np.bool_] | type[np.float16] | type[np.float32]:

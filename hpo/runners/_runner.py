@@ -140,8 +140,8 @@ def discard_unneeded(checkpoints: Path, job: Job, trial: int, event: Report | Cr
     """Delete the checkpoints and predictions that a trial no longer needs after `decision`.
 
     If the trial was stopped or crashed, all its checkpoints are deleted. If it is finished, all but that of its best
-    epoch. Only a crashed trial loses its predictions; one that does not go on needs only the best logits. `event` is the
-    event that the decision is about, or None if the trial was paused before.
+    epoch. Only a crashed trial loses its predictions; one that does not go on needs only the best logits. `event` is
+    the event that the decision is about, or None if the trial was paused before.
     """
     is_complete = isinstance(event, Report) and (event.last or event.fidelity >= job.space.fidelity.high)
     if job.predictions is not None:

@@ -42,7 +42,7 @@ def write(path: str, best: BestLogits) -> None:
 
     The file is created if it is missing. Logits of other images are removed from it.
     """
-    logits = memoryview(best.logits).cast("B")
+    logits = best.logits.data.cast("B")
     fields = FIELDS.pack(MAGIC, best.epoch, best.targets, *best.logits.shape)
     header = fields + CHECKSUM.pack(checksum(fields, logits))
     size = len(header) + len(logits)
@@ -115,4 +115,4 @@ def _epoch(header: bytes, like: bytes) -> int | None:
 def _size(header: bytes) -> int:
     """Return the bytes of one place in the file, from the header of any."""
     _, _, _, n_images, n_classes, _ = HEADER.unpack_from(header)
-    return HEADER.size + 2 * n_images * n_classes
+    return HEADER.size + 2 * int(n_images) * int(n_classes)

@@ -32,7 +32,8 @@ def test_the_last_two_are_read_the_latest_first(path: str) -> None:
         assert epochs(path) == expected
     for found in read(path):
         assert (found.logits == best(found.epoch).logits).all()
-        assert (found.logits.dtype, found.targets) == (np.float16, 77)
+        assert found.logits.dtype == np.float16
+        assert found.targets == 77
 
 
 def test_the_file_does_not_grow(path: str) -> None:
