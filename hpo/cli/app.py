@@ -17,6 +17,7 @@ from hpo.cli.describe import describe
 from hpo.cli.model import model
 from hpo.cli.predict import predict
 from hpo.cli.printing import print_line
+from hpo.cli.rank import rank
 from hpo.cli.replay import replay
 from hpo.cli.reports import compare, importance, list_studies, report
 from hpo.cli.results import best, export, plot, status, test
@@ -84,6 +85,7 @@ for command in (
     importance,
     replay,
     data,
+    rank,
     fetch,
     cache,
     dashboard,

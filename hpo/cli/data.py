@@ -88,7 +88,7 @@ def fetch(model: str | None, dataset: str | None, options: tuple[str, ...], fold
         raise UserError(f"--option {options[0]}: is for a data set; name it by --dataset")
     values, root = named_values(options), data_folder(folder)
     if model is not None:
-        click.echo(f"{model}: {_fetch_weights(model, root)}")
+        click.echo(f"{model}: {fetch_weights(model, root)}")
     if dataset is not None:
         _fetch_dataset(dataset, values, root)
         click.echo(f"{dataset}: {root}")
@@ -164,7 +164,7 @@ def _decoding_options(fixed: tuple[str, ...]) -> DecodingOptions:
         raise UserError(f"--fixed: {error}") from error
 
 
-def _fetch_weights(model: str, root: Path) -> Path:
+def fetch_weights(model: str, root: Path) -> Path:
     """Download a model's ImageNet weights unless they are there. Returns their path."""
     family = _load_plugin("trainables.models", model)
     if not hasattr(family, "WEIGHTS"):

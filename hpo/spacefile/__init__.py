@@ -6,5 +6,6 @@ It asks `hpo.plugins` which names exist. `hpo.record` and the packages above it 
 from __future__ import annotations
 
 from hpo.spacefile.reader import bundled, describe, find, parse, read
+from hpo.spacefile.transfer_space import transfer_space
 
-__all__ = ["bundled", "describe", "find", "parse", "read"]
+__all__ = ["bundled", "describe", "find", "parse", "read", "transfer_space"]

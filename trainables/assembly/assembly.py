@@ -161,6 +161,13 @@ class Assembly:
         self._check(name, model, data, config, keys=("image_size", *getattr(family, "HYPERPARAMETERS", ())))
         return model
 
+    def build_model(self, config: Config, data: SearchData) -> TransferModel:
+        """Return a new model with the weights of the task, for data that `search_data` returned.
+
+        Raises SetupError if the model or its weights are missing, or do not fit the data set.
+        """
+        return self._build_model(str(config.get("model", self.task.model)), config, data, pretrained=True)
+
     def _check(
         self, name: str, model: TransferModel, data: SearchData, config: Config, *, keys: tuple[str, ...]
     ) -> None:

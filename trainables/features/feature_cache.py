@@ -155,7 +155,22 @@ SHARED = FeatureCache(LIMIT_BYTES)
 
 def width(model: TransferModel, part: Part) -> int:
     """Return the number of features that the head receives for each image of `part`."""
-    return prod(_feature_shape(model, part, len(model.stages)))
+    return prod(shape(model, part))
+
+
+def shape(model: TransferModel, part: Part) -> tuple[int, ...]:
+    """Return the shape of the features that the head receives for an image of `part`."""
+    return _feature_shape(model, part, len(model.stages))
+
+
+def compute(model: TransferModel, part: Part, n_stages: int, *, bf16: bool = False) -> Tensor:
+    """Return the features of `part` after the first stages, float32 (n, ...), without the cache.
+
+    It is for features that do not fit into the cache.
+    """
+    values = torch.empty((len(part), *_feature_shape(model, part, n_stages)), device=part.labels.device)
+    _compute(model, part.batch, values, n_stages, bf16)
+    return values
 
 
 def _disk(model: TransferModel, n_stages: int) -> store.Store | None:

@@ -1,0 +1,177 @@
+"""Ranks pretrained models on a data set by their features, before any search: for `hpo rank`.
+
+A cross-validated ridge regression on the features of the search part gives an accuracy for each model. The held-out
+part is never read. The features are those of the cache, so a search of the same models finds them there, and a ranking
+that was interrupted goes on with the next model.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hpo import plugins, statistics
+from hpo.errors import TaskError
+from hpo.space import Task, Validation
+from hpo.trial import Config
+
+if TYPE_CHECKING:
+    from trainables.assembly import Assembly
+    from trainables.data.dataset import SearchData
+    from trainables.ranking import Measurement
+
+SIZES = {
+    "small": (
+        "resnet18",
+        "timm:mobilenetv3_large_100",
+        "timm:efficientnet_b0",
+        "timm:vit_tiny_patch16_224",
+        "timm:convnext_nano",
+    ),
+    "base": (
+        "resnet50",
+        "timm:vit_small_patch16_224",
+        "timm:swin_tiny_patch4_window7_224",
+        "timm:convnext_tiny",
+        "timm:vit_base_patch16_224",
+    ),
+}
+"""Models to rank, by size: convolutional networks and transformers of up to 16 (small) or 87 million weights."""
+
+
+@dataclass(frozen=True)
+class RankedModel:
+    """A pretrained model, and how well its features tell the classes of a data set apart."""
+
+    model: str
+    accuracy: float
+    """The accuracy of the probe on the images that it was not fitted on, in 0..1."""
+    low: float
+    """The lower end of the 95 % interval of `accuracy` on new images."""
+    high: float
+    """The upper end."""
+    as_good: bool
+    """Whether it cannot be told apart from the model with the highest accuracy, on the same images."""
+    logme: float
+    """The logarithm of the evidence per image: higher is better. See `trainables/ranking/logme.py`."""
+    seconds_per_image: float
+    """The time that the frozen network takes for an image, on all cores or on the GPU."""
+    n_parameters: int
+    """The number of weights without the last layer."""
+    n_features: int
+    """The number of features that the last layer receives."""
+    image_size: tuple[int, int]
+    """Height and width of the images in pixels."""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The models of a ranking, and how it was made."""
+
+    models: tuple[RankedModel, ...]
+    """The highest accuracy first. Of equal ones, the higher LogME first."""
+    skipped: Mapping[str, str]
+    """The models that could not be ranked, and why."""
+    n_images: int
+    """The number of images that were classified by a probe that was not fitted on them."""
+    n_classes: int
+    validation: Validation
+    """How the search part was split: by folds, or as the data set says."""
+
+
+def rank(
+    task: Task,
+    models: Sequence[str],
+    data: Path,
+    *,
+    config: Config | None = None,
+    device: str = "cpu",
+    notify: Callable[[str], None] = lambda line: None,
+) -> Ranking:
+    """Rank models on the search part of the data set of a task.
+
+    `task` gives the data set, the weights and the folds. If the data set has a validation part of its own, it replaces
+    the folds. `data` is the folder of the data sets and weights. `config` holds hyperparameters of the images, such as
+    `image_size`. `notify` is called with a line before each model. A model whose weights are missing, or that does not
+    fit the data set, is skipped.
+
+    Raises TaskError if the data set cannot be read or split, or if no model can be ranked, and UserError if there is no
+    model of a name.
+    """
+    from trainables.errors import SetupError
+    from trainables.ranking import measure
+
+    settings, found, skipped = dict(config or {}), {}, {}
+    task = _validated(task, data, device)
+    folds: Sequence[SearchData] = ()
+    for number, model in enumerate(models, start=1):
+        notify(f"{model} ({number} of {len(models)})")
+        assembly = _assembly(replace(task, model=model), data, device)
+        try:
+            folds = [fold for fold in assembly.search_data(settings) if fold is not None]
+            network = assembly.build_model(settings, folds[0])
+            found[model] = measure(network, folds, bf16=settings.get("precision") == "bf16")
+        except SetupError as error:
+            skipped[model] = str(error)
+            notify(f"{model} is skipped: {error}")
+    if not found:
+        raise TaskError("no model can be ranked: " + "; ".join(f"{name}: {why}" for name, why in skipped.items()))
+    n_images = len(next(iter(found.values())).is_correct)
+    return Ranking(_ranked(found), skipped, n_images, len(folds[0].classes), task.validation)
+
+
+def _assembly(task: Task, data: Path, device: str) -> Assembly:
+    from trainables.assembly import Assembly
+
+    return Assembly(task, functools.cache(plugins.load), data, device)
+
+
+def _validated(task: Task, data: Path, device: str) -> Task:
+    """Return the task, without folds if its data set has a validation part of its own. A TaskError if it has no data.
+
+    It also splits the data set, so that an error in it is raised before the first model.
+    """
+    from trainables.data import splits
+    from trainables.errors import SetupError
+
+    try:
+        assembly = _assembly(task, data, device)
+        dataset, pretraining = assembly.load_datasets()
+        if splits.search_images(dataset)[1] is not None:
+            task = replace(task, validation=Validation(group=task.validation.group))
+            assembly = _assembly(task, data, device)
+        assembly.split_dataset(dataset, pretraining)
+    except SetupError as error:
+        raise TaskError(str(error)) from error
+    return task
+
+
+def _ranked(found: Mapping[str, Measurement]) -> tuple[RankedModel, ...]:
+    """Return the measured models with intervals and comparisons, sorted."""
+    order = sorted(found, key=lambda name: (-float(found[name].is_correct.double().mean()), -found[name].logme))
+    errors = np.stack([1 - found[name].is_correct.numpy().astype(np.float32) for name in order])
+    as_good = statistics.not_apart(errors, 0, np.random.default_rng(0), is_share=True)
+    ranked = []
+    for name, is_as_good, values in zip(order, as_good, errors, strict=True):
+        measured = found[name]
+        interval = statistics.mean_interval(1 - values.astype(np.float64), is_share=True)
+        ranked.append(
+            RankedModel(
+                model=name,
+                accuracy=float(1 - values.mean(dtype=np.float64)),
+                low=interval.low,
+                high=interval.high,
+                as_good=bool(is_as_good),
+                logme=measured.logme,
+                seconds_per_image=measured.seconds_per_image,
+                n_parameters=measured.n_parameters,
+                n_features=measured.n_features,
+                image_size=measured.image_size,
+            )
+        )
+    return tuple(ranked)
