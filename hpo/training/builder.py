@@ -140,13 +140,19 @@ def _raise_not_loaded(name: str, reason: str, config: Config) -> Trainable:
     )
 
 
+def passive_threads() -> None:
+    """Let threads of torch sleep while they wait for each other. Call it before torch is imported.
+
+    By default they spin. If other work shares the cores, an epoch then takes several times as long.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 class Builder:
     """Builds the trainables of one slot. It lives as long as the slot and keeps the data set in memory."""
 
     def __init__(self, job: Job, device: str) -> None:
-        # Torch reads this variable when it is imported. By default its threads spin while they wait for each other.
-        # If other work shares the cores, an epoch then takes several times as long.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        passive_threads()
         self._job = job
         self._device = device
 

@@ -18,6 +18,7 @@ import numpy as np
 from hpo import plugins, statistics
 from hpo.errors import TaskError
 from hpo.space import Task, Validation
+from hpo.training.builder import passive_threads
 from hpo.trial import Config
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ def rank(
     Raises TaskError if the data set cannot be read or split, or if no model can be ranked, and UserError if there is no
     model of a name.
     """
+    passive_threads()
     from trainables.errors import SetupError
     from trainables.ranking import measure
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from trainables.data.dataset import Part, SearchData
 from trainables.ranking.logme import logme
 from trainables.ranking.probe import is_correct
-from trainables.threads import all_cores
 from trainables.trainable import TransferModel
 from trainables.training.closed_form import Inputs, heads
 from trainables.training.closed_form.inputs import of_part
@@ -31,7 +30,7 @@ class Measurement:
     """bool (n,): whether the cross-validated probe classified each image correctly, in the order of the folds."""
     logme: float
     seconds_per_image: float
-    """The time of the frozen stages for an image, in a batch of N_TIMED, on all cores or on the GPU."""
+    """The time of the frozen stages for an image, in a batch of N_TIMED, on the cores of this process or on the GPU."""
     n_parameters: int
     """The number of weights of the stages, without the head."""
     n_features: int
@@ -57,15 +56,14 @@ def measure(model: TransferModel, folds: Sequence[SearchData], *, bf16: bool = F
     inputs = _joined([of_part(model, part, bf16=bf16, pools=pools) for part in parts])
     labels = torch.cat([part.labels for part in parts])
     of_images = torch.cat([torch.full((len(part),), n) for part, n in zip(parts, numbers, strict=True)])
-    with all_cores():
-        return Measurement(
-            is_correct(inputs, labels, of_images, n_classes).cpu(),
-            logme(inputs, labels, n_classes),
-            _seconds_per_image(model, first.train, bf16),
-            sum(parameter.numel() for parameter in model.stages.parameters()),
-            inputs.width,
-            (first.train.shape[1], first.train.shape[2]),
-        )
+    return Measurement(
+        is_correct(inputs, labels, of_images, n_classes).cpu(),
+        logme(inputs, labels, n_classes),
+        _seconds_per_image(model, first.train, bf16),
+        sum(parameter.numel() for parameter in model.stages.parameters()),
+        inputs.width,
+        (first.train.shape[1], first.train.shape[2]),
+    )
 
 
 def _joined(parts: Sequence[Inputs]) -> Inputs:

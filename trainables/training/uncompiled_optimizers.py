@@ -58,3 +58,9 @@ class AdamW(_UncompiledOptimizer, optim.AdamW):
     """torch.optim.AdamW without the wrapper."""
 
     step = _uncompiled_step(optim.AdamW)
+
+
+class LBFGS(_UncompiledOptimizer, optim.LBFGS):
+    """torch.optim.LBFGS without the wrapper."""
+
+    step = _uncompiled_step(optim.LBFGS)

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from trainables.training.closed_form.inputs import TrainingSet
 from trainables.training.closed_form.linear import LinearFit
+from trainables.training.uncompiled_optimizers import LBFGS
 
 HISTORY = 10
 """The number of steps that L-BFGS remembers (D. C. Liu, J. Nocedal, Mathematical Programming 45, 1989)."""
@@ -32,7 +33,7 @@ class Logistic:
         shape, device = (training.n_classes, training.inputs.width + 1), training.labels.device
         self._parameters = torch.zeros(shape, dtype=torch.float64, device=device, requires_grad=True)
         """(n_classes, width + 1): the weights, and the bias in the last column."""
-        self._optimizer = torch.optim.LBFGS(
+        self._optimizer = LBFGS(
             [self._parameters],
             max_iter=iterations,
             max_eval=2 * iterations + 10,
@@ -44,7 +45,7 @@ class Logistic:
 
     def fit(self) -> LinearFit:
         """Go on for some iterations, or until the regression has converged, and return the classifier."""
-        self._optimizer.step(self._loss_and_gradient)  # type: ignore[arg-type]
+        self._optimizer.step(self._loss_and_gradient)
         parameters = self._parameters.detach().clone()
         return LinearFit(parameters[:, :-1], parameters[:, -1], None)
 

@@ -1,0 +1,27 @@
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+
+from hpo.training.ranking import _ranked
+
+
+def measurement(correct: torch.Tensor, logme: float = 0.0) -> Any:
+    return SimpleNamespace(
+        is_correct=correct, logme=logme, seconds_per_image=0.01, n_parameters=1, n_features=2, image_size=(8, 8)
+    )
+
+
+def test_models_are_sorted_and_those_that_may_be_as_good_as_the_best_are_named() -> None:
+    images = torch.arange(400)
+    found = _ranked(
+        {
+            "bad": measurement(images % 2 == 0),
+            "good": measurement(images % 10 > 0),
+            "nearly": measurement((images % 10 > 0) & (images > 1)),
+            "equal": measurement(images % 10 > 0, logme=1.0),
+        }
+    )
+    assert [each.model for each in found] == ["equal", "good", "nearly", "bad"]
+    assert [each.as_good for each in found] == [True, True, True, False]
+    assert all(each.low < each.accuracy < each.high for each in found)
