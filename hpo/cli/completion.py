@@ -50,6 +50,12 @@ def plug_ins(kind: str, *others: str) -> Complete:
     return lambda ctx, param, start: _beginning(start, [*names_of(kind), *others])
 
 
+def models(ctx: click.Context, param: click.Parameter, start: str) -> list[CompletionItem]:
+    """Complete the last of the names of models with commas between them."""
+    before, comma, last = start.rpartition(",")
+    return [CompletionItem(before + comma + name) for name in names_of("model") if name.startswith(last)]
+
+
 def plot_kinds(ctx: click.Context, param: click.Parameter, start: str) -> list[CompletionItem]:
     """Complete the kinds of figures."""
     return _beginning(start, PLOT_KINDS)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hpo.cli import completion
 from hpo.cli.options import check_format, data_option, dataset_option, named_values
 from hpo.cli.printing import print_command, print_line
 from hpo.errors import MachineError, UserError
@@ -23,9 +24,18 @@ FORMATS = ("table", "csv", "md", "latex", "html", "json")
 
 
 @click.command()
-@click.option("--dataset", required=True, help="A data set as in a space: pacs, or {name: pacs, domain: cartoon}.")
+@click.option(
+    "--dataset",
+    required=True,
+    shell_complete=completion.plug_ins("dataset"),
+    help="A data set as in a space: pacs, or {name: pacs, domain: cartoon}.",
+)
 @dataset_option
-@click.option("--models", help="The models to rank, with commas between them: resnet18,timm:resnet50.")
+@click.option(
+    "--models",
+    shell_complete=completion.models,
+    help="The models to rank, with commas between them: resnet18,timm:resnet50.",
+)
 @click.option("--size", type=click.Choice(["small", "base"]), help="Rank a list of models of this size instead.")
 @click.option("--weights", default="imagenet", show_default=True, help="imagenet, or the path of a state dict.")
 @click.option("--fetch", is_flag=True, help="Download ImageNet weights that are missing.")
@@ -229,5 +239,5 @@ def _write(path: Path, found: Ranking, space: SearchSpace, top: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, text)
     spacefile.read(path)  # raises an error with the line if the file is no valid space
-    print_line(f"{path}: a space with {with_plural(len(chosen), 'model')}")
+    print_line(f"{path}: a space with {with_plural(len(chosen), 'model')}", err=True)
     print_command("next: ", f"hpo search --space {path}")

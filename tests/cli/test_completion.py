@@ -45,6 +45,8 @@ def test_verbs_options_and_names_are_offered() -> None:
     assert offered("describe", "regime", "probe") == ["probe_then_fine_tune"]
     assert offered("describe", "augmentation", "few") == ["few_shot"]
     assert offered("describe", "nothing", "") == []
+    assert offered("rank", "--dataset", "pa") == ["pacs"]
+    assert offered("rank", "--models", "alexnet,resnet1") == ["alexnet,resnet18"]
 
 
 def test_what_is_written_twice_is_the_same() -> None:

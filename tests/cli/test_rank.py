@@ -51,6 +51,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "data"
 
 
+@pytest.mark.slow
 def test_models_are_ranked_and_the_best_become_a_space(hpo: Hpo, data: Path, tmp_path: Path) -> None:
     result = hpo(*RANK, "--models", "squeezenet,resnet18", "--folds", 3, "--out", "spaces/flowers.yaml")
     assert result.exit_code == 0, result.output
@@ -68,11 +69,14 @@ def test_models_are_ranked_and_the_best_become_a_space(hpo: Hpo, data: Path, tmp
     assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("features-*.bin")} == kept
 
 
-def test_the_ranking_can_be_printed_for_programs(hpo: Hpo, data: Path) -> None:
+def test_the_ranking_can_be_printed_for_programs_while_a_space_is_written(hpo: Hpo, data: Path) -> None:
     given = "{name: image_folder, folder: flowers}"
-    result = hpo(*RANK[:1], "--dataset", given, *RANK[5:], "--models", "squeezenet", "--format", "json")
+    result = hpo(
+        *RANK[:1], "--dataset", given, *RANK[5:], "--models", "squeezenet", "--format", "json", "--out", "a.yaml"
+    )
     assert result.exit_code == 0, result.output
     (row,) = json.loads(result.stdout)
+    assert spacefile.read(Path("a.yaml")).task.model == "squeezenet"
     assert row["model"] == "squeezenet"
     assert row["low"] < row["accuracy"] <= row["high"]
     assert row["accuracy"] > 0.8
@@ -90,6 +94,7 @@ def test_held_out_images_are_not_read(hpo: Hpo, data: Path) -> None:
     assert "36 images, 5 folds" in result.output
 
 
+@pytest.mark.slow
 def test_a_data_set_with_a_validation_part_of_its_own_is_not_split_again(hpo: Hpo, data: Path, tmp_path: Path) -> None:
     for part, n in (("train", 12), ("val", 5), ("test", 2)):
         pictures(data / "parts" / part, n)
@@ -126,6 +131,7 @@ def test_a_data_set_that_is_no_name_and_no_mapping_is_refused(hpo: Hpo, data: Pa
     assert "hpo: --dataset [pacs]: write a name, or {name: pacs, domain: cartoon}" in result.output
 
 
+@pytest.mark.slow
 def test_the_models_of_each_size_are_known(hpo: Hpo) -> None:
     from hpo import plugins
     from hpo.training.ranking import SIZES

@@ -23,6 +23,7 @@ UNPUBLISHED = {
     "digits_models",
     "digits_softmax",
     "pacs_cartoon_vit_lora",
+    "pacs_cartoon_resnet18_closed_form",
 }
 """Spaces for which no numbers are published."""
 
