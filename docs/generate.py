@@ -25,8 +25,11 @@ SHARED = {
         "trainables.data.preprocessing",
     ),
     "Optimizer and schedule": (
-        "trainables.training.gradient_descent",
+        "trainables.training.optimization",
         "trainables.training.optimizers",
+        "trainables.training.parameter_groups",
+        "trainables.training.gradual_unfreezing",
+        "trainables.training.weight_average",
         "trainables.training.schedules",
         "trainables.training.losses",
     ),

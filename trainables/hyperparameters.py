@@ -81,6 +81,14 @@ def read_optional_int(config: Config, key: str, least: int = 1) -> int | None:
     return None if config.get(key) is None else read_int(config, key, least, least=least)
 
 
+def read_optional_float(config: Config, key: str, rule: Rule) -> float | None:
+    """Return the number at `key`, or None if the key is missing or its value is None.
+
+    A WrongValue if it is not a number, is not finite, or breaks `rule`.
+    """
+    return None if config.get(key) is None else read_float(config, key, 0.0, rule)
+
+
 def _present(config: Config, key: str, default: Scalar) -> Scalar:
     value = config.get(key)
     return default if value is None else value

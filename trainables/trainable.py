@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -77,10 +78,22 @@ class TransferModel(nn.Module):
     std: Tensor
     """(1, channels, 1, 1): divides the difference."""
 
-    def __init__(self, stages: Mapping[str, nn.Module], head: nn.Module, *, classifier: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        stages: Mapping[str, nn.Module],
+        head: nn.Module,
+        *,
+        classifier: Iterable[str] = (),
+        layers: Mapping[str, int] | None = None,
+        undecayed: Collection[str] = (),
+    ) -> None:
         """`stages` maps names to modules, in order.
 
         `classifier` names the last stages, those of fully connected layers that are not part of the feature extractor.
+        `layers` gives the layer number of parameters of the stages by their names, and that of the head as "head". See
+        `layer_numbers` for the default. `undecayed` names parameters that the network's authors train without weight
+        decay, such as position embeddings.
+
         Raises ValueError if a stage has the name "head", or if `classifier` does not name the last stages.
         """
         super().__init__()
@@ -91,6 +104,10 @@ class TransferModel(nn.Module):
         self.classifier = tuple(classifier)
         if list(stages)[len(stages) - len(self.classifier) :] != list(self.classifier):
             raise ValueError(f"the classifier must be the last of the stages, but is {', '.join(self.classifier)}")
+        self.layers = layers
+        """The argument `layers`."""
+        self.undecayed = frozenset(undecayed)
+        """The argument `undecayed`."""
         self._frozen: frozenset[str] = frozenset()
         self._pretrained: frozenset[str] = frozenset()
         self._frozen_weights: frozenset[str] = frozenset()
@@ -130,6 +147,26 @@ class TransferModel(nn.Module):
             features = stage(features)
         return features
 
+    def layer_numbers(self) -> dict[str, int]:
+        """Return the layer number of each parameter by its name. The first layer is 0, and the head is the last layer.
+
+        By default, each stage with weights is one layer. If `layers` does not name a parameter, it belongs to the last
+        layer that `layers` names in its stage, or to the head's if it names none there.
+        """
+        with_weights = [name for name, stage in self.stages.items() if list(stage.parameters())]
+        if self.layers is None:
+            layers, last = {name: i for i, name in enumerate(with_weights)}, len(with_weights)
+        else:
+            layers, last = {}, self.layers[HEAD]
+            for name, number in self.layers.items():
+                stage = name.split(".")[1] if "." in name else name
+                layers[stage] = max(layers.get(stage, 0), number)
+        numbers = {}
+        for name, _ in self.named_parameters():
+            stage = name.split(".")[1] if name.startswith("stages.") else HEAD
+            numbers[name] = (self.layers or {}).get(name, layers.get(stage, last))
+        return numbers
+
     @property
     def frozen(self) -> frozenset[str]:
         """The names of the frozen stages, including `head` if it is frozen."""
@@ -145,7 +182,8 @@ class TransferModel(nn.Module):
     def pretrained(self) -> frozenset[str]:
         """The names of the stages whose weights come from a file and have not been trained since.
 
-        They are the same in every trial, so their features can be cached on disk.
+        They are the same in every trial, so their features can be cached on disk. A stage counts as trained as soon as
+        `train` is called while it is not frozen, or other weights are loaded into the model.
         """
         return self._pretrained
 
@@ -157,8 +195,7 @@ class TransferModel(nn.Module):
         """Freeze the stages in `names`, which may include `head`, and unfreeze all others.
 
         A frozen stage has no gradients and stays in evaluation mode. So its weights and running statistics do not
-        change, and its dropout is off. A stage that trains is not `pretrained` any more. Build the optimizer after
-        freezing.
+        change, and its dropout is off. Build the optimizer after freezing.
 
         Raises ValueError if a name is unknown, and SetupError if nothing with weights is left to train.
         """
@@ -171,10 +208,9 @@ class TransferModel(nn.Module):
             named = ", ".join(name for name in modules if name in frozen)
             raise SetupError(f"nothing is left to train: {named} would be frozen, and the rest has no weights")
         self._frozen = frozen
-        self._pretrained &= frozen
         for name, module in modules.items():
             module.requires_grad_(name not in frozen)
-        self.train(self.training)
+        self._set_mode(self.training)
 
     def train_only(self, weights: Collection[str]) -> None:
         """Freeze all weights of the stages but those in `weights`, which have the names of `named_parameters`.
@@ -197,13 +233,33 @@ class TransferModel(nn.Module):
 
     def train(self, mode: bool = True) -> TransferModel:
         """Set training mode, or evaluation mode if `mode` is false. Frozen stages stay in evaluation mode."""
+        if mode:
+            self._pretrained &= self._frozen
+        self._set_mode(mode)
+        return self
+
+    @contextmanager
+    def in_evaluation(self) -> Iterator[None]:
+        """Inside this context, the model is in evaluation mode. Afterwards, it is in its mode of before."""
+        mode = self.training
+        self._set_mode(False)
+        try:
+            yield
+        finally:
+            self._set_mode(mode)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load weights, as `torch.nn.Module` does. The stages that they belong to are not `pretrained` any more."""
+        self._pretrained -= {key.split(".")[1] for key in state_dict if key.startswith("stages.")}
+        return super().load_state_dict(state_dict, strict=strict, assign=assign)
+
+    def _set_mode(self, mode: bool) -> None:
         self.training = self.stages.training = mode
         for name, module in self._stages_and_head().items():
             # Frozen stages are skipped: visiting all modules of a large network can take longer than an epoch of the
             # head.
             if name not in self._frozen or module.training:
                 module.train(mode and name not in self._frozen)
-        return self
 
     def state_of(self, names: Iterable[str]) -> dict[str, Tensor]:
         """Return the weights and running statistics of the stages in `names`, which may include `head`.

@@ -6,8 +6,9 @@ A module declares its hyperparameters by two literals:
     READS_ALSO = ("trainables.training.optimizers",)
 
 Each hyperparameter has a description, which may end with "; default 64", or a list of the values that it may take, of
-which the first is the default. `MEANINGS = {"optimizer": "the rule of the steps"}` says what those with a list mean.
-READS_ALSO names the modules through which the module reads further hyperparameters.
+which the first is the default. In a list, "timm:NAME" stands for `timm:` and any name. `MEANINGS = {"optimizer": "the
+rule of the steps"}` says what those with a list mean. READS_ALSO names the modules through which the module reads
+further hyperparameters.
 """
 
 from __future__ import annotations

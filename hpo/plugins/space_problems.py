@@ -154,6 +154,12 @@ def _value_problems(
         yield keys, f"must be choices out of {format_value(allowed)}, but is a range"
         return
     for value in values:
-        if not is_one_of(value, allowed):
+        if not _is_allowed(value, allowed):
             names = (each if isinstance(each, str) else format_value(each) for each in allowed)
             yield keys, f"{format_value(value)} is unknown{nearest(str(value), names)}"
+
+
+def _is_allowed(value: Value, allowed: list[Scalar]) -> bool:
+    """Whether a declared list holds a value, or an entry such as "timm:NAME" that stands for it."""
+    family, _, name = str(value).partition(":")
+    return is_one_of(value, allowed) or (bool(name) and f"{family}:NAME" in allowed)

@@ -42,7 +42,7 @@ def test_a_regime_is_described_with_all_that_it_reads(hpo: Hpo) -> None:
     rows = json.loads(hpo("describe", "regime", "linear_probe", "--format", "json").output)
     found = {row["hyperparameter"]: row for row in rows}
     assert found["optimizer"]["default"] == "adamw"
-    assert found["optimizer"]["meaning and values"].endswith(": adamw, adam, sgd, nag")
+    assert found["optimizer"]["meaning and values"].endswith(": adamw, adam, sgd, nag, timm:NAME")
     assert found["lr"] == {
         "hyperparameter": "lr",
         "meaning and values": "learning rate, above 0",

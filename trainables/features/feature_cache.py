@@ -187,11 +187,8 @@ def _disk(model: TransferModel, n_stages: int) -> store.Store | None:
 
 def _feature_shape(model: TransferModel, part: Part, n_stages: int) -> tuple[int, ...]:
     """Return the shape of the features of one image of `part`. It runs an image through the first stages."""
-    training = model.training
-    model.eval()
-    with torch.no_grad():
+    with model.in_evaluation(), torch.no_grad():
         features = model.run_stages(model.preprocess(part.batch(slice(1)).to(model.mean.device)), 0, n_stages)
-    model.train(training)
     return tuple(features.shape[1:])
 
 
@@ -207,12 +204,9 @@ def _compute(
 
     `images` returns the images of a slice.
     """
-    training = model.training
-    model.eval()
     device = model.mean.device
-    with torch.no_grad(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
+    with model.in_evaluation(), torch.no_grad(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
         for start in range(0, len(values), BATCH_SIZE):
             batch = slice(start, min(start + BATCH_SIZE, len(values)))
             values[batch] = model.run_stages(model.preprocess(images(batch).to(device)), 0, n_stages)
             advance(batch.stop / len(values))
-    model.train(training)

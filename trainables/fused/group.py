@@ -40,21 +40,24 @@ def key(trainable: object) -> Hashable | None:
     A training can be fused under these conditions: only its head has weights that train. All layers of the head can be
     stacked (`stacked_layers.stackable_layers`), and it has at most MAX_PARAMETERS parameters. The inputs of the head
     are the same in every epoch, and there is room to cache them. The loss is a classifier's, and an L2 penalty sums all
-    weights of the head. The optimizer has a kind (`stacked_parameters.optimizer_kind`). No batch is computed in parts.
+    weights of the head. The optimizer has a kind (`stacked_parameters.optimizer_kind`). No batch is computed in parts,
+    and no stage begins to train later.
 
     Two such trainings have the same key if they have the same data, metric of the user, inputs of the head, precision,
     device, and head layers.
     """
     if type(trainable) is not Training:
         return None
-    model, optimization, loss = trainable.model, trainable.optimization, trainable.classifier_loss
+    model, optimization, loss = trainable.trained_model, trainable.optimization, trainable.classifier_loss
     layers, head_parameters = stacked_layers.stackable_layers(model.head), list(model.head.parameters())
     trained = [parameter for group in optimization.optimizer.param_groups for parameter in group["params"]]
     if not layers or loss is None or not model.stages or not all(map(_is_constant, _unfrozen_stages(trainable))):
         return None
-    if [id(parameter) for parameter in trained] != [id(parameter) for parameter in head_parameters]:
+    if {id(parameter) for parameter in trained} != {id(parameter) for parameter in head_parameters}:
         return None
     if stacked_parameters.optimizer_kind(optimization.optimizer) is None or optimization.micro_batches > 1:
+        return None
+    if optimization.unfreezing is not None:
         return None
     weights = [parameter for parameter in head_parameters if parameter.ndim > 1]
     if loss.l2 and {id(weight) for weight in loss.weights} != {id(weight) for weight in weights}:
@@ -70,7 +73,8 @@ def key(trainable: object) -> Hashable | None:
 
 
 def _unfrozen_stages(training: Training) -> list[nn.Module]:
-    return [stage for name, stage in training.model.stages.items() if name not in training.model.frozen]
+    model = training.trained_model
+    return [stage for name, stage in model.stages.items() if name not in model.frozen]
 
 
 def _is_constant(stage: nn.Module) -> bool:
@@ -90,8 +94,8 @@ class Group:
 
     def admit(self, training: Training) -> None:
         """Replace the stages of a training by those of the first member, to save memory. They are equal."""
-        self._shared_stages = self._shared_stages or training.model.stages
-        training.model.stages = self._shared_stages
+        self._shared_stages = self._shared_stages or training.trained_model.stages
+        training.trained_model.stages = training.model.stages = self._shared_stages
 
     def step(self, members: Sequence[Training]) -> list[Mapping[str, float]]:
         """Train one epoch of each member, then validate. Returns the metrics of each, in the order of `members`.
@@ -130,7 +134,7 @@ def _n_threads(n_parameters: int, device: torch.device) -> int:
 
 def _head_size(training: Training) -> tuple[int, torch.device]:
     """Return the number of parameters (scalars) of the head, and its device."""
-    parameters = list(training.model.head.parameters())
+    parameters = list(training.trained_model.head.parameters())
     return sum(parameter.numel() for parameter in parameters), parameters[0].device
 
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from trainables.fused import stacked_layers
+from trainables.fused.stacked_averages import StackedAverages
 from trainables.fused.stacked_losses import StackedLoss, per_member
 from trainables.fused.stacked_parameters import StackedParameters
 from trainables.training import epochs, metrics, predictions
@@ -46,11 +47,17 @@ class Lockstep:
         """`offers_logits` says whether each member is given the logits of its validation, until it releases them."""
         self.members = sorted(members, key=lambda member: member.optimization.batch_size)
         self._offers_logits = offers_logits
-        heads = [member.model.head for member in self.members]
+        heads = [member.trained_model.head for member in self.members]
         optimizations = [member.optimization for member in self.members]
         self._parameters = StackedParameters(heads, [optimization.optimizer for optimization in optimizations])
+        averages = [optimization.average for optimization in optimizations]
+        self._averages = None if not any(averages) else StackedAverages(self._parameters, averages)
         self._dtype = torch.bfloat16 if optimizations[0].bf16 else torch.float32
         self._layers = stacked_layers.stack_layers(heads[0], self._parameters.values_and_gradients, self._dtype)
+        self._validated_layers = self._layers
+        if self._averages is not None:
+            values_and_gradients = self._averages.values_and_gradients
+            self._validated_layers = stacked_layers.stack_layers(heads[0], values_and_gradients, self._dtype)
         self._device = next(heads[0].parameters()).device
         losses = [loss for member in self.members if (loss := member.classifier_loss) is not None]
         self._loss = StackedLoss(losses, self._device)
@@ -71,7 +78,7 @@ class Lockstep:
     @property
     def is_current(self) -> bool:
         """Whether the stacked tensors are still the ones that the members hold."""
-        return self._parameters.is_current
+        return self._parameters.is_current and (self._averages is None or self._averages.is_current)
 
     def begin(self) -> None:
         """Prepare an epoch: draw the order of each member, and read the hyperparameters of its steps."""
@@ -136,6 +143,8 @@ class Lockstep:
         if self._clip_norms is not None:
             self._parameters.clip(self._clip_norms[:k])
         self._parameters.update(k, number)
+        if self._averages is not None:
+            self._averages.update(k)
 
     def _validate(self, samples: Samples) -> None:
         """Compute the metrics of each member on `samples`, and give each its logits, if they are offered."""
@@ -143,7 +152,7 @@ class Lockstep:
         all_logits: list[Tensor] = []
         for start in range(0, len(samples), VALIDATION_BATCH_SIZE):
             values = samples.batch(slice(start, start + VALIDATION_BATCH_SIZE)).flatten(1).expand(n_members, -1, -1)
-            for layer in self._layers:
+            for layer in self._validated_layers:
                 values = layer.forward(values)
             all_logits.append(values.float())
         self._names = metrics.names(all_logits[0].shape[2])

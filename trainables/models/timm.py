@@ -1,6 +1,6 @@
 """The networks of timm, named `timm:NAME` with a name from timm's list.
 
-timm is an optional dependency. Only this file imports it, and only when one of its networks is used.
+timm is an optional dependency. It is imported only when one of its networks or optimizers is used.
 
 A network is split into stages at its joints: the stem, each block of a vision transformer or each group of blocks of
 another network, and the last norms and pooling (see `_timm_stages.py`). The stages, one after another, give exactly the
@@ -29,7 +29,7 @@ from trainables import vision
 from trainables.data.input_spec import InputSpec
 from trainables.errors import DownloadError, SetupError, reason
 from trainables.hyperparameters import Config
-from trainables.models import _head_dropout, _timm_drop_path, _timm_stages, _weights
+from trainables.models import _head_dropout, _timm_drop_path, _timm_layers, _timm_stages, _weights
 from trainables.models._plain import PlainNetwork
 from trainables.trainable import TransferModel
 
@@ -91,7 +91,9 @@ class Variant:
             self._load(network, sides, weights)
         image = torch.linspace(-1, 1, prod(shape)).reshape(1, *shape)
         stages, features = _split(network, image, self.name)
-        return TransferModel(stages, _head_dropout.linear(features.shape[1], n_classes, config))
+        head = _head_dropout.linear(features.shape[1], n_classes, config)
+        layers = _timm_layers.read(network, stages, self.last_layers)
+        return TransferModel(stages, head, layers=layers.numbers, undecayed=layers.undecayed)
 
     def plain_network(
         self, config: Config, model: TransferModel, *, shape: tuple[int, int, int], n_classes: int

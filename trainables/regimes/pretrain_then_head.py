@@ -47,7 +47,12 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
         model.freeze(())
         # The same stages, with a head for the classes of the first data set.
         layer = nn.Linear(feature_cache.width(model, data.train), len(first.classes))
-        pretraining_model = TransferModel(dict(model.stages.items()), nn.Sequential(nn.Flatten(), layer))
+        pretraining_model = TransferModel(
+            dict(model.stages.items()),
+            nn.Sequential(nn.Flatten(), layer),
+            layers=model.layers,
+            undecayed=model.undecayed,
+        )
         pretraining_model.mean, pretraining_model.std = model.mean, model.std
         labels = pretraining_part.labels.to(device)
         objective, changes_images = classification.build(config, pretraining_model, labels, len(first.classes))

@@ -16,7 +16,9 @@ from torch.optim import Optimizer
 
 from trainables.own_metric import OwnMetric
 from trainables.training import metrics
+from trainables.training.gradual_unfreezing import GradualUnfreezing
 from trainables.training.schedules import Schedule
+from trainables.training.weight_average import WeightAverage
 
 VALIDATION_BATCH_SIZE = 256
 """The number of samples that pass through the network at once, where no gradients are needed."""
@@ -106,6 +108,10 @@ class Optimization:
     """Draws the samples of each epoch. None: each sample once, in a random order."""
     micro_batches: int = 1
     """The number of parts that each batch is computed in. Their gradients are added up before the optimizer steps."""
+    average: WeightAverage | None = None
+    """The average of the weights. It is updated after each step of the optimizer."""
+    unfreezing: GradualUnfreezing | None = None
+    """Says which stages are frozen in each epoch. None: the same ones in all epochs."""
 
     @property
     def validation_batch_size(self) -> int:
@@ -145,6 +151,8 @@ def train_epoch(
             nn.utils.clip_grad_norm_(parameters, optimization.clip_norm)
         optimization.schedule.set_factor(factor)
         optimization.optimizer.step()
+        if optimization.average is not None:
+            optimization.average.update()
     optimization.schedule.end_epoch()
     return sums.means()
 

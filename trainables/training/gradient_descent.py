@@ -4,39 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from trainables.data.dataset import Part, SearchData
-from trainables.errors import SetupError, WrongValue
-from trainables.features import augmented_views, feature_cache, fingerprint
+from trainables.errors import SetupError
+from trainables.features import augmented_views
 from trainables.features.augmented_views import AugmentedViews
-from trainables.hyperparameters import Config, read_choice, read_int
+from trainables.hyperparameters import Config
 from trainables.seeding import random_state, set_random_state
 from trainables.trainable import TransferModel
-from trainables.training import classification, data_parallel, epochs, losses, optimizers, schedules, single_images
+from trainables.training import classification, data_parallel, epochs, gradual_unfreezing, losses, single_images
 from trainables.training.classification import Classification
-from trainables.training.epochs import Forward, InParts, Objective, Optimization, Sampler, Samples
+from trainables.training.epochs import Forward, Optimization, Samples
 from trainables.training.forward_pass import from_stage
 from trainables.training.imbalance import samplers
 from trainables.training.metrics import SampleResults
+from trainables.training.optimization import build_optimization, is_bf16, read_batch_size
 from trainables.training.predictions import offered
+from trainables.training.stage_inputs import StageInputs
 
-HYPERPARAMETERS = {
-    "batch_size": "images a step of the optimizer, a whole number of at least 1; default 64",
-    "micro_batches": "parts that each batch is computed in, one after another, with the gradients added up, to save "
-    "memory; a whole number of at least 1; default 1",
-    "precision": ["fp32", "bf16", "auto"],
-}
-MEANINGS = {"precision": "numbers of the forward pass; auto: bf16 on a GPU that has it, else fp32"}
+HYPERPARAMETERS: dict[str, str | list[str]] = {}
 READS_ALSO = (
-    "trainables.training.optimizers",
+    "trainables.training.optimization",
     "trainables.training.classification",
     "trainables.training.imbalance.samplers",
 )
+
+__all__ = ["Training", "build", "build_optimization", "is_bf16", "read_batch_size"]
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str, *, lr: str = "lr") -> Training:
@@ -57,50 +55,6 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str, *
     sampler = samplers.build(config, labels)
     optimization = build_optimization(config, model, objective, device, lr=lr, sampler=sampler)
     return Training(model, data, optimization, device, changes_images=changes_images, views=views)
-
-
-def build_optimization(
-    config: Config,
-    model: TransferModel,
-    objective: Objective,
-    device: str,
-    *,
-    lr: str = "lr",
-    sampler: Sampler | None = None,
-) -> Optimization:
-    """Return how to optimize all parts of `model` that are not frozen. The model is moved to `device`.
-
-    `lr` is the key of the learning rate in `config`. Without `sampler`, an epoch trains on each image once. Raises
-    ValueError for a wrong value in `config`; the message names the key.
-    """
-    # On CPUs and GPUs, convolutions are at least as fast in channels_last as in the default memory format.
-    model.to(device=torch.device(device), memory_format=torch.channels_last)  # type: ignore[call-overload]
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = optimizers.build(parameters, config, lr=lr)
-    schedule = schedules.build(optimizer, config)
-    batch_size, clip_norm = read_batch_size(config), optimizers.clip(config)
-    bf16, micro_batches = is_bf16(config, device), read_int(config, "micro_batches", 1)
-    if micro_batches > 1 and not isinstance(objective, InParts):
-        raise WrongValue(
-            f"`micro_batches` must be 1 for this regime, but is {micro_batches}: its loss needs all images of a batch"
-        )
-    return Optimization(optimizer, schedule, objective, batch_size, clip_norm, bf16, sampler, micro_batches)
-
-
-def read_batch_size(config: Config, *, least: int = 1) -> int:
-    """Return the number of images in a batch. A WrongValue if it is not a whole number, or is less than `least`."""
-    return read_int(config, "batch_size", 64, least=least)
-
-
-def is_bf16(config: Config, device: str) -> bool:
-    """Return whether the training uses bfloat16.
-
-    `precision: auto` uses float32 on the CPU, and bfloat16 on a GPU that supports it. Raises ValueError for a wrong
-    `precision`.
-    """
-    precision = read_choice(config, "precision", "fp32", ("fp32", "bf16", "auto"))
-    on_gpu = torch.device(device).type == "cuda"
-    return precision == "bf16" or (precision == "auto" and on_gpu and torch.cuda.is_bf16_supported())
 
 
 class Training:
@@ -131,15 +85,23 @@ class Training:
         """Set up the training of `model`.
 
         `changes_images` says that the objective changes images at random, so that no features can be cached.
-        `validated_model` is the model to validate, if it is not `model`. `views` are trained on instead of the original
-        images of the training part; each epoch uses a random view of each image.
+        `validated_model` is the model to validate, if it is not `model`. It has the same stages, and another head. If
+        the weights are averaged, a copy with the averaged stages is validated instead.
+
+        `views` are trained on instead of the original images of the training part; each epoch uses a random view of
+        each image.
 
         Raises SetupError if there is no room for the features of the views, or if a BatchNorm cannot train because its
         batches have a single image.
         """
+        self.trained_model = model
+        """The model whose weights the optimizer changes."""
+        self._has_other_head = validated_model is not None
         self.model = validated_model or model
-        """The model that is validated and predicts."""
-        self._trained_model = model
+        """The model that is validated and predicts: the one that trains, unless its weights are averaged."""
+        average = optimization.average
+        if average is not None:
+            self.model = average.model if validated_model is None else average.in_model(validated_model)
         self._data = data.to(device)
         single_images.check(model, self._data.train, optimization.batch_size)
         self._optimization = optimization
@@ -154,14 +116,13 @@ class Training:
         self.validation_results: SampleResults | None = None
         """The loss and the predicted class of each image in the last validation, while its logits are offered."""
         self._over_ranks = data_parallel.ForwardOverRanks()
-        # The weights of frozen stages do not change, so one fingerprint is enough. For all weights of a network, it
-        # takes longer to compute than an epoch of the head.
-        self._fingerprint, self._fits = cache(fingerprint.of_stages), cache(self._compute_fits)
-        if views is not None and not self._fits(model, views, model.n_frozen_first):
+        self._inputs = StageInputs(bf16=optimization.bf16)
+        if views is not None and not self._inputs.fits(model, views, model.n_frozen_first):
             raise SetupError(
                 "`augmented_views`: there is no room for the features of so many views: ask for fewer",
                 keys=("augmented_views",),
             )
+        self._unfreeze(0)
 
     def release_logits(self) -> None:
         """Free the memory of `validation_logits` and `validation_results`."""
@@ -169,16 +130,17 @@ class Training:
 
     def step(self) -> Mapping[str, float]:
         self.release_logits()
+        self._unfreeze(self._epoch)
         part = self._views or self._data.train
-        first_stage = 0 if self._changes_images else self._first_stage(self._trained_model, part)
-        samples = self._samples(self._trained_model, part, first_stage)
+        first_stage = 0 if self._changes_images else self._inputs.first_stage(self.trained_model, part)
+        samples = self._inputs.samples(self.trained_model, part, first_stage)
         if self._views is not None:
             samples = Samples(samples.inputs, samples.labels, self._views.draw(self._generator))
         set_random_state(self._random_state, self._device)
-        forward = partial(from_stage, self._trained_model, first_stage, self._optimization.bf16)
-        with self._over_ranks.training(self._trained_model, forward, self._device) as train_forward:
+        forward = partial(from_stage, self.trained_model, first_stage, self._optimization.bf16)
+        with self._over_ranks.training(self.trained_model, forward, self._device) as train_forward:
             train_loss, train_accuracy = epochs.train_epoch(
-                self._trained_model, train_forward, samples, self._optimization, self._generator
+                self.trained_model, train_forward, samples, self._optimization, self._generator
             )
         self._random_state = random_state(self._device)
         self._epoch += 1
@@ -193,8 +155,10 @@ class Training:
         }
 
     def state_dict(self) -> dict[str, Any]:
+        average = self._optimization.average
         return {
-            "weights": self._trained_model.trained_state(),
+            "weights": self.trained_model.trained_state(),
+            **({} if average is None else {"average": average.model.trained_state()}),
             "optimizer": self._optimization.optimizer.state_dict(),
             "schedule": self._optimization.schedule.state_dict(),
             "random": self._random_state,
@@ -203,13 +167,24 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._trained_model.load_trained_state(state["weights"])
+        frozen = self.trained_model.frozen
+        self._epoch = state["epoch"]
+        self._unfreeze(max(0, self._epoch - 1))  # the state has the weights that trained in its last epoch
+        if trained := sorted(self.trained_model.frozen - frozen):
+            raise ValueError(f"the state is of an epoch before {trained[0]!r} trained: load it into a new training")
+        self.trained_model.load_trained_state(state["weights"])
+        if self._optimization.average is not None:
+            self._optimization.average.model.load_trained_state(state["average"])
         # Without the copy, the optimizer would modify the tensors of `state`.
         self._optimization.optimizer.load_state_dict(deepcopy(state["optimizer"]))
         self._optimization.schedule.load_state_dict(deepcopy(state["schedule"]))
         self._random_state = self._random_state | state["random"]
         self._generator.set_state(state["order"])
-        self._epoch = state["epoch"]
+
+    def adopt_average(self) -> None:
+        """Replace the weights that trained by their average, if there is one. Do not train on afterwards."""
+        if self._optimization.average is not None:
+            self._optimization.average.adopt()
 
     def evaluate(self, part: Part) -> Mapping[str, float]:
         logits, labels = self._logits_and_labels(part)
@@ -239,10 +214,10 @@ class Training:
     def classifier_loss(self) -> losses.Loss | None:
         """The loss, if the objective is a classifier's, on unchanged images, for the model that is also validated.
 
-        None for any other training.
+        None for any other training. The validated model may be an average.
         """
         objective = self._optimization.objective
-        is_other = self._changes_images or self._views is not None or self.model is not self._trained_model
+        is_other = self._changes_images or self._views is not None or self._has_other_head
         return None if is_other or not isinstance(objective, Classification) else objective.loss
 
     def fingerprint(self, stage: int) -> str | None:
@@ -250,17 +225,16 @@ class Training:
 
         Returns None if there is no room to cache these inputs for both parts.
         """
-        has_room = self._fits(self.model, self._data.train, stage) and self._fits(
-            self.model, self._data.validation, stage
-        )
-        return self._fingerprint(self.model, stage) if has_room else None
+        parts = self._data.train, self._data.validation
+        has_room = all(self._inputs.fits(self.trained_model, part, stage) for part in parts)
+        return self._inputs.fingerprint(self.trained_model, stage) if has_room else None
 
     def stage_inputs(self, part: Part, stage: int) -> Samples:
         """Return the inputs of stage number `stage`, which is above 0, for a part.
 
         No stage before it may have weights that train.
         """
-        return self._samples(self.model, part, stage)
+        return self._inputs.samples(self.trained_model, part, stage)
 
     def draw_order(self) -> Tensor:
         """Return the indices of the samples of the next epoch in their order, int64 (n,), on the CPU.
@@ -283,24 +257,18 @@ class Training:
         `divided` changes the forward function, such as to divide each batch over the ranks.
         """
         part = part.to(self._device)
-        first_stage = self._first_stage(self.model, part)
+        first_stage = self._inputs.first_stage(self.trained_model, part)  # an average shares the frozen stages
         forward = divided(partial(from_stage, self.model, first_stage, self._optimization.bf16))
-        samples, batch_size = self._samples(self.model, part, first_stage), self._optimization.validation_batch_size
+        samples = self._inputs.samples(self.trained_model, part, first_stage)
+        batch_size = self._optimization.validation_batch_size
         return epochs.compute_logits(self.model, forward, samples, batch_size=batch_size), samples.labels
 
-    def _compute_fits(self, model: TransferModel, part: Part, n_stages: int) -> bool:
-        """Return whether there is room to cache the features of `part` after the first `n_stages` stages."""
-        return feature_cache.SHARED.fits(model, part, n_stages, self._fingerprint(model, n_stages))
-
-    def _first_stage(self, model: TransferModel, part: Part) -> int:
-        """Return the first stage that runs in every epoch: the first that trains, or 0 if features cannot be cached."""
-        n_frozen = model.n_frozen_first
-        return n_frozen if n_frozen and self._fits(model, part, n_frozen) else 0
-
-    def _samples(self, model: TransferModel, part: Part, first_stage: int) -> Samples:
-        """Return the inputs of stage number `first_stage` for `part`. All stages before it must be frozen."""
-        if first_stage == 0:
-            return Samples(part.pool, part.labels, part.rows)
-        fingerprint = self._fingerprint(model, first_stage)
-        values, rows = feature_cache.SHARED.get(model, part, first_stage, fingerprint, bf16=self._optimization.bf16)
-        return Samples(values, part.labels, rows)
+    def _unfreeze(self, epoch: int) -> None:
+        """Freeze what does not train in `epoch`, which counts from 0, and unfreeze the rest."""
+        optimization = self._optimization
+        if optimization.unfreezing is None or not optimization.unfreezing.apply(epoch):
+            return
+        gradual_unfreezing.restart_step_counts(optimization.optimizer)
+        if optimization.average is not None:
+            optimization.average.follow_freezing()
+        self._over_ranks = data_parallel.ForwardOverRanks()

@@ -17,18 +17,23 @@ from trainables.hyperparameters import (
     read_choice,
     read_float,
 )
+from trainables.training import timm_optimizers
 from trainables.training.uncompiled_optimizers import SGD, Adam, AdamW
 
 HYPERPARAMETERS = {
-    "optimizer": ["adamw", "adam", "sgd", "nag"],
+    "optimizer": ["adamw", "adam", "sgd", "nag", "timm:NAME"],
     "lr": "learning rate, above 0; default 1e-3",
-    "momentum": "of sgd, 0 to below 1, and nag, above 0 to below 1; adam and adamw ignore it; default 0, in nag 0.9",
+    "momentum": "of sgd, 0 to below 1, of nag, above 0 to below 1, and of some of timm; others ignore it; default 0, "
+    "in nag and those of timm 0.9",
     "weight_decay": "at least 0; decoupled in adamw, an L2 penalty in the others; default 0.01 in adamw, else 0",
     "clip_norm": "largest norm of all gradients together, above 0: larger ones are scaled down; default no limit",
 }
-MEANINGS = {"optimizer": "the rule of the steps: AdamW, Adam, SGD, or SGD with Nesterov momentum"}
+MEANINGS = {
+    "optimizer": "the rule of the steps: AdamW, Adam, SGD, SGD with Nesterov momentum, or one of timm, as timm:lion"
+}
 # An optimizer is always used with a schedule. So a module that names this one accepts the schedule's keys, too.
 READS_ALSO = ("trainables.training.schedules",)
+NAMES = ("adamw", "adam", "sgd", "nag")
 
 
 def build(
@@ -38,23 +43,31 @@ def build(
 
     `lr` is the key of the learning rate in `config`, because a phase of a training may have its own. The defaults are
     those of PyTorch, except for `nag`: this is SGD with Nesterov momentum, which needs a momentum, so the default is
-    0.9. Raises ValueError for a wrong value in `config`; the message names the key.
+    0.9. A name that begins with `timm:` is one of timm's (`timm_optimizers.py`). Raises ValueError for a wrong value in
+    `config`; the message names the key.
     """
-    name = read_choice(config, "optimizer", "adamw", ("adamw", "adam", "sgd", "nag"))
-    learning_rate = read_float(config, lr, 1e-3, ABOVE_0)
+    name, rate = config.get("optimizer"), learning_rate(config, lr)
+    if isinstance(name, str) and name.startswith(timm_optimizers.PREFIX):
+        weight_decay = read_float(config, "weight_decay", 0.0, AT_LEAST_0)
+        name = name.removeprefix(timm_optimizers.PREFIX)
+        return timm_optimizers.build(name, list(parameters), config, lr=rate, weight_decay=weight_decay)
+    name = read_choice(config, "optimizer", "adamw", (*NAMES, f"{timm_optimizers.PREFIX}NAME"))
     weight_decay = read_float(config, "weight_decay", 0.01 if name == "adamw" else 0.0, AT_LEAST_0)
     if name == "adam":
-        return Adam(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
+        return Adam(parameters, lr=rate, weight_decay=weight_decay, fused=True)
     if name == "adamw":
-        return AdamW(parameters, lr=learning_rate, weight_decay=weight_decay, fused=True)
+        return AdamW(parameters, lr=rate, weight_decay=weight_decay, fused=True)
     nesterov = name == "nag"
     if nesterov:
         momentum = read_float(config, "momentum", 0.9, ABOVE_0_BELOW_1)
     else:
         momentum = read_float(config, "momentum", 0.0, FROM_0_BELOW_1)
-    return SGD(
-        parameters, lr=learning_rate, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov, fused=True
-    )
+    return SGD(parameters, lr=rate, momentum=momentum, weight_decay=weight_decay, nesterov=nesterov, fused=True)
+
+
+def learning_rate(config: Config, key: str = "lr") -> float:
+    """Return the learning rate at `key` of `config`. Raises ValueError if it is not above 0."""
+    return read_float(config, key, 1e-3, ABOVE_0)
 
 
 def clip(config: Config) -> float | None:

@@ -44,7 +44,7 @@ class Phases:
         The seeds make a phase start with the same random numbers whenever it starts. Building all trainings, the first
         phase last, raises the errors of later phases before the first epoch.
         """
-        self.model = model
+        self._model = model
         self._phases = phases
         self._seeds = [int(torch.randint(2**62, ())) for _ in phases]
         self._index, self._n_epochs, self._n_stale_epochs, self._best_loss = 0, 0, 0, math.inf
@@ -52,6 +52,11 @@ class Phases:
         self._trained_names: set[str] = set()
         for self._index in reversed(range(len(phases))):
             self._training = self._build_training()
+
+    @property
+    def model(self) -> TransferModel:
+        """The model of the current phase that is validated and predicts."""
+        return self._training.model
 
     def step(self) -> Mapping[str, float]:
         if self._is_over():
@@ -64,10 +69,14 @@ class Phases:
         return {**metrics, "phases_left": float(self._n_left)}
 
     def begin_next_phase(self) -> bool:
-        """Begin the next phase now, whatever the epochs of the current one. Returns False if there is none."""
+        """Begin the next phase now, whatever the epochs of the current one. Returns False if there is none.
+
+        If the current phase averages its weights, the next one begins with the average.
+        """
         if self._n_left == 0:
             return False
-        self._trained_names |= {*self.model.stages, HEAD} - self.model.frozen
+        self._training.adopt_average()
+        self._trained_names |= {*self._model.stages, HEAD} - self._model.frozen
         self._index += 1
         self._n_earlier_epochs += self._n_epochs
         self._n_epochs, self._n_stale_epochs, self._best_loss = 0, 0, math.inf
@@ -83,7 +92,7 @@ class Phases:
             "best": self._best_loss,
             "seeds": self._seeds,
             # The weights of earlier phases, which the state of the current training leaves out if they are frozen now.
-            "trained": self.model.state_of(sorted(self._trained_names)),
+            "trained": self._model.state_of(sorted(self._trained_names)),
             "names": sorted(self._trained_names),
             "current": self._training.state_dict(),
         }
@@ -95,7 +104,7 @@ class Phases:
         self._n_stale_epochs, self._best_loss = state["stale"], state["best"]
         self._seeds = list(state["seeds"])
         self._trained_names = set(state["names"])
-        self.model.load_state_dict(state["trained"], strict=False)
+        self._model.load_state_dict(state["trained"], strict=False)
         self._training = self._build_training()
         self._training.load_state_dict(state["current"])
 

@@ -124,7 +124,8 @@ def test_features_of_weights_from_a_file_are_computed_once_for_all_parts_and_pro
 def test_features_of_stages_that_a_trial_trained_are_kept_in_memory_alone(source: Files, store: Path) -> None:
     part = images.load(source.as_whole(), ImageFormat(8))
     trained = model()
-    trained.freeze(["second"])  # the first stage may train
+    trained.freeze(["second"])
+    trained.train()  # the first stage trains
     trained.freeze(["first", "second"])
     n_entries = len(list(store.glob("*.bin")))
     values, rows = feature_cache.FeatureCache(2**20).get(trained, part, 2, fingerprint.of_stages(trained, 2))

@@ -82,7 +82,7 @@ def test_the_learning_rate_stands_under_the_key_that_is_named() -> None:
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"optimizer": "lion"}, "`optimizer` must be one of adamw, adam, sgd, nag, but is 'lion'"),
+        ({"optimizer": "lion"}, "`optimizer` must be one of adamw, adam, sgd, nag, timm:NAME, but is 'lion'"),
         ({"batch_size": 0}, "`batch_size` must be a whole number of at least 1, but is 0"),
         ({"clip_norm": 0}, "`clip_norm` must be above 0, but is 0"),
         ({"label_smoothing": 1}, "`label_smoothing` must be of at least 0 and below 1, but is 1"),
