@@ -26,6 +26,9 @@ All other names are optional:
 The last two are literals. They tell the runner `auto` which trials the fused runner can train side by side: those that
 train only a head of linear layers.
 
+A TransferModel may also say which layer each of its parameters belongs to (`layers`), and which ones have no weight
+decay (`undecayed`), for the hyperparameters `layer_decay` and `decay_norms`. By default, each stage is one layer.
+
 `plain_network` returns a `PlainNetwork`: code that builds the network of a model without hpo, and the names that its
 weights have there. `model` is what `build` returned, and the other arguments are the same. For a model of torch's own
 layers, one after another, `plain_layers(model)` returns it. If it is None, or if there is no such function, a model

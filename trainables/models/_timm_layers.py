@@ -34,7 +34,7 @@ def read(network: nn.Module, stages: Mapping[str, nn.Module], last_layers: Seque
     own_names = [f"stages.{stage}.{name}" for stage, module in stages.items() for name, _ in module.named_parameters()]
     prefixes = _timm_stages.names(network, list(stages))
     by_timm_name = PlainNetwork("", prefixes).to_plain({name: name for name in own_names})
-    declared = getattr(network, "no_weight_decay", set)()
+    declared: set[str] = getattr(network, "no_weight_decay", set)()
     undecayed = {own for name, own in by_timm_name.items() if any(fnmatch(name, pattern) for pattern in declared)}
     numbers = _numbers(network, f"{(*last_layers, 'head.')[0]}weight")
     if numbers is None:

@@ -1,4 +1,4 @@
-"""Full fine-tuning: all weights of a pretrained model train, with one learning rate."""
+"""Full fine-tuning: all weights of a pretrained model train."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training from scratch: all weights of a model train from random values, with one learning rate."""
+"""Training from scratch: all weights of a model train from random values."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from trainables.data.dataset import Part
 from trainables.trainable import Trainable
 from trainables.training.evaluation import Evaluation, evaluate_and_predict
+from trainables.training.gradient_descent import Training
 from trainables.training.metrics import SampleResults
 from trainables.training.phases import Phases
 
@@ -56,7 +57,7 @@ class CrossValidation:
 
     def begin_next_phase(self) -> bool:
         """Begin the next phase of all folds, as `Phases.begin_next_phase` does. False if they have no further phase."""
-        return all(isinstance(each, Phases) and each.begin_next_phase() for each in self.trainings)
+        return all(isinstance(each, Phases | Training) and each.begin_next_phase() for each in self.trainings)
 
     def state_dict(self) -> dict[str, Any]:
         return {"folds": [training.state_dict() for training in self.trainings]}

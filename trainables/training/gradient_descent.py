@@ -181,6 +181,14 @@ class Training:
         self._random_state = self._random_state | state["random"]
         self._generator.set_state(state["order"])
 
+    def begin_next_phase(self) -> bool:
+        """Unfreeze now all that gradual unfreezing leaves for later epochs. Returns False if there is nothing."""
+        unfreezing = self._optimization.unfreezing
+        if unfreezing is None or not unfreezing.finish():
+            return False
+        self._unfreeze(self._epoch)
+        return True
+
     def adopt_average(self) -> None:
         """Replace the weights that trained by their average, if there is one. Do not train on afterwards."""
         if self._optimization.average is not None:

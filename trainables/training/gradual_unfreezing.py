@@ -29,7 +29,10 @@ def build(config: Config, model: TransferModel) -> GradualUnfreezing | None:
 
 
 class GradualUnfreezing:
-    """Says which stages of a model are frozen in each epoch. It depends only on the number of the epoch."""
+    """Says which stages of a model are frozen in each epoch.
+
+    It depends only on the number of the epoch, unless `finish` is called.
+    """
 
     def __init__(self, model: TransferModel, n_epochs: int) -> None:
         """A new part trains every `n_epochs` epochs. In the end, what is not frozen now trains."""
@@ -38,18 +41,24 @@ class GradualUnfreezing:
         self._always_frozen = model.frozen
         self.parts = _parts(model)
         """The names of the stages that begin to train together, in the order in which they do. Each has weights."""
+        self._is_finished = False
 
     def apply(self, epoch: int) -> bool:
         """Freeze what does not train in `epoch`, which counts from 0, and unfreeze the rest.
 
         Returns whether this changed anything. The optimizer must hold the parameters of all parts.
         """
-        later = self.parts[epoch // self._n_epochs + 1 :]
+        later = [] if self._is_finished else self.parts[epoch // self._n_epochs + 1 :]
         frozen = self._always_frozen.union(*later)
         if frozen == self._model.frozen:
             return False
         self._model.freeze(frozen)
         return True
+
+    def finish(self) -> bool:
+        """Let all parts train from the next call of `apply` on. Returns False if all train already."""
+        self._is_finished = True
+        return self._model.frozen != self._always_frozen
 
 
 def restart_step_counts(optimizer: Optimizer) -> None:

@@ -25,7 +25,8 @@ HYPERPARAMETERS = {
     "lr": "learning rate, above 0; default 1e-3",
     "momentum": "of sgd, 0 to below 1, of nag, above 0 to below 1, and of some of timm; others ignore it; default 0, "
     "in nag and those of timm 0.9",
-    "weight_decay": "at least 0; decoupled in adamw, an L2 penalty in the others; default 0.01 in adamw, else 0",
+    "weight_decay": "at least 0; decoupled in adamw, an L2 penalty in adam, sgd and nag, and what timm makes of it in "
+    "those of timm; default 0.01 in adamw, else 0",
     "clip_norm": "largest norm of all gradients together, above 0: larger ones are scaled down; default no limit",
 }
 MEANINGS = {

@@ -60,7 +60,7 @@ class Phases:
 
     def step(self) -> Mapping[str, float]:
         if self._is_over():
-            self.begin_next_phase()
+            self._begin_next()
         metrics = self._training.step()
         self._n_epochs += 1
         loss = metrics["val_loss"] if math.isfinite(metrics["val_loss"]) else math.inf
@@ -71,8 +71,12 @@ class Phases:
     def begin_next_phase(self) -> bool:
         """Begin the next phase now, whatever the epochs of the current one. Returns False if there is none.
 
-        If the current phase averages its weights, the next one begins with the average.
+        If stages unfreeze later in the current phase, they do so now, and the phase stays the same.
         """
+        return self._training.begin_next_phase() or self._begin_next()
+
+    def _begin_next(self) -> bool:
+        """Begin the next phase, with the average of the weights if there is one. Returns False if it was the last."""
         if self._n_left == 0:
             return False
         self._training.adopt_average()

@@ -57,7 +57,7 @@ def test_predictions_are_those_of_the_average() -> None:
     assert made.validation_logits is not None
     probabilities = made.validation_logits.softmax(dim=1)
     torch.testing.assert_close(probabilities, made.predict(made.data.validation), rtol=1e-4, atol=1e-5)
-    assert not torch.equal(made.model.head.weight, made.trained_model.head.weight)
+    assert not torch.equal(made.model.get_parameter("head.weight"), made.trained_model.get_parameter("head.weight"))
 
 
 @pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="timm is an extra")

@@ -67,7 +67,7 @@ def check_like_timm(name: str, layer_decay: float) -> None:
     names = {id(parameter): timm_names[own] for own, parameter in model.named_parameters()}
     network = theirs(name)
     timm_parameters = {id(parameter): name for name, parameter in network.named_parameters()}
-    declared = getattr(network, "no_weight_decay", set)()
+    declared: set[str] = getattr(network, "no_weight_decay", set)()
 
     def check(config: Config, expected: list[Any]) -> dict[str, tuple[float, float]]:
         found = settings_by_name(parameter_groups.build({"decay_norms": False, **config}, model, LR), names)

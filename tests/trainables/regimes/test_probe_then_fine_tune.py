@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -68,6 +69,19 @@ class TestProbeThenFineTune(RegimeContract):
     def test_a_wrong_learning_rate_of_the_probe_is_refused_by_its_own_name(self) -> None:
         with pytest.raises(ValueError, match="`probe_lr` must be above 0, but is -1"):
             self.build(config={"probe_lr": -1})
+
+
+def test_the_probe_finds_features_of_pretrained_stages_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HPO_CACHE", str(tmp_path))
+    model = toys.pretrained()
+    model.mark_pretrained()
+    trainable = probe_then_fine_tune.build({**LEARNS, "probe_epochs": 1}, model, toys.data(), "cpu")
+    trainable.step()
+    n_files = len(list(tmp_path.glob("features*.bin")))
+    assert n_files > 0
+    trainable.step()
+    assert not model.pretrained
+    assert len(list(tmp_path.glob("features*.bin"))) == n_files
 
 
 class TestProbeThenTheLastStages(RegimeContract):

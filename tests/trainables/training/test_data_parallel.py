@@ -30,6 +30,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "micro-batches": {"micro_batches": 3, "batch_size": 16, "norm": False, "class_weights": "balanced", "l2": 0.05},
     "penalty and clipping": {"l2": 0.05, "l2_on": "all", "clip_norm": 0.1, "batch_size": 24},
     "only some weights of each stage": {"regime": "bitfit", "batch_size": 16},
+    "an average, and rates by layer": {"ema": 0.8, "layer_decay": 0.5, "decay_norms": False, "weight_decay": 0.1},
+    "gradual unfreezing": {"unfreeze_every": 1, "ema": 0.5, "batch_size": 16},
     "balanced sampling and a schedule": {"sampler": "balanced", "schedule": "cosine", "period": 3, "batch_size": 16},
 }
 

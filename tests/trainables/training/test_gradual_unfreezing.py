@@ -145,6 +145,18 @@ def test_the_average_of_a_stage_begins_when_it_trains() -> None:
     assert not identical(dict(ours.state_dict()), dict(theirs.state_dict()))
 
 
+def test_all_can_be_unfrozen_at_once_as_measuring_the_need_of_memory_does() -> None:
+    made = build()
+    made.step()
+    assert made.begin_next_phase()
+    assert not made.begin_next_phase()
+    made.step()
+    assert not made.trained_model.frozen
+    probe = probe_then_fine_tune.build({**EVERY_TWO, "probe_epochs": 9}, toys.pretrained(), toys.data(), "cpu")
+    assert [probe.begin_next_phase() for _ in range(3)] == [True, True, False]  # type: ignore[attr-defined]
+    assert not probe.model.frozen  # type: ignore[attr-defined]
+
+
 def test_a_state_of_before_a_stage_trained_is_refused_by_a_training_in_which_it_has() -> None:
     made = build({"unfreeze_every": 1})
     made.step()

@@ -54,7 +54,7 @@ def test_the_average_is_that_of_timm_number_by_number() -> None:
 
 
 def test_it_is_updated_after_each_step_and_is_what_is_validated_predicted_and_written() -> None:
-    model, updates = toys.model(), []
+    model, updates = toys.model(), list[int]()
     model.freeze(())
     reference = WeightAverage(model, 0.8)
     optimization = gradient_descent.build({"ema": 0.8, "batch_size": 40}, model, toys.data(), "cpu").optimization
