@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 import pytest
-from pandas import DataFrame
+from pandas import DataFrame, Series
 
 from hpo import results
 from hpo.errors import UserError
@@ -47,7 +47,9 @@ def test_each_text_format_is_what_it_says(study: StudyFolder) -> None:
 
 
 def test_latex_aligns_numbers_to_the_right_and_texts_to_the_left(study: StudyFolder) -> None:
-    frame = tables.table(study)[["trial", "state", "kind", "y", "loss"]].assign(both=[1, None, 0.5], flag=True)
+    frame = tables.table(study)[["trial", "state", "kind", "y", "loss"]].assign(
+        both=Series([1, None, 0.5], dtype=object), flag=True
+    )
     assert r"\begin{tabular}{rllrrrl}" in results.render(frame, "latex")
 
 
