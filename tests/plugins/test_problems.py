@@ -32,6 +32,15 @@ def test_a_hyperparameter_that_nothing_reads_is_named_with_the_nearest() -> None
     assert fixed.startswith("fixed.patince: nothing that this task names reads it; did you mean 'patience'?")
 
 
+def test_any_name_may_follow_the_prefix_of_a_declared_family() -> None:
+    found = plugins.problem_lines(space(SMALL, optimizer=Categorical(("timm:lion", "timm:", "time:lion", "lion"))))
+    assert [line.partition(" is unknown")[0] for line in found] == [
+        "space.optimizer: 'timm:'",
+        "space.optimizer: 'time:lion'",
+        "space.optimizer: 'lion'",
+    ]
+
+
 def test_a_value_that_is_not_among_those_declared_is_named_with_the_nearest() -> None:
     found = plugins.problem_lines(space(SMALL, {"schedule": "stp"}, optimizer=Categorical(("sgd", "adm", "agd"))))
     assert [line.partition(";")[0] for line in found] == [
@@ -39,7 +48,7 @@ def test_a_value_that_is_not_among_those_declared_is_named_with_the_nearest() ->
         "space.optimizer: 'agd' is unknown",
         "fixed.schedule: 'stp' is unknown",
     ]
-    assert "did you mean 'adam'? (allowed: adam, adamw, nag, sgd)" in found[0]
+    assert "did you mean 'adam'? (allowed: adam, adamw, nag, sgd, timm:NAME)" in found[0]
 
 
 def test_values_that_are_no_text_are_named_as_a_space_file_writes_them() -> None:
@@ -50,7 +59,9 @@ def test_values_that_are_no_text_are_named_as_a_space_file_writes_them() -> None
 
 def test_a_range_where_one_of_a_few_values_is_read_is_a_mistake() -> None:
     (found,) = plugins.problem_lines(space(SMALL, optimizer=Float(0, 1)))
-    assert found.startswith("space.optimizer: must be choices out of ['adamw', 'adam', 'sgd', 'nag'], but is a range")
+    assert found.startswith(
+        "space.optimizer: must be choices out of ['adamw', 'adam', 'sgd', 'nag', 'timm:NAME'], but is a range"
+    )
 
 
 def test_a_searched_model_is_checked_name_by_name_and_what_any_of_them_reads_is_read() -> None:

@@ -96,12 +96,9 @@ class Training:
         """
         self.trained_model = model
         """The model whose weights the optimizer changes."""
-        self._has_other_head = validated_model is not None
-        self.model = validated_model or model
+        self._with_other_head = validated_model
+        self.model = self._validated_model(optimization)
         """The model that is validated and predicts: the one that trains, unless its weights are averaged."""
-        average = optimization.average
-        if average is not None:
-            self.model = average.model if validated_model is None else average.in_model(validated_model)
         self._data = data.to(device)
         single_images.check(model, self._data.train, optimization.batch_size)
         self._optimization = optimization
@@ -225,7 +222,7 @@ class Training:
         None for any other training. The validated model may be an average.
         """
         objective = self._optimization.objective
-        is_other = self._changes_images or self._views is not None or self._has_other_head
+        is_other = self._changes_images or self._views is not None or self._with_other_head is not None
         return None if is_other or not isinstance(objective, Classification) else objective.loss
 
     def fingerprint(self, stage: int) -> str | None:
@@ -271,6 +268,12 @@ class Training:
         batch_size = self._optimization.validation_batch_size
         return epochs.compute_logits(self.model, forward, samples, batch_size=batch_size), samples.labels
 
+    def _validated_model(self, optimization: Optimization) -> TransferModel:
+        average, other = optimization.average, self._with_other_head
+        if average is None:
+            return other or self.trained_model
+        return average.model if other is None else average.in_model(other)
+
     def _unfreeze(self, epoch: int) -> None:
         """Freeze what does not train in `epoch`, which counts from 0, and unfreeze the rest."""
         optimization = self._optimization
@@ -279,4 +282,5 @@ class Training:
         gradual_unfreezing.restart_step_counts(optimization.optimizer)
         if optimization.average is not None:
             optimization.average.follow_freezing()
+            self.model = self._validated_model(optimization)
         self._over_ranks = data_parallel.ForwardOverRanks()

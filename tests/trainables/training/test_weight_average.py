@@ -148,6 +148,15 @@ def test_the_metrics_of_a_pretraining_are_those_of_the_averaged_stages() -> None
     assert metrics["val_loss"] == pytest.approx(float(expected), rel=1e-5)
 
 
+def test_a_pretraining_validates_the_average_of_stages_that_begin_to_train_later() -> None:
+    made = in_phases(pretraining, {"unfreeze_every": 1})
+    before = state(made.model.stages["fc"])
+    made.step()
+    assert identical(state(made.model.stages["fc"]), before)
+    made.step()
+    assert not identical(state(made.model.stages["fc"]), before)
+
+
 @pytest.mark.parametrize("value", [0, 1, 1.5, "much"])
 def test_a_decay_that_is_not_between_0_and_1_is_refused(value: Any) -> None:
     with pytest.raises(ValueError, match="`ema` must be"):
