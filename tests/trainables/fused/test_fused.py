@@ -31,6 +31,7 @@ from tests.trainables.states import identical
 from trainables import fused
 from trainables.data.dataset import SearchData
 from trainables.fused import stacked_parameters
+from trainables.models._head_dropout import LinearWithDropout
 from trainables.own_metric import OwnMetric
 from trainables.regimes import linear_probe
 from trainables.training import checkpoints, gradient_descent
@@ -259,8 +260,14 @@ def test_what_cannot_go_side_by_side_has_no_key() -> None:
     assert fused.key(build(0, augmentation="flip_jitter")) is None
     images = toys.pretrained()
     images.freeze(images.stages)
-    images.head = nn.Sequential(nn.Dropout(0.5), images.head)
-    assert fused.key(gradient_descent.build({}, images, TOYS, "cpu")) is None
+    head = images.head
+    assert isinstance(head, nn.Linear)
+    for dropping in (
+        nn.Sequential(nn.Dropout(0.5), head),
+        LinearWithDropout(head.in_features, head.out_features, 0.5),
+    ):
+        images.head = dropping
+        assert fused.key(gradient_descent.build({}, images, TOYS, "cpu")) is None
     whole = model()
     assert fused.key(Phases(whole, [Phase(lambda: gradient_descent.build({}, whole, DATA, "cpu"))])) is None
     assert fused.key("no training") is None
