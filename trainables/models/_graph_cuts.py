@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn import functional
 
 SHAPE_ATTRIBUTES = ("shape", "ndim", "dtype", "device")
 SHAPE_METHODS = ("size", "dim")
@@ -68,6 +69,7 @@ class Graph:
             self._graph = _Tracer(containers, whole_functions).trace(network.train(mode))
             # The tracer sets the constant tensors of the graph as attributes of the network.
             self._constants = {key: vars(network).pop(key) for key in set(vars(network)) - attributes}
+            self._constants |= _dropout_as_modules(self._graph, mode)
             texts.append(str(self._graph))
         if texts[0] != texts[1]:
             raise CannotCut("the calls are others in training mode")
@@ -173,7 +175,7 @@ class Graph:
         return stage
 
     def _attribute(self, name: str) -> Any:
-        """Return the submodule or tensor of the network with this name."""
+        """Return the submodule or tensor of the network, or the constant, with this name."""
         value: Any = self._constants.get(name, self._network)
         if value is self._network:
             for part in name.split("."):
@@ -240,7 +242,7 @@ class Graph:
     def _is_inplace(self, node: fx.Node) -> bool:
         """Whether a call modifies its input in place. Modules with weights are not looked into."""
         if node.op == "call_module":
-            module = self._network.get_submodule(str(node.target))
+            module = self._attribute(str(node.target))
             return bool(getattr(module, "inplace", False)) and not list(module.parameters())
         name = node.target if isinstance(node.target, str) else node.target.__name__
         return bool(node.kwargs.get("inplace")) or name.endswith("_") or name in ("iadd", "imul", "isub", "itruediv")
@@ -259,6 +261,21 @@ def _keep_out_of_state(stage: nn.Module, keys: Collection[str]) -> None:
         for key in [key for key, _ in module.named_buffers(recurse=False)]:
             if (f"{name}.{key}" if name else key) not in keys:
                 module._non_persistent_buffers_set.add(key)
+
+
+def _dropout_as_modules(graph: fx.Graph, mode: bool) -> dict[str, nn.Module]:
+    """Replace calls of dropout that depend on the mode of the network by calls of modules, which have a mode too.
+
+    `mode` is that in which the calls were recorded. Returns the modules by their names.
+    """
+    modules: dict[str, nn.Module] = {}
+    for node in list(graph.nodes):
+        if node.target is functional.dropout and node.kwargs.get("training") is mode:
+            modules[f"{node.name}_module"] = nn.Dropout(node.kwargs["p"], node.kwargs["inplace"])
+            with graph.inserting_before(node):
+                node.replace_all_uses_with(graph.call_module(f"{node.name}_module", (node.args[0],)))
+            graph.erase_node(node)
+    return modules
 
 
 def _takes_element(node: fx.Node) -> bool:

@@ -14,7 +14,8 @@ pytestmark = pytest.mark.skipif(library is None, reason="timm is an extra")
 
 
 def rates(network: nn.Module) -> list[float]:
-    return [float(module.drop_prob) for module in network.modules() if type(module).__name__ == "DropPath"]
+    paths: list[Any] = [module for module in network.modules() if type(module).__name__ == "DropPath"]
+    return [path.drop_prob for path in paths]
 
 
 def test_the_blocks_have_the_rates_that_timm_gives_them() -> None:

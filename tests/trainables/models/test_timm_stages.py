@@ -57,6 +57,8 @@ MORE_FAMILIES = [
     Family("test_resnet", {}, tuple(f"layer{i}" for i in range(1, 5))),
     Family("regnety_002", {}, tuple(f"s{i}" for i in range(1, 5))),
     Family("cait_xxs24_224", TOKENS, BLOCKS),
+    # A function of its own drops features at the end.
+    Family("ghostnet_050", {"drop_path_rate": None}, tuple(f"blocks_{i}" for i in range(10))),
 ]
 families = pytest.mark.parametrize(
     "family",
@@ -74,7 +76,7 @@ def built(name: str) -> tuple[nn.Module, dict[str, nn.Module]]:
     """A network with drop path, and its stages, which share its weights. No scale or bias is zero."""
     family = next(family for family in [*FAMILIES, *MORE_FAMILIES] if family.name == name)
     torch.manual_seed(0)
-    network = library.create_model(name, num_classes=0, drop_path_rate=0.4, **family.options)
+    network = library.create_model(name, **{"num_classes": 0, "drop_path_rate": 0.4, **family.options})
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.ndim == 1:
