@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from trainables import vision
 from trainables.errors import SetupError
 from trainables.trainable import TransferModel
 
@@ -58,6 +59,8 @@ def merge(model: nn.Module) -> None:
 
 
 def _peft() -> Any:
+    # peft imports torchvision. This makes that import work even if torchvision's C++ library does not load.
+    vision.torchvision()
     try:
         import peft
     except ModuleNotFoundError as error:
