@@ -58,6 +58,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/slots.py
 	$(BIN)/python benchmarks/ray_overhead.py
+	$(BIN)/python benchmarks/augmentation.py
 	$(BIN)/python benchmarks/fine_tune_epoch.py
 	$(BIN)/python benchmarks/honesty.py
 	$(BIN)/python benchmarks/honesty.py --real

@@ -94,6 +94,15 @@ def test_the_epoch_of_fine_tuning_is_timed_on_every_side() -> None:
     assert len(verdicts(lines)) == 2
 
 
+def test_augmentations_are_timed_beside_torchvision_and_in_an_epoch() -> None:
+    lines = printed("augmentation", "--model", "small_cnn")
+    speeds, epochs = tables(lines).values()
+    assert [row["augmentation"] for row in speeds][1:4] == ["RandAugment", "TrivialAugment", "AugMix"]
+    assert all(row["torchvision"] and row["ours"] for row in speeds)
+    assert [row["augmentation"] for row in epochs] == ["none", "rand_augment"]
+    assert len(verdicts(lines)) == 1
+
+
 def test_promotion_from_checkpoints_trains_fewer_epochs_than_from_scratch() -> None:
     """By hand, of 1..4 epochs and eta 2: brackets of 4, 2, 1 trials at 1, 2, 4; of 2, 1 at 2, 4; of 3 at 4."""
     ((_, rows),) = tables(printed("promotion", "--rungs", "4/2")).items()

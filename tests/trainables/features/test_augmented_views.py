@@ -50,6 +50,22 @@ def test_each_image_has_so_many_views_of_its_own_by_the_recipe_and_keeps_them() 
     assert flips.key != made.key != part.key
 
 
+def test_views_may_be_those_of_random_operations_and_of_erasing_by_the_mean_of_the_network() -> None:
+    part, config = toys.part(40, seed=0), {"augmentation": "rand_augment", "random_erasing": 1.0, "augmented_views": 2}
+    grey, black = (build_views(config, part, torch.full((1, 1, 1, 1), mean)) for mean in (0.5, 0.0))
+    assert grey is not None
+    assert black is not None
+    assert grey.key != black.key
+    seen = grey.of_pool(slice(0, 80))
+    assert torch.equal(grey.of_pool(slice(0, 80)), seen)
+    assert not torch.equal(black.of_pool(slice(0, 80)), seen)
+    assert not any(torch.equal(seen[i], seen[40 + i]) for i in range(40))
+    alone = build_views({"random_erasing": 1.0, "augmented_views": 2}, part)
+    assert alone is not None
+    erased = alone.of_pool(slice(0, 40))
+    assert torch.equal(erased[erased != 0], part.images[erased != 0])
+
+
 def test_an_epoch_draws_one_view_of_each_image() -> None:
     made = build_views(FLIPPED, toys.part(40, seed=0).take(range(40)))
     assert made is not None

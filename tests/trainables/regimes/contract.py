@@ -31,6 +31,8 @@ EVERY: tuple[Config, ...] = (
     {"schedule": "cosine", "period": 3, "l2": 0.01, "l2_on": "all", "augmentation": "few_shot"},
     {"schedule": "one_cycle", "schedule_epochs": 3, "augmentation": "flip_jitter_rotation", "mixing": "mixup"},
     {"schedule": "wsd", "schedule_epochs": 3, "warmup_steps": 1},
+    {"augmentation": "rand_augment", "random_erasing": 0.5, "mixing": "cutmix"},
+    {"augmentation": "augmix"},
 )
 """What, on top of a configuration, reads every key of a classifier's training."""
 

@@ -26,6 +26,12 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "adamw, with an L2 penalty": {"optimizer": "adamw", "l2": 0.01, "batch_size": 16, "norm": False},
     "batches of one": {"batch_size": 1, "norm": False},
     "augmentation and mixing": {"augmentation": "few_shot", "mixing": "mixup", "batch_size": 10},
+    "random operations, erasing and CutMix": {
+        "augmentation": "rand_augment",
+        "random_erasing": 0.5,
+        "mixing": "mixup_cutmix",
+        "batch_size": 10,
+    },
     "class weights and focal loss": {"class_weights": "balanced", "loss_function": "focal", "batch_size": 10},
     "micro-batches": {"micro_batches": 3, "batch_size": 16, "norm": False, "class_weights": "balanced", "l2": 0.05},
     "penalty and clipping": {"l2": 0.05, "l2_on": "all", "clip_norm": 0.1, "batch_size": 24},

@@ -154,7 +154,8 @@ def batch_result(
 def test_images_of_bytes_are_augmented_and_mixed_like_the_same_images_as_fractions() -> None:
     images = torch.randint(256, (12, 1, 8, 8), dtype=torch.uint8)
     part = Part(images, torch.arange(12) % 3)
-    for config in ({"augmentation": "flip_rotation"}, {"mixing": "mixup"}, {"mixing": "collage"}):
+    erased: Config = {"augmentation": "rand_augment", "random_erasing": 1.0}
+    for config in ({"augmentation": "flip_rotation"}, erased, {"mixing": "mixup"}, {"mixing": "collage"}):
         (found,), _ = batch_result(config, part)
         (expected,), _ = batch_result(config, Part(images.float() / 255, part.labels))
         assert found.dtype == torch.float32

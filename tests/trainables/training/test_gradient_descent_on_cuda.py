@@ -20,7 +20,7 @@ def plain_network() -> TransferModel:
 
 
 @pytest.mark.cuda
-@pytest.mark.parametrize("augmentation", ["none", "flip_jitter"])
+@pytest.mark.parametrize("augmentation", ["none", "flip_jitter", "rand_augment"])
 def test_an_epoch_on_cuda_is_that_on_the_cpu_up_to_rounding(augmentation: str) -> None:
     """The order of the images and their augmentation are drawn on the CPU, so they are the same."""
     losses = []
