@@ -166,11 +166,11 @@ def images_a_second(typed: argparse.Namespace) -> tuple[list[str], list[list[obj
 def epochs(typed: argparse.Namespace) -> tuple[list[list[object]], float]:
     """The rows of the second table, and the ratio of both epochs."""
     shape = (3, typed.image_size, typed.image_size)
-    parts = [
+    train, validation = (
         Part(torch.randint(0, 256, (n, *shape), dtype=torch.uint8), torch.arange(n) % N_CLASSES)
         for n in (typed.train, typed.train // 4)
-    ]
-    data = SearchData(*parts, tuple(map(str, range(N_CLASSES))))
+    )
+    data = SearchData(train, validation, tuple(map(str, range(N_CLASSES))))
     sides: dict[str, Callable[[], object]] = {}
     for name in ("none", typed.augmentation):
         config: Config = {"optimizer": "sgd", "lr": 1e-3, "batch_size": typed.images, "augmentation": name}

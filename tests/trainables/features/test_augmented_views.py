@@ -51,7 +51,8 @@ def test_each_image_has_so_many_views_of_its_own_by_the_recipe_and_keeps_them() 
 
 
 def test_views_may_be_those_of_random_operations_and_of_erasing_by_the_mean_of_the_network() -> None:
-    part, config = toys.part(40, seed=0), {"augmentation": "rand_augment", "random_erasing": 1.0, "augmented_views": 2}
+    part = toys.part(40, seed=0)
+    config: Config = {"augmentation": "rand_augment", "random_erasing": 1.0, "augmented_views": 2}
     grey, black = (build_views(config, part, torch.full((1, 1, 1, 1), mean)) for mean in (0.5, 0.0))
     assert grey is not None
     assert black is not None

@@ -27,12 +27,19 @@ from trainables.trainable import HEAD, Trainable, TransferModel
 LEARNS: Config = {"optimizer": "nag", "lr": 0.02, "momentum": 0.9, "batch_size": 16}
 """A configuration that learns the toy within a few epochs."""
 EVERY: tuple[Config, ...] = (
-    {"schedule": "step", "step_size": 2, "gamma": 0.5, "momentum": 0.5, "optimizer": "sgd", "clip_norm": 1.0},
+    {
+        "schedule": "step",
+        "step_size": 2,
+        "gamma": 0.5,
+        "momentum": 0.5,
+        "optimizer": "sgd",
+        "clip_norm": 1.0,
+        "augmentation": "augmix",
+    },
     {"schedule": "cosine", "period": 3, "l2": 0.01, "l2_on": "all", "augmentation": "few_shot"},
     {"schedule": "one_cycle", "schedule_epochs": 3, "augmentation": "flip_jitter_rotation", "mixing": "mixup"},
     {"schedule": "wsd", "schedule_epochs": 3, "warmup_steps": 1},
     {"augmentation": "rand_augment", "random_erasing": 0.5, "mixing": "cutmix"},
-    {"augmentation": "augmix"},
 )
 """What, on top of a configuration, reads every key of a classifier's training."""
 
