@@ -2,7 +2,9 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import pytest
+import torch
 from torch import Tensor
+from torch.nn import functional
 
 from trainables.data.dataset import SearchData
 from trainables.trainable import Trainable
@@ -31,5 +33,9 @@ class LogitsContract(ABC):
             assert logits.shape == (len(labels), len(self.data().classes))
             for name, value in compute_metrics(logits, labels).items():
                 assert metrics[f"val_{name}"] == pytest.approx(value, rel=1e-6), name
+            losses, predicted = trainable.validation_results
+            assert predicted.tolist() == logits.argmax(dim=1).tolist()
+            torch.testing.assert_close(losses, functional.cross_entropy(logits, labels, reduction="none"))
             trainable.release_logits()
             assert trainable.validation_logits is None
+            assert trainable.validation_results is None

@@ -20,8 +20,10 @@ Compute = Callable[[Tensor, Tensor], metrics.Metrics]
 
 def on_gpu(logits: Tensor, labels: Tensor) -> metrics.Metrics:
     """The metrics by the code for a GPU, which runs on a CPU too."""
-    columns = metrics_gpu.compute(logits, labels, 5 if logits.shape[2] > 10 else None)
-    return metrics.Metrics(columns[:, 0], columns[:, 1:])
+    losses = torch.empty(logits.shape[:2])
+    samples = metrics.SampleResults(losses, torch.empty_like(losses, dtype=torch.int64))
+    columns = metrics_gpu.compute(logits, labels, 5 if logits.shape[2] > 10 else None, samples)
+    return metrics.Metrics(columns[:, 0], columns[:, 1:], samples)
 
 
 on_each_device = pytest.mark.parametrize("compute", [metrics.compute, on_gpu], ids=["cpu", "gpu"])
@@ -271,3 +273,16 @@ def test_a_logit_of_minus_infinity_is_the_lowest_probability(compute: Compute, n
     logits[:, 1] = torch.tensor([-math.inf, -math.inf, -500.0, -400.0])
     # With three classes, the first class has the probability 1/2 in each sample, as the third has.
     assert auroc(compute, logits, torch.tensor([0, 1, 1, 1])) == pytest.approx(expected)
+
+
+@on_each_device
+@pytest.mark.parametrize(("k", "n", "n_classes"), [(1, 40, 3), (7, 300, 101), (20, 700, 30)])
+def test_each_sample_has_its_loss_and_its_predicted_class(compute: Compute, k: int, n: int, n_classes: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(k, n, n_classes, generator=generator).mul_(2).round_().div_(2)  # with ties
+    labels = torch.randint(n_classes, (n,), generator=generator)
+    found = compute(logits, labels)
+    assert found.samples is not None
+    assert (found.samples.predicted == logits.argmax(dim=2)).all()
+    expected = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.repeat(k), reduction="none")
+    torch.testing.assert_close(found.samples.losses.flatten(), expected)
