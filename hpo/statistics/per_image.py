@@ -54,9 +54,9 @@ def per_image_of_results(
 
 def _over_folds(function: Callable[[slice | NDArray[np.bool_]], Doubles], folds: Integers) -> Doubles:
     """Return the values of `function`, which takes the images of a fold, so that their mean is the mean over folds."""
-    numbers = np.unique(folds)
-    if len(numbers) == 1:
+    if bool((folds == folds[0]).all()):  # faster than to sort them, for the many epochs of a study
         return function(slice(None))
+    numbers = np.unique(folds)
     result = np.empty(len(folds))
     for number in numbers:
         is_in = folds == number
