@@ -162,7 +162,8 @@ def _print(found: Ranking, format: str) -> None:
         return
     from tabulate import tabulate
 
-    click.echo(tabulate(frame, headers="keys", tablefmt="simple", showindex=False, disable_numparse=True))
+    headers = list(map(str, frame))
+    click.echo(tabulate(frame.to_numpy().tolist(), headers, tablefmt="simple", disable_numparse=True))
     click.echo()
     how = (
         f"{found.validation.folds} folds of the search part"

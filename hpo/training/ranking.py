@@ -11,13 +11,14 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hpo import plugins, statistics
 from hpo.errors import TaskError
 from hpo.space import Task, Validation
+from hpo.space.values import with_lists
 from hpo.training.builder import passive_threads
 from hpo.trial import Config
 
@@ -108,7 +109,9 @@ def rank(
     from trainables.errors import SetupError
     from trainables.ranking import measure
 
-    settings, found, skipped = dict(config or {}), {}, {}
+    settings: dict[str, Any] = {name: with_lists(value) for name, value in (config or {}).items()}
+    found: dict[str, Measurement] = {}
+    skipped: dict[str, str] = {}
     task = _validated(task, data, device)
     folds: Sequence[SearchData] = ()
     for number, model in enumerate(models, start=1):

@@ -53,7 +53,7 @@ def measure(model: TransferModel, folds: Sequence[SearchData], *, bf16: bool = F
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     parts = [fold.validation for fold in folds] if len(folds) > 1 else [first.train, first.validation]
     numbers = list(range(len(folds))) if len(folds) > 1 else [-1, 0]
-    inputs = _joined([of_part(model, part, bf16=bf16, pools=pools) for part in parts])
+    inputs = _joined([of_part(model, part, bf16=bf16, pools=pools).pooled() for part in parts])
     labels = torch.cat([part.labels for part in parts])
     of_images = torch.cat([torch.full((len(part),), n) for part, n in zip(parts, numbers, strict=True)])
     return Measurement(

@@ -40,5 +40,4 @@ def is_correct(inputs: Inputs, labels: Tensor, folds: Tensor, n_classes: int) ->
 def _penalty(ridge: Ridge, training: TrainingSet) -> float:
     """Return the penalty with the smallest mean squared leave-one-out error."""
     targets = functional.one_hot(training.labels, training.n_classes)
-    errors = [float((ridge.left_out(l2) - targets).square().mean()) for l2 in PENALTIES]
-    return PENALTIES[errors.index(min(errors))]
+    return min(PENALTIES, key=lambda l2: float((ridge.left_out(l2) - targets).square().mean()))

@@ -88,14 +88,16 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
     return ClosedFormTraining(
         model,
         data,
-        _classifier(config, model, layer, n_train),
+        _classifier(config, model, layer, n_train, pools=pools),
         pools=pools,
         bf16=gradient_descent.is_bf16(config, device),
         class_weights=weights,
     )
 
 
-def _classifier(config: Config, model: TransferModel, layer: nn.Linear, n_train: int) -> BuildClassifier:
+def _classifier(
+    config: Config, model: TransferModel, layer: nn.Linear, n_train: int, *, pools: bool
+) -> BuildClassifier:
     """Return what builds the classifier. All values are read, so that a wrong one is an error before the features."""
     name = read_choice(config, "classifier", "ridge", tuple(HYPERPARAMETERS["classifier"]))
     l2 = read_float(config, "l2", DEFAULT_L2.get(name, 1.0), ABOVE_0)
@@ -130,6 +132,7 @@ def _classifier(config: Config, model: TransferModel, layer: nn.Linear, n_train:
             model,
             training,
             distance=distance,
+            pools=pools,
             n_neighbours=lambda epoch: max(1, int(k / divisor ** (epoch - 1))),
         )
 

@@ -4,7 +4,7 @@ from sklearn.linear_model import RidgeClassifier
 
 from tests.trainables.training.closed_form.blobs import blobs, vectors
 from trainables.ranking import is_correct, probe
-from trainables.training.closed_form import Inputs, TrainingSet
+from trainables.training.closed_form import Inputs, Ridge, TrainingSet
 
 
 def test_each_image_is_classified_by_a_regression_on_the_other_folds() -> None:
@@ -15,7 +15,7 @@ def test_each_image_is_classified_by_a_regression_on_the_other_folds() -> None:
     for fold in range(3):
         keep = (folds != fold).numpy()
         part = TrainingSet(Inputs(training.inputs.values[keep]), training.labels[keep], 3)
-        penalty = probe._penalty(probe.Ridge(part), part)
+        penalty = probe._penalty(Ridge(part), part)
         regression = RidgeClassifier(alpha=penalty * len(part)).fit(vectors(part), part.labels.numpy())
         others = (training.inputs.values[~keep].double() - part.mean) / part.scale
         expected[~keep] = regression.predict(others.numpy()) == training.labels[~keep].numpy()
@@ -25,7 +25,7 @@ def test_each_image_is_classified_by_a_regression_on_the_other_folds() -> None:
 
 def test_the_penalty_has_the_smallest_left_out_error_of_all() -> None:
     training = blobs(30, 20, spread=0.5)
-    ridge, targets = probe.Ridge(training), torch.eye(3)[training.labels]
+    ridge, targets = Ridge(training), torch.eye(3)[training.labels]
     errors = {l2: float((ridge.left_out(l2) - targets).square().mean()) for l2 in probe.PENALTIES}
     assert errors[probe._penalty(ridge, training)] == min(errors.values()) < 0.9 * max(errors.values())
 

@@ -131,14 +131,28 @@ def test_a_divisor_of_one_keeps_the_strength() -> None:
     assert constant.step() == constant.step()
 
 
-def test_a_head_of_convolutions_becomes_a_linear_layer_on_the_means_of_the_maps() -> None:
+def with_maps() -> TransferModel:
+    """A model whose head is a convolution."""
     seed_everything(0)
     stages = {"maps": nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU())}
-    model = TransferModel(stages, nn.Sequential(nn.Conv2d(6, 3, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()))
-    trainable = build({"classifier": "ridge", "l2": 0.1}, model=model)
+    return TransferModel(stages, nn.Sequential(nn.Conv2d(6, 3, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten()))
+
+
+def test_a_head_of_convolutions_becomes_a_linear_layer_on_the_means_of_the_maps() -> None:
+    trainable = build({"classifier": "ridge", "l2": 0.1}, model=with_maps())
     trainable.step()
     assert [type(layer) for layer in trainable.model.head] == [nn.AdaptiveAvgPool2d, nn.Flatten, nn.Linear]
     assert trainable.model.head[-1].in_features == 6
+
+
+def test_neighbours_are_those_of_the_means_of_the_maps() -> None:
+    trainable = build({"classifier": "knn", "k": 9}, model=with_maps())
+    metrics = trainable.step()
+    trainable.model.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(trainable.model(noisy_data().validation.images), trainable.validation_logits)
+    assert trainable.model.head[-1].neighbours.shape == (97, 6)
+    assert abs(metrics["train_loss"] - metrics["val_loss"]) < 0.5
 
 
 @pytest.mark.parametrize(

@@ -65,12 +65,18 @@ class FewerNeighbours:
     """The k nearest neighbours, whose number falls from epoch to epoch. They are the head of the model."""
 
     def __init__(
-        self, model: TransferModel, training: TrainingSet, *, distance: str, n_neighbours: Callable[[int], int]
+        self,
+        model: TransferModel,
+        training: TrainingSet,
+        *,
+        distance: str,
+        pools: bool,
+        n_neighbours: Callable[[int], int],
     ) -> None:
-        """`n_neighbours` returns the number for an epoch."""
+        """`pools` says whether the last stage gives maps to average. `n_neighbours` returns the number for an epoch."""
         self._n_neighbours = n_neighbours
         self._neighbours = NearestNeighbours(training, n_neighbours(1), distance)
-        self._vectors = nn.Sequential(*vector_layers(pools=training.inputs.pools))
+        self._vectors = nn.Sequential(*vector_layers(pools=pools))
         model.head = nn.Sequential(*self._vectors, self._neighbours)
 
     def fit(self, epoch: int) -> None:

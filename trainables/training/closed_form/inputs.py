@@ -50,6 +50,12 @@ class Inputs:
         batch = self.batch(index).double()
         return batch.mean(dim=(2, 3)) if self.pools else batch.flatten(1)
 
+    def pooled(self) -> Inputs:
+        """Return the same features with maps averaged already, so that later passes read fewer numbers."""
+        if not self.pools:
+            return self
+        return Inputs(torch.cat([self.vectors(index).float() for index in self.slices()]))
+
     def slices(self) -> Iterator[slice]:
         """Yield the indices of the images, CHUNK at a time."""
         for start in range(0, len(self), CHUNK):

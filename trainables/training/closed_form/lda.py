@@ -63,7 +63,8 @@ class LDA:
         own = moved.square() * (squares + gain * squares.square())
         own = own - (self._rotated.square() / variances).sum(dim=1)
         is_own = functional.one_hot(labels, self._training.n_classes).bool()
-        return self._log_shares() - torch.where(is_own, own[:, None], distances) / 2
+        scores: Tensor = self._log_shares() - torch.where(is_own, own[:, None], distances) / 2
+        return scores
 
     def _shrunk(self, shrinkage: float) -> Tensor:
         """Return the eigenvalues of the shrunk covariance."""

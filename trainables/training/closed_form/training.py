@@ -125,7 +125,7 @@ class ClosedFormTraining:
         if self._classifier is None:
             train, n_classes = self._data.train, len(self._data.classes)
             features = self._features("train", train)
-            self._classifier = self._build(TrainingSet(features, train.labels, n_classes, self._class_weights))
+            self._classifier = self._build(TrainingSet(features.pooled(), train.labels, n_classes, self._class_weights))
         return self._classifier
 
     def _features(self, name: str, part: Part) -> Inputs:
