@@ -183,8 +183,8 @@ def _comparison(found: Ranking) -> str:
     best, *others = found.models
     alike = [each.model for each in others if each.as_good]
     if not alike:
-        return f"{best.model} is better than the others on these images."
-    return f"On these images, {', '.join(alike)} cannot be told apart from {best.model}."
+        return f"{best.model} is better than {', '.join(each.model for each in others)}."
+    return f"{', '.join(alike)} cannot be told apart from {best.model}."
 
 
 def _frame(found: Ranking, *, is_text: bool) -> DataFrame:

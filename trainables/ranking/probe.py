@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from trainables.training.closed_form import Inputs, Ridge, TrainingSet
 
-PENALTIES = tuple(10 / 2**i for i in range(16))
+PENALTIES: tuple[float, ...] = tuple(10 / 2**i for i in range(16))
 """The penalties that are tried, from 10 to 3e-4. The features have the mean variance 1."""
 
 

@@ -29,7 +29,7 @@ class LDA:
         means = training.class_means
         within = training.covariance - (means.T * training.shares) @ means
         variances, self._axes = torch.linalg.eigh(within)
-        self._variances = variances.clamp(min=0)
+        self._variances: Tensor = variances.clamp(min=0)
         self._means = means @ self._axes
         self._rotated = torch.cat([features @ self._axes for _, features in training.chunks()])
 
