@@ -223,8 +223,9 @@ def _write(path: Path, found: Ranking, space: SearchSpace, top: int) -> None:
     if found.validation.folds:
         group = found.validation.group
         validation = {"fraction": 0.2, "seed": 42, **({} if group is None else {"group": group})}
+    n_models = with_plural(len(found.models), "model")
     comment = [
-        f"A linear probe and fine-tuning on {dataset.name}, with the best of {len(found.models)} ranked models.",
+        f"A linear probe and fine-tuning on {dataset.name}, with the best of {n_models}.",
         "",
         "By `hpo rank`, the accuracy of a linear probe and its 95 % interval:",
         *(f"{each.model}: {each.accuracy:.4f} ({each.low:.4f} to {each.high:.4f})" for each in chosen),

@@ -66,8 +66,8 @@ READS_ALSO = ("trainables.training.imbalance.class_weights",)
 PRETRAINED = True
 """A space must say which weights the model starts from."""
 DEFAULT_L2 = {"ridge": 10.0, "logistic": 0.01}
-MIN_L2 = 1e-12
-"""The smallest penalty of a path. It stays there."""
+MIN_STRENGTH = 1e-6
+"""The smallest `l2` and `shrinkage` of a path, unless it begins below. It stays there."""
 
 
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
@@ -110,14 +110,12 @@ def _classifier(
 
     def ridge(training: TrainingSet) -> Path:
         ridges = Ridge(training)
-        return Path(
-            layer, training, lambda epoch: ridges.fit(max(l2 / divisor ** (epoch - 1), MIN_L2)).logits(training)
-        )
+        return Path(layer, training, lambda epoch: ridges.fit(_strength(l2, divisor, epoch)).logits(training))
 
     def lda(training: TrainingSet) -> Path:
         discriminants = LDA(training)
         return Path(
-            layer, training, lambda epoch: discriminants.fit(shrinkage / divisor ** (epoch - 1)).logits(training)
+            layer, training, lambda epoch: discriminants.fit(_strength(shrinkage, divisor, epoch)).logits(training)
         )
 
     def nearest_mean(training: TrainingSet) -> Path:
@@ -133,7 +131,7 @@ def _classifier(
             training,
             distance=distance,
             pools=pools,
-            n_neighbours=lambda epoch: max(1, int(k / divisor ** (epoch - 1))),
+            n_neighbours=lambda epoch: max(1, int(k * divisor ** (1 - epoch) + 1e-9)),
         )
 
     builders: dict[str, BuildClassifier] = {
@@ -144,3 +142,8 @@ def _classifier(
         "knn": knn,
     }
     return builders[name]
+
+
+def _strength(first: float, divisor: float, epoch: int) -> float:
+    """Return the strength of an epoch, counted from 1. It depends on nothing else."""
+    return max(first * divisor ** (1 - epoch), min(first, MIN_STRENGTH))

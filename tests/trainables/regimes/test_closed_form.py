@@ -126,6 +126,13 @@ def test_the_strength_of_an_epoch_depends_on_its_number_alone() -> None:
     assert third == build({"classifier": "ridge", "l2": 2.0}).step()
 
 
+@pytest.mark.parametrize("classifier", ["ridge", "lda", "knn"])
+def test_a_path_ends_at_a_smallest_strength(classifier: str) -> None:
+    path = build({"classifier": classifier, "divisor": 1e200})
+    losses = [path.step()["val_loss"] for _ in range(4)]
+    assert losses[0] != losses[1] == losses[2] == losses[3] < 2
+
+
 def test_a_divisor_of_one_keeps_the_strength() -> None:
     constant = build({"classifier": "lda", "shrinkage": 0.5, "divisor": 1})
     assert constant.step() == constant.step()
