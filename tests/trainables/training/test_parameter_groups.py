@@ -114,7 +114,7 @@ def test_a_schedule_scales_each_rate_and_training_goes_on_exactly() -> None:
     }
     unbroken, paused = training(config), training(config)
     expected = [unbroken.step() for _ in range(2)]
-    assert {group["lr"] for group in unbroken.optimization.optimizer.param_groups} == {0.05, 0.05 / 8, 0.05 / 16}
+    assert {group["lr"] for group in unbroken.optimization.optimizer.param_groups} == {0.1, 0.1 / 8, 0.1 / 16}
     paused.step()
     resumed = training(config)
     resumed.load_state_dict(paused.state_dict())
