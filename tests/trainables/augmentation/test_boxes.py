@@ -74,6 +74,7 @@ def test_erased_boxes_are_distributed_as_those_of_torchvision(size: tuple[int, i
     found = erasing.draw(N, size, 1.0, scale, seeded())
     found[(found[:, 2:] == 0).all(dim=1)] = 0
     assert_distributed_alike(found, expected)
+    assert (found[:, 2:] < torch.tensor(size)).all()
 
 
 @pytest.mark.parametrize("probability", [0.25, 1.0])
