@@ -1,4 +1,4 @@
 """Random changes of training images: transforms, named recipes of transforms, and mixing of images.
 
-This package uses only `trainables.hyperparameters`. Features and training import it.
+This package uses only `trainables.hyperparameters` and `trainables.errors`. Features and training import it.
 """
