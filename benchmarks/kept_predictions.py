@@ -6,8 +6,8 @@ A head is a linear layer, trained by SGD in batches of 64. `Caltech-101` and `di
 of ResNet-18 on Caltech-101, with as many validation images as training images, and of softmax regression on the digits
 of scikit-learn. One head trains by itself, several are fused.
 
-Each epoch of each head is taken to be the best so far, so all of them write their predictions. This is the slowest
-case: a search writes only those of new best epochs. The three parts of each epoch are timed one after another, in the
+Each epoch of each head is taken to be the best so far, so all of them write their logits. This is the slowest case: a
+search writes the logits only of new best epochs, and the loss and the predicted class of each image after every epoch. The three parts of each epoch are timed one after another, in the
 order in which a search runs them. The share is the median time of the predictions, in percent of that of an epoch with
 its checkpoint.
 """
