@@ -7,9 +7,9 @@ of ResNet-18 on Caltech-101, with as many validation images as training images, 
 of scikit-learn. One head trains by itself, several are fused.
 
 Each epoch of each head is taken to be the best so far, so all of them write their logits. This is the slowest case: a
-search writes the logits only of new best epochs, and the loss and the predicted class of each image after every epoch. The three parts of each epoch are timed one after another, in the
-order in which a search runs them. The share is the median time of the predictions, in percent of that of an epoch with
-its checkpoint.
+search writes the logits only of new best epochs, and the loss and the predicted class of each image after every epoch.
+The three parts of each epoch are timed one after another, in the order in which a search runs them. The share is the
+median time of the predictions, in percent of that of an epoch with its checkpoint.
 """
 
 from __future__ import annotations
