@@ -30,8 +30,9 @@ from hpo.training import notices, slots_file
 from hpo.training.builder import Job
 from hpo.training.checkpoints import disk_errors
 from hpo.training.out_of_memory import Attempt, final, killed, n_oom_kills, next_attempt
-from hpo.training.prediction_files import PredictionFiles, receive
+from hpo.training.prediction_files import PredictionFiles
 from hpo.training.received_checkpoints import ReceivedCheckpoints
+from hpo.training.sent_predictions import receive
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 MAX_DEATHS = 3

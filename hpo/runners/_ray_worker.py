@@ -20,8 +20,8 @@ from hpo.runners._runner import crash
 from hpo.training import notices
 from hpo.training.builder import Job
 from hpo.training.out_of_memory import n_oom_kills
-from hpo.training.prediction_files import SentPredictions, Write
 from hpo.training.sent_checkpoints import Change, FolderPlace, ReportPlace, SentCheckpoints
+from hpo.training.sent_predictions import SentPredictions, Write
 from hpo.training.url_checkpoints import UrlPlace
 from hpo.training.worker import Worker
 from hpo.trial import Crash, Report, Suggestion

@@ -19,10 +19,10 @@ import io
 import os
 import uuid
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from hpo.training import best_logits, epoch_records
 from hpo.training.best_logits import BestLogits
@@ -185,71 +185,6 @@ class PredictionFiles:
 
     def _epochs_file(self, trial: int) -> str:
         return f"{self._prefix}{trial}.epochs"
-
-
-class Write(NamedTuple):
-    """What a worker sends with a report."""
-
-    kind: Literal["targets", "logits", "epoch"]
-    trial: int
-    """-1 for the targets."""
-    content: bytes
-
-
-class SentPredictions:
-    """The predictions of a worker that sends them with its reports. It has the methods by which files are written."""
-
-    def __init__(self) -> None:
-        self._writes: list[Write] = []
-
-    def begin(self, trial: int, after: int) -> Held:
-        """Return that nothing is held: this worker does not see the files. `receive` writes only what they lack."""
-        return Held()
-
-    def write(self, trial: int, best: BestLogits) -> None:
-        """Send the logits of a trial. Those of an earlier epoch that were not sent yet are left out."""
-        self._writes = [each for each in self._writes if (each.kind, each.trial) != ("logits", trial)]
-        self._writes.append(Write("logits", trial, encode_trial(*best)))
-
-    def write_epoch(self, trial: int, record: bytes) -> None:
-        self._writes.append(Write("epoch", trial, record))
-
-    def write_targets(self, content: bytes) -> None:
-        self._writes.append(Write("targets", -1, content))
-
-    def taken_writes(self) -> list[Write]:
-        """Return what was written since the last call."""
-        writes, self._writes = self._writes, []
-        return writes
-
-
-def receive(files: PredictionFiles, writes: Iterable[Write], *, after: int) -> None:
-    """Write what a worker sent with a report. `after` is the last epoch on record before this report.
-
-    After the loss of a checkpoint, a worker trains epochs again that are on record. They are not written, unless the
-    files lack them. Raises a MachineError if the disk fails.
-    """
-    held: dict[int, Held] = {}
-    for kind, trial, content in writes:
-        if kind == "targets":
-            files.write_targets(content)
-            continue
-        if trial not in held:
-            held[trial] = files.begin(trial, after)
-        if kind == "epoch":
-            epoch = epoch_records.epoch_of(content)
-            if epoch > after or epoch not in held[trial].epochs:
-                files.write_epoch(trial, content)
-            continue
-        best = _best_logits(content)
-        if best.epoch > after or not held[trial].has_best:
-            files.write(trial, best)
-
-
-def _best_logits(content: bytes) -> BestLogits:
-    """Return what `encode_trial` has encoded."""
-    arrays: dict[str, Any] = decode(content)
-    return BestLogits(int(arrays["epoch"]), arrays["logits"], int(arrays["targets"]))
 
 
 def encode_trial(epoch: int, logits: NDArray[np.float16], targets: int) -> bytes:

@@ -14,13 +14,12 @@ from hpo.training.best_logits import BestLogits
 from hpo.training.prediction_files import (
     Held,
     PredictionFiles,
-    SentPredictions,
     decode,
     encode_targets,
     encode_trial,
-    receive,
     targets_digest,
 )
+from hpo.training.sent_predictions import SentPredictions, receive
 
 LABELS, FOLDS = np.array([0, 1, 1]), np.array([0, 0, 1])
 LOGITS = np.array([[0, -1], [-2, 0], [-3, 0]], np.float16)
