@@ -107,13 +107,14 @@ def judged(
     single = mean_interval(values[at_best[0]].astype(np.float64), is_share=is_share)
     corrected = [found.estimate, *corrected_by_others(values, best, rng, ties).values()]
     compared, rows = int(np.flatnonzero(at_best == best)[0]), values[at_best]
+    keeps = _keeps_best(rows, truths[at_best], compared, rng, is_share=is_share) if compares else None
     return Outcome(
         recorded=float(means[best]) - truth,
         corrected=[value - truth for value in corrected],
         error=float(rows.std(axis=1).mean()) / values.shape[1] ** 0.5,
         is_covered=found.interval.low <= truth <= found.interval.high,
         is_single_covered=single.low <= truths[at_best[0]] <= single.high,
-        keeps_best=_keeps_best(rows, truths[at_best], compared, rng, is_share=is_share) if compares else None,
+        keeps_best=keeps,
     )
 
 
