@@ -41,7 +41,7 @@ from trainables.training.closed_form.training import BuildClassifier, ClosedForm
 from trainables.training.imbalance import class_weights
 
 HYPERPARAMETERS = {
-    "classifier": ["ridge", "logistic", "lda", "nearest_mean", "knn"],
+    "method": ["ridge", "logistic", "lda", "nearest_mean", "knn"],
     "l2": "ridge, logistic: factor on the sum of the squares of the weights, which is added to the mean loss, above 0; "
     "ridge divides it by `divisor` after each epoch; default 10 (ridge) or 0.01 (logistic)",
     "shrinkage": "lda: share of the covariance that is replaced by its mean variance, above 0 to 1; `divisor` divides "
@@ -56,7 +56,7 @@ HYPERPARAMETERS = {
     "loss_function": ["cross_entropy"],
 }
 MEANINGS = {
-    "classifier": "what is computed from the features",
+    "method": "the classifier that is computed from the features",
     "distance": "knn: how the distance of two images is measured",
     "precision": "numbers of the frozen stages; auto: bf16 on a GPU that has it, else fp32",
     "sampler": "each image counts once; `class_weights` lets rare classes count more",
@@ -99,7 +99,7 @@ def _classifier(
     config: Config, model: TransferModel, layer: nn.Linear, n_train: int, *, pools: bool
 ) -> BuildClassifier:
     """Return what builds the classifier. All values are read, so that a wrong one is an error before the features."""
-    name = read_choice(config, "classifier", "ridge", tuple(HYPERPARAMETERS["classifier"]))
+    name = read_choice(config, "method", "ridge", tuple(HYPERPARAMETERS["method"]))
     l2 = read_float(config, "l2", DEFAULT_L2.get(name, 1.0), ABOVE_0)
     shrinkage = read_float(config, "shrinkage", 1.0, ABOVE_0_TO_1)
     k, divisor = read_int(config, "k", min(32, n_train)), read_float(config, "divisor", 2.0, AT_LEAST_1)

@@ -16,12 +16,12 @@ from trainables.seeding import seed_everything
 from trainables.trainable import TransferModel
 
 CONFIGS: tuple[Config, ...] = (
-    {"classifier": "ridge"},
-    {"classifier": "logistic", "iterations": 2},
-    {"classifier": "lda"},
-    {"classifier": "nearest_mean"},
-    {"classifier": "knn", "k": 9},
-    {"classifier": "knn", "k": 9, "distance": "cosine"},
+    {"method": "ridge"},
+    {"method": "logistic", "iterations": 2},
+    {"method": "lda"},
+    {"method": "nearest_mean"},
+    {"method": "knn", "k": 9},
+    {"method": "knn", "k": 9, "distance": "cosine"},
 )
 
 
@@ -44,7 +44,7 @@ class TestClosedForm(RegimeContract):
     """Nothing is random in it, so some rules of the contract have another form here."""
 
     regime = closed_form
-    config: ClassVar[Config] = {"classifier": "logistic", "iterations": 2, "l2": 1e-3}
+    config: ClassVar[Config] = {"method": "logistic", "iterations": 2, "l2": 1e-3}
     configs: ClassVar = ({}, {"class_weights": "effective"})
     trains: ClassVar = (("head",),)
     augments = False
@@ -121,20 +121,20 @@ class TestEveryClassifier:
 
 def test_the_strength_of_an_epoch_depends_on_its_number_alone() -> None:
     """A path of halved penalties has, at its third epoch, a quarter of the first one."""
-    path = build({"classifier": "ridge", "l2": 8.0})
+    path = build({"method": "ridge", "l2": 8.0})
     third = [path.step() for _ in range(3)][-1]
-    assert third == build({"classifier": "ridge", "l2": 2.0}).step()
+    assert third == build({"method": "ridge", "l2": 2.0}).step()
 
 
-@pytest.mark.parametrize("classifier", ["ridge", "lda", "knn"])
-def test_a_path_ends_at_a_smallest_strength(classifier: str) -> None:
-    path = build({"classifier": classifier, "divisor": 1e200})
+@pytest.mark.parametrize("method", ["ridge", "lda", "knn"])
+def test_a_path_ends_at_a_smallest_strength(method: str) -> None:
+    path = build({"method": method, "divisor": 1e200})
     losses = [path.step()["val_loss"] for _ in range(4)]
     assert losses[0] != losses[1] == losses[2] == losses[3] < 2
 
 
 def test_a_divisor_of_one_keeps_the_strength() -> None:
-    constant = build({"classifier": "lda", "shrinkage": 0.5, "divisor": 1})
+    constant = build({"method": "lda", "shrinkage": 0.5, "divisor": 1})
     assert constant.step() == constant.step()
 
 
@@ -146,14 +146,14 @@ def with_maps() -> TransferModel:
 
 
 def test_a_head_of_convolutions_becomes_a_linear_layer_on_the_means_of_the_maps() -> None:
-    trainable = build({"classifier": "ridge", "l2": 0.1}, model=with_maps())
+    trainable = build({"method": "ridge", "l2": 0.1}, model=with_maps())
     trainable.step()
     assert [type(layer) for layer in trainable.model.head] == [nn.AdaptiveAvgPool2d, nn.Flatten, nn.Linear]
     assert trainable.model.head[-1].in_features == 6
 
 
 def test_neighbours_are_those_of_the_means_of_the_maps() -> None:
-    trainable = build({"classifier": "knn", "k": 9}, model=with_maps())
+    trainable = build({"method": "knn", "k": 9}, model=with_maps())
     metrics = trainable.step()
     trainable.model.eval()
     with torch.no_grad():
@@ -165,11 +165,11 @@ def test_neighbours_are_those_of_the_means_of_the_maps() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"classifier": "svm"}, "`classifier` must be one of ridge, logistic, lda, nearest_mean, knn, but is 'svm'"),
+        ({"method": "svm"}, "`method` must be one of ridge, logistic, lda, nearest_mean, knn, but is 'svm'"),
         ({"l2": 0}, "`l2` must be above 0, but is 0"),
         ({"shrinkage": 1.5}, "`shrinkage` must be above 0 and at most 1, but is 1.5"),
         ({"divisor": 0.5}, "`divisor` must be of at least 1, but is 0.5"),
-        ({"classifier": "knn", "k": 98}, "`k` must be at most 97, the number of training images, but is 98"),
+        ({"method": "knn", "k": 98}, "`k` must be at most 97, the number of training images, but is 98"),
         ({"distance": "manhattan"}, "`distance` must be one of euclidean, cosine, but is 'manhattan'"),
     ],
 )

@@ -144,9 +144,9 @@ class TrainingSet:
         width = self.inputs.width
         if width > MAX_WIDTH:
             raise SetupError(
-                f"an image has {width} features, which are too many for a covariance: `classifier` ridge and lda take "
+                f"an image has {width} features, which are too many for a covariance: `method` ridge and lda take "
                 f"at most {MAX_WIDTH}; logistic, nearest_mean and knn take any number",
-                keys=("classifier", "model", "image_size"),
+                keys=("method", "model", "image_size"),
             )
         total = torch.zeros(width, width, dtype=torch.float64, device=self.labels.device)
         for index, features in self.chunks():
