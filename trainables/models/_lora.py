@@ -30,16 +30,14 @@ def add(model: TransferModel, layers: Sequence[str], settings: Settings) -> list
     Their names are those of `model.stages.named_modules()`. An adapter adds B A x to the output of its layer. A is
     drawn from torch's global generator, and B is 0, so that the output is the same at first.
 
-    Returns the names of the weights of the adapters, as in `model.named_parameters()`. Raises SetupError if peft is not
-    installed.
+    Returns the names of the weights of the adapters, as in `model.named_parameters()`. `model.train_only` takes them,
+    and also sets the mode of the adapters. Raises SetupError if peft is not installed.
     """
     peft = _peft()
     config = peft.LoraConfig(
         r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=list(layers)
     )
-    training = model.training
     peft.inject_adapter_in_model(config, model.stages)
-    model.train(training)
     return [f"stages.{name}" for name, weight in model.stages.named_parameters() if weight.requires_grad]
 
 

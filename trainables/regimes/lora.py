@@ -109,13 +109,10 @@ def _check_called(model: TransferModel, layers: Collection[str], image: Tensor) 
         model.stages.get_submodule(name).register_forward_hook(lambda *_, name=name: called.add(name))
         for name in layers
     ]
-    training = model.training
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            model.eval()
+        with model.in_evaluation(), torch.no_grad(), torch.random.fork_rng(devices=[]):
             model.features(image.to(model.mean.device))
     finally:
-        model.train(training)
         for hook in hooks:
             hook.remove()
     if missed := next((name for name in layers if name not in called), None):

@@ -115,6 +115,12 @@ class TestLora(RegimeContract):
         assert all(key.startswith("head.") or "lora_" in key for key in weights)
         assert len(weights) == 2 + 2 * 4  # A and B of qkv, proj, fc1 and fc2
 
+    def test_a_frozen_stage_from_a_file_stays_pretrained_so_that_its_features_are_kept_on_disk(self) -> None:
+        model = self.model()
+        model.mark_pretrained()
+        self.build(model=model).step()
+        assert model.pretrained == {"first"}
+
     def test_what_a_model_computes_is_the_same_at_first(self) -> None:
         model, images = self.model().eval(), toys.part(9, seed=4).images
         before = model(images)
