@@ -191,15 +191,21 @@ class TransferModel(nn.Module):
         """Declare that the current weights of all stages come from a file."""
         self._pretrained = frozenset(self.stages)
 
-    def freeze(self, names: Iterable[str]) -> None:
+    @property
+    def frozen_weights(self) -> frozenset[str]:
+        """The names of the weights that are frozen in stages of which other weights may train."""
+        return self._frozen_weights
+
+    def freeze(self, names: Iterable[str], *, weights: Collection[str] = ()) -> None:
         """Freeze the stages in `names`, which may include `head`, and unfreeze all others.
+
+        `weights` are parameters of the stages that are frozen as well; see `train_only`.
 
         A frozen stage has no gradients and stays in evaluation mode. So its weights and running statistics do not
         change, and its dropout is off. Build the optimizer after freezing.
 
         Raises ValueError if a name is unknown, and SetupError if nothing with weights is left to train.
         """
-        self._frozen_weights = frozenset()
         frozen = frozenset(names)
         modules = self._stages_and_head()
         if unknown := sorted(frozen - set(modules)):
@@ -210,6 +216,9 @@ class TransferModel(nn.Module):
         self._frozen = frozen
         for name, module in modules.items():
             module.requires_grad_(name not in frozen)
+        self._frozen_weights = frozenset(weights)
+        for weight in self._frozen_weights:
+            self.get_parameter(weight).requires_grad_(False)
         self._set_mode(self.training)
 
     def train_only(self, weights: Collection[str]) -> None:
@@ -217,7 +226,7 @@ class TransferModel(nn.Module):
 
         The head trains. A stage without any of `weights` is frozen, as by `freeze`. In the other stages, only these
         weights have gradients. Such a stage is in training mode as a whole, so its dropout is on and its running
-        statistics change. It is not `pretrained` any more. Build the optimizer after this call.
+        statistics change. Build the optimizer after this call.
 
         Raises ValueError if a stage has no such weight.
         """
@@ -226,10 +235,7 @@ class TransferModel(nn.Module):
         if unknown := sorted(chosen - known):
             raise ValueError(f"no stage has the weight {unknown[0]!r}")
         trained_stages = {name.split(".")[1] for name in chosen}
-        self.freeze(name for name in self.stages if name not in trained_stages)
-        self._frozen_weights = frozenset(known - chosen)
-        for name in self._frozen_weights:
-            self.get_parameter(name).requires_grad_(False)
+        self.freeze([name for name in self.stages if name not in trained_stages], weights=known - chosen)
 
     def train(self, mode: bool = True) -> TransferModel:
         """Set training mode, or evaluation mode if `mode` is false. Frozen stages stay in evaluation mode."""

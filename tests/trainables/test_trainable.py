@@ -208,6 +208,7 @@ def test_a_stage_of_which_no_weight_trains_is_frozen_and_the_others_are_in_train
     model = toys.model()
     model.mark_pretrained()
     model.train_only(BIASES)
+    model.train()
     assert model.frozen == model.pretrained == {"first"}
     assert model.n_frozen_first == 1
     assert (model.stages["first"].training, model.stages["second"].training) == (False, True)

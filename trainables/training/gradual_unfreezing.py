@@ -39,6 +39,7 @@ class GradualUnfreezing:
         self._model = model
         self._n_epochs = n_epochs
         self._always_frozen = model.frozen
+        self._frozen_weights = model.frozen_weights
         self.parts = _parts(model)
         """The names of the stages that begin to train together, in the order in which they do. Each has weights."""
         self._is_finished = False
@@ -52,7 +53,7 @@ class GradualUnfreezing:
         frozen = self._always_frozen.union(*later)
         if frozen == self._model.frozen:
             return False
-        self._model.freeze(frozen)
+        self._model.freeze(frozen, weights=self._frozen_weights)
         return True
 
     def finish(self) -> bool:

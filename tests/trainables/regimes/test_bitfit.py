@@ -31,6 +31,16 @@ class TestBitfit(RegimeContract):
         state = loaded(saved(self.build()))["weights"]
         assert {key for key, value in state.items() if value.ndim > 1} == {"head.weight"}
 
+    def test_gradual_unfreezing_leaves_all_other_weights_frozen(self) -> None:
+        model = self.model()
+        trainable = self.build(model=model, config={**LEARNS, "unfreeze_every": 1})
+        for _ in range(len(model.stages) + 1):
+            trainable.step()
+            assert not model.get_parameter("stages.second.0.weight").requires_grad
+        state = loaded(saved(trainable))["weights"]
+        assert {key for key, value in state.items() if value.ndim > 1} == {"head.weight"}
+        assert "stages.first.1.bias" in state
+
     def test_a_model_without_biases_and_norms_is_an_error_that_names_linear_probe(self) -> None:
         stages = {"all": nn.Sequential(nn.Flatten(), nn.Linear(64, 4, bias=False))}
         with pytest.raises(SetupError, match="before the head, and this model has none: name the regime linear_probe"):
