@@ -54,6 +54,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/ask_times.py
 	$(BIN)/python benchmarks/scale.py
 	$(BIN)/python benchmarks/priors.py
+	$(BIN)/python benchmarks/timm_stages.py
 	$(BIN)/python benchmarks/rare_class.py
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/slots.py
