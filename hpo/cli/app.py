@@ -14,6 +14,7 @@ from hpo.cli.child_processes import ended_child_processes
 from hpo.cli.dashboard import dashboard
 from hpo.cli.data import cache, data, fetch
 from hpo.cli.describe import describe
+from hpo.cli.fit import fit
 from hpo.cli.model import model
 from hpo.cli.predict import predict
 from hpo.cli.printing import print_line
@@ -69,6 +70,7 @@ def app() -> None:
 for command in (
     spaces,
     describe,
+    fit,
     search,
     resume,
     list_studies,

@@ -150,7 +150,7 @@ def search(
     settings, earlier = informed(search_space, settings, folder, source, top)
     budget = Budget(trials, epochs, seconds).or_default()
     checks.new_budget(budget, prefix="--")
-    with _progress_display(folder, budget, quiet) as watch:
+    with progress_display(folder, budget, quiet) as watch:
         notify = None if quiet else print_note
         reason = begin(folder, search_space, settings, budget, earlier=earlier, watch=watch, notify=notify)
     _print_outcome(folder, reason, quiet)
@@ -191,7 +191,7 @@ def resume(
     study = StudyFolder.reopen(folder)
     shown_budget = study.budget if budget == Budget() else budget
     finished = study.history()[1] if budget == Budget() and not (retry_crashed or quiet) else None
-    with _progress_display(folder, shown_budget, quiet) as watch:
+    with progress_display(folder, shown_budget, quiet) as watch:
         given = {name: value for name, value in settings.items() if value not in (None, {}, ())}
         reason = loop.resume(
             folder,
@@ -209,11 +209,14 @@ def resume(
 
 
 @contextlib.contextmanager
-def _progress_display(folder: Path, budget: Budget, quiet: bool) -> Iterator[Callable[[Event, Ledger], None]]:
+def progress_display(
+    folder: Path, budget: Budget, quiet: bool, *, go_on: str | None = None
+) -> Iterator[Callable[[Event, Ledger], None]]:
     """Show the progress of a search.
 
-    The first Ctrl-C ends the search, writes its tables and prints the command that resumes it. A second one exits at
-    once. SIGTERM, and SIGHUP of a terminal that is closed, end the search in the same way.
+    The first Ctrl-C ends the search, writes its tables and prints how to go on: `go_on`, or by default the command that
+    resumes the study. A second one exits at once. SIGTERM, and SIGHUP of a terminal that is closed, end the search in
+    the same way.
     """
     from rich.console import Console
 
@@ -227,7 +230,8 @@ def _progress_display(folder: Path, budget: Budget, quiet: bool) -> Iterator[Cal
         say = screen.announce
 
     def last_line() -> str:
-        return interrupted_line(folder, again="run the same command again", go_on=_go_on(folder, budget))
+        how = go_on or _go_on(folder, budget)
+        return interrupted_line(folder, again="run the same command again", go_on=how)
 
     with ending_signals(say, last_line) as signals:
 
