@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -88,7 +88,7 @@ def rank(
         _fetch(names, root)
     found = ranking.rank(
         space.task,
-        names,
+        _announced(names),
         root,
         config=space.fixed,
         device=main_device(devices),
@@ -97,6 +97,13 @@ def rank(
     _print(found, format)
     if out is not None:
         _write(out, found, space, top)
+
+
+def _announced(names: tuple[str, ...]) -> Iterator[str]:
+    """Yield the models, and print each before it is ranked."""
+    for number, name in enumerate(names, start=1):
+        print_line(f"{name} ({number} of {len(names)})", err=True)
+        yield name
 
 
 def _names(models: str) -> tuple[str, ...]:

@@ -27,10 +27,10 @@ from hpo.space import SearchSpace
 N_STEPS = 5
 N_PROBED = 2
 """The number of models that the search of probes takes from the ranking."""
-DEFAULT_PROBE_LR = 3e-3
-"""The learning rate of the head in the first epoch, if no probe was trained by AdamW."""
-MIN_SEARCH_SECONDS = 5.0
-"""A search is not begun with less time than this, except for that of probes."""
+MAX_PROBES = 64
+"""More trials than the space of probes has configurations."""
+BACKENDS = {PROBE: "grid", FINE_TUNE: "freeze_thaw"}
+"""The backend of each search. The space of probes has a few configurations, and all of them are tried."""
 
 
 class Display(Protocol):
@@ -99,11 +99,10 @@ class _Steps:
         return ranked
 
     def search_probes(self, ranked: Sequence[RankedModel]) -> None:
-        self._show(3, "searching linear probes")
+        self._show(3, "searching classifiers on frozen features")
         if self.folder.step(PROBE) is None:
             space = spaces.probe_space(self.folder.request, [model.name for model in ranked[:N_PROBED]])
-            left = self._left - self._seconds_to_finish
-            self._search(space, min(time_plan.PROBE_SECONDS, time_plan.PROBE_SHARE * left))
+            self._search(space, Budget(trials=MAX_PROBES))
         self._show_best(PROBE)
 
     def search_fine_tuned(self, ranked: Sequence[RankedModel], images: DataSummary) -> None:
@@ -116,8 +115,8 @@ class _Steps:
                 self.folder.end_step(FINE_TUNE, 0.0, searched=False)
                 return
             model, plan = chosen or (ranked[0], time_plan.FineTuning(ranked[0].image_size, time_plan.MIN_EPOCHS))
-            space = spaces.fine_tune_space(self.folder.request, model.name, plan, self._probe_lr())
-            self._search(space, time_plan.without_retraining(seconds))
+            space = spaces.fine_tune_space(self.folder.request, model.name, plan)
+            self._search(space, Budget(seconds=time_plan.without_retraining(seconds)))
         self._show_best(FINE_TUNE)
 
     def finish(self) -> FitResult:
@@ -140,15 +139,15 @@ class _Steps:
         report.write([study.folder for study in studies], self.folder.report)
         return FitResult(winner.name, test.trials[0].trial, written.lines)
 
-    def _search(self, space: SearchSpace, seconds: float) -> None:
-        """Begin the search of a space with a budget of time, or go on with it, and record that it is finished."""
+    def _search(self, space: SearchSpace, budget: Budget) -> None:
+        """Begin the search of a space with a budget, or go on with it, and record that it is finished."""
         path, request = self.folder.studies / space.name, self.folder.request
         if self._is_begun(space.name):
             with self.display.search(path, self._study(space.name).budget) as watch:
                 resume(path, watch=watch, notify=self._note)
         else:
-            settings = Settings(seed=request.seed, runner="auto", devices=request.devices, data=request.data)
-            budget = Budget(seconds=max(seconds, MIN_SEARCH_SECONDS))
+            backend = BACKENDS[space.name]
+            settings = Settings(backend, seed=request.seed, runner="auto", devices=request.devices, data=request.data)
             with self.display.search(path, budget) as watch:
                 begin(path, space, settings, budget, watch=watch, notify=self._note)
         with contextlib.closing(self._study(space.name).ledger(write=False)) as ledger:
@@ -163,12 +162,6 @@ class _Steps:
             if plan is not None:
                 return model, plan
         return None
-
-    def _probe_lr(self) -> float:
-        """The learning rate of the best probe that was trained by the optimizer of the fine-tuned trials."""
-        trials = self._study(PROBE).history()[0].ranked()
-        of_adamw = [trial.config["lr"] for trial in trials if trial.config["optimizer"] == "adamw"]
-        return float(str(of_adamw[0])) if of_adamw else DEFAULT_PROBE_LR
 
     def _note(self, line: str) -> None:
         """Show a note of a search or test, unless it was shown when the images were looked over."""

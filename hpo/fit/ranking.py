@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from hpo import plugins
 from hpo.devices import main_device
 from hpo.errors import UserError
 from hpo.fit.request import FitRequest
 from hpo.quantities import duration
-from hpo.space import SearchSpace
+from hpo.space import SearchSpace, Validation
 from hpo.training import ranking
 
 CURATED = ("resnet18", "resnet50", *ranking.SIZES["small"], *ranking.SIZES["base"])
 """The models to rank if the request names none. Those whose weights are at hand are taken, small ones first."""
+N_FOLDS = 5
+"""The folds of the cross-validation."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,7 @@ def candidates(request: FitRequest) -> list[str]:
 
     Raises a UserError if there is none.
     """
-    if request.models:
-        return list(request.models)
-    found = [name for name in dict.fromkeys(CURATED) if _has_weights(name, request)]
+    found = list(request.models) or ranking.weights_at_hand(dict.fromkeys(CURATED), request.data_folder)
     if not found:
         raise UserError(
             f"there are no weights of a pretrained model in {request.data_folder / 'weights'}: "
@@ -62,14 +61,19 @@ def rank(space: SearchSpace, request: FitRequest, seconds: float, notify: Callab
     The features are kept, so a ranking that was interrupted goes on with the next model. After `seconds`, no further
     model is begun. Raises the errors of `hpo.training.ranking.rank`.
     """
-    found = ranking.rank(
-        space.task,
-        candidates(request),
-        request.data_folder,
-        device=main_device(request.devices),
-        notify=notify,
-        seconds=seconds,
-    )
+    names, deadline = candidates(request), time.monotonic() + seconds
+
+    def in_time() -> Iterator[str]:
+        for number, name in enumerate(names):
+            if number and time.monotonic() > deadline:
+                notify(f"no time to rank {', '.join(names[number:])}")
+                return
+            notify(f"{name} ({number + 1} of {len(names)})")
+            yield name
+
+    task = replace(space.task, validation=Validation(folds=N_FOLDS))
+    device = main_device(request.devices)
+    found = ranking.rank(task, in_time(), request.data_folder, device=device, notify=notify)
     return [
         RankedModel(each.model, each.accuracy, each.low, each.high, each.seconds_per_image, each.image_size[0])
         for each in found.models
@@ -84,23 +88,3 @@ def lines(ranked: Sequence[RankedModel]) -> list[str]:
         f"{duration(model.seconds_per_image)} an image"
         for model in ranked
     ]
-
-
-def _has_weights(name: str, request: FitRequest) -> bool:
-    """Whether the ImageNet weights of a model are in the folder of the weights."""
-    try:
-        file = getattr(_load(name), "WEIGHTS", None)
-    except UserError:
-        return False
-    return file is not None and (request.data_folder / "weights" / file).is_file()
-
-
-@functools.cache
-def _load(name: str) -> Any:
-    """A model plug-in. Raises a UserError if a package that it needs is missing."""
-    from trainables.errors import SetupError
-
-    try:
-        return plugins.load("trainables.models", name)
-    except SetupError as error:
-        raise UserError(str(error)) from error

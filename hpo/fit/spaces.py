@@ -15,14 +15,14 @@ PROBE, FINE_TUNE = "auto_probe", "auto_fine_tune"
 
 
 def probe_space(request: FitRequest, models: Sequence[str]) -> SearchSpace:
-    """Return the space of linear probes of `models`."""
-    return _space(PROBE, request, {"model": list(models) if len(models) > 1 else models[0]})
+    """Return the space of classifiers on the features of `models`."""
+    return _space(PROBE, request, {"model": list(models)})
 
 
-def fine_tune_space(request: FitRequest, model: str, plan: FineTuning, probe_lr: float) -> SearchSpace:
-    """Return the space of fine-tuned trainings of `model`. `probe_lr` is the learning rate of their first epoch."""
+def fine_tune_space(request: FitRequest, model: str, plan: FineTuning) -> SearchSpace:
+    """Return the space of fine-tuned trainings of `model`."""
     fidelity = {"low": 1, "high": plan.epochs, "eta": 3}
-    fixed = {"image_size": plan.image_size, "probe_lr": probe_lr}
+    fixed = {"image_size": plan.image_size}
     return _space(FINE_TUNE, request, {"model": model}, fixed=fixed, fidelity=fidelity)
 
 

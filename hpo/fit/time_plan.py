@@ -7,9 +7,6 @@ from dataclasses import dataclass
 
 RANK_SHARE = 0.35
 """The largest share of the time that the ranking may be expected to take."""
-PROBE_SHARE = 0.2
-"""The share of the time after the ranking that the search of probes takes, at most `PROBE_SECONDS`."""
-PROBE_SECONDS = 600.0
 END_SHARE = 0.08
 """The share of the whole time that is kept for the test, the model and the report."""
 BACKWARD_COST = 3.0

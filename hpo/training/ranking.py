@@ -8,7 +8,7 @@ that was interrupted goes on with the next model.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,7 +88,7 @@ class Ranking:
 
 def rank(
     task: Task,
-    models: Sequence[str],
+    models: Iterable[str],
     data: Path,
     *,
     config: Config | None = None,
@@ -99,8 +99,8 @@ def rank(
 
     `task` gives the data set, the weights and the folds. If the data set has a validation part of its own, it replaces
     the folds. `data` is the folder of the data sets and weights. `config` holds hyperparameters of the images, such as
-    `image_size`. `notify` is called with a line before each model. A model whose weights are missing, or that does not
-    fit the data set, is skipped.
+    `image_size`. The next of `models` is asked for when one is ranked, so a generator can end the ranking. A model
+    whose weights are missing, or that does not fit the data set, is skipped; `notify` is called with a line then.
 
     Raises TaskError if the data set cannot be read or split, or if no model can be ranked, and UserError if there is no
     model of a name.
@@ -114,8 +114,7 @@ def rank(
     skipped: dict[str, str] = {}
     task = _validated(task, data, device)
     folds: Sequence[SearchData] = ()
-    for number, model in enumerate(models, start=1):
-        notify(f"{model} ({number} of {len(models)})")
+    for model in models:
         assembly = _assembly(replace(task, model=model), data, device)
         try:
             folds = [fold for fold in assembly.search_data(settings) if fold is not None]
@@ -128,6 +127,24 @@ def rank(
         raise TaskError("no model can be ranked: " + "; ".join(f"{name}: {why}" for name, why in skipped.items()))
     n_images = len(next(iter(found.values())).is_correct)
     return Ranking(_ranked(found), skipped, n_images, len(folds[0].classes), task.validation)
+
+
+def weights_at_hand(models: Iterable[str], data: Path) -> list[str]:
+    """Return those of `models` whose ImageNet weights lie in the folder of the data sets and weights."""
+    return [model for model in models if (file := _weights_file(model)) and (data / "weights" / file).is_file()]
+
+
+def _weights_file(model: str) -> str | None:
+    """Return the name of the file of the ImageNet weights of a model.
+
+    None if it has none, or if a package that it needs is missing.
+    """
+    from trainables.errors import SetupError
+
+    try:
+        return getattr(plugins.load("trainables.models", model), "WEIGHTS", None)
+    except SetupError:
+        return None
 
 
 def _assembly(task: Task, data: Path, device: str) -> Assembly:
