@@ -57,8 +57,6 @@ def summarise(space: SearchSpace, request: FitRequest) -> DataSummary:
         raise UserError(f"{request.images}: no images are held out, so the model could not be tested")
     names = manifest["classes"]
     counts = Counter(names[label] for label in manifest["training"]["labels"])
-    if len(counts) < 2:
-        raise UserError(f"{request.images}: there is only the class {names[0]!r}, and a classifier needs two")
     n_validation = sum(manifest["assignment"])
     ranked = counts.most_common()
     return DataSummary(

@@ -33,7 +33,7 @@ def test_the_metric_is_the_objective_of_the_searches(tmp_path: Path) -> None:
     ("values", "words"),
     [
         ({"metric": "balanced_eror"}, "unknown metric .--metric. 'balanced_eror'.*balanced_error"),
-        ({"seconds": 5.0}, "--time must be at least 60s, but is 5s"),
+        ({"seconds": 0.0}, "the time of a fit .--time. must be above 0, but is 0s"),
         ({"images": "/no/such/folder"}, "no folder of images, and no table of images, at /no/such/folder"),
         ({"devices": "cuda:99"}, "cuda:99"),
     ],

@@ -15,6 +15,8 @@ from hpo.spacefile import published
 NO_TRAININGS = {"normalization_statistics", "pacs_cartoon_sizes", "squeezenet_top5"}
 """Tables of other things than trainings."""
 UNPUBLISHED = {
+    "auto_fine_tune",
+    "auto_probe",
     "caltech101_resnet18_frozen",
     "caltech101_resnet18_probe",
     "caltech101_squeezenet_probe",
