@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -38,11 +39,13 @@ class DataSummary:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> DataSummary:
+    def from_dict(cls, content: Mapping[str, Any]) -> DataSummary:
         """Return the summary that `to_dict` returned, as JSON holds it."""
         names = cls.__dataclass_fields__
-        values = {name: value for name, value in content.items() if name in names}
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        found: dict[str, Any] = {name: value for name, value in content.items() if name in names}
+        for name in ("smallest", "largest", "notes"):
+            found[name] = tuple(found[name])
+        return cls(**found)
 
 
 def summarise(space: SearchSpace, request: FitRequest) -> DataSummary:

@@ -10,7 +10,8 @@ from hpo.fit import FitRequest
 
 
 def request(path: Path, **others: Any) -> FitRequest:
-    return FitRequest(**{"images": str(path), "seconds": 600.0} | others)
+    values: dict[str, Any] = {"images": str(path), "seconds": 600.0, **others}
+    return FitRequest(**values)
 
 
 def test_a_folder_is_a_data_set_of_class_folders(tmp_path: Path) -> None:
