@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from hpo.quantities import decimal, duration
 from hpo.results.image_groups import group_lines
 from hpo.results.study_comparison import ObjectiveGroup, SearchedStudy, StudyComparison
+from hpo.results.study_differences import Difference, RepeatedChoice
 
 
 def header(group: ObjectiveGroup) -> list[str]:
@@ -60,15 +62,39 @@ def sentences(found: StudyComparison) -> list[str]:
     """The differences in words, then what cannot be compared, and what "±" stands for."""
     text = [each.words for each in found.differences]
     if found.differences:
-        text.append(
-            "The luck of being the best trial, at its best epoch, is taken off these differences. The values of the "
-            "table still hold it."
-        )
+        text += _luck_sentences(found.differences)
         grouped = dict.fromkeys(line for each in found.studies for line in group_lines(each.study))
         text += list(grouped)[:1]
     if any(each.tested is not None and each.tested.test_accuracy.std is not None for each in found.studies):
         text.append("± is the standard deviation over seeds.")
     return [*text, *found.notes]
+
+
+def _luck_sentences(differences: Sequence[Difference]) -> list[str]:
+    """What luck is taken off the differences, and of which studies it stays in."""
+    choices = list(dict.fromkeys(choice for each in differences for choice in each.choices))
+    table = "The values of the table still hold it."
+    if all(each.is_complete for each in choices):
+        return [f"The luck of being the best trial, at its best epoch, is taken off these differences. {table}"]
+    text = [f"The luck of being the best trial is taken off these differences. {table}"]
+    if any(each.n_with_epochs for each in choices):
+        where = ", ".join(map(_epoch_words, choices))
+        text.append(f"The luck of the best epoch is taken off only in part: {where}.")
+    else:
+        text.append("The luck of the best epoch is not taken off.")
+    for first, second in dict.fromkeys(each.choices for each in differences):
+        if first.is_complete != second.is_complete:
+            kept, other = (second, first) if first.is_complete else (first, second)
+            text.append(f"It stays in {kept.study} and not in {other.study}, so {kept.study} looks better than it is.")
+    return text
+
+
+def _epoch_words(choice: RepeatedChoice) -> str:
+    """Of how many trials of a study the luck of the best epoch is taken off."""
+    n, n_with_epochs = choice.n_compared, choice.n_with_epochs
+    if choice.is_complete:
+        return f"in {choice.study}"
+    return f"in {n_with_epochs} of {n} trials of {choice.study}" if n_with_epochs else f"not in {choice.study}"
 
 
 def _aligned(rows: list[list[str]], left: int) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,21 @@ LEVEL = 0.95
 """The share of cases in which all intervals together hold."""
 
 
+class RepeatedChoice(NamedTuple):
+    """How the choice of a study's best trial was repeated, to take its luck off."""
+
+    study: str
+    n_compared: int
+    """The number of trials that it was chosen from."""
+    n_with_epochs: int
+    """The number of them whose epoch is chosen again, too. Of the others, only the best epoch was kept."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the epoch of each trial is chosen again."""
+        return self.n_with_epochs == self.n_compared
+
+
 @dataclass(frozen=True)
 class Difference:
     """How much the best trial of one study differs from that of another, on new images."""
@@ -26,7 +42,8 @@ class Difference:
     value: float
     """The objective of the second minus that of the first: above 0, the first is better.
 
-    The luck of having been chosen is taken off both, so it is not the difference of the recorded objectives.
+    The luck of having been chosen is taken off both, so it is not the difference of the recorded objectives. How far
+    that goes for the best epoch is in `choices`.
     """
     low: float
     high: float
@@ -35,6 +52,8 @@ class Difference:
     """The number of validation images of the first."""
     is_paired: bool
     """Whether both were judged on the same images."""
+    choices: tuple[RepeatedChoice, RepeatedChoice]
+    """How the choices of both were repeated. If only one is complete, the other study looks better than it is."""
 
     @property
     def words(self) -> str:
@@ -92,6 +111,11 @@ class _Judged:
     """What identifies the images. None if that is not known."""
     values: ValidationValues
 
+    @property
+    def choice(self) -> RepeatedChoice:
+        """How the choice of its best trial is repeated."""
+        return RepeatedChoice(self.study, len(self.values.compared), self.values.epochs.n_complete)
+
 
 def _difference(first: _Judged, second: _Judged, level: float, rng: np.random.Generator) -> Difference:
     """The difference of the best trials of two studies."""
@@ -105,4 +129,5 @@ def _difference(first: _Judged, second: _Judged, level: float, rng: np.random.Ge
         is_paired=is_paired,
         level=level,
     )
-    return Difference(first.study, second.study, estimate, low, high, len(first.values.labels), is_paired)
+    n_images, choices = len(first.values.labels), (first.choice, second.choice)
+    return Difference(first.study, second.study, estimate, low, high, n_images, is_paired, choices)

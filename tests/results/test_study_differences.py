@@ -13,6 +13,7 @@ from hpo.results.study_comparison import compare_studies, frame
 from hpo.results.study_differences import images_key
 from hpo.space import DatasetSpec, Fidelity, Float, SearchSpace, Task
 from hpo.trial import Report, Suggestion
+from tests.results.kept_predictions import kept_study
 
 N = 400
 LABELS = np.arange(N) % 2
@@ -146,3 +147,42 @@ def test_the_epochs_to_the_value_that_all_reached_are_counted(tmp_path: Path) ->
     assert table["best_after_common_epochs"].tolist() == pytest.approx([0.025, 0.75])
     table = frame(compare_studies([tmp_path / "a", study(tmp_path / "c", wrong(*range(20)))]))
     assert table["epochs_to_common_value"].tolist() == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("keeps", "sentences"),
+    [
+        ((True, True), ["The luck of being the best trial, at its best epoch, is taken off these differences."]),
+        (
+            (False, False),
+            [
+                "The luck of being the best trial is taken off these differences.",
+                "The luck of the best epoch is not taken off.",
+            ],
+        ),
+        (
+            (True, False),
+            [
+                "The luck of being the best trial is taken off these differences.",
+                "The luck of the best epoch is taken off only in part: in a, not in b.",
+                "It stays in b and not in a, so b looks better than it is.",
+            ],
+        ),
+    ],
+)
+def test_the_text_says_which_luck_is_taken_off(tmp_path: Path, keeps: tuple[bool, bool], sentences: list[str]) -> None:
+    pairs = zip(("a", "b"), keeps, strict=True)
+    folders = [kept_study(tmp_path / name, [1.5, 1.4], 60, epochs=3, keeps_epochs=each).folder for name, each in pairs]
+    text = [line for line in comparison_text.sentences(compare_studies(folders)) if "luck" in line or "stays" in line]
+    assert [line.removesuffix(" The values of the table still hold it.") for line in text] == sentences
+
+
+def test_the_text_counts_the_trials_whose_epochs_are_missing(tmp_path: Path) -> None:
+    studies = [kept_study(tmp_path / name, [1.5, 1.4, 1.3], 60, epochs=3) for name in ("a", "b")]
+    (studies[1].predictions / "2.epochs").unlink()
+    text = comparison_text.sentences(compare_studies([each.folder for each in studies]))
+    assert "The luck of the best epoch is taken off only in part: in a, in 2 of 3 trials of b." in text
+    logits = kept_study(tmp_path / "c", [1.5, 1.4], 60, epochs=3, objective="val_auroc_error")
+    other = kept_study(tmp_path / "d", [1.5, 1.4], 60, epochs=3, objective="val_auroc_error")
+    text = comparison_text.sentences(compare_studies([logits.folder, other.folder]))
+    assert "The luck of the best epoch is not taken off." in text
