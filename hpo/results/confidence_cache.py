@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
 
 from hpo import __version__
 from hpo.errors import MachineError
@@ -29,7 +30,7 @@ from hpo.results.confidence import Confidence, confidence
 
 MIN_SECONDS = 0.2
 """A confidence that took less time to compute is not kept."""
-PACKAGES = ("hpo.record", "hpo.results", "hpo.statistics", "hpo.training")
+PACKAGES = ("hpo.record", "hpo.results", "hpo.space", "hpo.statistics", "hpo.training")
 """The packages whose code decides what the confidence is."""
 
 
@@ -77,8 +78,8 @@ def _stats(folder: Path) -> Iterable[tuple[str, int, int]]:
 
 @functools.cache
 def _code() -> str:
-    """What identifies the code that computes the confidence."""
-    found = hashlib.sha256(repr((__version__, np.__version__)).encode())
+    """What identifies the code that computes the confidence: ours, and the versions of the packages that it uses."""
+    found = hashlib.sha256(repr((__version__, np.__version__, scipy.__version__)).encode())
     for package in PACKAGES:
         for entry in sorted(files(package).iterdir(), key=lambda each: each.name):
             if entry.name.endswith(".py"):

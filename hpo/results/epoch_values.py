@@ -19,12 +19,13 @@ from hpo.space.objectives import ERRORS
 from hpo.statistics import TrialValues, per_image_of_results
 from hpo.trial import Report
 
-MAX_VALUES = 2**27
-"""The largest number of values of all epochs: images times epochs. It takes about two seconds.
+MAX_BYTES = 2**28
+"""The largest size of the values of all epochs, and of those that break ties. It takes about two seconds.
 
-The epochs of the best trials are read first. The others have only their best one.
+A loss takes 2 bytes for an image and epoch, an error 3, and an error with folds 6. The epochs of the best trials are
+read first. The others have only their best one.
 """
-MAX_VALUES_OTHERS = 2**25
+MAX_BYTES_OTHERS = 6 * 2**25
 """The same for an objective that is not a mean over the images, which takes longer."""
 PLAIN = ("val_error", "val_loss")
 TOLERANCE = 0.02
@@ -50,15 +51,22 @@ class Epochs(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """The epochs of a trial."""
+    """Rows of the table of all epochs, to be filled."""
 
     values: NDArray[np.generic]
-    """(n_epochs, n_images)"""
+    """(n_rows, n_images)"""
     losses: NDArray[np.generic] | None
-    """(n_epochs, n_images). None if the objective is no error."""
-    best: int
-    """The row of the best epoch."""
-    is_complete: bool
+    """(n_rows, n_images). None if the objective is no error."""
+
+    def part(self, start: int, end: int) -> _Rows:
+        """Return some of the rows. What is written to them is written to these."""
+        return _Rows(self.values[start:end], None if self.losses is None else self.losses[start:end])
+
+    def fill(self, row: int, values: NDArray[np.floating], losses: NDArray[np.floating] | None) -> None:
+        """Write one row. `losses` are ignored if the objective is no error."""
+        self.values[row] = values
+        if self.losses is not None and losses is not None:
+            self.losses[row] = losses
 
 
 def agree(values: NDArray[np.floating], recorded: float, objective: str) -> bool:
@@ -76,27 +84,47 @@ def read_all(
 ) -> Epochs:
     """Read the epochs of `trials`, best first. `of_trials` and `losses` are the values of each at its best epoch."""
     objective = study.space.objective
-    rows: dict[int, _Rows] = {}
-    left = MAX_VALUES if objective in PLAIN else MAX_VALUES_OTHERS
-    for trial in trials:
-        candidates = list(_candidates(trial))
-        n_values = len(candidates) * len(kept.labels)
-        found = _rows(study, trial, candidates, kept) if len(candidates) > 1 and n_values <= left else None
-        if found is None:
-            only = None if losses is None else losses[trial.number][None].astype(np.float16)
-            of_best = of_trials[trial.number][None].astype(_type(objective, kept.folds))
-            found = _Rows(of_best, only, 0, len(candidates) == 1)
-        left -= found.values.size
-        rows[trial.number] = found
-    order = sorted(rows)
-    numbers = np.repeat(order, [len(rows[number].values) for number in order])
-    values = np.concatenate([rows[number].values for number in order])
-    ties = [each for number in order if (each := rows[number].losses) is not None]
-    return Epochs(
-        TrialValues(values, np.concatenate(ties) if ties else None, numbers),
-        int(np.searchsorted(numbers, trials[0].number)) + rows[trials[0].number].best,
-        sum(each.is_complete for each in rows.values()),
-    )
+    candidates = {trial.number: list(_candidates(trial)) for trial in trials}
+    whole = _affordable(objective, candidates, kept)
+    table = _empty(objective, sum(len(each) if number in whole else 1 for number, each in candidates.items()), kept)
+    numbers: list[int] = []
+    best, n_complete = 0, 0
+    for trial in sorted(trials, key=lambda each: each.number):
+        number, reports = trial.number, candidates[trial.number]
+        start, best_row = len(numbers), 0
+        if number in whole and _read(study, trial, reports, kept, table.part(start, start + len(reports))):
+            assert trial.best is not None, "the trial has values"
+            best_row = [report.fidelity for report in reports].index(trial.best.fidelity)
+            numbers += [number] * len(reports)
+            n_complete += 1
+        else:
+            table.fill(start, of_trials[number], None if losses is None else losses[number])
+            numbers.append(number)
+            n_complete += len(reports) == 1
+        if number == trials[0].number:
+            best = start + best_row
+    values, ties = table.part(0, len(numbers))  # fewer than planned if some could not be read
+    return Epochs(TrialValues(values, ties, np.array(numbers)), best, n_complete)
+
+
+def _affordable(objective: str, candidates: Mapping[int, Sequence[Report]], kept: ValidationPredictions) -> set[int]:
+    """The numbers of the trials of which all epochs are to be read: the best ones, as many as the limit allows."""
+    left, whole = MAX_BYTES if objective in PLAIN else MAX_BYTES_OTHERS, set()
+    row = _empty(objective, 1, kept)
+    n_bytes = row.values.nbytes + (0 if row.losses is None else row.losses.nbytes)
+    for number, reports in candidates.items():
+        is_whole = len(reports) > 1 and len(reports) * n_bytes <= left
+        left -= n_bytes * (len(reports) if is_whole else 1)
+        if is_whole:
+            whole.add(number)
+    return whole
+
+
+def _empty(objective: str, n_rows: int, kept: ValidationPredictions) -> _Rows:
+    """Rows of the smallest types, without content."""
+    shape = n_rows, len(kept.labels)
+    values = np.empty(shape, _type(objective, kept.folds))
+    return _Rows(values, np.empty(shape, np.float16) if objective in ERRORS else None)
 
 
 def _candidates(trial: Trial) -> Iterator[Report]:
@@ -109,23 +137,23 @@ def _candidates(trial: Trial) -> Iterator[Report]:
             yield report
 
 
-def _rows(study: StudyFolder, trial: Trial, candidates: Sequence[Report], kept: ValidationPredictions) -> _Rows | None:
-    """The values of the epochs of a trial. None if some were not kept, or do not give the recorded objective."""
+def _read(
+    study: StudyFolder, trial: Trial, candidates: Sequence[Report], kept: ValidationPredictions, rows: _Rows
+) -> bool:
+    """Read the epochs of a trial into `rows`. False if some were not kept, or do not give the recorded objective."""
     objective, records = study.space.objective, read_epochs(study, trial, kept)
-    values: list[NDArray[np.generic]] = []
-    for report in candidates:
+    for row, report in enumerate(candidates):
         record = records.get(report.fidelity)
         if record is None:
-            return None
+            return False
         predicted = record.predicted.astype(np.int64)
         found = per_image_of_results(objective, record.losses, predicted, kept.labels, kept.folds)
         if found is None or not agree(found, report_rank(objective, report)[0], objective):
-            return None
-        values.append(found.astype(_type(objective, kept.folds)))
-    assert trial.best is not None, "the trial has values"
-    epochs = [report.fidelity for report in candidates]
-    losses = np.stack([records[epoch].losses for epoch in epochs]) if objective in ERRORS else None
-    return _Rows(np.stack(values), losses, epochs.index(trial.best.fidelity), True)
+            return False
+        # The losses count by fold, as those of a trial of which only the best epoch was kept.
+        losses = per_image_of_results("val_loss", record.losses, predicted, kept.labels, kept.folds)
+        rows.fill(row, found, losses)
+    return True
 
 
 def _type(objective: str, folds: NDArray[np.int64]) -> type[np.bool_] | type[np.float16] | type[np.float32]:

@@ -159,6 +159,24 @@ def test_the_values_of_each_epoch_have_its_recorded_objective_as_mean(
     assert (ties is None) == (objective == "val_loss")
 
 
+def test_losses_that_break_ties_have_one_scale_with_all_epochs_of_a_trial_and_with_the_best_one(tmp_path: Path) -> None:
+    """The folds have 11, 10 and 10 images, so the losses of a fold weigh more or less than those of the others."""
+    study = kept_study(tmp_path / "s", [1.0, 1.5], 31, folds=3, epochs=3)
+    whole = read_values(study, study.history()[0])
+    (study.predictions / "1.epochs").unlink()
+    alone = read_values(study, study.history()[0])
+    assert not isinstance(whole, str)
+    assert not isinstance(alone, str)
+    assert whole.epochs.values.tie_breakers is not None
+    assert alone.epochs.values.tie_breakers is not None
+    assert (len(whole.epochs.values.values), len(alone.epochs.values.values)) == (6, 4)
+    best = study.history()[0].trials[1].best
+    assert best is not None
+    of_epoch = whole.epochs.values.tie_breakers[3 + best.fidelity - 1].astype(np.float64)
+    assert of_epoch == pytest.approx(alone.epochs.values.tie_breakers[3].astype(np.float64), rel=5e-3, abs=1e-3)
+    assert of_epoch.mean() == pytest.approx(best.metrics["val_loss"], rel=1e-3)
+
+
 def test_the_luck_of_the_best_epoch_is_taken_off_too(tmp_path: Path) -> None:
     """All epochs of a trial are equally good, so the best of them is better by luck alone."""
     luck = {True: 0.0, False: 0.0}
