@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,17 +11,18 @@ import click
 
 from hpo.cli import completion
 from hpo.cli.options import check_format, data_option, dataset_option, named_values
-from hpo.cli.printing import print_command, print_line
-from hpo.errors import MachineError, UserError
-from hpo.quantities import with_plural
+from hpo.cli.printing import print_line
+from hpo.cli.ranking_output import check_out, print_ranking, write_space
+from hpo.errors import MachineError, UserError, nearest, shortened
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
-
     from hpo.space import SearchSpace
     from hpo.training.ranking import Ranking
 
 FORMATS = ("table", "csv", "md", "latex", "html", "json")
+PREPROCESSING = "trainables.data.preprocessing"
+"""The module whose hyperparameters say how images are read and prepared."""
+DEFAULT_TOP = 3
 
 
 @click.command()
@@ -44,7 +46,7 @@ FORMATS = ("table", "csv", "md", "latex", "html", "json")
 @click.option("--group", help="Images that stay together, as in a space: folder, or a regular expression.")
 @click.option("--devices", default="auto", show_default=True, help="auto, cpu or cuda:0; the first one is used.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write a space with the best models to this file.")
-@click.option("--top", type=click.IntRange(1), default=3, show_default=True, help="Models in that space at most.")
+@click.option("--top", type=click.IntRange(1), help=f"Models in that space at most, {DEFAULT_TOP} by default.")
 @click.option("--format", "format", default="table", show_default=True, help=", ".join(FORMATS) + ".")
 @data_option
 def rank(
@@ -59,7 +61,7 @@ def rank(
     group: str | None,
     devices: str,
     out: Path | None,
-    top: int,
+    top: int | None,
     format: str,
     folder: str | None,
 ) -> None:
@@ -72,21 +74,28 @@ def rank(
     hpo rank --dataset "{name: image_folder, folder: flowers}" --size small --fetch --out flowers.yaml
     """
     from hpo import cache
-    from hpo.devices import main_device
     from hpo.record import data_folder
-    from hpo.training import ranking
 
     check_format(format, FORMATS)
-    if (models is None) == (size is None):
-        raise UserError("say which models to rank: --models or --size, and only one of them")
-    names = ranking.SIZES[size] if size is not None else _names(models or "")
+    check_out(out, top)
+    names, values = _names(models, size), _fixed(fixed)
     validation = {"folds": folds, **({} if group is None else {"group": group})}
-    space = _space(_dataset(dataset, options), names, weights, validation, named_values(fixed, "--fixed"))
+    space = _space(_dataset(dataset, options), names, weights, validation, values)
     cache.check()
-    root = data_folder(folder)
-    if fetch and weights == "imagenet":
-        _fetch(names, root)
-    found = ranking.rank(
+    if fetch:
+        _fetch(names, weights, data_folder(folder))
+    found = _ranked(space, names, data_folder(folder), devices)
+    print_ranking(found, format)
+    if out is not None:
+        write_space(out, found, space, top or DEFAULT_TOP)
+
+
+def _ranked(space: SearchSpace, names: tuple[str, ...], root: Path, devices: str) -> Ranking:
+    """Rank the models on the data set of `space`, and print a line for each."""
+    from hpo.devices import main_device
+    from hpo.training import ranking
+
+    return ranking.rank(
         space.task,
         _announced(names),
         root,
@@ -94,9 +103,6 @@ def rank(
         device=main_device(devices),
         notify=lambda line: print_line(line, err=True),
     )
-    _print(found, format)
-    if out is not None:
-        _write(out, found, space, top)
 
 
 def _announced(names: tuple[str, ...]) -> Iterator[str]:
@@ -106,12 +112,45 @@ def _announced(names: tuple[str, ...]) -> Iterator[str]:
         yield name
 
 
-def _names(models: str) -> tuple[str, ...]:
-    """The names of models with commas between them. Each counts once."""
+def _names(models: str | None, size: str | None) -> tuple[str, ...]:
+    """The names of the models of `--models`, with commas between them, or of `--size`. Each counts once."""
+    from hpo.training.ranking import SIZES
+
+    if (models is None) == (size is None):
+        raise UserError("say which models to rank: --models or --size, and only one of them")
+    if models is None:
+        return SIZES[str(size)]
     names = tuple(dict.fromkeys(name.strip() for name in models.split(",")))
     if not all(names):
         raise UserError(f"--models {models}: write names of models with commas between them: resnet18,timm:resnet50")
+    _check_variants(names)
     return names
+
+
+def _check_variants(names: tuple[str, ...]) -> None:
+    """Raise UserError if a family of models has no network of a name, such as `timm:resnt50`, or is not installed."""
+    from hpo import plugins
+    from trainables.errors import SetupError
+
+    for name in names:
+        if ":" in name:
+            try:
+                plugins.load("trainables.models", name)
+            except SetupError as error:
+                raise UserError(f"--models {shortened(name)}: {error}") from error
+
+
+def _fixed(texts: tuple[str, ...]) -> dict[str, Any]:
+    """The values of `--fixed`. A UserError for a hyperparameter that does not change the features of an image."""
+    from hpo import plugins
+
+    values = named_values(texts, "--fixed")
+    allowed = {*(plugins.hyperparameters(PREPROCESSING) or {}), "precision"}
+    for name in values:
+        if name not in allowed:
+            hint = nearest(name, allowed, max_length=math.inf)
+            raise UserError(f"--fixed {shortened(name)}: says nothing about how images are prepared{hint}")
+    return values
 
 
 def _dataset(text: str, options: tuple[str, ...]) -> dict[str, Any]:
@@ -148,105 +187,17 @@ def _space(
     return spacefile.parse({"task": task, "fixed": dict(fixed), "fidelity": {"high": 1}}, name="rank")
 
 
-def _fetch(names: tuple[str, ...], root: Path) -> None:
-    """Download missing ImageNet weights. A model whose weights cannot be downloaded is ranked without them: skipped."""
+def _fetch(names: tuple[str, ...], weights: str, root: Path) -> None:
+    """Download missing ImageNet weights. Where this fails, a line says why, and the ranking skips the model.
+
+    Raises UserError if `weights` are not those of ImageNet.
+    """
     from hpo.cli.data import fetch_weights
 
+    if weights != "imagenet":
+        raise UserError(f"--fetch: downloads ImageNet weights only, but --weights is {weights}; leave one of them out")
     for name in names:
         try:
             fetch_weights(name, root)
         except (MachineError, UserError) as error:
             print_line(f"{name}: {error}", err=True)
-
-
-def _print(found: Ranking, format: str) -> None:
-    """Print the ranking as a table, or in another format."""
-    from hpo.results import render
-
-    frame = _frame(found, is_text=format == "table")
-    if format != "table":
-        click.echo(render(frame, format), nl=False)
-        return
-    from tabulate import tabulate
-
-    headers = list(map(str, frame))
-    click.echo(tabulate(frame.to_numpy().tolist(), headers, tablefmt="simple", disable_numparse=True))
-    click.echo()
-    how = (
-        f"{found.validation.folds} folds of the search part"
-        if found.validation.folds
-        else "the validation part of the data set"
-    )
-    print_line(
-        f"Accuracy of a ridge regression on the frozen features: {with_plural(found.n_images, 'image')}, {how}, each "
-        "classified by a regression that was not fitted on it."
-    )
-    if len(found.models) > 1:
-        print_line(_comparison(found))
-
-
-def _comparison(found: Ranking) -> str:
-    """Which models cannot be told apart from the best, in words."""
-    best, *others = found.models
-    alike = [each.model for each in others if each.as_good]
-    if not alike:
-        return f"{best.model} is better than {', '.join(each.model for each in others)}."
-    return f"{', '.join(alike)} cannot be told apart from {best.model}."
-
-
-def _frame(found: Ranking, *, is_text: bool) -> DataFrame:
-    """The ranking as a table. With `is_text`, its numbers are rounded for people."""
-    from pandas import DataFrame
-
-    if not is_text:
-        rows = [{**vars(each), "image_size": each.image_size[0]} for each in found.models]
-        return DataFrame(rows)
-    return DataFrame(
-        [
-            {
-                "model": each.model,
-                "accuracy": f"{each.accuracy:.4f}",
-                "95 % interval": f"{each.low:.4f} to {each.high:.4f}",
-                "as good": "yes" if each.as_good else "no",
-                "LogME": f"{each.logme:.4f}",
-                "ms an image": f"{1000 * each.seconds_per_image:.1f}",
-                "weights": f"{each.n_parameters / 1e6:.1f} M",
-                "features": f"{each.n_features:,}",
-                "pixels": f"{each.image_size[0]}",
-            }
-            for each in found.models
-        ]
-    )
-
-
-def _write(path: Path, found: Ranking, space: SearchSpace, top: int) -> None:
-    """Write a space with the best models: the best, and those that cannot be told apart from it."""
-    from hpo import spacefile
-    from hpo.record import write_text
-
-    dataset, chosen = space.task.dataset, [each for each in found.models if each.as_good][:top]
-    assert dataset is not None, "the command has a data set"
-    validation: dict[str, Any] = {}
-    if found.validation.folds:
-        group = found.validation.group
-        validation = {"fraction": 0.2, "seed": 42, **({} if group is None else {"group": group})}
-    n_models = with_plural(len(found.models), "model")
-    comment = [
-        f"A linear probe and fine-tuning on {dataset.name}, with the best of {n_models}.",
-        "",
-        "By `hpo rank`, the accuracy of a linear probe and its 95 % interval:",
-        *(f"{each.model}: {each.accuracy:.4f} ({each.low:.4f} to {each.high:.4f})" for each in chosen),
-    ]
-    text = spacefile.transfer_space(
-        [each.model for each in chosen],
-        dataset,
-        weights=space.task.weights,
-        validation=validation,
-        fixed=space.fixed,
-        comment=comment,
-    )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text)
-    spacefile.read(path)  # raises an error with the line if the file is no valid space
-    print_line(f"{path}: a space with {with_plural(len(chosen), 'model')}", err=True)
-    print_command("next: ", f"hpo search --space {path}")

@@ -24,7 +24,6 @@ from hpo.trial import Config
 
 if TYPE_CHECKING:
     from trainables.assembly import Assembly
-    from trainables.data.dataset import SearchData
     from trainables.ranking import Measurement
 
 SIZES = {
@@ -100,33 +99,58 @@ def rank(
     `task` gives the data set, the weights and the folds. If the data set has a validation part of its own, it replaces
     the folds. `data` is the folder of the data sets and weights. `config` holds hyperparameters of the images, such as
     `image_size`. The next of `models` is asked for when one is ranked, so a generator can end the ranking. A model
-    whose weights are missing, or that does not fit the data set, is skipped; `notify` is called with a line then.
+    whose weights are missing, or that does not fit the data set or the memory, is skipped. `notify` is called with a
+    line then.
 
     Raises TaskError if the data set cannot be read or split, or if no model can be ranked, and UserError if there is no
     model of a name.
     """
     passive_threads()
-    from trainables.errors import SetupError
-    from trainables.ranking import measure
-
     settings: dict[str, Any] = {name: with_lists(value) for name, value in (config or {}).items()}
+    task = _validated(task, data, device)
     found: dict[str, Measurement] = {}
     skipped: dict[str, str] = {}
-    task = _validated(task, data, device)
-    folds: Sequence[SearchData] = ()
+    classes: Sequence[str] = ()
     for model in models:
-        assembly = _assembly(replace(task, model=model), data, device)
-        try:
-            folds = [fold for fold in assembly.search_data(settings) if fold is not None]
-            network = assembly.build_model(settings, folds[0])
-            found[model] = measure(network, folds, bf16=settings.get("precision") == "bf16")
-        except SetupError as error:
-            skipped[model] = str(error)
-            notify(f"{model} is skipped: {error}")
+        measured = _measured(_assembly(replace(task, model=model), data, device), settings, device)
+        if isinstance(measured, str):
+            skipped[model] = measured
+            notify(f"{model} is skipped: {measured}")
+        else:
+            found[model], classes = measured
     if not found:
         raise TaskError("no model can be ranked: " + "; ".join(f"{name}: {why}" for name, why in skipped.items()))
     n_images = len(next(iter(found.values())).is_correct)
-    return Ranking(_ranked(found), skipped, n_images, len(folds[0].classes), task.validation)
+    return Ranking(_ranked(found), skipped, n_images, len(classes), task.validation)
+
+
+def _measured(assembly: Assembly, settings: dict[str, Any], device: str) -> tuple[Measurement, Sequence[str]] | str:
+    """Measure the model of a task. Return the measurement and the names of the classes, or why it cannot be measured.
+
+    That is text if the model does not fit the data set or the memory, or if its weights are missing.
+    """
+    from trainables import memory
+    from trainables.errors import SetupError
+
+    try:
+        return _measure(assembly, settings)
+    except SetupError as error:
+        return str(error)
+    except Exception as error:  # torch raises several kinds of errors if memory runs out
+        place = memory.shortage(error)
+        if place is None:
+            raise
+    memory.release(device)  # after the error, which holds what filled the memory
+    return f"it does not fit into the memory of the {'GPU' if place == 'gpu' else 'machine'}"
+
+
+def _measure(assembly: Assembly, settings: dict[str, Any]) -> tuple[Measurement, Sequence[str]]:
+    """Measure the model of a task. Return the measurement and the names of the classes."""
+    from trainables.ranking import measure
+
+    folds = [fold for fold in assembly.search_data(settings) if fold is not None]
+    network = assembly.build_model(settings, folds[0])
+    return measure(network, folds, bf16=settings.get("precision") == "bf16"), folds[0].classes
 
 
 def weights_at_hand(models: Iterable[str], data: Path) -> list[str]:

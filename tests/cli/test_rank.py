@@ -53,6 +53,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.slow
 def test_models_are_ranked_and_the_best_become_a_space(hpo: Hpo, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "spaces").mkdir()
     result = hpo(*RANK, "--models", "squeezenet,resnet18", "--folds", 3, "--out", "spaces/flowers.yaml")
     assert result.exit_code == 0, result.output
     assert "resnet18 is skipped: `weights`: the ImageNet weights of resnet18 are not there" in result.output
@@ -78,6 +79,9 @@ def test_the_ranking_can_be_printed_for_programs_while_a_space_is_written(hpo: H
     (row,) = json.loads(result.stdout)
     assert spacefile.read(Path("a.yaml")).task.model == "squeezenet"
     assert row["model"] == "squeezenet"
+    Path("a.yaml").write_text(Path("a.yaml").read_text() + "# mine\n")
+    assert hpo(*RANK, "--models", "squeezenet", "--out", "a.yaml").exit_code == 0
+    assert "# mine" not in Path("a.yaml").read_text()
     assert row["low"] < row["accuracy"] <= row["high"]
     assert row["accuracy"] > 0.8
     assert (row["n_features"], row["n_parameters"], row["image_size"]) == (512, 735_424, 32)
@@ -114,7 +118,19 @@ def test_a_data_set_with_a_validation_part_of_its_own_is_not_split_again(hpo: Hp
         (("--models", "resnet81"), "hpo: task.model: unknown model 'resnet81'; did you mean 'resnet18'?"),
         (("--models", "resnet18"), "hpo: no model can be ranked: resnet18: `weights`: the ImageNet weights of"),
         (("--models", "squeezenet", "--folds", "13"), "hpo: data set 'flowers': class 'daisy' has 10 images to search"),
-        (("--models", "squeezenet", "--fixed", "lr=1"), "hpo: fixed.lr: nothing that this task names reads it"),
+        (("--models", "squeezenet", "--fixed", "method=knn"), "hpo: --fixed method: says nothing about how images are"),
+        (("--models", "squeezenet", "--fixed", "class_weights=balanced"), "hpo: --fixed class_weights: says nothing"),
+        (("--models", "squeezenet", "--fixed", "image_sise=32"), "did you mean 'image_size'? (allowed: background, ex"),
+        (
+            ("--models", "squeezenet", "--top", "2"),
+            "hpo: --top 2: it says how many models --out writes; add",
+        ),
+        (("--models", "squeezenet", "--out", "gone/a.yaml"), "hpo: --out gone/a.yaml: there is no folder gone"),
+        (("--models", "squeezenet", "--out", "data"), "hpo: --out data: is a folder; a file is needed"),
+        (
+            ("--models", "squeezenet", "--fetch", "--weights", "data/weights/squeezenet1_0.pth"),
+            "hpo: --fetch: downloads ImageNet weights only, but --weights is data/weights/squeezenet1_0.pth",
+        ),
         (("--models", "squeezenet", "--option", "folder=gone"), "there is no 'gone' in"),
         (("--models", "squeezenet", "--format", "xml"), "hpo: unknown format 'xml'"),
     ],
@@ -123,6 +139,23 @@ def test_what_cannot_be_ranked_is_named(hpo: Hpo, data: Path, words: tuple[str, 
     result = hpo(*RANK, *words)
     assert result.exit_code == 2, result.output
     assert message in result.output
+
+
+@pytest.mark.parametrize("text", ["task: {}\n", "# My own space, not one of hpo rank\ntask: {}\n"])
+def test_a_file_that_the_command_has_not_written_is_not_replaced(hpo: Hpo, data: Path, text: str) -> None:
+    Path("mine.yaml").write_text(text)
+    result = hpo(*RANK, "--models", "squeezenet", "--out", "mine.yaml")
+    assert result.exit_code == 2
+    assert "hpo: --out mine.yaml: `hpo rank` has not written this file, so it is not replaced" in result.output
+    assert Path("mine.yaml").read_text() == text
+
+
+def test_a_misspelt_network_is_an_error_before_any_model_is_ranked(hpo: Hpo, data: Path) -> None:
+    pytest.importorskip("timm")
+    result = hpo(*RANK, "--models", "squeezenet,timm:resnt50")
+    assert result.exit_code == 2
+    assert "hpo: --models timm:resnt50: `model`: timm has no network 'resnt50'" in result.output
+    assert "squeezenet (1 of 2)" not in result.output
 
 
 def test_a_data_set_that_is_no_name_and_no_mapping_is_refused(hpo: Hpo, data: Path) -> None:

@@ -1,9 +1,11 @@
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
 
-from hpo.training.ranking import _ranked
+from hpo.space import DatasetSpec, Task, Validation
+from hpo.training.ranking import _ranked, rank
 
 
 def measurement(correct: torch.Tensor, logme: float = 0.0) -> Any:
@@ -25,3 +27,11 @@ def test_models_are_sorted_and_those_that_may_be_as_good_as_the_best_are_named()
     assert [each.model for each in found] == ["equal", "good", "nearly", "bad"]
     assert [each.as_good for each in found] == [True, True, True, False]
     assert all(each.low < each.accuracy < each.high for each in found)
+
+
+def test_a_model_that_runs_out_of_memory_is_skipped_with_a_line(tmp_path: Path) -> None:
+    task = Task("closed_form", dataset=DatasetSpec("digits"), validation=Validation(folds=2))
+    lines: list[str] = []
+    found = rank(task, ["tests.training.hungry_model", "softmax_regression"], tmp_path, notify=lines.append)
+    assert [each.model for each in found.models] == ["softmax_regression"]
+    assert lines == ["tests.training.hungry_model is skipped: it does not fit into the memory of the machine"]

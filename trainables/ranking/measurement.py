@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from trainables.data.dataset import Part, SearchData
+from trainables.errors import SetupError
 from trainables.ranking.logme import logme
 from trainables.ranking.probe import is_correct
 from trainables.trainable import TransferModel
 from trainables.training.closed_form import Inputs, heads
-from trainables.training.closed_form.inputs import of_part
+from trainables.training.closed_form.inputs import MAX_WIDTH, of_part
 
 N_TIMED = 16
 """The number of images of a timed batch."""
@@ -44,12 +45,19 @@ def measure(model: TransferModel, folds: Sequence[SearchData], *, bf16: bool = F
 
     `folds` are the data of each fold of a cross-validation. A single one is a split: then the probe is fitted on its
     training part and scored on its validation part. All lie on one device, to which the model is moved. The features
-    come from the feature cache. The head of the model may be replaced.
+    come from the feature cache. The head of the model may be replaced. Raises SetupError if an image has more features
+    than a ridge regression takes: MAX_WIDTH.
     """
     first, n_classes = folds[0], len(folds[0].classes)
     device = first.train.labels.device
     model.freeze(model.stages)
-    _, pools = heads.linear_layer(model, first.train, n_classes)
+    layer, pools = heads.linear_layer(model, first.train, n_classes)
+    if layer.in_features > MAX_WIDTH:
+        raise SetupError(
+            f"it gives {layer.in_features:,} features an image, and at most {MAX_WIDTH:,} can be ranked; a smaller "
+            "`image_size` may give fewer",
+            keys=("model", "image_size"),
+        )
     model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     parts = [fold.validation for fold in folds] if len(folds) > 1 else [first.train, first.validation]
     numbers = list(range(len(folds))) if len(folds) > 1 else [-1, 0]

@@ -1,12 +1,16 @@
 from dataclasses import replace
 
+import pytest
 import torch
+from torch import nn
 
 from tests.trainables import toys
 from tests.trainables.watching import counted
 from trainables.data.dataset import SearchData
 from trainables.data.splits import split_into_folds
+from trainables.errors import SetupError
 from trainables.ranking import measure
+from trainables.trainable import TransferModel
 
 
 def folds() -> list[SearchData]:
@@ -39,3 +43,11 @@ def test_of_a_given_split_only_the_validation_part_is_scored() -> None:
     assert len(found.is_correct) == len(data.validation)
     wrong = replace(data, validation=data.validation.relabelled((data.validation.labels + 1) % 3))
     assert torch.equal(measure(toys.pretrained(), [wrong]).is_correct, torch.zeros(48, dtype=torch.bool))
+
+
+def test_a_model_of_too_many_features_is_refused_in_words_of_the_ranking() -> None:
+    widened = nn.ModuleDict({"wide": nn.Sequential(nn.Flatten(), nn.Linear(64, 16_385))})
+    model = TransferModel(widened, nn.Linear(16_385, 3))
+    with pytest.raises(SetupError, match="it gives 16,385 features an image, and at most 16,384 can") as found:
+        measure(model, folds())
+    assert "method" not in str(found.value)

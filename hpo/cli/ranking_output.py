@@ -1,0 +1,155 @@
+"""What the command rank prints and writes: the table of the models, and a space with the best of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpo.cli.printing import print_command, print_line
+from hpo.errors import SpaceFileError, UserError
+from hpo.quantities import with_plural
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from hpo.space import SearchSpace
+    from hpo.training.ranking import RankedModel, Ranking
+
+MARK = "By `hpo rank`"
+"""How a line of the comment begins by which a file that `hpo rank` wrote is known."""
+
+
+def print_ranking(found: Ranking, format: str) -> None:
+    """Print the ranking as a table, or in another format."""
+    from hpo.results import render
+
+    frame = _frame(found, is_text=format == "table")
+    if format != "table":
+        click.echo(render(frame, format), nl=False)
+        return
+    from tabulate import tabulate
+
+    headers = list(map(str, frame))
+    click.echo(tabulate(frame.to_numpy().tolist(), headers, tablefmt="simple", disable_numparse=True))
+    click.echo()
+    how = (
+        f"{found.validation.folds} folds of the search part"
+        if found.validation.folds
+        else "the validation part of the data set"
+    )
+    print_line(
+        f"Accuracy of a ridge regression on the frozen features: {with_plural(found.n_images, 'image')}, {how}, each "
+        "classified by a regression that was not fitted on it."
+    )
+    if len(found.models) > 1:
+        print_line(_comparison(found))
+
+
+def _comparison(found: Ranking) -> str:
+    """Which models cannot be told apart from the best, in words."""
+    best, *others = found.models
+    alike = [each.model for each in others if each.as_good]
+    if not alike:
+        return f"{best.model} is better than {', '.join(each.model for each in others)}."
+    return f"{', '.join(alike)} cannot be told apart from {best.model}."
+
+
+def _frame(found: Ranking, *, is_text: bool) -> DataFrame:
+    """The ranking as a table. With `is_text`, its numbers are rounded for people."""
+    from pandas import DataFrame
+
+    if not is_text:
+        rows = [{**vars(each), "image_size": each.image_size[0]} for each in found.models]
+        return DataFrame(rows)
+    return DataFrame(
+        [
+            {
+                "model": each.model,
+                "accuracy": f"{each.accuracy:.4f}",
+                "95 % interval": f"{each.low:.4f} to {each.high:.4f}",
+                "as good": "yes" if each.as_good else "no",
+                "LogME": f"{each.logme:.4f}",
+                "ms an image": f"{1000 * each.seconds_per_image:.1f}",
+                "weights": f"{each.n_parameters / 1e6:.1f} M",
+                "features": f"{each.n_features:,}",
+                "pixels": f"{each.image_size[0]}",
+            }
+            for each in found.models
+        ]
+    )
+
+
+def check_out(path: Path | None, top: int | None) -> None:
+    """Raise UserError if `--out` cannot be written, or names a file that `hpo rank` has not written.
+
+    `top` is the option of this name, None if it was not given: it needs `path`.
+    """
+    from hpo.results.rendering import check_output
+
+    if path is None:
+        if top is not None:
+            raise UserError(f"--top {top}: it says how many models --out writes; add --out FILE")
+        return
+    check_output(path)
+    if path.exists() and not _is_ours(path):
+        raise UserError(f"--out {path}: `hpo rank` has not written this file, so it is not replaced; name another one")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether `hpo rank` has written a file: its comment at the top says so."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            return any(line.startswith(f"# {MARK}") for line in itertools.takewhile(lambda each: each[:1] == "#", file))
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def write_space(path: Path, found: Ranking, space: SearchSpace, top: int) -> None:
+    """Write a space with the best models: the best, and those that cannot be told apart from it.
+
+    Raises SpaceFileError if the text is no valid space. Then no file is written.
+    """
+    from hpo import spacefile
+    from hpo.record import write_text
+    from hpo.spacefile import yaml_text
+
+    chosen = [each for each in found.models if each.as_good][:top]
+    text = _space_text(found, chosen, space)
+    parsed = yaml_text.parse(text)
+    if parsed.mistakes:
+        raise SpaceFileError(f"{path}:{line}: {mistake}" for line, _, mistake in parsed.mistakes)
+    spacefile.parse(parsed.value, name=path.stem, source=str(path))
+    write_text(path, text)
+    print_line(f"{path}: a space with {with_plural(len(chosen), 'model')}", err=True)
+    print_command("next: ", f"hpo search --space {path}")
+
+
+def _space_text(found: Ranking, chosen: Sequence[RankedModel], space: SearchSpace) -> str:
+    """The text of the file: a space with the models of `chosen`, and how good they are in the comment at its top."""
+    from hpo import spacefile
+
+    dataset = space.task.dataset
+    assert dataset is not None, "the command has a data set"
+    validation: dict[str, Any] = {}
+    if found.validation.folds:
+        group = found.validation.group
+        validation = {"fraction": 0.2, "seed": 42, **({} if group is None else {"group": group})}
+    n_models = with_plural(len(found.models), "model")
+    comment = [
+        f"A linear probe and fine-tuning on {dataset.name}, with the best of {n_models}.",
+        "",
+        f"{MARK}, the accuracy of a linear probe and its 95 % interval:",
+        *(f"{each.model}: {each.accuracy:.4f} ({each.low:.4f} to {each.high:.4f})" for each in chosen),
+    ]
+    return spacefile.transfer_space(
+        [each.model for each in chosen],
+        dataset,
+        weights=space.task.weights,
+        validation=validation,
+        fixed=space.fixed,
+        comment=comment,
+    )
