@@ -208,7 +208,7 @@ def test_lines(record: TestRecord) -> list[str]:
         text.append("± is the standard deviation over seeds.")
     text += held_out_confidence.difference_lines(record, images)
     if any("95 % interval on " in line for line in text):
-        text += group_lines(record.study)
+        text += group_lines(record.study, held_out=True)
     return text + look_lines(record)
 
 

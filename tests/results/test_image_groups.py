@@ -20,7 +20,7 @@ def study(folder: Path, *, group: str | None = None, record: dict[str, Any] | No
 
 @pytest.mark.parametrize(
     ("n_groups", "words"),
-    [(3, "These 6 images are of 3 groups, so the intervals are too narrow."), (6, None), (None, None)],
+    [(3, "The images of the search (6) are of 3 groups, so the intervals are too narrow."), (6, None), (None, None)],
 )
 def test_a_line_names_the_groups_on_record_if_they_hold_several_images(
     tmp_path: Path, n_groups: int | None, words: str | None
@@ -32,6 +32,13 @@ def test_a_line_names_the_groups_on_record_if_they_hold_several_images(
 
 def test_without_a_record_of_groups_the_space_says_whether_there_are_some(tmp_path: Path) -> None:
     (line,) = group_lines(study(tmp_path, group="folder"))
-    assert "These images come in groups" in line
+    assert "The images of the search come in groups" in line
     assert group_lines(study(tmp_path)) == []
     assert group_lines(study(tmp_path, record={"dataset": None})) == []
+
+
+def test_the_line_about_held_out_images_does_not_count_those_of_the_search(tmp_path: Path) -> None:
+    record = {"dataset": {"assignment": [0, 1, 0, 0, 1, 1]}, "n_groups": 3}
+    (line,) = group_lines(study(tmp_path, group="folder", record=record), held_out=True)
+    assert "These images come in groups, so" in line
+    assert not any(each.isdigit() for each in line)
