@@ -6,8 +6,9 @@ Each network of timm's list is traced and cut without weights, and the shapes of
 with those of the network. This takes seconds for a network of any size. Besides, the smallest networks of each of
 timm's modules, as many as `--each` says, are built with random weights, as a trial builds them: they are split only if
 the stages give exactly the output of the network. Those with more than `--largest` million parameters are not built.
-Images have the size that timm states for a network, or 128 pixels
-if that is less and the network takes images of any size.
+
+Images have the size that timm states for a network, or 128 pixels if that is less and the network takes images of any
+size.
 """
 
 from __future__ import annotations
