@@ -10,8 +10,8 @@ whole number, and true is neither.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 from trainables.errors import WrongValue
 
@@ -20,6 +20,27 @@ Scalar = bool | int | float | str | None
 
 Config = Mapping[str, Scalar]
 """All hyperparameters of one training, both searched and fixed, with their values."""
+
+
+S = TypeVar("S", bound=Scalar)
+
+
+class WatchedConfig(Mapping[str, Scalar]):
+    """A configuration that notes what the functions of this module read from it."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.read: dict[str, Scalar] = {}
+        """The values that were read, by their keys. Where the configuration has none, it is the default."""
+
+    def __getitem__(self, key: str) -> Scalar:
+        return self._config[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._config)
+
+    def __len__(self) -> int:
+        return len(self._config)
 
 
 class Rule(NamedTuple):
@@ -46,7 +67,7 @@ def read_float(config: Config, key: str, default: float, rule: Rule) -> float:
         raise WrongValue(f"`{key}` must be a finite number {rule.words}, but is {value!r}")
     if not rule.holds(value):
         raise WrongValue(f"`{key}` must be {rule.words}, but is {value!r}")
-    return float(value)
+    return _noted(config, key, float(value))
 
 
 def read_int(config: Config, key: str, default: int, *, least: int = 1) -> int:
@@ -54,7 +75,7 @@ def read_int(config: Config, key: str, default: int, *, least: int = 1) -> int:
     value = _present(config, key, default)
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise WrongValue(f"`{key}` must be a whole number of at least {least}, but is {value!r}")
-    return value
+    return _noted(config, key, value)
 
 
 def read_choice(config: Config, key: str, default: str, allowed: Sequence[str]) -> str:
@@ -62,7 +83,7 @@ def read_choice(config: Config, key: str, default: str, allowed: Sequence[str]) 
     value = _present(config, key, default)
     if not isinstance(value, str) or value not in allowed:
         raise WrongValue(f"`{key}` must be one of {', '.join(allowed)}, but is {value!r}")
-    return value
+    return _noted(config, key, value)
 
 
 def read_bool(config: Config, key: str, default: bool) -> bool:
@@ -70,7 +91,7 @@ def read_bool(config: Config, key: str, default: bool) -> bool:
     value = _present(config, key, default)
     if not isinstance(value, bool):
         raise WrongValue(f"`{key}` must be true or false, but is {value!r}")
-    return value
+    return _noted(config, key, value)
 
 
 def read_optional_int(config: Config, key: str, least: int = 1) -> int | None:
@@ -92,3 +113,10 @@ def read_optional_float(config: Config, key: str, rule: Rule) -> float | None:
 def _present(config: Config, key: str, default: Scalar) -> Scalar:
     value = config.get(key)
     return default if value is None else value
+
+
+def _noted(config: Config, key: str, value: S) -> S:
+    """Return `value`, after it was noted in a WatchedConfig."""
+    if isinstance(config, WatchedConfig):
+        config.read[key] = value
+    return value

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from trainables.augmentation import erasing, interface, random_crop, random_operations, transforms
 from trainables.augmentation.interface import FROM_0_TO_1
-from trainables.hyperparameters import ABOVE_0_TO_1, AT_LEAST_0, Config, Rule, read_choice, read_float
+from trainables.hyperparameters import ABOVE_0_TO_1, AT_LEAST_0, Config, Rule, WatchedConfig, read_choice, read_float
 
 HYPERPARAMETERS = {
     "augmentation": [
@@ -47,7 +47,7 @@ READS_ALSO = (
     "trainables.augmentation.random_operations",
     "trainables.augmentation.erasing",
 )
-VERSION = 2
+VERSION = 3
 """A part of the keys of cached views. Increase it if a recipe returns other images than before."""
 FROM_0_TO_HALF = Rule("of at least 0 and at most 0.5", lambda value: 0 <= value <= 0.5)
 FROM_0_TO_180 = Rule("of at least 0 and at most 180", lambda value: 0 <= value <= 180)
@@ -76,14 +76,19 @@ def recipe(config: Config, mean: Tensor | None = None) -> Recipe | None:
 
 
 def settings(config: Config, mean: Tensor | None = None) -> list[tuple[str, object]]:
-    """Return all that the images of the recipe depend on, beside the images that go in and `VERSION`."""
-    keys = {key for module in (random_crop, random_operations, erasing) for key in module.HYPERPARAMETERS}
-    found: list[tuple[str, object]] = [
-        (key, config[key]) for key in sorted(keys.union(HYPERPARAMETERS)) if config.get(key) is not None
-    ]
-    if mean is not None and erasing.build(config) is not None:
-        found.append(("mean", mean.flatten().tolist()))
-    return found
+    """Return all that the images of the recipe depend on, beside the images that go in and `VERSION`.
+
+    These are the hyperparameters that the recipe reads, with the defaults of those that `config` does not have.
+    """
+    of_recipe, of_erasing = WatchedConfig(config), WatchedConfig(config)
+    _named(of_recipe, read_choice(of_recipe, "augmentation", "none", NAMES))
+    found: dict[str, object] = dict(of_recipe.read)
+    if found.get("crop_scale") == 1:  # the crop is left out
+        del found["crop_ratio"]
+    if erasing.build(of_erasing) is not None:
+        found |= of_erasing.read
+        found |= {} if mean is None else {"mean": mean.flatten().tolist()}
+    return sorted(found.items())
 
 
 def _named(config: Config, name: str) -> list[Recipe]:

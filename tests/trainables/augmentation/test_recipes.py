@@ -209,6 +209,19 @@ def test_settings_differ_where_images_do() -> None:
     )
 
 
+def test_settings_are_equal_where_images_are_whatever_other_recipes_read() -> None:
+    flips: Config = {"augmentation": "flip_rotation"}
+    assert recipes.settings(flips) == [("augmentation", "flip_rotation"), ("degrees", 30.0), ("flip_probability", 0.5)]
+    others: Config = {"magnitude": 5, "brightness": 0.9, "crop_scale": 0.5, "erasing_scale": 0.1, "lr": 0.1}
+    assert recipes.settings({**flips, **others, "degrees": 30}) == recipes.settings(flips)
+    whole: Config = {"augmentation": "rand_augment", "crop_scale": 1}
+    assert recipes.settings({**whole, "crop_ratio": 2, "magnitude": 9}) == recipes.settings(whole)
+    assert recipes.settings({**whole, "magnitude": 10}) != recipes.settings(whole)
+    assert recipes.settings({**flips, "random_erasing": 0.5, "erasing_scale": 0.1}) != recipes.settings(
+        {**flips, "random_erasing": 0.5}
+    )
+
+
 @named
 @pytest.mark.cuda
 def test_the_same_generator_state_gives_the_same_images_on_cuda(name: str) -> None:
