@@ -16,8 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.honesty import Cell, Outcome, judged
+from benchmarks.honesty import judged
 from benchmarks.report import note
+from benchmarks.study_outcomes import Cell, Outcome
 from hpo.statistics import TrialValues
 
 Floats = NDArray[np.float32]

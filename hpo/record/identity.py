@@ -105,3 +105,23 @@ def check_name(name: str) -> str:
             "without a name, a study is named after its space"
         )
     return name
+
+
+def other_code(folder: Path, recorded: str | None, digest: str | None) -> str:
+    """Return what to do about a study that was begun with other training code than that of `digest`, as an error says.
+
+    `recorded` is the digest of the code that the study in `folder` was begun with. None stands for the regime of the
+    space.
+    """
+    study = f"study {folder.name!r} in {folder.parent}"
+    if digest is None:
+        return (
+            f"{study} was searched with training code of its own: open it from Python with that code, "
+            f"as hpo.open_study({str(folder)!r}, trainable=...)"
+        )
+    if recorded is None:
+        return f"{study} was searched with the regime of its space: leave `trainable` out"
+    return (
+        f"{study} was begun with other training code: search under another name, "
+        f"such as {free_name(folder)!r}, or bring the old code back"
+    )

@@ -31,7 +31,7 @@ from hpo.record.files import (
     write_text,
 )
 from hpo.record.history import History
-from hpo.record.identity import differing, free_name, identity
+from hpo.record.identity import differing, free_name, identity, other_code
 from hpo.record.ledger import Ledger
 from hpo.record.opening import create_ledger, open_ledger
 from hpo.record.settings import Budget, Settings, data_folder
@@ -237,20 +237,8 @@ class StudyFolder:
 
         None stands for the regime of the space.
         """
-        if digest == self.trainable_digest:
-            return
-        study = f"study {self.name!r} in {self.folder.parent}"
-        if digest is None:
-            raise StudyError(
-                f"{study} was searched with training code of its own: open it from Python with that code, "
-                f"as hpo.open_study({str(self.folder)!r}, trainable=...)"
-            )
-        if self.trainable_digest is None:
-            raise StudyError(f"{study} was searched with the regime of its space: leave `trainable` out")
-        raise StudyError(
-            f"{study} was begun with other training code: search under another name, "
-            f"such as {free_name(self.folder)!r}, or bring the old code back"
-        )
+        if digest != self.trainable_digest:
+            raise StudyError(other_code(self.folder, self.trainable_digest, digest))
 
     def ledger(self, *, write: bool) -> Ledger:
         """Open the record. Raises a StudyError if it was begun with another identity, such as another space or seed.

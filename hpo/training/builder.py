@@ -10,18 +10,16 @@ import contextlib
 import functools
 import hashlib
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from hpo import plugins
 from hpo.errors import TaskError, UserError
 from hpo.space import SearchSpace
 from hpo.space.values import with_lists
-from hpo.training import user_code
+from hpo.training import code_pickling, user_code
 from hpo.training.own_objective import own_metric
 from hpo.training.user_code import Build
 from hpo.trial import Config
@@ -63,7 +61,7 @@ class Job:
         Code that the worker cannot import is sent by value: code of a script or a notebook, a lambda, or code of a
         module that was loaded from a file outside `sys.path`.
         """
-        return {**vars(self), "trainable": (self._trainable_name, self._pickled_trainable())}
+        return {**vars(self), "trainable": (self._trainable_name, code_pickling.pickled(self.trainable))}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Unpickle the trainable. If this fails, the trainable is a function that raises a TaskError."""
@@ -80,7 +78,7 @@ class Job:
     def check_can_be_sent(self) -> None:
         """Raise a UserError if the trainable cannot be sent to a worker process."""
         try:
-            self._pickled_trainable()
+            code_pickling.pickled(self.trainable)
         except Exception as error:  # the objects in the trainable may raise any error when they are pickled
             reason = str(error).partition("\n")[0]
             raise UserError(
@@ -91,45 +89,6 @@ class Job:
     @property
     def _trainable_name(self) -> str:
         return user_code.name_of(self.trainable or Job)
-
-    def _pickled_trainable(self) -> bytes:
-        import cloudpickle
-
-        code = self.trainable
-        while isinstance(code, functools.partial):
-            code = code.func
-        module = sys.modules.get(getattr(code, "__module__", None) or "")
-        if module is None or module.__name__ == "__main__" or _is_importable(module):
-            return bytes(cloudpickle.dumps(self.trainable))
-        with _pickled_by_value(module):
-            return bytes(cloudpickle.dumps(self.trainable))
-
-
-@contextlib.contextmanager
-def _pickled_by_value(module: ModuleType) -> Iterator[None]:
-    """Inside this context, cloudpickle sends the code of a module with the pickle, and not its name."""
-    import cloudpickle
-
-    if module.__name__ in cloudpickle.list_registry_pickle_by_value():  # the user has registered it
-        yield
-        return
-    cloudpickle.register_pickle_by_value(module)
-    try:
-        yield
-    finally:
-        cloudpickle.unregister_pickle_by_value(module)
-
-
-def _is_importable(module: ModuleType) -> bool:
-    """Whether another process with the same `sys.path` would import this module by its name, from the same file."""
-    parent, _, _ = module.__name__.rpartition(".")
-    path = getattr(sys.modules.get(parent), "__path__", ()) if parent else None
-    found = (finder.find_spec(module.__name__, path) for finder in sys.meta_path if hasattr(finder, "find_spec"))
-    spec = next((spec for spec in found if spec is not None), None)
-    file = getattr(module, "__file__", None)
-    if spec is None or file is None or not spec.has_location or spec.origin is None:
-        return spec is not None
-    return Path(spec.origin).resolve() == Path(file).resolve()
 
 
 def _raise_not_loaded(name: str, reason: str, config: Config) -> Trainable:

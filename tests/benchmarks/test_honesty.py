@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.honesty import Cell, Outcome, extreme_cells, judged, lines, removed, share, worst_pessimism
+from benchmarks.honesty import judged, lines
 from benchmarks.real_studies import N_EPOCHS, digits, trained
 from benchmarks.selection_corrections import corrected_by_others
 from benchmarks.simulated_studies import TRUTHS, simulated
+from benchmarks.study_outcomes import Cell, Outcome, extreme_cells, removed, share, worst_pessimism
 from hpo.statistics import TrialValues
 
 ROOT = Path(__file__).parents[2]
