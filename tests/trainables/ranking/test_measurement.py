@@ -46,7 +46,7 @@ def test_of_a_given_split_only_the_validation_part_is_scored() -> None:
 
 
 def test_a_model_of_too_many_features_is_refused_in_words_of_the_ranking() -> None:
-    widened = nn.ModuleDict({"wide": nn.Sequential(nn.Flatten(), nn.Linear(64, 16_385))})
+    widened = {"wide": nn.Sequential(nn.Flatten(), nn.Linear(64, 16_385))}
     model = TransferModel(widened, nn.Linear(16_385, 3))
     with pytest.raises(SetupError, match="it gives 16,385 features an image, and at most 16,384 can") as found:
         measure(model, folds())
