@@ -172,7 +172,10 @@ class _Writing:
             self._notify(weights.note)
         trainable = self._builder.build(self._config, weights.build_seed)
         with self._errors():
-            soups.load(trainable, weights) if weights.soup else trainable.load_state_dict(dict(weights.state))
+            if weights.soup:
+                soups.load(trainable, weights)
+            else:
+                trainable.load_state_dict(dict(weights.state))
             n_folds = len(trained.models(trainable))
             calibration = self._calibrate(trainable, weights)
             if n_folds > 1 and train_on == "train":

@@ -15,7 +15,7 @@ from hpo.record import RETRAINED, State, StudyFolder, Trial, better_report, vers
 from hpo.runners._runner import Runner
 from hpo.space import Fidelity
 from hpo.training.builder import SCHEDULE_EPOCHS, Job, trial_seed
-from hpo.training.checkpoints import best_checkpoint, checkpoint, discard, prepare
+from hpo.training.checkpoints import best_checkpoint, checkpoint, discard, names_file, prepare
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 MAX_SEEDS = 1000
@@ -160,6 +160,16 @@ def _announcement(
             watch(RetrainedEpoch(trial.number, seed, number, len(wanted), epoch, stopping_epoch(trial)))
 
     return say
+
+
+def begun_retrainings(study: StudyFolder, job: Job, trials: Iterable[Trial]) -> set[int]:
+    """Return the numbers of those trials whose retraining with the first seed has checkpoints that it goes on from.
+
+    `job` is that of `retrain`. Raises a MachineError or an OSError if the folder cannot be written or emptied.
+    """
+    folder = _checkpoint_folder(study, job)
+    files = (checkpoint, best_checkpoint, names_file)
+    return {trial.number for trial in trials if any(file(folder, trial.number * MAX_SEEDS).exists() for file in files)}
 
 
 def discard_retrained(study: StudyFolder, models: Iterable[tuple[int, int]]) -> None:

@@ -22,6 +22,7 @@ from hpo.heldout.record import TestRecord
 from hpo.heldout.retraining import (
     ModelToTest,
     RetrainedEpoch,
+    begun_retrainings,
     discard_retrained,
     load_from_search,
     retrain,
@@ -64,7 +65,8 @@ def make_soup(
         study = StudyFolder.reopen(folder)
         check_devices(study.settings, folder)
         study.check_objective(objective_digest(study.space))
-        trials = alike(study, best_trials(study))[:top]
+        say = notify or (lambda note: None)
+        trials = alike(study, best_trials(study), say)[:top]
         if len(trials) < 2:
             raise UserError(
                 f"study {study.name!r} has one trial alone whose weights could be averaged, trial {trials[0].number}: "
@@ -73,7 +75,6 @@ def make_soup(
         job = Job(study.space, study.settings.seed, study.data, regime_defaults=study.regime_defaults)
         data = study_data.check(study, job, skip_changed_files=skip_changed_files)
         check_held_out(study, data.manifest)
-        say = notify or (lambda note: None)
         for note in data.notes:
             say(note)
         with _user_errors(study):
@@ -113,6 +114,8 @@ class _Making:
         self._trials = list(trials)
         self._say = say
         self._watch = watch
+        self._begun = Soup({})
+        """What is on disk until the soup is chosen."""
         self._builder = Builder(job, main_device(study.settings.devices))
         self._fixed = study.space.fixed
         data = self._builder.search_data({**self._fixed, **trials[0].config})[0]
@@ -125,13 +128,20 @@ class _Making:
         origin = {"trials": [trial.number for trial in self._trials], "configs": configs}
         origin |= {"data": data_hash, "versions": dict(versions())}
         found = soup_record.read(self._study)
+        self._begun = Soup(origin, retrained=() if found is None else found.retrained)
         is_known = found is not None and found.origin == origin and found.weights is not None
         if found is not None and is_known and found.weights == soup_record.weights_hash(self._study):
-            return found
-        soup_record.write(self._study, Soup(origin))
+            return self._without_retrained(found)
         soup = self._greedy(origin)
         soup_record.write(self._study, soup)
-        discard_retrained(self._study, [(each.trial, each.seed) for each in soup.candidates])
+        return self._without_retrained(soup)
+
+    def _without_retrained(self, soup: Soup) -> Soup:
+        """Delete the checkpoints of the retrainings that a finished soup has begun. Those of a test stay."""
+        if soup.retrained:
+            discard_retrained(self._study, [(number, 0) for number in soup.retrained])
+            soup = replace(soup, retrained=())
+            soup_record.write(self._study, soup)
         return soup
 
     def _greedy(self, origin: Mapping[str, Any]) -> Soup:
@@ -139,6 +149,7 @@ class _Making:
         from trainables.inference import soup as averaging
 
         candidates, states = self._candidates()
+        soup_record.write(self._study, self._begun)
         model = self._model(candidates[0])
         chosen, best, validation = [0], self._value(candidates[0].validation), dict(candidates[0].validation)
         state = states[0]
@@ -152,7 +163,7 @@ class _Making:
                 best, validation, state = self._value(metrics), metrics, averaging.state_of(model)
         numbers = [candidates[i].trial for i in chosen]
         weights = soup_record.write_weights(self._study, state, states[0])
-        return Soup(origin, candidates, numbers, validation, weights)
+        return Soup(origin, candidates, numbers, validation, weights, retrained=self._begun.retrained)
 
     def _candidates(self) -> tuple[list[Ingredient], list[Mapping[str, Any]]]:
         """The models that may be chosen, the best on the validation part first, and their weights."""
@@ -166,6 +177,9 @@ class _Making:
                 self._say(f"trial {trained.trial.number} diverged when it was trained again, and is left out")
                 continue
             model = self._loaded(trained.trial, trained.build_seed, saved["state"])
+            if model is None:
+                self._leave_out(trained.trial)
+                continue
             state = averaging.state_of(model)
             if found and not averaging.are_alike(state, found[0][1]):
                 self._say(f"trial {trained.trial.number} has other layers than trial {found[0][0].trial}: left out")
@@ -181,13 +195,17 @@ class _Making:
 
     def _trained(self) -> Iterator[ModelToTest]:
         """The models of all trials: those that the search kept, then those that are trained again."""
-        missing = []
+        missing: list[Trial] = []
         for trial in self._trials:
             try:
                 yield from load_from_search(self._study, [trial])
             except UserError:  # the search kept no checkpoint of this trial
                 missing.append(trial)
         if missing:
+            of_test = begun_retrainings(self._study, self._job, missing) - {*self._begun.retrained}
+            own = {*self._begun.retrained, *(trial.number for trial in missing if trial.number not in of_test)}
+            self._begun = replace(self._begun, retrained=sorted(own))
+            soup_record.write(self._study, self._begun)
             yield from retrain(self._study, self._job, missing, 1, watch=self._watch)
 
     def _model(self, ingredient: Ingredient) -> TransferModel:
@@ -197,13 +215,21 @@ class _Making:
         trial = next(each for each in self._trials if each.number == ingredient.trial)
         return averaging.model_of(self._builder.build({**self._fixed, **trial.config}, ingredient.build_seed))
 
-    def _loaded(self, trial: Trial, build_seed: int, state: Mapping[str, Any]) -> TransferModel:
-        """The model of a trained trial."""
+    def _loaded(self, trial: Trial, build_seed: int, state: Mapping[str, Any]) -> TransferModel | None:
+        """The model of a trained trial. None if its training has replaced layers of the model."""
         from trainables.inference import soup as averaging
 
         trainable = self._builder.build({**self._fixed, **trial.config}, build_seed)
+        layers = averaging.layers_of(trainable)
         trainable.load_state_dict(dict(state))
-        return averaging.model_of(trainable)
+        return averaging.model_of(trainable) if averaging.layers_of(trainable) == layers else None
+
+    def _leave_out(self, trial: Trial) -> None:
+        """Say that the training of a trial has replaced layers. Raises UserError if it is the best trial."""
+        what = f"the training of trial {trial.number} has replaced layers of the model, so they cannot be averaged"
+        if trial.number == self._trials[0].number:
+            raise UserError(f"study {self._study.name!r}: {what}, and it is the best trial")
+        self._say(f"{what}: left out")
 
     def _value(self, metrics: Mapping[str, float]) -> float:
         """The objective of the search, which is minimised. A value that is not finite is the worst."""

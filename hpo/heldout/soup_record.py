@@ -46,6 +46,11 @@ class Soup:
     """The metrics of the soup on held-out data. Empty before the look."""
     best_held_out: Mapping[str, float] = field(default_factory=dict)
     """The metrics of the best single model on held-out data, from the same look."""
+    retrained: Sequence[int] = ()
+    """The trials whose retraining this soup has begun, while their checkpoints are not deleted.
+
+    A retraining that a test has begun is not among them, although the soup ends it: its checkpoint is the test's.
+    """
 
     @property
     def best(self) -> Ingredient:

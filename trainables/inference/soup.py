@@ -40,6 +40,15 @@ def state_of(model: nn.Module) -> dict[str, Tensor]:
     return {key: value.detach().cpu().clone() for key, value in model.state_dict().items()}
 
 
+def layers_of(trainable: Trainable) -> list[dict[str, tuple[int, ...]]]:
+    """Return the shapes of the weights of each model of a trainable, by their names.
+
+    A trainable that has other ones after a state is loaded has replaced layers. Its weights fit into no new model.
+    """
+    models = trained.models(trainable)
+    return [{key: tuple(value.shape) for key, value in model.state_dict().items()} for model in models]
+
+
 def are_alike(one: State, other: State) -> bool:
     """Whether two states are those of one architecture: they have the same keys and shapes."""
     return one.keys() == other.keys() and all(one[key].shape == other[key].shape for key in one)
