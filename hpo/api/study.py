@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from hpo.api.held_out import soup_frame, tested_frame
 from hpo.api.progress import interrupt_note, print_notices, show_progress
 from hpo.api.short_traceback import short_traceback
 from hpo.errors import HpoError, StudyError
@@ -23,7 +24,7 @@ from hpo.results.rendering import cell
 from hpo.results.training_progress import TrainingProgress
 from hpo.space import SearchSpace
 from hpo.space.objectives import searched_metric
-from hpo.space.values import list_as_text, with_lists
+from hpo.space.values import with_lists
 from hpo.training import Build
 from hpo.training.random_states import unchanged_random_states
 from hpo.trial import Scalar
@@ -174,7 +175,6 @@ class Study:
         Columns: trial; the hyperparameters; protocol, seeds, epochs; the mean and standard deviation (over seeds) of
         val_accuracy and test_accuracy; test_loss; the means of the other metrics, such as val_f1 and test_f1.
         """
-        import pandas as pd
 
         def watch(result: ModelResult) -> None:
             progress.end(result)
@@ -195,23 +195,16 @@ class Study:
         write_tables(self._folder)
         if not quiet:
             print(*status.look_lines(record), sep="\n")
-        rows = [
-            {
-                "trial": tested.trial,
-                **{name: list_as_text(value) for name, value in tested.config.items()},
-                "protocol": tested.protocol,
-                "seeds": len(tested.seeds),
-                "epochs": tested.stopping_epoch,
-                "val_accuracy": tested.val_accuracy.mean,
-                "val_accuracy_std": tested.val_accuracy.std,
-                "test_accuracy": tested.test_accuracy.mean,
-                "test_accuracy_std": tested.test_accuracy.std,
-                "test_loss": tested.test_loss.mean,
-                **{name: spread.mean for name, spread in tested.metrics.items()},
-            }
-            for tested in record.trials
-        ]
-        return pd.DataFrame(rows)
+        return tested_frame(record)
+
+    @short_traceback
+    def soup(self, *, top: int = 10, quiet: bool = False, skip_changed_files: bool = False) -> DataFrame:
+        """Average the weights of some of the `top` best trials, as `hpo soup` does, and test it on held-out data.
+
+        Two rows, the soup and the best single model. Columns: model (soup, best), trials (a list of their numbers), and
+        each metric on validation and on held-out data, such as val_loss and test_loss. It counts as one look.
+        """
+        return soup_frame(self.path, top, quiet=quiet, skip_changed_files=skip_changed_files)
 
     @short_traceback
     def replay(
@@ -253,6 +246,7 @@ class Study:
         *,
         trial: int | None = None,
         train_on: str = "train",
+        soup: bool = False,
         formats: Sequence[str] = (),
         overwrite: bool = False,
         quiet: bool = False,
@@ -261,11 +255,12 @@ class Study:
         """Write the best trial, or `trial`, as a model folder at `out`, and return its model.
 
         `train_on` is "train", or "train+validation" or "all" to train it once more on more data; "all" includes
-        the held-out part. `formats` are further formats to write it in: "onnx", or "torch" for torch.export.
+        the held-out part. With `soup`, the average that `Study.soup` made is written instead. `formats` are further
+        formats to write it in: "onnx", or "torch" for torch.export.
         With `overwrite`, a model folder at `out` is replaced. If the data set changed since the study was
         begun, StudyError is raised; with `skip_changed_files`, the files that changed are left out.
         """
-        options = ModelOptions(trial, train_on, formats, overwrite, skip_changed_files)
+        options = ModelOptions(trial, train_on, formats, overwrite, skip_changed_files, soup)
         notify = None if quiet else print_note
         with unchanged_random_states(), epoch_progress(quiet=quiet) as watch:
             written = write_model(self.path, Path(out), options, trainable=self._trainable, notify=notify, watch=watch)

@@ -57,8 +57,10 @@ def make_soup(
     trainings, `notify` with each note.
 
     Raises StudyError if the study is still being searched or its data changed, and UserError if its trials cannot be
-    averaged or tested.
+    averaged or tested, or if `top` is less than 2.
     """
+    if top < 2:
+        raise UserError(f"a soup is made of at least 2 trials: `top` is {top}")
     StudyFolder.reopen(folder)
     cache.check()
     with lock(folder):

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+import hpo
 from hpo.errors import UserError
 from hpo.heldout import RetrainedEpoch, Soup, evaluate, make_soup, soup_record
 from hpo.loop import begin
@@ -203,3 +204,18 @@ def assert_pretrained(weight: torch.Tensor, name: str, folder: Path) -> None:
     file = load_file(folder / "weights.safetensors")
     same = [value for key, value in file.items() if key.endswith(".qkv.weight") and value.shape == weight.shape]
     assert any(torch.allclose(weight, value, atol=1e-6) for value in same), name
+
+
+def test_the_python_api_makes_a_soup_and_writes_it(root: Path, tmp_path: Path) -> None:
+    study = hpo.open_study(searched(root, tmp_path, two_rates(), objective=EQUAL))
+    frame = study.soup(quiet=True)
+    assert list(frame["model"]) == ["soup", "best"]
+    assert list(frame["trials"]) == [[0, 1], [0]]
+    soup = soup_record.read(StudyFolder.reopen(study.path))
+    assert soup is not None
+    assert list(frame["test_loss"]) == [soup.held_out["loss"], soup.best_held_out["loss"]]
+    assert list(frame["val_loss"]) == [soup.validation["loss"], soup.best.validation["loss"]]
+    model = study.model(tmp_path / "m", soup=True, quiet=True)
+    assert model.about["training"]["soup"] == [0, 1]
+    with pytest.raises(UserError, match="a soup is made of at least 2 trials: `top` is 1"):
+        study.soup(top=1)
