@@ -83,7 +83,7 @@ def own_regime(folder: Path, k: int, monkeypatch: pytest.MonkeyPatch) -> dict[st
 def regimes(study: Path) -> list[str]:
     """The regimes of the trials, the best trial first."""
     history, _ = StudyFolder.reopen(study).history()
-    return [trial.config["regime"] for trial in history.ranked()]
+    return [str(trial.config["regime"]) for trial in history.ranked()]
 
 
 def nothing_was_begun(study: Path) -> bool:
@@ -210,12 +210,13 @@ def test_the_python_api_makes_a_soup_and_writes_it(root: Path, tmp_path: Path) -
     study = hpo.open_study(searched(root, tmp_path, two_rates(), objective=EQUAL))
     frame = study.soup(quiet=True)
     assert list(frame["model"]) == ["soup", "best"]
-    assert list(frame["trials"]) == [[0, 1], [0]]
     soup = soup_record.read(StudyFolder.reopen(study.path))
     assert soup is not None
+    assert sorted(soup.chosen) == [0, 1]
+    assert list(frame["trials"]) == [soup.chosen, soup.chosen[:1]]
     assert list(frame["test_loss"]) == [soup.held_out["loss"], soup.best_held_out["loss"]]
     assert list(frame["val_loss"]) == [soup.validation["loss"], soup.best.validation["loss"]]
     model = study.model(tmp_path / "m", soup=True, quiet=True)
-    assert model.about["training"]["soup"] == [0, 1]
+    assert model.about["training"]["soup"] == soup.chosen
     with pytest.raises(UserError, match="a soup is made of at least 2 trials: `top` is 1"):
         study.soup(top=1)
