@@ -6,8 +6,9 @@ from tests.trainables import toys
 from trainables.data.dataset import Part
 from trainables.errors import SetupError
 from trainables.inference import soup, trained
-from trainables.regimes import fine_tune
+from trainables.regimes import closed_form, fine_tune
 from trainables.seeding import seed_everything
+from trainables.trainable import Trainable
 
 
 def state(value: float, count: int) -> dict[str, torch.Tensor]:
@@ -68,3 +69,15 @@ def test_training_code_without_a_model_of_stages_is_an_error() -> None:
     with pytest.raises(SetupError, match="not one model of named stages"):
         soup.model_of(Own())  # type: ignore[arg-type]
     assert trained.models(Own())  # type: ignore[arg-type]
+
+
+def test_a_training_that_replaces_layers_shows_other_layers_once_a_state_is_loaded() -> None:
+    def build(method: str) -> Trainable:
+        return closed_form.build({"method": method, "k": 3}, toys.pretrained(), toys.data(), "cpu")
+
+    for method, is_replaced in (("knn", True), ("ridge", False)):
+        trained_one, fresh = build(method), build(method)
+        trained_one.step()
+        before = soup.layers_of(fresh)
+        fresh.load_state_dict(trained_one.state_dict())
+        assert (soup.layers_of(fresh) != before) == is_replaced
