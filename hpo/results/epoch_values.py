@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hpo.record import StudyFolder, Trial
 from hpo.record.history import report_rank
 from hpo.record.predictions import ValidationPredictions, read_epochs
+from hpo.results.beyond_float16 import are_beyond, as_type, is_cut_off
 from hpo.space.objectives import ERRORS
 from hpo.statistics import TrialValues, per_image_of_results
 from hpo.trial import Report
@@ -64,9 +65,9 @@ class _Rows(NamedTuple):
 
     def fill(self, row: int, values: NDArray[np.floating], losses: NDArray[np.floating] | None) -> None:
         """Write one row. `losses` are ignored if the objective is no error."""
-        self.values[row] = values
+        self.values[row] = as_type(values, self.values.dtype.type)
         if self.losses is not None and losses is not None:
-            self.losses[row] = losses
+            self.losses[row] = as_type(losses, np.float16)
 
 
 def agree(values: NDArray[np.floating], recorded: float, objective: str) -> bool:
@@ -84,9 +85,14 @@ def read_all(
 ) -> Epochs:
     """Read the epochs of `trials`, best first. `of_trials` and `losses` are the values of each at its best epoch."""
     objective = study.space.objective
+    kind = _type(objective, kept.folds)
+    if kind is np.float16 and are_beyond(of_trials[trials[0].number]):
+        kind = np.float32  # all trials diverged: what float16 holds of them would not show which is the best
     candidates = {trial.number: list(_candidates(trial)) for trial in trials}
-    whole = _affordable(objective, candidates, kept)
-    table = _empty(objective, sum(len(each) if number in whole else 1 for number, each in candidates.items()), kept)
+    row = _empty(objective, kind, (1, len(kept.labels)))
+    whole = _affordable(objective, candidates, row)
+    n_rows = sum(len(each) if number in whole else 1 for number, each in candidates.items())
+    table = _empty(objective, kind, (n_rows, len(kept.labels)))
     numbers: list[int] = []
     best, n_complete = 0, 0
     for trial in sorted(trials, key=lambda each: each.number):
@@ -107,10 +113,12 @@ def read_all(
     return Epochs(TrialValues(values, ties, np.array(numbers)), best, n_complete)
 
 
-def _affordable(objective: str, candidates: Mapping[int, Sequence[Report]], kept: ValidationPredictions) -> set[int]:
-    """The numbers of the trials of which all epochs are to be read: the best ones, as many as the limit allows."""
+def _affordable(objective: str, candidates: Mapping[int, Sequence[Report]], row: _Rows) -> set[int]:
+    """The numbers of the trials of which all epochs are to be read: the best ones, as many as the limit allows.
+
+    `row` is one row of the table.
+    """
     left, whole = MAX_BYTES if objective in PLAIN else MAX_BYTES_OTHERS, set()
-    row = _empty(objective, 1, kept)
     n_bytes = row.values.nbytes + (0 if row.losses is None else row.losses.nbytes)
     for number, reports in candidates.items():
         is_whole = len(reports) > 1 and len(reports) * n_bytes <= left
@@ -120,11 +128,9 @@ def _affordable(objective: str, candidates: Mapping[int, Sequence[Report]], kept
     return whole
 
 
-def _empty(objective: str, n_rows: int, kept: ValidationPredictions) -> _Rows:
-    """Rows of the smallest types, without content."""
-    shape = n_rows, len(kept.labels)
-    values = np.empty(shape, _type(objective, kept.folds))
-    return _Rows(values, np.empty(shape, np.float16) if objective in ERRORS else None)
+def _empty(objective: str, kind: type[np.generic], shape: tuple[int, int]) -> _Rows:
+    """Rows without content. `kind` is the type of the values, `shape` (n_rows, n_images)."""
+    return _Rows(np.empty(shape, kind), np.empty(shape, np.float16) if objective in ERRORS else None)
 
 
 def _candidates(trial: Trial) -> Iterator[Report]:
@@ -140,7 +146,11 @@ def _candidates(trial: Trial) -> Iterator[Report]:
 def _read(
     study: StudyFolder, trial: Trial, candidates: Sequence[Report], kept: ValidationPredictions, rows: _Rows
 ) -> bool:
-    """Read the epochs of a trial into `rows`. False if some were not kept, or do not give the recorded objective."""
+    """Read the epochs of a trial into `rows`. False if some were not kept, or do not give the recorded objective.
+
+    Losses beyond float16 were cut off. If the rows are float16, such an epoch is so much worse than the best one that
+    what is left of them suffices.
+    """
     objective, records = study.space.objective, read_epochs(study, trial, kept)
     for row, report in enumerate(candidates):
         record = records.get(report.fidelity)
@@ -148,15 +158,20 @@ def _read(
             return False
         predicted = record.predicted.astype(np.int64)
         found = per_image_of_results(objective, record.losses, predicted, kept.labels, kept.folds)
-        if found is None or not agree(found, report_rank(objective, report)[0], objective):
+        if found is None:
             return False
+        recorded = report_rank(objective, report)[0]
+        if not agree(found, recorded, objective):
+            is_float16 = rows.values.dtype == np.float16
+            if not is_float16 or not is_cut_off(record.losses, float(found.mean()), recorded):
+                return False
         # The losses count by fold, as those of a trial of which only the best epoch was kept.
         losses = per_image_of_results("val_loss", record.losses, predicted, kept.labels, kept.folds)
         rows.fill(row, found, losses)
     return True
 
 
-def _type(objective: str, folds: NDArray[np.int64]) -> type[np.bool_] | type[np.float16] | type[np.float32]:
+def _type(objective: str, folds: NDArray[np.int64]) -> type[np.generic]:
     """The smallest type that holds the values: there are many of them."""
     if objective == "val_error" and not folds.any():
         return np.bool_

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 from hpo.record import History, StudyFolder, Trial
 from hpo.record import predictions as kept_predictions
 from hpo.record.predictions import ValidationPredictions, missing_because
+from hpo.results.beyond_float16 import with_recorded_mean
 from hpo.results.epoch_values import Epochs, agree, read_all
 from hpo.space.objectives import ERRORS, own_function
 from hpo.statistics import per_image
+from hpo.statistics.selection import N_PARTS
 
 MAX_TRIALS = 500
 """The largest number of trials that are compared: the best ones."""
@@ -24,6 +27,9 @@ MAX_LOGITS = {"val_auroc_error": 2**22}
 MAX_LOGITS_OTHERS = 2**25
 MOST_FACTOR = 4
 """The largest number of logits for MIN_TRIALS trials, as a multiple: about two seconds, and 256 MiB."""
+
+MENDED_BY_COPIES = ("were not kept", "are damaged")
+"""The reasons of `missing_because` that copies of the files mend."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +72,16 @@ def read_values(study: StudyFolder, history: History) -> ValidationValues | str:
         return "the validation predictions are too large"
     found = kept_predictions.read(study, ranked[:n_trials]) or first
     of_trials: dict[int, NDArray[np.float32]] = {}
-    others = 0
+    differing, cut_off = set(), set()
     for trial in ranked[:n_trials]:
         if trial.number in found.logits:
-            values = _centred(trial, objective, found)
+            values, agrees = _centred(trial, objective, found)
             if values is None:
-                others += 1
+                differing.add(trial.number)
             else:
                 of_trials[trial.number] = values
-    if not of_trials:
+                cut_off |= set() if agrees else {trial.number}
+    if not of_trials or (differing and cut_off == set(of_trials)):
         return "the objective is weighted or smoothed, and is not the plain one of the predictions"
     losses = _losses(objective, found, of_trials)
     return ValidationValues(
@@ -86,7 +93,7 @@ def read_values(study: StudyFolder, history: History) -> ValidationValues | str:
         is_share=objective in ERRORS,
         n_searched=len(ranked),
         epochs=read_all(study, of_trials, losses, found, [history.trials[number] for number in of_trials]),
-        incomplete=_incomplete(study, ranked[:n_trials], of_trials, others),
+        incomplete=_incomplete(study, ranked[:n_trials], found, of_trials, differing),
     )
 
 
@@ -113,29 +120,59 @@ def _none_because(study: StudyFolder, ranked: list[Trial]) -> str:
     return f"the validation predictions of trial {ranked[0].number} {missing_because(study, ranked[0])}"
 
 
-def _incomplete(study: StudyFolder, trials: list[Trial], of_trials: Mapping[int, object], n_others: int) -> str:
-    """Why the choice of the best cannot be repeated, in a few words. Empty if all trials have values."""
-    missing = [trial for trial in trials if trial.number not in of_trials]
-    if not missing:
-        return ""
-    which = f"trial {missing[0].number}" if len(missing) == 1 else f"{len(missing)} of {len(trials)} trials"
-    if n_others:
-        return f"the predictions of {which} do not give the recorded objective, or are missing"
-    return f"the validation predictions of {which} {missing_because(study, missing[0])}"
+def _incomplete(
+    study: StudyFolder,
+    trials: list[Trial],
+    found: ValidationPredictions,
+    of_trials: Mapping[int, object],
+    differing: Collection[int],
+) -> str:
+    """Why the choice of the best cannot be repeated, in a few words. Empty if all that may be chosen have values.
 
-
-def _centred(trial: Trial, objective: str, found: ValidationPredictions) -> NDArray[np.float32] | None:
-    """The values of a trial, whose mean is its recorded objective. None if the predictions give another objective.
-
-    The predictions are float16, so their objective may differ a little from the recorded one.
+    If files are missing and others differ, it names the missing ones: they may be put back.
     """
-    values = per_image(objective, found.logits[trial.number], found.labels, found.folds)
+    lacking = [
+        trial for trial in trials if trial.number not in of_trials and _may_be_chosen(study, trials, trial, found)
+    ]
+    absent = [trial for trial in lacking if trial.number not in differing]
+    named = absent or lacking
+    if not named:
+        return ""
+    which = f"trial {named[0].number}" if len(named) == 1 else f"{len(named)} of {len(trials)} trials"
+    if not absent:
+        return f"the validation predictions of {which} give another {study.space.metric} than the recorded one"
+    reason = missing_because(study, absent[0])
+    files = f"predictions/{named[0].number}.npz" if len(named) == 1 else "their files in predictions/"
+    remedy = f" (a copy of {files} brings them back)" if reason in MENDED_BY_COPIES else ""
+    return f"the validation predictions of {which} {reason}{remedy}"
+
+
+def _may_be_chosen(study: StudyFolder, trials: list[Trial], trial: Trial, found: ValidationPredictions) -> bool:
+    """Whether a trial may be the best one without a part of the images, as far as that is known from its objective.
+
+    A trial of errors is never chosen if it has more of them than the best one by more than there are images in a part.
+    """
+    if study.space.objective not in ("val_error", "val_top5_error") or found.folds.any():
+        return True
+    n_images = len(found.labels)
+    return round((trial.loss - trials[0].loss) * n_images) <= math.ceil(n_images / N_PARTS)
+
+
+def _centred(trial: Trial, objective: str, found: ValidationPredictions) -> tuple[NDArray[np.float32] | None, bool]:
+    """The values of a trial, whose mean is its recorded objective, and whether the predictions give it as they are.
+
+    The predictions are float16, so their objective may differ a little from the recorded one, or much after a
+    divergence. The values are None if the predictions give another objective.
+    """
+    logits = found.logits[trial.number]
+    values = per_image(objective, logits, found.labels, found.folds)
     assert values is not None, "the objective is one of ours"
     if not agree(values, trial.loss, objective):
-        return None
+        cut = with_recorded_mean(objective, values, logits, found.labels, trial.loss)
+        return None if cut is None else cut.astype(np.float32), False
     difference = trial.loss - float(values.mean())
     is_plain = objective in ("val_error", "val_top5_error")  # its values are 0 and 1
-    return (values if is_plain else values + difference).astype(np.float32)
+    return (values if is_plain else values + difference).astype(np.float32), True
 
 
 def _losses(

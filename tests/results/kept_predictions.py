@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,11 +31,13 @@ def kept_study(
     weight: float = 1.0,
     epochs: int = 1,
     keeps_epochs: bool = True,
+    factors: Mapping[int, float] | None = None,
 ) -> StudyFolder:
     """Write a study with one trial for each skill: the logit that the true class has more than the others.
 
     `weight` is a factor of the recorded objective, as if the training had weighted its images. A trial has so many
     `epochs`, of the same skill. Without `keeps_epochs`, only the best of them is kept, as in earlier versions.
+    `factors` multiply the logits of trials, as in a divergence: what float16 cannot hold of them is cut off.
     """
     folder.mkdir()
     validation = Validation(folds=folds) if folds else Validation()
@@ -57,7 +59,10 @@ def kept_study(
         for epoch in range(1, epochs + 1):
             own = rng.standard_normal((n_images, N_CLASSES))
             logits = (0.8 * shared + 0.6 * own + skill * np.eye(N_CLASSES)[labels]).astype(np.float16)
-            of_epochs.append(logits)
+            if factor := (factors or {}).get(number):
+                logits = logits.astype(np.float32) * factor
+                logits -= logits.max(axis=1, keepdims=True)
+            of_epochs.append(np.maximum(logits, -65504).astype(np.float16))
             means = {name: _mean(name, logits, labels, parts) for name in ("val_loss", *ERRORS)}
             metrics = {"val_loss": means["val_loss"]} | {metric: 1 - means[error] for error, metric in ERRORS.items()}
             metrics |= {objective: means[objective] * weight} if objective in means else {}
@@ -79,7 +84,7 @@ def kept_study(
     return study
 
 
-def _mean(objective: str, logits: NDArray[np.float16], labels: NDArray[np.int64], folds: NDArray[np.int64]) -> float:
+def _mean(objective: str, logits: NDArray[np.floating], labels: NDArray[np.int64], folds: NDArray[np.int64]) -> float:
     values = per_image(objective, logits, labels, folds)
     assert values is not None
     return float(values.mean())
