@@ -15,6 +15,7 @@ import click
 from hpo.cli.options import out_option
 from hpo.cli.printing import terminal_width
 from hpo.errors import MachineError, UserError
+from hpo.study_names import STUDY_FILE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -119,6 +120,10 @@ def _check_out(out: Path | None) -> None:
         raise UserError(f"--out {out}: there is no folder {out.parent}")
     if out.exists() and not out.is_file():
         raise UserError(f"--out {out}: is no regular file; a file is needed")
+    if any((folder / STUDY_FILE).exists() for folder in out.absolute().parents):
+        from hpo.record.own_files import check_not_own
+
+        check_not_own(out)
 
 
 def _find(paths: Sequence[Path]) -> ImagePaths:

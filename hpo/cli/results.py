@@ -11,6 +11,7 @@ from hpo.cli import completion
 from hpo.cli.options import check_format, out_option, skip_changed_files_option, study_argument, trial_numbers
 from hpo.cli.printing import next_command, print_line, print_table
 from hpo.errors import UserError
+from hpo.quantities import with_plural
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -33,7 +34,10 @@ def status(name: str, studies: Path) -> None:
 @click.option("--format", "format", default="table", show_default=True, help="table, csv, md, latex, html or json.")
 @study_argument
 def best(name: str, top: int, format: str, studies: Path) -> None:
-    """Print the best configurations of a study."""
+    """Print the best configurations of a study.
+
+    It is for reading. `hpo export` writes chosen columns, all trials, or a file.
+    """
     from hpo.record import StudyFolder, is_locked
     from hpo.results import FORMATS, confidence_text, render, table
     from hpo.results.confidence_cache import cached_confidence
@@ -113,22 +117,33 @@ def test(name: str, top: int, seeds: int | None, protocol: str, skip_changed_fil
 
 
 @click.command()
-@click.option("--format", "format", default="csv", show_default=True, help="csv, md, latex, html or json.")
+@click.option(
+    "--format", "format", help="csv, md, latex, html or json; that of the suffix of --out by default, or csv."
+)
 @out_option("The file to write; the screen by default.")
 @click.option("--top", type=click.IntRange(1), metavar="N", help="Only the best N trials; all by default.")
 @click.option("--columns", metavar="A,B,C", help="Only these columns, in this order; all by default.")
 @click.option("--published", is_flag=True, help="The published numbers of the space's reference, and ours beside them.")
 @study_argument
 def export(
-    name: str, format: str, out: Path | None, top: int | None, columns: str | None, published: bool, studies: Path
+    name: str,
+    format: str | None,
+    out: Path | None,
+    top: int | None,
+    columns: str | None,
+    published: bool,
+    studies: Path,
 ) -> None:
     """Write the trials of a study as a table, best first."""
     from hpo.record import StudyFolder
-    from hpo.results import FORMATS, comparison, render, select_columns, table, write
+    from hpo.results import comparison, render, select_columns, table, write
     from hpo.results.confidence_cache import cached_confidence
     from hpo.results.confidence_text import with_intervals
+    from hpo.results.rendering import check_output, format_of
 
-    check_format(format, FORMATS)
+    written_as = format_of(format, out)
+    if out is not None:
+        check_output(out)
     study = StudyFolder.reopen(studies / name)
     record = study.history()
     trials = table(study, record)
@@ -143,13 +158,13 @@ def export(
         raise UserError(f"--published: the space of study {name!r} names no `reference`")
     if columns is not None:
         frame = select_columns(frame, [each.strip() for each in columns.split(",")])
-    is_page = published and format == "md" and columns is None
-    text = comparison.page(study, frame) if is_page else render(frame, format)
+    is_page = published and written_as == "md" and columns is None
+    text = comparison.page(study, frame) if is_page else render(frame, written_as)
     if out is None:
         click.echo(text, nl=False)
     else:
         write(text, out)
-        click.echo(f"{out}: {len(frame)} rows", err=True)
+        click.echo(f"{out}: {with_plural(len(frame), 'row')}", err=True)
 
 
 @click.command()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from hpo.errors import UnknownName, UserError, nearest, shortened
 from hpo.record import write_text
+from hpo.record.own_files import check_not_own
 from hpo.results.tables import short
 from hpo.space.objectives import OBJECTIVES
 
@@ -29,6 +30,8 @@ LESS_IMPORTANT = (
 )
 """The results that move below the line of their trial in a narrow terminal, the first that moves first."""
 FORMATS = ("csv", "md", "latex", "html", "json")
+SUFFIXES = {".csv": "csv", ".md": "md", ".tex": "latex", ".html": "html", ".htm": "html", ".json": "json"}
+"""The format that the suffix of a file stands for."""
 
 
 def render(frame: DataFrame, format: str) -> str:
@@ -129,17 +132,37 @@ def wrap(text: str, width: int, *, indent: str, first: str | None = None) -> lis
 
 
 def write(text: str, out: Path) -> None:
-    """Write a rendered table to the file `out`. Raises UserError if `out` is a folder, or its folder is missing."""
+    """Write a rendered table to the file `out`. Raises the errors of `check_output`."""
     check_output(out)
     write_text(out, text)
 
 
 def check_output(out: Path) -> None:
-    """Raise UserError if `out` is a folder, or if its folder is missing."""
+    """Raise UserError if `out` is a folder, or a file that a study writes itself, or if its folder is missing."""
     if not out.parent.is_dir():
         raise UserError(f"--out {out}: there is no folder {out.parent}")
     if out.is_dir():
         raise UserError(f"--out {out}: is a folder; a file is needed")
+    check_not_own(out)
+
+
+def format_of(format: str | None, out: Path | None) -> str:
+    """Return the format of a table: `format`, or else that of the suffix of the file `out`, or csv.
+
+    Raises UnknownName if `format` is unknown. Raises UserError if the suffix stands for no format, or another one.
+    """
+    if format is not None and format not in FORMATS:
+        raise UnknownName("format", format, FORMATS)
+    if out is None or not out.suffix:
+        return format or "csv"
+    of_suffix = SUFFIXES.get(out.suffix.lower())
+    if of_suffix is None:
+        raise UserError(f"--out {out}: no table is written as {out.suffix} (allowed: {', '.join(sorted(SUFFIXES))})")
+    if format not in (None, of_suffix):
+        raise UserError(
+            f"--out {out}: {out.suffix} stands for {of_suffix}, and --format is {format}; leave out --format"
+        )
+    return of_suffix
 
 
 def cell(value: Any) -> str:

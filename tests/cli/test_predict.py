@@ -123,6 +123,14 @@ def test_what_is_wrong_is_said_and_nothing_is_written(folder: Path, words: tuple
     assert sorted(path.name for path in folder.iterdir()) == ["images", "model"]
 
 
+def test_a_file_that_a_study_writes_itself_is_not_replaced(folder: Path) -> None:
+    (folder / "s").mkdir()
+    (folder / "s" / "study.yaml").write_text("")
+    (folder / "s" / "trials.csv").write_text("mine")
+    assert "study 's' writes trials.csv itself" in refused("m", "images", "--out", "s/trials.csv")
+    assert (folder / "s" / "trials.csv").read_text() == "mine"
+
+
 def test_a_failed_command_keeps_the_earlier_file(folder: Path) -> None:
     Path("found.csv").write_text("earlier")
     Path("broken.jpg").write_bytes(b"no image")

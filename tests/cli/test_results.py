@@ -77,6 +77,16 @@ def test_export_writes_every_trial_into_a_file(searched: Hpo, tmp_path: Path) ->
     assert list(table["loss"]) == sorted(table["loss"])
 
 
+def test_export_takes_the_format_from_the_suffix_and_counts_a_row_as_one(searched: Hpo, tmp_path: Path) -> None:
+    for name, begin in {"a.json": "[", "a.TEX": "\\begin", "a.md": "|", "a.html": "<table", "all": "trial,"}.items():
+        result = searched("export", "s", "--top", 1, "--out", name)
+        assert (result.exit_code, result.output) == (0, f"{name}: 1 row\n")
+        assert (tmp_path / name).read_text().startswith(begin)
+    own = tmp_path / "studies" / "s" / "mine.csv"  # a file that the study does not write may lie in its folder
+    assert searched("export", "s", "--out", own).exit_code == 0
+    assert own.exists()
+
+
 def test_export_writes_the_best_trials_and_the_columns_that_are_asked_for(searched: Hpo) -> None:
     result = searched("export", "s", "--top", 2, "--columns", "loss, trial,kind")
     assert result.exit_code == 0, result.output

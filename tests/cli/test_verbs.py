@@ -86,6 +86,20 @@ WRONG_LATER: dict[str, tuple[tuple[str, ...], str]] = {
     "unknown format of export": (("export", "s", "--format", "cvs"), "did you mean 'csv'"),
     "export into no folder": (("export", "s", "--out", "no/where.csv"), "there is no folder no"),
     "export onto a folder": (("export", "s", "--out", "studies"), "is a folder"),
+    "export onto a file of the study": (
+        ("export", "s", "--out", "studies/s/trials.csv"),
+        "--out studies/s/trials.csv: study 's' writes trials.csv itself; name a file outside ",
+    ),
+    "export into a folder of the study": (
+        ("export", "s", "--out", "studies/s/predictions/a.csv"),
+        "there is no folder",
+    ),
+    "report onto a file of the study": (("report", "s", "--out", "studies/s/best.csv"), "writes best.csv itself"),
+    "export as an unknown suffix": (("export", "s", "--out", "x.pdf"), "written as .pdf (allowed: .csv, .htm, "),
+    "export with a format that the suffix denies": (
+        ("export", "s", "--out", "x.csv", "--format", "md"),
+        ".csv stands for csv, and --format is md; leave out --format",
+    ),
     "unknown protocol": (("test", "s", "--protocol", "retrian"), "did you mean 'retrain'"),
     "seeds of a checkpoint": (("test", "s", "--protocol", "checkpoint", "--seeds", "2"), "has no seeds"),
     "less than was spent": (("resume", "s", "--trials", "3"), "has spent 10 trials already"),
