@@ -21,13 +21,16 @@ def soup(name: str, top: int, skip_changed_files: bool, studies: Path) -> None:
     from rich.console import Console
 
     from hpo.heldout import make_soup
+    from hpo.record import SOUP_FILE
     from hpo.results.progress import print_note
     from hpo.results.soup import lines
     from hpo.results.training_progress import TrainingProgress
 
+    file = studies / name / SOUP_FILE
+    before = file.stat().st_mtime_ns if file.exists() else None
     with TrainingProgress(Console(stderr=True)) as progress:
         made, record = make_soup(
             studies / name, top, watch_epoch=progress, notify=print_note, skip_changed_files=skip_changed_files
         )
-    for line in lines(made, record):
+    for line in lines(made, record, is_earlier=before == file.stat().st_mtime_ns):
         print_line(line)

@@ -11,14 +11,21 @@ from hpo.results.status import look_lines
 from hpo.space.objectives import searched_metric
 
 
-def lines(soup: Soup, record: TestRecord) -> Iterator[str]:
-    """Say which trials were averaged, and compare the soup with the best single model."""
+def lines(soup: Soup, record: TestRecord, *, is_earlier: bool = False) -> Iterator[str]:
+    """Say which trials were averaged, and compare the soup with the best single model.
+
+    `is_earlier` says that the soup was finished before, so this command computed nothing.
+    """
+    if is_earlier:
+        yield "The soup was finished before, and nothing was computed again."
+    yield from _alone(soup, record) if len(soup.chosen) == 1 else _averaged(soup, record)
+
+
+def _averaged(soup: Soup, record: TestRecord) -> Iterator[str]:
+    """The lines about an average of two trials or more."""
     study = record.study
     numbers = ", ".join(map(str, soup.chosen))
-    if len(soup.chosen) == 1:
-        yield f"No average of {len(soup.candidates)} trials is as good on validation as trial {numbers} alone."
-    else:
-        yield f"The soup is the average of {len(soup.chosen)} of {len(soup.candidates)} trials: {numbers}."
+    yield f"The soup is the average of {len(soup.chosen)} of {len(soup.candidates)} trials: {numbers}."
     name = searched_metric(study.space.objective)
     rows = (
         (f"best single model, trial {soup.best.trial}", soup.best.validation, soup.best_held_out),
@@ -28,6 +35,21 @@ def lines(soup: Soup, record: TestRecord) -> Iterator[str]:
         yield f"{title}: validation {_values(validation, name)}; test {_values(held_out, name)}"
     yield from look_lines(record)
     yield f"Write it:  {command('model', study.folder, '--soup', '--out', 'FOLDER')}"
+
+
+def _alone(soup: Soup, record: TestRecord) -> Iterator[str]:
+    """The lines about a soup of one trial, which is the best single model."""
+    study, trial, name = record.study, soup.best.trial, searched_metric(record.study.space.objective)
+    n_others = len(soup.candidates) - 1
+    added = "the only other trial" if n_others == 1 else f"one of the {n_others} other trials"
+    why = (
+        f"no average with {added} is as good on validation" if n_others else "no other trial could be averaged with it"
+    )
+    yield f"The soup is trial {trial} alone: {why}."
+    yield f"trial {trial}: validation {_values(soup.validation, name)}; test {_values(soup.held_out, name)}"
+    yield f"The look at held-out data was made: it tested trial {trial}."
+    yield from look_lines(record)
+    yield f"Write it:  {command('model', study.folder, '--trial', str(trial), '--out', 'FOLDER')}"
 
 
 def _values(metrics: Mapping[str, float], searched: str | None) -> str:

@@ -111,7 +111,13 @@ def _test_status(study: StudyFolder, *, searching: bool) -> list[str]:
     text = []
     if record.n_looks:
         looks = f"{with_plural(record.n_looks, 'look')} at held-out data"
-        text.append(f"tested   {', '.join(trials) or 'no trial yet'}; {looks}")
+        soup = soup_record.read(study)
+        if soup is None or not soup.held_out:
+            text.append(f"tested   {', '.join(trials) or 'no trial yet'}; {looks}")
+        elif trials:
+            text.append(f"tested   {', '.join(trials)}; {looks} (hpo test and hpo soup)")
+        else:
+            text.append(f"tested   {looks} (hpo soup)")
     if not searching and soup_record.is_unfinished(study):
         text.append(f"soup     interrupted: the same `{command('soup', study.folder)}` as before goes on")
     elif not searching and (record.unfinished or (study.folder / RETRAINED).exists()):

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner
 
+from hpo.cli.app import app
 from hpo.errors import UserError
 from hpo.final_model import ModelOptions, load_model, write_model
 from hpo.heldout import RetrainedEpoch, evaluate, make_soup, soup_record
@@ -69,6 +71,10 @@ def test_a_soup_is_chosen_on_validation_and_looked_at_once(study: Path, tmp_path
     assert f"test accuracy {soup.held_out['accuracy']:.4f}" in text
     assert "looked at 1 time." in text
     assert not any(line.startswith(("soup", "test     interrupted")) for line in status.lines(study))
+    typed_again = CliRunner().invoke(app, ["soup", "s", "--studies", str(tmp_path)])
+    assert typed_again.output.startswith("The soup was finished before, and nothing was computed again.\n")
+    (study / "soup.pt").unlink()
+    assert "finished before" not in CliRunner().invoke(app, ["soup", "s", "--studies", str(tmp_path)]).output
 
 
 @needs_timm
