@@ -40,15 +40,19 @@ def print_table(frame: DataFrame, study: StudyFolder) -> None:
         print_line(line)
 
 
-def print_line(line: str, *, err: bool = False) -> None:
-    """Print a line to stdout, or to stderr. In a terminal that is too narrow, it is broken between its words."""
+def print_line(line: str, *, err: bool = False, indent: int | None = None) -> None:
+    """Print a line to stdout, or to stderr. In a terminal that is too narrow, it is broken between its words.
+
+    Further lines stand `indent` characters from the left, or else two more than the first.
+    """
     width = terminal_width(err=err)
     broken = [line]
     if width is not None and len(line) > width:
         from hpo.results.rendering import wrap
 
-        indent = line[: len(line) - len(line.lstrip())] + "  "
-        broken = wrap(line.strip(), width, indent=indent, first=indent[:-2])
+        first = line[: len(line) - len(line.lstrip())]
+        further = f"{first}  " if indent is None else " " * indent
+        broken = wrap(line.strip(), width, indent=further, first=first)
     for each in broken:
         click.echo(each, err=err)
 

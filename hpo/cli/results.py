@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 @study_argument
 def status(name: str, studies: Path) -> None:
     """Say how far a study is."""
-    from hpo.results.status import lines
+    from hpo.results.status import LABEL_WIDTH, lines
 
     for line in lines(studies / name):
-        print_line(line)
+        has_label = line[:LABEL_WIDTH].endswith("  ")
+        print_line(line, indent=LABEL_WIDTH if has_label else None)
 
 
 @click.command()

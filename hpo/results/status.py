@@ -23,6 +23,8 @@ from hpo.space.objectives import searched_metric
 from hpo.training import notices, slots_file
 from hpo.trial import PEAKS, Crash, Report, Suggestion
 
+LABEL_WIDTH = 9
+"""The number of characters of the label of a line, such as `study` or `as good`, with the spaces behind it."""
 NAME_WIDTH = 40
 """The largest number of characters of the name of a class in a line."""
 

@@ -61,7 +61,17 @@ class Difference:
         better, worse = (self.first, self.second) if self.value >= 0 else (self.second, self.first)
         low, high = (self.low, self.high) if self.value >= 0 else (-self.high, -self.low)
         how = "the same" if self.is_paired else "different"
-        interval = f"by {abs(self.value):.4f}, 95 % interval {low:.4f} to {high:.4f} on {how} validation images"
+        value = f"{abs(self.value):.4f}"
+        limits = f"{low:.4f} to {high:.4f} on {how} validation images"
+        if float(value) == 0 and self.low <= 0 <= self.high:
+            places = "" if self.value == 0 else " to four decimal places"
+            return (
+                f"{self.first} and {self.second} cannot be told apart: both are the same{places}, 95 % interval of the "
+                f"difference {limits}."
+            )
+        if float(value) == 0:
+            value, limits = f"{abs(self.value):.2g}", f"{low:.2g} to {high:.2g} on {how} validation images"
+        interval = f"by {value}, 95 % interval {limits}"
         if self.low <= 0 <= self.high:
             return f"{better} and {worse} cannot be told apart: {better} is lower {interval}."
         return f"{better} is lower than {worse} {interval}."

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from hpo.cli.results import status
 from hpo.record import StudyFolder, lock
 from hpo.results import table_text, tables
 from tests.cli.commands import Hpo
+from tests.results.kept_predictions import kept_study
 
 
 def test_status_says_how_far_a_study_is(searched: Hpo) -> None:
@@ -19,6 +22,26 @@ def test_status_says_how_far_a_study_is(searched: Hpo) -> None:
     assert "finished, the budget of 10 trials is spent" in result.output
     assert "running" not in result.output
     assert re.search(r"^trials +10: ", result.output, re.MULTILINE)
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_in_a_narrow_terminal_the_lines_of_status_go_on_below_their_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept_study(tmp_path / "near", [1.5] * 4, 40)
+    monkeypatch.setenv("COLUMNS", "60")
+    assert status.callback is not None
+    with redirect_stdout(Terminal()) as terminal:
+        status.callback("near", tmp_path)
+    lines = terminal.getvalue().splitlines()
+    assert max(map(len, lines)) <= 60
+    further = [line for line in lines if line.startswith(" ")]
+    assert len(further) > 3
+    assert {len(line) - len(line.lstrip()) for line in further} == {9}
 
 
 def test_status_without_a_test_says_nothing_of_tests(searched: Hpo) -> None:
@@ -34,9 +57,9 @@ def test_status_says_what_a_backend_believes_if_it_says_so(searched: Hpo) -> Non
 
 def test_a_search_without_a_backend_is_by_freeze_thaw(searched: Hpo) -> None:
     assert searched("search", "--space", "toy.yaml", "--trials", 2, "--runner", "inline").exit_code == 0
-    status = searched("status", "toy-freeze_thaw-0").output
-    assert "by freeze_thaw, seed 0" in status
-    assert "belief   " in status
+    output = searched("status", "toy-freeze_thaw-0").output
+    assert "by freeze_thaw, seed 0" in output
+    assert "belief   " in output
 
 
 def test_status_of_a_study_in_search_says_so(searched: Hpo, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hpo.record import Budget, Settings, StudyFolder
 from hpo.record.files import DATA_FILE
 from hpo.results import comparison_text
 from hpo.results.study_comparison import compare_studies, frame
-from hpo.results.study_differences import images_key
+from hpo.results.study_differences import Difference, RepeatedChoice, images_key
 from hpo.space import DatasetSpec, Fidelity, Float, SearchSpace, Task
 from hpo.trial import Report, Suggestion
 from tests.results.kept_predictions import kept_study
@@ -186,3 +186,27 @@ def test_the_text_counts_the_trials_whose_epochs_are_missing(tmp_path: Path) -> 
     other = kept_study(tmp_path / "d", [1.5, 1.4], 60, epochs=3, objective="val_auroc_error")
     text = comparison_text.sentences(compare_studies([logits.folder, other.folder]))
     assert "The luck of the best epoch is not taken off." in text
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "words"),
+    [
+        (
+            0.0,
+            -0.01,
+            0.01,
+            "a and b cannot be told apart: both are the same, 95 % interval of the difference -0.0100 to",
+        ),
+        (
+            -1e-6,
+            -0.01,
+            0.01,
+            "a and b cannot be told apart: both are the same to four decimal places, 95 % interval of",
+        ),
+        (-1e-6, -2e-6, -1e-7, "b is lower than a by 1e-06, 95 % interval 1e-07 to 2e-06 on the same validation images"),
+        (2e-4, -0.01, 0.01, "a and b cannot be told apart: a is lower by 0.0002, 95 % interval -0.0100 to 0.0100 on"),
+    ],
+)
+def test_no_study_is_lower_by_nothing(value: float, low: float, high: float, words: str) -> None:
+    choices = RepeatedChoice("a", 2, 2), RepeatedChoice("b", 2, 2)
+    assert Difference("a", "b", value, low, high, 40, True, choices).words.startswith(words)
