@@ -61,7 +61,7 @@ class WeightAverage:
                 self._set_part(name, part)
             elif own[name] is part:
                 self._set_part(name, deepcopy(part))
-        self.model.freeze(self._trained.frozen)
+        self.model.freeze(self._trained.frozen, weights=self._trained.frozen_weights)
         self._pair_up()
 
     @torch.no_grad()
@@ -95,6 +95,8 @@ class WeightAverage:
                 continue
             averages = _tensors(_parts(self.model)[name])
             for key, value in _tensors(part).items():
+                if f"stages.{name}.{key}" in self._trained.frozen_weights:
+                    continue
                 if value.is_floating_point():
                     self._averages.append(averages[key])
                     self._weights.append(value)

@@ -7,6 +7,7 @@ from tests.trainables import toys
 from tests.trainables.regimes.contract import LEARNS, RegimeContract, part_of
 from tests.trainables.states import loaded, saved
 from trainables.errors import SetupError
+from trainables.hyperparameters import Config
 from trainables.regimes import bitfit
 from trainables.trainable import HEAD, TransferModel
 
@@ -30,6 +31,14 @@ class TestBitfit(RegimeContract):
     def test_the_state_holds_no_frozen_weight(self) -> None:
         state = loaded(saved(self.build()))["weights"]
         assert {key for key, value in state.items() if value.ndim > 1} == {"head.weight"}
+
+    @pytest.mark.parametrize("config", [{}, {"unfreeze_every": 1}], ids=str)
+    def test_an_average_holds_no_frozen_weight(self, config: Config) -> None:
+        trainable = self.build(config={**LEARNS, "ema": 0.8, **config})
+        for _ in range(3):
+            trainable.step()
+            state = loaded(saved(trainable))
+            assert state["average"].keys() == state["weights"].keys()
 
     def test_gradual_unfreezing_leaves_all_other_weights_frozen(self) -> None:
         model = self.model()

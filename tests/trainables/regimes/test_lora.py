@@ -115,6 +115,12 @@ class TestLora(RegimeContract):
         assert all(key.startswith("head.") or "lora_" in key for key in weights)
         assert len(weights) == 2 + 2 * 4  # A and B of qkv, proj, fc1 and fc2
 
+    def test_an_average_holds_only_the_adapters_and_the_head(self) -> None:
+        trainable = self.build(config={**self.config, "ema": 0.8})
+        trainable.step()
+        state = loaded(saved(trainable))
+        assert state["average"].keys() == state["weights"].keys()
+
     def test_a_frozen_stage_from_a_file_stays_pretrained_so_that_its_features_are_kept_on_disk(self) -> None:
         model = self.model()
         model.mark_pretrained()
