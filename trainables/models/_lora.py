@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import nn
@@ -28,7 +28,8 @@ def add(model: TransferModel, layers: Sequence[str], settings: Settings) -> list
     """Add an adapter to each of `layers`, which are linear layers of the stages.
 
     Their names are those of `model.stages.named_modules()`. An adapter adds B A x to the output of its layer. A is
-    drawn from torch's global generator, and B is 0, so that the output is the same at first.
+    drawn from torch's global generator, and B is 0, so that the output is the same at first. An adapter has the layer
+    number of its layer (`TransferModel.layer_numbers`).
 
     Returns the names of the weights of the adapters, as in `model.named_parameters()`. `model.train_only` takes them,
     and also sets the mode of the adapters. Raises SetupError if peft is not installed.
@@ -37,8 +38,21 @@ def add(model: TransferModel, layers: Sequence[str], settings: Settings) -> list
     config = peft.LoraConfig(
         r=settings.rank, lora_alpha=settings.alpha, lora_dropout=settings.dropout, target_modules=list(layers)
     )
+    numbers = model.layer_numbers()
     peft.inject_adapter_in_model(config, model.stages)
+    if model.layers is not None:
+        model.layers = {**model.layers, **_numbers_of_adapters(model, layers, numbers)}
     return [f"stages.{name}" for name, weight in model.stages.named_parameters() if weight.requires_grad]
+
+
+def _numbers_of_adapters(model: TransferModel, layers: Sequence[str], numbers: Mapping[str, int]) -> dict[str, int]:
+    """Return the layer number of each weight of `layers`, which have adapters now. `numbers` are those of before."""
+    return {
+        f"stages.{layer}.{name}": numbers[f"stages.{layer}.weight"]
+        for layer in layers
+        if f"stages.{layer}.weight" in numbers  # a layer that shares its weight with another may have no name for it
+        for name, _ in model.stages.get_submodule(layer).named_parameters()
+    }
 
 
 def merge(model: nn.Module) -> None:

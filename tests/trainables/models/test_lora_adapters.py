@@ -41,6 +41,19 @@ def test_an_adapter_adds_its_update_of_low_rank_times_alpha_over_rank() -> None:
     torch.testing.assert_close(layer(before), layer.get_base_layer()(before) + before @ update.T * 3.0 / 2)
 
 
+def test_an_adapter_has_the_layer_number_of_its_layer() -> None:
+    stages = {"a": nn.Sequential(nn.Flatten(), nn.Linear(6, 4), nn.Linear(4, 4)), "b": nn.Linear(4, 4)}
+    layers = {"stages.a.1.weight": 0, "stages.a.2.weight": 1, "stages.b.weight": 2, "head": 3}
+    found = TransferModel(stages, nn.Linear(4, 3), layers=layers)
+    adapters = _lora.add(found, ["a.1", "a.2", "b"], SETTINGS)
+    numbers = found.layer_numbers()
+    assert [numbers[name] for name in adapters] == [0, 0, 1, 1, 2, 2]
+    _lora.merge(found)
+    assert {name: number for name, number in found.layer_numbers().items() if name in layers} == {
+        name: number for name, number in layers.items() if name != "head"
+    }
+
+
 def test_a_merged_model_has_the_layers_and_names_of_the_plain_one_and_computes_the_same() -> None:
     found = model()
     expected = found(INPUTS)
