@@ -130,10 +130,7 @@ class TrainingSet:
     def chunks(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield the indices of some images, and their centred and scaled features, float64 (k, width)."""
         for index in self.inputs.slices():
-            yield (
-                index,
-                (self.inputs.vectors(index) - self.mean) / self.scale if self._kept is None else self._kept[index],
-            )
+            yield index, self._scaled(index) if self._kept is None else self._kept[index]
 
     @cached_property
     def covariance(self) -> Tensor:
