@@ -58,7 +58,8 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
     def encode() -> Training:
         model.freeze([HEAD])
         optimization = gradient_descent.build_optimization(config, model, objective, device, lr="encoder_lr")
-        return Training(model, data, optimization, device)
+        # Triplets run all stages on images, so they cannot take the cached features of stages that unfreeze later.
+        return Training(model, data, optimization, device, changes_images=True)
 
     def classify() -> Training:
         model.freeze(model.stages if frozen else ())

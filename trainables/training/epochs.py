@@ -214,6 +214,12 @@ def batches(order: Tensor, batch_size: int) -> list[Tensor]:
     return divided
 
 
+def n_batches(n: int, batch_size: int) -> int:
+    """Return the number of batches into which `batches` divides `n` samples."""
+    is_joined = batch_size > 1 and n > batch_size and n % batch_size == 1
+    return -(-n // batch_size) - is_joined
+
+
 class _Sums:
     """The sums of loss and correct predictions over an epoch, on the device."""
 

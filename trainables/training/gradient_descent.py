@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from trainables.data.dataset import Part, SearchData
-from trainables.errors import SetupError
 from trainables.features import augmented_views
 from trainables.features.augmented_views import AugmentedViews
 from trainables.hyperparameters import Config
@@ -84,7 +83,8 @@ class Training:
     ) -> None:
         """Set up the training of `model`.
 
-        `changes_images` says that the objective changes images at random, so that no features can be cached.
+        `changes_images` says that the objective changes images at random, or runs the stages on images itself, so that
+        no features can be cached.
         `validated_model` is the model to validate, if it is not `model`. It has the same stages, and another head. If
         the weights are averaged, a copy with the averaged stages is validated instead.
 
@@ -92,7 +92,7 @@ class Training:
         each image.
 
         Raises SetupError if there is no room for the features of the views, or if a BatchNorm cannot train because its
-        batches have a single image.
+        batches have a single image. Raises WrongValue if the warm-up is as long as the training.
         """
         self.trained_model = model
         """The model whose weights the optimizer changes."""
@@ -114,11 +114,8 @@ class Training:
         """The loss and the predicted class of each image in the last validation, while its logits are offered."""
         self._over_ranks = data_parallel.ForwardOverRanks()
         self._inputs = StageInputs(bf16=optimization.bf16)
-        if views is not None and not self._inputs.fits(model, views, model.n_frozen_first):
-            raise SetupError(
-                "`augmented_views`: there is no room for the features of so many views: ask for fewer",
-                keys=("augmented_views",),
-            )
+        self._inputs.check_room(model, views)
+        self.check_warmup()
         self._unfreeze(0)
 
     def release_logits(self) -> None:
@@ -152,7 +149,7 @@ class Training:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        average = self._optimization.average
+        average, unfreezing = self._optimization.average, self._optimization.unfreezing
         return {
             "weights": self.trained_model.trained_state(),
             **({} if average is None else {"average": average.model.trained_state()}),
@@ -161,11 +158,14 @@ class Training:
             "random": self._random_state,
             "order": self._generator.get_state(),
             "epoch": self._epoch,
+            **({} if unfreezing is None else {"unfrozen": unfreezing.is_finished}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         frozen = self.trained_model.frozen
         self._epoch = state["epoch"]
+        if (unfreezing := self._optimization.unfreezing) is not None:
+            unfreezing.is_finished = state.get("unfrozen", False)  # a state of an earlier version lacks it
         self._unfreeze(max(0, self._epoch - 1))  # the state has the weights that trained in its last epoch
         if trained := sorted(self.trained_model.frozen - frozen):
             raise ValueError(f"the state is of an epoch before {trained[0]!r} trained: load it into a new training")
@@ -185,6 +185,11 @@ class Training:
             return False
         self._unfreeze(self._epoch)
         return True
+
+    def check_warmup(self) -> None:
+        """Raise a WrongValue if the schedule ends with the training, and its warm-up is as long as that."""
+        n_steps = epochs.n_batches(len(self._data.train), self._optimization.batch_size)
+        self._optimization.schedule.check_warmup(n_steps)
 
     def adopt_average(self) -> None:
         """Replace the weights that trained by their average, if there is one. Do not train on afterwards."""

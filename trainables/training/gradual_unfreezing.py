@@ -42,14 +42,15 @@ class GradualUnfreezing:
         self._frozen_weights = model.frozen_weights
         self.parts = _parts(model)
         """The names of the stages that begin to train together, in the order in which they do. Each has weights."""
-        self._is_finished = False
+        self.is_finished = False
+        """Whether all parts train, whatever the epoch."""
 
     def apply(self, epoch: int) -> bool:
         """Freeze what does not train in `epoch`, which counts from 0, and unfreeze the rest.
 
         Returns whether this changed anything. The optimizer must hold the parameters of all parts.
         """
-        later = [] if self._is_finished else self.parts[epoch // self._n_epochs + 1 :]
+        later = [] if self.is_finished else self.parts[epoch // self._n_epochs + 1 :]
         frozen = self._always_frozen.union(*later)
         if frozen == self._model.frozen:
             return False
@@ -58,7 +59,7 @@ class GradualUnfreezing:
 
     def finish(self) -> bool:
         """Let all parts train from the next call of `apply` on. Returns False if all train already."""
-        self._is_finished = True
+        self.is_finished = True
         return self._model.frozen != self._always_frozen
 
 

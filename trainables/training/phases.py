@@ -30,6 +30,11 @@ class Phase:
     patience: int | None = None
     """The phase also ends after this many epochs in a row without a lower validation loss. None: no early stopping."""
 
+    @property
+    def least_epochs(self) -> int:
+        """The number of epochs that the phase has at least."""
+        return self.n_epochs if self.patience is None else min(self.n_epochs, self.patience)
+
 
 class Phases:
     """A Trainable that trains a model in phases. Each epoch of each phase is one step.
@@ -48,10 +53,10 @@ class Phases:
         self._phases = phases
         self._seeds = [int(torch.randint(2**62, ())) for _ in phases]
         self._index, self._n_epochs, self._n_stale_epochs, self._best_loss = 0, 0, 0, math.inf
-        self._n_earlier_epochs = 0
         self._trained_names: set[str] = set()
         for self._index in reversed(range(len(phases))):
-            self._training = self._build_training()
+            self._n_earlier_epochs = sum(phase.least_epochs for phase in phases[: self._index])
+            self._training = self._build_training(checks_warmup=True)
 
     @property
     def model(self) -> TransferModel:
@@ -149,18 +154,23 @@ class Phases:
             phase.patience is not None and self._n_stale_epochs >= phase.patience
         )
 
-    def _build_training(self) -> Training:
+    def _build_training(self, *, checks_warmup: bool = False) -> Training:
         """Seed all random generators and build the training of the current phase.
 
         Its schedule ends with the phase: after the epochs that the phase has at most, or in the last phase with the
-        whole training.
+        whole training. `checks_warmup` raises a WrongValue if the warm-up is as long as that.
         """
         seed_everything(self._seeds[self._index])
         phase = self._phases[self._index]
         training = phase.build()
         schedule = training.optimization.schedule
+        n_epochs = schedule.n_epochs
         if self._n_left > 0:
-            schedule.n_epochs = phase.n_epochs
-        elif schedule.n_epochs is not None:
-            schedule.n_epochs = max(1, schedule.n_epochs - self._n_earlier_epochs)
+            n_epochs = phase.n_epochs
+        elif n_epochs is not None:
+            n_epochs -= self._n_earlier_epochs
+        if n_epochs is not None:
+            schedule.n_epochs = max(1, n_epochs)
+            if checks_warmup and n_epochs > 0:  # otherwise the training ends before the last phase begins
+                training.check_warmup()
         return training

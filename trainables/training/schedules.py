@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch.optim import Optimizer
 
@@ -56,8 +56,19 @@ WARMUPS = ("warmup", "warmup_steps", "warmup_share")
 ENDING = ("cosine", "one_cycle", "wsd")
 """The schedules that end with the training."""
 
-WarmupLength = Callable[[int, int], int]
-"""Takes the steps of an epoch and of the whole training, and returns those of the warm-up."""
+
+class Warmup(NamedTuple):
+    """A warm-up, as a configuration gives it."""
+
+    key: str
+    """The key that gives its length: one of WARMUPS."""
+    value: float
+    """The value of the key."""
+
+    def n_steps(self, epoch: int, whole: int) -> int:
+        """Return its length in steps. `epoch` and `whole` are the steps of an epoch and of the whole training."""
+        unit = {"warmup": epoch, "warmup_steps": 1, "warmup_share": whole}[self.key]
+        return round(self.value * unit)
 
 
 def build(optimizer: Optimizer, config: Config) -> Schedule:
@@ -66,7 +77,7 @@ def build(optimizer: Optimizer, config: Config) -> Schedule:
     The default is `step` if `config` has a `step_size`, and `constant` otherwise.
 
     In a warm-up of w steps of the optimizer, the factor on the learning rate is 1/(w+1), 2/(w+1), ..., w/(w+1). The
-    schedule begins after it and counts its epochs from there. `one_cycle` has a rise of its own in the place of the
+    schedule begins after it and counts its epochs from there. `one_cycle` has its own rise instead of the
     warm-up. See `schedule_curves` for the curves and their sources. With `schedule_interval: epoch`, the factor of an
     epoch is that of its number: epochs take the part of the steps.
 
@@ -82,7 +93,12 @@ def build(optimizer: Optimizer, config: Config) -> Schedule:
     curve = _read_curve(config, name, float(optimizer.defaults["lr"]))
     if name != "one_cycle":
         curve = partial(schedule_curves.warmed, curve=curve)
-    return Schedule(optimizer, curve, warmup, read_optional_int(config, EPOCHS), by_epoch=by_epoch)
+    ends = name in ENDING and not (name == "cosine" and config.get("period") is not None)
+    schedule = Schedule(
+        optimizer, curve, warmup, read_optional_int(config, EPOCHS), by_epoch=by_epoch, ending=name if ends else None
+    )
+    schedule.check_warmup()
+    return schedule
 
 
 class Schedule:
@@ -93,10 +109,21 @@ class Schedule:
     """
 
     def __init__(
-        self, optimizer: Optimizer, curve: Curve, warmup: WarmupLength, n_epochs: int | None, *, by_epoch: bool = False
+        self,
+        optimizer: Optimizer,
+        curve: Curve,
+        warmup: Warmup,
+        n_epochs: int | None,
+        *,
+        by_epoch: bool = False,
+        ending: str | None = None,
     ) -> None:
-        """`by_epoch` says that all steps of an epoch have the factor of its number."""
+        """`by_epoch` says that all steps of an epoch have the factor of its number.
+
+        `ending` is the name of the schedule if it ends with the training.
+        """
         self._optimizer, self._curve, self._warmup, self._by_epoch = optimizer, curve, warmup, by_epoch
+        self._ending = ending
         self.n_epochs = n_epochs
         """The epochs of the training, or of its phase, at whose end some schedules end. None if they are not known."""
         self._epoch = 0
@@ -106,8 +133,24 @@ class Schedule:
         unit = 1 if self._by_epoch else n_steps
         whole = (self.n_epochs or 0) * unit
         steps = range(self._epoch * unit, (self._epoch + 1) * unit)
-        found = self._curve(steps, Spans(unit, self._warmup(unit, whole), whole))
+        found = self._curve(steps, Spans(unit, self._warmup.n_steps(unit, whole), whole))
         return found * n_steps if self._by_epoch else found
+
+    def check_warmup(self, n_steps: int | None = None) -> None:
+        """Raise a WrongValue if the schedule ends with the training, and its warm-up is as long as that.
+
+        `n_steps` is the number of steps of an epoch. Without it, a warm-up in steps is not checked.
+        """
+        key, value = self._warmup
+        unit = {"warmup": 1, "warmup_steps": n_steps}.get(key)
+        if self._ending is None or self.n_epochs is None or unit is None:
+            return
+        if value >= self.n_epochs * unit:
+            units = "epochs" if key == "warmup" else "steps"
+            raise WrongValue(
+                f"`{key}` must be less than the {self.n_epochs * unit} {units} in which the schedule {self._ending!r} "
+                f"ends, but is {value:g}"
+            )
 
     def set_factor(self, factor: float) -> None:
         """Set the learning rate of each parameter group to `factor` times the one that the group began with."""
@@ -160,8 +203,8 @@ def _missing(what: str, *keys: str) -> WrongValue:
     return WrongValue(f"{what} needs {needed}: a whole number of at least 1")
 
 
-def _read_warmup(config: Config, name: str, *, by_epoch: bool) -> WarmupLength:
-    """Return the length of the warm-up that `config` asks for. The schedule has the name `name`."""
+def _read_warmup(config: Config, name: str, *, by_epoch: bool) -> Warmup:
+    """Return the warm-up that `config` asks for. The schedule has the name `name`."""
     given = [key for key in WARMUPS if config.get(key) is not None]
     if len(given) > 1:
         raise WrongValue(f"`{given[0]}` and `{given[1]}` both give the warm-up: only one of {', '.join(WARMUPS)} may")
@@ -169,19 +212,13 @@ def _read_warmup(config: Config, name: str, *, by_epoch: bool) -> WarmupLength:
     if n_steps is not None:
         if by_epoch:
             raise WrongValue("`warmup_steps` needs `schedule_interval` step, but it is epoch: give `warmup` in epochs")
-        return lambda epoch, whole: n_steps
+        return Warmup("warmup_steps", n_steps)
     if given == ["warmup_share"] or (not given and name == "one_cycle"):
         share = read_float(config, "warmup_share", 0.3, FROM_0_BELOW_1)
         if config.get(EPOCHS) is None:
             raise _missing("`warmup_share`" if given else f"`schedule` is {name!r}, which", EPOCHS)
-        return lambda epoch, whole: round(share * whole)
+        return Warmup("warmup_share", share)
     n_epochs = read_float(config, "warmup", 0.0, AT_LEAST_0)
     if by_epoch and n_epochs != int(n_epochs):
         raise WrongValue(f"`warmup` must be a whole number with `schedule_interval` epoch, but is {n_epochs!r}")
-    longest = read_optional_int(config, EPOCHS)
-    ends = name in ENDING and not (name == "cosine" and config.get("period") is not None)
-    if ends and longest is not None and n_epochs >= longest:
-        raise WrongValue(
-            f"`warmup` must be less than the {longest} epochs in which the schedule {name!r} ends, but is {n_epochs:g}"
-        )
-    return lambda epoch, whole: round(n_epochs * epoch)
+    return Warmup("warmup", n_epochs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 from trainables.data.dataset import Part
+from trainables.errors import SetupError
 from trainables.features import feature_cache, fingerprint
 from trainables.trainable import TransferModel
 from trainables.training.epochs import Samples
@@ -22,6 +23,14 @@ class StageInputs:
         """Takes a model and a number of frozen stages. Returns the hash of what their features depend on."""
         self.fits = cache(self._compute_fits)
         """Takes a model, a part and a number of frozen stages. Returns whether there is room for their features."""
+
+    def check_room(self, model: TransferModel, views: Part | None) -> None:
+        """Raise a SetupError if there is no room for the features of augmented views."""
+        if views is not None and not self.fits(model, views, model.n_frozen_first):
+            raise SetupError(
+                "`augmented_views`: there is no room for the features of so many views: ask for fewer",
+                keys=("augmented_views",),
+            )
 
     def first_stage(self, model: TransferModel, part: Part) -> int:
         """Return the first stage that runs in every epoch: the first that trains, or 0 if features cannot be cached.

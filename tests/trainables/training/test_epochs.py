@@ -16,6 +16,7 @@ from trainables.training.epochs import (
     batches,
     compute_logits,
     compute_metrics,
+    n_batches,
     n_correct,
     train_epoch,
 )
@@ -238,4 +239,5 @@ def test_logits_are_in_the_order_of_the_samples() -> None:
 def test_a_last_batch_of_one_joins_the_batch_before_it(n: int, batch_size: int, sizes: list[int]) -> None:
     cut = batches(torch.arange(n), batch_size)
     assert [len(batch) for batch in cut] == sizes
+    assert n_batches(n, batch_size) == len(sizes)
     assert torch.cat(cut).tolist() == list(range(n))

@@ -157,6 +157,18 @@ def test_all_can_be_unfrozen_at_once_as_measuring_the_need_of_memory_does() -> N
     assert not probe.model.frozen  # type: ignore[attr-defined]
 
 
+def test_a_training_in_which_all_was_unfrozen_at_once_goes_on_exactly_from_its_state() -> None:
+    unbroken = build({"ema": 0.8})
+    unbroken.step()
+    unbroken.begin_next_phase()
+    for _ in range(2):
+        file = saved(unbroken)
+        resumed = build({"ema": 0.8})
+        resumed.load_state_dict(loaded(file))
+        assert resumed.step() == unbroken.step()
+        assert identical(resumed.state_dict(), unbroken.state_dict())
+
+
 def test_a_state_of_before_a_stage_trained_is_refused_by_a_training_in_which_it_has() -> None:
     made = build({"unfreeze_every": 1})
     made.step()

@@ -100,6 +100,42 @@ def test_the_last_schedule_has_the_epochs_that_a_phase_left_over_when_it_ended_e
     assert last_rates(phases((5, 1), lr=1e-30, **LINE), 7) == pytest.approx(expected, rel=1e-9, abs=0)
 
 
+@pytest.mark.parametrize(
+    ("ends", "config", "message"),
+    [
+        (
+            (2, None),
+            {"warmup": 2},
+            "`warmup` must be less than the 2 epochs in which the schedule 'wsd' ends, but is 2",
+        ),
+        ((2, None), {"warmup_steps": 6}, "`warmup_steps` must be less than the 6 steps in which the schedule 'wsd'"),
+        ((5, None), {"warmup": 2}, "`warmup` must be less than the 2 epochs in which"),
+    ],
+    ids=["first phase", "steps", "last phase"],
+)
+def test_a_warm_up_as_long_as_its_phase_is_refused_before_the_first_epoch(
+    ends: tuple[int, int | None], config: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(WrongValue, match=message):
+        phases(ends, **LINE, **config)
+
+
+@pytest.mark.parametrize(
+    ("ends", "config"),
+    [
+        ((2, None), {"warmup": 1.9}),
+        ((2, None), {"warmup_steps": 5}),
+        ((5, 3), {"warmup": 2}),
+        ((7, None), {"warmup": 2}),
+    ],
+    ids=["epochs", "steps", "a phase that may end early", "a last phase that never begins"],
+)
+def test_a_warm_up_that_may_fit_into_its_phase_is_accepted(
+    ends: tuple[int, int | None], config: dict[str, Any]
+) -> None:
+    phases(ends, **LINE, **config)
+
+
 @pytest.mark.parametrize("pause", [1, 2, 3, 6])
 def test_the_schedules_of_phases_are_the_same_wherever_a_training_pauses(pause: int) -> None:
     first, resumed = phases((2, None), **LINE), phases((2, None), seed=5, **LINE)
