@@ -15,6 +15,7 @@ from tests.trainables import toys
 from tests.trainables.declarations import Recording, declared
 from tests.trainables.regimes.imbalance_contract import ImbalanceContract
 from tests.trainables.regimes.logits_contract import LogitsContract
+from tests.trainables.regimes.resume_contract import ResumeContract
 from tests.trainables.states import identical, loaded, saved
 from tests.trainables.watching import counted, modes
 from trainables.data.dataset import SearchData
@@ -52,7 +53,7 @@ def doubt(logits: Tensor, labels: Tensor) -> float:
     return 1 - probabilities.mean().item()
 
 
-class RegimeContract(ImbalanceContract, LogitsContract):
+class RegimeContract(ImbalanceContract, LogitsContract, ResumeContract):
     regime: ModuleType
     """The module under test."""
     config: ClassVar[Config] = LEARNS
@@ -151,20 +152,6 @@ class RegimeContract(ImbalanceContract, LogitsContract):
                     trainable.step()
             assert {part for part in in_training if part != HEAD} == {part for part in trains if part != HEAD}
 
-    def test_training_that_stops_anywhere_and_goes_on_is_exactly_training_that_never_stopped(self) -> None:
-        unbroken = self.build()
-        epochs, files = [], []
-        for _ in range(sum(self.epochs) + 3):
-            epochs.append(unbroken.step())
-            files.append(saved(unbroken))
-        for done, file in enumerate(files[:-1], start=1):
-            resumed = self.build(seed=self.other_seed)
-            torch.rand(100)
-            resumed.load_state_dict(loaded(file))
-            assert [resumed.step() for _ in epochs[done:]] == epochs[done:], f"stopped after {done} epochs"
-            assert identical(resumed.state_dict(), unbroken.state_dict())
-        assert epochs[0] != epochs[1]
-
     def test_with_the_store_and_without_it_all_phases_report_the_same(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -183,32 +170,6 @@ class RegimeContract(ImbalanceContract, LogitsContract):
         for expected, *others in zip(reports(), computed, found, strict=True):
             for other in others:
                 assert other == pytest.approx(expected, abs=1e-5)
-
-    def test_a_trainable_that_has_trained_already_goes_on_from_a_state_too(self) -> None:
-        first = self.build()
-        first.step()
-        file = saved(first)
-        expected = first.step()
-        second = self.build(seed=self.other_seed)
-        second.step()
-        second.load_state_dict(loaded(file))
-        assert second.step() == expected
-
-    def test_going_on_leaves_the_loaded_state_as_it_was(self) -> None:
-        first = self.in_last_phase()
-        first.step()
-        state = loaded(saved(first))
-        kept = deepcopy(state)
-        second = self.build(seed=self.other_seed)
-        second.load_state_dict(state)
-        second.step()
-        assert identical(state, kept)
-
-    def test_the_state_survives_a_file_that_is_read_with_weights_only(self) -> None:
-        trainable = self.build()
-        for _ in range(sum(self.epochs) + 1):
-            trainable.step()
-            assert identical(loaded(saved(trainable)), trainable.state_dict())
 
     def test_the_same_seed_gives_the_same_training_and_another_seed_another(self) -> None:
         runs = []
