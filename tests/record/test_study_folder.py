@@ -12,6 +12,7 @@ import yaml
 
 from hpo.errors import StudyError, UserError
 from hpo.record import Budget, Settings, StudyFolder, is_locked, lock
+from hpo.study_names import LEDGER_FILE
 from tests import toy
 
 
@@ -40,7 +41,10 @@ def test_study_yaml_says_with_what_and_when_it_was_made(study: StudyFolder) -> N
     assert content["digest"] == study.space.digest()
 
 
-def test_a_missing_study_names_its_nearest_neighbour(study: StudyFolder) -> None:
+def test_a_missing_study_names_its_nearest_neighbour_that_has_a_record(study: StudyFolder) -> None:
+    with pytest.raises(StudyError, match=r"no study 'ss' in [^;]*$"):
+        StudyFolder.reopen(study.folder.parent / "ss")
+    (study.folder / LEDGER_FILE).touch()
     with pytest.raises(StudyError, match=r"no study 'ss' in .*did you mean 's'"):
         StudyFolder.reopen(study.folder.parent / "ss")
 
