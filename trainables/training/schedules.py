@@ -207,7 +207,7 @@ def _read_warmup(config: Config, name: str, *, by_epoch: bool) -> Warmup:
     """Return the warm-up that `config` asks for. The schedule has the name `name`."""
     given = [key for key in WARMUPS if config.get(key) is not None]
     if len(given) > 1:
-        raise WrongValue(f"`{given[0]}` and `{given[1]}` both give the warm-up: only one of {', '.join(WARMUPS)} may")
+        raise WrongValue(f"`{given[0]}` and `{given[1]}` give the warm-up twice: set only one of {', '.join(WARMUPS)}")
     n_steps = read_optional_int(config, "warmup_steps", least=0)
     if n_steps is not None:
         if by_epoch:
