@@ -35,7 +35,7 @@ from trainables.hyperparameters import Config
 from trainables.trainable import TransferModel
 from trainables.training import classification, gradient_descent, schedule_curves
 from trainables.training.gradient_descent import Training
-from trainables.training.schedules import Schedule
+from trainables.training.schedules import Schedule, Warmup
 
 N_EPOCHS = 1000
 """The epochs of the whole training of each schedule, more than are measured."""
@@ -122,7 +122,7 @@ class _OnceAnEpoch(Schedule):
     """A scheduler of PyTorch, stepped once an epoch."""
 
     def __init__(self, optimizer: Optimizer, *, is_fused: bool) -> None:
-        super().__init__(optimizer, schedule_curves.constant, lambda epoch, whole: 0, None)
+        super().__init__(optimizer, schedule_curves.constant, Warmup("warmup", 0.0), None)
         self._stepped, self._is_fused = optimizer, is_fused
         self._scheduler = LambdaLR(optimizer, lambda epoch: (1 + math.cos(math.pi * epoch / N_EPOCHS)) / 2)
 
