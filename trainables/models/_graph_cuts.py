@@ -159,9 +159,8 @@ class Graph:
 
         for key in sorted(unused):
             graph.get_attr(key)
-        for node in nodes:
-            if node is not value and node.op != "get_attr":
-                copies[node] = graph.node_copy(node, copy)
+        for node in (each for each in nodes if each is not value and each.op != "get_attr"):
+            copies[node] = graph.node_copy(node, copy)
         graph.output(copies[result])
         fixed = {copies[node] for node in self._fixed if node in copies}
         for node in reversed(list(graph.nodes)):
