@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.record import Budget, Settings, StudyFolder, Trial
+from hpo.results.confidence import Confidence, confidence
 from hpo.space import Fidelity, Float, SearchSpace, Task, Validation
 from hpo.space.objectives import ERRORS
 from hpo.statistics import per_image
@@ -94,3 +95,23 @@ def _write(path: Path, **arrays: NDArray[np.generic] | np.generic) -> None:
     content = io.BytesIO()
     np.savez(content, **arrays)  # type: ignore[arg-type]
     path.write_bytes(content.getvalue())
+
+
+def known_of(study: StudyFolder) -> Confidence:
+    """The confidence of a study, which must be known."""
+    known, reason = confidence(study, study.history()[0])
+    assert known is not None, reason
+    assert reason == ""
+    return known
+
+
+def unknown_because(study: StudyFolder) -> str:
+    """Why the confidence of a study is not known, which must be so."""
+    known, reason = confidence(study, study.history()[0])
+    assert known is None
+    return reason
+
+
+def digest_of(study: StudyFolder) -> int:
+    with np.load(study.predictions / "targets.npz") as targets:
+        return targets_digest(targets["labels"], targets["folds"])

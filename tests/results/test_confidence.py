@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,24 +7,8 @@ import pytest
 
 from hpo.record import StudyFolder
 from hpo.results import confidence_text, render, status, table, write_tables
-from hpo.results.confidence import Confidence, confidence
-from hpo.results.validation_values import MAX_TRIALS, MIN_TRIALS, n_affordable, read_values
-from hpo.training import epoch_records
-from hpo.training.prediction_files import PredictionFiles, targets_digest
-from tests.results.kept_predictions import kept_study
-
-
-def known_of(study: StudyFolder) -> Confidence:
-    known, reason = confidence(study, study.history()[0])
-    assert known is not None, reason
-    assert reason == ""
-    return known
-
-
-def unknown_because(study: StudyFolder) -> str:
-    known, reason = confidence(study, study.history()[0])
-    assert known is None
-    return reason
+from hpo.results.validation_values import MAX_TRIALS, MIN_TRIALS, n_affordable
+from tests.results.kept_predictions import kept_study, known_of, unknown_because
 
 
 @pytest.fixture
@@ -135,122 +118,6 @@ def test_the_luck_of_the_best_of_those_that_were_compared_is_taken_off(tmp_path:
     assert f"Only {MAX_TRIALS} of {MAX_TRIALS + 5} trials are compared." in text
 
 
-def luck_words(known: Confidence) -> str:
-    (line,) = [line for line in confidence_text.status_lines(known) if line.startswith("expect")]
-    return line.partition(": ")[2]
-
-
-@pytest.mark.parametrize(
-    ("objective", "folds"),
-    [("val_error", None), ("val_error", 3), ("val_loss", 3), ("val_balanced_error", 3), ("val_f1_error", None)],
-)
-def test_the_values_of_each_epoch_have_its_recorded_objective_as_mean(
-    tmp_path: Path, objective: str, folds: int | None
-) -> None:
-    study = kept_study(tmp_path / "s", [1.0, 1.5], 60, objective=objective, folds=folds, epochs=4)
-    history = study.history()[0]
-    found = read_values(study, history)
-    assert not isinstance(found, str)
-    (values, ties, trials), best, n_complete = found.epochs
-    recorded = [(number, history.objective_of(each)) for number in (0, 1) for each in history.trials[number].reports]
-    assert trials is not None
-    assert (trials.tolist(), n_complete) == ([number for number, _ in recorded], 2)
-    assert values.mean(axis=1, dtype=np.float64) == pytest.approx([value for _, value in recorded], rel=1e-3)
-    assert best == int(np.argmin([value for _, value in recorded]))
-    assert (ties is None) == (objective == "val_loss")
-
-
-def test_losses_that_break_ties_have_one_scale_with_all_epochs_of_a_trial_and_with_the_best_one(tmp_path: Path) -> None:
-    """The folds have 11, 10 and 10 images, so the losses of a fold weigh more or less than those of the others."""
-    study = kept_study(tmp_path / "s", [1.0, 1.5], 31, folds=3, epochs=3)
-    whole = read_values(study, study.history()[0])
-    (study.predictions / "1.epochs").unlink()
-    alone = read_values(study, study.history()[0])
-    assert not isinstance(whole, str)
-    assert not isinstance(alone, str)
-    assert whole.epochs.values.tie_breakers is not None
-    assert alone.epochs.values.tie_breakers is not None
-    assert (len(whole.epochs.values.values), len(alone.epochs.values.values)) == (6, 4)
-    best = study.history()[0].trials[1].best
-    assert best is not None
-    of_epoch = whole.epochs.values.tie_breakers[3 + best.fidelity - 1].astype(np.float64)
-    assert of_epoch == pytest.approx(alone.epochs.values.tie_breakers[3].astype(np.float64), rel=5e-3, abs=1e-3)
-    assert of_epoch.mean() == pytest.approx(best.metrics["val_loss"], rel=1e-3)
-
-
-def test_the_luck_of_the_best_epoch_is_taken_off_too(tmp_path: Path) -> None:
-    """All epochs of a trial are equally good, so the best of them is better by luck alone."""
-    luck = {True: 0.0, False: 0.0}
-    for n_images in range(80, 84):
-        for keeps in luck:
-            folder = tmp_path / f"{n_images} {keeps}"
-            known = known_of(kept_study(folder, [1.5] * 4, n_images, epochs=9, keeps_epochs=keeps))
-            assert known.corrected is not None
-            luck[keeps] += known.corrected - known.recorded
-            assert known.n_with_epochs == 4 * keeps
-            end = ", each at its best epoch, is taken off" if keeps else " is taken off, that of the best epoch is not"
-            assert luck_words(known) == f"the luck of being the best of 4 trials{end}"
-    assert luck[True] > 1.3 * luck[False] > 0
-
-
-def test_the_luck_of_the_epoch_is_taken_off_a_single_trial(tmp_path: Path) -> None:
-    study = kept_study(tmp_path / "s", [1.5], 60, epochs=20)
-    known = known_of(study)
-    assert known.corrected is not None
-    assert known.corrected > known.recorded
-    assert luck_words(known) == "the luck of the best epoch is taken off"
-    (study.predictions / "0.epochs").unlink()
-    assert known_of(study).corrected == pytest.approx(known.recorded)
-    assert luck_words(known_of(study)) == "the luck of the best epoch is not taken off"
-
-
-@pytest.mark.parametrize("objective", ["val_auroc_error", "val_top5_error"])
-def test_an_objective_that_needs_the_logits_keeps_the_luck_of_the_epoch(tmp_path: Path, objective: str) -> None:
-    known = known_of(kept_study(tmp_path / "s", [1.0, 1.5], 60, objective=objective, epochs=3))
-    assert known.n_with_epochs == 0
-    assert luck_words(known).endswith("that of the best epoch is not")
-
-
-def test_a_trial_whose_epochs_are_damaged_or_of_other_values_has_only_its_best_one(tmp_path: Path) -> None:
-    study = kept_study(tmp_path / "s", [1.5, 1.4, 1.3], 60, epochs=4)
-    path = study.predictions / "1.epochs"
-    path.write_bytes(path.read_bytes()[:-1])
-    other = study.predictions / "2.epochs"
-    content = epoch_records.encode(2, np.full(60, 9.0, np.float32), np.zeros(60, np.int64), digest_of(study))
-    assert content is not None
-    size = len(other.read_bytes()) // 4
-    other.write_bytes(other.read_bytes()[:size] + content + other.read_bytes()[2 * size :])
-    known = known_of(study)
-    assert (known.n_with_epochs, len(known.compared)) == (1, 3)
-    assert luck_words(known).endswith("3 trials is taken off, that of the best epoch is only for 1 of them")
-
-
-def digest_of(study: StudyFolder) -> int:
-    with np.load(study.predictions / "targets.npz") as targets:
-        return targets_digest(targets["labels"], targets["folds"])
-
-
-def test_epochs_beyond_the_record_and_of_an_earlier_phase_are_not_chosen(tmp_path: Path) -> None:
-    study = kept_study(tmp_path / "s", [1.5], 60, epochs=3)
-    found = read_values(study, study.history()[0])
-    assert not isinstance(found, str)
-    assert len(found.epochs.values.values) == 3
-    content = epoch_records.encode(4, np.zeros(60, np.float32), np.zeros(60, np.int64), digest_of(study))
-    assert content is not None
-    PredictionFiles(study.predictions).write_epoch(0, content)
-    again = read_values(study, study.history()[0])
-    assert not isinstance(again, str)
-    assert len(again.epochs.values.values) == 3
-    history = study.history()[0]
-    trial = history.trials[0]
-    phases = [{**each.metrics, "phases_left": float(each.fidelity < 2)} for each in trial.reports]
-    reports = [replace(each, metrics=metrics) for each, metrics in zip(trial.reports, phases, strict=True)]
-    history.trials[0] = replace(trial, reports=reports)
-    last = read_values(study, history)
-    assert not isinstance(last, str)
-    assert len(last.epochs.values.values) == 2
-
-
 def test_a_trial_has_so_many_logits_that_it_takes_too_long() -> None:
     assert n_affordable("val_error", 1_000, 4_000) == MAX_TRIALS
     assert n_affordable("val_auroc_error", 400_000, 40) == MIN_TRIALS
@@ -261,76 +128,6 @@ def test_a_trial_has_so_many_logits_that_it_takes_too_long() -> None:
 def test_a_loss_of_which_a_few_images_are_all_ends_no_search(tmp_path: Path) -> None:
     study = kept_study(tmp_path / "s", [6.5, 6.8, 7.0], 40, objective="val_loss", weight=1e-4)
     write_tables(study)
-
-
-@pytest.mark.parametrize("objective", ["val_loss", "val_error", "val_top5_error", "val_balanced_error"])
-@pytest.mark.parametrize("folds", [None, 3])
-def test_a_diverged_trial_costs_the_others_neither_interval_nor_estimate(
-    tmp_path: Path, objective: str, folds: int | None
-) -> None:
-    skills, diverged = [1.5, 1.4, 0.0], {2: 1e7}
-    study = kept_study(tmp_path / "s", skills, 61, objective=objective, folds=folds, epochs=3, factors=diverged)
-    recorded = study.history()[0].trials[2].loss
-    assert objective != "val_loss" or recorded > 1e6
-    known, alone = known_of(study), known_of(kept_study(tmp_path / "2", skills[:2], 61, objective=objective, epochs=3))
-    assert known.corrected is not None
-    assert known.n_with_epochs == 3 * (alone.n_with_epochs > 0)
-    assert known.corrected < 2.0
-    assert known.best_interval is not None
-    assert known.best_interval.high < 3.0
-    assert len(known.compared) == 3
-    assert objective == "val_top5_error" or 2 not in known.as_good
-    limits = known.intervals[2]
-    assert limits.low <= recorded <= limits.high
-
-
-@pytest.mark.parametrize("epochs", [1, 3])
-def test_if_all_trials_diverged_the_estimate_is_of_their_recorded_losses(tmp_path: Path, epochs: int) -> None:
-    study = kept_study(tmp_path / "s", [0.2, 0.0], 60, objective="val_loss", epochs=epochs, factors={0: 1e6, 1: 1e7})
-    known = known_of(study)
-    assert known.corrected == pytest.approx(known.recorded, rel=1e-3)
-
-
-def test_an_epoch_that_diverged_leaves_the_other_epochs_of_its_trial_in_the_choice(tmp_path: Path) -> None:
-    study = kept_study(tmp_path / "s", [1.5, 1.4], 60, objective="val_loss", epochs=3)
-    history = study.history()[0]
-    first = history.trials[1].reports[0]
-    history.trials[1].reports[0] = replace(first, metrics={**first.metrics, "val_loss": 9.6e6})
-    path = study.predictions / "1.epochs"
-    content = epoch_records.encode(1, np.full(60, 9.6e6, np.float32), np.zeros(60, np.int64), digest_of(study))
-    assert content is not None
-    path.write_bytes(content + path.read_bytes()[len(content) :])
-    known, _ = confidence(study, history)
-    assert known is not None
-    assert known.n_with_epochs == 2
-    assert known.corrected is not None
-    assert known.corrected < 2.0
-
-
-def test_a_missing_trial_with_more_errors_than_a_fifth_of_the_images_explains_costs_nothing(tmp_path: Path) -> None:
-    study = kept_study(tmp_path / "s", [3.0, 2.9, 0.0], 60)
-    before = known_of(study)
-    (study.predictions / "2.npz").unlink()
-    known = known_of(study)
-    assert (known.corrected, known.best_interval) == (before.corrected, before.best_interval)
-    (study.predictions / "1.npz").unlink()
-    assert "of trial 1 were not kept" in known_of(study).uncorrected_because
-
-
-def test_a_trial_whose_predictions_give_another_objective_is_named_with_this_cause_alone(tmp_path: Path) -> None:
-    study = kept_study(tmp_path / "s", [1.5, 1.4, 1.3], 60, objective="val_loss")
-    with np.load(study.predictions / "1.npz") as arrays:
-        content = dict(arrays)
-    np.savez(study.predictions / "1.npz", **{**content, "logits": content["logits"] * np.float16(3)})
-    reason = "the validation predictions of trial 1 give another val_loss than the recorded one"
-    assert known_of(study).uncorrected_because == reason
-    (study.predictions / "2.npz").unlink()
-    assert known_of(study).uncorrected_because.startswith("the validation predictions of trial 2 were not kept (")
-
-
-def test_a_diverged_trial_does_not_make_a_weighted_loss_the_plain_one(tmp_path: Path) -> None:
-    study = kept_study(tmp_path / "s", [1.0, 2.0, 0.0], 100, objective="val_loss", weight=1.5, factors={2: 1e7})
-    assert "weighted" in unknown_because(study)
 
 
 @pytest.mark.parametrize(("skills", "weight"), [([1.0, 2.0], 1.05), ([9.0, 9.5, 9.2], 3.0)])
