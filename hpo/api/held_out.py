@@ -58,8 +58,8 @@ def soup_frame(folder: Path, top: int, *, quiet: bool, skip_changed_files: bool)
     if not quiet:
         print(*lines(soup, record), sep="\n")
     rows = [
-        ("soup", list(soup.chosen), soup.validation, soup.held_out),
-        ("best", [soup.best.trial], soup.best.validation, soup.best_held_out),
+        ("soup", list(soup.chosen), soup.validation, soup.test),
+        ("best", [soup.best.trial], soup.best.validation, soup.best_test),
     ]
     return pd.DataFrame(
         [

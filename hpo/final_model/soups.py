@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def read(study: StudyFolder) -> Soup:
     """Read the soup of a study. Raises UserError if there is none, or if it has no test result yet."""
     soup = soup_record.read(study)
-    if soup is None or not soup.held_out:
+    if soup is None or not soup.test:
         what = "has no soup" if soup is None else "has a soup that is not finished"
         raise UserError(f"study {study.name!r} {what}: `{command('soup', study.folder)}` makes it")
     if soup.weights != soup_record.weights_hash(study):
@@ -31,7 +31,7 @@ def weights(study: StudyFolder) -> Weights:
     """Return the weights of the soup of a study, and what is known of them. Raises the errors of `read`."""
     soup, (state, _) = read(study), soup_record.read_weights(study)
     best, validation = soup.best, {f"val_{name}": value for name, value in soup.validation.items()}
-    result = ModelResult(best.trial, best.seed, validation, soup.held_out)
+    result = ModelResult(best.trial, best.seed, validation, soup.test)
     return Weights(best.seed, "soup", best.build_seed, validation, state, result=result, soup=tuple(soup.chosen))
 
 

@@ -247,7 +247,7 @@ def _looked(study: StudyFolder, job: Job, trials: Sequence[Trial], soup: Soup, r
     `job` holds the held-out part.
     """
     look = {"soup": list(soup.chosen), "best": soup.best.trial, "weights": soup.weights, **soup.origin}
-    if not soup.held_out:
+    if not soup.test:
         from trainables.data import heldout
         from trainables.inference import soup as averaging
 
@@ -264,7 +264,7 @@ def _looked(study: StudyFolder, job: Job, trials: Sequence[Trial], soup: Soup, r
         for state in states:
             model.load_state_dict(state)
             found.append(averaging.metrics(model, part, data))
-        soup = replace(soup, held_out=found[0], best_held_out=found[1])
+        soup = replace(soup, test=found[0], best_test=found[1])
         soup_record.write(study, soup)
     if look in record.unfinished:
         record.end_look(look)

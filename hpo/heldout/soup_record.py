@@ -42,9 +42,9 @@ class Soup:
     """`loss` and the other metrics of the soup on the validation part."""
     weights: str | None = None
     """The SHA-256 of `soup.pt`."""
-    held_out: Mapping[str, float] = field(default_factory=dict)
+    test: Mapping[str, float] = field(default_factory=dict)
     """The metrics of the soup on held-out data. Empty before the look."""
-    best_held_out: Mapping[str, float] = field(default_factory=dict)
+    best_test: Mapping[str, float] = field(default_factory=dict)
     """The metrics of the best single model on held-out data, from the same look."""
     retrained: Sequence[int] = ()
     """The trials whose retraining this soup has begun, while their checkpoints are not deleted.
@@ -124,4 +124,4 @@ def weights_hash(study: StudyFolder) -> str | None:
 def is_unfinished(study: StudyFolder) -> bool:
     """Whether a soup was begun and has no result on held-out data yet."""
     soup = read(study)
-    return soup is not None and not soup.held_out
+    return soup is not None and not soup.test

@@ -28,8 +28,8 @@ def _averaged(soup: Soup, record: TestRecord) -> Iterator[str]:
     yield f"The soup is the average of {len(soup.chosen)} of {len(soup.candidates)} trials: {numbers}."
     name = searched_metric(study.space.objective)
     rows = (
-        (f"best single model, trial {soup.best.trial}", soup.best.validation, soup.best_held_out),
-        ("soup", soup.validation, soup.held_out),
+        (f"best single model, trial {soup.best.trial}", soup.best.validation, soup.best_test),
+        ("soup", soup.validation, soup.test),
     )
     for title, validation, held_out in rows:
         yield f"{title}: validation {_values(validation, name)}; test {_values(held_out, name)}"
@@ -46,7 +46,7 @@ def _alone(soup: Soup, record: TestRecord) -> Iterator[str]:
         f"no average with {added} is as good on validation" if n_others else "no other trial could be averaged with it"
     )
     yield f"The soup is trial {trial} alone: {why}."
-    yield f"trial {trial}: validation {_values(soup.validation, name)}; test {_values(soup.held_out, name)}"
+    yield f"trial {trial}: validation {_values(soup.validation, name)}; test {_values(soup.test, name)}"
     yield f"The look at held-out data was made: it tested trial {trial}."
     yield from look_lines(record)
     yield f"Write it:  {command('model', study.folder, '--trial', str(trial), '--out', 'FOLDER')}"

@@ -114,7 +114,7 @@ def _test_status(study: StudyFolder, *, searching: bool) -> list[str]:
     if record.n_looks:
         looks = f"{with_plural(record.n_looks, 'look')} at held-out data"
         soup = soup_record.read(study)
-        if soup is None or not soup.held_out:
+        if soup is None or not soup.test:
             text.append(f"tested   {', '.join(trials) or 'no trial yet'}; {looks}")
         elif trials:
             text.append(f"tested   {', '.join(trials)}; {looks} (hpo test and hpo soup)")

@@ -62,13 +62,13 @@ def test_a_soup_is_chosen_on_validation_and_looked_at_once(study: Path, tmp_path
     assert [each.validation["loss"] for each in soup.candidates] == sorted(
         each.validation["loss"] for each in soup.candidates
     )
-    assert set(soup.held_out) == set(soup.best_held_out) == set(soup.validation)
+    assert set(soup.test) == set(soup.best_test) == set(soup.validation)
     assert record.n_looks == json.loads((study / "test.json").read_text())["looks"] == 1
     again, record = make_soup(study)
     assert (again, record.n_looks) == (soup_record.read(StudyFolder.reopen(study)), 1)
-    assert again.held_out == soup.held_out
+    assert again.test == soup.test
     text = "\n".join(soup_lines.lines(again, record))
-    assert f"test accuracy {soup.held_out['accuracy']:.4f}" in text
+    assert f"test accuracy {soup.test['accuracy']:.4f}" in text
     assert "looked at 1 time." in text
     assert not any(line.startswith(("soup", "test     interrupted")) for line in status.lines(study))
     typed_again = CliRunner().invoke(app, ["soup", "s", "--studies", str(tmp_path)])
@@ -96,7 +96,7 @@ def test_the_weights_are_the_mean_of_those_of_the_search_and_make_the_model_fold
     assert f"soup: the average of the weights of trials {numbers}, trained on " in written.lines[0]
     about = load_model(tmp_path / "m", device="cpu").about
     assert about["training"]["soup"] == list(soup.chosen)
-    assert about["results"]["test"]["accuracy"] == soup.held_out["accuracy"]
+    assert about["results"]["test"]["accuracy"] == soup.test["accuracy"]
     assert about["results"]["validation"]["val_loss"] == soup.validation["loss"]
 
 

@@ -214,7 +214,7 @@ def test_the_python_api_makes_a_soup_and_writes_it(root: Path, tmp_path: Path) -
     assert soup is not None
     assert sorted(soup.chosen) == [0, 1]
     assert list(frame["trials"]) == [soup.chosen, soup.chosen[:1]]
-    assert list(frame["test_loss"]) == [soup.held_out["loss"], soup.best_held_out["loss"]]
+    assert list(frame["test_loss"]) == [soup.test["loss"], soup.best_test["loss"]]
     assert list(frame["val_loss"]) == [soup.validation["loss"], soup.best.validation["loss"]]
     model = study.model(tmp_path / "m", soup=True, quiet=True)
     assert model.about["training"]["soup"] == soup.chosen

@@ -41,7 +41,10 @@ def build(config: Config) -> Optimizer:
         ({"warmup": "2"}, "`warmup` must be a finite number of at least 0, but is '2'"),
         ({"warmup_steps": 1.5}, "`warmup_steps` must be a whole number of at least 0, but is 1.5"),
         ({"warmup_share": 1.0, "schedule_epochs": 2}, "`warmup_share` must be of at least 0 and below 1, but is 1.0"),
-        ({"warmup": 1, "warmup_steps": 5}, "`warmup` and `warmup_steps` give the warm-up twice: set only one of warmup, "),
+        (
+            {"warmup": 1, "warmup_steps": 5},
+            "`warmup` and `warmup_steps` give the warm-up twice: set only one of warmup, ",
+        ),
         ({"warmup_steps": 0, "warmup_share": 0.0}, "`warmup_steps` and `warmup_share` give the warm-up twice"),
         (
             {"warmup": 0.5, "schedule_interval": "epoch"},

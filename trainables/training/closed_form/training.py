@@ -15,6 +15,7 @@ from trainables.trainable import TransferModel
 from trainables.training import epochs
 from trainables.training.closed_form import inputs
 from trainables.training.closed_form.inputs import Inputs, TrainingSet
+from trainables.training.metrics import SampleResults
 from trainables.training.predictions import offered
 
 
@@ -78,10 +79,12 @@ class ClosedFormTraining:
         self._epoch = 0
         self.validation_logits: Tensor | None = None
         """Those of the last validation, float32 (n_images, n_classes), unless they are too many; see `Trainable`."""
+        self.validation_results: SampleResults | None = None
+        """The loss and the predicted class of each image in the last validation, while its logits are offered."""
 
     def release_logits(self) -> None:
-        """Free the memory of `validation_logits`."""
-        self.validation_logits = None
+        """Free the memory of `validation_logits` and `validation_results`."""
+        self.validation_logits = self.validation_results = None
 
     def step(self) -> Mapping[str, float]:
         self.release_logits()
@@ -93,7 +96,9 @@ class ClosedFormTraining:
         train_logits, labels = self._logits(train) if found is None else found, self._data.train.labels
         logits = self._logits(self._features("validation", self._data.validation))
         self.validation_logits = offered(logits)
-        validation = self._metrics(logits, self._data.validation)
+        labels_of_validation = self._data.validation.labels
+        validation, results = epochs.compute_results(logits, labels_of_validation, own_metric=self._data.own_metric)
+        self.validation_results = None if self.validation_logits is None else results
         return {
             **{f"val_{name}": value for name, value in validation.items()},
             "train_loss": float(functional.cross_entropy(train_logits, labels, self._class_weights)),
