@@ -87,7 +87,7 @@ def test_the_learning_rate_stands_under_the_key_that_is_named() -> None:
         ({"clip_norm": 0}, "`clip_norm` must be above 0, but is 0"),
         ({"label_smoothing": 1}, "`label_smoothing` must be of at least 0 and below 1, but is 1"),
         ({"augmentation": "blur"}, "`augmentation` must be one of none, flip_jitter"),
-        ({"mixing": "cutmix"}, "`mixing` must be one of none, mixup, collage, but is 'cutmix'"),
+        ({"mixing": "cutout"}, "`mixing` must be one of none, mixup, collage, cutmix, mixup_cutmix, but is 'cutout'"),
         ({"precision": "fp16"}, "`precision` must be one of fp32, bf16, auto, but is 'fp16'"),
     ],
     ids=str,
