@@ -56,6 +56,7 @@ def test_the_attributes_of_a_trial_are_readable_and_hold_no_events(searched: Hpo
             assert "{" not in value
 
 
+@pytest.mark.slow
 def test_after_a_resume_the_trials_keep_their_numbers_and_each_is_there_once(searched: Hpo, tmp_path: Path) -> None:
     assert searched("search", "--space", "toy.yaml", "--backend", "asha", "--trials", 9, "--study", "t").exit_code == 0
     assert searched("resume", "s", "--trials", 25).exit_code == 0

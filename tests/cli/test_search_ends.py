@@ -100,6 +100,7 @@ def _write_slow_regime(tmp_path: Path) -> None:
     (tmp_path / "toy.yaml").write_text(TOY.replace("tests.toy", "own.regime"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_after_a_first_signal_ends_at_once(hpo: Hpo, tmp_path: Path, first: signal.Signals) -> None:
     _write_slow_regime(tmp_path)
@@ -221,6 +222,7 @@ def test_crashed_trials_are_named_with_the_command_that_tries_them_again(hpo: Hp
     assert settings["max_crashes"] == 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interrupt", [True, False])
 def test_processes_that_inline_trials_started_end_with_the_command(hpo: Hpo, tmp_path: Path, interrupt: bool) -> None:
     (tmp_path / "own").mkdir()
@@ -242,6 +244,7 @@ def test_processes_that_inline_trials_started_end_with_the_command(hpo: Hpo, tmp
     assert wait_until_ended([psutil.Process(program)] if psutil.pid_exists(program) else []) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_search_that_is_ended_from_outside_writes_its_tables(hpo: Hpo, tmp_path: Path, number: int) -> None:
     driver = _start(tmp_path, "--backend", "random", "--runner", "inline", "--trials", "100000")

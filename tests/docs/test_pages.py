@@ -124,6 +124,7 @@ def test_the_python_of_the_readme_runs_as_printed(folder: Path, capsys: pytest.C
     assert "BestTrial(" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_python_api_runs_as_printed(folder: Path) -> None:
     study = run(block("docs/python_api.md", "# The Python API"))["study"]
     assert len(study.table()) == 12

@@ -102,6 +102,7 @@ def test_a_search_whose_time_ends_in_an_epoch_that_never_returns_goes_on_later(t
     assert history(tmp_path / "s").trials[0].state is State.COMPLETE
 
 
+@pytest.mark.slow
 def test_a_budget_of_time_ends_a_search_in_a_thread_too(tmp_path: Path, log: Path, ledger: Ledger) -> None:
     job, events = Job(toy.space(high=3), 0, tmp_path, SecondEpochHangs), list[object]()
     runner = processes.build(job, tmp_path / "checkpoints", devices="cpu", slots=1)
@@ -151,6 +152,7 @@ def preparing_until(path: Path) -> Iterator[None]:
         thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.environ["HPO_CACHE"].lower() == "off", reason="data are prepared only for the store")
 @pytest.mark.parametrize(("runner", "n_trials"), [("inline", 2), ("processes", 1), ("fused", 1)])
 def test_a_trial_without_a_report_for_too_long_crashes_and_the_search_goes_on(

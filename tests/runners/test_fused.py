@@ -102,6 +102,7 @@ class TestFused(SharedRunner, CheckpointsContract):
         assert isinstance(events[1][-1], Crash)
         assert [fidelities(each) for each in events.values()] == [[1, 2, 3], [1], [1, 2, 3]]
 
+    @pytest.mark.slow
     def test_of_trials_whose_worker_keeps_dying_only_the_culprit_crashes(self, runner: Runner) -> None:
         deadly = suggestion(trial=1, until=4, fault="die")
         events = train_all(runner, [suggestion(until=4), deadly, suggestion(trial=2, until=4)])

@@ -53,6 +53,7 @@ def learning(space: SearchSpace, earlier: EarlierStudy, seed: int = 0) -> Backen
     return backend
 
 
+@pytest.mark.slow
 class TestLearningFreezeThaw(BackendContract):
     n_trials = 12
 
@@ -168,6 +169,7 @@ def best_after(backend: Backend, seed: int, trials: int) -> float:
     return min(bowl(trial.config, 27) for trial in played.trials.values())
 
 
+@pytest.mark.slow
 def test_a_good_earlier_study_helps_at_once_and_a_wrong_one_does_no_harm_in_the_end() -> None:
     seeds = range(4)
     plain = [best_after(freeze_thaw.build(PLANE, seed=seed), seed, 6) for seed in seeds]

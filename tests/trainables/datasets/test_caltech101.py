@@ -136,6 +136,7 @@ def test_a_download_that_fails_says_why_and_leaves_nothing_behind(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_real_data_have_the_known_sizes_and_no_image_in_both_parts() -> None:
     dataset = caltech101.build(real_data())
     training, unseen = counts(dataset)

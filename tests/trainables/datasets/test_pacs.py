@@ -69,6 +69,7 @@ class TestFewShot(PacsContract):
         assert samples(self.build(root)) == [unseen, training]
 
 
+@pytest.mark.slow
 def test_the_real_cartoons_have_the_known_sizes_and_none_is_in_both_parts() -> None:
     dataset = pacs.build(real_data(), domain="cartoon")
     training, unseen = counts(dataset)

@@ -121,6 +121,7 @@ configs = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(st.lists(configs, min_size=1, max_size=6), st.sampled_from([DATA, SKEWED, ABSENT]))
 def test_any_mixture_reports_what_each_does_alone(drawn: list[dict[str, Any]], data: SearchData) -> None:

@@ -60,6 +60,7 @@ def assert_alike(folder: Path, models: list[str]) -> None:
         assert logits.std() > 0
 
 
+@pytest.mark.slow
 def test_they_read_files_as_the_options_of_the_training_say(tmp_path: Path) -> None:
     clear = Image.new("RGBA", (20, 20), (200, 10, 30, 0))
     clear.paste((9, 90, 200, 255), (0, 0, 9, 20))
@@ -89,6 +90,7 @@ def test_they_read_files_as_the_options_of_the_training_say(tmp_path: Path) -> N
     assert not torch.allclose(rows[0][1], rows[2][1])
 
 
+@pytest.mark.slow
 def test_a_network_that_no_plain_code_builds_is_written_as_a_program(tmp_path: Path) -> None:
     final = final_model("softmax_regression")
 
