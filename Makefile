@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO := .demo
 
-.PHONY: demo test test-slow lint docs bench gpu kill constraints clean
+.PHONY: demo test test-slow test-long lint docs bench gpu kill constraints clean
 
 # The environment, made anew when a requirement changes: everything pinned by constraints.txt.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -28,7 +28,11 @@ test: $(VENV)/installed
 
 # The tests that take several seconds each.
 test-slow: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m slow
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m "slow and not long"
+
+# The longest of them, which `.ci/run` leaves out.
+test-long: $(VENV)/installed
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal -m long
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

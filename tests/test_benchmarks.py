@@ -50,6 +50,7 @@ def _photos() -> None:
         pytest.skip("HPO_DATA names no folder with caltech101 and weights/resnet18.pth")
 
 
+@pytest.mark.long
 def test_the_comparison_of_overheads_runs_and_prints_every_row() -> None:
     """A handful of trials: what is printed is no measurement, but all of it is there."""
     lines = printed("overhead", "--trials", "6", "--growth-trials", "40", "--without", "ray", "--backends", "random")
@@ -67,6 +68,7 @@ def test_the_comparison_of_overheads_runs_and_prints_every_row() -> None:
     assert kinds == ["inline:", "processes:", "growth:", "resume:"]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_photos")
 def test_the_search_of_a_probe_trains_as_many_epochs_on_every_side() -> None:
     """Ray Tune is left out, whose start takes longer than all the rest, and our second run."""
@@ -79,11 +81,13 @@ def test_the_search_of_a_probe_trains_as_many_epochs_on_every_side() -> None:
     assert len(verdicts(lines)) == 2
 
 
+@pytest.mark.long
 def test_without_the_images_a_benchmark_says_what_it_needs(tmp_path: Path) -> None:
     (line,) = printed("probe_search", "--data", str(tmp_path))
     assert line.startswith("not measured: caltech101 and weights/resnet18.pth are needed")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("_photos")
 def test_the_epoch_of_fine_tuning_is_timed_on_every_side() -> None:
     lines = printed("fine_tune_epoch", "--precision", "bf16")
@@ -94,6 +98,7 @@ def test_the_epoch_of_fine_tuning_is_timed_on_every_side() -> None:
     assert len(verdicts(lines)) == 2
 
 
+@pytest.mark.long
 def test_augmentations_are_timed_beside_torchvision_and_in_an_epoch() -> None:
     lines = printed("augmentation", "--model", "small_cnn")
     speeds, epochs = tables(lines).values()
@@ -103,6 +108,7 @@ def test_augmentations_are_timed_beside_torchvision_and_in_an_epoch() -> None:
     assert len(verdicts(lines)) == 1
 
 
+@pytest.mark.long
 def test_promotion_from_checkpoints_trains_fewer_epochs_than_from_scratch() -> None:
     """By hand, of 1..4 epochs and eta 2: brackets of 4, 2, 1 trials at 1, 2, 4; of 2, 1 at 2, 4; of 3 at 4."""
     ((_, rows),) = tables(printed("promotion", "--rungs", "4/2")).items()
@@ -110,6 +116,7 @@ def test_promotion_from_checkpoints_trains_fewer_epochs_than_from_scratch() -> N
     assert [row["epochs here"] for row in rows] == [str(4 * 1 + 2 * 1 + 1 * 2 + 2 * 2 + 1 * 2 + 3 * 4)]
 
 
+@pytest.mark.long
 def test_growth_is_measured_over_trials_images_and_slots() -> None:
     lines = printed("growth")
     found = tables(lines)
@@ -122,6 +129,7 @@ def test_growth_is_measured_over_trials_images_and_slots() -> None:
     assert len(verdicts(lines)) == 1
 
 
+@pytest.mark.long
 def test_the_comparison_of_heads_side_by_side_runs_and_finds_no_difference() -> None:
     ((title, rows),) = tables(printed("fused_heads", "--epochs", "1")).items()
     assert title.startswith("Heads side by side, cpu")
@@ -129,6 +137,7 @@ def test_the_comparison_of_heads_side_by_side_runs_and_finds_no_difference() -> 
     assert all(float(row["difference"]) < 1e-5 for row in rows)
 
 
+@pytest.mark.long
 def test_what_fused_heads_do_about_imbalance_is_timed_beside_heads_that_do_nothing() -> None:
     ((_, rows),) = tables(printed("fused_heads", "--epochs", "1", "--imbalance")).items()
     assert rows[0]["heads with"] == "nothing"
@@ -136,12 +145,14 @@ def test_what_fused_heads_do_about_imbalance_is_timed_beside_heads_that_do_nothi
     assert {"class weights", "balanced sampling", "focal loss"} < {row["heads with"] for row in rows}
 
 
+@pytest.mark.long
 def test_the_metrics_are_timed_alone_and_fused() -> None:
     ((_, rows),) = tables(lines := printed("metrics")).items()
     assert [row["heads"] for row in rows] == ["1 alone", "64 fused"]
     assert len(verdicts(lines)) == 2
 
 
+@pytest.mark.long
 def test_searches_with_and_without_the_means_against_a_rare_class_are_compared() -> None:
     lines = printed("rare_class", "--trials", "2", "--epochs", "2", "--seeds", "2")
     ((_, rows),) = tables(lines).items()
@@ -150,6 +161,7 @@ def test_searches_with_and_without_the_means_against_a_rare_class_are_compared()
     assert len(verdicts(lines)) == 1
 
 
+@pytest.mark.long
 def test_the_start_is_timed_beside_its_imports() -> None:
     lines = printed("start")
     ((_, rows),) = tables(lines).items()
@@ -157,6 +169,7 @@ def test_the_start_is_timed_beside_its_imports() -> None:
     assert len(verdicts(lines)) == 1
 
 
+@pytest.mark.long
 def test_slots_of_many_threads_are_timed_beside_many_slots(tmp_path: Path) -> None:
     ((_, rows),) = tables(lines := printed("slots", "--data", str(tmp_path))).items()
     assert rows[0]["slots"] == "1"
@@ -165,6 +178,7 @@ def test_slots_of_many_threads_are_timed_beside_many_slots(tmp_path: Path) -> No
     assert len(verdicts(lines)) == 1
 
 
+@pytest.mark.long
 def test_replays_are_timed_beside_their_searches() -> None:
     backends = ["optuna, tpe", "bohb", "grid"]
     found = tables(lines := printed("replay", "--backends", *backends))
@@ -173,6 +187,7 @@ def test_replays_are_timed_beside_their_searches() -> None:
     assert len(verdicts(lines)) == 2
 
 
+@pytest.mark.long
 def test_the_asks_late_in_long_searches_are_timed() -> None:
     ((_, rows),) = tables(lines := printed("ask_times")).items()
     assert [row["asks"] for row in rows] == ["10", "10"]
@@ -182,12 +197,14 @@ def test_the_asks_late_in_long_searches_are_timed() -> None:
     assert len(verdicts(lines)) == 4
 
 
+@pytest.mark.long
 def test_searches_with_priors_are_compared_with_one_without() -> None:
     ((_, rows),) = tables(printed("priors")).items()
     assert [row["search"] for row in rows] == ["no prior", "good prior", "bad prior"]
     assert all(float(row["@5"].split(" ± ")[0]) >= 0 for row in rows)
 
 
+@pytest.mark.long
 def test_the_growth_of_many_simulated_trials_is_measured_in_ten_parts() -> None:
     ((title, rows),) = tables(lines := printed("scale")).items()
     assert title == "Many trials on 10 slots"
@@ -213,6 +230,7 @@ def test_each_section_on_a_gpu_runs_on_a_cpu_too(tmp_path: Path) -> None:
     assert all(float(row["ms an epoch"]) > 0 for row in costs)
 
 
+@pytest.mark.long
 def test_the_cost_of_schedules_is_a_ratio_to_a_schedule_that_is_stepped_once_an_epoch() -> None:
     lines = printed("schedules", "--threads", "1", "--heads", "1", "3")
     ((title, rows),) = tables(lines).items()
@@ -226,6 +244,7 @@ def test_the_cost_of_schedules_is_a_ratio_to_a_schedule_that_is_stepped_once_an_
     assert len(verdicts(lines)) == 8
 
 
+@pytest.mark.long
 def test_the_cost_of_kept_predictions_is_a_share_of_an_epoch_with_its_checkpoint() -> None:
     ((title, rows),) = tables(printed("kept_predictions", "--threads", "1", "--heads", "1", "3")).items()
     assert title == "Validation predictions of an epoch, cpu, 1 threads"

@@ -16,6 +16,7 @@ def test_importing_hpo_imports_nothing_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
+@pytest.mark.slow
 def test_no_public_name_imports_torch_before_it_is_used() -> None:
     script = "import sys, hpo; [getattr(hpo, name) for name in hpo.__all__]; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

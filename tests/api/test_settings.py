@@ -90,6 +90,7 @@ def test_numbers_of_numpy_are_plain_numbers(tmp_path: Path) -> None:
     assert len(hpo.open_study(study.path).table()) == 2
 
 
+@pytest.mark.slow
 def test_auto_is_no_other_runner(tmp_path: Path) -> None:
     how: dict[str, Any] = {"backend": "random", "trials": 1, "studies": tmp_path, "devices": "cpu", "runner": "auto"}
     hpo.search("digits_softmax", **how)

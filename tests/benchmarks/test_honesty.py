@@ -109,6 +109,7 @@ def test_a_study_of_epochs_is_judged_by_the_best_epoch_of_each_trial() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("words", [[], ["--real"]])
 def test_the_small_benchmark_prints_a_section(words: list[str]) -> None:
     command = [sys.executable, "benchmarks/honesty.py", "--small", "--processes", "1", *words]

@@ -54,6 +54,7 @@ def test_a_line_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_run_that_fails_is_named_and_the_others_are_recorded(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,6 +88,7 @@ def test_each_group_slots_and_noise_has_a_table() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", ALONE)
 @pytest.mark.parametrize("problem", ["branin-crossing@5", "branin-diverging@9"])
 def test_the_libraries_by_themselves_search_like_backends(name: str, problem: str) -> None:
@@ -105,6 +107,7 @@ def quick(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_benchmark_that_was_interrupted_plays_only_what_is_lacking(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     whole = quick(path)
@@ -118,6 +121,7 @@ def test_a_benchmark_that_was_interrupted_plays_only_what_is_lacking(tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_an_unknown_problem_or_backend_ends_with_an_error_and_no_traceback(tmp_path: Path) -> None:
     problem = quick(tmp_path / "r", "--problems", "branin-silnt")
     assert problem.returncode != 0

@@ -33,6 +33,7 @@ def trials_in(address: str, server: Any) -> list[dict[str, Any]]:
     return get(f"{address}/api/studies/{study['study_id']}?after=0", server)["trials"]
 
 
+@pytest.mark.slow
 def test_the_dashboard_shows_the_trials_of_the_study(searched: Hpo, tmp_path: Path) -> None:
     with dashboard(tmp_path) as (address, server):
         trials = trials_in(address, server)
@@ -47,6 +48,7 @@ def test_the_dashboard_shows_the_trials_of_the_study(searched: Hpo, tmp_path: Pa
         assert shown["state"] == row["state"]
 
 
+@pytest.mark.slow
 def test_the_attributes_of_a_trial_are_readable_and_hold_no_events(searched: Hpo, tmp_path: Path) -> None:
     with dashboard(tmp_path) as (address, server):
         trials = trials_in(address, server)
@@ -89,6 +91,7 @@ BODY = {
 }
 
 
+@pytest.mark.slow
 def test_the_dashboard_refuses_every_request_that_would_write(searched: Hpo, tmp_path: Path) -> None:
     ledger = tmp_path / "studies" / "s" / "ledger.log"
     before = ledger.read_bytes()

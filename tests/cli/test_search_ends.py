@@ -115,6 +115,7 @@ def test_ctrl_c_after_a_first_signal_ends_at_once(hpo: Hpo, tmp_path: Path, firs
     assert text.count("interrupted; nothing is lost. Go on with:  hpo resume ") == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_answered_at_once_on_a_terminal(hpo: Hpo, tmp_path: Path) -> None:
     _write_slow_regime(tmp_path)
     terminal, stderr = os.openpty()
@@ -142,6 +143,7 @@ def _interrupted_in_backend(tmp_path: Path, code: str, reached: str) -> subproce
     return driver
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_answered_at_once_while_a_backend_computes(hpo: Hpo, tmp_path: Path) -> None:
     """The interrupt is deferred, and this backend would swallow it."""
     code = (
@@ -189,6 +191,7 @@ def test_a_new_budget_that_is_not_on_record_yet_is_typed_again(tmp_path: Path) -
     assert _go_on(tmp_path / "s", Budget(epochs=30)).startswith("Go on with:  hpo resume ")
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_background_jobs_of_the_shell_that_became_the_command(hpo: Hpo, tmp_path: Path) -> None:
     first = "sleep 1000 >background.log 2>&1 & echo $! >background"
     words = ("--backend", "random", "--runner", "inline", "--trials", "100000")
@@ -255,6 +258,7 @@ def test_a_search_that_is_ended_from_outside_writes_its_tables(hpo: Hpo, tmp_pat
     assert len(pd.read_csv(tmp_path / "studies" / "s" / "trials.csv")) >= 1
 
 
+@pytest.mark.slow
 def test_training_code_that_catches_ctrl_c_delays_it_by_one_epoch(hpo: Hpo, tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "regime.py").write_text(

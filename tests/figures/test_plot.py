@@ -82,6 +82,7 @@ def test_a_clone_is_told_what_it_lacks_and_what_can_be_drawn(clone: Path, kind: 
     assert "Without it there are the kinds confusion, per_class, samples and validation_test" in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", OF_A_CLONE)
 def test_a_clone_can_draw_what_the_test_left(clone: Path, kind: str) -> None:
     assert all(path.exists() for path in plot(clone, kind))

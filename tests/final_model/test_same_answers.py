@@ -26,7 +26,7 @@ from tests.heldout import zoo
 from tests.trainables.inference import final_models, readme_lines
 from trainables.inference import exports, networks, predictor
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 TOLERANCE = 1e-4
 MOST_IMAGES = 60

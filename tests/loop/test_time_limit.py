@@ -90,6 +90,7 @@ def test_a_budget_of_time_ends_an_epoch_that_never_returns(
         runner.close()
 
 
+@pytest.mark.slow
 def test_a_search_whose_time_ends_in_an_epoch_that_never_returns_goes_on_later(tmp_path: Path, log: Path) -> None:
     settings = Settings("random", runner="inline", devices="cpu")
     reason = begin(tmp_path / "s", toy.space(high=3), settings, Budget(seconds=1), trainable=SecondEpochHangs)

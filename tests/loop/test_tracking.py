@@ -32,6 +32,7 @@ def test_an_error_while_trackers_start_closes_those_that_have_started(tmp_path: 
     assert threads() == []
 
 
+@pytest.mark.slow
 def test_the_place_of_a_tracker_is_told_and_a_renamed_study_stays_in_it(tmp_path: Path) -> None:
     told: list[str] = []
     settings = replace(INLINE, track=(f"tensorboard={tmp_path / 'runs'}",))

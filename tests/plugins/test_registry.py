@@ -108,6 +108,7 @@ def test_a_module_is_found_without_importing_the_packages_around_it(outside: Wri
     assert plugins.hyperparameters("own_f.regime") == {"x": "a number"}
 
 
+@pytest.mark.slow
 def test_no_module_but_the_one_loaded_is_imported_and_never_torch() -> None:
     code = (
         "import sys\nfrom hpo import plugins, spacefile\n"

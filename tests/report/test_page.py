@@ -140,6 +140,7 @@ def test_several_studies_are_compared_first(tmp_path: Path, out: Path) -> None:
     assert "The study two" in page.words
 
 
+@pytest.mark.slow
 def test_a_study_is_described_in_the_same_bytes_each_time(tmp_path: Path, out: Path) -> None:
     folder = write(tmp_path / "s", 15).folder
     assert report(out, folder).text == report(out, folder).text

@@ -19,7 +19,7 @@ from tests.runners import failing_regime
 from tests.runners.driving import fidelities, next_events, train
 from tests.runners.workers import wait_until_ended, workers
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 HIGH = 4
 

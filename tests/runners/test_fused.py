@@ -117,6 +117,7 @@ class TestFused(SharedRunner, CheckpointsContract):
         events = train_all(runner, [suggestion(until=3), suggestion(trial=1, until=3, fault="die_once")])
         assert [fidelities(each) for each in events.values()] == [[1, 2, 3], [1, 2, 3]]
 
+    @pytest.mark.slow
     def test_a_worker_that_was_killed_while_it_waited_for_decisions_or_was_idle_is_replaced(
         self, runner: Runner
     ) -> None:

@@ -146,6 +146,7 @@ class TestOneTrial(ToyFixtures):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 class TestProcesses(ToyFixtures):
     def test_an_allocation_that_the_system_refuses_is_a_shortage_and_parts_of_a_batch_fit(
         self, job: Job, checkpoints: Path
@@ -231,6 +232,7 @@ class TestProcesses(ToyFixtures):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 class TestFused(ToyFixtures):
     def test_a_trial_that_fits_only_alone_trains_while_no_other_device_has_a_process(
         self, job: Job, checkpoints: Path, log: Path

@@ -47,10 +47,12 @@ class TestProcesses(SharedRunner, CheckpointsContract):
     def build(cls) -> Build:
         return start
 
+    @pytest.mark.slow
     def test_a_trial_whose_worker_dies_once_goes_on_from_its_checkpoint(self, runner: Runner) -> None:
         events = train(runner, suggestion(until=4, fault="die_once"))
         assert fidelities(events) == [1, 2, 3, 4]
 
+    @pytest.mark.slow
     def test_a_trial_whose_workers_keep_dying_crashes_and_the_slot_lives(self, runner: Runner) -> None:
         events = train(runner, suggestion(fault="die"))
         crash = events[-1]
@@ -60,6 +62,7 @@ class TestProcesses(SharedRunner, CheckpointsContract):
         assert runner.free() == 1
         assert fidelities(train(runner, suggestion(trial=1, until=1))) == [1]
 
+    @pytest.mark.slow
     def test_a_worker_that_was_killed_while_it_waited_for_a_decision_or_was_idle_is_replaced(
         self, runner: Runner
     ) -> None:
@@ -82,6 +85,7 @@ class TestWorkers(ToyFixtures):
     def build(self) -> Build:
         return start
 
+    @pytest.mark.slow
     def test_slots_train_at_the_same_time(self, job: Job, checkpoints: Path) -> None:
         runner = start(job, checkpoints, slots=2)
         try:
@@ -113,6 +117,7 @@ class TestWorkers(ToyFixtures):
         finally:
             runner.close()
 
+    @pytest.mark.slow
     @pytest.mark.skipif(os.environ["HPO_CACHE"].lower() == "off", reason="data are prepared only for the store")
     @pytest.mark.parametrize("module", [processes, fused])
     def test_the_time_while_data_are_prepared_does_not_count_for_a_report(
@@ -160,6 +165,7 @@ class TestWorkers(ToyFixtures):
             runner.close()
         assert workers() == []
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
     def test_workers_end_when_the_search_is_killed(self, tmp_path: Path, number: signal.Signals) -> None:
         script = (
@@ -201,6 +207,7 @@ class TestWorkers(ToyFixtures):
             runner.close()
         assert wait_until_ended(started) == []
 
+    @pytest.mark.slow
     def test_the_processes_of_a_trial_end_with_its_worker(self, job: Job, checkpoints: Path, log: Path) -> None:
         runner = start(replace(job, trainable=toy.WithChildren), checkpoints)
         try:

@@ -25,7 +25,7 @@ from tests.runners.driving import ToyFixtures, fidelities, next_events, suggesti
 from tests.runners.test_out_of_memory import Killed
 from tests.runners.workers import SECONDS, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.filterwarnings("ignore")]
 
 
 class Crowded(toy.Curve):

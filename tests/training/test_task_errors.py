@@ -176,6 +176,7 @@ def test_workers_of_their_own_tell_a_wrong_task_in_the_same_words(digits_search:
     assert not (tmp_path / "studies" / "s").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told"),
     [

@@ -90,6 +90,7 @@ def test_a_budget_in_which_no_trial_can_be_chosen_is_spent_on_several(epochs: in
     assert len(history.trials) == min(8, math.ceil(epochs / 3))
 
 
+@pytest.mark.slow
 def test_near_the_end_fewer_trials_begin_than_if_the_budget_is_unknown() -> None:
     """The last fifth of 10 full trainings has 54 epochs."""
 

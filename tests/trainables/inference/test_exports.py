@@ -46,6 +46,8 @@ MODELS = [
 ]
 
 
+@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "shape"), MODELS)
 def test_both_formats_give_the_logits_and_the_probabilities_for_any_number_of_images(
     tmp_path: Path, name: str, shape: tuple[int, int, int]
@@ -127,6 +129,7 @@ def run_lines(folder: Path, start: str, picture: Path) -> dict[str, object]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("shape", [SHAPE, (1, 16, 24)])
 def test_the_lines_of_the_readme_give_the_logits_of_the_model_folder(
     tmp_path: Path, shape: tuple[int, int, int]

@@ -41,6 +41,7 @@ def test_they_give_the_logits_of_the_trained_model_for_every_bundled_model(tmp_p
     assert_alike(tmp_path, list(MODELS))
 
 
+@pytest.mark.slow
 def test_they_give_the_logits_of_the_trained_model(tmp_path: Path) -> None:
     assert_alike(tmp_path, ["small_cnn", "timm:test_vit", "timm:test_resnet"])
 

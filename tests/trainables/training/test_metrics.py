@@ -89,6 +89,7 @@ def draw(n_networks: int, n: int, n_classes: int, *, seed: int = 0, kept: int | 
     return logits, labels
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)  # scikit-learn is slow with many classes
 @given(st.integers(1, 3), st.integers(1, 60), st.sampled_from([2, 3, 10, 11, 30, 60]), st.integers(0, 99), st.data())
 def test_all_metrics_are_those_of_scikit_learn(
@@ -109,6 +110,7 @@ def test_the_metrics_of_trained_networks_are_those_of_scikit_learn(n_classes: in
     check((logits * scale).round(), labels)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(st.integers(1, 3), st.integers(2, 300), st.sampled_from([2, 3, 12]), st.integers(1, 4), st.data())
 def test_the_metrics_of_many_equal_images_are_those_of_scikit_learn(
