@@ -21,7 +21,7 @@ from hpo.statistics import TrialValues, per_image_of_results
 from hpo.trial import Report
 
 MAX_BYTES = 2**28
-"""The largest size of the values of all epochs, and of those that break ties. It takes about two seconds.
+"""The largest size of the values of all epochs, and of those that break ties, so that commands answer soon.
 
 A loss takes 2 bytes for an image and epoch, an error 3, and an error with folds 6. The epochs of the best trials are
 read first. The others have only their best one.

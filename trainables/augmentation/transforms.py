@@ -66,8 +66,8 @@ def adjust_sharpness(images: Tensor, factor: Tensor) -> Tensor:
     if min(images.shape[2:]) < 3:
         return images
     inner = images[:, :, 1:-1, 1:-1]
-    # The weights are 1 for each of the 8 neighbours and 5 for the pixel itself. Sums of slices are several times faster
-    # than pooling on a CPU.
+    # The weights are 1 for each of the 8 neighbours and 5 for the pixel itself. Sums of slices are faster than
+    # pooling on a CPU.
     of_rows = (images[:, :, :-2] + images[:, :, 1:-1]).add_(images[:, :, 2:])
     of_squares = (of_rows[..., :-2] + of_rows[..., 1:-1]).add_(of_rows[..., 2:])
     blurred = of_squares.add_(inner, alpha=4).div_(13)
