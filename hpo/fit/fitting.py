@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,12 @@ from hpo.final_model import ModelOptions, write_model
 from hpo.fit import data_summary, ranking, spaces, time_plan
 from hpo.fit.data_summary import DataSummary
 from hpo.fit.folder import FitFolder
-from hpo.fit.ranking import RankedModel
+from hpo.fit.ranking import FitRanking
 from hpo.fit.result import FitResult
 from hpo.fit.spaces import FINE_TUNE, PROBE
 from hpo.heldout import Plan, evaluate
 from hpo.loop import Watch, begin, resume
-from hpo.record import STUDY_FILE, Budget, Settings, StudyFolder, Trial, write_text
+from hpo.record import STUDY_FILE, Budget, Settings, State, StudyFolder, Trial, write_text
 from hpo.report.command import space_text
 from hpo.space import SearchSpace
 
@@ -57,9 +56,9 @@ def fit(folder: FitFolder, display: Display) -> FitResult:
     """
     steps = _Steps(folder, display)
     images = steps.look_over()
-    ranked = steps.rank()
-    steps.search_probes(ranked)
-    steps.search_fine_tuned(ranked, images)
+    ranking = steps.rank()
+    steps.search_probes(ranking)
+    steps.search_fine_tuned(ranking, images)
     return steps.finish()
 
 
@@ -83,41 +82,49 @@ class _Steps:
             self.display.note(line)
         return summary
 
-    def rank(self) -> list[RankedModel]:
+    def rank(self) -> FitRanking:
         self._show(2, "ranking pretrained models")
         if (found := self.folder.step("ranking")) is None:
             began = time.monotonic()
-            space = spaces.probe_space(self.folder.request, ranking.candidates(self.folder.request))
-            seconds = self._left * time_plan.RANK_SHARE
-            ranked = ranking.rank(space, self.folder.request, seconds, self.display.note)
-            models = [model.to_dict() for model in ranked]
-            self.folder.end_step("ranking", time.monotonic() - began, models=models)
+            request = self.folder.request
+            space = spaces.probe_space(request, ranking.candidates(request))
+            ranked = ranking.rank(space, request, self._left * time_plan.RANK_SHARE, self.display.note)
+            self.folder.end_step("ranking", time.monotonic() - began, **ranked.to_dict())
         else:
-            ranked = [RankedModel(**model) for model in found["models"]]
+            ranked = FitRanking.from_dict(found)
         for line in ranking.lines(ranked):
             self.display.note(line)
         return ranked
 
-    def search_probes(self, ranked: Sequence[RankedModel]) -> None:
+    def search_probes(self, ranked: FitRanking) -> None:
         self._show(3, "searching classifiers on frozen features")
         if self.folder.step(PROBE) is None:
-            space = spaces.probe_space(self.folder.request, [model.name for model in ranked[:N_PROBED]])
+            models = [each.model for each in ranked.models[:N_PROBED]]
+            space = spaces.probe_space(self.folder.request, models, ranked.precision)
             self._search(space, Budget(trials=MAX_PROBES))
         self._show_best(PROBE)
 
-    def search_fine_tuned(self, ranked: Sequence[RankedModel], images: DataSummary) -> None:
+    def search_fine_tuned(self, ranked: FitRanking, images: DataSummary) -> None:
         self._show(4, "searching fine-tuned models")
         if self.folder.step(FINE_TUNE) is None:
-            seconds = self._left - self._seconds_to_finish
-            chosen = self._affordable(ranked, images, seconds)
-            if chosen is None and not self._is_begun(FINE_TUNE):
-                self.display.note("the time is too short to fine-tune a model: the best probe is taken")
-                self.folder.end_step(FINE_TUNE, 0.0, searched=False)
-                return
-            model, plan = chosen or (ranked[0], time_plan.FineTuning(ranked[0].image_size, time_plan.MIN_EPOCHS))
-            space = spaces.fine_tune_space(self.folder.request, model.name, plan)
-            self._search(space, Budget(seconds=time_plan.without_retraining(seconds)))
+            if self._is_begun(FINE_TUNE):
+                self._go_on(FINE_TUNE)
+            else:
+                self._begin_fine_tuning(ranked, images)
         self._show_best(FINE_TUNE)
+
+    def _begin_fine_tuning(self, ranked: FitRanking, images: DataSummary) -> None:
+        """Search fine-tuned trainings of the best model that the time allows, or record that it allows none."""
+        seconds = self._left - self._seconds_to_finish
+        for model in ranked.models:
+            plan = time_plan.fine_tuning(seconds, model.seconds_of_last_stages, images.train, min(model.image_size))
+            if plan is not None:
+                self.display.note(f"{model.model}: {time_plan.in_words(plan)}")
+                space = spaces.fine_tune_space(self.folder.request, model.model, plan, ranked.precision)
+                self._begin(space, Budget(trials=plan.trials, seconds=time_plan.of_search(plan, seconds)))
+                return
+        self.display.note("the time is too short to fine-tune a model: the best probe is taken")
+        self.folder.end_step(FINE_TUNE, 0.0, searched=False)
 
     def finish(self) -> FitResult:
         self._show(5, "testing the best, writing the model and the report")
@@ -129,10 +136,11 @@ class _Steps:
         return FitResult.from_dict(found)
 
     def _test_and_write(self) -> FitResult:
-        """Train the best trial of all searches again, test it once, and write the model, the space and the report."""
+        """Test the best trial of all searches once, and write the model, the space and the report."""
         studies = [self._study(name) for name in (PROBE, FINE_TUNE) if self._is_begun(name)]
         winner = min(studies, key=lambda study: _best(study).rank)
-        test = evaluate(winner.folder, Plan(1, 1, "retrain"), notify=self._note)
+        protocol = "checkpoint" if _best(winner).state is State.COMPLETE else "retrain"
+        test = evaluate(winner.folder, Plan(1, 1, protocol), notify=self._note)
         options = ModelOptions(test.trials[0].trial, overwrite=True)
         written = write_model(winner.folder, self.folder.model, options, notify=self._note)
         write_text(self.folder.space, space_text(winner))
@@ -140,28 +148,31 @@ class _Steps:
         return FitResult(winner.name, test.trials[0].trial, written.lines)
 
     def _search(self, space: SearchSpace, budget: Budget) -> None:
-        """Begin the search of a space with a budget, or go on with it, and record that it is finished."""
-        path, request = self.folder.studies / space.name, self.folder.request
+        """Begin the search of a space with a budget, or go on with it."""
         if self._is_begun(space.name):
-            with self.display.search(path, self._study(space.name).budget) as watch:
-                resume(path, watch=watch, notify=self._note)
+            self._go_on(space.name)
         else:
-            backend = BACKENDS[space.name]
-            settings = Settings(backend, seed=request.seed, runner="auto", devices=request.devices, data=request.data)
-            with self.display.search(path, budget) as watch:
-                begin(path, space, settings, budget, watch=watch, notify=self._note)
-        with contextlib.closing(self._study(space.name).ledger(write=False)) as ledger:
-            self.folder.end_step(space.name, ledger.recorded, searched=True)
+            self._begin(space, budget)
 
-    def _affordable(
-        self, ranked: Sequence[RankedModel], images: DataSummary, seconds: float
-    ) -> tuple[RankedModel, time_plan.FineTuning] | None:
-        """The best model that can be fine-tuned in `seconds`, and how. None if there is none."""
-        for model in ranked:
-            plan = time_plan.fine_tuning(seconds, model.seconds_per_image, images.train, model.image_size)
-            if plan is not None:
-                return model, plan
-        return None
+    def _begin(self, space: SearchSpace, budget: Budget) -> None:
+        """Search a space, and record that it is finished."""
+        path, request = self.folder.studies / space.name, self.folder.request
+        backend = BACKENDS[space.name]
+        settings = Settings(backend, seed=request.seed, runner="auto", devices=request.devices, data=request.data)
+        with self.display.search(path, budget) as watch:
+            begin(path, space, settings, budget, watch=watch, notify=self._note)
+        self._end(space.name)
+
+    def _go_on(self, name: str) -> None:
+        """Go on with an interrupted search, and record that it is finished."""
+        path = self.folder.studies / name
+        with self.display.search(path, self._study(name).budget) as watch:
+            resume(path, watch=watch, notify=self._note)
+        self._end(name)
+
+    def _end(self, name: str) -> None:
+        with contextlib.closing(self._study(name).ledger(write=False)) as ledger:
+            self.folder.end_step(name, ledger.recorded, searched=True)
 
     def _note(self, line: str) -> None:
         """Show a note of a search or test, unless it was shown when the images were looked over."""

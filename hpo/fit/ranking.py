@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hpo.devices import main_device
 from hpo.errors import UserError
 from hpo.fit.request import FitRequest
-from hpo.quantities import duration
 from hpo.space import SearchSpace, Validation
 from hpo.training import ranking
+from hpo.training.ranking import RankedModel
 
 CURATED = ("resnet18", "resnet50", *ranking.SIZES["small"], *ranking.SIZES["base"])
 """The models to rank if the request names none. Those whose weights are at hand are taken, small ones first."""
@@ -21,24 +21,22 @@ N_FOLDS = 5
 
 
 @dataclass(frozen=True)
-class RankedModel:
-    """A pretrained model, as far as a fit needs to know it."""
+class FitRanking:
+    """The ranked models of a fit."""
 
-    name: str
-    accuracy: float
-    """The accuracy of a linear probe, cross-validated on the images to search with."""
-    low: float
-    """The lower end of its 95 % interval."""
-    high: float
-    """The upper end."""
-    seconds_per_image: float
-    """The time of a forward pass for an image, on all cores or on the GPU."""
-    image_size: int
-    """The side of its images in pixels."""
+    models: tuple[RankedModel, ...]
+    """The best first."""
+    precision: str
+    """The precision in which networks are fastest here, and in which all trainings compute: `fp32` or `bf16`."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the model as plain values."""
-        return asdict(self)
+        """Return the ranking as plain values."""
+        return {"models": [model.to_dict() for model in self.models], "precision": self.precision}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> FitRanking:
+        """Return the ranking that `to_dict` returned, as JSON holds it."""
+        return cls(tuple(RankedModel.from_dict(model) for model in content["models"]), content["precision"])
 
 
 def candidates(request: FitRequest) -> list[str]:
@@ -55,13 +53,16 @@ def candidates(request: FitRequest) -> list[str]:
     return found
 
 
-def rank(space: SearchSpace, request: FitRequest, seconds: float, notify: Callable[[str], None]) -> list[RankedModel]:
-    """Rank the models of a request on the data set of `space`, best first. `notify` is called with each model.
+def rank(space: SearchSpace, request: FitRequest, seconds: float, notify: Callable[[str], None]) -> FitRanking:
+    """Rank the models of a request on the data set of `space`. `notify` is called with each model.
 
-    The features are kept, so a ranking that was interrupted goes on with the next model. After `seconds`, no further
-    model is begun. Raises the errors of `hpo.training.ranking.rank`.
+    Before, the precision is chosen in which the first of them is fastest. The features are kept, so a ranking that was
+    interrupted goes on with the next model. After `seconds`, no further model is begun. Raises the errors of
+    `hpo.training.ranking`.
     """
     names, deadline = candidates(request), time.monotonic() + seconds
+    device = main_device(request.devices)
+    precision = ranking.faster_precision(replace(space.task, model=names[0]), request.data_folder, device)
 
     def in_time() -> Iterator[str]:
         for number, name in enumerate(names):
@@ -71,20 +72,17 @@ def rank(space: SearchSpace, request: FitRequest, seconds: float, notify: Callab
             notify(f"{name} ({number + 1} of {len(names)})")
             yield name
 
-    task = replace(space.task, validation=Validation(folds=N_FOLDS))
-    device = main_device(request.devices)
-    found = ranking.rank(task, in_time(), request.data_folder, device=device, notify=notify)
-    return [
-        RankedModel(each.model, each.accuracy, each.low, each.high, each.seconds_per_image, each.image_size[0])
+    task, config = replace(space.task, validation=Validation(folds=N_FOLDS)), {"precision": precision}
+    found = ranking.rank(task, in_time(), request.data_folder, config=config, device=device, notify=notify)
+    return FitRanking(found.models, precision)
+
+
+def lines(found: FitRanking) -> list[str]:
+    """Say how good each model is, best first, and which precision was chosen."""
+    width = max(len(each.model) for each in found.models)
+    text = [
+        f"{each.model:<{width}}  accuracy {each.accuracy:.4f} ({each.low:.4f} to {each.high:.4f}), "
+        f"{1000 * each.seconds_per_image:.1f} ms an image"
         for each in found.models
     ]
-
-
-def lines(ranked: Sequence[RankedModel]) -> list[str]:
-    """Say how good each model is, best first."""
-    width = max(len(model.name) for model in ranked)
-    return [
-        f"{model.name:<{width}}  accuracy {model.accuracy:.4f} ({model.low:.4f} to {model.high:.4f}), "
-        f"{duration(model.seconds_per_image)} an image"
-        for model in ranked
-    ]
+    return [*text, "everything is computed in bfloat16, which is faster here"] if found.precision == "bf16" else text

@@ -12,17 +12,28 @@ from hpo.space import SearchSpace
 
 PROBE, FINE_TUNE = "auto_probe", "auto_fine_tune"
 """The names of the bundled spaces, which are also those of the two searches."""
+STRONG_RECIPES = {"augmentation": "crop_flip", "mixing": "none"}
+"""What is searched only in long trainings, and what short ones do instead."""
+LONG_TRAINING = 15
+"""From so many epochs on, a training is long."""
 
 
-def probe_space(request: FitRequest, models: Sequence[str]) -> SearchSpace:
-    """Return the space of classifiers on the features of `models`."""
-    return _space(PROBE, request, {"model": list(models)})
+def probe_space(request: FitRequest, models: Sequence[str], precision: str = "fp32") -> SearchSpace:
+    """Return the space of classifiers on the features of `models`, which are computed in `precision`."""
+    return _space(PROBE, request, {"model": list(models)}, fixed={"precision": precision})
 
 
-def fine_tune_space(request: FitRequest, model: str, plan: FineTuning) -> SearchSpace:
-    """Return the space of fine-tuned trainings of `model`."""
-    fidelity = {"low": 1, "high": plan.epochs, "eta": 3}
-    fixed = {"image_size": plan.image_size}
+def fine_tune_space(request: FitRequest, model: str, plan: FineTuning, precision: str) -> SearchSpace:
+    """Return the space of fine-tuned trainings of `model`.
+
+    Stages that stay frozen are computed once, so the images of a training with such stages are not augmented.
+    """
+    fixed: dict[str, Any] = {"image_size": plan.image_size, "precision": precision}
+    if plan.n_stages is not None:
+        fixed |= {"n_stages": plan.n_stages, **STRONG_RECIPES, "augmentation": "none"}
+    elif plan.epochs < LONG_TRAINING:
+        fixed |= STRONG_RECIPES
+    fidelity = {"low": 1 if plan.trials is None else plan.epochs, "high": plan.epochs}
     return _space(FINE_TUNE, request, {"model": model}, fixed=fixed, fidelity=fidelity)
 
 
@@ -31,14 +42,18 @@ def _space(
     request: FitRequest,
     task: Mapping[str, Any],
     *,
-    fixed: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, Any],
     fidelity: Mapping[str, Any] | None = None,
 ) -> SearchSpace:
-    """Return a bundled space with some keys of its `task`, `fixed` and `fidelity` replaced."""
+    """Return a bundled space with some keys of its `task`, `fixed` and `fidelity` replaced.
+
+    What is fixed is not searched.
+    """
     content = spacefile.read(spacefile.bundled()[name]).to_dict()
     dataset = {"name": request.dataset.name, **request.dataset.options}
     content["task"] = {**content["task"], "dataset": dataset, **task}
-    content["fixed"] = {**content.get("fixed", {}), **(fixed or {})}
+    content["space"] = {key: domain for key, domain in content["space"].items() if key not in fixed}
+    content["fixed"] = {**content.get("fixed", {}), **fixed}
     content["fidelity"] = {**content["fidelity"], **(fidelity or {})}
     content["objective"] = request.objective
     return spacefile.parse(content, name=name)

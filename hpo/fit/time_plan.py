@@ -5,55 +5,78 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hpo.quantities import with_plural
+
 RANK_SHARE = 0.35
 """The largest share of the time that the ranking may be expected to take."""
 END_SHARE = 0.08
 """The share of the whole time that is kept for the test, the model and the report."""
-BACKWARD_COST = 3.0
-"""The cost of a training step, as a multiple of a forward pass."""
-MIN_EPOCHS, MAX_EPOCHS = 4, 30
-"""The fewest and the most epochs of a fine-tuned trial."""
-FULL_TRIALS = 6
-"""The number of trainings of all epochs that the time for fine-tuning covers. The last trains the best trial again."""
+EPOCH_COST = 4.0
+"""The cost of an epoch for a training image, in forward passes of what trains: the step, augmentation, validation."""
+MIN_EPOCHS, GOOD_EPOCHS, MAX_EPOCHS = 4, 10, 30
+"""The epochs of a trial: the fewest, those of a good training, and the most."""
+FEW_TRIALS, MANY_TRIALS = 2, 8
+"""The fewest trainings of all epochs that the time must cover, and so many that bad ones may be stopped early."""
 SMALLEST_SIZE = 96
 """The smallest side of the images in pixels, for a model that takes larger ones."""
 
 
 @dataclass(frozen=True)
 class FineTuning:
-    """The images and epochs of a search of fine-tuned models."""
+    """What a search of fine-tuned models trains, and for how long."""
 
     image_size: int
     """The side of the images, in pixels."""
+    n_stages: int | None
+    """How many of the last stages with weights train. None for all."""
     epochs: int
     """The epochs of a trial that is trained to its end."""
+    trials: int | None
+    """How many trials are trained, all to their end. None for as many as there is time for; bad ones stop early."""
 
 
-def fine_tuning(seconds: float, seconds_per_image: float, n_images: int, own_size: int) -> FineTuning | None:
-    """Return the largest images and the number of epochs for which `FULL_TRIALS` trainings fit into `seconds`.
+def fine_tuning(
+    seconds: float, seconds_of_last_stages: Sequence[float], n_images: int, own_size: int
+) -> FineTuning | None:
+    """Return the deepest fine-tuning of which `FEW_TRIALS` trainings of `MIN_EPOCHS` fit into `seconds`.
 
-    `seconds_per_image` is the time of a forward pass of one image of `own_size` pixels, with all cores or the whole
-    GPU. `n_images` is the number of training images. The cost of an image is taken to grow with its pixels.
+    `seconds_of_last_stages` is the time of a forward pass of the last 1, 2, ... stages with weights for an image of
+    `own_size` pixels, with all cores or the whole GPU. `n_images` is the number of training images.
 
-    If so many trainings of `MIN_EPOCHS` fit with no size, the smallest images are chosen if at least two trainings fit.
-    Returns None if not even these fit.
+    All stages are better than some, and images of the model's own size are better than smaller ones: images become
+    smaller only if not even the last stage can train on large ones. The cost of an image is taken to grow with its
+    pixels. What is frozen is computed once, and not counted. Returns None if nothing fits.
     """
-    affordable = [(size, _epochs(seconds, seconds_per_image, n_images, size / own_size)) for size in _sizes(own_size)]
-    for size, n_epochs in affordable:
-        if n_epochs >= FULL_TRIALS * MIN_EPOCHS:
-            return FineTuning(size, min(MAX_EPOCHS, int(n_epochs / FULL_TRIALS)))
-    size, n_epochs = affordable[-1]
-    return FineTuning(size, MIN_EPOCHS) if n_epochs >= 2 * MIN_EPOCHS else None
+    n_all = len(seconds_of_last_stages)
+    for size in _sizes(own_size):
+        for n_stages in range(n_all, 0, -1):
+            n_epochs = seconds / (EPOCH_COST * seconds_of_last_stages[n_stages - 1] * (size / own_size) ** 2 * n_images)
+            if n_epochs >= FEW_TRIALS * MIN_EPOCHS:
+                return _plan(size, n_stages if n_stages < n_all else None, n_epochs)
+    return None
 
 
-def without_retraining(seconds: float) -> float:
-    """Return how long a search of fine-tuned models may take, so that the best can be trained again afterwards."""
-    return seconds * (FULL_TRIALS - 1) / FULL_TRIALS
+def of_search(plan: FineTuning, seconds: float) -> float:
+    """Return how much of `seconds` the search may take.
+
+    A trial that is trained to its end is tested as it is. One that is not is trained again, and needs time for that.
+    """
+    return seconds if plan.trials is not None else seconds * (MANY_TRIALS - 1) / MANY_TRIALS
 
 
-def _epochs(seconds: float, seconds_per_image: float, n_images: int, scale: float) -> float:
-    """The number of epochs that fit into `seconds`, with sides of images `scale` times those of the forward pass."""
-    return seconds / (BACKWARD_COST * seconds_per_image * scale**2 * n_images)
+def in_words(plan: FineTuning) -> str:
+    """Say what is trained."""
+    part = "all layers" if plan.n_stages is None else f"the last {with_plural(plan.n_stages, 'stage')}"
+    trials = "as many trials as there is time for" if plan.trials is None else with_plural(plan.trials, "trial")
+    return f"{part}, images of {plan.image_size} pixels, {trials} of {with_plural(plan.epochs, 'epoch')}"
+
+
+def _plan(size: int, n_stages: int | None, n_epochs: float) -> FineTuning:
+    """Divide `n_epochs` among trials. With more time, trials first become longer, then more, then longer again."""
+    if n_epochs < MANY_TRIALS * GOOD_EPOCHS:
+        epochs = min(GOOD_EPOCHS, int(n_epochs / FEW_TRIALS))
+        return FineTuning(size, n_stages, epochs, int(n_epochs / epochs))
+    return FineTuning(size, n_stages, min(MAX_EPOCHS, int(n_epochs / MANY_TRIALS)), None)
 
 
 def _sizes(own_size: int) -> Sequence[int]:

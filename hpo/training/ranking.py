@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,14 +60,30 @@ class RankedModel:
     """Whether it cannot be told apart from the model with the highest accuracy, on the same images."""
     logme: float
     """The logarithm of the evidence per image: higher is better. See `trainables/ranking/logme.py`."""
-    seconds_per_image: float
-    """The time that the frozen network takes for an image, on all cores or on the GPU."""
+    seconds_of_last_stages: tuple[float, ...]
+    """The time that the last 1, 2, ... stages with weights take for an image, on all cores or on the GPU."""
     n_parameters: int
     """The number of weights without the last layer."""
     n_features: int
     """The number of features that the last layer receives."""
     image_size: tuple[int, int]
     """Height and width of the images in pixels."""
+
+    @property
+    def seconds_per_image(self) -> float:
+        """The time that the whole frozen network takes for an image, on all cores or on the GPU."""
+        return self.seconds_of_last_stages[-1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the model as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> RankedModel:
+        """Return the model that `to_dict` returned, as JSON holds it."""
+        height, width = content["image_size"]
+        seconds = tuple(content["seconds_of_last_stages"])
+        return cls(**{**content, "image_size": (height, width), "seconds_of_last_stages": seconds})
 
 
 @dataclass(frozen=True)
@@ -153,6 +169,26 @@ def _measure(assembly: Assembly, settings: dict[str, Any]) -> tuple[Measurement,
     return measure(network, folds, bf16=settings.get("precision") == "bf16"), folds[0].classes
 
 
+def faster_precision(task: Task, data: Path, device: str = "cpu") -> str:
+    """Return the precision in which the model of a task is fastest on a device: "bf16" or "fp32".
+
+    It is measured on a few training images. `data` is the folder of the data sets and weights. Raises TaskError if the
+    data set or the model cannot be built.
+    """
+    from trainables import ranking
+    from trainables.errors import SetupError
+
+    passive_threads()
+    assembly = _assembly(_validated(task, data, device), data, device)
+    try:
+        (found, *_) = assembly.search_data({})
+        assert found is not None, "the task names a data set"
+        network = assembly.build_model({}, found)
+    except SetupError as error:
+        raise TaskError(str(error)) from error
+    return ranking.faster_precision(network, found.train)
+
+
 def weights_at_hand(models: Iterable[str], data: Path) -> list[str]:
     """Return those of `models` whose ImageNet weights lie in the folder of the data sets and weights."""
     return [model for model in models if (file := _weights_file(model)) and (data / "weights" / file).is_file()]
@@ -214,7 +250,7 @@ def _ranked(found: Mapping[str, Measurement]) -> tuple[RankedModel, ...]:
                 high=interval.high,
                 as_good=bool(is_as_good),
                 logme=measured.logme,
-                seconds_per_image=measured.seconds_per_image,
+                seconds_of_last_stages=measured.seconds_of_last_stages,
                 n_parameters=measured.n_parameters,
                 n_features=measured.n_features,
                 image_size=measured.image_size,

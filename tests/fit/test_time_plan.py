@@ -7,59 +7,74 @@ from hpo.fit import time_plan
 from hpo.fit.time_plan import FineTuning
 
 SECONDS = st.floats(1.0, 1e6)
-PER_IMAGE = st.floats(1e-6, 10.0)
+OF_LAST_STAGES = st.lists(st.floats(1e-6, 10.0), min_size=1, max_size=8).map(sorted).map(tuple)
 N_IMAGES = st.integers(1, 10**6)
 SIZES = st.integers(8, 512)
+STAGES = (0.001, 0.002, 0.004, 0.01)
+"""The seconds an image of the last 1, 2, 3 and 4 stages of a network."""
 
 
-def cost(plan: FineTuning, per_image: float, n_images: int, own_size: int) -> float:
+def cost(plan: FineTuning, of_last_stages: tuple[float, ...], n_images: int, own_size: int) -> float:
     """The seconds of one training of all epochs."""
-    return plan.epochs * n_images * 3 * per_image * (plan.image_size / own_size) ** 2
+    per_image = of_last_stages[-1 if plan.n_stages is None else plan.n_stages - 1]
+    return plan.epochs * n_images * 4 * per_image * (plan.image_size / own_size) ** 2
 
 
-@given(SECONDS, PER_IMAGE, N_IMAGES, SIZES)
-def test_at_least_two_trainings_of_a_plan_fit_into_the_time(
-    seconds: float, per_image: float, n_images: int, own_size: int
+@given(SECONDS, OF_LAST_STAGES, N_IMAGES, SIZES)
+def test_all_trainings_of_a_plan_fit_into_the_time(
+    seconds: float, of_last_stages: tuple[float, ...], n_images: int, own_size: int
 ) -> None:
-    plan = time_plan.fine_tuning(seconds, per_image, n_images, own_size)
-    assert plan is None or 2 * cost(plan, per_image, n_images, own_size) <= seconds * (1 + 1e-9)
+    plan = time_plan.fine_tuning(seconds, of_last_stages, n_images, own_size)
+    if plan is not None:
+        assert (plan.trials or 8) * cost(plan, of_last_stages, n_images, own_size) <= seconds * (1 + 1e-9)
 
 
-@given(SECONDS, PER_IMAGE, N_IMAGES, SIZES)
-def test_images_are_never_larger_than_those_that_the_model_takes_and_epochs_stay_in_their_range(
-    seconds: float, per_image: float, n_images: int, own_size: int
+@given(SECONDS, OF_LAST_STAGES, N_IMAGES, SIZES)
+def test_image_sizes_stages_epochs_and_trials_stay_in_their_ranges(
+    seconds: float, of_last_stages: tuple[float, ...], n_images: int, own_size: int
 ) -> None:
-    plan = time_plan.fine_tuning(seconds, per_image, n_images, own_size)
+    plan = time_plan.fine_tuning(seconds, of_last_stages, n_images, own_size)
     if plan is not None:
         assert min(own_size, 96) <= plan.image_size <= own_size
+        assert plan.n_stages is None or 1 <= plan.n_stages < len(of_last_stages)
         assert 4 <= plan.epochs <= 30
+        assert plan.trials is None or plan.trials >= 2
 
 
-@given(SECONDS, PER_IMAGE, N_IMAGES, SIZES)
-def test_more_time_never_makes_the_images_smaller(
-    seconds: float, per_image: float, n_images: int, own_size: int
+@given(SECONDS, OF_LAST_STAGES, N_IMAGES, SIZES)
+def test_more_time_never_trains_fewer_stages_smaller_images_or_fewer_epochs(
+    seconds: float, of_last_stages: tuple[float, ...], n_images: int, own_size: int
 ) -> None:
-    less = time_plan.fine_tuning(seconds, per_image, n_images, own_size)
-    more = time_plan.fine_tuning(2 * seconds, per_image, n_images, own_size)
+    less = time_plan.fine_tuning(seconds, of_last_stages, n_images, own_size)
+    more = time_plan.fine_tuning(2 * seconds, of_last_stages, n_images, own_size)
     if less is not None:
         assert more is not None
-        assert more.image_size >= less.image_size
+        n_all = len(of_last_stages)
+        depths = [(plan.image_size, plan.n_stages or n_all) for plan in (less, more)]
+        assert depths[0] <= depths[1]
+        assert depths[0] < depths[1] or less.epochs <= more.epochs
 
 
-def test_with_much_time_the_images_keep_their_size_and_the_epochs_end_at_their_limit() -> None:
-    assert time_plan.fine_tuning(36_000, 0.01, 1000, 224) == FineTuning(224, 30)
+def test_with_much_time_all_stages_train_long_and_bad_trials_may_be_stopped() -> None:
+    assert time_plan.fine_tuning(36_000, STAGES, 1000, 224) == FineTuning(224, None, 30, None)
 
 
-def test_with_less_time_the_images_become_smaller() -> None:
-    assert time_plan.fine_tuning(600, 0.01, 1500, 224) == FineTuning(160, 4)
+def test_with_some_time_a_few_good_trainings_run_to_their_end() -> None:
+    assert time_plan.fine_tuning(1300, STAGES, 1000, 224) == FineTuning(224, None, 10, 3)
+
+
+def test_with_less_time_fewer_stages_train() -> None:
+    assert time_plan.fine_tuning(300, STAGES, 1000, 224) == FineTuning(224, 3, 9, 2)
+
+
+def test_images_become_smaller_if_not_even_the_last_stage_can_train() -> None:
+    assert time_plan.fine_tuning(300, (0.01,), 1500, 224) == FineTuning(160, None, 4, 2)
 
 
 def test_without_time_for_two_short_trainings_nothing_is_fine_tuned() -> None:
-    assert time_plan.fine_tuning(60, 0.05, 10_000, 224) is None
+    assert time_plan.fine_tuning(60, (0.05,), 10_000, 224) is None
 
 
-def test_the_search_leaves_time_to_train_the_best_once_more() -> None:
-    plan = time_plan.fine_tuning(600, 0.01, 1500, 224)
-    assert plan is not None
-    left = 600 - time_plan.without_retraining(600)
-    assert left >= cost(plan, 0.01, 1500, 224)
+def test_a_search_that_may_stop_trials_leaves_time_to_train_the_best_again() -> None:
+    assert time_plan.of_search(FineTuning(224, None, 30, None), 800) == 700
+    assert time_plan.of_search(FineTuning(224, None, 10, 3), 800) == 800

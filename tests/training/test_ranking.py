@@ -10,7 +10,7 @@ from hpo.training.ranking import _ranked, rank
 
 def measurement(correct: torch.Tensor, logme: float = 0.0) -> Any:
     return SimpleNamespace(
-        is_correct=correct, logme=logme, seconds_per_image=0.01, n_parameters=1, n_features=2, image_size=(8, 8)
+        is_correct=correct, logme=logme, seconds_of_last_stages=(0.01,), n_parameters=1, n_features=2, image_size=(8, 8)
     )
 
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from trainables.data.dataset import Part, SearchData
+from trainables.data.dataset import SearchData
 from trainables.errors import SetupError
 from trainables.ranking.logme import logme
 from trainables.ranking.probe import is_correct
+from trainables.ranking.timing import seconds_of_last_stages
 from trainables.trainable import TransferModel
 from trainables.training.closed_form import Inputs, heads
 from trainables.training.closed_form.inputs import MAX_WIDTH, of_part
-
-N_TIMED = 16
-"""The number of images of a timed batch."""
-N_TIMINGS = 3
-"""The number of timed batches. The fastest counts, because other work can only slow a batch down."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +25,10 @@ class Measurement:
     is_correct: Tensor
     """bool (n,): whether the cross-validated probe classified each image correctly, in the order of the folds."""
     logme: float
-    seconds_per_image: float
-    """The time of the frozen stages for an image, in a batch of N_TIMED, on the cores of this process or on the GPU."""
+    seconds_of_last_stages: tuple[float, ...]
+    """The time of the last 1, 2, ... stages with weights for an image, on the cores of this process or on the GPU.
+
+    The last of them is the time of the whole frozen network."""
     n_parameters: int
     """The number of weights of the stages, without the head."""
     n_features: int
@@ -67,7 +64,7 @@ def measure(model: TransferModel, folds: Sequence[SearchData], *, bf16: bool = F
     return Measurement(
         is_correct(inputs, labels, of_images, n_classes).cpu(),
         logme(inputs, labels, n_classes),
-        _seconds_per_image(model, first.train, bf16),
+        seconds_of_last_stages(model, first.train, bf16=bf16),
         sum(parameter.numel() for parameter in model.stages.parameters()),
         inputs.width,
         (first.train.shape[1], first.train.shape[2]),
@@ -80,17 +77,3 @@ def _joined(parts: Sequence[Inputs]) -> Inputs:
     if len(rows) == len(parts) and all(part.values is values for part in parts):
         return Inputs(values, torch.cat(rows), parts[0].pools)
     return Inputs(torch.cat([part.batch(slice(0, len(part))) for part in parts]), None, parts[0].pools)
-
-
-@torch.no_grad()
-def _seconds_per_image(model: TransferModel, part: Part, bf16: bool) -> float:
-    """Return the time of the stages for an image: that of the fastest of some batches."""
-    images = part.batch(slice(min(N_TIMED, len(part))))
-    model.eval()
-    times = []
-    for _ in range(1 + N_TIMINGS):  # the first batch warms up
-        start = time.perf_counter()
-        with torch.autocast(images.device.type, dtype=torch.bfloat16, enabled=bf16):
-            model.features(images).sum().item()  # waits for the device
-        times.append(time.perf_counter() - start)
-    return min(times[1:]) / len(images)

@@ -1,0 +1,153 @@
+"""`hpo fit` on a real data set, next to a script with a good recipe that is written by hand, in the same time.
+
+    python benchmarks/fit.py [--dataset pacs caltech101] [--minutes 20] [--models resnet18 resnet50] [--data DIR]
+                             [--script-model resnet50] [--sides fit script]
+
+Both sides get the same images to train with, the same held-out images, the same ImageNet weights and the same time.
+
+- `fit` is `hpo fit TABLE --time 20m`, on a table of the files of a data set. All that it does is within the time. Its
+  held-out accuracy is the one that it prints.
+- `script` is `benchmarks/hand_made.py`: one network, a probe, then all layers at one rate that falls as a cosine, with
+  crops and flips, in bfloat16. It trains on all images that are not held out, because it chooses nothing. Its images
+  lie decoded in memory before its time begins. Its clock is its processor time divided by the cores, so other work on
+  the machine costs it nothing.
+
+`earlier` is the best test accuracy of the studies in `studies/README.md` on this data set. The intervals are 95 %
+intervals (Wilson) on the held-out images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import hand_made, photos
+from benchmarks.report import apart, block, machine, note, verdict
+from hpo.quantities import duration, with_plural
+from hpo.statistics import mean_interval
+from trainables.data.dataset import DataSet, Files
+from trainables.datasets import caltech101, pacs
+from trainables.errors import SetupError
+
+ROOT = Path(__file__).parent.parent
+BUILDERS: dict[str, Callable[[Path], DataSet]] = {
+    "pacs": lambda root: pacs.build(root, domain="cartoon"),
+    "caltech101": lambda root: caltech101.build(root),
+}
+EARLIER = {"pacs": 0.8898, "caltech101": 0.9146}
+"""The best test accuracy of the studies in `studies/README.md`."""
+TITLES = {"pacs": "PACS cartoon", "caltech101": "Caltech-101"}
+HEADER = ("data set", "side", "held-out accuracy", "95 % interval", "seconds", "how")
+
+
+def table(dataset: DataSet, path: Path) -> None:
+    """Write the files of a data set as a table with the parts that it gives them."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("path", "label", "split"))
+        for split, files in (("train", _files(dataset.training())), ("test", _files(dataset.held_out()))):
+            for image, label in zip(files.paths, files.labels.tolist(), strict=True):
+                writer.writerow((image, dataset.classes[label], split))
+
+
+def _files(files: object) -> Files:
+    if not isinstance(files, Files):
+        raise SetupError("the data set has no image files in both parts")
+    return files
+
+
+def by_fit(source: Path, data: Path, seconds: float, models: list[str], out: Path) -> tuple[float, float, str]:
+    """Run `hpo fit`. Return the held-out accuracy, the seconds taken, and what won."""
+    command = [sys.executable, "-m", "hpo.cli", "fit", str(source), "--time", f"{seconds:.0f}s", "--out", str(out)]
+    command += ["--models", ",".join(models), "--data", str(data)]
+    began = time.monotonic()
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    taken = time.monotonic() - began
+    result = json.loads((out / "fit.json").read_text(encoding="utf-8"))["steps"]["result"]
+    test = json.loads((out / "studies" / result["study"] / "test.json").read_text(encoding="utf-8"))
+    tested = next(entry for entry in reversed(test["results"]) if entry["trial"] == result["trial"])
+    config = ", ".join(f"{name} {value}" for name, value in tested["config"].items())
+    return tested["test_accuracy"]["mean"], taken, f"{result['study']}: {config}"
+
+
+def by_script(dataset: DataSet, data: Path, seconds: float, model: str) -> tuple[float, float, str]:
+    """Run the script. Return the held-out accuracy, the seconds taken, and how long it trained."""
+    training, held_out = (_files(files) for files in (dataset.training(), dataset.held_out()))
+    note("decoding for the script")
+    images = [hand_made.decoded(files.paths, files.labels) for files in (training, held_out)]
+    correct, taken, epochs = hand_made.held_out_correct(data / "weights" / f"{model}.pth", model, *images, seconds)
+    return sum(correct) / len(correct), taken, f"{model}, all layers, {with_plural(epochs, 'epoch')}"
+
+
+def measure(name: str, typed: argparse.Namespace, data: Path, out: Path) -> tuple[list[list[object]], list[str]]:
+    """The rows and the verdicts of a data set."""
+    dataset = BUILDERS[name](data)
+    n = len(_files(dataset.held_out()))
+    source = out / f"{name}.csv"
+    table(dataset, source)
+    sides = {
+        "fit": lambda: by_fit(source, data, 60 * typed.minutes, typed.models, out / f"{name}-fit"),
+        "script": lambda: apart(by_script, dataset, data, 60 * typed.minutes, typed.script_model),
+    }
+    rows: list[list[object]] = [[TITLES[name], "earlier", f"{EARLIER[name]:.4f}", _interval(EARLIER[name], n), "", ""]]
+    reached = {"earlier": EARLIER[name]}
+    for side in typed.sides:
+        note(f"{TITLES[name]}: {side}")
+        accuracy, taken, how = sides[side]()
+        reached[side] = accuracy
+        rows.append([TITLES[name], side, f"{accuracy:.4f}", _interval(accuracy, n), taken, how])
+    lines = []
+    if "fit" in reached:
+        for other in reached.keys() - {"fit"}:
+            lines.append(verdict(f"{TITLES[name]}: fit beside {other}", reached["fit"], reached[other], "", least=True))
+    return rows, sorted(lines)
+
+
+def _interval(accuracy: float, n: int) -> str:
+    """The 95 % interval of an accuracy on `n` images."""
+    correct = np.arange(n) < round(accuracy * n)
+    found = mean_interval(correct.astype(np.float64), is_share=True)
+    return f"{found.low:.4f} to {found.high:.4f}"
+
+
+def main() -> None:
+    """Measure, and print a section of RESULTS.md."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--dataset", nargs="+", choices=list(BUILDERS), default=list(BUILDERS))
+    parser.add_argument("--minutes", type=float, default=20.0, help="the time of each side")
+    parser.add_argument("--models", nargs="+", default=["resnet18", "resnet50"], help="those that fit ranks")
+    parser.add_argument("--script-model", choices=["resnet18", "resnet50"], default="resnet50")
+    parser.add_argument("--sides", nargs="+", choices=["fit", "script"], default=["fit", "script"])
+    parser.add_argument("--data", help="the folder of the data sets and weights")
+    typed = parser.parse_args()
+    data, begun = photos.data_root(typed.data), machine()
+    rows: list[list[object]] = []
+    lines: list[str] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name in typed.dataset:
+            found, verdicts = measure(name, typed, data, Path(folder))
+            rows += found
+            lines += verdicts
+    print(
+        block(
+            f"{duration(60 * typed.minutes)} on {', '.join(TITLES[name] for name in typed.dataset)}",
+            begun,
+            HEADER,
+            rows,
+            lines,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
