@@ -84,8 +84,9 @@ def by_script(dataset: DataSet, data: Path, seconds: float, model: str) -> tuple
     """Run the script. Return the held-out accuracy, the seconds taken, and how long it trained."""
     training, held_out = (_files(files) for files in (dataset.training(), dataset.held_out()))
     note("decoding for the script")
-    images = [hand_made.decoded(files.paths, files.labels) for files in (training, held_out)]
-    correct, taken, epochs = hand_made.held_out_correct(data / "weights" / f"{model}.pth", model, *images, seconds)
+    known, unknown = (hand_made.decoded(files.paths, files.labels) for files in (training, held_out))
+    weights = data / "weights" / f"{model}.pth"
+    correct, taken, epochs = hand_made.held_out_correct(weights, model, known, unknown, seconds)
     return sum(correct) / len(correct), taken, f"{model}, all layers, {with_plural(epochs, 'epoch')}"
 
 
@@ -95,7 +96,7 @@ def measure(name: str, typed: argparse.Namespace, data: Path, out: Path) -> tupl
     n = len(_files(dataset.held_out()))
     source = out / f"{name}.csv"
     table(dataset, source)
-    sides = {
+    sides: dict[str, Callable[[], tuple[float, float, str]]] = {
         "fit": lambda: by_fit(source, data, 60 * typed.minutes, typed.models, out / f"{name}-fit"),
         "script": lambda: apart(by_script, dataset, data, 60 * typed.minutes, typed.script_model),
     }

@@ -145,7 +145,7 @@ def _logits(network: nn.Module, images: Images) -> Tensor:
     prepare = v2.Compose([v2.CenterCrop(SIDE), *_normalization()])
     network.eval()
     with torch.autocast("cpu", torch.bfloat16):
-        found = [network(prepare(batch)).float() for batch in images.pixels.split(BATCH_SIZE)]
+        found = [network(prepare(batch)).float() for batch in torch.split(images.pixels, BATCH_SIZE)]  # type: ignore[no-untyped-call]
     network.train()
     return torch.cat(found)
 

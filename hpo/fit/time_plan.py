@@ -13,7 +13,7 @@ END_SHARE = 0.08
 """The share of the whole time that is kept for the test, the model and the report."""
 EPOCH_COST = 4.0
 """The cost of an epoch for a training image, in forward passes of what trains: the step, augmentation, validation."""
-MIN_EPOCHS, GOOD_EPOCHS, MAX_EPOCHS = 4, 10, 30
+MIN_EPOCHS, GOOD_EPOCHS, MAX_EPOCHS = 4, 8, 30
 """The epochs of a trial: the fewest, those of a good training, and the most."""
 FEW_TRIALS, MANY_TRIALS = 2, 8
 """The fewest trainings of all epochs that the time must cover, and so many that bad ones may be stopped early."""
@@ -38,20 +38,21 @@ class FineTuning:
 def fine_tuning(
     seconds: float, seconds_of_last_stages: Sequence[float], n_images: int, own_size: int
 ) -> FineTuning | None:
-    """Return the deepest fine-tuning of which `FEW_TRIALS` trainings of `MIN_EPOCHS` fit into `seconds`.
+    """Return the deepest fine-tuning of which `FEW_TRIALS` trainings of `GOOD_EPOCHS` fit into `seconds`.
 
     `seconds_of_last_stages` is the time of a forward pass of the last 1, 2, ... stages with weights for an image of
     `own_size` pixels, with all cores or the whole GPU. `n_images` is the number of training images.
 
-    All stages are better than some, and images of the model's own size are better than smaller ones: images become
-    smaller only if not even the last stage can train on large ones. The cost of an image is taken to grow with its
-    pixels. What is frozen is computed once, and not counted. Returns None if nothing fits.
+    A good training of few stages is better than a short one of all, and images of the model's own size are better than
+    smaller ones. So the last stage may train for `MIN_EPOCHS`, and images become smaller only if not even that fits.
+    The cost of an image is taken to grow with its pixels. What is frozen is computed once, and not counted. Returns
+    None if nothing fits.
     """
     n_all = len(seconds_of_last_stages)
     for size in _sizes(own_size):
         for n_stages in range(n_all, 0, -1):
             n_epochs = seconds / (EPOCH_COST * seconds_of_last_stages[n_stages - 1] * (size / own_size) ** 2 * n_images)
-            if n_epochs >= FEW_TRIALS * MIN_EPOCHS:
+            if n_epochs >= FEW_TRIALS * (GOOD_EPOCHS if n_stages > 1 else MIN_EPOCHS):
                 return _plan(size, n_stages if n_stages < n_all else None, n_epochs)
     return None
 
@@ -73,8 +74,8 @@ def in_words(plan: FineTuning) -> str:
 
 def _plan(size: int, n_stages: int | None, n_epochs: float) -> FineTuning:
     """Divide `n_epochs` among trials. With more time, trials first become longer, then more, then longer again."""
-    if n_epochs < MANY_TRIALS * GOOD_EPOCHS:
-        epochs = min(GOOD_EPOCHS, int(n_epochs / FEW_TRIALS))
+    if n_epochs < MANY_TRIALS * 2 * GOOD_EPOCHS:
+        epochs = min(2 * GOOD_EPOCHS, int(n_epochs / FEW_TRIALS))
         return FineTuning(size, n_stages, epochs, int(n_epochs / epochs))
     return FineTuning(size, n_stages, min(MAX_EPOCHS, int(n_epochs / MANY_TRIALS)), None)
 

@@ -60,7 +60,7 @@ def test_with_much_time_all_stages_train_long_and_bad_trials_may_be_stopped() ->
 
 
 def test_with_some_time_a_few_good_trainings_run_to_their_end() -> None:
-    assert time_plan.fine_tuning(1300, STAGES, 1000, 224) == FineTuning(224, None, 10, 3)
+    assert time_plan.fine_tuning(2600, STAGES, 1000, 224) == FineTuning(224, None, 16, 4)
 
 
 def test_with_less_time_fewer_stages_train() -> None:
