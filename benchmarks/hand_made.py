@@ -85,7 +85,7 @@ def _probe(network: nn.Module, head: nn.Module, training: Images) -> None:
     features = _logits(network, training)
     optimizer = torch.optim.AdamW(head.parameters(), lr=PROBE_LR)
     for _ in range(PROBE_EPOCHS):
-        for rows in torch.randperm(len(training)).split(BATCH_SIZE):
+        for rows in torch.split(torch.randperm(len(training)), BATCH_SIZE):
             optimizer.zero_grad()
             functional.cross_entropy(head(features[rows]), training.labels[rows]).backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -100,7 +100,7 @@ def _fine_tune(network: nn.Module, training: Images, elapsed: Callable[[], float
     network.train()
     epoch = 0
     while epoch < n_epochs:
-        for rows in torch.randperm(len(training)).split(BATCH_SIZE):
+        for rows in torch.split(torch.randperm(len(training)), BATCH_SIZE):
             for group in optimizer.param_groups:
                 group["lr"] = LR * _share(step, n_epochs * n_steps)
             optimizer.zero_grad()
@@ -145,7 +145,7 @@ def _logits(network: nn.Module, images: Images) -> Tensor:
     prepare = v2.Compose([v2.CenterCrop(SIDE), *_normalization()])
     network.eval()
     with torch.autocast("cpu", torch.bfloat16):
-        found = [network(prepare(batch)).float() for batch in torch.split(images.pixels, BATCH_SIZE)]  # type: ignore[no-untyped-call]
+        found = [network(prepare(batch)).float() for batch in torch.split(images.pixels, BATCH_SIZE)]
     network.train()
     return torch.cat(found)
 
