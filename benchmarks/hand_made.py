@@ -102,7 +102,7 @@ def _fine_tune(network: nn.Module, training: Images, elapsed: Callable[[], float
     while epoch < n_epochs:
         for rows in torch.split(torch.randperm(len(training)), BATCH_SIZE):
             for group in optimizer.param_groups:
-                group["lr"] = LR * _share(step, n_epochs * n_steps)
+                group["lr"] = LR * rate_share(step, n_epochs * n_steps)
             optimizer.zero_grad()
             with torch.autocast("cpu", torch.bfloat16):
                 logits = network(torch.cat([augment(image[None]) for image in training.pixels[rows]]))
@@ -118,7 +118,7 @@ def _fine_tune(network: nn.Module, training: Images, elapsed: Callable[[], float
     return n_epochs
 
 
-def _share(step: int, n_steps: int) -> float:
+def rate_share(step: int, n_steps: int) -> float:
     """The share of the learning rate at a step: a linear rise, then a cosine."""
     rise = max(1, int(WARMUP * n_steps))
     if step < rise:
