@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hpo.cli import typed_names
 from hpo.cli.options import data_option, dataset_option, named_values
+from hpo.cli.printing import print_line
 from hpo.errors import MachineError, TaskError, UnknownName, UserError
 
 TABLES = ("classes.csv", "near_copies.csv")
@@ -66,10 +68,8 @@ def data(
         counts = part_counts.line_without_split(dataset, searched, held_out)
     except errors.SetupError as error:  # such as a mistake in a data set in the user's own code
         raise TaskError(f"data set {name!r}: {error}") from error
-    for line in [counts, *dataset_report.lines(report)]:
-        click.echo(line)
-    for note in getattr(dataset, "notes", ()):
-        click.echo(note)
+    for line in [counts, *dataset_report.lines(report), *getattr(dataset, "notes", ())]:
+        print_line(line)
     _report_parts(dataset, decoding, distance, None if out is None else Path(out))
 
 
@@ -111,7 +111,7 @@ def cache(clear: bool, remove: str | None) -> None:
         click.echo(cache.clear(remove))
         return
     for line in cache.lines():
-        click.echo(line)
+        print_line(line)
 
 
 def _report_parts(dataset: DataSet, decoding: DecodingOptions, distance: int, out: Path | None) -> None:
@@ -125,7 +125,7 @@ def _report_parts(dataset: DataSet, decoding: DecodingOptions, distance: int, ou
     named = part_checks.parts_of(dataset, heldout.held_out(dataset), fraction=default.fraction, seed=default.seed)
     parts = named.parts
     if named.note is not None:
-        click.echo(named.note)
+        print_line(named.note)
     shares = class_shares.compute(parts, dataset.classes)
     click.echo("\n" + "\n".join(class_shares.lines(shares, list(parts))))
     tables = {"classes.csv": class_shares.table(shares, list(parts))}
@@ -166,7 +166,7 @@ def _decoding_options(fixed: tuple[str, ...]) -> DecodingOptions:
 
 def fetch_weights(model: str, root: Path) -> Path:
     """Download a model's ImageNet weights unless they are there. Returns their path."""
-    family = _load_plugin("trainables.models", model)
+    family = typed_names.load("trainables.models", model)
     if not hasattr(family, "WEIGHTS"):
         raise UserError(f"--model {model}: there are no ImageNet weights of this model")
     path: Path = root / "weights" / family.WEIGHTS
@@ -203,18 +203,7 @@ def _load_dataset_plugin(name: str, options: Mapping[str, Scalar]) -> tuple[Any,
     if problems:
         raise UserError("\n".join(problems))
     spec = plugins.located_data(spec, folders)
-    return _load_plugin(plugins.DATASETS, spec.plugin), spec
-
-
-def _load_plugin(package: str, name: str) -> Any:
-    """A plug-in; a UserError where it has no such variant, or where a package that it needs is missing."""
-    from hpo import plugins
-    from trainables import errors
-
-    try:
-        return plugins.load(package, name)
-    except errors.SetupError as error:
-        raise UserError(str(error)) from error
+    return typed_names.load(plugins.DATASETS, spec.plugin), spec
 
 
 def _build_dataset(plugin: Any, spec: DatasetSpec, folder: Path) -> DataSet:

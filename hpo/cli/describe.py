@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,9 @@ import click
 from hpo.cli import completion
 from hpo.cli.completion import KINDS, names_of
 from hpo.cli.options import check_format
-from hpo.errors import UnknownName, UserError
+from hpo.cli.printing import print_line, terminal_width
+from hpo.cli.typed_names import check_kind, check_name, find_kind, with_article
+from hpo.errors import UserError
 
 if TYPE_CHECKING:
     from hpo.plugins.described import Setting
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "json")
 MAX_WIDTH = 24
-"""The widest column of values, in characters: the meanings need the room."""
+"""The widest column of values where the width has a limit, in characters: the meanings need the room."""
+UNLIMITED = 100_000
+"""The width of a table without a limit: wider than any."""
 
 
 @click.command()
@@ -39,6 +43,7 @@ def describe(kind: str | None, name: str | None, space: str | None, format: str)
     hpo describe                             the kinds, and the names of each
     hpo describe model                       the models
     hpo describe regime linear_probe         what a regime reads
+    hpo describe lora                        the same, if only one kind has this name
     hpo describe --space my_flowers.yaml     what a space reads
     """
     check_format(format, FORMATS)
@@ -52,32 +57,37 @@ def describe(kind: str | None, name: str | None, space: str | None, format: str)
             _print_space(rows)
     elif kind is None:
         _print(format, [{"kind": each, "names": ", ".join(names_of(each))} for each in KINDS])
+    elif name is None and kind in KINDS:
+        _print(format, _summaries(kind))
+    elif name is None:
+        found = find_kind(kind)
+        print_line(f"{kind} is {with_article(found)}: hpo describe {found} {kind}", err=True)
+        _print(format, _settings(found, kind))
     else:
-        if kind not in KINDS:
-            raise UnknownName("kind", kind, KINDS)
-        _print(format, _summaries(kind) if name is None else _settings(kind, name))
+        check_kind(kind, name)
+        _print(format, _settings(kind, name))
 
 
 def _summaries(kind: str) -> list[dict[str, Any]]:
     """What each name of a kind is, in one line."""
     from hpo.plugins import described
 
+    names = names_of(kind)
     if kind == "augmentation":
-        return [{"augmentation": name} for name in names_of(kind)] + _rows(_settings_of(kind, KINDS[kind]), kind)
-    return [{kind: name, "what it is": described.summary(module)} for name, module in names_of(kind).items()]
+        rows = [{kind: name, "what it is": does} for name, does in described.recipes(KINDS[kind]).items()]
+        return rows + _rows([each for each in _settings_of(kind, KINDS[kind]) if each.name != kind], kind)
+    return [{kind: name, "what it is": described.summary(module)} for name, module in names.items()]
 
 
 def _settings(kind: str, name: str) -> list[dict[str, Any]]:
-    """What a plug-in can be set to. An UnknownName if there is none of this name."""
+    """What a plug-in can be set to. A UserError if there is none of this name."""
     from hpo import plugins
+    from hpo.plugins import described
 
+    check_name(kind, name)
     if kind == "augmentation":
-        if name not in names_of(kind):
-            raise UnknownName(kind, name, names_of(kind))
-        module = KINDS[kind]
-    else:
-        module = plugins.module_name(KINDS[kind], name)
-    return _rows(_settings_of(kind, module), kind)
+        return _rows(described.recipe_hyperparameters(KINDS[kind], name), kind)
+    return _rows(_settings_of(kind, plugins.module_name(KINDS[kind], name)), kind)
 
 
 def _settings_of(kind: str, module: str) -> list[Setting]:
@@ -144,11 +154,11 @@ def _print_space(rows: Sequence[dict[str, Any]]) -> None:
     _print("table", [row for row in rows if row["how"] != "default"])
     defaults = [f"{row['hyperparameter']} ({row['value'] or 'none'})" for row in rows if row["how"] == "default"]
     if defaults:
-        width = shutil.get_terminal_size((80, 24)).columns
+        width = terminal_width() or sys.maxsize
         text = f"At their defaults: {', '.join(defaults)}."
         commands = "`hpo describe regime NAME` and `hpo describe model NAME` say what each means."
-        for line in ["", *wrap(text, width, indent="  ", first=""), commands]:
-            click.echo(line)
+        click.echo("\n" + "\n".join(wrap(text, width, indent="  ", first="")))
+        print_line(commands)
 
 
 def _in_words(domain: Domain) -> str:
@@ -165,7 +175,7 @@ def _in_words(domain: Domain) -> str:
 
 
 def _print(format: str, rows: Sequence[dict[str, Any]]) -> None:
-    """Print rows as a table as wide as the terminal, or as JSON."""
+    """Print rows as a table that fits the width of the output, or as JSON."""
     if format == "json":
         click.echo(json.dumps(rows, indent=2))
         return
@@ -176,11 +186,12 @@ def _print(format: str, rows: Sequence[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=shutil.get_terminal_size((80, 24)).columns, highlight=False, markup=False)
+    limit = terminal_width()
+    console = Console(width=limit or UNLIMITED, highlight=False, markup=False)
     for columns, group in _by_columns(rows):
         table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
         for number, column in enumerate(columns):
-            narrow = MAX_WIDTH if column in ("default", "value") else None
+            narrow = MAX_WIDTH if limit is not None and column in ("default", "value") else None
             table.add_column(column, overflow="fold", no_wrap=number == 0, max_width=narrow)
         for row in group:
             table.add_row(*("" if value is None else str(value) for value in row.values()))

@@ -1,4 +1,4 @@
-"""What several commands print: a table that fits the terminal, and the next command to type."""
+"""What several commands print: a table that fits the output, and the next command to type."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from hpo.output_width import output_width
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -26,7 +28,7 @@ def next_command(verb: str, folder: Path, *arguments: str) -> str:
 
 
 def print_table(frame: DataFrame, study: StudyFolder) -> None:
-    """Print a table of trials that fits the terminal. Its width has no limit if the output is not a terminal.
+    """Print a table of trials that fits the width of the output.
 
     A line below it says what the column `loss` is, if the table has it.
     """
@@ -41,7 +43,7 @@ def print_table(frame: DataFrame, study: StudyFolder) -> None:
 
 
 def print_line(line: str, *, err: bool = False, indent: int | None = None) -> None:
-    """Print a line to stdout, or to stderr. In a terminal that is too narrow, it is broken between its words.
+    """Print a line to stdout, or to stderr. Where it is wider than the output may be, it is broken between its words.
 
     Further lines stand `indent` characters from the left, or else two more than the first.
     """
@@ -65,6 +67,5 @@ def print_command(words: str, command: str) -> None:
 
 
 def terminal_width(*, err: bool = False) -> int | None:
-    """The width of the terminal in characters. None if stdout, or stderr, is not a terminal."""
-    stream = sys.stderr if err else sys.stdout
-    return shutil.get_terminal_size().columns if stream.isatty() else None
+    """The width of the lines of stdout, or stderr, in characters. None if there is no limit: see `output_width`."""
+    return output_width(sys.stderr if err else sys.stdout)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpo.cli import completion
+from hpo.cli import completion, typed_names
 from hpo.cli.options import check_format, data_option, dataset_option, named_values
 from hpo.cli.printing import print_line
 from hpo.cli.ranking_output import check_out, print_ranking, write_space
@@ -129,15 +129,9 @@ def _names(models: str | None, size: str | None) -> tuple[str, ...]:
 
 def _check_variants(names: tuple[str, ...]) -> None:
     """Raise UserError if a family of models has no network of a name, such as `timm:resnt50`, or is not installed."""
-    from hpo import plugins
-    from trainables.errors import SetupError
-
     for name in names:
         if ":" in name:
-            try:
-                plugins.load("trainables.models", name)
-            except SetupError as error:
-                raise UserError(f"--models {shortened(name)}: {error}") from error
+            typed_names.load("trainables.models", name, option="--models")
 
 
 def _fixed(texts: tuple[str, ...]) -> dict[str, Any]:

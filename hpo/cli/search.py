@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 @click.command()
 def spaces() -> None:
-    """List the bundled spaces, one per line; in a terminal, long lines are wrapped."""
+    """List the bundled spaces, one per line. In a terminal, long lines are wrapped."""
     from hpo import spacefile
     from hpo.results import wrap
 

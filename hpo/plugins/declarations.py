@@ -63,7 +63,7 @@ def meanings(module: str, find: Find) -> dict[str, str]:
     Raises UserError if it is not a dictionary of texts, or if the source is not valid Python.
     """
     source = source_path(find(module))
-    found = None if source is None else _literal(parse(source), "MEANINGS", source)
+    found = None if source is None else literal(parse(source), "MEANINGS", source)
     if found is not None and not (isinstance(found, dict) and all(isinstance(text, str) for text in found.values())):
         raise UserError(f"{source}: MEANINGS must map names to a line of text")
     return dict(found or {})
@@ -81,7 +81,7 @@ def options(module: str, find: Find) -> Declared | None:
     Raises UserError if it is not a literal of this form, or if the source is not valid Python.
     """
     source = source_path(find(module))
-    found = None if source is None else _literal(parse(source), "OPTIONS", source)
+    found = None if source is None else literal(parse(source), "OPTIONS", source)
     if found is not None and not _is_declaration(found):
         raise UserError(f"{source}: OPTIONS must map names to a line of text or a list of values")
     declared: Declared | None = found
@@ -94,7 +94,7 @@ def path_options(module: str, find: Find) -> tuple[str, ...]:
     Raises UserError if it is not a tuple of names, or if the source is not valid Python.
     """
     source = source_path(find(module))
-    found = None if source is None else _literal(parse(source), "PATHS", source)
+    found = None if source is None else literal(parse(source), "PATHS", source)
     if found is None:
         return ()
     if not isinstance(found, list | tuple) or not all(isinstance(name, str) for name in found):
@@ -143,7 +143,7 @@ def flags(module: str, find: Find) -> dict[str, str]:
     found: dict[str, str] = {}
     for each in modules(module, find):
         if (source := source_path(find(each))) is not None:
-            declared = _literal(parse(source), "FLAGS", source) or {}
+            declared = literal(parse(source), "FLAGS", source) or {}
             if not isinstance(declared, dict) or not all(isinstance(text, str) for text in declared.values()):
                 raise UserError(f"{source}: FLAGS must map names of options to flags")
             found |= declared
@@ -165,7 +165,7 @@ def trains(module: str, find: Find) -> str | None:
     Python.
     """
     source = source_path(find(module))
-    found = None if source is None else _literal(parse(source), "TRAINS", source)
+    found = None if source is None else literal(parse(source), "TRAINS", source)
     if found not in (None, "head", "all"):
         raise UserError(f'{source}: TRAINS must be "head" or "all"')
     part: str | None = found
@@ -194,7 +194,7 @@ def requires(module: str, find: Find) -> str | None:
     Raises UserError if it is no text, or if the source is not valid Python.
     """
     source = source_path(find(module))
-    found = None if source is None else _literal(parse(source), "REQUIRES", source)
+    found = None if source is None else literal(parse(source), "REQUIRES", source)
     if found is not None and not isinstance(found, str):
         raise UserError(f"{source}: REQUIRES must be the name of a package")
     package: str | None = found
@@ -207,7 +207,7 @@ def places(module: str, find: Find) -> Mapping[str, str] | None:
     None if it declares nothing. Raises UserError if `WHERE` has other content, or if the source is not valid Python.
     """
     source = source_path(find(module))
-    found = None if source is None else _literal(parse(source), "WHERE", source)
+    found = None if source is None else literal(parse(source), "WHERE", source)
     if found is not None and not (isinstance(found, dict) and all(isinstance(text, str) for text in found.values())):
         raise UserError(f"{source}: WHERE must be a dictionary of texts")
     declared: Mapping[str, str] | None = found
@@ -216,7 +216,7 @@ def places(module: str, find: Find) -> Mapping[str, str] | None:
 
 def _flag(module: str, name: str, find: Find, *, default: bool = False) -> bool:
     source = source_path(find(module))
-    found = None if source is None else _literal(parse(source), name, source)
+    found = None if source is None else literal(parse(source), name, source)
     if found is not None and not isinstance(found, bool):
         raise UserError(f"{source}: {name} must be True or False")
     return default if found is None else bool(found)
@@ -247,7 +247,7 @@ def _read_module(module: str, spec: ModuleSpec | None) -> tuple[Declared | None,
     if source is None:
         return None, []
     tree = parse(source)
-    declared, reads_also = _literal(tree, "HYPERPARAMETERS", source), _literal(tree, "READS_ALSO", source)
+    declared, reads_also = literal(tree, "HYPERPARAMETERS", source), literal(tree, "READS_ALSO", source)
     if declared is not None and not _is_declaration(declared):
         raise UserError(f"{source}: HYPERPARAMETERS must map names to a line of text or a list of values")
     if reads_also is not None and not (
@@ -271,7 +271,7 @@ def parse(source: str) -> ast.Module:
         raise UserError(f"{source}:{error.lineno}: is broken Python: {error.msg}") from None
 
 
-def _literal(tree: ast.Module, name: str, source: str) -> Any:
+def literal(tree: ast.Module, name: str, source: str) -> Any:
     """The value of the literal `name` at the top level of a module. Returns None if there is none of that name."""
     for statement in tree.body:
         match statement:

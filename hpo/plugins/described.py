@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hpo.plugins import declarations
 from hpo.plugins.declarations import Declared
@@ -40,6 +40,30 @@ def hyperparameters(module: str) -> list[Setting]:
     modules = declarations.modules(module, find)
     meanings = {name: text for each in modules for name, text in declarations.meanings(each, find).items()}
     return settings(declarations.read(module, find) or {}, meanings)
+
+
+def recipes(module: str) -> dict[str, str]:
+    """The augmentation recipes that a module declares in RECIPES, and what each does."""
+    return {name: str(does) for name, (does, _) in _recipes(module).items()}
+
+
+def recipe_hyperparameters(module: str, recipe: str) -> list[Setting]:
+    """The hyperparameters that an augmentation recipe of a module reads, with its own defaults."""
+    known = {each.name: each for each in hyperparameters(module)}
+    found = [known[name] for name in _recipes(module)[recipe][1]]
+    return [replace(each, default=_default_in(each.default, recipe)) for each in found]
+
+
+def _recipes(module: str) -> dict[str, tuple[str, list[str]]]:
+    source = declarations.source_path(find(module))
+    return {} if source is None else declarations.literal(declarations.parse(source), "RECIPES", source) or {}
+
+
+def _default_in(default: str | None, recipe: str) -> str | None:
+    """The default of a hyperparameter in one recipe: 0.1 of "0.5, in few_shot 0.1"."""
+    of_all, *others = (default or "").split(", in ")
+    of_recipe = dict(other.split(" ", 1) for other in others)
+    return of_recipe.get(recipe, of_all) or None
 
 
 def dataset_options(module: str) -> list[Setting]:

@@ -139,7 +139,8 @@ def load(package: str, name: str) -> Any:
     family, colon, variant = ("", "", "") if _is_file_name(name) else name.partition(":")
     function = "variant" if colon else "build"
     if not callable(getattr(plugin, function, None)):
-        hint = f"; name a variant, as {family}:NAME" if callable(getattr(plugin, "variant", None)) else ""
+        has_variants = callable(getattr(plugin, "variant", None))
+        hint = f"; name a variant, as {family}:NAME" if has_variants else f"; name it {family}" if colon else ""
         raise UserError(f"{shown}: {plugin.__file__} has no function `{function}`{hint}")
     return plugin.variant(variant) if colon else plugin
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpo import cache
+from hpo.output_width import output_width
 from hpo.quantities import duration, with_plural
 from hpo.record import STUDY_FILE, Budget, Event, History, Ledger, State, configuration
 from hpo.results.rendering import wrap
@@ -42,9 +42,9 @@ BAR_WIDTH = 24
 
 
 def print_note(note: str) -> None:
-    """Print a note to stderr, above a live table. In a terminal, lines are broken between words."""
-    if sys.stderr.isatty():
-        width = shutil.get_terminal_size().columns
+    """Print a note to stderr, above a live table. Lines that are too wide are broken between words."""
+    width = output_width(sys.stderr)
+    if width is not None:
         note = "\n".join(line for text in note.splitlines() for line in wrap(text, width, indent=" " * 5))[5:]
     print(f"hpo: {note}", file=sys.stderr)
 

@@ -16,7 +16,7 @@ def hpo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hpo:
     (tmp_path / "toy.yaml").write_text(TOY)
     monkeypatch.setattr(sys, "path", [str(ROOT), *sys.path])
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "1000")
     return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
 
 

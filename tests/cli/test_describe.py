@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -22,6 +23,8 @@ PAGES = [
     ("tracker", "tensorboard"),
     ("tracker", "mlflow"),
     ("augmentation", "few_shot"),
+    ("lora",),
+    ("timm",),
     ("--space", "digits_cnn"),
 ]
 
@@ -32,7 +35,7 @@ def test_every_page_fits_80_columns(hpo: Hpo, monkeypatch: pytest.MonkeyPatch, w
     result = hpo("describe", *words)
     assert result.exit_code == 0, result.output
     assert max(map(len, result.output.splitlines())) <= 80
-    rows = json.loads(hpo("describe", *words, "--format", "json").output)
+    rows = json.loads(hpo("describe", *words, "--format", "json").stdout)
     assert rows
     first = str(next(iter(rows[0].values())))
     assert first in result.output
@@ -95,8 +98,15 @@ def test_a_plug_in_of_ones_own_is_described(hpo: Hpo, tmp_path: Path) -> None:
 
 WRONG = {
     ("regime", "linear_prob"): "unknown regime 'linear_prob'; did you mean 'linear_probe'?",
-    ("regimes",): "unknown kind 'regimes'; did you mean 'regime'?",
+    ("regimes",): "unknown kind or name 'regimes'; did you mean 'regime'?",
+    ("lroa",): "unknown kind or name 'lroa'; did you mean 'lora'?",
+    ("regimes", "lora"): "unknown kind 'regimes'; did you mean 'regime'?",
+    ("lora", "regime"): "the kind comes first: `hpo describe regime lora`",
+    ("model", "lora"): "; lora is a regime: `hpo describe regime lora`",
+    ("augmentation", "pacs"): "; pacs is a dataset: `hpo describe dataset pacs`",
+    ("digits_cnn",): "it is a bundled space: `hpo describe --space digits_cnn`",
     ("augmentation", "few"): "unknown augmentation 'few'",
+    ("backend", "random:x"): "has no function `variant`; name it random",
     ("--space", "digits_cn"): "digits_cnn",
     ("--format", "yaml"): "unknown format 'yaml'",
     ("regime", "--space", "digits_cnn"): "--space describes a space: leave the kind out",
@@ -108,6 +118,47 @@ def test_what_does_not_exist_is_told_the_nearest(hpo: Hpo, words: tuple[str, ...
     result = hpo("describe", *words)
     assert result.exit_code == 2
     assert WRONG[words] in result.output
+
+
+def test_a_bare_name_is_described_as_what_it_is(hpo: Hpo) -> None:
+    result = hpo("describe", "lora", "--format", "json")
+    assert result.stderr == "lora is a regime: hpo describe regime lora\n"
+    assert result.stdout == hpo("describe", "regime", "lora", "--format", "json").output
+    assert hpo("describe", "few_shot").stderr == "few_shot is an augmentation: hpo describe augmentation few_shot\n"
+
+
+def test_a_name_of_several_kinds_is_an_error_that_names_them(hpo: Hpo, tmp_path: Path) -> None:
+    info = tmp_path / "twofold-1.0.dist-info"  # a distribution with two plug-ins of one name, as pip leaves it
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: twofold\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[hpo.backends]\ntwofold = b\n[trainables.models]\ntwofold = m\n")
+    result = hpo("describe", "twofold")
+    assert result.exit_code == 2
+    assert result.output == (
+        "hpo: twofold is a backend and a model: type `hpo describe backend twofold` or `hpo describe model twofold`\n"
+    )
+
+
+def test_a_recipe_is_described_with_its_own_hyperparameters_and_defaults(hpo: Hpo) -> None:
+    rows = json.loads(hpo("describe", "augmentation", "few_shot", "--format", "json").output)
+    assert {row["hyperparameter"]: row["default"] for row in rows} == {
+        "flip_probability": "0.1",
+        "degrees": "10",
+        "crop_share": "200/227",
+        "sharpness": "2",
+        "sharpness_probability": "0.1",
+        "greyscale_probability": "0.1",
+    }
+    assert hpo("describe", "augmentation", "none").output == "It has nothing that can be set.\n"
+
+
+@pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="timm is an extra")
+@pytest.mark.parametrize("words", [("model", "timm:resnt18"), ("timm:resnt18",)], ids=" ".join)
+def test_a_network_that_does_not_exist_is_told_the_nearest(hpo: Hpo, words: tuple[str, ...]) -> None:
+    result = hpo("describe", *words)
+    assert result.exit_code == 2
+    assert "timm has no network 'resnt18'" in result.output
+    assert "resnet18" in result.output
 
 
 def test_describing_imports_no_torch_and_no_optuna() -> None:

@@ -141,7 +141,7 @@ def test_a_family_without_a_variant_and_a_variant_of_no_family_are_mistakes(outs
     outside({"own_w/family": "def variant(name): ...\n", "own_w/model": "def build(): ...\n"})
     with pytest.raises(UserError, match=r"has no function `build`; name a variant, as own_w\.family:NAME$"):
         plugins.load("trainables.models", "own_w.family")
-    with pytest.raises(UserError, match=r"has no function `variant`$"):
+    with pytest.raises(UserError, match=r"has no function `variant`; name it own_w\.model$"):
         plugins.load("trainables.models", "own_w.model:large")
 
 

@@ -42,6 +42,40 @@ HYPERPARAMETERS = {
     "greyscale_probability": "few_shot: probability of converting to greyscale, 0 to 1; default 0.1",
 }
 MEANINGS = {"augmentation": "random changes of each training image"}
+RECIPES: dict[str, tuple[str, list[str]]] = {
+    "none": ("no change", []),
+    "flip_jitter": (
+        "flip, then jitter of the colours",
+        ["flip_probability", "brightness", "contrast", "saturation", "hue"],
+    ),
+    "flip_rotation": ("flip, then rotation", ["flip_probability", "degrees"]),
+    "flip_jitter_rotation": (
+        "flip, jitter of the colours, then rotation",
+        ["flip_probability", "brightness", "contrast", "saturation", "hue", "degrees"],
+    ),
+    "few_shot": (
+        "flip, small rotation and crop, sharpness, greyscale",
+        ["flip_probability", "degrees", "crop_share", "sharpness", "sharpness_probability", "greyscale_probability"],
+    ),
+    "crop_flip": ("random resized crop, then flip", ["crop_scale", "crop_ratio", "flip_probability"]),
+    "crop_flip_jitter": (
+        "random resized crop, flip, then jitter of the colours",
+        ["crop_scale", "crop_ratio", "flip_probability", "brightness", "contrast", "saturation", "hue"],
+    ),
+    "rand_augment": (
+        "random resized crop, flip, then random operations of one magnitude (Cubuk et al. 2019)",
+        ["crop_scale", "crop_ratio", "flip_probability", "num_ops", "magnitude"],
+    ),
+    "trivial_augment": (
+        "random resized crop, flip, then one random operation of a random strength (Müller and Hutter 2021)",
+        ["crop_scale", "crop_ratio", "flip_probability"],
+    ),
+    "augmix": (
+        "random resized crop, flip, then a mean of the image and of chains of operations (Hendrycks et al. 2019)",
+        ["crop_scale", "crop_ratio", "flip_probability", "severity", "mixture_width", "chain_depth", "augmix_alpha"],
+    ),
+}
+"""What each recipe does, and the hyperparameters that it reads. `hpo describe` reads this without running it."""
 READS_ALSO = (
     "trainables.augmentation.random_crop",
     "trainables.augmentation.random_operations",

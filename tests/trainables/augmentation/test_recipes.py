@@ -30,6 +30,12 @@ def test_no_augmentation_is_none() -> None:
     assert recipes.recipe({"augmentation": "none", "degrees": 10}) is None
 
 
+def test_the_hyperparameters_that_a_recipe_declares_are_those_that_it_reads() -> None:
+    given = {"chain_depth": 2}  # it is read only if it is given
+    read = {name: {key for key, _ in recipes.settings({"augmentation": name, **given})} for name in recipes.NAMES}
+    assert {name: {"augmentation", *keys} for name, (_, keys) in recipes.RECIPES.items()} == read
+
+
 def jittered_and_rotated(image: Tensor, drawn: list[float]) -> Tensor:
     """By torchvision: what flip_jitter_rotation does to an image by these numbers of 0 to 1."""
     reference = vision.transforms().functional
