@@ -13,14 +13,14 @@ as soon as it is known. An interrupted test continues from its checkpoints, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from hpo import cache
 from hpo.errors import StudyError, UserError
-from hpo.heldout import confusion, image_results, per_class, study_data
+from hpo.heldout import confusion, image_results, per_class, randomness, study_data
 from hpo.heldout.confusion import ModelKey
 from hpo.heldout.evaluator import EvaluatedModel, Evaluator
 from hpo.heldout.plan import BEST_ONLY, Plan
@@ -49,10 +49,12 @@ def evaluate(
 
     What was tested before by the same protocol, with the same packages and on all files, is kept, also with further
     seeds that an interrupted test left: it is neither trained nor looked at again. Any other new result of a trial
-    replaces its earlier one. `trainable` is your own training code, if the study was searched with it. `watch` is
-    called with the evaluation of each trained model, `watch_epoch` with each epoch of their trainings, and `notify`
-    with each note about the data. With `skip_changed_files`, files of the data set that changed since the study was
-    begun are left out, and counted in the result.
+    replaces its earlier one. A trial in whose training nothing is random is trained once.
+
+    `trainable` is your own training code, if the study was searched with it. `watch` is called with the evaluation of
+    each trained model, `watch_epoch` with each epoch of their trainings, and `notify` with each note. With
+    `skip_changed_files`, files of the data set that changed since the study was begun are left out, and counted in the
+    result.
 
     Raises StudyError if the study is still being searched, was interrupted before its budget was spent, or was begun
     with another trainable or on other data. Raises UserError if the trainable cannot be evaluated, or if a test with
@@ -73,17 +75,19 @@ def evaluate(
         data = study_data.check(study, job, skip_changed_files=skip_changed_files)
         check_held_out(study, data.manifest)
         if notify is not None:
-            for note in data.notes:
+            once = randomness.note(study, trials, plan)
+            for note in (*data.notes, *([] if once is None else [once])):
                 notify(note)
-        results = _Results(record, trials, plan, data)
-        wanted = _wanted(study, trials, plan)
+        repeated = randomness.repeated(study, trials, plan)
+        results = _Results(record, trials, plan, data, repeated)
+        wanted = _wanted(study, trials, plan) - repeated
         if wanted - results.done:
             evaluator = Evaluator(study, replace(job, manifest=data.manifest), record, trials[0])
             search_job = replace(job, manifest=data.for_search)
             if plan.protocol == "checkpoint":
                 models = load_from_search(study, trials, results.done)
             else:
-                models = retrain(study, search_job, trials, plan.seeds, results.done, watch_epoch)
+                models = retrain(study, search_job, trials, plan.seeds, results.done | repeated, watch_epoch)
             for model in models:
                 evaluated = evaluator.evaluate(model)
                 results.add(model.trial, evaluated)
@@ -98,13 +102,17 @@ def evaluate(
 class _Results:
     """The results of a running test: those that are kept from earlier tests, and the new ones."""
 
-    def __init__(self, record: TestRecord, trials: Sequence[Trial], plan: Plan, data: StudyData) -> None:
+    def __init__(
+        self, record: TestRecord, trials: Sequence[Trial], plan: Plan, data: StudyData, repeated: Collection[ModelKey]
+    ) -> None:
+        """Models in `repeated` are not kept from earlier tests."""
         self._record = record
         self._plan = plan
         self._left_out = data.left_out
         self._matrices = confusion.read(record.study)
         self._images = image_results.read(record.study)
         record.keep([] if data.left_out else trials, plan.protocol)
+        record.kept = [each for each in record.kept if (each.trial, each.seed) not in repeated]
         self._models = list(record.kept)
         self.done = frozenset((each.trial, each.seed) for each in record.kept)
         """The models that need not be tested: the numbers of their trials with their seeds."""
@@ -147,7 +155,7 @@ def check_held_out(study: StudyFolder, manifest: Mapping[str, object] | None) ->
 
 
 def _wanted(study: StudyFolder, trials: Sequence[Trial], plan: Plan) -> frozenset[ModelKey]:
-    """The models that a plan tests."""
+    """The models that a plan names."""
     seeds = [study.settings.seed] if plan.protocol == "checkpoint" else range(plan.seeds)
     return frozenset((trial.number, seed) for trial in trials for seed in seeds)
 
@@ -159,8 +167,9 @@ def _without(found: Mapping[ModelKey, T], trial: Trial, models: Sequence[ModelRe
 
 
 def _check_seeds(record: TestRecord, trials: Sequence[Trial], plan: Plan) -> None:
-    """Raise a UserError if a test would replace a result with more seeds."""
-    numbers, seeds = {trial.number for trial in trials}, plan.seeds
+    """Raise a UserError if a test would replace a result with more seeds, and these are different models."""
+    seeds = plan.seeds
+    numbers = {trial.number for trial in trials if randomness.is_random(record.study, trial.config)}
     for tested in record.trials:
         n = len(tested.seeds)
         if tested.trial in numbers and tested.protocol == plan.protocol and n > seeds:

@@ -103,35 +103,31 @@ def path_options(module: str, find: Find) -> tuple[str, ...]:
 
 
 def pretrains(module: str, find: Find) -> bool:
-    """Whether a regime declares `PRETRAINING = True`: it first trains on the data set `pretraining` of the task.
-
-    Raises UserError if the declaration is neither True nor False, or if the source is not valid Python.
-    """
-    return _flag(module, "PRETRAINING", find)
+    """Whether a regime declares `PRETRAINING = True`: it first trains on the data set `pretraining` of the task."""
+    return flag(module, "PRETRAINING", find)
 
 
 def needs_weights(module: str, find: Find) -> bool:
-    """Whether a regime declares `PRETRAINED = True`: it starts from pretrained weights.
+    """Whether a regime declares `PRETRAINED = True`: it starts from pretrained weights."""
+    return flag(module, "PRETRAINED", find)
 
-    Raises UserError if the declaration is neither True nor False, or if the source is not valid Python.
-    """
-    return _flag(module, "PRETRAINED", find)
+
+def is_deterministic(module: str, find: Find) -> bool:
+    """Whether a regime declares `DETERMINISTIC = True`: it gives the same model with every seed."""
+    return flag(module, "DETERMINISTIC", find)
 
 
 def is_data_parallel(module: str, find: Find) -> bool:
-    """Whether a regime declares `DATA_PARALLEL = True`: several devices can train one trial together.
-
-    Raises UserError if the declaration is neither True nor False, or if the source is not valid Python.
-    """
-    return _flag(module, "DATA_PARALLEL", find)
+    """Whether a regime declares `DATA_PARALLEL = True`: several devices can train one trial together."""
+    return flag(module, "DATA_PARALLEL", find)
 
 
 def measures_slots(module: str, find: Find) -> bool:
     """Whether a runner declares `MEASURES_SLOTS = True`: with `slots: auto` it is measured how many trials fit at once.
 
-    Each of its trials trains on this machine, in a process of its own. Raises UserError as `is_data_parallel` does.
+    Each of its trials trains on this machine, in a process of its own. Raises UserError as `flag` does.
     """
-    return _flag(module, "MEASURES_SLOTS", find)
+    return flag(module, "MEASURES_SLOTS", find)
 
 
 def flags(module: str, find: Find) -> dict[str, str]:
@@ -153,9 +149,9 @@ def flags(module: str, find: Find) -> dict[str, str]:
 def plays_curves(module: str, find: Find) -> bool:
     """Whether a runner declares `PLAYS_CURVES = True`: it trains nothing, and `build` takes `curves`.
 
-    Raises UserError as `is_data_parallel` does.
+    Raises UserError as `flag` does.
     """
-    return _flag(module, "PLAYS_CURVES", find)
+    return flag(module, "PLAYS_CURVES", find)
 
 
 def trains(module: str, find: Find) -> str | None:
@@ -173,19 +169,13 @@ def trains(module: str, find: Find) -> str | None:
 
 
 def has_head_alone(module: str, find: Find) -> bool:
-    """Whether a model declares `HEAD_ONLY = True`: only its head has weights.
-
-    Raises UserError if the declaration is neither True nor False, or if the source is not valid Python.
-    """
-    return _flag(module, "HEAD_ONLY", find)
+    """Whether a model declares `HEAD_ONLY = True`: only its head has weights."""
+    return flag(module, "HEAD_ONLY", find)
 
 
 def has_linear_head(module: str, find: Find) -> bool:
-    """Whether the head of a model consists of linear layers. It does unless the model declares `LINEAR_HEAD = False`.
-
-    Raises UserError if the declaration is neither True nor False, or if the source is not valid Python.
-    """
-    return _flag(module, "LINEAR_HEAD", find, default=True)
+    """Whether the head of a model consists of linear layers: so it is unless it declares `LINEAR_HEAD = False`."""
+    return flag(module, "LINEAR_HEAD", find, default=True)
 
 
 def requires(module: str, find: Find) -> str | None:
@@ -214,7 +204,11 @@ def places(module: str, find: Find) -> Mapping[str, str] | None:
     return declared
 
 
-def _flag(module: str, name: str, find: Find, *, default: bool = False) -> bool:
+def flag(module: str, name: str, find: Find, *, default: bool = False) -> bool:
+    """Whether a module declares `name = True`. `default` if it declares nothing.
+
+    Raises UserError if the declaration is neither True nor False, or if the source is not valid Python.
+    """
     source = source_path(find(module))
     found = None if source is None else literal(parse(source), name, source)
     if found is not None and not isinstance(found, bool):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hpo.heldout import image_results
+from hpo.heldout import image_results, randomness
 from hpo.heldout.trial_result import TrialResult, spoken
 from hpo.quantities import duration, with_plural
 from hpo.record import State, configuration, shown_state
@@ -85,7 +85,9 @@ def of_test(content: Content) -> list[str]:
     text = []
     for tested in content.test.ranked():
         if tested.test_accuracy.is_finite:
-            text.append(f"Trial {tested.trial}: {interval_line(tested, images, metric).strip()}.")
+            is_random = randomness.is_random(content.study, tested.config)
+            line = interval_line(tested, images, metric, is_random=is_random)
+            text.append(f"Trial {tested.trial}: {line.strip()}.")
     return text + difference_lines(content.test, images)
 
 
@@ -94,7 +96,9 @@ def test_words(content: Content, tested: TrialResult) -> str:
     metric = searched_metric(content.study.space.objective)
     spread = tested.metrics.get(f"test_{metric}")
     first = f"{spoken(str(metric))} {spread.text} and " if spread is not None else ""
-    seeds = f" ({with_plural(len(tested.seeds), 'seed')})"
+    n = len(tested.seeds)
+    is_random = n > 1 or randomness.is_random(content.study, tested.config)
+    seeds = f" ({with_plural(n, 'seed') if is_random else 'nothing is random in its training'})"
     return f"{first}an accuracy of {tested.test_accuracy.text}{seeds}"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from hpo.heldout import randomness
 from hpo.heldout.confusion import ModelKey
 from hpo.heldout.image_results import ImageResults
 from hpo.heldout.record import TestRecord
@@ -20,10 +21,10 @@ FEW_SEEDS = 3
 """With fewer seeds than this, the spread over seeds is hardly known."""
 
 
-def interval_line(tested: TrialResult, images: Images, metric: str | None) -> str:
+def interval_line(tested: TrialResult, images: Images, metric: str | None, *, is_random: bool = True) -> str:
     """Describe the 95 % interval of the accuracy of a tested trial, and of `metric`, the metric of the search.
 
-    Without an interval, the line says why.
+    Without an interval, the line says why. `is_random` says whether another training would give another model.
     """
     parts = []
     for name in dict.fromkeys((metric or "accuracy", "accuracy")):
@@ -33,7 +34,9 @@ def interval_line(tested: TrialResult, images: Images, metric: str | None) -> st
     if not parts:
         return f"  95 % interval: not known: {_unknown_because(tested, images)}"
     n_images = _values(tested, images, "accuracy").shape[1]
-    about = "other images and seeds" if len(tested.seeds) > 1 else "other images, for this one training"
+    about = (
+        "other images and seeds" if len(tested.seeds) > 1 else f"other images{', for this one training' * is_random}"
+    )
     return f"  95 % interval on {about}: {', '.join(parts)} ({n_images} test images)"
 
 
@@ -71,8 +74,10 @@ def difference_lines(record: TestRecord, images: Images) -> list[str]:
         metric, known = "accuracy", _finite_values(record, images, "accuracy")
     if len(known) > 1 and len({values.shape[1] for _, values in known}) == 1:
         pairs = differing([values for _, values in known])
+        random = {each.trial for each in record.trials if randomness.is_random(record.study, each.config)}
+        n_seeds = {trial: len(values) for trial, values in known if trial in random}
         text.append(_difference_words(pairs, [trial for trial, _ in known], spoken(metric)))
-        if min(len(values) for _, values in known) < FEW_SEEDS:
+        if min(n_seeds.values(), default=FEW_SEEDS) < FEW_SEEDS:
             text[-1] += f" More seeds say more: `--seeds {FEW_SEEDS}`."
     history, _ = record.study.history()
     of_search, _ = cached_confidence(record.study, history)

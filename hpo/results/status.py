@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hpo import plugins
 from hpo.errors import UserError
-from hpo.heldout import confusion, image_results, per_class, soup_record
+from hpo.heldout import confusion, image_results, per_class, randomness, soup_record
 from hpo.heldout.confusion import ConfusionMatrix
 from hpo.heldout.record import TestRecord
 from hpo.heldout.study_data import left_out_words
@@ -201,7 +201,11 @@ def test_lines(record: TestRecord) -> list[str]:
     for tested in record.trials:
         n_seeds, n_epochs = len(tested.seeds), tested.stopping_epoch
         trained = f"{n_epochs} epoch{'s' * (n_epochs > 1)}"
-        details = f"{n_seeds} seed{'s' * (n_seeds > 1)}, {tested.protocol}, {trained}"
+        seeds = f"{n_seeds} seed{'s' * (n_seeds > 1)}"
+        is_random = randomness.is_random(record.study, tested.config)
+        if n_seeds == 1 and not is_random:
+            seeds = "nothing is random"
+        details = f"{seeds}, {tested.protocol}, {trained}"
         if tested.left_out:
             details += f"; {left_out_words(tested.left_out)}"
         text.append(
@@ -210,7 +214,7 @@ def test_lines(record: TestRecord) -> list[str]:
             f"validation accuracy {tested.val_accuracy.text} ({details})"
         )
         if tested.test_accuracy.is_finite:
-            text.append(held_out_confidence.interval_line(tested, images, metric))
+            text.append(held_out_confidence.interval_line(tested, images, metric, is_random=is_random))
         text += class_lines(tested, per_class.of_trial(matrices, tested.trial))
     if any("±" in line for line in text):
         text.append("± is the standard deviation over seeds.")

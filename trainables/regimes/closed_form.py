@@ -65,6 +65,8 @@ MEANINGS = {
 READS_ALSO = ("trainables.training.imbalance.class_weights",)
 PRETRAINED = True
 """A space must say which weights the model starts from."""
+DETERMINISTIC = True
+"""Each seed gives the same model."""
 DEFAULT_L2 = {"ridge": 10.0, "logistic": 0.01}
 MIN_STRENGTH = 1e-6
 """The smallest `l2` and `shrinkage` of a path, unless it begins below. It stays there."""
