@@ -12,6 +12,7 @@ import click
 from hpo.cli import completion, typed_names
 from hpo.cli.options import check_format, data_option, dataset_option, named_values
 from hpo.cli.printing import print_line
+from hpo.cli.rank_errors import in_options
 from hpo.cli.ranking_output import check_out, print_ranking, write_space
 from hpo.errors import MachineError, UserError, nearest, shortened
 
@@ -65,9 +66,10 @@ def rank(
     format: str,
     folder: str | None,
 ) -> None:
-    """Rank pretrained models on a data set, by a linear probe of their features.
+    """Rank pretrained models on a data set, by a linear probe on their features.
 
-    The features are computed once for each model, and a later search of it finds them. Held-out images are not read.
+    The probe is a cross-validated ridge regression. The features are computed once for each model, and a later search
+    of it finds them. Held-out images are not read.
 
     \b
     hpo rank --dataset caltech101 --models resnet18,resnet50
@@ -80,11 +82,14 @@ def rank(
     check_out(out, top)
     names, values = _names(models, size), _fixed(fixed)
     validation = {"folds": folds, **({} if group is None else {"group": group})}
-    space = _space(_dataset(dataset, options), names, weights, validation, values)
+    content = _dataset(dataset, options)
+    with in_options():
+        space = _space(content, names, weights, validation, values)
     cache.check()
     if fetch:
         _fetch(names, weights, data_folder(folder))
-    found = _ranked(space, names, data_folder(folder), devices)
+    with in_options():
+        found = _ranked(space, names, data_folder(folder), devices)
     print_ranking(found, format)
     if out is not None:
         write_space(out, found, space, top or DEFAULT_TOP)

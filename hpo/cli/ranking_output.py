@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hpo.cli.printing import print_command, print_line
+from hpo.cli.printing import print_command, print_line, terminal_width
 from hpo.errors import SpaceFileError, UserError
 from hpo.quantities import with_plural
 
@@ -21,32 +21,52 @@ if TYPE_CHECKING:
 
 MARK = "By `hpo rank`"
 """How a line of the comment begins by which a file that `hpo rank` wrote is known."""
+LESS_IMPORTANT = ("image_size", "features", "parameters", "logme", "ms_per_image")
+"""The columns that a narrow table leaves out, the first that goes first."""
 
 
 def print_ranking(found: Ranking, format: str) -> None:
-    """Print the ranking as a table, or in another format."""
+    """Print the ranking as a table, or in another format. All have the same columns."""
     from hpo.results import render
 
-    frame = _frame(found, is_text=format == "table")
+    frame = _frame(found)
     if format != "table":
         click.echo(render(frame, format), nl=False)
         return
-    from tabulate import tabulate
-
-    headers = list(map(str, frame))
-    click.echo(tabulate(frame.to_numpy().tolist(), headers, tablefmt="simple", disable_numparse=True))
-    click.echo()
+    _print_table(frame)
     how = (
         f"{found.validation.folds} folds of the search part"
         if found.validation.folds
         else "the validation part of the data set"
     )
     print_line(
-        f"Accuracy of a ridge regression on the frozen features: {with_plural(found.n_images, 'image')}, {how}, each "
-        "classified by a regression that was not fitted on it."
+        "accuracy, low, high: that of a linear probe on the frozen features, and its 95 % interval; "
+        f"{with_plural(found.n_images, 'image')}, {how}, each classified by a probe that was not fitted on it."
     )
     if len(found.models) > 1:
         print_line(_comparison(found))
+
+
+def _print_table(frame: DataFrame) -> None:
+    """Print the columns that fit the width of the output. A line says which do not."""
+    shown, width, left_out = _in_words(frame), terminal_width(), list[str]()
+    for name in LESS_IMPORTANT:
+        if width is None or max(map(len, _lines(shown))) <= width:
+            break
+        shown = shown.drop(columns=name)
+        left_out.insert(0, name)
+    for line in _lines(shown):
+        click.echo(line)
+    click.echo()
+    if left_out:
+        print_line(f"Too wide for the table: {', '.join(left_out)}. `--format csv` has all columns.")
+
+
+def _lines(shown: DataFrame) -> list[str]:
+    """The lines of a table. The names of the models are aligned to the left, all else to the right."""
+    width = max(map(len, shown["model"]))
+    aligned = shown.assign(model=shown["model"].str.ljust(width)).rename(columns={"model": "model".ljust(width)})
+    return str(aligned.to_string(index=False)).splitlines()
 
 
 def _comparison(found: Ranking) -> str:
@@ -58,29 +78,42 @@ def _comparison(found: Ranking) -> str:
     return f"{', '.join(alike)} cannot be told apart from {best.model}."
 
 
-def _frame(found: Ranking, *, is_text: bool) -> DataFrame:
-    """The ranking as a table. With `is_text`, its numbers are rounded for people."""
+def _frame(found: Ranking) -> DataFrame:
+    """The ranking as a table, with all digits."""
     from pandas import DataFrame
 
-    if not is_text:
-        rows = [{**vars(each), "image_size": each.image_size[0]} for each in found.models]
-        return DataFrame(rows)
     return DataFrame(
         [
             {
                 "model": each.model,
-                "accuracy": f"{each.accuracy:.4f}",
-                "95 % interval": f"{each.low:.4f} to {each.high:.4f}",
-                "as good": "yes" if each.as_good else "no",
-                "LogME": f"{each.logme:.4f}",
-                "ms an image": f"{1000 * each.seconds_per_image:.1f}",
-                "weights": f"{each.n_parameters / 1e6:.1f} M",
-                "features": f"{each.n_features:,}",
-                "pixels": f"{each.image_size[0]}",
+                "accuracy": each.accuracy,
+                "low": each.low,
+                "high": each.high,
+                "as_good": each.as_good,
+                "logme": each.logme,
+                "ms_per_image": 1000 * each.seconds_per_image,
+                "parameters": each.n_parameters,
+                "features": each.n_features,
+                "image_size": each.image_size[0],
             }
             for each in found.models
         ]
     )
+
+
+def _in_words(frame: DataFrame) -> DataFrame:
+    """The table with its numbers rounded for people."""
+    shown = frame.astype(object)
+    for names, words in (
+        (("accuracy", "low", "high", "logme"), "{:.4f}".format),
+        (("ms_per_image",), "{:.1f}".format),
+        (("as_good",), lambda value: "yes" if value else "no"),
+        (("parameters",), lambda value: f"{value / 1e6:.1f} M"),
+        (("features",), "{:,}".format),
+    ):
+        for name in names:
+            shown[name] = frame[name].map(words).astype(object)
+    return shown
 
 
 def check_out(path: Path | None, top: int | None) -> None:

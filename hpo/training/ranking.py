@@ -1,8 +1,8 @@
 """Ranks pretrained models on a data set by their features, before any search: for `hpo rank`.
 
-A cross-validated ridge regression on the features of the search part gives an accuracy for each model. The held-out
-part is never read. The features are those of the cache, so a search of the same models finds them there, and a ranking
-that was interrupted goes on with the next model.
+A linear probe gives an accuracy for each model: a cross-validated ridge regression on the features of the search part.
+The held-out part is never read. The features are those of the cache, so a search of the same models finds them there,
+and a ranking that was interrupted goes on with the next model.
 """
 
 from __future__ import annotations

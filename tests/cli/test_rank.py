@@ -84,7 +84,7 @@ def test_the_ranking_can_be_printed_for_programs_while_a_space_is_written(hpo: H
     assert "# mine" not in Path("a.yaml").read_text()
     assert row["low"] < row["accuracy"] <= row["high"]
     assert row["accuracy"] > 0.8
-    assert (row["n_features"], row["n_parameters"], row["image_size"]) == (512, 735_424, 32)
+    assert (row["features"], row["parameters"], row["image_size"]) == (512, 735_424, 32)
 
 
 def test_held_out_images_are_not_read(hpo: Hpo, data: Path) -> None:
@@ -115,9 +115,15 @@ def test_a_data_set_with_a_validation_part_of_its_own_is_not_split_again(hpo: Hp
         ((), "hpo: say which models to rank: --models or --size, and only one of them"),
         (("--models", "resnet18", "--size", "small"), "hpo: say which models to rank: --models or --size, and only"),
         (("--models", "resnet18,,vgg16"), "hpo: --models resnet18,,vgg16: write names of models with commas between"),
-        (("--models", "resnet81"), "hpo: task.model: unknown model 'resnet81'; did you mean 'resnet18'?"),
+        (("--models", "resnet81"), "hpo: --models: unknown model 'resnet81'; did you mean 'resnet18'?"),
         (("--models", "resnet18"), "hpo: no model can be ranked: resnet18: `weights`: the ImageNet weights of"),
-        (("--models", "squeezenet", "--folds", "13"), "hpo: data set 'flowers': class 'daisy' has 10 images to search"),
+        (
+            ("--models", "squeezenet", "--folds", "13"),
+            "class 'daisy' has 10 images to search with; `--folds 13` needs 13 of them; take fewer folds",
+        ),
+        (("--models", "squeezenet", "--group", "("), "hpo: `--group` must be `folder` or a regular expression"),
+        (("--models", "squeezenet", "--weights", "gone.pth"), "hpo: --weights: there is no file 'gone.pth'"),
+        (("--models", "squeezenet", "--fixed", "image_size=big"), "hpo: --fixed: `image_size` must be a whole number"),
         (("--models", "squeezenet", "--fixed", "method=knn"), "hpo: --fixed method: says nothing about how images are"),
         (("--models", "squeezenet", "--fixed", "class_weights=balanced"), "hpo: --fixed class_weights: says nothing"),
         (("--models", "squeezenet", "--fixed", "image_sise=32"), "did you mean 'image_size'? (allowed: background, ex"),
@@ -139,6 +145,7 @@ def test_what_cannot_be_ranked_is_named(hpo: Hpo, data: Path, words: tuple[str, 
     result = hpo(*RANK, *words)
     assert result.exit_code == 2, result.output
     assert message in result.output
+    assert "task." not in result.output
 
 
 @pytest.mark.parametrize("text", ["task: {}\n", "# My own space, not one of hpo rank\ntask: {}\n"])
