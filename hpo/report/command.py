@@ -9,29 +9,30 @@ import yaml
 
 from hpo import spacefile
 from hpo.errors import UserError
-from hpo.heldout import TestRecord
 from hpo.record import StudyFolder
+from hpo.report.content import Content
 from hpo.space.values import format_value
 
 SPACE_FILE = "space.yaml"
 """The file that the space of a report is to be saved as, if it is no bundled one."""
 
 
-def commands(study: StudyFolder, test: TestRecord, n_epochs: int) -> list[str]:
-    """The command lines that search the space again, and test it again. Empty if it was searched from Python.
+def commands(content: Content) -> list[str]:
+    """The command lines that search the space again, test it again, and make its soup again.
 
-    `n_epochs` is the number of epochs that were trained: the budget of a search that was ended by hand.
-
-    What `left_out` names is not repeated.
+    Empty if it was searched from Python. What `left_out` names is not repeated.
     """
+    study, test, soup = content.study, content.test, content.soup
     if study.trainable_digest is not None:
         return []
-    lines = [shlex.join(_search_words(study, n_epochs))]
+    lines = [shlex.join(_search_words(study, content.history.n_epochs))]
     for protocol in dict.fromkeys(each.protocol for each in test.trials):
         of_protocol = [each for each in test.trials if each.protocol == protocol]
         n_seeds = max(len(each.seeds) for each in of_protocol)
         test_words = ["hpo", "test", study.name, "--top", str(len(of_protocol)), "--seeds", str(n_seeds)]
         lines.append(shlex.join([*test_words, *(["--protocol", protocol] if protocol != "retrain" else [])]))
+    if soup is not None and soup.test:
+        lines.append(shlex.join(["hpo", "soup", study.name, "--top", str(len(soup.origin["trials"]))]))
     return lines
 
 
@@ -52,7 +53,10 @@ def left_out(study: StudyFolder) -> list[str]:
 
 
 def _search_words(study: StudyFolder, n_epochs: int) -> list[str]:
-    """The words of the command that searches the space of a study again."""
+    """The words of the command that searches the space of a study again.
+
+    `n_epochs` is the number of epochs that were trained: the budget of a search that was ended by hand.
+    """
     settings, budget = study.settings, study.budget
     words = ["hpo", "search", "--space", _space(study), "--backend", settings.backend]
     words += _repeated("--option", settings.options)

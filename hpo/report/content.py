@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hpo.errors import StudyError
-from hpo.heldout import TestRecord, TrialResult, confusion, misclassified, per_class
+from hpo.heldout import Soup, TestRecord, TrialResult, confusion, misclassified, per_class, soup_record
 from hpo.heldout.confusion import ConfusionMatrix
 from hpo.heldout.misclassified import Misclassified
 from hpo.importance import Importance, analyse
@@ -46,6 +46,8 @@ class Content:
     """
     mistakes: Misclassified | None
     """Images that the best tested trial misclassifies. None if none are stored."""
+    soup: Soup | None
+    """The average of the weights of some trials, finished or begun. None if there is none."""
     importance: Importance
     confidence: Confidence | None
     """How sure the result is. None if it is not known."""
@@ -74,11 +76,13 @@ def gather(folder: Path) -> Content:
     with contextlib.closing(study.ledger(write=False)) as ledger:
         history, finished, times, seconds = ledger.history, ledger.finished, ledger.times, ledger.recorded
     test = TestRecord.read(study)
-    data = mistakes = None
+    data = mistakes = soup = None
     with contextlib.suppress(StudyError):
         data = study.data_record()
     with contextlib.suppress(StudyError):
         mistakes = misclassified.read(study)
+    with contextlib.suppress(StudyError):
+        soup = soup_record.read(study)
     matrices = _matrices(study, test)
     sure, unsure_because = cached_confidence(study, history)
     searched = SearchedStudy(study, history, BestSoFar(history, times), seconds, next(iter(test.ranked()), None))
@@ -93,6 +97,7 @@ def gather(folder: Path) -> Content:
         matrices=matrices,
         validation_matrix=_validation_matrix(study, history, data) if matrices is None else None,
         mistakes=mistakes,
+        soup=soup,
         importance=analyse(study.space, history),
         confidence=sure,
         unsure_because=unsure_because or None,

@@ -9,7 +9,7 @@ from typing import Any
 
 from hpo.errors import MachineError, UserError
 from hpo.record import write_text
-from hpo.report import charts, command, sentences, tables
+from hpo.report import charts, command, sentences, soup, tables
 from hpo.report.content import Content, gather
 from hpo.report.drawing import data_uri
 from hpo.results import comparison_text
@@ -90,11 +90,12 @@ def _study(content: Content, prefix: str, with_images: bool) -> dict[str, Any]:
         ),
         "importance": _importance(content, prefix),
         "test": _test(content, prefix),
+        "soup": soup.section(content),
         "mistakes": _mistakes(content) if with_images else None,
         "cost": sentences.cost(content),
         "hyperparameters": tables.hyperparameters(content),
         "origin": tables.origin(content),
-        "commands": command.commands(content.study, content.test, content.history.n_epochs),
+        "commands": command.commands(content),
         "left_out": command.left_out(content.study),
         "space": None if command.is_bundled(content.study) else command.space_text(content.study),
         "space_file": command.SPACE_FILE,

@@ -6,6 +6,7 @@ from hpo.heldout import image_results, randomness
 from hpo.heldout.trial_result import TrialResult, spoken
 from hpo.quantities import duration, with_plural
 from hpo.record import State, configuration, shown_state
+from hpo.report import soup
 from hpo.report.content import Content
 from hpo.results.confidence_text import table_lines
 from hpo.results.held_out_confidence import difference_lines, interval_line
@@ -57,6 +58,8 @@ def found(content: Content) -> str:
     accuracy = best.best.metrics.get("val_accuracy") if best.best else None
     words = f"The best, trial {best.number} ({configuration(best.config)}), reached {content.study.space.metric} "
     words += f"{best.loss:.4f}" + (f" and a validation accuracy of {accuracy:.4f}" if accuracy is not None else "")
+    if tested is None and content.soup is not None and content.soup.test:
+        return f"{words}; on held-out data {soup.reached(content.soup)}."
     if tested is None:
         return f"{words}; it was never tested on held-out data."
     which = "it" if tested.trial == best.number else f"trial {tested.trial}"

@@ -21,11 +21,23 @@ def lines(soup: Soup, record: TestRecord, *, is_earlier: bool = False) -> Iterat
     yield from _alone(soup, record) if len(soup.chosen) == 1 else _averaged(soup, record)
 
 
+def choice(soup: Soup) -> str:
+    """Say which trials were averaged, or why it is one trial alone."""
+    n_others = len(soup.candidates) - 1
+    if len(soup.chosen) > 1:
+        numbers = ", ".join(map(str, soup.chosen))
+        return f"The soup is the average of {len(soup.chosen)} of {n_others + 1} trials: {numbers}."
+    added = "the only other trial" if n_others == 1 else f"one of the {n_others} other trials"
+    why = (
+        f"no average with {added} is as good on validation" if n_others else "no other trial could be averaged with it"
+    )
+    return f"The soup is trial {soup.best.trial} alone: {why}."
+
+
 def _averaged(soup: Soup, record: TestRecord) -> Iterator[str]:
     """The lines about an average of two trials or more."""
     study = record.study
-    numbers = ", ".join(map(str, soup.chosen))
-    yield f"The soup is the average of {len(soup.chosen)} of {len(soup.candidates)} trials: {numbers}."
+    yield choice(soup)
     name = searched_metric(study.space.objective)
     rows = (
         (f"best single model, trial {soup.best.trial}", soup.best.validation, soup.best_test),
@@ -40,12 +52,7 @@ def _averaged(soup: Soup, record: TestRecord) -> Iterator[str]:
 def _alone(soup: Soup, record: TestRecord) -> Iterator[str]:
     """The lines about a soup of one trial, which is the best single model."""
     study, trial, name = record.study, soup.best.trial, searched_metric(record.study.space.objective)
-    n_others = len(soup.candidates) - 1
-    added = "the only other trial" if n_others == 1 else f"one of the {n_others} other trials"
-    why = (
-        f"no average with {added} is as good on validation" if n_others else "no other trial could be averaged with it"
-    )
-    yield f"The soup is trial {trial} alone: {why}."
+    yield choice(soup)
     yield f"trial {trial}: validation {_values(soup.validation, name)}; test {_values(soup.test, name)}"
     yield f"The look at held-out data was made: it tested trial {trial}."
     yield from look_lines(record)
