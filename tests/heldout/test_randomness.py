@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,7 +69,7 @@ def test_repeated_results_of_an_earlier_version_are_not_kept(closed: Path) -> No
     ],
 )
 def test_what_is_random_follows_from_the_regime_and_the_weights(
-    closed: Path, task: dict[str, str], is_random: bool
+    closed: Path, task: dict[str, Any], is_random: bool
 ) -> None:
     study = StudyFolder.reopen(closed)
     study.space = replace(FIXED, task=replace(FIXED.task, **task))
