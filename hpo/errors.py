@@ -58,8 +58,9 @@ class SpaceFileError(UserError):
 class UnknownName(UserError):
     """A name does not exist. The message suggests the most similar known name."""
 
-    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
-        super().__init__(f"unknown {what} {shortened(repr(name))}{nearest(name, known)}")
+    def __init__(self, what: str, name: str, known: Iterable[str], *, listed_by: Sequence[str] = ()) -> None:
+        """`listed_by` are the commands that list all known names."""
+        super().__init__(f"unknown {what} {shortened(repr(name))}{nearest(name, known, listed_by=listed_by)}")
 
 
 class TaskError(UserError):
@@ -86,6 +87,8 @@ MAX_TEXT_LENGTH = 80
 """A text of the user that is longer than so many characters is cut in a message."""
 MAX_NAMES_LENGTH = 160
 """A list of names longer than so many characters is cut to the most similar names."""
+LONG_NAME = 7
+"""Names of so many characters must be more similar than shorter ones to be suggested."""
 
 
 def shortened(text: str) -> str:
@@ -94,21 +97,34 @@ def shortened(text: str) -> str:
     return text if len(text) <= MAX_TEXT_LENGTH else f"{text[:half]}...{text[-half:]}"
 
 
-def nearest(name: str, known: Iterable[str], *, max_length: float = MAX_NAMES_LENGTH) -> str:
+def nearest(
+    name: str, known: Iterable[str], *, max_length: float = MAX_NAMES_LENGTH, listed_by: Sequence[str] = ()
+) -> str:
     """The end of a message about an unknown `name`: the most similar known name and the names that are allowed.
 
     If the list of the names is longer than `max_length` characters, only the most similar ones are listed, and none
-    after a good suggestion.
+    after a good suggestion. `listed_by` are commands that list all; a message that does not list all ends with them.
     """
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    close = _close(name, names)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     is_long = len(", ".join(names)) > max_length
     if close and is_long:
-        return hint
+        return f"{hint} ({_listing(listed_by)})" if listed_by else hint
     listed = _nearest_few(name, names) if is_long else names
     others = f", and {len(names) - len(listed)} others" if len(listed) < len(names) else ""
-    return f"{hint} (allowed: {', '.join(listed) or 'none'}{others})"
+    command = f"; {_listing(listed_by)}" if others and listed_by else ""
+    return f"{hint} (allowed: {', '.join(listed) or 'none'}{others}{command})"
+
+
+def _listing(commands: Sequence[str]) -> str:
+    """The commands that list all names, in words."""
+    return " and ".join(f"`{command}`" for command in commands) + (" lists all" if len(commands) == 1 else " list all")
+
+
+def _close(name: str, names: Sequence[str]) -> list[str]:
+    """The name that is most similar to `name`, if it is similar enough. Letters of long names match by chance."""
+    return difflib.get_close_matches(name, names, n=1, cutoff=0.6 if len(name) < LONG_NAME else 0.7)
 
 
 def _nearest_few(name: str, names: list[str]) -> list[str]:

@@ -148,7 +148,7 @@ def resume(
     study.check_trainable(None if trainable is None else user_code.digest(trainable))
     content = study.space.to_dict(absolute=True)
     spacefile.parse(
-        content, source=str(folder / "study.yaml")
+        content, source=str(folder / "study.yaml"), is_new=False
     )  # raises a UserError if a plug-in, the weights or the objective are missing
     study.check_objective(objective_digest(study.space))
     with lock(folder):

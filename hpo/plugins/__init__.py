@@ -28,6 +28,7 @@ from hpo.plugins.registry import (
     names,
 )
 from hpo.plugins.space_problems import data_problems, problem_lines, problems
+from hpo.plugins.space_rules import notices, rule_problems
 
 __all__ = [
     "BACKENDS",
@@ -47,7 +48,9 @@ __all__ = [
     "located_data",
     "module_name",
     "names",
+    "notices",
     "objectives",
     "problem_lines",
     "problems",
+    "rule_problems",
 ]

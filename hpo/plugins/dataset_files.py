@@ -36,7 +36,7 @@ def ambiguity(data: DatasetSpec, folders: Sequence[Path], module: str | None) ->
 def unknown(data: DatasetSpec, folders: Sequence[Path], known: Collection[str]) -> UnknownName:
     """Return the error for a data set that is neither a plug-in nor a Python file in one of `folders`."""
     own = {path.stem for folder in folders for path in python_files.files_in(folder) if _defines_build(path)}
-    error = UnknownName("dataset", data.name, {*known, *own})
+    error = UnknownName("dataset", data.name, {*known, *own}, listed_by=["hpo describe dataset"])
     if folders and (name := python_file_name(data.name)):
         hint = f"there is no file {name} in {python_files.in_words(folders)}"
     else:

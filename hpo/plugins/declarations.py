@@ -13,13 +13,12 @@ further hyperparameters.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Iterable, Mapping
 from importlib.machinery import ModuleSpec
-from pathlib import Path
 from typing import Any
 
 from hpo.errors import UserError
+from hpo.plugins.module_source import literal, parse, source_path
 from hpo.space.values import is_one_of, scalar_problem
 from hpo.trial import Scalar
 
@@ -249,36 +248,6 @@ def _read_module(module: str, spec: ModuleSpec | None) -> tuple[Declared | None,
     ):
         raise UserError(f"{source}: READS_ALSO must be a tuple of module names")
     return declared, list(reads_also or ())
-
-
-def source_path(spec: ModuleSpec | None) -> str | None:
-    """The path of a module's source file. Returns None if it has none."""
-    origin = spec.origin if spec else None
-    return origin if origin and origin.endswith(".py") else None
-
-
-def parse(source: str) -> ast.Module:
-    """The syntax tree of a source file. Raises UserError if it is not valid Python."""
-    try:
-        return ast.parse(Path(source).read_bytes())
-    except SyntaxError as error:
-        raise UserError(f"{source}:{error.lineno}: is broken Python: {error.msg}") from None
-
-
-def literal(tree: ast.Module, name: str, source: str) -> Any:
-    """The value of the literal `name` at the top level of a module. Returns None if there is none of that name."""
-    for statement in tree.body:
-        match statement:
-            case (
-                ast.Assign(targets=[ast.Name(id=found)], value=value)
-                | ast.AnnAssign(target=ast.Name(id=found), value=ast.expr() as value)
-            ) if found == name:
-                try:
-                    return ast.literal_eval(value)
-                except ValueError:
-                    message = f"{source}:{statement.lineno}: {name} must be a literal: it is read without being run"
-                    raise UserError(message) from None
-    return None
 
 
 def _is_declaration(content: Any) -> bool:

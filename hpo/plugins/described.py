@@ -10,8 +10,9 @@ import ast
 import re
 from dataclasses import dataclass, replace
 
-from hpo.plugins import declarations
+from hpo.plugins import declarations, module_source
 from hpo.plugins.declarations import Declared
+from hpo.plugins.module_source import parse, source_path
 from hpo.plugins.registry import find
 from hpo.space.values import format_value
 from hpo.trial import Scalar
@@ -55,8 +56,8 @@ def recipe_hyperparameters(module: str, recipe: str) -> list[Setting]:
 
 
 def _recipes(module: str) -> dict[str, tuple[str, list[str]]]:
-    source = declarations.source_path(find(module))
-    return {} if source is None else declarations.literal(declarations.parse(source), "RECIPES", source) or {}
+    source = module_source.source_path(find(module))
+    return {} if source is None else module_source.literal(module_source.parse(source), "RECIPES", source) or {}
 
 
 def _default_in(default: str | None, recipe: str) -> str | None:
@@ -87,10 +88,10 @@ def settings(declared: Declared, meanings: dict[str, str], *, first_is_default: 
 
 def build_options(module: str, kind: str) -> list[Setting]:
     """The options of a `backend` or `runner`: the keywords of its function `build`, as its docstring describes them."""
-    source = declarations.source_path(find(module))
+    source = source_path(find(module))
     if source is None:
         return []
-    for statement in declarations.parse(source).body:
+    for statement in parse(source).body:
         if isinstance(statement, ast.FunctionDef) and statement.name == "build":
             texts = _described_arguments(ast.get_docstring(statement) or "")
             defaults = zip(statement.args.kwonlyargs, statement.args.kw_defaults, strict=True)
@@ -110,8 +111,8 @@ def places(module: str) -> list[Setting]:
 
 def summary(module: str) -> str:
     """The first line of the docstring of a module. Empty if it has none, or no source."""
-    source = declarations.source_path(find(module))
-    text = None if source is None else ast.get_docstring(declarations.parse(source))
+    source = source_path(find(module))
+    text = None if source is None else ast.get_docstring(parse(source))
     return (text or "").partition("\n\n")[0].replace("\n", " ")
 
 

@@ -37,6 +37,26 @@ _OWN = {foreign: own for own, names in FOREIGN.items() for foreign in names}
 EPOCHS = ("epochs", "n_epochs", "num_epochs", "max_epochs", "num_train_epochs")
 """Names of the number of epochs, which is no hyperparameter here but the fidelity of the space."""
 
+ELSEWHERE = {
+    "model": "it stands under `task.model`",
+    "regime": "it stands under `task.regime`",
+    "weights": "it stands under `task.weights`",
+    "pretrained": "`task.weights: imagenet` trains from pretrained weights",
+    "dataset": "it stands under `task.dataset`",
+    "validation": "it stands under `task.validation`",
+    "objective": "it stands at the top of the file",
+    "metric": "`objective` at the top of the file says what is minimised",
+    "seed": "`hpo search --seed` seeds the search, and `task.validation.seed` the split",
+    "device": "`hpo search --devices` says where trials train",
+    "devices": "`hpo search --devices` says where trials train",
+    "trials": "`hpo search --trials` says how many",
+    "n_trials": "`hpo search --trials` says how many",
+    "folds": "it stands under `task.validation`",
+    "num_classes": "the data set says how many classes there are",
+    "n_classes": "the data set says how many classes there are",
+}
+"""What is no hyperparameter, and where it belongs."""
+
 
 def own_name(name: str) -> str:
     """The name that hpo has for a hyperparameter. The name itself if it is no foreign one."""

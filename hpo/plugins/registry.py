@@ -112,7 +112,8 @@ def module_name(package: str, name: str, *, also: Collection[str] = ()) -> str:
             return name
         parent = name.rpartition(".")[0]
         raise UnknownName(f"{noun} module", name, [f"{parent}.{module}" for module in modules_in(parent)])
-    error = UnknownName(noun, name, [*known, *also])
+    listed_by = [f"hpo describe {noun}"] if package in NOUNS else []
+    error = UnknownName(noun, name, [*known, *also], listed_by=listed_by)
     error.args = (f"{error}; a module of your own is named package.module",)
     raise error
 

@@ -7,24 +7,28 @@ from pathlib import Path
 from typing import Any
 
 from hpo.errors import UnknownName, UserError, nearest
-from hpo.plugins import dataset_files, objectives
+from hpo.plugins import dataset_files, declared_rules, objectives
 from hpo.plugins.declarations import merged, needs_weights, options, pretrains
-from hpo.plugins.foreign_names import EPOCHS, own_name
+from hpo.plugins.number_problems import option_problems
 from hpo.plugins.registry import DATASETS, TASK_PACKAGES, WORKER, find, hyperparameters, module_name, names
+from hpo.plugins.space_rules import rule_problems
+from hpo.plugins.unread import unread
+from hpo.plugins.value_lists import list_problems
 from hpo.space import DATA_KEYS, TASK_DOMAINS, DatasetSpec, SearchSpace
 from hpo.space.domains import Domain
 from hpo.space.python_file import python_file_name
 from hpo.space.rules import Problem
-from hpo.space.values import format_value, is_one_of, value_problem
-from hpo.trial import Scalar, Value
+from hpo.space.values import value_problem
+from hpo.trial import Value
 
 
 def problem_lines(space: SearchSpace) -> list[str]:
     """The mismatches between a space and the plug-ins and the objective that it names, as lines of text.
 
-    See `problems` and `objectives.problems`. Python files are looked for in the working directory.
+    See `problems`, `rule_problems` and `objectives.problems`. Python files are looked for in the working directory.
     """
-    found = [*problems(vars(space.task), space.domains, space.fixed, (Path(),))]
+    parts = vars(space.task), space.domains, space.fixed
+    found = [*problems(*parts, (Path(),)), *rule_problems(*parts, space.fidelity)]
     found += objectives.problems(space.objective, (Path(),), space.objective_file)
     return [f"{'.'.join(keys)}: {text}" for keys, text in found]
 
@@ -77,23 +81,9 @@ def problems(
     known = merged(declarations)
     for keys, values in _given_values(domains, fixed):
         if keys[-1] in known:
-            yield from _value_problems(keys, values, known[keys[-1]])
+            yield from list_problems(keys, values, known[keys[-1]])
         elif not may_read_any:
-            yield keys, f"nothing that this task names reads it{_hint(keys[-1], known)}; see `{_see(task, domains)}`"
-
-
-def _hint(name: str, known: Collection[str]) -> str:
-    """What to write instead of a hyperparameter that nothing reads."""
-    if name in EPOCHS:
-        return "; a trial trains for at most `fidelity: {high: N}` epochs"
-    return nearest(own_name(name), known)
-
-
-def _see(task: Mapping[str, Any], domains: Mapping[str, Domain | None]) -> str:
-    """The command that lists what the regime of a task reads."""
-    searched = getattr(domains.get("regime"), "choices", None)
-    regime = next((name for name in searched or (task.get("regime"),) if isinstance(name, str)), None)
-    return "hpo describe regime" if regime is None else f"hpo describe regime {regime}"
+            yield keys, unread(keys[-1], known, task, domains)
 
 
 def _unused_pretraining(regimes: Sequence[str]) -> str:
@@ -130,7 +120,8 @@ def data_problems(key: str, data: DatasetSpec, folders: Sequence[Path] = ()) -> 
         if name not in known:
             yield ("task", key, name), f"data set {data.name!r} has no such option{nearest(name, known)}"
         else:
-            yield from _value_problems(("task", key, name), (value,), known[name])
+            yield from list_problems(("task", key, name), (value,), known[name], has_default=False)
+    yield from option_problems(("task", key), data.options, declared_rules.ranges(module, find))
 
 
 def _given_values(
@@ -142,24 +133,3 @@ def _given_values(
             yield ("space", name), () if domain is None else getattr(domain, "choices", None)
     for name, value in fixed.items():
         yield ("fixed", name), (value,) if value_problem(value) is None else ()
-
-
-def _value_problems(
-    keys: tuple[str, ...], values: Sequence[Value] | None, allowed: str | list[Scalar]
-) -> Iterator[Problem]:
-    """The values that are not in the list `allowed`. A description (a text) allows every value."""
-    if isinstance(allowed, str):
-        return
-    if values is None:
-        yield keys, f"must be choices out of {format_value(allowed)}, but is a range"
-        return
-    for value in values:
-        if not _is_allowed(value, allowed):
-            names = (each if isinstance(each, str) else format_value(each) for each in allowed)
-            yield keys, f"{format_value(value)} is unknown{nearest(str(value), names)}"
-
-
-def _is_allowed(value: Value, allowed: list[Scalar]) -> bool:
-    """Whether a declared list holds a value, or an entry such as "timm:NAME" that stands for it."""
-    family, _, name = str(value).partition(":")
-    return is_one_of(value, allowed) or (bool(name) and f"{family}:NAME" in allowed)

@@ -56,7 +56,9 @@ def read(path: Path, overrides: Sequence[str] = ()) -> SearchSpace:
     return _parse(document, path.stem, [path.parent, Path()])
 
 
-def parse(content: Mapping[str, Any], *, name: str = "space", source: str = "", installed: bool = True) -> SearchSpace:
+def parse(
+    content: Mapping[str, Any], *, name: str = "space", source: str = "", installed: bool = True, is_new: bool = True
+) -> SearchSpace:
     """Convert a dictionary in the form of a space file into a space. It reverses `SearchSpace.to_dict`.
 
     Args:
@@ -65,10 +67,12 @@ def parse(content: Mapping[str, Any], *, name: str = "space", source: str = "", 
         source: where the content comes from. Each mistake begins with it.
         installed: whether to check the names of plug-ins, weights files, tables of published results and
             hyperparameters. If False, they are not checked, so that a study can be read on a machine that lacks them.
+        is_new: whether to check the rules of `plugins.rule_problems`, too. The spaces of studies that were begun by an
+            earlier version may break them.
 
     Raises SpaceFileError with all mistakes, one per line.
     """
-    return _parse(Document(content, source), name, [Path()] if installed else None)
+    return _parse(Document(content, source), name, [Path()] if installed else None, is_new=is_new)
 
 
 def find(name_or_path: str) -> Path:
@@ -78,16 +82,15 @@ def find(name_or_path: str) -> Path:
     """
     path, known = Path(name_or_path), bundled()
     if not name_or_path:
-        raise UserError(f"the name of the space is empty{nearest('', known)}")
+        raise UserError(f"the name of the space is empty{nearest('', known, listed_by=['hpo spaces'])}")
     if os.path.isfile(path):  # other than `Path.is_file`, it takes names that are too long
         return path
     if name_or_path.removesuffix(".yaml") in known:
         return known[name_or_path.removesuffix(".yaml")]
     if os.path.exists(path):
         return path
-    raise UserError(
-        f"no file {shortened(repr(name_or_path))}, and no bundled space of that name{nearest(path.stem, known)}"
-    )
+    hint = nearest(path.stem, known, listed_by=["hpo spaces"])
+    raise UserError(f"no file {shortened(repr(name_or_path))}, and no bundled space of that name{hint}")
 
 
 def bundled() -> dict[str, Path]:
@@ -107,7 +110,7 @@ def describe(path: Path) -> str:
     return " ".join(filter(None, lines))
 
 
-def _parse(document: Document, name: str, folders: Sequence[Path] | None) -> SearchSpace:
+def _parse(document: Document, name: str, folders: Sequence[Path] | None, *, is_new: bool = True) -> SearchSpace:
     """The space of a document. Paths of weights and of own data sets are looked up in `folders`, and become absolute.
 
     The last folder is the working directory. None for `folders` means that weights, plug-ins and tables may be missing
@@ -133,6 +136,8 @@ def _parse(document: Document, name: str, folders: Sequence[Path] | None) -> Sea
     document.add_problems((), _condition_problems(content.get("space"), domains, constants))
     if folders is not None:
         document.add_problems((), plugins.problems(task, domains, fixed, folders))
+        if is_new:
+            document.add_problems((), plugins.rule_problems(task, domains, fixed, fidelity))
         document.add_problems((), plugins.objectives.problems(objective, folders))
         document.add_problems((), _reference_problems(reference))
         # A path is relative to the space file, but that of an override is relative to the working directory.

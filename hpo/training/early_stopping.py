@@ -12,6 +12,8 @@ HYPERPARAMETERS = {
     "threshold": "least drop of the objective that counts as an improvement for patience, at least 0; default 0",
     "window": "a trial ends itself if its accuracy exceeds none of so many before, at least 1; default no limit",
 }
+RANGES = {"patience": "int >= 1", "threshold": "float >= 0", "window": "int >= 1"}
+WHEN = {"threshold": {"patience": "given"}}
 
 
 @dataclass(frozen=True)

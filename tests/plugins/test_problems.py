@@ -11,7 +11,7 @@ SMALL = Task(regime="from_scratch", model="small_cnn", dataset=DatasetSpec("digi
 
 
 def space(task: Task, fixed: dict[str, int | str] | None = None, **domains: Domain) -> SearchSpace:
-    return SearchSpace("s", domains or {"lr": Float(0, 1)}, Fidelity(9), task, fixed or {})
+    return SearchSpace("s", domains or {"lr": Float(0.1, 1)}, Fidelity(27), task, fixed or {})
 
 
 def test_the_epoch_loop_declares_what_it_reads() -> None:
@@ -23,7 +23,7 @@ def test_the_epoch_loop_declares_what_it_reads() -> None:
 
 def test_what_a_regime_a_model_and_the_epoch_loop_read_is_all_read() -> None:
     fixed: dict[str, int | str] = {"patience": 5, "width": 8}
-    assert plugins.problem_lines(space(SMALL, fixed, lr=Float(0, 1), optimizer=Categorical(("sgd", "adam")))) == []
+    assert plugins.problem_lines(space(SMALL, fixed, lr=Float(0.1, 1), optimizer=Categorical(("sgd", "adam")))) == []
 
 
 def test_a_hyperparameter_that_nothing_reads_is_named_with_the_nearest() -> None:
@@ -66,9 +66,12 @@ def test_a_range_where_one_of_a_few_values_is_read_is_a_mistake() -> None:
 
 def test_a_searched_model_is_checked_name_by_name_and_what_any_of_them_reads_is_read() -> None:
     task, models = Task(regime="from_scratch"), Categorical(("softmax_regression", "small_cnn"))
-    assert plugins.problem_lines(space(task, model=models, width=Float(0, 1))) == []
-    (found,) = plugins.problem_lines(space(task, model=Categorical(("softmax_regression",)), width=Float(0, 1)))
-    assert found.startswith("space.width: nothing that this task names reads it")
+    assert plugins.problem_lines(space(task, model=models, width=Int(1, 2))) == []
+    (found,) = plugins.problem_lines(space(task, model=Categorical(("softmax_regression",)), width=Int(1, 2)))
+    assert found == (
+        "space.width: the model softmax_regression has no `width`: channels of the first stage; models that have it: "
+        "small_cnn"
+    )
     (found,) = plugins.problem_lines(space(task, model=Categorical(("small_cnn", "smal_cnn"))))
     assert found.startswith("task.model: unknown model 'smal_cnn'; did you mean 'small_cnn'?")
 
@@ -90,33 +93,36 @@ def test_what_only_one_of_the_searched_regimes_reads_is_read() -> None:
     task = Task(model="small_cnn", dataset=DatasetSpec("digits"))
     assert plugins.problem_lines(space(task, regime=regimes, probe_epochs=Int(1, 3))) == []
     (found,) = plugins.problem_lines(space(replace(task, regime="from_scratch"), probe_epochs=Int(1, 3)))
-    assert found.startswith("space.probe_epochs: nothing that this task names reads it")
+    assert found.startswith("space.probe_epochs: the regime from_scratch has no `probe_epochs`: ")
+    assert found.endswith("; regimes that have it: probe_then_fine_tune")
 
 
-def test_of_many_hyperparameters_only_the_nearest_are_told() -> None:
+LISTED = "`hpo describe regime from_scratch` and `hpo describe model small_cnn` list all"
+
+
+def test_of_many_hyperparameters_only_the_nearest_are_told_and_the_commands_that_list_all() -> None:
     (found,) = plugins.problem_lines(space(SMALL, xyzzyx=Float(0, 1)))
-    told = found.partition("(allowed: ")[2].partition(");")[0].split(", ")
+    assert found.endswith(f"; {LISTED})")
+    told = found.partition("(allowed: ")[2].partition(";")[0].split(", ")
     assert told[:-1] == sorted(told[:-1])
     assert 5 < len(told) < 20
     assert re.fullmatch(r"and [0-9]+ others", told[-1])
 
 
 FOREIGN = {
-    "learning_rate": "did you mean 'lr'?",
-    "batchSize": "did you mean 'batch_size'?",
-    "wd": "did you mean 'weight_decay'?",
-    "lr_scheduler": "did you mean 'schedule'?",
-    "momentm": "did you mean 'momentum'?",
+    "learning_rate": f"did you mean 'lr'? ({LISTED})",
+    "batchSize": f"did you mean 'batch_size'? ({LISTED})",
+    "wd": f"did you mean 'weight_decay'? ({LISTED})",
+    "lr_scheduler": f"did you mean 'schedule'? ({LISTED})",
+    "momentm": f"did you mean 'momentum'? ({LISTED})",
     "num_epochs": "a trial trains for at most `fidelity: {high: N}` epochs",
 }
 
 
 @pytest.mark.parametrize("name", FOREIGN)
-def test_a_name_of_another_framework_is_told_the_one_of_hpo_and_the_command_that_lists_all(name: str) -> None:
+def test_a_name_of_another_framework_is_told_the_one_of_hpo(name: str) -> None:
     (found,) = plugins.problem_lines(space(SMALL, None, **{name: Float(0, 1)}))
-    assert found == (
-        f"space.{name}: nothing that this task names reads it; {FOREIGN[name]}; see `hpo describe regime from_scratch`"
-    )
+    assert found == f"space.{name}: nothing that this task names reads it; {FOREIGN[name]}"
 
 
 def test_every_foreign_name_leads_to_a_hyperparameter() -> None:

@@ -64,7 +64,7 @@ TABLE = """
  task.validation.folds: must be a whole number of at least 2, but is 1
 7|  validation: {folds: 2.5}
  task.validation.folds: must be a whole number of at least 2, but is 2.5
-11|  momentum: {low: 0, high: 1, when: {dataset: [digits]}}
+11|  momentum: {low: 0, high: 0.9, when: {dataset: [digits]}}
  space.momentum.when.dataset: dataset is not searched, but always 'digits'
 1|reference: caltech101_alexnet_finetune
  reference: no published table 'caltech101_alexnet_finetune'; did you mean 'caltech101_alexnet_fine_tune'?
@@ -172,19 +172,19 @@ TABLE = """
  fixed.gamma: a hyperparameter with a prior is searched, and stands in `space`
 
 # conditions
-11|  momentum: {low: 0, high: 1, when: {optimzer: [sgd]}}
+11|  momentum: {low: 0, high: 0.9, when: {optimzer: [sgd]}}
  space.momentum.when.optimzer: did you mean 'optimizer'? (allowed: optimizer)
-11|  momentum: {low: 0, high: 1, when: {lr: [0.1]}}
+11|  momentum: {low: 0, high: 0.9, when: {lr: [0.1]}}
  space.momentum.when.lr: lr is a range
-11|  momentum: {low: 0, high: 1, when: {optimizer: [sdg]}}
+11|  momentum: {low: 0, high: 0.9, when: {optimizer: [sdg]}}
  space.momentum.when.optimizer: 'sdg' is no choice of optimizer; did you mean 'sgd'?
-11|  momentum: {low: 0, high: 1, when: {optimizer: sgd}}
+11|  momentum: {low: 0, high: 0.9, when: {optimizer: sgd}}
  space.momentum.when.optimizer: must be a list
-11|  momentum: {low: 0, high: 1, when: sgd}
+11|  momentum: {low: 0, high: 0.9, when: sgd}
  space.momentum.when: must name parents and their values
-11|  momentum: {low: 0, high: 1, when: {model: [alexnet]}}
+11|  momentum: {low: 0, high: 0.9, when: {model: [alexnet]}}
  space.momentum.when.model: model is not searched, but always 'small_cnn'
-11|  momentum: {low: 0, high: 1, when: {patience: [8]}}
+11|  momentum: {low: 0, high: 0.9, when: {patience: [8]}}
  space.momentum.when.patience: patience is not searched, but always 8
 9|  optimizer: {choices: [sgd, nag], when: {optimizer: [sgd]}}
  space.optimizer.when: goes round in a circle: optimizer -> optimizer
@@ -223,7 +223,7 @@ TABLE = """
 13|fixed: {patence: 8}
  fixed.patence: nothing that this task names reads it; did you mean 'patience'?
 13|fixed: {seed: 8}
- fixed.seed: nothing that this task names reads it
+ fixed.seed: is no hyperparameter; `hpo search --seed` seeds the search, and `task.validation.seed` the split
 9|  optimizer: {choices: [sgd, nag, adm]}
  space.optimizer: 'adm' is unknown; did you mean 'adam'?
 

@@ -64,8 +64,8 @@ def test_published_numbers_need_not_be_there_to_look_at_a_study() -> None:
 
 
 def test_a_range_is_of_whole_numbers_only_where_it_says_so(tmp_path: Path) -> None:
-    path = write(tmp_path, {12: "  step_size: {low: 5, high: 30}"})
-    assert spacefile.read(path).domains["step_size"] == Float(5, 30)
+    path = write(tmp_path, {12: "  clip_norm: {low: 5, high: 30}"})
+    assert spacefile.read(path).domains["clip_norm"] == Float(5, 30)
 
 
 def test_a_list_of_models_is_a_hyperparameter_placed_first(tmp_path: Path) -> None:

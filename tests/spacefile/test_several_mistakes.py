@@ -49,7 +49,7 @@ def test_a_condition_of_a_broken_domain_is_checked_too_and_one_on_a_broken_domai
 def test_conditions_that_go_round_in_a_circle_are_named_with_the_circle(tmp_path: Path) -> None:
     path = write(tmp_path, {
         9: "  optimizer: {choices: [sgd, nag], when: {schedule: [step]}}",
-        12: "  schedule: {choices: [step], when: {optimizer: [sgd]}}",
+        10: "  schedule: {choices: [step], when: {optimizer: [sgd]}}",
     })  # fmt: skip
     (mistake,) = mistakes(path)
     assert "goes round in a circle: " in mistake

@@ -8,15 +8,16 @@ from typing import Any
 from trainables.hyperparameters import Config, Scalar
 
 ROOT = Path(__file__).parents[2]
+NAMES = ("HYPERPARAMETERS", "READS_ALSO", "OPTIONS", "RANGES", "WHEN")
 
 
 def literals(path: Path) -> dict[str, Any]:
-    """HYPERPARAMETERS, READS_ALSO and, of a data set, OPTIONS of a file, those that it has."""
+    """Those of the literals in NAMES that a file has. OPTIONS are those of a data set."""
     found = {}
     for statement in ast.parse(path.read_text()).body:
         targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
         for target in targets:
-            if isinstance(target, ast.Name) and target.id in ("HYPERPARAMETERS", "READS_ALSO", "OPTIONS"):
+            if isinstance(target, ast.Name) and target.id in NAMES:
                 assert isinstance(statement, ast.Assign | ast.AnnAssign)
                 assert statement.value is not None
                 found[target.id] = ast.literal_eval(statement.value)

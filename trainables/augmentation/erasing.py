@@ -15,6 +15,8 @@ HYPERPARAMETERS = {
     "erasing_mode": ["const", "pixel"],
 }
 MEANINGS = {"erasing_mode": "random erasing fills with: the colour that normalisation turns into 0, or random pixels"}
+RANGES = {"random_erasing": "0 <= float <= 1", "erasing_scale": "0.02 <= float <= 1"}
+WHEN = {"erasing_scale": {"random_erasing": "given"}, "erasing_mode": {"random_erasing": "given"}}
 SMALLEST_SCALE = 0.02
 RATIO = (0.3, 3.3)
 """The range of the height divided by the width."""

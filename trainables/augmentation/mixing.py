@@ -16,6 +16,11 @@ HYPERPARAMETERS = {
     "mixup_alpha": "mixup: weights are drawn from Beta(alpha, alpha), above 0; default 1, which is uniform",
     "cutmix_alpha": "cutmix: the area that an image keeps is drawn from Beta(alpha, alpha), above 0; default 1",
 }
+RANGES = {"mixup_alpha": "float > 0", "cutmix_alpha": "float > 0"}
+WHEN = {
+    "mixup_alpha": {"mixing": ["mixup", "mixup_cutmix"]},
+    "cutmix_alpha": {"mixing": ["cutmix", "mixup_cutmix"]},
+}
 ALPHAS = ("mixup_alpha", "cutmix_alpha")
 MEANINGS = {"mixing": "mixes the images of a batch and their labels"}
 

@@ -14,6 +14,11 @@ HYPERPARAMETERS = {
     "default 0.08",
     "crop_ratio": "random crop: the largest width divided by height, at least 1; the smallest is 1 / this; default 4/3",
 }
+RANGES = {"crop_scale": "0 < float <= 1", "crop_ratio": "float >= 1"}
+WHEN = {
+    "crop_scale": {"augmentation": ["crop_flip", "crop_flip_jitter", "rand_augment", "trivial_augment", "augmix"]},
+    "crop_ratio": {"augmentation": ["crop_flip", "crop_flip_jitter", "rand_augment", "trivial_augment", "augmix"]},
+}
 
 
 def build(config: Config) -> Recipe | None:

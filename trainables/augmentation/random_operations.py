@@ -24,6 +24,22 @@ HYPERPARAMETERS = {
     "chain_depth": "augmix: operations in a chain, a whole number of at least 1; default 1 to 3 at random",
     "augmix_alpha": "augmix: alpha of the Dirichlet and Beta distributions of the weights, above 0; default 1",
 }
+RANGES = {
+    "num_ops": "int >= 0",
+    "magnitude": "0 <= int <= 30",
+    "severity": "1 <= int <= 10",
+    "mixture_width": "int >= 1",
+    "chain_depth": "int >= 1",
+    "augmix_alpha": "float > 0",
+}
+WHEN = {
+    "num_ops": {"augmentation": ["rand_augment"]},
+    "magnitude": {"augmentation": ["rand_augment"]},
+    "severity": {"augmentation": ["augmix"]},
+    "mixture_width": {"augmentation": ["augmix"]},
+    "chain_depth": {"augmentation": ["augmix"]},
+    "augmix_alpha": {"augmentation": ["augmix"]},
+}
 N_MAGNITUDES = 31
 """The magnitudes of RandAugment and TrivialAugment are 0 to 30."""
 N_SEVERITIES = 10

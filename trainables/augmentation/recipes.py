@@ -76,6 +76,42 @@ RECIPES: dict[str, tuple[str, list[str]]] = {
     ),
 }
 """What each recipe does, and the hyperparameters that it reads. `hpo describe` reads this without running it."""
+RANGES = {
+    "flip_probability": "0 <= float <= 1",
+    "brightness": "float >= 0",
+    "contrast": "float >= 0",
+    "saturation": "float >= 0",
+    "hue": "0 <= float <= 0.5",
+    "degrees": "0 <= float <= 180",
+    "crop_share": "0 < float <= 1",
+    "sharpness": "float >= 0",
+    "sharpness_probability": "0 <= float <= 1",
+    "greyscale_probability": "0 <= float <= 1",
+}
+WHEN = {
+    "flip_probability": {
+        "augmentation": [
+            "flip_jitter",
+            "flip_rotation",
+            "flip_jitter_rotation",
+            "few_shot",
+            "crop_flip",
+            "crop_flip_jitter",
+            "rand_augment",
+            "trivial_augment",
+            "augmix",
+        ]
+    },
+    "brightness": {"augmentation": ["flip_jitter", "flip_jitter_rotation", "crop_flip_jitter"]},
+    "contrast": {"augmentation": ["flip_jitter", "flip_jitter_rotation", "crop_flip_jitter"]},
+    "saturation": {"augmentation": ["flip_jitter", "flip_jitter_rotation", "crop_flip_jitter"]},
+    "hue": {"augmentation": ["flip_jitter", "flip_jitter_rotation", "crop_flip_jitter"]},
+    "degrees": {"augmentation": ["flip_rotation", "flip_jitter_rotation", "few_shot"]},
+    "crop_share": {"augmentation": ["few_shot"]},
+    "sharpness": {"augmentation": ["few_shot"]},
+    "sharpness_probability": {"augmentation": ["few_shot"]},
+    "greyscale_probability": {"augmentation": ["few_shot"]},
+}
 READS_ALSO = (
     "trainables.augmentation.random_crop",
     "trainables.augmentation.random_operations",

@@ -39,6 +39,7 @@ MEANINGS = {
     "background": "the colour behind transparent pixels; null leaves them as they are stored",
     "normalization": "mean and deviation of the channels: the model's, those of the training images, or none",
 }
+RANGES = {"image_size": "int >= 1", "max_pixels": "int >= 1", "max_text_bytes": "int >= 1"}
 
 DECODING_KEYS = tuple(each.name for each in fields(DecodingOptions))
 """The hyperparameters that say how files become pixels."""

@@ -38,6 +38,7 @@ OPTIONS: dict[str, str | list[str]] = {
     "rare_classes": ["error", "keep", "leave_out"],
     "group": "images of one group stay in one part: folder, or a regular expression on file names",
 }
+RANGES = {"held_out": "0 < float < 1 or none", "seed": "int >= 0"}
 PATHS = ("folder",)
 NO_PART = "folders beside the parts"
 

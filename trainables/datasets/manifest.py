@@ -35,6 +35,7 @@ OPTIONS: dict[str, str | list[str]] = {
     "seed": "seed of the draw, a whole number of at least 0; default 0",
     "rare_classes": ["error", "keep", "leave_out"],
 }
+RANGES = {"held_out": "0 < float < 1 or none", "seed": "int >= 0"}
 PATHS = ("file",)
 NONE = "none"
 OTHER_NAMES = {

@@ -24,6 +24,7 @@ HYPERPARAMETERS = {
     "augmented_views": "number of augmented views of each image, drawn once, so that their features can be cached: "
     "each epoch uses one of them; at least 1; default none, which draws a new view in every epoch",
 }
+RANGES = {"augmented_views": "int >= 1"}
 
 MAX_VIEWS = 2
 """The number of AugmentedViews, with different settings, that are cached for each part: the last used ones."""

@@ -11,6 +11,7 @@ from trainables.models import _heads
 HYPERPARAMETERS = {
     "dropout": "share of the features dropped before the last layer while it trains, 0 to below 1; default 0",
 }
+RANGES = {"dropout": "0 <= float < 1"}
 
 
 class LinearWithDropout(nn.Linear):

@@ -18,6 +18,7 @@ HYPERPARAMETERS = {
     "drop_path": "rate of drop path (stochastic depth) in the last block, rising linearly from 0 in the first; "
     "0 to below 1; default that of the network in timm, mostly 0; only for networks that have it",
 }
+RANGES = {"drop_path": "0 <= float < 1"}
 
 
 def rate(config: Config, name: str, create: Callable[..., nn.Module]) -> float | None:

@@ -16,6 +16,7 @@ HYPERPARAMETERS = {
     "dropout": "share of these units dropped, 0 to below 1, default 0.1",
     "embedding": "length of the vector that an image becomes, a whole number of at least 1, default 64",
 }
+RANGES = {"hidden": "int >= 1", "dropout": "0 <= float < 1", "embedding": "int >= 1"}
 READS_ALSO = ("trainables.models",)
 MIN_SIDE = 4
 """In pixels. Two poolings halve each side, and at least one pixel must be left."""

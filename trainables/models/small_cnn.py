@@ -15,6 +15,7 @@ HYPERPARAMETERS = {
     "width": "channels of the first stage, the second has twice as many; a whole number of at least 1, default 16",
     "dropout": "share of the features dropped before the head, 0 to below 1; default 0",
 }
+RANGES = {"width": "int >= 1", "dropout": "0 <= float < 1"}
 READS_ALSO = ("trainables.models",)
 MIN_SIDE = 4
 """In pixels. Two stages halve each side, and at least one pixel must be left."""

@@ -14,6 +14,10 @@ from trainables.trainable import TransferModel
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
 READS_ALSO = ("trainables.models", "trainables.models._head_dropout")
+IGNORES = {
+    "unfreeze_every": "no stage has weights",
+    "layer_decay": "no stage has weights, so there is one layer",
+}
 HEAD_ONLY = True
 """No stage has weights."""
 

@@ -16,6 +16,7 @@ from trainables.models._plain import PlainNetwork
 from trainables.trainable import TransferModel
 
 HYPERPARAMETERS = {"dropout": "share of the features dropped before the last layer, 0 to below 1; default 0.5"}
+RANGES = {"dropout": "0 <= float < 1"}
 READS_ALSO = ("trainables.models",)
 LINEAR_HEAD = False
 """The head contains dropout."""

@@ -62,6 +62,26 @@ MEANINGS = {
     "sampler": "each image counts once; `class_weights` lets rare classes count more",
     "loss_function": "no other loss than that of the classifier",
 }
+RANGES = {
+    "l2": "float > 0",
+    "shrinkage": "0 < float <= 1",
+    "k": "int >= 1",
+    "divisor": "float >= 1",
+    "iterations": "int >= 1",
+}
+WHEN = {
+    "l2": {"method": ["ridge", "logistic"]},
+    "shrinkage": {"method": ["lda"]},
+    "k": {"method": ["knn"]},
+    "divisor": {"method": ["ridge", "lda", "knn"]},
+    "distance": {"method": ["knn"]},
+    "iterations": {"method": ["logistic"]},
+}
+IGNORES = {
+    "dropout": "the head is computed, and nothing is dropped",
+    "drop_path": "the frozen stages drop nothing",
+    "head_init": "the head is computed and needs no first weights",
+}
 READS_ALSO = ("trainables.training.imbalance.class_weights",)
 PRETRAINED = True
 """A space must say which weights the model starts from."""

@@ -33,6 +33,15 @@ MEANINGS = {
     "encoder": "whether the encoder stays as it is after its training on triplets, or trains on with the classifier",
     "classifier": "a linear softmax layer, or a network with one hidden layer",
 }
+RANGES = {
+    "encoder_epochs": "int >= 1",
+    "encoder_lr": "float > 0",
+    "margin": "float > 0",
+    "classifier_width": "int >= 1",
+    "batch_size": "int >= 3",
+}
+WHEN = {"classifier_width": {"classifier": ["network"]}}
+FIRST_PHASE = ("encoder_epochs",)
 READS_ALSO = ("trainables.training",)
 TRIPLET = 3
 """The number of images in a triplet, and the least `batch_size`."""

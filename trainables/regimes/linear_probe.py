@@ -8,6 +8,11 @@ from trainables.trainable import Trainable, TransferModel
 from trainables.training import gradient_descent
 
 HYPERPARAMETERS: dict[str, str | list[str]] = {}
+IGNORES = {
+    "unfreeze_every": "only the head trains",
+    "layer_decay": "only the head trains, which is the last layer",
+    "drop_path": "the frozen stages drop nothing",
+}
 READS_ALSO = ("trainables.training",)
 TRAINS = "head"
 PRETRAINED = True

@@ -30,6 +30,7 @@ HYPERPARAMETERS = {
 MEANINGS = {
     "lora_targets": "linear layers with an update: queries, keys and values; all of the attention; all of the network",
 }
+RANGES = {"lora_rank": "int >= 1", "lora_alpha": "float > 0", "lora_dropout": "0 <= float < 1"}
 READS_ALSO = ("trainables.training",)
 PRETRAINED = True
 """A space must say which weights the model starts from."""

@@ -28,6 +28,15 @@ HYPERPARAMETERS = {
     "head_samples": "images of each class to train the head on, a whole number of at least 1; default all",
     "samples_seed": "seed of the draw of these images; fewer images are a part of more images; default 0",
 }
+RANGES = {
+    "pretrain_epochs": "int >= 1",
+    "pretrain_lr": "float > 0",
+    "samples_per_class": "int >= 1",
+    "head_samples": "int >= 1",
+    "samples_seed": "int >= 0",
+}
+WHEN = {"samples_seed": [{"samples_per_class": "given"}, {"head_samples": "given"}]}
+FIRST_PHASE = ("pretrain_epochs",)
 READS_ALSO = ("trainables.training",)
 PRETRAINING = True
 """The regime first trains on the data set that the task names as `pretraining`."""

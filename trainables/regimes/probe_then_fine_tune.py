@@ -21,6 +21,8 @@ HYPERPARAMETERS = {
     "probe_lr": "learning rate of the probe, above 0; default 1e-3",
     "n_stages": "how many of the last stages with weights are fine-tuned with the head, at least 1; default all",
 }
+RANGES = {"probe_epochs": "int >= 1", "probe_patience": "int >= 1", "probe_lr": "float > 0", "n_stages": "int >= 1"}
+FIRST_PHASE = ("probe_epochs", "probe_patience")
 READS_ALSO = ("trainables.training",)
 PRETRAINED = True
 """A space must say which weights the model starts from."""

@@ -15,6 +15,7 @@ HYPERPARAMETERS = {
     "unfreeze_every": "epochs after which one more stage begins to train, from the last to the first; before, only the "
     "head trains; a whole number of at least 1; default none, everything trains from the first epoch",
 }
+RANGES = {"unfreeze_every": "int >= 1"}
 
 
 def build(config: Config, model: TransferModel) -> GradualUnfreezing | None:

@@ -22,6 +22,8 @@ HYPERPARAMETERS = {
     "l2_on": "the part whose weights are summed: head, all, or the name of a stage; default head",
 }
 MEANINGS = {"loss_function": "the training loss"}
+RANGES = {"focal_gamma": "float >= 0", "label_smoothing": "0 <= float < 1", "l2": "float >= 0"}
+WHEN = {"focal_gamma": {"loss_function": ["focal"]}, "l2_on": {"l2": "given"}}
 READS_ALSO = ("trainables.training.imbalance.class_weights",)
 
 

@@ -17,6 +17,7 @@ HYPERPARAMETERS = {
     "precision": ["fp32", "bf16", "auto"],
 }
 MEANINGS = {"precision": "numbers of the forward pass; auto: bf16 on a GPU that has it, else fp32"}
+RANGES = {"batch_size": "int >= 1", "micro_batches": "int >= 1"}
 READS_ALSO = (
     "trainables.training.optimizers",
     "trainables.training.parameter_groups",

@@ -32,6 +32,8 @@ HYPERPARAMETERS = {
 MEANINGS = {
     "optimizer": "the rule of the steps: AdamW, Adam, SGD, SGD with Nesterov momentum, or one of timm, as timm:lion"
 }
+RANGES = {"lr": "float > 0", "momentum": "0 <= float < 1", "weight_decay": "float >= 0", "clip_norm": "float > 0"}
+WHEN = {"momentum": {"optimizer": ["sgd", "nag", "timm:NAME"]}}
 # An optimizer is always used with a schedule. So a module that names this one accepts the schedule's keys, too.
 READS_ALSO = ("trainables.training.schedules",)
 NAMES = ("adamw", "adam", "sgd", "nag")

@@ -23,6 +23,7 @@ HYPERPARAMETERS = {
     "decay_norms": [True, False],
 }
 MEANINGS = {"decay_norms": "whether weight decay applies to norms, biases and position embeddings, too"}
+RANGES = {"head_lr": "float > 0", "layer_decay": "0 < float <= 1"}
 
 POSITIONS = re.compile(r"pos(ition)?_?embed|relative_position_bias_table")
 """Found in the names of position embeddings."""

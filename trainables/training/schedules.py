@@ -48,6 +48,34 @@ MEANINGS = {
     "schedule_interval": "whether cosine, one_cycle, wsd and warm-ups change the learning rate before each step of the "
     "optimizer, or once an epoch",
 }
+RANGES = {
+    "schedule_epochs": "int >= 1",
+    "step_size": "int >= 1",
+    "gamma": "0 < float <= 1",
+    "period": "int >= 1",
+    "lr_min": "float >= 0",
+    "cooldown_share": "0 < float <= 1",
+    "div_factor": "float >= 1",
+    "final_div_factor": "float >= 1",
+    "warmup": "float >= 0",
+    "warmup_steps": "int >= 0",
+    "warmup_share": "0 <= float < 1",
+}
+WHEN = {
+    "schedule_epochs": [{"schedule": ["cosine", "one_cycle", "wsd"]}, {"warmup_share": "given"}],
+    "schedule_interval": [
+        {"schedule": ["cosine", "one_cycle", "wsd"]},
+        {"warmup": "given"},
+        {"warmup_share": "given"},
+    ],
+    "step_size": {"schedule": [None, "step"]},
+    "gamma": [{"schedule": ["step", "exponential"]}, {"schedule": [None], "step_size": "given"}],
+    "period": {"schedule": ["cosine"]},
+    "lr_min": {"schedule": ["cosine", "wsd"]},
+    "cooldown_share": {"schedule": ["wsd"]},
+    "div_factor": {"schedule": ["one_cycle"]},
+    "final_div_factor": {"schedule": ["one_cycle"]},
+}
 
 EPOCHS = "schedule_epochs"
 """The key of the epochs of the whole training."""

@@ -18,6 +18,7 @@ HYPERPARAMETERS = {
     "ema": "decay of a moving average of the weights: each step makes it `ema` of itself and 1 - `ema` of the new "
     "weights, and it is validated and kept instead of the weights; above 0 and below 1; default none, no average",
 }
+RANGES = {"ema": "0 < float < 1"}
 
 
 def build(config: Config, model: TransferModel) -> WeightAverage | None:

@@ -12,6 +12,8 @@ HYPERPARAMETERS = {
     "class_weights_beta": "effective: 0 to below 1; 0 weighs all classes alike, near 1 is as balanced; default 0.999",
 }
 MEANINGS = {"class_weights": "weights of the classes in the training loss"}
+RANGES = {"class_weights_beta": "0 <= float < 1"}
+WHEN = {"class_weights_beta": {"class_weights": ["effective"]}}
 
 
 def build(config: Config, labels: Tensor, n_classes: int) -> Tensor | None:

@@ -1,0 +1,296 @@
+"""The rules that a new space keeps: numbers in their ranges, settings with an effect, enough epochs."""
+
+from typing import Any
+
+import pytest
+
+from hpo import plugins, spacefile
+from hpo.errors import SpaceFileError, UserError
+from hpo.plugins.declared_rules import conditions, first_phase, ignored, ranges
+from hpo.plugins.registry import find
+
+TASK = {"regime": "fine_tune", "model": "resnet18", "weights": "none", "dataset": "digits"}
+LR = {"lr": {"low": 1e-4, "high": 0.1, "log": True}}
+
+
+def content(space: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    task = {**TASK, **changes.pop("task", {})}
+    return {"task": task, "space": {**LR, **(space or {})}, "fidelity": {"low": 1, "high": 27}, **changes}
+
+
+def mistakes(space: dict[str, Any] | None = None, **changes: Any) -> list[str]:
+    try:
+        spacefile.parse(content(space, **changes))
+    except SpaceFileError as error:
+        return list(error.mistakes)
+    return []
+
+
+def notices(space: dict[str, Any] | None = None, **changes: Any) -> list[str]:
+    return plugins.notices(spacefile.parse(content(space, **changes)))
+
+
+@pytest.mark.parametrize(
+    ("fixed", "expected"),
+    [
+        ({"batch_size": 0}, "fixed.batch_size: must be a whole number of at least 1, but is 0"),
+        ({"ema": 3}, "fixed.ema: must be a number above 0 and below 1, but is 3"),
+        ({"weight_decay": "small"}, "fixed.weight_decay: must be a number of at least 0, but is 'small'"),
+        ({"image_size": 224.0}, "fixed.image_size: must be a whole number of at least 1, but is 224.0"),
+        ({"dropout": [0.1, 0.2]}, "fixed.dropout: must be a number of at least 0 and below 1, but is [0.1, 0.2]"),
+        ({"patience": 0}, "fixed.patience: must be a whole number of at least 1, but is 0"),
+    ],
+)
+def test_a_wrong_number_that_is_fixed_is_a_mistake_with_its_range(fixed: dict[str, Any], expected: str) -> None:
+    assert mistakes(fixed=fixed) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("space", "expected"),
+    [
+        ({"lr": {"low": 0, "high": 1}}, "space.lr.low: must be a number above 0, but is 0.0"),
+        ({"ema": {"low": 0.5, "high": 1}}, "space.ema.high: must be a number above 0 and below 1, but is 1.0"),
+        (
+            {"batch_size": {"low": 8, "high": 64}},
+            "space.batch_size: needs `type: int`: it must be a whole number of at least 1",
+        ),
+        (
+            {"dropout": {"choices": [0.0, 1.0]}},
+            "space.dropout.choices: each must be a number of at least 0 and below 1, but one is 1.0",
+        ),
+    ],
+)
+def test_a_searched_number_outside_its_range_is_a_mistake(space: dict[str, Any], expected: str) -> None:
+    assert mistakes(space) == [expected]
+
+
+def test_null_and_the_smallest_and_largest_numbers_are_allowed() -> None:
+    space = {"dropout": {"choices": [None, 0, 0.5]}, "batch_size": {"low": 1, "high": 64, "type": "int"}}
+    assert mistakes(space, fixed={"clip_norm": None, "layer_decay": 1, "label_smoothing": 0}) == []
+
+
+def test_a_regime_may_narrow_a_range_and_another_one_that_is_searched_widens_it_again() -> None:
+    task = {"regime": "contrastive", "model": "conv4"}
+    (found,) = mistakes(task=task, fixed={"batch_size": 2})
+    assert found == "fixed.batch_size: must be a whole number of at least 3, but is 2"
+    assert mistakes(task={**task, "regime": ["contrastive", "from_scratch"]}, fixed={"batch_size": 2}) == []
+
+
+def test_training_code_without_declarations_may_take_any_number_but_not_the_loop_around_it() -> None:
+    task = {"regime": "tests.toy", "model": None, "dataset": None}
+    assert mistakes(task=task, fixed={"batch_size": 0}) == []
+    assert mistakes(task=task, fixed={"threshold": -1, "patience": 1}) == [
+        "fixed.threshold: must be a number of at least 0, but is -1"
+    ]
+
+
+def test_a_wrong_number_among_the_options_of_a_data_set_is_a_mistake() -> None:
+    data = {"name": "image_folder", "folder": "x", "held_out": 3, "seed": -1}
+    assert mistakes(task={"dataset": data}) == [
+        "task.dataset.held_out: must be a number above 0 and below 1, or none, but is 3",
+        "task.dataset.seed: must be a whole number of at least 0, but is -1",
+    ]
+    assert mistakes(task={"dataset": {**data, "held_out": "none", "seed": 0}}) == []
+
+
+NO_EFFECT = {
+    "period": (3, "has no effect without `schedule` cosine; `schedule` is not given, so it is constant"),
+    "magnitude": (9, "has no effect without `augmentation` rand_augment; `augmentation` is not given, so it is none"),
+    "threshold": (0.1, "has no effect without `patience`; `patience` is not given"),
+    "momentum": (0.9, "has no effect without `optimizer` sgd, nag or timm:NAME; `optimizer` is not given, so it is adamw"),
+    "gamma": (
+        0.5,
+        "has no effect without `schedule` step or exponential, or `step_size`; `schedule` is not given, so it is "
+        "constant",
+    ),
+    "mixup_alpha": (1, "has no effect without `mixing` mixup or mixup_cutmix; `mixing` is not given, so it is none"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_EFFECT)
+def test_a_setting_without_effect_is_a_mistake_if_what_it_needs_is_not_given(name: str) -> None:
+    value, text = NO_EFFECT[name]
+    assert mistakes(fixed={name: value}) == [f"fixed.{name}: {text}"]
+    assert mistakes({name: {"choices": [value]}}) == [f"space.{name}: {text}"]
+
+
+def test_a_fixed_setting_without_effect_gets_a_notice_if_the_space_says_otherwise() -> None:
+    fixed = {"period": 3, "schedule": "constant"}
+    text = "period: has no effect without `schedule` cosine; `schedule` is constant"
+    assert mistakes(fixed=fixed) == []
+    assert notices(fixed=fixed) == [f"fixed.{text}"]
+    assert mistakes({"period": {"choices": [3]}}, fixed={"schedule": "constant"}) == [f"space.{text}"]
+
+
+def test_a_setting_that_has_an_effect_in_some_trials_is_right() -> None:
+    space = {"schedule": {"choices": ["constant", "cosine"]}, "optimizer": {"choices": ["adamw", "timm:lion"]}}
+    fixed = {"period": 3, "momentum": 0.9, "step_size": None, "random_erasing": 0.5, "erasing_mode": "pixel"}
+    assert mistakes(space, fixed=fixed) == []
+    assert notices(space, fixed=fixed) == []
+    assert mistakes(fixed={"step_size": 3, "gamma": 0.5}) == []
+
+
+def test_a_condition_limits_the_trials_in_which_a_setting_may_have_an_effect() -> None:
+    schedule = {"choices": ["constant", "cosine"]}
+    period = {"choices": [3, 9], "when": {"schedule": ["constant"]}}
+    (found,) = mistakes({"schedule": schedule, "period": period})
+    assert found == "space.period: has no effect without `schedule` cosine; `schedule` is constant"
+    assert mistakes({"schedule": schedule, "period": {**period, "when": {"schedule": ["cosine"]}}}) == []
+
+
+def test_what_a_regime_ignores_has_no_effect_unless_another_regime_is_searched() -> None:
+    fixed = {"unfreeze_every": 2}
+    text = "unfreeze_every: has no effect with linear_probe: only the head trains"
+    assert notices(task={"regime": "linear_probe"}, fixed=fixed) == [f"fixed.{text}"]
+    assert notices(task={"regime": ["linear_probe", "fine_tune"]}, fixed=fixed) == []
+    searched = {"unfreeze_every": {"choices": [1, 2]}}
+    assert mistakes(searched, task={"regime": "linear_probe"}) == [f"space.{text}"]
+    limited = {"unfreeze_every": {"choices": [1, 2], "when": {"regime": ["linear_probe"]}}}
+    assert mistakes(limited, task={"regime": ["linear_probe", "fine_tune"]}) == [f"space.{text}"]
+
+
+def test_dropout_has_no_effect_where_a_head_is_computed() -> None:
+    made = content(task={"regime": "closed_form"}, fixed={"dropout": 0.1})
+    space = spacefile.parse(made | {"space": {"method": {"choices": ["lda"]}}})
+    (found,) = plugins.notices(space)
+    assert found == "fixed.dropout: has no effect with closed_form: the head is computed, and nothing is dropped"
+
+
+def test_a_hyperparameter_whose_conditions_exclude_each_other_is_never_active() -> None:
+    space = {
+        "optimizer": {"choices": ["sgd", "adamw"]},
+        "schedule": {"choices": ["constant", "cosine"], "when": {"optimizer": ["sgd"]}},
+        "period": {"choices": [3], "when": {"schedule": ["cosine"], "optimizer": ["adamw"]}},
+    }
+    (found,) = mistakes(space)
+    assert found == (
+        "space.period.when: is never active: of optimizer, period needs ['adamw'] and schedule needs ['sgd']"
+    )
+
+
+@pytest.mark.parametrize(
+    ("space", "fixed", "expected"),
+    [
+        (
+            {},
+            {"schedule": "cosine", "schedule_epochs": 9},
+            "fixed.schedule_epochs: must be at least fidelity.high=27, but is 9; trials would go on after its end",
+        ),
+        (
+            {},
+            {"schedule": "wsd", "warmup_share": 0.3, "cooldown_share": 0.8},
+            "fixed.warmup_share: warm-up and cooldown_share of wsd must together be at most 1 of the training, but are "
+            "1.1",
+        ),
+        (
+            {},
+            {"schedule": "cosine", "warmup": 30},
+            "fixed.warmup: must be less than the 27 epochs in which the schedule cosine ends, but is up to 30",
+        ),
+        (
+            {},
+            {"schedule": "cosine", "lr_min": 0.5},
+            "fixed.lr_min: must be at most lr, but is at least 0.5, and lr is at most 0.1",
+        ),
+        (
+            {"schedule": {"choices": ["step", "cosine"]}},
+            {},
+            "space.schedule: step needs `step_size`: the epochs from one step to the next, a whole number of at least 1",
+        ),
+        (
+            {},
+            {"warmup": 1, "warmup_share": 0.1},
+            "fixed.warmup_share: gives the warm-up a second time beside `warmup`; only one of warmup, warmup_steps, "
+            "warmup_share may be given",
+        ),
+        (
+            {},
+            {"warmup_steps": 5, "schedule": "cosine", "schedule_interval": "epoch"},
+            "fixed.warmup_steps: needs `schedule_interval` step, but it is epoch; give `warmup` in epochs",
+        ),
+    ],
+)
+def test_a_schedule_that_no_trial_can_keep_is_a_mistake(
+    space: dict[str, Any], fixed: dict[str, Any], expected: str
+) -> None:
+    assert mistakes(space, fixed=fixed) == [expected]
+
+
+def test_a_schedule_that_only_some_trials_can_keep_gets_a_notice() -> None:
+    fixed = {"schedule": "wsd", "lr_min": 0.01}
+    (rate, share) = notices({"warmup_share": {"low": 0.1, "high": 0.9}}, fixed=fixed)
+    assert rate.startswith(
+        "fixed.lr_min: must be at most lr; trials with an lr_min of up to 0.01 and an lr from 0.0001"
+    )
+    assert share.endswith("must together be at most 1 of the training, but are 0.3 to 1.1")
+
+
+PROBE = {"regime": "probe_then_fine_tune"}
+
+
+def test_a_training_no_longer_than_the_first_phase_of_its_regime_is_a_mistake() -> None:
+    first = (
+        "the first phase of probe_then_fine_tune takes 10 epochs (`probe_epochs`), and a trial has 9 (fidelity.high)"
+    )
+    found = mistakes(task=PROBE, fidelity={"high": 9})
+    assert found == [f"fidelity.high: {first}, so the second phase never begins"]
+    (found_at_key,) = mistakes(task=PROBE, fidelity={"high": 9}, fixed={"probe_epochs": 10})
+    assert found_at_key.startswith("fixed.probe_epochs: the first phase")
+    assert mistakes(task=PROBE, fidelity={"high": 9}, fixed={"probe_epochs": 10, "probe_patience": 2}) == []
+    assert mistakes(task=PROBE, fidelity={"high": 11}) == []
+
+
+def test_a_first_phase_that_may_take_all_epochs_or_is_compared_by_itself_gets_a_notice() -> None:
+    epochs = {"probe_epochs": {"low": 3, "high": 27, "type": "int"}}
+    (found,) = notices(epochs, task=PROBE)
+    assert found.endswith("and a trial has 27 (fidelity.high), so the second phase may never begin")
+    (found,) = notices(task=PROBE)
+    assert found == (
+        "fidelity.low: trials are compared from epoch 1 on, but the first phase of probe_then_fine_tune takes 10 epochs "
+        "(`probe_epochs`); 11 compares them in the second"
+    )
+    assert notices(task=PROBE, fidelity={"low": 11, "high": 27}) == []
+
+
+def test_the_rules_are_not_checked_in_a_study_that_was_begun_before_them() -> None:
+    old = content(fixed={"period": 3, "batch_size": 0})
+    assert spacefile.parse(old, is_new=False).fixed == {"period": 3, "batch_size": 0}
+
+
+def test_what_nothing_reads_says_where_it_belongs_or_what_reads_it() -> None:
+    fixed = {"drop_path": 0.1, "model": "vgg16", "pretrained": True, "lora_rank": 4}
+    assert mistakes(fixed=fixed) == [
+        "fixed.drop_path: the model resnet18 has no `drop_path`: rate of drop path (stochastic depth) in the last block; "
+        "models that have it: timm:NAME",
+        "fixed.model: is no hyperparameter; it stands under `task.model`",
+        "fixed.pretrained: is no hyperparameter; `task.weights: imagenet` trains from pretrained weights",
+        "fixed.lora_rank: the regime fine_tune has no `lora_rank`: rank of the update of each weight; regimes that have "
+        "it: lora",
+    ]
+
+
+def test_null_where_a_name_is_needed_says_what_the_default_is() -> None:
+    (found,) = mistakes(fixed={"schedule": None})
+    assert found.startswith(
+        "fixed.schedule: null is none of its values; leave it out for the default, constant (allowed:"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "read", "expected"),
+    [
+        ('RANGES = {"lr": "above 0"}', ranges, "RANGES: lr: 'above 0' is no range such as"),
+        ("RANGES = [1]", ranges, "RANGES must be a dictionary"),
+        ('WHEN = {"a": {"b": 3}}', conditions, "WHEN: a: must be as"),
+        ('IGNORES = {"a": 3}', ignored, "IGNORES must map names of hyperparameters to a line of text"),
+        ('FIRST_PHASE = "a"', first_phase, "FIRST_PHASE must be a tuple of names of hyperparameters"),
+    ],
+)
+def test_a_declaration_of_another_form_is_an_error_with_its_file(
+    tmp_path: Any, text: str, read: Any, expected: str
+) -> None:
+    path = tmp_path / "own.py"
+    path.write_text(f"HYPERPARAMETERS = {{}}\n{text}\n")
+    with pytest.raises(UserError, match="own.py: ") as caught:
+        read(str(path), find)
+    assert expected in str(caught.value)
