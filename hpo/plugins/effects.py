@@ -35,7 +35,7 @@ def without_effect(plugins: TaskPlugins, given: GivenSettings) -> Iterator[NoEff
     """The given hyperparameters that have no effect with any regime and model of the task."""
     if plugins.may_read_any:
         return
-    for section, name in given.keys():
+    for section, name in given.places():
         limits = given.active_with(name)
         if not all(limits.values()):  # it is never active, which is reported elsewhere
             continue

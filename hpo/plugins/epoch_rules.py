@@ -55,12 +55,10 @@ def _schedule(given: GivenSettings, fidelity: Fidelity) -> Iterator[BrokenRule]:
     if given.values("schedule_interval") == ("epoch",) and "warmup_steps" in both:
         text = "needs `schedule_interval` step, but it is epoch; give `warmup` in epochs"
         yield BrokenRule(given.place("warmup_steps"), text, True)
-    if given.is_given("schedule_epochs") and any(name in ENDING for name in schedules):
-        if (longest := given.largest("schedule_epochs")) is not None and longest < fidelity.high:
-            text = (
-                f"must be at least fidelity.high={fidelity.high}, but is {longest:g}; trials would go on after its end"
-            )
-            yield BrokenRule(given.place("schedule_epochs"), text, True)
+    longest = given.largest("schedule_epochs")
+    if longest is not None and longest < fidelity.high and any(name in ENDING for name in schedules):
+        text = f"must be at least fidelity.high={fidelity.high}, but is {longest:g}; trials would go on after its end"
+        yield BrokenRule(given.place("schedule_epochs"), text, True)
     yield from _lowest_rate(given, schedules)
     yield from _warmup(given, schedules, given.smallest("schedule_epochs", fidelity.high) or fidelity.high)
 

@@ -23,7 +23,7 @@ class GivenSettings:
     """A domain is None if it has mistakes that are reported elsewhere."""
     fixed: Mapping[str, Value]
 
-    def keys(self) -> list[tuple[str, str]]:
+    def places(self) -> list[tuple[str, str]]:
         """The section and the name of each hyperparameter that is given."""
         searched = [("space", name) for name in self.domains if name not in TASK_DOMAINS]
         return searched + [("fixed", name) for name, value in self.fixed.items() if value is not None]

@@ -28,7 +28,7 @@ def active_with(name: str, conditions: Mapping[str, When], seen: Sequence[str] =
 
 
 def never_active_problems(conditions: Mapping[str, When]) -> Iterator[Problem]:
-    """The hyperparameters that are never active, because their conditions and those of their parents exclude each other.
+    """The hyperparameters that are never active: their conditions and those of their parents exclude each other.
 
     Of several that depend on each other, only the first is named.
     """

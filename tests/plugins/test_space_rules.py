@@ -97,7 +97,11 @@ NO_EFFECT = {
     "period": (3, "has no effect without `schedule` cosine; `schedule` is not given, so it is constant"),
     "magnitude": (9, "has no effect without `augmentation` rand_augment; `augmentation` is not given, so it is none"),
     "threshold": (0.1, "has no effect without `patience`; `patience` is not given"),
-    "momentum": (0.9, "has no effect without `optimizer` sgd, nag or timm:NAME; `optimizer` is not given, so it is adamw"),
+    "momentum": (
+        0.9,
+        "has no effect without `optimizer` sgd, nag or timm:NAME; `optimizer` is not given, so it is "
+        "adamw",
+    ),
     "gamma": (
         0.5,
         "has no effect without `schedule` step or exponential, or `step_size`; `schedule` is not given, so it is "
@@ -195,7 +199,8 @@ def test_a_hyperparameter_whose_conditions_exclude_each_other_is_never_active() 
         (
             {"schedule": {"choices": ["step", "cosine"]}},
             {},
-            "space.schedule: step needs `step_size`: the epochs from one step to the next, a whole number of at least 1",
+            "space.schedule: step needs `step_size`: the epochs from one step to the next, a whole number of at least "
+            "1",
         ),
         (
             {},
@@ -246,8 +251,8 @@ def test_a_first_phase_that_may_take_all_epochs_or_is_compared_by_itself_gets_a_
     assert found.endswith("and a trial has 27 (fidelity.high), so the second phase may never begin")
     (found,) = notices(task=PROBE)
     assert found == (
-        "fidelity.low: trials are compared from epoch 1 on, but the first phase of probe_then_fine_tune takes 10 epochs "
-        "(`probe_epochs`); 11 compares them in the second"
+        "fidelity.low: trials are compared from epoch 1 on, but the first phase of probe_then_fine_tune takes 10 "
+        "epochs (`probe_epochs`); 11 compares them in the second"
     )
     assert notices(task=PROBE, fidelity={"low": 11, "high": 27}) == []
 
@@ -260,12 +265,12 @@ def test_the_rules_are_not_checked_in_a_study_that_was_begun_before_them() -> No
 def test_what_nothing_reads_says_where_it_belongs_or_what_reads_it() -> None:
     fixed = {"drop_path": 0.1, "model": "vgg16", "pretrained": True, "lora_rank": 4}
     assert mistakes(fixed=fixed) == [
-        "fixed.drop_path: the model resnet18 has no `drop_path`: rate of drop path (stochastic depth) in the last block; "
-        "models that have it: timm:NAME",
+        "fixed.drop_path: the model resnet18 has no `drop_path`: rate of drop path (stochastic depth) in the last "
+        "block; models that have it: timm:NAME",
         "fixed.model: is no hyperparameter; it stands under `task.model`",
         "fixed.pretrained: is no hyperparameter; `task.weights: imagenet` trains from pretrained weights",
-        "fixed.lora_rank: the regime fine_tune has no `lora_rank`: rank of the update of each weight; regimes that have "
-        "it: lora",
+        "fixed.lora_rank: the regime fine_tune has no `lora_rank`: rank of the update of each weight; regimes that "
+        "have it: lora",
     ]
 
 
@@ -291,6 +296,6 @@ def test_a_declaration_of_another_form_is_an_error_with_its_file(
 ) -> None:
     path = tmp_path / "own.py"
     path.write_text(f"HYPERPARAMETERS = {{}}\n{text}\n")
-    with pytest.raises(UserError, match="own.py: ") as caught:
+    with pytest.raises(UserError, match=r"own\.py: ") as caught:
         read(str(path), find)
     assert expected in str(caught.value)

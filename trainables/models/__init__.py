@@ -15,6 +15,9 @@ if there is no model for this shape, number of classes or weights, and ValueErro
 All other names are optional:
 
     READS_ALSO = ("trainables.models",)   modules that `build` hands `config` to, and that list keys of their own
+    RANGES = {"width": "int >= 1"}        the numbers that are allowed, which are then checked when a space is read
+    WHEN = {"gamma": {"loss": ["focal"]}} the values of others with which a hyperparameter has an effect
+    IGNORES = {"layer_decay": "why"}      hyperparameters of the training that have no effect with this model
     INPUT = InputSpec(...)                the size, channels and normalisation of the images that the model expects
     WEIGHTS = "resnet18.pth"              the file name of its ImageNet weights
     fetch(path: Path) -> None             downloads the ImageNet weights and saves them at `path`

@@ -15,14 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from trainables.data.dataset import SearchData
-from trainables.errors import SetupError
+from trainables.errors import SetupError, WrongValue
 from trainables.hyperparameters import ABOVE_0, FROM_0_BELOW_1, Config, read_choice, read_float, read_int
 from trainables.models import _lora
 from trainables.trainable import Trainable, TransferModel
 from trainables.training import gradient_descent
 
 HYPERPARAMETERS = {
-    "lora_rank": "rank of the update of each weight, a whole number of at least 1; default 8",
+    "lora_rank": "rank of the update of each weight, a whole number of at least 1 and at most the smaller side of that "
+    "weight; default 8",
     "lora_alpha": "the update is multiplied by lora_alpha / lora_rank, above 0; default 16",
     "lora_dropout": "dropout of the input of each update, 0 to below 1; default 0",
     "lora_targets": ["qkv", "qkv+proj", "all"],
@@ -50,7 +51,8 @@ QKV = re.compile("(to_|w)?(q|k|v|qk|kv|qkv|query|key|value)(_?proj)?")
 def build(config: Config, model: TransferModel, data: SearchData, device: str) -> Trainable:
     """Return a training of the head and of the LoRA adapters of the layers that `lora_targets` names.
 
-    A stage without adapters is frozen. Raises ValueError for a wrong value in `config`; the message names the key.
+    A stage without adapters is frozen. Raises ValueError for a wrong value in `config`, also for a rank that is larger
+    than the smaller side of a weight, and so than any rank of it; the message names the key.
     Raises SetupError if the model has no attention, if its layers cannot be adapted, or if peft is not installed.
     """
     settings = _lora.Settings(
@@ -60,6 +62,8 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
     )
     targets = read_choice(config, "lora_targets", "qkv", ("qkv", "qkv+proj", "all"))
     layers = target_layers(model, targets)
+    if config.get("lora_rank") is not None:  # the default is for networks of usual width
+        _check_rank(model, layers, settings.rank)
     _check_called(model, layers, data.train.batch(slice(1)))
     model.train_only(_lora.add(model, layers, settings))
     return gradient_descent.build(config, model, data, device)
@@ -98,6 +102,16 @@ def target_layers(model: TransferModel, targets: str) -> list[str]:
 
 def _is_attention(name: str, module: nn.Module) -> bool:
     return bool(ATTENTION.search(name.rpartition(".")[2]) or ATTENTION.search(type(module).__name__))
+
+
+def _check_rank(model: TransferModel, layers: Collection[str], rank: int) -> None:
+    """Raise WrongValue if `rank` is above the smaller side of the weight of one of `layers`."""
+    sides = {name: min(model.stages.get_submodule(name).weight.shape) for name in layers}
+    name = min(sides, key=lambda each: sides[each])
+    if rank > sides[name]:
+        raise WrongValue(
+            f"`lora_rank` must be at most {sides[name]}, the smaller side of the weight of {name}, but is {rank}"
+        )
 
 
 def _check_called(model: TransferModel, layers: Collection[str], image: Tensor) -> None:

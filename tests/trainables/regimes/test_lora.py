@@ -210,6 +210,11 @@ def test_targets_are_the_layers_of_the_attention_or_all(targets: str, expected: 
     ("model", "config", "message"),
     [
         (small(Attention()), {"lora_rank": 0}, "`lora_rank` must be a whole number of at least 1, but is 0"),
+        (
+            small(Attention()),
+            {"lora_rank": 5},
+            "`lora_rank` must be at most 4, the smaller side of the weight of block.0.qkv, but is 5",
+        ),
         (small(Attention()), {"lora_alpha": 0}, "`lora_alpha` must be"),
         (small(Attention()), {"lora_dropout": 1.0}, "`lora_dropout` must be"),
         (small(Attention()), {"lora_targets": "qk"}, "`lora_targets` must be one of qkv, qkv\\+proj, all"),
@@ -221,7 +226,7 @@ def test_targets_are_the_layers_of_the_attention_or_all(targets: str, expected: 
             "the layer block.0.qkv cannot be adapted, because the model uses its weights",
         ),
     ],
-    ids=["rank", "alpha", "dropout", "targets", "convolutions", "no attention", "not called"],
+    ids=["rank", "large rank", "alpha", "dropout", "targets", "convolutions", "no attention", "not called"],
 )
 def test_what_does_not_fit_is_an_error_before_peft_is_imported(
     model: TransferModel, config: Config, message: str
