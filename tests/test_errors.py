@@ -29,6 +29,22 @@ def test_after_a_good_suggestion_no_part_of_a_long_list_of_names_follows() -> No
     assert nearest("adamv", ["adam", "sgd"]) == "; did you mean 'adam'? (allowed: adam, sgd)"
 
 
+def test_a_list_of_names_that_is_cut_says_how_many_more_there_are_and_what_lists_all() -> None:
+    many = [f"{letter}_hyperparameter" for letter in "abcdefghijklmn"]
+    found = nearest("zzz", many, listed_by=["hpo spaces"])
+    listed = found.removeprefix(" (allowed: ").partition(", and ")
+    assert listed[2] == f"{len(many) - len(listed[0].split(', '))} others; `hpo spaces` lists all)"
+    assert nearest("b_hyperparametr", many, listed_by=["hpo a", "hpo b"]) == (
+        "; did you mean 'b_hyperparameter'? (`hpo a` and `hpo b` list all)"
+    )
+    assert nearest("zzz", ["adam", "sgd"], listed_by=["hpo spaces"]) == " (allowed: adam, sgd)"
+
+
+def test_a_long_name_that_shares_some_letters_by_chance_is_not_suggested() -> None:
+    assert "did you mean" not in nearest("drop_path", ["crop_ratio"])
+    assert "did you mean 'nag'" in nearest("ag", ["nag"])
+
+
 def test_all_else_of_a_message_stays_as_it_is() -> None:
     text = "one: é 猫\n\tFile 'C:\\udder'\u00a0\u200d"
     assert str(HpoError(text)) == text

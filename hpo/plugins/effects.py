@@ -42,14 +42,14 @@ def without_effect(plugins: TaskPlugins, given: GivenSettings) -> Iterator[NoEff
         reasons: dict[str, bool] = {}
         regimes = [plugin for plugin in plugins.regimes if is_allowed(plugin.name, limits.get("regime"))]
         models = [plugin for plugin in plugins.models if is_allowed(plugin.name, limits.get("model"))]
-        for regime, model in product(regimes, models or [None]):
-            pair = [regime] if model is None else [regime, model]
+        for pair in product(regimes, models) if models else ((regime,) for regime in regimes):
             found = _reason(name, [*pair, plugins.every], given, limits)
             if found is None:
                 break
             reasons[found[0]] = found[1]
         else:
-            if reasons and "" not in reasons:
+            reasons.pop("", None)
+            if reasons:
                 is_mistake = section == "space" or any(reasons.values())
                 yield NoEffect((section, name), "; ".join(reasons), is_mistake)
 
@@ -57,8 +57,8 @@ def without_effect(plugins: TaskPlugins, given: GivenSettings) -> Iterator[NoEff
 def _reason(name: str, plugins: Sequence[TaskPlugin], given: GivenSettings, limits: Allowed) -> tuple[str, bool] | None:
     """Why a hyperparameter has no effect in trials with these plug-ins. None if it has one.
 
-    The flag says that what it needs is not given. The reason is empty if no plug-in reads the hyperparameter, which is
-    reported elsewhere or is due to another regime that reads it.
+    The flag says that what it needs is not given. The reason is empty if none of the plug-ins reads the hyperparameter.
+    If no other one does, that is reported elsewhere.
     """
     found = ("", False)
     for plugin in plugins:

@@ -47,6 +47,8 @@ def rule_problems(
 def notices(space: SearchSpace) -> list[str]:
     """What the user of a space should know before it is searched, one line each."""
     plugins, given = of_task(vars(space.task), space.domains), GivenSettings(space.domains, space.fixed)
-    found = [(each.place, each.reason) for each in without_effect(plugins, given) if not each.is_mistake]
-    found += [(rule.place, rule.text) for rule in broken_rules(plugins, given, space.fidelity) if not rule.is_mistake]
+    found: list[Problem] = [
+        *((each.place, each.reason) for each in without_effect(plugins, given) if not each.is_mistake),
+        *((rule.place, rule.text) for rule in broken_rules(plugins, given, space.fidelity) if not rule.is_mistake),
+    ]
     return [f"{'.'.join(place)}: {text}" for place, text in found]

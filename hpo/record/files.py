@@ -75,7 +75,7 @@ def find_folder(name: str | Path, studies: Path) -> Path:
 def check_not_empty(name: str | Path, studies: Path) -> None:
     """Raise a StudyError, which lists the studies in the folder `studies`, if the name of a study is empty."""
     if name == "":
-        raise StudyError(f"the name of the study is empty{nearest('', recorded_study_names(studies))}")
+        raise StudyError(f"the name of the study is empty{_similar('', studies)}")
 
 
 def no_study_error(folder: Path) -> StudyError:
@@ -85,11 +85,16 @@ def no_study_error(folder: Path) -> StudyError:
     """
     if study_names(folder):
         names = recorded_study_names(folder)
-        which = f"name one of them{nearest('', names)}" if names else "the records of these studies are not here"
+        which = f"name one of them{_similar('', folder)}" if names else "the records of these studies are not here"
         return StudyError(f"{folder} is a folder of studies, not a study; {which}")
     folder = folder if folder.name else folder.absolute()
-    names = recorded_study_names(folder.parent)
-    return StudyError(f"no study {folder.name!r} in {folder.parent}{nearest(folder.name, names)}")
+    return StudyError(f"no study {folder.name!r} in {folder.parent}{_similar(folder.name, folder.parent)}")
+
+
+def _similar(name: str, studies: Path) -> str:
+    """The studies in a folder, or those with the most similar names and the command that lists all."""
+    where = "" if studies == Path("studies") else f" --studies {shlex.quote(str(studies))}"
+    return nearest(name, recorded_study_names(studies), listed_by=[f"hpo studies{where}"])
 
 
 def command(verb: str, folder: Path, *words: str, hpo: str = "hpo") -> str:

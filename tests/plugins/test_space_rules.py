@@ -147,6 +147,7 @@ def test_what_a_regime_ignores_has_no_effect_unless_another_regime_is_searched()
     text = "unfreeze_every: has no effect with linear_probe: only the head trains"
     assert notices(task={"regime": "linear_probe"}, fixed=fixed) == [f"fixed.{text}"]
     assert notices(task={"regime": ["linear_probe", "fine_tune"]}, fixed=fixed) == []
+    assert notices(task={"regime": ["linear_probe", "closed_form"]}, fixed=fixed) == [f"fixed.{text}"]
     searched = {"unfreeze_every": {"choices": [1, 2]}}
     assert mistakes(searched, task={"regime": "linear_probe"}) == [f"space.{text}"]
     limited = {"unfreeze_every": {"choices": [1, 2], "when": {"regime": ["linear_probe"]}}}

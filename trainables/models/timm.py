@@ -235,10 +235,12 @@ def _current_name(name: str) -> str:
 
 
 def _nearest(name: str) -> str:
-    """The names of timm's networks that are most similar to `name`, for an error. Empty if none is similar."""
+    """The names of timm's networks that are most similar to `name`, and how to list all, for an error."""
     timm = _timm()
-    near = difflib.get_close_matches(name, [*timm.list_models(), *timm.list_pretrained()])
-    return f" (nearest: {', '.join(near)})" if near else ""
+    known = timm.list_models()
+    near = difflib.get_close_matches(name, [*known, *timm.list_pretrained()])
+    similar = f"nearest: {', '.join(near)}; " if near else ""
+    return f" ({similar}`timm.list_models()` lists all {len(known)})"
 
 
 @lru_cache(maxsize=2)

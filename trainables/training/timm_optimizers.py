@@ -45,8 +45,9 @@ def _refusal(optim: Any, name: str) -> str | None:
     known = optim.list_optimizers()
     if name not in known:
         near = [PREFIX + each for each in difflib.get_close_matches(name, known)]
-        nearest = f" (nearest: {', '.join(near)})" if near else ""
-        raise WrongValue(f"`optimizer`: timm has no optimizer {name!r}{nearest}")
+        nearest = f"nearest: {', '.join(near)}; " if near else ""
+        listing = f"`timm.optim.list_optimizers()` lists all {len(known)}"
+        raise WrongValue(f"`optimizer`: timm has no optimizer {name!r} ({nearest}{listing})")
     info = optim.get_optimizer_info(name)
     if info.second_order:
         return "it needs second derivatives, from a second pass through the network"
