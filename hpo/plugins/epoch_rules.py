@@ -101,13 +101,12 @@ def _warmup(given: GivenSettings, schedules: list[str], n_epochs: float) -> Iter
 
 def _phases(regime: TaskPlugin, given: GivenSettings, fidelity: Fidelity) -> Iterator[BrokenRule]:
     """The rule that a training lasts longer than the first of the two phases of its regime."""
-    defaults = {each.name: each.default for each in settings(dict(regime.declared or {}), {})}
     key = regime.first_phase[0]
-    default = float(defaults[key] or 0)
-    least = min(
-        number for name in regime.first_phase if (number := given.smallest(name, default if name == key else None))
-    )
-    most = given.largest(key, default) or default
+    default = _default(regime, key)
+    smallest = [given.smallest(name, default if name == key else None) for name in regime.first_phase]
+    least, most = min((each for each in smallest if each is not None), default=None), given.largest(key, default)
+    if least is None or most is None:
+        return
     place = given.place(key) if given.is_given(key) else ("fidelity", "high")
     first = f"the first phase of {regime.name} takes {_span(least, most)} epochs (`{key}`)"
     if most >= fidelity.high:
@@ -120,6 +119,13 @@ def _phases(regime: TaskPlugin, given: GivenSettings, fidelity: Fidelity) -> Ite
             f"trials are compared from epoch {fidelity.low} on, but {first}; {most + 1:g} compares them in the second"
         )
         yield BrokenRule(("fidelity", "low"), text, False)
+
+
+def _default(plugin: TaskPlugin, name: str) -> float | None:
+    """The default of a hyperparameter, as its description says. None if it is no number."""
+    declared = settings(dict(plugin.declared or {}), {})
+    text = next((each.default for each in declared if each.name == name), None)
+    return float(text) if text is not None and text.isdecimal() else None
 
 
 def _span(least: float, most: float) -> str:

@@ -51,9 +51,9 @@ def test_a_declared_range_is_the_one_that_the_code_reads_with(path: Path) -> Non
         assert NumberRange.parse(declared[key]).is_whole == WHOLE[function]
         if numbers is not None:
             found[key] = found.get(key, set()) | set(numbers)
-    for key, numbers in found.items():
+    for key, taken in found.items():
         if key not in ELSEWHERE:
-            assert numbers == {each for each in NUMBERS if NumberRange.parse(declared[key]).allows(each)}, key
+            assert taken == {each for each in NUMBERS if NumberRange.parse(declared[key]).allows(each)}, key
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)

@@ -106,7 +106,12 @@ def _is_attention(name: str, module: nn.Module) -> bool:
 
 def _check_rank(model: TransferModel, layers: Collection[str], rank: int) -> None:
     """Raise WrongValue if `rank` is above the smaller side of the weight of one of `layers`."""
-    sides = {name: min(model.stages.get_submodule(name).weight.shape) for name in layers}
+    modules = {name: model.stages.get_submodule(name) for name in layers}
+    sides = {
+        name: min(module.in_features, module.out_features)
+        for name, module in modules.items()
+        if isinstance(module, nn.Linear)
+    }
     name = min(sides, key=lambda each: sides[each])
     if rank > sides[name]:
         raise WrongValue(
