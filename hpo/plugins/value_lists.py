@@ -31,8 +31,8 @@ def list_problems(
         if is_allowed(value, allowed):
             continue
         if value is None:
-            default = f" for the default, {names[0]}" if has_default else ""
-            yield keys, f"null is none of its values; leave it out{default}{nearest('', names)}"
+            default = f"; {names[0]} is the default" if has_default else ""
+            yield keys, f"null is none of its values{default}{nearest('', names)}"
         else:
             yield keys, f"{format_value(value)} is unknown{nearest(str(value), names)}"
 

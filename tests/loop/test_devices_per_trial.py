@@ -22,7 +22,7 @@ def space(regime: str = "from_scratch", **task: Any) -> SearchSpace:
         {
             "task": {"regime": regime, "model": "small_cnn", "dataset": "digits", **task},
             "space": {"lr": {"low": 1e-3, "high": 1e-2, "log": True}},
-            "fidelity": {"high": 2},
+            "fidelity": {"high": 2 if regime == "from_scratch" else 20},
         },
         name="digits",
     )

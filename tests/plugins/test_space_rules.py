@@ -277,9 +277,7 @@ def test_what_nothing_reads_says_where_it_belongs_or_what_reads_it() -> None:
 
 def test_null_where_a_name_is_needed_says_what_the_default_is() -> None:
     (found,) = mistakes(fixed={"schedule": None})
-    assert found.startswith(
-        "fixed.schedule: null is none of its values; leave it out for the default, constant (allowed:"
-    )
+    assert found.startswith("fixed.schedule: null is none of its values; constant is the default (allowed:")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hpo.runners._auto_runner import runner_for
 PROBE: dict[str, Any] = {
     "task": {"regime": "linear_probe", "model": "resnet18", "weights": "imagenet", "dataset": "digits"},
     "space": {"lr": {"low": 1e-4, "high": 1e-1, "log": True}},
-    "fidelity": {"low": 1, "high": 9},
+    "fidelity": {"low": 1, "high": 27},
 }
 
 
