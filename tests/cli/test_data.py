@@ -106,7 +106,10 @@ def test_how_files_are_read_can_be_said_when_a_data_set_is_looked_over(hpo: Hpo,
         (("fetch", "--model", "resnet18", "--option", "a=b"), "--option a=b: is for a data set; name it by --dataset"),
         (("fetch", "--dataset", "huggingface"), "`dataset.path` is missing: give a folder that `save_to_disk` wrote"),
         (("fetch", "--dataset", "huggingface", "--option", "hub=a b"), "`dataset.hub` must be a name on the hub"),
-        (("fetch", "--dataset", "huggingface", "--option", "hub=a/b", "--option", "held_out=2"), "`dataset.held_out`"),
+        (
+            ("fetch", "--dataset", "huggingface", "--option", "hub=a/b", "--option", "held_out=2"),
+            "must be a number above 0",
+        ),
         (
             ("fetch", "--dataset", "huggingface", "--option", "config=small"),
             "`dataset.config` must not be given without",
