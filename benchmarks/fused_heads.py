@@ -18,7 +18,6 @@ balanced sampling or the focal loss. The two sides take turns, epoch by epoch.
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -27,6 +26,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from benchmarks.heads import parsed, parser
 from benchmarks.report import block, machine, verdict
 from trainables import fused
 from trainables.data.dataset import Part, SearchData
@@ -74,15 +74,9 @@ QUICK = (Task("quick", 100, 50, 16, 4),)
 
 def main() -> None:
     """Measure, and print a row a task and number of heads."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--heads", type=int, nargs="+", default=[1, 8, 64, 256])
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--quick", action="store_true", help="a tiny task, to see that it runs")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--imbalance", action="store_true", help="measure class weights, sampling and focal loss")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    command_line = parser(__doc__, epochs=3, heads=(1, 8, 64, 256))
+    command_line.add_argument("--imbalance", action="store_true", help="measure class weights, sampling and focal loss")
+    given = parsed(command_line)
     begun = machine()
     if given.imbalance:
         print(imbalance(QUICK if given.quick else TASKS, given.heads[-1], given.epochs, given.device, begun))

@@ -14,39 +14,28 @@ median time of the predictions, in percent of that of an epoch with its checkpoi
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
-import torch
-from torch.nn import functional
-
-from benchmarks import metrics
-from benchmarks.metrics import DISTANCE, QUICK, Size, head, part
+from benchmarks import heads
+from benchmarks.heads import QUICK, Size, parsed, parser, search_data
 from benchmarks.report import block, machine
 from hpo.training.checkpoints import Checkpoints
 from hpo.training.prediction_files import PredictionFiles
 from hpo.training.predictions import KeptPredictions
 from trainables import fused
-from trainables.data.dataset import SearchData
 
-SIZES = metrics.SIZES[:2]
+SIZES = heads.SIZES[:2]
 
 
 def main() -> None:
     """Measure, and print a row for each size."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=15)
-    parser.add_argument("--heads", type=int, nargs="+", default=[1, 64])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--quick", action="store_true", help="a tiny size, to see that it runs")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    given = parsed(parser(__doc__, epochs=15))
     begun = machine()
     rows = [
         measure(size, n_heads, 1 if given.quick else given.epochs, given.device)
@@ -61,15 +50,13 @@ def main() -> None:
 
 def measure(size: Size, n_heads: int, n_epochs: int, device: str) -> list[object]:
     """Return a row of the table."""
-    classes = tuple(map(str, range(size.n_classes)))
-    means = DISTANCE * functional.normalize(torch.randn(size.n_classes, size.width))
-    data = SearchData(part(means, size.n_train), part(means, size.n_validation), classes).to(device)
-    heads = [head(seed, size, data, device) for seed in range(n_heads)]
+    data = search_data(size, device)
+    trained = [heads.head(seed, size, data, device) for seed in range(n_heads)]
     group = fused.Group()
     with tempfile.TemporaryDirectory() as folder:
         files, checkpoints = PredictionFiles(Path(folder) / "predictions"), Checkpoints(Path(folder) / "checkpoints")
         kept = KeptPredictions(files, print)
-        keep = [kept.of_trial(trial, head, [data], after=0) for trial, head in enumerate(heads)]
+        keep = [kept.of_trial(trial, head, [data], after=0) for trial, head in enumerate(trained)]
 
         n_written = itertools.count(1)
 
@@ -80,10 +67,11 @@ def measure(size: Size, n_heads: int, n_epochs: int, device: str) -> list[object
                 write(next_epoch, True)
 
         def write_checkpoints() -> None:
-            for trial, head in enumerate(heads):
+            for trial, head in enumerate(trained):
                 checkpoints.write(trial, {"state": head.state_dict()})
 
-        parts = ((lambda: group.step(heads)) if n_heads > 1 else heads[0].step, write_checkpoints, write_predictions)
+        train = trained[0].step if n_heads == 1 else partial(group.step, trained)
+        parts: tuple[Callable[[], object], ...] = (train, write_checkpoints, write_predictions)
         seconds = [[_seconds(part) for part in parts] for _ in range(n_epochs + 1)][1:]  # the first is to warm up
         n_bytes = len(next(files.read(0), b""))
     epoch, checkpoint, predictions = (1000 * median(column) / n_heads for column in zip(*seconds, strict=True))

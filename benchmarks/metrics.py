@@ -16,25 +16,16 @@ of the process, because it changes less than the real time if the machine has ot
 
 from __future__ import annotations
 
-import argparse
-import time
-from collections.abc import Callable
 from statistics import median
-from typing import NamedTuple, Protocol, TypeVar
+from typing import Protocol
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
+from benchmarks.heads import DISTANCE, QUICK, SIZES, Size, head, parsed, parser, search_data, timed
 from benchmarks.report import block, machine, verdict
 from trainables import fused
-from trainables.data.dataset import Part, SearchData
-from trainables.hyperparameters import Config
-from trainables.trainable import TransferModel
-from trainables.training import gradient_descent, metrics
-from trainables.training.gradient_descent import Training
-
-T = TypeVar("T")
+from trainables.training import metrics
 
 
 class Compute(Protocol):
@@ -43,25 +34,6 @@ class Compute(Protocol):
     def __call__(self, logits: Tensor, labels: Tensor) -> metrics.Metrics: ...
 
 
-class Size(NamedTuple):
-    """What the heads learn."""
-
-    name: str
-    n_train: int
-    n_validation: int
-    width: int
-    n_classes: int
-
-
-SIZES = (
-    Size("Caltech-101", 2892, 2892, 512, 101),
-    Size("digits", 1437, 360, 64, 10),
-    Size("4,000 images", 4000, 1000, 512, 10),
-    Size("4,000 images", 4000, 1000, 512, 100),
-)
-QUICK = (Size("quick", 160, 40, 16, 4),)
-DISTANCE = 5.0
-"""How far the mean of each class lies from 0, in standard deviations."""
 TARGET = 3.0
 """The largest share of an epoch in percent."""
 ALL_METRICS = metrics.compute, metrics.names
@@ -69,15 +41,9 @@ ALL_METRICS = metrics.compute, metrics.names
 
 def main() -> None:
     """Measure, and print a row for each size."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=15)
-    parser.add_argument("--heads", type=int, nargs="+", default=[1, 64])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--random", action="store_true", help="labels that do not depend on the images")
-    parser.add_argument("--quick", action="store_true", help="a tiny size, to see that it runs")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    command_line = parser(__doc__, epochs=15)
+    command_line.add_argument("--random", action="store_true", help="labels that do not depend on the images")
+    given = parsed(command_line)
     begun = machine()
     n_epochs = 1 if given.quick else given.epochs
     rows = [
@@ -94,9 +60,7 @@ def main() -> None:
 
 def measure(size: Size, n_heads: int, n_epochs: int, device: str, distance: float) -> list[object]:
     """A row of the table. `distance` is that of the mean of each class from 0, in standard deviations."""
-    classes = tuple(map(str, range(size.n_classes)))
-    means = distance * functional.normalize(torch.randn(size.n_classes, size.width))
-    data = SearchData(part(means, size.n_train), part(means, size.n_validation), classes).to(device)
+    data = search_data(size, device, distance)
     members = [head(seed, size, data, device) for seed in range(n_heads)]
     group = fused.Group()
 
@@ -142,34 +106,6 @@ def _loss_and_accuracy(logits: Tensor, labels: Tensor) -> metrics.Metrics:
         losses -= some.log_softmax(dim=2).gather(2, targets).sum(dim=(1, 2))
     accuracy = (logits.argmax(dim=2) == labels).sum(dim=1).double().unsqueeze(1) / len(labels)
     return metrics.Metrics(losses.double() / len(labels), accuracy)
-
-
-def timed(call: Callable[[], T], device: str) -> tuple[float, T]:
-    """The seconds of a call, of the process on a CPU and real ones on other devices, and what it returns."""
-    if device == "cpu":
-        started = time.process_time()
-        result = call()
-        return time.process_time() - started, result
-    torch.cuda.synchronize()
-    started = time.perf_counter()
-    result = call()
-    torch.cuda.synchronize()
-    return time.perf_counter() - started, result
-
-
-def part(means: Tensor, n: int) -> Part:
-    """Return `n` images around the means of the classes, (n_classes, width)."""
-    labels = torch.randint(0, len(means), (n,))
-    return Part((torch.randn(n, means.shape[1]) + means[labels]).view(n, -1, 1, 1), labels)
-
-
-def head(seed: int, size: Size, data: SearchData, device: str) -> Training:
-    """Return a linear head for `data`. Its learning rate depends on `seed`."""
-    torch.manual_seed(seed)
-    model = TransferModel({"flatten": nn.Flatten()}, nn.Linear(size.width, size.n_classes))
-    model.freeze(model.stages)
-    config: Config = {"lr": 10 ** (-3 + seed % 5 / 4), "batch_size": 64, "momentum": 0.9, "optimizer": "sgd"}
-    return gradient_descent.build(config, model, data, device)
 
 
 if __name__ == "__main__":

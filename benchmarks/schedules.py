@@ -13,7 +13,6 @@ that of the process, because it changes less than the real time if the machine h
 
 from __future__ import annotations
 
-import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,18 +20,14 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-import torch
-from torch import nn
-from torch.nn import functional
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from benchmarks.metrics import DISTANCE, QUICK, SIZES, Size, part, timed
+from benchmarks.heads import QUICK, SIZES, Size, network, parsed, parser, search_data, timed
 from benchmarks.report import block, machine, verdict
 from trainables import fused
 from trainables.data.dataset import SearchData
 from trainables.hyperparameters import Config
-from trainables.trainable import TransferModel
 from trainables.training import classification, gradient_descent, schedule_curves
 from trainables.training.gradient_descent import Training
 from trainables.training.schedules import Schedule, Warmup
@@ -53,14 +48,7 @@ MOST = 1.02
 
 def main() -> None:
     """Measure, and print a row for each size, number of heads and schedule."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--epochs", type=int, default=30)
-    parser.add_argument("--heads", type=int, nargs="+", default=[1, 64])
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--quick", action="store_true", help="a tiny size, to see that it runs")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    given = parsed(parser(__doc__, epochs=30))
     begun = machine()
     sizes = QUICK if given.quick else (Size("8 batches", 512, 128, 512, 10), SIZES[1])
     rows = [
@@ -80,9 +68,7 @@ def main() -> None:
 
 def measure(size: Size, n_heads: int, n_epochs: int, device: str) -> list[list[object]]:
     """The rows of a size and a number of heads."""
-    classes = tuple(map(str, range(size.n_classes)))
-    means = DISTANCE * functional.normalize(torch.randn(size.n_classes, size.width))
-    data = SearchData(part(means, size.n_train), part(means, size.n_validation), classes).to(device)
+    data = search_data(size, device)
     sides = {name: [_head(seed, size, data, name, is_fused=n_heads > 1) for seed in range(n_heads)] for name in SIDES}
     groups = {name: fused.Group() for name in sides}
     seconds: dict[str, list[float]] = {name: [] for name in sides}
@@ -106,10 +92,7 @@ def _epoch(members: Sequence[Training], group: fused.Group) -> None:
 
 
 def _head(seed: int, size: Size, data: SearchData, name: str, *, is_fused: bool) -> Training:
-    torch.manual_seed(seed)
-    device = str(data.train.labels.device)
-    model = TransferModel({"flatten": nn.Flatten()}, nn.Linear(size.width, size.n_classes))
-    model.freeze(model.stages)
+    model, device = network(seed, size), str(data.train.labels.device)
     config: Config = {"lr": 10 ** (-4 + seed % 5 / 4), "batch_size": 64, "schedule_epochs": N_EPOCHS, **SIDES[name]}
     objective, _ = classification.build(config, model, data.train.labels, size.n_classes)
     optimization = gradient_descent.build_optimization(config, model, objective, device)
