@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks import free, timed
 from benchmarks.report import peak_megabytes
-from hpo.loop import begin, build_backend, resume
+from hpo.loop import Session, begin, build_backend, resume
 from hpo.record import Budget, Event, Ledger, Settings
 from hpo.trial import Report, Suggestion
 
@@ -87,7 +87,13 @@ def search(
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/study.db" if storage == "sqlite" else storage
         name = Path(folder).name  # a database keeps the studies of earlier measurements, under other names
-        begin(Path(folder) / name, free.space(pause=pause), replace(made, storage=url), budget, watch=clock)
+        begin(
+            Path(folder) / name,
+            free.space(pause=pause),
+            replace(made, storage=url),
+            budget,
+            session=Session(watch=clock),
+        )
     return clock.cost()
 
 
@@ -130,7 +136,7 @@ def growth(trials: int) -> Growth:
     with tempfile.TemporaryDirectory() as folder:
         study = Path(folder) / "s"
         begun = time.perf_counter()
-        begin(study, free.space(), settings("random", "inline"), Budget(trials=trials), watch=clock)
+        begin(study, free.space(), settings("random", "inline"), Budget(trials=trials), session=Session(watch=clock))
         searched, peak = time.perf_counter() - begun, peak_megabytes()
         megabytes = os.path.getsize(study / "ledger.log") / 1e6
         started = time.perf_counter()

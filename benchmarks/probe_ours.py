@@ -14,7 +14,7 @@ from benchmarks import usual
 from benchmarks.probe_others import Search, Spent
 from benchmarks.report import cores
 from hpo import spacefile
-from hpo.loop.search import begin
+from hpo.loop import Session, begin
 from hpo.record import Budget, Event, Ledger, Settings
 from hpo.space import SearchSpace
 from hpo.trial import Crash, Report
@@ -56,7 +56,7 @@ def ours(search: Search, runner: str, precision: str, store: Path) -> Spent:
     settings = Settings(backend="grid", runner=runner, devices="cpu", data=str(search.root))
     budget = Budget(trials=len(search.configurations))
     with tempfile.TemporaryDirectory() as folder:
-        begin(Path(folder) / "probe", space(search, precision), settings, budget, watch=watch)
+        begin(Path(folder) / "probe", space(search, precision), settings, budget, session=Session(watch=watch))
         seconds = time.perf_counter() - started
     return Spent(seconds, len(losses), min(losses))
 

@@ -22,7 +22,7 @@ from typing import Any
 from benchmarks.free import Free, space
 from benchmarks.report import block, machine, note
 from hpo.backends.bohb import bracket_sizes
-from hpo.loop.search import begin
+from hpo.loop import Session, begin
 from hpo.record import Budget, History, Settings, StudyFolder
 from hpo.space import Fidelity
 from hpo.trial import Suggestion
@@ -57,7 +57,7 @@ def search(fidelity: Fidelity, trials: int) -> tuple[int, History]:
     settings = Settings(backend="bohb", seed=0, runner="inline", devices="cpu")
     with tempfile.TemporaryDirectory() as folder:
         study = Path(folder) / "s"
-        begin(study, space(fidelity), settings, Budget(trials=trials), trainable=counter.build)
+        begin(study, space(fidelity), settings, Budget(trials=trials), session=Session(counter.build))
         history = StudyFolder.reopen(study).history()[0]
     assert counter.epochs == history.n_epochs, f"{counter.epochs} epochs trained, {history.n_epochs} on record"
     return counter.epochs, history

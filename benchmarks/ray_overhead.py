@@ -27,7 +27,7 @@ from benchmarks import others, ours, photos
 from benchmarks.free import EPOCHS
 from benchmarks.report import apart, block, machine, note, verdict
 from hpo import spacefile
-from hpo.loop.search import begin
+from hpo.loop import Session, begin
 from hpo.record import Budget, Event, Ledger, Settings
 from hpo.trial import Report
 
@@ -60,7 +60,7 @@ def epoch_overhead(runner: str, task: dict[str, Any], fixed: dict[str, Any], roo
     settings = Settings(backend="random", runner=runner, devices="cpu", slots=SLOTS, data=root or None)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["HPO_CACHE"] = f"{folder}/store"
-        begin(Path(folder) / "s", space, settings, Budget(trials=trials), watch=watch)
+        begin(Path(folder) / "s", space, settings, Budget(trials=trials), session=Session(watch=watch))
     # The first trials of the slots import, read and prepare the data, so their epochs are left out.
     first = SLOTS * EPOCHS
     span, trained = times[-1] - times[first - 1], sum(seconds[first:])

@@ -26,7 +26,7 @@ from typing import Any
 from benchmarks import photos
 from benchmarks.report import apart, block, cores, machine, note, verdict
 from hpo import spacefile
-from hpo.loop.search import begin
+from hpo.loop import Session, begin
 from hpo.record import Budget, Event, Ledger, Settings
 from hpo.trial import Report
 
@@ -56,7 +56,7 @@ def rate(
     settings = Settings(backend="random", runner="processes", devices=devices, slots=slots, data=root)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["HPO_CACHE"] = f"{folder}/store"
-        begin(Path(folder) / "slots", space, settings, Budget(trials=slots), watch=watch)
+        begin(Path(folder) / "slots", space, settings, Budget(trials=slots), session=Session(watch=watch))
     begun, ended = max(times[0] for times in ends.values()), min(times[-1] for times in ends.values())
     counted = sum(begun < time <= ended for times in ends.values() for time in times)
     return counted / (ended - begun) if ended > begun else math.nan

@@ -17,12 +17,13 @@ from hpo.final_model import Model
 from hpo.final_model import load_model as load_model_folder
 from hpo.loop import (
     CHANGEABLE,
+    Earlier,
+    Session,
     begin,
     changed_settings,
     default_name,
     recorded_source,
     with_curves,
-    with_earlier_study,
     with_first_configurations,
 )
 from hpo.record import STUDY_FILE, Budget, Settings, StudyFolder, changed_parts, check_name, find_folder, lock
@@ -30,7 +31,6 @@ from hpo.results.progress import print_note
 from hpo.runners._auto_runner import AUTO
 from hpo.space import SearchSpace
 from hpo.training.user_code import Build, digest, is_generator_function
-from hpo.trial import EarlierStudy
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -101,7 +101,7 @@ def search(
         if trainable is not None and is_generator_function(trainable):
             settings.setdefault("backend", FOR_GENERATORS)
         # Code that turns out to be a generator function later needs a backend that the user has chosen.
-        code: dict[str, Any] = {"trainable": trainable, "allow_generator": "backend" in settings}
+        session = Session(trainable, "backend" in settings, notify=None if quiet else print_note)
         if callable(settings.get("curves")):
             settings["curves"] = _name_of_curves(settings["curves"])
         for name in ("data", "curves"):
@@ -110,15 +110,13 @@ def search(
         runner = "inline" if settings.get("curves") is None else AUTO
         chosen = with_curves(Settings(**{"runner": runner, **settings}), trainable)  # type: ignore[arg-type]
         folder = Path(studies).absolute() / check_name(default_name(read, chosen) if study is None else study)
-        chosen, earlier = _informed(read, with_first_configurations(read, chosen), folder, from_study, top, quiet)
-        budget = Budget(trials, epochs, time)
-        if changed_parts(folder, read, chosen, None if trainable is None else digest(trainable)) == []:
+        earlier, budget = _earlier(from_study, top, folder.parent), Budget(trials, epochs, time)
+        if _is_on_record(folder, read, with_first_configurations(read, chosen), earlier, trainable):
             changes: dict[str, Any] = {name: value for name, value in settings.items() if name in CHANGEABLE}
-            _resume(folder, budget, changes, code, quiet=quiet, skip_changed_files=skip_changed_files)
+            _resume(folder, budget, changes, session, quiet=quiet, skip_changed_files=skip_changed_files)
             return Study(folder, trainable)
         with show_progress(budget.or_default(), quiet=quiet) as watch:
-            notify = None if quiet else print_note
-            begin(folder, read, chosen, budget, earlier=earlier, watch=watch, notify=notify, **code)
+            begin(folder, read, chosen, budget, earlier=earlier, session=replace(session, watch=watch))
         print_notices(StudyFolder.reopen(folder), quiet=quiet)
         return Study(folder, trainable)
 
@@ -150,52 +148,47 @@ def _resume(
     folder: Path,
     budget: Budget,
     changes: Mapping[str, Any],
-    code: Mapping[str, Any],
+    session: Session,
     *,
     quiet: bool,
     skip_changed_files: bool,
 ) -> None:
-    """Resume a study with some new settings. If it has spent more than the budget, only the settings are recorded.
-
-    `code` are the arguments `trainable` and `allow_generator` of `hpo.loop.resume`.
-    """
-    trainable = code["trainable"]
+    """Resume a study with some new settings. If it has spent more than the budget, only the settings are recorded."""
     known = StudyFolder.reopen(folder)
-    known.settings = changed_settings(known, changes, trainable)
+    known.settings = changed_settings(known, changes, session.trainable)
     with contextlib.closing(known.ledger(write=False)) as ledger:
         history, seconds = ledger.history, 0.0 if ledger.finished is None else ledger.recorded
     if not budget.overspent(history.n_trials, history.n_epochs, seconds):
-        how = {"skip_changed_files": skip_changed_files, "settings": changes, **code}
-        resume_with_progress(folder, budget, quiet=quiet, **how)
+        how = {"skip_changed_files": skip_changed_files, "settings": changes}
+        resume_with_progress(folder, budget, session, quiet=quiet, **how)
     elif known.settings != StudyFolder.reopen(folder).settings:
         with lock(folder):  # another process may have changed the study meanwhile
             known = StudyFolder.reopen(folder)
-            known.settings = changed_settings(known, changes, trainable)
+            known.settings = changed_settings(known, changes, session.trainable)
             known.save()
 
 
-def _informed(
-    space: SearchSpace, settings: Settings, folder: Path, from_study: str | Path | None, top: int | None, quiet: bool
-) -> tuple[Settings, EarlierStudy | None]:
-    """The settings of a search with an earlier study, and what its backend learns from.
-
-    A study in `folder` that has an epoch and is informed by a study of this name goes on with what is on record, also
-    if the earlier study went on or was deleted.
-    """
+def _earlier(from_study: str | Path | None, top: int | None, studies: Path) -> Earlier | None:
+    """The earlier study that a search is told of. None without one."""
     if from_study is None:
         if top is not None:
             raise UserError("top: belongs to from_study")
-        return settings, None
-    source = find_folder(from_study, folder.parent)
-    if (folder / STUDY_FILE).exists():
-        recorded = recorded_source(StudyFolder.reopen(folder), source, top)
-        if recorded is not None:
-            return replace(settings, from_study=recorded), None
-    found = with_earlier_study(space, settings, source, folder, top)
-    if not quiet:
-        for line in found.lines:
-            print_note(line)
-    return found.settings, found.earlier
+        return None
+    return Earlier(find_folder(from_study, studies), top)
+
+
+def _is_on_record(
+    folder: Path, space: SearchSpace, settings: Settings, earlier: Earlier | None, trainable: Build | None
+) -> bool:
+    """Whether the study in `folder` is this search, so that it goes on.
+
+    It goes on with what it has on record of the earlier study, also if that went on or was deleted.
+    """
+    source = None if earlier is None else recorded_source(folder, earlier)
+    if earlier is not None and source is None:
+        return False
+    code = None if trainable is None else digest(trainable)
+    return changed_parts(folder, space, replace(settings, from_study=source), code) == []
 
 
 @short_traceback

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from hpo.api.short_traceback import short_traceback
 from hpo.errors import HpoError, StudyError
 from hpo.final_model import Model, ModelOptions, load_model, write_model
 from hpo.heldout import ModelResult, Plan, evaluate, tested_seeds
-from hpo.loop import replay_study, resume
+from hpo.loop import Session, replay_study, resume
 from hpo.record import Budget, StudyFolder
 from hpo.results import status, table, tables, write_tables
 from hpo.results.progress import epoch_progress, print_note
@@ -52,15 +52,12 @@ class BestTrial:
     """All metrics of that epoch."""
 
 
-def resume_with_progress(folder: Path, budget: Budget, *, quiet: bool, **how: Any) -> None:
-    """Resume the study in `folder`, and show the progress and all notes unless `quiet`.
-
-    `how` are further arguments of `hpo.loop.resume`.
-    """
+def resume_with_progress(folder: Path, budget: Budget, session: Session, *, quiet: bool, **how: Any) -> None:
+    """Resume the study in `folder`, and show its progress unless `quiet`. `how` are arguments of `hpo.loop.resume`."""
     study = StudyFolder.reopen(folder)
     shown_budget = study.budget if budget == Budget() else budget
     with show_progress(shown_budget, quiet=quiet) as watch:
-        resume(folder, budget, watch=watch, notify=None if quiet else print_note, **how)
+        resume(folder, budget, session=replace(session, watch=watch), **how)
     print_notices(study, quiet=quiet)
 
 
@@ -147,8 +144,8 @@ class Study:
             resume_with_progress(
                 self.path,
                 Budget(trials, epochs, time),
+                Session(self._trainable, notify=None if quiet else print_note),
                 quiet=quiet,
-                trainable=self._trainable,
                 skip_changed_files=skip_changed_files,
                 retry=retry_crashed,
                 settings=settings,

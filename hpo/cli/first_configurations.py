@@ -14,9 +14,9 @@ from hpo.cli import completion
 from hpo.errors import SpaceError, UserError, shortened
 
 if TYPE_CHECKING:
-    from hpo.record import Settings
+    from hpo.loop import Earlier
     from hpo.space import SearchSpace
-    from hpo.trial import Config, EarlierStudy
+    from hpo.trial import Config
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -50,24 +50,16 @@ def first_configurations(space: SearchSpace, tried: tuple[str, ...]) -> list[Con
     return configs
 
 
-def informed(
-    space: SearchSpace, settings: Settings, folder: Path, source: str | None, top: int | None
-) -> tuple[Settings, EarlierStudy | None]:
-    """The settings of a search in `folder` with --from and --top, and what its backend learns from.
-
-    What the user should know is said on standard error. Raises UserError if an option is wrong.
-    """
-    from hpo.loop import with_earlier_study
+def earlier_study(source: str | None, top: int | None, studies: Path) -> Earlier | None:
+    """The earlier study that --from and --top name. None without --from. Raises UserError for --top without --from."""
+    from hpo.loop import Earlier
     from hpo.record import find_folder
 
     if source is None:
         if top is not None:
             raise UserError("--top: belongs to --from STUDY")
-        return settings, None
-    found = with_earlier_study(space, settings, find_folder(source, folder.parent), folder, top)
-    for line in found.lines:
-        click.echo(line, err=True)
-    return found.settings, found.earlier
+        return None
+    return Earlier(find_folder(source, studies), top)
 
 
 def _configuration(space: SearchSpace, text: str) -> Config:

@@ -12,7 +12,7 @@ import click
 
 from hpo.cli import completion
 from hpo.cli.ending_signals import ending_signals, exit_at_once, write_line
-from hpo.cli.first_configurations import first_configuration_options, first_configurations, informed
+from hpo.cli.first_configurations import earlier_study, first_configuration_options, first_configurations
 from hpo.cli.options import (
     DATA_HELP,
     DEVICES_PER_TRIAL_HELP,
@@ -122,7 +122,7 @@ def search(
 ) -> None:
     """Search a space, and print the best configurations."""
     from hpo import spacefile
-    from hpo.loop import begin, checks, default_name
+    from hpo.loop import Session, begin, checks, default_name
     from hpo.record import Budget, Settings, check_name
     from hpo.results.progress import print_note
 
@@ -147,12 +147,12 @@ def search(
         track=track,
     )
     folder = studies / check_name(default_name(search_space, settings) if name is None else name)
-    settings, earlier = informed(search_space, settings, folder, source, top)
+    earlier = earlier_study(source, top, studies)
     budget = Budget(trials, epochs, seconds).or_default()
     checks.new_budget(budget, prefix="--")
     with progress_display(folder, budget, quiet) as watch:
-        notify = None if quiet else print_note
-        reason = begin(folder, search_space, settings, budget, earlier=earlier, watch=watch, notify=notify)
+        session = Session(watch=watch, notify=None if quiet else print_note)
+        reason = begin(folder, search_space, settings, budget, earlier=earlier, session=session)
     _print_outcome(folder, reason, quiet)
 
 
@@ -196,8 +196,7 @@ def resume(
         reason = loop.resume(
             folder,
             budget,
-            watch=watch,
-            notify=None if quiet else print_note,
+            session=loop.Session(watch=watch, notify=None if quiet else print_note),
             skip_changed_files=skip_changed_files,
             retry=retry_crashed,
             settings=given,

@@ -18,7 +18,7 @@ from hpo.fit.ranking import FitRanking
 from hpo.fit.result import FitResult
 from hpo.fit.spaces import FINE_TUNE, PROBE
 from hpo.heldout import Plan, evaluate
-from hpo.loop import Watch, begin, resume
+from hpo.loop import Session, Watch, begin, resume
 from hpo.record import STUDY_FILE, Budget, Settings, State, StudyFolder, Trial, write_text
 from hpo.report.command import space_text
 from hpo.space import SearchSpace
@@ -160,14 +160,14 @@ class _Steps:
         backend = BACKENDS[space.name]
         settings = Settings(backend, seed=request.seed, runner="auto", devices=request.devices, data=request.data)
         with self.display.search(path, budget) as watch:
-            begin(path, space, settings, budget, watch=watch, notify=self._note)
+            begin(path, space, settings, budget, session=Session(watch=watch, notify=self._note))
         self._end(space.name)
 
     def _go_on(self, name: str) -> None:
         """Go on with an interrupted search, and record that it is finished."""
         path = self.folder.studies / name
         with self.display.search(path, self._study(name).budget) as watch:
-            resume(path, watch=watch, notify=self._note)
+            resume(path, session=Session(watch=watch, notify=self._note))
         self._end(name)
 
     def _end(self, name: str) -> None:

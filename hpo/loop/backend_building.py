@@ -14,11 +14,17 @@ from hpo.trial import EarlierStudy
 
 
 def build_backend(space: SearchSpace, settings: Settings, earlier: EarlierStudy | None = None) -> Backend:
-    """Build the backend of a study, and tell it which configurations to try first. Nothing has been asked of it yet.
+    """Build the backend of a study, ready for its first `ask`. Raises the errors of `new_backend` and `prepare`."""
+    backend = new_backend(space, settings)
+    prepare(backend, space, settings, earlier)
+    return backend
 
-    `earlier` is the study from which it learns. Raises a UserError if an option is unknown, if the plug-in does not
-    return a backend, if the backend takes no given configurations or does not learn, or if it plans for the budget but
-    takes no recorded suggestions.
+
+def new_backend(space: SearchSpace, settings: Settings) -> Backend:
+    """Build a backend that knows nothing but its space, seed and options.
+
+    Raises a UserError if an option is unknown, if the plug-in does not return a backend, or if the backend plans for
+    the budget but takes no recorded suggestions.
     """
     build = plugins.load(plugins.BACKENDS, settings.backend).build
     try:
@@ -35,6 +41,14 @@ def build_backend(space: SearchSpace, settings: Settings, earlier: EarlierStudy 
             f"backend {settings.backend!r}: a backend with the method `plan` needs `replay` and `takes_all_recorded`, "
             "or its studies could not be resumed"
         )
+    return backend
+
+
+def prepare(backend: Backend, space: SearchSpace, settings: Settings, earlier: EarlierStudy | None) -> None:
+    """Tell a new backend which configurations to try first, and the earlier study from which it learns.
+
+    Raises a UserError if the backend takes no given configurations, or if it does not learn.
+    """
     enqueue_first(backend, space, settings)
     if earlier is not None:
         if not isinstance(backend, LearnsFromEarlier):
@@ -42,4 +56,3 @@ def build_backend(space: SearchSpace, settings: Settings, earlier: EarlierStudy 
                 f"backend {settings.backend!r} cannot learn from an earlier study: it has no method `learn`"
             )
         backend.learn(earlier)
-    return backend

@@ -12,10 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from hpo.backends._backend import LearnsFromEarlier
+from hpo.backends._backend import Backend, LearnsFromEarlier
 from hpo.errors import StudyError, UserError
 from hpo.loop import checks
-from hpo.loop.backend_building import build_backend
 from hpo.record import STUDY_FILE, History, Settings, Source, StudyFolder, Trial
 from hpo.results.known_configurations import best_of
 from hpo.space import SearchSpace
@@ -26,6 +25,16 @@ from hpo.trial import Config, EarlierStudy, EarlierTrial, Value
 
 TOP = 5
 """The number of the best trials that a search tries first, if its backend does not learn."""
+
+
+class Earlier(NamedTuple):
+    """An earlier study that a user names for a new search."""
+
+    folder: Path
+    """It is only read, also while it is searched."""
+    top: int | None = None
+    """How many of its best trials are tried first. None stands for `TOP` if the backend does not learn. A backend that
+    learns chooses by itself then."""
 
 
 class Informed(NamedTuple):
@@ -39,53 +48,54 @@ class Informed(NamedTuple):
 
 
 def with_earlier_study(
-    space: SearchSpace, settings: Settings, source: Path, folder: Path, top: int | None = None
+    space: SearchSpace, settings: Settings, backend: Backend, earlier: Earlier, folder: Path
 ) -> Informed:
-    """The settings of a search that the study in the folder `source` informs, and what its backend learns from.
+    """The settings of a search that an earlier study informs, and what its backend learns from.
 
     Args:
         space: the space of the new search.
         settings: its settings so far. The configurations that the user wants to try first stay the first.
-        source: the folder of the earlier study. It is only read, also while it is searched.
+        backend: its backend, which is told nothing yet. Only one that `LearnsFromEarlier` learns.
+        earlier: the earlier study.
         folder: the folder of the new study.
-        top: how many of the best trials of `source` are tried first. None stands for `TOP` if the backend does not
-            learn. A backend that learns chooses by itself then.
 
     Raises a StudyError if there is no such study, and a UserError if `top` is no whole number of at least 1, if the new
     study is that one, if their objectives differ, if they have no hyperparameter in common, or if no trial has a finite
     value and lies in the space.
     """
+    top = earlier.top
     checks.at_least_one(top=top)
-    study = StudyFolder.reopen(source)
-    if source.resolve() == folder.resolve():
+    study = StudyFolder.reopen(earlier.folder)
+    if earlier.folder.resolve() == folder.resolve():
         raise UserError(f"study {study.name!r} cannot be informed by itself: name another study or another new name")
     _check_objective(study, space)
-    learns = isinstance(build_backend(space, settings), LearnsFromEarlier)
-    earlier, lines = learnt(study, space) if learns else (None, [])
+    learns = isinstance(backend, LearnsFromEarlier)
+    known, lines = learnt(study, space) if learns else (None, [])
     if top is None and not learns:
         top = TOP
     best, left_out = best_of(study, space, top) if top is not None else ([], [])
     informed = replace(settings, from_study=Source(study.name, study.digest, learns, top, best))
     if learns:
-        return Informed(informed, earlier, lines + left_out)
+        return Informed(informed, known, lines + left_out)
     note = (
         f"the backend {settings.backend} tries the best of study {study.name!r} first, and learns nothing else from it"
     )
     return Informed(informed, None, [*left_out, note])
 
 
-def recorded_source(known: StudyFolder, source: Path, top: int | None = None) -> Source | None:
-    """What a study has on record of the earlier study in the folder `source`, which may be deleted meanwhile.
+def recorded_source(folder: Path, earlier: Earlier) -> Source | None:
+    """What the study in `folder` has on record of an earlier study, which may be deleted meanwhile.
 
     Its digest and `top` are those of the search that is wanted now. So another earlier study or another `top` makes
-    another identity. None if the study has no epoch, or was not informed by a study of this name.
+    another identity. None if there is no study, or if it was not informed by one of this name.
     """
-    checks.at_least_one(top=top)
-    recorded = known.settings.from_study
-    if recorded is None or recorded.study != source.name or known.is_empty():
+    checks.at_least_one(top=earlier.top)
+    recorded = StudyFolder.reopen(folder).settings.from_study if (folder / STUDY_FILE).exists() else None
+    if recorded is None or recorded.study != earlier.folder.name:
         return None
-    digest = StudyFolder.reopen(source).digest if (source / STUDY_FILE).exists() else recorded.digest
-    return replace(recorded, digest=digest, top=TOP if top is None and not recorded.learns else top)
+    is_here = (earlier.folder / STUDY_FILE).exists()
+    digest = StudyFolder.reopen(earlier.folder).digest if is_here else recorded.digest
+    return replace(recorded, digest=digest, top=TOP if earlier.top is None and not recorded.learns else earlier.top)
 
 
 def learnt(study: StudyFolder, space: SearchSpace) -> tuple[EarlierStudy, list[str]]:

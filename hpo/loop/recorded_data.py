@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from hpo.heldout import study_data
 from hpo.heldout.study_data import StudyData
+from hpo.loop.session import Notify
 from hpo.record import Ledger, StudyFolder
 from hpo.training.builder import Job
-
-Notify = Callable[[str], None]
-"""Is called with each note about the data, before the search begins."""
 
 
 def job_on_recorded_data(

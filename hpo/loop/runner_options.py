@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hpo import plugins
 from hpo.errors import UnknownName
-from hpo.loop.recorded_data import Notify
+from hpo.loop.session import Notify
 from hpo.plugins import described
 from hpo.record import Settings
 from hpo.runners._runner import Runner

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from hpo.errors import HpoError
-from hpo.loop.recorded_data import Notify
+from hpo.loop.session import Notify, Watch
 from hpo.record import Decisions, Event, Ledger, State, StudyFolder, command, shown_state
 from hpo.trackers import NONE, Follower, check, one_line, tracked_study, tracked_trial
 from hpo.trial import Crash, Report, Suggestion
 
-Watch = Callable[[Event, Ledger], None]
-"""Is called after each event is recorded."""
 UNFINISHED = (State.RUNNING, State.PAUSED)
 SEARCHING = {"closed": False, "searching": True}
 ENDED = {True: {"closed": True, "searching": False}, False: {"closed": False, "searching": False}}

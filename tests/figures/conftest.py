@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hpo.heldout import Plan, evaluate
-from hpo.loop.search import begin
+from hpo.loop import begin
 from hpo.record import Budget, Settings
 from tests.figures.sealed_digits import SPACE, Sealed
 

@@ -14,7 +14,7 @@ from PIL import Image
 from hpo.errors import StudyError
 from hpo.figures.plot import plot
 from hpo.figures.trained_model import TrainedModel
-from hpo.loop.search import begin
+from hpo.loop import begin
 from hpo.record import Budget, Settings, State, StudyFolder
 from hpo.space import Fidelity, SearchSpace, Task
 from hpo.space.domains import Float

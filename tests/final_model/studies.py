@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.final_model import load_model
-from hpo.loop import begin
+from hpo.loop import Session, begin
 from hpo.record import Budget, StudyFolder
 from hpo.space import Fidelity, SearchSpace, Validation
 from hpo.training import Build
@@ -26,7 +26,7 @@ def searched_with(folder: Path, root: Path, trainable: Build) -> Path:
 
 
 def _searched(folder: Path, root: Path, chosen: SearchSpace, trainable: Build | None) -> Path:
-    begin(folder, chosen, zoo.settings(root), Budget(trials=2), trainable=trainable)
+    begin(folder, chosen, zoo.settings(root), Budget(trials=2), session=Session(trainable))
     return folder
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hpo.heldout import record
-from hpo.loop.search import begin
+from hpo.loop import Session, begin
 from hpo.record import Budget, Settings, StudyFolder
 from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task
 from hpo.space.domains import Categorical
@@ -25,7 +25,7 @@ SPACE = SearchSpace(
 
 def searched(folder: Path, space: SearchSpace = SPACE, *, trials: int = 5, trainable: Build | None = None) -> Path:
     """The folder of a finished search of at most `trials` trials."""
-    begin(folder, space, SETTINGS, Budget(trials=trials), trainable=trainable)
+    begin(folder, space, SETTINGS, Budget(trials=trials), session=Session(trainable))
     return folder
 
 

@@ -12,7 +12,7 @@ import pytest
 from hpo.errors import StudyError, UserError
 from hpo.heldout import ModelResult, Plan, evaluate
 from hpo.heldout.trial_result import combine
-from hpo.loop.search import begin
+from hpo.loop import begin
 from hpo.record import Budget, Settings, StudyFolder, Trial
 from hpo.results import status, write_tables
 from hpo.space import DatasetSpec, Validation

@@ -8,7 +8,7 @@ import pytest
 
 from hpo.errors import StudyError, UserError
 from hpo.heldout import Plan, evaluate
-from hpo.loop import begin, resume
+from hpo.loop import Session, begin, resume
 from hpo.record import Budget, StudyFolder
 from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task
 from tests.heldout.zoo import LR, settings
@@ -32,7 +32,7 @@ def space(**options: str) -> SearchSpace:
 
 def test_a_study_without_a_held_out_part_is_searched_and_resumed_but_not_tested(parts: Path, tmp_path: Path) -> None:
     study, notes = tmp_path / "s", list[str]()
-    begin(study, space(held_out="none"), settings(parts), Budget(trials=1), notify=notes.append)
+    begin(study, space(held_out="none"), settings(parts), Budget(trials=1), session=Session(notify=notes.append))
     assert notes[0] == "images: 24 train (parts/train), 8 validation (parts/val), none held out"
     resume(study, Budget(trials=2))
     with pytest.raises(UserError, match="study 's' cannot be tested: its data set has no held-out part"):

@@ -9,7 +9,7 @@ import pytest
 
 from hpo.errors import TaskError
 from hpo.heldout import Plan, evaluate, study_data
-from hpo.loop import begin, resume
+from hpo.loop import Session, begin, resume
 from hpo.record import Budget, StudyFolder
 from hpo.space import Validation
 from hpo.training import Builder, Job
@@ -28,7 +28,13 @@ def test_a_rare_class_is_kept_or_left_out_of_a_whole_study(
     with pytest.raises(TaskError, match=r"class 'yak' has .*; set `dataset\.rare_classes` to (keep or )?leave_out"):
         begin(tmp_path / "s", space(validation=validation), settings(root), Budget(trials=1))
     notes: list[str] = []
-    begin(tmp_path / "s", space(rule, validation=validation), settings(root), Budget(trials=1), notify=notes.append)
+    begin(
+        tmp_path / "s",
+        space(rule, validation=validation),
+        settings(root),
+        Budget(trials=1),
+        session=Session(notify=notes.append),
+    )
     done = {"keep": "keeps at least one image in each part", "leave_out": "is left out"}[rule]
     part = " to search with" if count == 5 else ""
     assert any(f"a class with fewer than 5 images{part} {done}: 'yak' (" in note for note in notes)

@@ -12,7 +12,7 @@ import pytest
 from hpo.errors import UserError
 from hpo.heldout import ModelResult, Plan, evaluate
 from hpo.heldout.retraining import RetrainedEpoch, load_from_search, retrain, stopping_epoch
-from hpo.loop.search import begin
+from hpo.loop import Session, begin
 from hpo.record import Budget, Settings, StudyFolder, Trial
 from hpo.space import DatasetSpec, Fidelity, Task
 from hpo.space.domains import Categorical
@@ -175,7 +175,7 @@ def test_a_training_that_is_repeated_goes_to_the_stopping_epoch_whatever_would_e
         def evaluate(self, part: object) -> dict[str, float]:
             return {"loss": float(self.epoch), "accuracy": 0.5}
 
-    begin(tmp_path / "s", replace(SPACE, fixed={rule: 1}), SETTINGS, Budget(trials=1), trainable=Curve)
+    begin(tmp_path / "s", replace(SPACE, fixed={rule: 1}), SETTINGS, Budget(trials=1), session=Session(Curve))
     assert Curve.trained == [1, 2, 3, 4]
     Curve.again = True
     entry = evaluate(tmp_path / "s", trainable=Curve).to_json()["results"][0]

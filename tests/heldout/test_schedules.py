@@ -12,7 +12,7 @@ import yaml
 
 from hpo.heldout.more_data import train_on_more
 from hpo.heldout.retraining import retrain, stopping_epoch
-from hpo.loop.search import begin, resume
+from hpo.loop import begin, resume
 from hpo.record import Budget, StudyFolder
 from hpo.space import DatasetSpec, Fidelity, SearchSpace, Task
 from hpo.space.domains import Categorical

@@ -15,7 +15,7 @@ import pytest
 from hpo.errors import StudyError, TaskError
 from hpo.figures.plot import plot
 from hpo.heldout import ModelResult, Plan, evaluate, study_data
-from hpo.loop import begin, resume
+from hpo.loop import Session, begin, resume
 from hpo.record import Budget, StudyFolder
 from hpo.results import status
 from hpo.space import DatasetSpec, Fidelity, SearchSpace, Validation
@@ -66,7 +66,7 @@ def test_a_broken_held_out_image_is_named_before_the_search_begins(root: Path, t
     assert not (tmp_path / "s").exists()
     skipping = SearchSpace("zoo", LR, Fidelity(1), space().task, {"image_size": 4, "skip_unreadable": True})
     notes: list[str] = []
-    begin(tmp_path / "s", skipping, settings(root), Budget(trials=1), notify=notes.append)
+    begin(tmp_path / "s", skipping, settings(root), Budget(trials=1), session=Session(notify=notes.append))
     assert [
         note for note in notes if note.startswith(f"1 held-out file left out by `skip_unreadable`, such as {broken}")
     ]
@@ -92,7 +92,7 @@ def test_what_is_added_later_is_in_no_part_of_the_study(
     change(root)
     assert parts(study) == before
     notes: list[str] = []
-    resume(study, Budget(trials=3), notify=notes.append)
+    resume(study, Budget(trials=3), session=Session(notify=notes.append))
     assert evaluate(study, Plan(protocol="checkpoint"), notify=notes.append).trials[0].test_accuracy == first
     if change is not add_a_rare_class:
         n = "1 new file is" if change is add_a_picture else "10 new files are"

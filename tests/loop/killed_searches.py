@@ -15,7 +15,7 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-from hpo.loop import begin, resume, with_earlier_study
+from hpo.loop import Earlier, Session, begin, resume
 from hpo.record import Budget
 from tests import toy
 from tests.loop.searching import INLINE, KillAfter
@@ -27,12 +27,11 @@ def forked(folder: Path, backend: str, source: Path | None, storage: str | None,
     if pid == 0:
         watch = KillAfter(n_events)
         if (folder / "study.yaml").exists():
-            resume(folder, watch=watch)
+            resume(folder, session=Session(watch=watch))
         else:
-            settings, earlier = replace(INLINE, backend=backend, storage=storage), None
-            if source is not None:
-                settings, earlier, _ = with_earlier_study(toy.space(), settings, source, folder)
-            begin(folder, toy.space(), settings, Budget(trials=9), earlier=earlier, watch=watch)
+            settings = replace(INLINE, backend=backend, storage=storage)
+            earlier = None if source is None else Earlier(source)
+            begin(folder, toy.space(), settings, Budget(trials=9), earlier=earlier, session=Session(watch=watch))
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 

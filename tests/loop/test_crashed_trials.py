@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import TooManyCrashes, UserError
-from hpo.loop.search import begin, resume
+from hpo.loop import begin, resume
 from hpo.record import Budget, Retry, State, StudyFolder
 from hpo.results import status
 from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace, Task

@@ -8,7 +8,7 @@ import pytest
 
 from hpo import spacefile
 from hpo.errors import UserError
-from hpo.loop import begin, changed_settings, resume
+from hpo.loop import Session, begin, changed_settings, resume
 from hpo.record import Budget, Settings, StudyFolder, check_devices
 from hpo.space import SearchSpace
 from tests import toy
@@ -28,9 +28,9 @@ def space(regime: str = "from_scratch", **task: Any) -> SearchSpace:
     )
 
 
-def refused(tmp_path: Path, message: str, searched: SearchSpace, settings: Settings, **options: Any) -> None:
+def refused(tmp_path: Path, message: str, searched: SearchSpace, settings: Settings, trainable: Any = None) -> None:
     with pytest.raises(UserError, match=message):
-        begin(tmp_path / "s", searched, settings, Budget(trials=1), **options)
+        begin(tmp_path / "s", searched, settings, Budget(trials=1), session=Session(trainable))
     assert not (tmp_path / "s").exists()
 
 
@@ -48,7 +48,7 @@ def test_so_is_a_regime_that_is_searched(tmp_path: Path) -> None:
 def test_so_are_a_runner_and_training_code(tmp_path: Path) -> None:
     inline = Settings("random", runner="inline", devices_per_trial=2)
     refused(tmp_path, r"the runner inline trains a trial on one device \(allowed: .*processes", space(), inline)
-    refused(tmp_path, "training code of your own", toy.space(), SETTINGS, trainable=toy.build)
+    refused(tmp_path, "training code of your own", toy.space(), SETTINGS, toy.build)
 
 
 @pytest.mark.parametrize("number", [0, 1.5, True])

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hpo.errors import StudyError, UserError
-from hpo.loop.search import begin, resume
+from hpo.loop import Session, begin, resume
 from hpo.record import Budget, StudyFolder
 from hpo.space import Categorical, Fidelity, Float, SearchSpace
 from tests import toy
@@ -116,6 +116,6 @@ def test_training_code_gets_lists_that_it_may_change(tmp_path: Path) -> None:
 
         def load_state_dict(self, state: dict[str, object]) -> None: ...
 
-    begin(tmp_path / "s", space, replace(INLINE, backend="random"), Budget(trials=2), trainable=Net)
+    begin(tmp_path / "s", space, replace(INLINE, backend="random"), Budget(trials=2), session=Session(Net))
     assert sorted(seen) == [([64, 64], [1, 2]), ([128], [1, 2])]
     assert {trial.config["widths"] for trial in history(tmp_path / "s").trials.values()} == {(64, 64), (128,)}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from hpo.loop import resume
+from hpo.loop import Session, resume
 from hpo.record import State
 from tests import toy
 from tests.loop.searching import check_sound, history
@@ -53,7 +53,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_search_and_no_trial(
     answer = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "0.pt: the checkpoint cannot be written or read: [Errno 27] File too large" in answer.stdout
     assert history(tmp_path / "s").trials[0].state is State.RUNNING
-    resume(tmp_path / "s", trainable=Large)
+    resume(tmp_path / "s", session=Session(Large))
     seen = history(tmp_path / "s")
     check_sound(seen)
     assert [trial.state for trial in seen.trials.values()] == [State.COMPLETE, State.COMPLETE]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hpo.errors import StudyError
-from hpo.loop import begin, build_backend, priors_note, resume
+from hpo.loop import Session, begin, build_backend, priors_note, resume
 from hpo.record import Budget, Settings, StudyFolder
 from hpo.space import Categorical, Fidelity, Float, SearchSpace
 from tests import toy
@@ -54,7 +54,7 @@ def test_a_backend_of_your_own_uses_priors_if_it_says_so() -> None:
 def test_a_search_follows_the_priors_and_goes_on_with_them_after_a_resume(backend: str, tmp_path: Path) -> None:
     space = replace(toy.space(), domains=SPACE.domains)
     settings, notes = replace(INLINE, backend=backend), list[str]()
-    begin(tmp_path / "s", space, settings, Budget(trials=4), notify=notes.append)
+    begin(tmp_path / "s", space, settings, Budget(trials=4), session=Session(notify=notes.append))
     assert not any("ignores" in line for line in notes)
     assert StudyFolder.reopen(tmp_path / "s").space.domains == space.domains
     resume(tmp_path / "s", Budget(trials=6))
@@ -69,5 +69,7 @@ def test_a_search_follows_the_priors_and_goes_on_with_them_after_a_resume(backen
 def test_a_search_that_ignores_priors_says_so_as_it_begins(tmp_path: Path) -> None:
     notes: list[str] = []
     space = replace(toy.space(), domains=SPACE.domains)
-    begin(tmp_path / "s", space, replace(INLINE, backend="bohb"), Budget(trials=1), notify=notes.append)
+    begin(
+        tmp_path / "s", space, replace(INLINE, backend="bohb"), Budget(trials=1), session=Session(notify=notes.append)
+    )
     assert "the backend bohb ignores the `prior` of x, kind" in notes

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import TooManyCrashes
-from hpo.loop import checks
-from hpo.loop.search import begin, resume
+from hpo.loop import Session, begin, checks, resume
 from hpo.record import Budget, History, State, StudyFolder
 from hpo.results import status, table
 from hpo.space import Categorical, Domain, Fidelity, Float, Int, SearchSpace, Task
@@ -42,7 +41,7 @@ def memory_is_small() -> Iterator[None]:
 
 def test_trials_that_do_not_fit_end_no_search_and_are_said_to_be_infeasible(tmp_path: Path) -> None:
     folder = tmp_path / "s"
-    reason = begin(folder, SIX, GRID, Budget(trials=50), trainable=Large)
+    reason = begin(folder, SIX, GRID, Budget(trials=50), session=Session(Large))
     assert reason == "every configuration was tried; 3 of 6 did not fit into memory"
     seen = history(folder)
     check_sound(seen)
@@ -57,7 +56,7 @@ def test_trials_that_do_not_fit_end_no_search_and_are_said_to_be_infeasible(tmp_
     assert frame["error"][1] == error
 
     Large.limit = 1.0  # as on another machine
-    assert resume(folder, retry=True, trainable=Large) == "every configuration is trained"
+    assert resume(folder, retry=True, session=Session(Large)) == "every configuration is trained"
     again = history(folder)
     complete = [trial.config["x"] for trial in again.trials.values() if trial.state is State.COMPLETE]
     assert complete == [0.2, 0.3, 0.4, 0.6, 0.7, 0.8]
@@ -77,7 +76,7 @@ class InParts(toy.Curve):
 @pytest.mark.slow
 def test_trials_that_fit_in_parts_are_said_to_be_trained_so(tmp_path: Path) -> None:
     space = replace(SIX, fixed={"oom": "accumulate"})
-    begin(tmp_path / "s", space, GRID, Budget(trials=2), trainable=InParts)
+    begin(tmp_path / "s", space, GRID, Budget(trials=2), session=Session(InParts))
     assert not history(tmp_path / "s").infeasible
     said = "2 trials computed their batches in parts to fit into memory, the first (trial 0) in 2"
     assert said in status.lines(tmp_path / "s")
@@ -89,12 +88,12 @@ def test_every_backend_goes_on_as_after_the_worst_result_and_replays(backend: st
     domains: dict[str, Domain] = {"x": Float(0, 1, points=6), "k": Int(1, 99, points=2)}
     space, folder = SearchSpace("wide", domains, Fidelity(9), Task()), tmp_path / "s"
     settings = replace(INLINE, backend=backend, seed=1, max_crashes=1)
-    begin(folder, space, settings, Budget(trials=10), trainable=Large)
+    begin(folder, space, settings, Budget(trials=10), session=Session(Large))
     seen = history(folder)
     assert seen.infeasible
     assert all(float(str(trial.config["x"])) > 0.5 for trial in seen.infeasible)
     assert all(float(str(trial.config["x"])) <= 0.5 for trial in seen.ranked())
-    resume(folder, Budget(trials=12), trainable=Large)
+    resume(folder, Budget(trials=12), session=Session(Large))
     assert timeless(history(folder).events)[: len(seen.events)] == timeless(seen.events)
 
 

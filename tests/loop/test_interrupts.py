@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hpo.backends._truncated_normal import SeededTruncatedNormal
-from hpo.loop import begin, resume
+from hpo.loop import Session, begin, resume
 from hpo.loop.interrupts import SIGNALS, deferred_interrupt
 from hpo.record import Budget, Settings
 from tests import toy
@@ -112,9 +112,9 @@ def test_bohb_can_be_resumed_after_ctrl_c_while_it_draws(tmp_path: Path, monkeyp
     monkeypatch.setattr(SeededTruncatedNormal, "rvs", interrupted)
     settings = Settings("bohb", runner="inline", devices="cpu", seed=3)
     with pytest.raises(KeyboardInterrupt):
-        begin(tmp_path / "s", toy.space(fault="none"), settings, Budget(trials=60), trainable=toy.build)
+        begin(tmp_path / "s", toy.space(fault="none"), settings, Budget(trials=60), session=Session(toy.build))
     assert n_draws >= 100
     assert len(history(tmp_path / "s").trials) < 60
-    resume(tmp_path / "s", trainable=toy.build)
+    resume(tmp_path / "s", session=Session(toy.build))
     assert len(history(tmp_path / "s").trials) == 60
     check_sound(history(tmp_path / "s"))

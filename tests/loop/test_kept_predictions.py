@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from hpo.cli.app import app
 from hpo.errors import UserError
-from hpo.loop import begin, resume
+from hpo.loop import Session, begin, resume
 from hpo.record import Budget, Settings, StudyFolder
 from hpo.record.deletion import delete_if_empty
 from hpo.record.predictions import read
@@ -66,9 +66,9 @@ def test_killed_and_resumed_a_search_keeps_the_same_bytes(searched: Path, tmp_pa
         if pid == 0:
             try:
                 if (tmp_path / "s" / "study.yaml").exists():
-                    resume(tmp_path / "s", watch=KillAfter(n_events))
+                    resume(tmp_path / "s", session=Session(watch=KillAfter(n_events)))
                 else:
-                    begin(tmp_path / "s", SPACE, SETTINGS, BUDGET, watch=KillAfter(n_events))
+                    begin(tmp_path / "s", SPACE, SETTINGS, BUDGET, session=Session(watch=KillAfter(n_events)))
             finally:
                 os._exit(0)
         statuses.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
@@ -151,11 +151,11 @@ class CrashesLater:
 
 def test_a_trial_that_crashes_loses_its_predictions_also_if_the_search_is_killed_before(tmp_path: Path) -> None:
     space = replace(SPACE, task=Task(None, None, dataset=DatasetSpec("digits")))
-    begin(tmp_path / "s", space, SETTINGS, Budget(trials=1), trainable=CrashesLater)
+    begin(tmp_path / "s", space, SETTINGS, Budget(trials=1), session=Session(CrashesLater))
     assert history(tmp_path / "s").trials[0].crash is not None
     assert list(predictions(tmp_path / "s")) == ["targets.npz"]
     (tmp_path / "s" / "predictions" / "0.npz").write_bytes(b"those of its first epoch")
-    resume(tmp_path / "s", Budget(seconds=0), trainable=CrashesLater)
+    resume(tmp_path / "s", Budget(seconds=0), session=Session(CrashesLater))
     assert list(predictions(tmp_path / "s")) == ["targets.npz"]
 
 
@@ -187,7 +187,7 @@ def test_a_trial_that_was_killed_ahead_of_its_record_has_the_predictions_of_its_
         if pid == 0:
             try:
                 if command is None:
-                    resume(tmp_path / "s", trainable=KilledAhead)
+                    resume(tmp_path / "s", session=Session(KilledAhead))
                 else:
                     command(tmp_path / "s", space, SETTINGS, Budget(trials=1), trainable=KilledAhead)
             finally:

@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 from benchmarks.postgresql_server import PASSWORD, PostgresqlServer
 from benchmarks.round_trips import QUERY, proxy
 from hpo.errors import MachineError
-from hpo.loop import begin, resume, search
+from hpo.loop import Session, begin, resume, studies
 from hpo.record import Budget, Event, Ledger, State, StudyFolder
 from hpo.training.builder import Job
 from tests import toy
@@ -66,7 +66,7 @@ def test_nothing_is_lost_or_twice_if_a_connection_is_cut_before_the_server_answe
             toy.space(high=2),
             settings,
             budget,
-            watch=lambda *_: answers.append(cutting.n_round_trips),
+            session=Session(watch=lambda *_: answers.append(cutting.n_round_trips)),
         )
         n_answers = answers[-1] - answers[0]
         for n in range(1, n_answers + 2):  # the last one is that of the end of the study
@@ -77,7 +77,7 @@ def test_nothing_is_lost_or_twice_if_a_connection_is_cut_before_the_server_answe
 
             cutting.cut_at = None
             folder = tmp_path / f"cut{n}"
-            begin(folder, toy.space(high=2), settings, budget, watch=cut, notify=notes.append)
+            begin(folder, toy.space(high=2), settings, budget, session=Session(watch=cut, notify=notes.append))
             assert cutting.cut_at is not None
             assert cutting.n_round_trips > cutting.cut_at
             assert timeless(history(folder).events) == whole
@@ -102,7 +102,9 @@ def test_a_search_waits_for_a_server_that_restarts_and_says_so_once(
 
     settings = replace(INLINE_RANDOM, storage=url)
     try:
-        begin(tmp_path / "s", toy.space(), settings, Budget(trials=4), watch=restart, notify=notes.append)
+        begin(
+            tmp_path / "s", toy.space(), settings, Budget(trials=4), session=Session(watch=restart, notify=notes.append)
+        )
     finally:
         for each in restarts:
             each.join()
@@ -132,7 +134,7 @@ def test_a_search_waits_for_a_server_that_keeps_its_connections_and_does_not_ans
             hanging.hangs.clear()
 
         settings = replace(INLINE_RANDOM, storage=url)
-        begin(tmp_path / "s", toy.space(), settings, Budget(trials=2), watch=hang, notify=notify)
+        begin(tmp_path / "s", toy.space(), settings, Budget(trials=2), session=Session(watch=hang, notify=notify))
         assert timeless(history(tmp_path / "s").events) == timeless(history(tmp_path / "whole").events)
     assert [note.partition(":")[0] for note in notes] == ["the record does not answer", notes[-1]]
     assert notes[-1].startswith("the record answers again after ")
@@ -150,9 +152,9 @@ def test_a_study_that_goes_on_waits_for_a_server_that_restarts_while_the_data_ar
         starting.start()
         return job
 
-    monkeypatch.setattr(search, "job_on_recorded_data", read)
+    monkeypatch.setattr(studies, "job_on_recorded_data", read)
     try:
-        resume(tmp_path / "s", Budget(trials=2), notify=notes.append)
+        resume(tmp_path / "s", Budget(trials=2), session=Session(notify=notes.append))
     finally:
         starting.join()
     assert timeless(history(tmp_path / "s").events) == timeless(history(tmp_path / "whole").events)
@@ -186,7 +188,13 @@ def test_the_budget_of_time_ends_the_waiting(postgresql: PostgresqlServer, url: 
     try:
         started = time.monotonic()
         with pytest.raises(MachineError, match=r"did not answer for \d+s, and the budget of time is spent: .*resume"):
-            begin(tmp_path / "s", toy.space(), settings, Budget(seconds=3), watch=stop, notify=notes.append)
+            begin(
+                tmp_path / "s",
+                toy.space(),
+                settings,
+                Budget(seconds=3),
+                session=Session(watch=stop, notify=notes.append),
+            )
         assert time.monotonic() - started < 10
         assert len(notes) == 1
     finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from hpo.loop.search import begin, resume
+from hpo.loop import begin, resume
 from hpo.record import Budget, State
 from tests import toy
 from tests.loop.searching import BACKENDS, INLINE, check_sound, history, timeless
@@ -59,13 +59,14 @@ def test_on_processes_no_recorded_epoch_is_lost_or_trained_again(
     log = tmp_path / "trained.log"
     monkeypatch.setenv("HPO_TOY_LOG", str(log))
     script = (
-        "import sys; from pathlib import Path; from hpo.loop import begin, resume; from hpo.record import *\n"
+        "import sys; from pathlib import Path; from hpo.loop import Session, begin, resume; from hpo.record import *\n"
         "from tests import toy; from tests.loop.searching import KillAfter\n"
         "if __name__ == '__main__':\n"
         "    folder, n = Path(sys.argv[1]), int(sys.argv[2])\n"
         "    settings = Settings(backend='bohb', devices='cpu', slots=2)\n"
-        "    if (folder / 'study.yaml').exists(): resume(folder, watch=KillAfter(n))\n"
-        "    else: begin(folder, toy.space(sleep=0.01), settings, Budget(trials=14), watch=KillAfter(n))\n"
+        "    session = Session(watch=KillAfter(n))\n"
+        "    if (folder / 'study.yaml').exists(): resume(folder, session=session)\n"
+        "    else: begin(folder, toy.space(sleep=0.01), settings, Budget(trials=14), session=session)\n"
     )
     path = tmp_path / "driver.py"
     path.write_text(script)

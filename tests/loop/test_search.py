@@ -11,7 +11,7 @@ import pytest
 from hpo import spacefile
 from hpo.backends import random as random_backend
 from hpo.errors import ReplayError, StudyError, TooManyCrashes, UserError
-from hpo.loop.search import begin, resume
+from hpo.loop import Session, begin, resume
 from hpo.record import Budget, Event, Ledger, State, StudyFolder, lock
 from hpo.space import Fidelity, SearchSpace
 from hpo.space.domains import Categorical
@@ -68,7 +68,13 @@ def test_a_budget_of_no_time_ends_a_study_where_it_is(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        begin(tmp_path / "s", toy.space(), replace(INLINE, backend="random"), Budget(epochs=9), watch=interrupt)
+        begin(
+            tmp_path / "s",
+            toy.space(),
+            replace(INLINE, backend="random"),
+            Budget(epochs=9),
+            session=Session(watch=interrupt),
+        )
     for _ in range(2):
         assert resume(tmp_path / "s", Budget(seconds=0)) == "the budget of 0s is spent"
     assert history(tmp_path / "s").n_epochs == 3

@@ -10,7 +10,7 @@ import pytest
 
 from hpo.errors import StudyError, UserError
 from hpo.heldout import evaluate
-from hpo.loop import begin, resume
+from hpo.loop import Session, begin, resume
 from hpo.record import Budget, Settings, State
 from hpo.space import Categorical, Fidelity, Float, SearchSpace
 from hpo.trial import Crash, Report
@@ -198,7 +198,7 @@ def test_a_function_is_called_once_an_epoch_and_after_a_resume_for_the_earlier_e
 
 def test_own_training_code_and_curves_exclude_each_other(tmp_path: Path, settings: Settings) -> None:
     with pytest.raises(UserError, match="leave the training code or the curves out"):
-        begin(tmp_path / "s", SPACE, settings, Budget(trials=5), trainable=toy.Curve)
+        begin(tmp_path / "s", SPACE, settings, Budget(trials=5), session=Session(toy.Curve))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hpo.errors import UserError
-from hpo.loop.search import begin, resume
+from hpo.loop import Session, begin, resume
 from hpo.loop.slots import slots_per_device
 from hpo.record import Budget, Settings, StudyFolder
 from hpo.training.builder import Job
@@ -20,8 +20,8 @@ from tests.loop.searching import INLINE, check_sound, history
 def test_slots_are_measured_when_a_study_begins_and_goes_on(tmp_path: Path) -> None:
     said: list[str] = []
     settings = Settings("random", runner="processes", devices="cpu", slots="auto")
-    begin(tmp_path / "s", toy.space(high=3), settings, Budget(trials=1), notify=said.append)
-    resume(tmp_path / "s", Budget(trials=2), notify=said.append)
+    begin(tmp_path / "s", toy.space(high=3), settings, Budget(trials=1), session=Session(notify=said.append))
+    resume(tmp_path / "s", Budget(trials=2), session=Session(notify=said.append))
     assert StudyFolder.reopen(tmp_path / "s").settings.slots == "auto"
     check_sound(history(tmp_path / "s"))
     lines = [line for line in said if "limited by" in line]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hpo.loop import begin, resume, time_limit
+from hpo.loop import Session, begin, resume, time_limit
 from hpo.record import Budget, Ledger, Settings, State, StudyFolder
 from hpo.runners import fused, inline, processes
 from hpo.runners._runner import Runner
@@ -93,12 +93,12 @@ def test_a_budget_of_time_ends_an_epoch_that_never_returns(
 @pytest.mark.slow
 def test_a_search_whose_time_ends_in_an_epoch_that_never_returns_goes_on_later(tmp_path: Path, log: Path) -> None:
     settings = Settings("random", runner="inline", devices="cpu")
-    reason = begin(tmp_path / "s", toy.space(high=3), settings, Budget(seconds=1), trainable=SecondEpochHangs)
+    reason = begin(tmp_path / "s", toy.space(high=3), settings, Budget(seconds=1), session=Session(SecondEpochHangs))
     assert reason == "the budget of 1s is spent"
     assert Path(f"{log}.hanging").exists()
     assert history(tmp_path / "s").trials[0].state is State.RUNNING
     Path(f"{log}.mended").touch()
-    resume(tmp_path / "s", Budget(trials=1), trainable=SecondEpochHangs)
+    resume(tmp_path / "s", Budget(trials=1), session=Session(SecondEpochHangs))
     check_sound(history(tmp_path / "s"))
     assert history(tmp_path / "s").trials[0].state is State.COMPLETE
 
@@ -160,10 +160,10 @@ def test_a_trial_without_a_report_for_too_long_crashes_and_the_search_goes_on(
     tmp_path: Path, log: Path, runner: str, n_trials: int
 ) -> None:
     settings = Settings("random", runner="inline", devices="cpu", slots=1, report_timeout=60.0)
-    begin(tmp_path / "s", toy.space(high=3), settings, Budget(epochs=1), trainable=SecondEpochHangs)
+    begin(tmp_path / "s", toy.space(high=3), settings, Budget(epochs=1), session=Session(SecondEpochHangs))
     hanging, new = Path(f"{log}.hanging"), {"runner": runner, "report_timeout": 1}
     with preparing_until(hanging):
-        resume(tmp_path / "s", Budget(trials=n_trials), trainable=SecondEpochHangs, settings=new)
+        resume(tmp_path / "s", Budget(trials=n_trials), session=Session(SecondEpochHangs), settings=new)
     assert len(hanging.read_text().splitlines()) == n_trials
     trials = history(tmp_path / "s").trials
     assert [trial.state for trial in trials.values()] == [State.CRASHED] * n_trials

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from hpo import spacefile
 from hpo.cli.app import app
 from hpo.errors import TaskError
-from hpo.loop.search import begin
+from hpo.loop import begin
 from hpo.record import Budget, History, Settings, State, StudyFolder
 from tests.cli.commands import Hpo
 from tests.trainables.datasets import pictures
