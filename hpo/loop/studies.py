@@ -96,8 +96,14 @@ class _NewSearch:
 
     def study(self, folder: Path, budget: Budget) -> StudyFolder:
         """The study of this search. Nothing is written."""
-        digests = {"trainable_digest": self.trainable_digest, "objective_digest": self.objective_digest}
-        return StudyFolder(folder, self.space, self.settings, budget, **digests)
+        return StudyFolder(
+            folder,
+            self.space,
+            self.settings,
+            budget,
+            trainable_digest=self.trainable_digest,
+            objective_digest=self.objective_digest,
+        )
 
 
 def _checked(

@@ -29,13 +29,13 @@ class Large(toy.Curve):
 
 SCRIPT = """
 import resource, sys; from pathlib import Path
-from hpo.errors import MachineError; from hpo.loop import begin; from hpo.record import Budget, Settings
+from hpo.errors import MachineError; from hpo.loop import Session, begin; from hpo.record import Budget, Settings
 from tests import toy; from tests.loop.test_full_disk import Large
 folder, runner, n_bytes, limit = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
 try:
     begin(folder, toy.space(high=3, n_bytes=n_bytes), Settings('random', runner=runner, devices='cpu', slots=1),
-          Budget(trials=2), trainable=Large)
+          Budget(trials=2), session=Session(Large))
 except MachineError as error:
     print(error)
 """

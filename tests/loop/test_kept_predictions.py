@@ -189,7 +189,7 @@ def test_a_trial_that_was_killed_ahead_of_its_record_has_the_predictions_of_its_
                 if command is None:
                     resume(tmp_path / "s", session=Session(KilledAhead))
                 else:
-                    command(tmp_path / "s", space, SETTINGS, Budget(trials=1), trainable=KilledAhead)
+                    command(tmp_path / "s", space, SETTINGS, Budget(trials=1), session=Session(KilledAhead))
             finally:
                 os._exit(0)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
