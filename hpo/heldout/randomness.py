@@ -9,7 +9,7 @@ from hpo.errors import UserError
 from hpo.heldout.confusion import ModelKey
 from hpo.heldout.plan import Plan
 from hpo.heldout.retraining import MAX_SEEDS
-from hpo.plugins.declarations import has_head_alone, is_deterministic
+from hpo.plugins.traits import has_head_alone, is_deterministic
 from hpo.record import StudyFolder, Trial
 from hpo.trial import Config
 

@@ -8,22 +8,19 @@ from typing import Any
 from hpo import plugins
 from hpo.errors import UserError
 from hpo.plugins.declarations import own
+from hpo.plugins.traits import is_averageable
 from hpo.record import StudyFolder, Trial, command
 from hpo.space.values import with_lists
 
-CLOSED_FORM = "closed_form"
-"""The regime whose classifiers are computed and not trained.
-
-They have no common start, and the logits of each method have another scale. So a mean of their weights has no meaning.
-"""
+REGIMES = "trainables.regimes"
 PREPROCESSING = "trainables.data.preprocessing"
 
 
 def alike(study: StudyFolder, trials: Sequence[Trial], notify: Callable[[str], None]) -> list[Trial]:
     """Return the trials with the architecture and image format of the best one that starts from pretrained weights.
 
-    Closed-form classifiers are left out, and `notify` is called with their trials. Raises UserError if the weights of
-    this study cannot be averaged, or if its best trial is a closed-form classifier.
+    Trials of a regime that is not averageable are left out, and `notify` is called with them. Raises UserError if the
+    weights of this study cannot be averaged, or if its best trial is of such a regime.
     """
     task = study.space.task
     if study.trainable_digest is not None:
@@ -43,28 +40,33 @@ def alike(study: StudyFolder, trials: Sequence[Trial], notify: Callable[[str], N
             f"study {study.name!r} trains from random weights: only models that start from the same pretrained weights "
             "(`task.weights`) can be averaged"
         )
-    computed = [trial.number for trial in started if _regime(study, trial) == CLOSED_FORM]
-    if started[0].number in computed:
+    best = started[0]
+    apart = {trial.number: _regime(study, trial) for trial in started if not _is_averageable(study, trial)}
+    if best.number in apart:
         raise UserError(
-            f"the best trial of study {study.name!r}, trial {started[0].number}, is of the regime {CLOSED_FORM}: its "
-            "classifier is computed, not trained from a common start, so its weights cannot be averaged; "
+            f"the best trial of study {study.name!r}, trial {best.number}, is of the regime {apart[best.number]}: its "
+            "weights have no common start with those of other trials, so they cannot be averaged; "
             f"`{command('model', study.folder, '--out', 'FOLDER')}` writes it"
         )
-    found = [trial for trial in started if _architecture(study, trial) == _architecture(study, started[0])]
-    if computed:
+    if apart:
         notify(
-            f"left out, because classifiers of the regime {CLOSED_FORM} are computed and have no common start: "
-            f"{'trial' if len(computed) == 1 else 'trials'} {', '.join(map(str, computed))}"
+            f"left out, because weights of the regime {', '.join(sorted(set(apart.values())))} have no common start: "
+            f"{'trial' if len(apart) == 1 else 'trials'} {', '.join(map(str, apart))}"
         )
-    return [trial for trial in found if trial.number not in computed]
+    found = [trial for trial in started if _architecture(study, trial) == _architecture(study, best)]
+    return [trial for trial in found if trial.number not in apart]
 
 
 def _regime(study: StudyFolder, trial: Trial) -> str:
     return str({**study.space.fixed, **trial.config}.get("regime", study.space.task.regime))
 
 
+def _is_averageable(study: StudyFolder, trial: Trial) -> bool:
+    return is_averageable(plugins.module_name(REGIMES, _regime(study, trial)), plugins.find)
+
+
 def _is_pretrained(study: StudyFolder, trial: Trial) -> bool:
-    starts = getattr(plugins.load("trainables.regimes", _regime(study, trial)), "PRETRAINED", True)
+    starts = getattr(plugins.load(REGIMES, _regime(study, trial)), "PRETRAINED", True)
     return bool(starts) and study.space.task.weights != "none"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from hpo import plugins
 from hpo.errors import UserError
-from hpo.plugins.declarations import is_data_parallel
+from hpo.plugins.traits import is_data_parallel
 from hpo.space import SearchSpace
 from hpo.training.user_code import Build
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hpo import plugins
 from hpo.errors import StudyError, UserError
-from hpo.plugins.declarations import plays_curves
+from hpo.plugins.traits import plays_curves
 from hpo.record import AUTO_SLOTS, Settings, StudyFolder
 from hpo.record.identity import free_name
 from hpo.runners import _auto_runner, _curve_sources

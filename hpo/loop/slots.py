@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hpo import plugins
 from hpo.loop.session import Notify
-from hpo.plugins.declarations import measures_slots
+from hpo.plugins.traits import measures_slots
 from hpo.record import AUTO_SLOTS, Settings
 from hpo.runners._measured_slots import measured_slots
 from hpo.training.builder import Job

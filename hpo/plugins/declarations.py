@@ -13,12 +13,12 @@ further hyperparameters.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from importlib.machinery import ModuleSpec
 from typing import Any
 
 from hpo.errors import UserError
-from hpo.plugins.module_source import literal, parse, source_path
+from hpo.plugins import module_source
 from hpo.space.values import is_one_of, scalar_problem
 from hpo.trial import Scalar
 
@@ -61,8 +61,7 @@ def meanings(module: str, find: Find) -> dict[str, str]:
 
     Raises UserError if it is not a dictionary of texts, or if the source is not valid Python.
     """
-    source = source_path(find(module))
-    found = None if source is None else literal(parse(source), "MEANINGS", source)
+    found, source = literal(module, "MEANINGS", find)
     if found is not None and not (isinstance(found, dict) and all(isinstance(text, str) for text in found.values())):
         raise UserError(f"{source}: MEANINGS must map names to a line of text")
     return dict(found or {})
@@ -79,8 +78,7 @@ def options(module: str, find: Find) -> Declared | None:
 
     Raises UserError if it is not a literal of this form, or if the source is not valid Python.
     """
-    source = source_path(find(module))
-    found = None if source is None else literal(parse(source), "OPTIONS", source)
+    found, source = literal(module, "OPTIONS", find)
     if found is not None and not _is_declaration(found):
         raise UserError(f"{source}: OPTIONS must map names to a line of text or a list of values")
     declared: Declared | None = found
@@ -92,41 +90,12 @@ def path_options(module: str, find: Find) -> tuple[str, ...]:
 
     Raises UserError if it is not a tuple of names, or if the source is not valid Python.
     """
-    source = source_path(find(module))
-    found = None if source is None else literal(parse(source), "PATHS", source)
+    found, source = literal(module, "PATHS", find)
     if found is None:
         return ()
     if not isinstance(found, list | tuple) or not all(isinstance(name, str) for name in found):
         raise UserError(f"{source}: PATHS must be a tuple of names of options")
     return tuple(found)
-
-
-def pretrains(module: str, find: Find) -> bool:
-    """Whether a regime declares `PRETRAINING = True`: it first trains on the data set `pretraining` of the task."""
-    return flag(module, "PRETRAINING", find)
-
-
-def needs_weights(module: str, find: Find) -> bool:
-    """Whether a regime declares `PRETRAINED = True`: it starts from pretrained weights."""
-    return flag(module, "PRETRAINED", find)
-
-
-def is_deterministic(module: str, find: Find) -> bool:
-    """Whether a regime declares `DETERMINISTIC = True`: it gives the same model with every seed."""
-    return flag(module, "DETERMINISTIC", find)
-
-
-def is_data_parallel(module: str, find: Find) -> bool:
-    """Whether a regime declares `DATA_PARALLEL = True`: several devices can train one trial together."""
-    return flag(module, "DATA_PARALLEL", find)
-
-
-def measures_slots(module: str, find: Find) -> bool:
-    """Whether a runner declares `MEASURES_SLOTS = True`: with `slots: auto` it is measured how many trials fit at once.
-
-    Each of its trials trains on this machine, in a process of its own. Raises UserError as `flag` does.
-    """
-    return flag(module, "MEASURES_SLOTS", find)
 
 
 def flags(module: str, find: Find) -> dict[str, str]:
@@ -137,82 +106,11 @@ def flags(module: str, find: Find) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for each in modules(module, find):
-        if (source := source_path(find(each))) is not None:
-            declared = literal(parse(source), "FLAGS", source) or {}
-            if not isinstance(declared, dict) or not all(isinstance(text, str) for text in declared.values()):
-                raise UserError(f"{source}: FLAGS must map names of options to flags")
-            found |= declared
+        declared, source = literal(each, "FLAGS", find)
+        if not isinstance(declared or {}, dict) or not all(isinstance(text, str) for text in (declared or {}).values()):
+            raise UserError(f"{source}: FLAGS must map names of options to flags")
+        found |= declared or {}
     return found
-
-
-def plays_curves(module: str, find: Find) -> bool:
-    """Whether a runner declares `PLAYS_CURVES = True`: it trains nothing, and `build` takes `curves`.
-
-    Raises UserError as `flag` does.
-    """
-    return flag(module, "PLAYS_CURVES", find)
-
-
-def trains(module: str, find: Find) -> str | None:
-    """Which part of the model a regime trains in every epoch, as it declares in `TRAINS`: "head" or "all".
-
-    Returns None if it declares nothing. Raises UserError if it declares anything else, or if the source is not valid
-    Python.
-    """
-    source = source_path(find(module))
-    found = None if source is None else literal(parse(source), "TRAINS", source)
-    if found not in (None, "head", "all"):
-        raise UserError(f'{source}: TRAINS must be "head" or "all"')
-    part: str | None = found
-    return part
-
-
-def has_head_alone(module: str, find: Find) -> bool:
-    """Whether a model declares `HEAD_ONLY = True`: only its head has weights."""
-    return flag(module, "HEAD_ONLY", find)
-
-
-def has_linear_head(module: str, find: Find) -> bool:
-    """Whether the head of a model consists of linear layers: so it is unless it declares `LINEAR_HEAD = False`."""
-    return flag(module, "LINEAR_HEAD", find, default=True)
-
-
-def requires(module: str, find: Find) -> str | None:
-    """The package that a tracker needs, as it declares in `REQUIRES`. None if it declares none.
-
-    Raises UserError if it is no text, or if the source is not valid Python.
-    """
-    source = source_path(find(module))
-    found = None if source is None else literal(parse(source), "REQUIRES", source)
-    if found is not None and not isinstance(found, str):
-        raise UserError(f"{source}: REQUIRES must be the name of a package")
-    package: str | None = found
-    return package
-
-
-def places(module: str, find: Find) -> Mapping[str, str] | None:
-    """What may be written after the name of a tracker and `=`, with its meaning, as its dictionary `WHERE` declares.
-
-    None if it declares nothing. Raises UserError if `WHERE` has other content, or if the source is not valid Python.
-    """
-    source = source_path(find(module))
-    found = None if source is None else literal(parse(source), "WHERE", source)
-    if found is not None and not (isinstance(found, dict) and all(isinstance(text, str) for text in found.values())):
-        raise UserError(f"{source}: WHERE must be a dictionary of texts")
-    declared: Mapping[str, str] | None = found
-    return declared
-
-
-def flag(module: str, name: str, find: Find, *, default: bool = False) -> bool:
-    """Whether a module declares `name = True`. `default` if it declares nothing.
-
-    Raises UserError if the declaration is neither True nor False, or if the source is not valid Python.
-    """
-    source = source_path(find(module))
-    found = None if source is None else literal(parse(source), name, source)
-    if found is not None and not isinstance(found, bool):
-        raise UserError(f"{source}: {name} must be True or False")
-    return default if found is None else bool(found)
 
 
 def merged(declared: Iterable[Declared]) -> Declared:
@@ -236,11 +134,12 @@ def _read_module(module: str, spec: ModuleSpec | None) -> tuple[Declared | None,
     """The HYPERPARAMETERS of a module, None if it has none, and the module names in its READS_ALSO."""
     if spec is None:
         raise UserError(f"READS_ALSO names {module}, but there is no such module")
-    source = source_path(spec)
+    source = module_source.source_path(spec)
     if source is None:
         return None, []
-    tree = parse(source)
-    declared, reads_also = literal(tree, "HYPERPARAMETERS", source), literal(tree, "READS_ALSO", source)
+    tree = module_source.parse(source)
+    declared = module_source.literal(tree, "HYPERPARAMETERS", source)
+    reads_also = module_source.literal(tree, "READS_ALSO", source)
     if declared is not None and not _is_declaration(declared):
         raise UserError(f"{source}: HYPERPARAMETERS must map names to a line of text or a list of values")
     if reads_also is not None and not (
@@ -248,6 +147,15 @@ def _read_module(module: str, spec: ModuleSpec | None) -> tuple[Declared | None,
     ):
         raise UserError(f"{source}: READS_ALSO must be a tuple of module names")
     return declared, list(reads_also or ())
+
+
+def literal(module: str, name: str, find: Find) -> tuple[Any, str | None]:
+    """The value of the literal `name` of a module, and the path of its source. None if it has none.
+
+    Raises UserError if it is not a literal, or if the source is not valid Python.
+    """
+    source = module_source.source_path(find(module))
+    return None if source is None else module_source.literal(module_source.parse(source), name, source), source
 
 
 def _is_declaration(content: Any) -> bool:

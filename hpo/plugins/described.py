@@ -10,7 +10,7 @@ import ast
 import re
 from dataclasses import dataclass, replace
 
-from hpo.plugins import declarations, module_source
+from hpo.plugins import declarations, traits
 from hpo.plugins.declarations import Declared
 from hpo.plugins.module_source import parse, source_path
 from hpo.plugins.registry import find
@@ -56,8 +56,8 @@ def recipe_hyperparameters(module: str, recipe: str) -> list[Setting]:
 
 
 def _recipes(module: str) -> dict[str, tuple[str, list[str]]]:
-    source = module_source.source_path(find(module))
-    return {} if source is None else module_source.literal(module_source.parse(source), "RECIPES", source) or {}
+    found, _ = declarations.literal(module, "RECIPES", find)
+    return found or {}
 
 
 def _default_in(default: str | None, recipe: str) -> str | None:
@@ -105,7 +105,7 @@ def build_options(module: str, kind: str) -> list[Setting]:
 
 def places(module: str) -> list[Setting]:
     """What may be written after the name of a tracker and `=`, as its module declares in `WHERE`."""
-    declared = declarations.places(module, find) or {}
+    declared = traits.places(module, find) or {}
     return [Setting(f"={each.name}", each.meaning, (), each.default) for each in settings(dict(declared), {})]
 
 

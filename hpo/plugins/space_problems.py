@@ -8,10 +8,11 @@ from typing import Any
 
 from hpo.errors import UnknownName, UserError, nearest
 from hpo.plugins import dataset_files, declared_rules, objectives
-from hpo.plugins.declarations import merged, needs_weights, options, pretrains
+from hpo.plugins.declarations import merged, options
 from hpo.plugins.number_problems import option_problems
 from hpo.plugins.registry import DATASETS, TASK_PACKAGES, WORKER, find, hyperparameters, module_name, names
 from hpo.plugins.space_rules import rule_problems
+from hpo.plugins.traits import needs_weights, pretrains
 from hpo.plugins.unread import unread
 from hpo.plugins.value_lists import list_problems
 from hpo.space import DATA_KEYS, TASK_DOMAINS, DatasetSpec, SearchSpace

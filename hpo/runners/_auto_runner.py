@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hpo import plugins
-from hpo.plugins.declarations import has_head_alone, has_linear_head, trains
+from hpo.plugins.traits import has_head_alone, has_linear_head, trains
 from hpo.space import SearchSpace
 
 AUTO = "auto"

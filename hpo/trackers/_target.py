@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from hpo import plugins
 from hpo.errors import UserError
-from hpo.plugins import declarations
+from hpo.plugins import traits
 from hpo.trackers._tracker import TrackedStudy, Tracker
 
 PACKAGE = plugins.TRACKERS
@@ -70,7 +70,7 @@ def check(text: object) -> Target:
     or if the tracker refuses what is written after `=`.
     """
     target = parse(text)
-    package = declarations.requires(plugins.module_name(PACKAGE, target.kind), plugins.find)
+    package = traits.requires(plugins.module_name(PACKAGE, target.kind), plugins.find)
     if package is not None and plugins.find(package) is None:
         raise UserError(
             f"tracker {target.kind!r} needs {package}, which is not installed"

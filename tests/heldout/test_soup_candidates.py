@@ -92,7 +92,9 @@ def nothing_was_begun(study: Path) -> bool:
 
 def test_a_closed_form_classifier_as_the_best_trial_is_an_error_before_any_look(root: Path, tmp_path: Path) -> None:
     study = searched(root, tmp_path, {"k": Categorical((2, 4))}, regime="closed_form", method="knn")
-    with pytest.raises(UserError, match=r"the best trial .* is of the regime closed_form: its classifier is computed"):
+    with pytest.raises(
+        UserError, match=r"best trial .* is of the regime closed_form: its weights have no common start"
+    ):
         make_soup(study)
     assert nothing_was_begun(study)
 
@@ -104,7 +106,7 @@ def test_closed_form_classifiers_are_left_out_and_named(root: Path, tmp_path: Pa
     notes: list[str] = []
     soup, _ = make_soup(study, notify=notes.append)
     assert len(soup.candidates) == 2
-    assert any("classifiers of the regime closed_form are computed" in note for note in notes)
+    assert any("weights of the regime closed_form have no common start: trial" in note for note in notes)
 
 
 def test_a_model_with_replaced_layers_is_left_out_and_its_retraining_is_deleted(

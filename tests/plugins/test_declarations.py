@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from importlib.util import find_spec, spec_from_file_location
 from pathlib import Path
 
@@ -89,33 +88,5 @@ def test_broken_options_are_a_mistake_that_names_the_file(tmp_path: Path, source
         options(tmp_path, source)
 
 
-def pretrains(folder: Path, source: str) -> bool:
-    (folder / "regime.py").write_text(source)
-    return declarations.pretrains("regime", lambda name: spec_from_file_location(name, folder / f"{name}.py"))
-
-
-def test_a_regime_trains_on_another_data_set_first_only_if_it_says_so(tmp_path: Path) -> None:
-    assert pretrains(tmp_path, "PRETRAINING = True\nraise AssertionError\n")
-    assert not pretrains(tmp_path, "PRETRAINING = False\n")
-    assert not pretrains(tmp_path, "HYPERPARAMETERS = {}\n")
-    with pytest.raises(UserError, match=r"regime\.py: PRETRAINING must be True or False$"):
-        pretrains(tmp_path, "PRETRAINING = 'yes'\n")
-
-
 def test_a_module_without_source_may_read_anything() -> None:
     assert declarations.read("math", find_spec) is None
-
-
-def test_what_trains_is_read_without_running_the_file(tmp_path: Path) -> None:
-    def said(source: str, read: Callable[..., object]) -> object:
-        (tmp_path / "part.py").write_text(source)
-        return read("part", lambda name: spec_from_file_location(name, tmp_path / f"{name}.py"))
-
-    assert said("TRAINS = 'head'\nraise AssertionError\n", declarations.trains) == "head"
-    assert said("HYPERPARAMETERS = {}\n", declarations.trains) is None
-    with pytest.raises(UserError, match=r'part\.py: TRAINS must be "head" or "all"$'):
-        said("TRAINS = 'heads'\n", declarations.trains)
-    assert said("HEAD_ONLY = True\n", declarations.has_head_alone) is True
-    assert said("", declarations.has_head_alone) is False
-    assert said("LINEAR_HEAD = False\n", declarations.has_linear_head) is False
-    assert said("", declarations.has_linear_head) is True

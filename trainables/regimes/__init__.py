@@ -27,6 +27,9 @@ These literals are optional:
                                             `pretraining`; with other regimes, a task must not name one
     TRAINS = "head"                         in every epoch, only the head trains
     TRAINS = "all"                          in every epoch, the whole model trains
+    DATA_PARALLEL = True                    several devices can train one trial together
+    AVERAGEABLE = False                     the weights of its trials do not come from a common start, so that a mean
+                                            of them has no meaning (`hpo soup`)
 
 With `TRAINS`, the runner `auto` can choose the fused runner for trials that train only a head (`hpo/runners/fused.py`).
 """

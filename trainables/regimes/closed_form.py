@@ -87,6 +87,8 @@ PRETRAINED = True
 """A space must say which weights the model starts from."""
 DETERMINISTIC = True
 """Each seed gives the same model."""
+AVERAGEABLE = False
+"""Its classifiers have no common start, and the logits of each method have another scale."""
 DEFAULT_L2 = {"ridge": 10.0, "logistic": 0.01}
 MIN_STRENGTH = 1e-6
 """The smallest `l2` and `shrinkage` of a path, unless it begins below. It stays there."""
