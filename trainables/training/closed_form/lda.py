@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trainables.training.closed_form import eigenvectors
 from trainables.training.closed_form.inputs import TrainingSet
 from trainables.training.closed_form.linear import LinearFit
 
@@ -28,7 +29,7 @@ class LDA:
         self._training = training
         means = training.class_means
         within = training.covariance - (means.T * training.shares) @ means
-        variances, self._axes = torch.linalg.eigh(within)
+        variances, self._axes = eigenvectors.SHARED.get(within)
         self._variances: Tensor = variances.clamp(min=0)
         self._means = means @ self._axes
         self._rotated = torch.cat([features @ self._axes for _, features in training.chunks()])

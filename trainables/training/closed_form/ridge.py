@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from trainables.training.closed_form import eigenvectors
 from trainables.training.closed_form.inputs import TrainingSet
 from trainables.training.closed_form.linear import LinearFit
 
@@ -23,7 +24,8 @@ class Ridge:
     def __init__(self, training: TrainingSet) -> None:
         """Raise SetupError if there are too many features for a covariance."""
         self._training = training
-        self._variances, self._axes = _eigenvectors(training.covariance)
+        variances, self._axes = eigenvectors.SHARED.get(training.covariance)
+        self._variances: Tensor = variances.clamp(min=0)
         targets = training.shares[:, None] * training.class_means
         self._targets = (targets @ self._axes).T
         """(width, n_classes): the covariance of the rotated features and the one-hot labels."""
@@ -46,9 +48,3 @@ class Ridge:
         norms = self._rotated.square() @ (1 / (self._variances + l2))
         leverages = (weights * (1 + norms) / len(weights))[:, None]
         return (fitted - leverages * functional.one_hot(labels, self._training.n_classes)) / (1 - leverages)
-
-
-def _eigenvectors(covariance: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the eigenvalues, which are at least 0, and the eigenvectors as columns."""
-    variances, axes = torch.linalg.eigh(covariance)
-    return variances.clamp(min=0), axes
