@@ -163,28 +163,17 @@ class _Writing:
         """
         from trainables.inference import Predictor, model_folder, trained
 
-        train_on = self._options.train_on
-        if self._options.soup:
-            weights = soups.weights(self._study)
-        else:
-            weights = trained_weights.find(self._study, self._job, self._trial, self._record)
-        if weights.note is not None:
-            self._notify(weights.note)
+        weights = self._weights()
         trainable = self._builder.build(self._config, weights.build_seed)
         with self._errors():
             if weights.soup:
                 soups.load(trainable, weights)
             else:
                 trainable.load_state_dict(dict(weights.state))
-            n_folds = len(trained.models(trainable))
             calibration = self._calibrate(trainable, weights)
-            if n_folds > 1 and train_on == "train":
-                train_on = "train+validation"
-                self._notify(f"the search trained {n_folds} models, one a fold: one model is trained on {train_on}")
-            training = {"trained_on": "train", "epochs": stopping_epoch(self._trial), "seed": weights.seed}
+            train_on = self._train_on(len(trained.models(trainable)))
             if train_on == "train":
-                training |= {"images": self._n_training(), "protocol": weights.protocol}
-                training |= {"soup": list(weights.soup)} if weights.soup else {}
+                training = self._training_of_search(weights)
             else:
                 trainable, training = self._train_on_more(train_on, full_job)
             final = self._final_model(trainable)
@@ -202,6 +191,30 @@ class _Writing:
         if note is not None:
             self._notify(note)
         return WrittenModel(out, in_words)
+
+    def _weights(self) -> Weights:
+        """The weights of the soup, or those of the trial."""
+        if self._options.soup:
+            weights = soups.weights(self._study)
+        else:
+            weights = trained_weights.find(self._study, self._job, self._trial, self._record)
+        if weights.note is not None:
+            self._notify(weights.note)
+        return weights
+
+    def _train_on(self, n_models: int) -> str:
+        """The parts to train on. The models of `n_models` folds are no single model, so one is trained on all folds."""
+        if n_models > 1 and self._options.train_on == "train":
+            more = "train+validation"
+            self._notify(f"the search trained {n_models} models, one a fold: one model is trained on {more}")
+            return more
+        return self._options.train_on
+
+    def _training_of_search(self, weights: Weights) -> dict[str, Any]:
+        """What to say about weights that are written as the search or the test left them."""
+        training = {"trained_on": "train", "epochs": stopping_epoch(self._trial), "seed": weights.seed}
+        training |= {"images": self._n_training(), "protocol": weights.protocol}
+        return training | ({"soup": list(weights.soup)} if weights.soup else {})
 
     def _train_on_more(self, train_on: str, full_job: Job) -> tuple[Trainable, dict[str, Any]]:
         """Train the trial on more than the training part. Returns the trainable, and what to say about it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from hpo.runners._runner import Runner
 from hpo.space import Fidelity
 from hpo.training.builder import SCHEDULE_EPOCHS, Job, trial_seed
 from hpo.training.checkpoints import best_checkpoint, checkpoint, discard, names_file, prepare
-from hpo.trial import Crash, Decision, Report, Suggestion
+from hpo.trial import Config, Crash, Decision, Report, Suggestion
 
 MAX_SEEDS = 1000
 """The largest number of seeds. A retraining has the number `trial * MAX_SEEDS + seed`, which is unique."""
@@ -103,29 +103,22 @@ def retrain(
     starts and after each of its epochs.
 
     The trainings use the runner, devices and slots of the search. Each training is a suggestion without early stopping.
-    `fidelity.high` lies above all stopping epochs: a trial that reaches it would keep only its best checkpoint, and
-    a paused one keeps its last. A learning rate schedule still runs to the `fidelity.high` of the study.
     """
-    high = 1 + max(stopping_epoch(trial) for trial in trials)
-    fixed = {key: value for key, value in job.space.fixed.items() if key not in EARLY_STOPPING}
-    space = replace(job.space, fixed=fixed, fidelity=Fidelity(high))
-    folder = _checkpoint_folder(study, job)
-    settings = study.settings
-    build = plugins.load(plugins.RUNNERS, settings.runner).build
+    folder, settings = _checkpoint_folder(study, job), study.settings
     wanted = [(trial, seed) for trial in trials for seed in range(seeds) if (trial.number, seed) not in done]
     pending = {trial.number * MAX_SEEDS + seed: (trial, seed) for trial, seed in wanted}
     say = _announcement(wanted, watch)
     running: dict[int, tuple[Trial, int]] = {}
     best_reports: dict[int, Report] = {}
-    defaults = {SCHEDULE_EPOCHS: job.space.fidelity.high, **job.regime_defaults}
-    retrain_job = replace(job, space=space, seed=settings.seed + RETRAIN_SEED_OFFSET, regime_defaults=defaults)
-    runner: Runner = build(retrain_job, folder, devices=settings.devices, slots=settings.given_slots)
+    build = plugins.load(plugins.RUNNERS, settings.runner).build
+    retraining = _retraining_job(study, job, trials)
+    runner: Runner = build(retraining, folder, devices=settings.devices, slots=settings.given_slots)
     try:
         while pending or running:
             while pending and runner.free():
                 number = next(iter(pending))
                 trial, seed = running[number] = pending.pop(number)
-                config = {key: value for key, value in trial.config.items() if key not in EARLY_STOPPING}
+                config = _without_early_stopping(trial.config)
                 runner.start(Suggestion(number, config, until=stopping_epoch(trial)), after=0)
                 say(trial, seed, 0)
             for event in runner.events():
@@ -146,6 +139,22 @@ def retrain(
                     yield ModelToTest(trial, seed, "retrain", build_seed, path, metrics, is_first=is_first)
     finally:
         runner.close()
+
+
+def _retraining_job(study: StudyFolder, job: Job, trials: Sequence[Trial]) -> Job:
+    """The job of a study, to train the best of its trials again.
+
+    `fidelity.high` lies above all stopping epochs: a trial that reaches it would keep only its best checkpoint, and
+    a paused one keeps its last. A learning rate schedule still runs to the `fidelity.high` of the study.
+    """
+    high = 1 + max(stopping_epoch(trial) for trial in trials)
+    space = replace(job.space, fixed=_without_early_stopping(job.space.fixed), fidelity=Fidelity(high))
+    defaults = {SCHEDULE_EPOCHS: job.space.fidelity.high, **job.regime_defaults}
+    return replace(job, space=space, seed=study.settings.seed + RETRAIN_SEED_OFFSET, regime_defaults=defaults)
+
+
+def _without_early_stopping(config: Config) -> Config:
+    return {key: value for key, value in config.items() if key not in EARLY_STOPPING}
 
 
 def _announcement(

@@ -100,19 +100,7 @@ def read(folder: Path) -> ModelDescription:
     Raises SetupError if the folder is not a model folder, if the file was written by another version, or if a value in
     it is missing or not allowed. The error names the file and the key.
     """
-    path = folder / DESCRIPTION_FILE
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        if not folder.exists():
-            raise SetupError(f"{folder}: does not exist: a model folder is needed, `hpo model` writes one") from None
-        raise SetupError(
-            f"{folder}: is not a model folder, it has no {DESCRIPTION_FILE}: `hpo model` writes one"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise SetupError(f"{path}: cannot be read: {reason(error)}") from error
-    except RecursionError:
-        raise SetupError(f"{path}: cannot be read: its values are nested too deeply") from None
+    path, content = folder / DESCRIPTION_FILE, _content(folder)
     entries = _Entries(path, content)
     version = entries.get("format", lambda value: isinstance(value, int), "a whole number")
     if version != FORMAT:
@@ -142,6 +130,23 @@ def read(folder: Path) -> ModelDescription:
         weights_hash=entries.get("weights_sha256", lambda value: isinstance(value, str), "a text"),
         about={key: value for key, value in entries.content.items() if key not in _OWN_KEYS},
     )
+
+
+def _content(folder: Path) -> Any:
+    """The values in the `model.json` of a folder. Raises SetupError if there is none, or if it is no JSON."""
+    path = folder / DESCRIPTION_FILE
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        if not folder.exists():
+            raise SetupError(f"{folder}: does not exist: a model folder is needed, `hpo model` writes one") from None
+        raise SetupError(
+            f"{folder}: is not a model folder, it has no {DESCRIPTION_FILE}: `hpo model` writes one"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise SetupError(f"{path}: cannot be read: {reason(error)}") from error
+    except RecursionError:
+        raise SetupError(f"{path}: cannot be read: its values are nested too deeply") from None
 
 
 _OWN_KEYS = ("format", "classes", "classes_sha256", "image", "temperature", "network", "weights_sha256")

@@ -17,6 +17,7 @@ All but knn end as one linear layer. The head of knn holds the features of the t
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cache
 
 from torch import nn
@@ -104,7 +105,7 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
     read_choice(config, "sampler", "shuffle", ("shuffle",))
     read_choice(config, "loss_function", "cross_entropy", ("cross_entropy",))
     data = data.to(device)
-    n_train = len(data.train)
+    method = _read_method(config, len(data.train))
     model.freeze(model.stages)
     weights = class_weights.build(config, data.train.labels, len(data.classes))
     layer, pools = heads.linear_layer(model, data.train, len(data.classes))
@@ -112,17 +113,36 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
     return ClosedFormTraining(
         model,
         data,
-        _classifier(config, model, layer, n_train, pools=pools),
+        _classifier(method, model, layer, pools=pools),
         pools=pools,
         bf16=gradient_descent.is_bf16(config, device),
         class_weights=weights,
     )
 
 
-def _classifier(
-    config: Config, model: TransferModel, layer: nn.Linear, n_train: int, *, pools: bool
-) -> BuildClassifier:
-    """Return what builds the classifier. All values are read, so that a wrong one is an error before the features."""
+@dataclass(frozen=True)
+class _Method:
+    """The values that a classifier is computed with."""
+
+    name: str
+    l2: float
+    shrinkage: float
+    k: int
+    divisor: float
+    distance: str
+    iterations: int
+
+    def strength(self, first: float, epoch: int) -> float:
+        """Return the strength of an epoch, counted from 1, that is `first` in the first one."""
+        return max(first * self.divisor ** (1 - epoch), min(first, MIN_STRENGTH))
+
+    def n_neighbours(self, epoch: int) -> int:
+        """Return the number of neighbours of an epoch, counted from 1."""
+        return max(1, int(self.k * self.divisor ** (1 - epoch) + 1e-9))
+
+
+def _read_method(config: Config, n_train: int) -> _Method:
+    """Read all values, so that a wrong one is an error before the features are computed."""
     name = read_choice(config, "method", "ridge", tuple(HYPERPARAMETERS["method"]))
     l2 = read_float(config, "l2", DEFAULT_L2.get(name, 1.0), ABOVE_0)
     shrinkage = read_float(config, "shrinkage", 1.0, ABOVE_0_TO_1)
@@ -131,32 +151,29 @@ def _classifier(
     iterations = read_int(config, "iterations", 10)
     if k > n_train:
         raise WrongValue(f"`k` must be at most {n_train}, the number of training images, but is {k}")
+    return _Method(name, l2, shrinkage, k, divisor, distance, iterations)
+
+
+def _classifier(method: _Method, model: TransferModel, layer: nn.Linear, *, pools: bool) -> BuildClassifier:
+    """Return what builds the classifier of a training set."""
 
     def ridge(training: TrainingSet) -> Path:
         ridges = Ridge(training)
-        return Path(layer, training, lambda epoch: ridges.fit(_strength(l2, divisor, epoch)).logits(training))
+        return Path(layer, training, lambda epoch: ridges.fit(method.strength(method.l2, epoch)).logits(training))
 
     def lda(training: TrainingSet) -> Path:
-        discriminants = LDA(training)
-        return Path(
-            layer, training, lambda epoch: discriminants.fit(_strength(shrinkage, divisor, epoch)).logits(training)
-        )
+        found, first = LDA(training), method.shrinkage
+        return Path(layer, training, lambda epoch: found.fit(method.strength(first, epoch)).logits(training))
 
     def nearest_mean(training: TrainingSet) -> Path:
         once = cache(lambda: NearestMean(training).fit().logits(training))
         return Path(layer, training, lambda epoch: once())
 
     def logistic(training: TrainingSet) -> Iterations:
-        return Iterations(layer, training, Logistic(training, l2, iterations))
+        return Iterations(layer, training, Logistic(training, method.l2, method.iterations))
 
     def knn(training: TrainingSet) -> FewerNeighbours:
-        return FewerNeighbours(
-            model,
-            training,
-            distance=distance,
-            pools=pools,
-            n_neighbours=lambda epoch: max(1, int(k * divisor ** (1 - epoch) + 1e-9)),
-        )
+        return FewerNeighbours(model, training, distance=method.distance, pools=pools, n_neighbours=method.n_neighbours)
 
     builders: dict[str, BuildClassifier] = {
         "ridge": ridge,
@@ -165,9 +182,4 @@ def _classifier(
         "nearest_mean": nearest_mean,
         "knn": knn,
     }
-    return builders[name]
-
-
-def _strength(first: float, divisor: float, epoch: int) -> float:
-    """Return the strength of an epoch, counted from 1. It depends on nothing else."""
-    return max(first * divisor ** (1 - epoch), min(first, MIN_STRENGTH))
+    return builders[method.name]
