@@ -130,11 +130,7 @@ def write(
         _weights.save(state, temporary / WEIGHTS_FILE)
         exports.write(temporary, classifier, images, formats)
         weights_hash = file_hash(temporary / (PROGRAM_FILE if plain is None else WEIGHTS_FILE))
-        source = NetworkSource(
-            None if plain is None else final.name,
-            dict(final.configuration),
-            f'model = torch.export.load("{PROGRAM_FILE}").module()\n' if plain is None else plain.code,
-        )
+        source = _source(final, plain)
         description = ModelDescription(final.classes, classifier.image, source, temperature, weights_hash, about)
         (temporary / DESCRIPTION_FILE).write_text(description.to_json(), encoding="utf-8")
         readme = plain_lines.readme(description, None if plain is None else plain.package)
@@ -148,6 +144,13 @@ def write(
     if plain is not None:
         return None
     return f"no plain code builds the network, so {PROGRAM_FILE} holds it as a program of torch.export"
+
+
+def _source(final: FinalModel, plain: PlainNetwork | None) -> NetworkSource:
+    """What builds the network: its plain code, or the program of torch.export if there is none."""
+    if plain is None:
+        return NetworkSource(None, dict(final.configuration), f'model = torch.export.load("{PROGRAM_FILE}").module()\n')
+    return NetworkSource(final.name, dict(final.configuration), plain.code)
 
 
 def file_hash(path: Path) -> str:

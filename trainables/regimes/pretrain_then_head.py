@@ -54,15 +54,8 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
 
     def pretrain() -> Training:
         model.freeze(())
-        # The same stages, with a head for the classes of the first data set.
         layer = nn.Linear(feature_cache.width(model, data.train), len(first.classes))
-        pretraining_model = TransferModel(
-            dict(model.stages.items()),
-            nn.Sequential(nn.Flatten(), layer),
-            layers=model.layers,
-            undecayed=model.undecayed,
-        )
-        pretraining_model.mean, pretraining_model.std = model.mean, model.std
+        pretraining_model = _with_head(model, nn.Sequential(nn.Flatten(), layer))
         labels = pretraining_part.labels.to(device)
         objective, changes_images = classification.build(config, pretraining_model, labels, len(first.classes))
         optimization = gradient_descent.build_optimization(
@@ -85,6 +78,14 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
         return Training(model, head_data, optimization, device)
 
     return Phases(model, [Phase(pretrain, read_int(config, "pretrain_epochs", 10)), Phase(head)])
+
+
+def _with_head(model: TransferModel, head: nn.Module) -> TransferModel:
+    """Return a model of the same stages, which are shared, with another head."""
+    stages = dict(model.stages.items())
+    other = TransferModel(stages, head, layers=model.layers, undecayed=model.undecayed)
+    other.mean, other.std = model.mean, model.std
+    return other
 
 
 def _subset(config: Config, key: str, part: Part, classes: tuple[str, ...]) -> Part:
