@@ -38,7 +38,7 @@ class EigenvectorCache:
         """Return the eigenvectors of `matrix`, float64 (width, width), to the last digit as they are computed anew."""
         if matrix.nbytes > self._limit_bytes:
             return Eigenvectors(*torch.linalg.eigh(matrix))
-        content = hashlib.blake2b(matrix.contiguous().cpu().numpy()).digest()
+        content = hashlib.blake2b(matrix.contiguous().cpu().numpy().data).digest()
         key = (content, matrix.shape, matrix.device, torch.get_num_threads())  # with them, the last digits may change
         found = self._found.pop(key, None)
         if found is None:
