@@ -11,12 +11,14 @@ from hpo.statistics.intervals import Interval, interval, mean_interval
 from hpo.statistics.per_image import of_folds, per_image, per_image_of_results
 from hpo.statistics.seeds import both_spreads, differing
 from hpo.statistics.selection import Chosen, TrialValues, chosen
+from hpo.statistics.units import Units
 
 __all__ = [
     "Chosen",
     "DifferenceOfChosen",
     "Interval",
     "TrialValues",
+    "Units",
     "both_spreads",
     "chosen",
     "difference_of_chosen",

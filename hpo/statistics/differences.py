@@ -15,6 +15,7 @@ from scipy import stats
 
 from hpo.statistics.intervals import LEVEL, Interval
 from hpo.statistics.selection import TrialValues, choose_without, random_parts, scores_of, variance_of_mean
+from hpo.statistics.units import Units
 
 
 class DifferenceOfChosen(NamedTuple):
@@ -37,20 +38,24 @@ def difference_of_chosen(
 
     `is_paired` says that both have values for the same images in the same order. `is_share` is that of
     `intervals.interval`, `level` the share of cases in which the interval holds the true difference. A single image
-    says nothing: then the estimate is 0, and the interval infinite.
+    or group says nothing: then the estimate is 0, and the interval infinite. If paired images have other groups in each
+    study, the larger groups count.
     """
-    n_images = [study.values.shape[1] for study in (first, second)]
-    if min(n_images) < 2:
+    units = [first.units, second.units]
+    n_units = min(each.n for each in units)
+    if n_units < 2:
         return DifferenceOfChosen(0.0, Interval(-math.inf, math.inf))
-    parts = random_parts(n_images[0], rng)
-    scores = [_scores(first, parts), _scores(second, parts if is_paired else random_parts(n_images[1], rng))]
+    if is_paired:
+        units = [min(units, key=lambda each: each.n)] * 2
+    parts = random_parts(units[0], rng)
+    scores = [_scores(first, parts), _scores(second, parts if is_paired else random_parts(units[1], rng))]
     estimate = float(scores[1].mean() - scores[0].mean())
     if is_paired:
-        variance = variance_of_mean(scores[1] - scores[0]) + _of_added(n_images[0], 1.0, is_share=is_share)
+        variance = variance_of_mean(scores[1] - scores[0], units[0]) + _of_added(units[0], 1.0, is_share=is_share)
     else:
-        added = [_of_added(n, 0.5, is_share=is_share) for n in n_images]
-        variance = sum(variance_of_mean(each) for each in scores) + sum(added)
-    half = float(stats.t.ppf((1 + level) / 2, min(n_images) - 1)) * math.sqrt(variance)
+        both = zip(scores, units, strict=True)
+        variance = sum(variance_of_mean(each, of) + _of_added(of, 0.5, is_share=is_share) for each, of in both)
+    half = float(stats.t.ppf((1 + level) / 2, n_units - 1)) * math.sqrt(variance)
     return DifferenceOfChosen(estimate, Interval(estimate - half, estimate + half))
 
 
@@ -59,12 +64,12 @@ def _scores(study: TrialValues, parts: NDArray[np.int64]) -> NDArray[np.float64]
     return scores_of(choose_without(parts, study), study.values)
 
 
-def _of_added(n_images: int, square: float, *, is_share: bool) -> float:
-    """The variance that two added images give to a mean, whose squares have the sum `square`. 0 for a loss.
+def _of_added(units: Units, square: float, *, is_share: bool) -> float:
+    """The variance that two added images or groups give to a mean, whose squares have the sum `square`. 0 for a loss.
 
     If few images differ, or are misclassified, they say little about how many would be on others, and a variance of 0
     may be chance. So a share gets two images more: for a difference one half of an image that is better in the first,
     and one half that is better in the second (Agresti and Min, Statistics in Medicine 24, 2005); for a single share one
     of 0 and one of 1 (Agresti and Caffo, The American Statistician 54, 2000).
     """
-    return square / n_images**2 if is_share else 0.0
+    return square / units.n**2 if is_share else 0.0

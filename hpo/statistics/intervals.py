@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from hpo.statistics.units import Integers, Units
+
 LEVEL = 0.95
 """The share of cases in which an interval is meant to hold the true value."""
 MAX_EXPONENT = 100.0
@@ -29,21 +31,24 @@ class Interval(NamedTuple):
         return Interval(min(self.low, value), max(self.high, value))
 
 
-def mean_interval(values: NDArray[np.float64], *, is_share: bool, level: float = LEVEL) -> Interval:
+def mean_interval(
+    values: NDArray[np.float64], *, is_share: bool, groups: Integers | None = None, level: float = LEVEL
+) -> Interval:
     """Return the interval of the mean that the images come from. `values` (n,) holds one value for each image.
 
     `is_share` says that the mean lies between 0 and 1, as an error does. Any other mean is taken as that of a loss.
+    `groups` (n,) are the groups of the images, which are independent then, instead of the images.
     """
-    n = len(values)
-    error = float(values.std(ddof=1)) / math.sqrt(n) if n > 1 else math.inf
-    return interval(float(values.mean()), error, n, is_share=is_share, level=level)
+    units = Units.of(groups, len(values))
+    error = math.sqrt(float(units.variance_of_mean(values)))
+    return interval(float(values.mean()), error, units.n, is_share=is_share, level=level)
 
 
 def interval(mean: float, error: float, n: int, *, is_share: bool, level: float = LEVEL) -> Interval:
-    """Return the interval of an estimate `mean` with the standard error `error`, from `n` images.
+    """Return the interval of an estimate `mean` with the standard error `error`, from `n` images or groups.
 
     A share gets Wilson's interval (Wilson 1927), for the number of images at which a share of this size has this
-    standard error. If all images agree, `error` is 0, and it is the interval for `n` images. A loss gets the interval
+    standard error. If all images agree, `error` is 0, and it is the interval for `n` images, one of each group. A loss gets the interval
     of Student's t on its logarithm, because losses are skewed: it is wider above than below.
     """
     if n < 2 or not math.isfinite(mean) or not math.isfinite(error):

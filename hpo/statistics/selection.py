@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.statistics.intervals import Interval, interval
+from hpo.statistics.units import Units
 
 N_PARTS = 5
 """The number of parts of the images. Each in turn scores what the others choose."""
@@ -46,6 +47,13 @@ class TrialValues(NamedTuple):
     """(n_rows, n_images): they decide between equal means, the lowest first. None: the first row is chosen."""
     trials: NDArray[np.int64] | None = None
     """(n_rows,): the trial of each row, if a row is an epoch. None: each row is a trial of its own."""
+    groups: NDArray[np.int64] | None = None
+    """(n_images,): the group of each image. None: the images are independent."""
+
+    @property
+    def units(self) -> Units:
+        """The independent observations: the groups, or the images."""
+        return Units.of(self.groups, self.values.shape[1])
 
 
 class Chosen(NamedTuple):
@@ -64,22 +72,25 @@ def chosen(study: TrialValues, best: int, rng: np.random.Generator, *, is_share:
 
     `is_share` is that of `intervals.interval`.
     """
-    values, n_images = study.values, study.values.shape[1]
+    values, units = study.values, study.units
     of_best = float(values[best].mean(dtype=np.float64))
-    if n_images < 2:
-        return Chosen(of_best, interval(0.5, math.inf, n_images, is_share=is_share), 1.0)
-    choices = choose_without(random_parts(n_images, rng), study)
+    if units.n < 2:
+        return Chosen(of_best, interval(0.5, math.inf, units.n, is_share=is_share), 1.0)
+    choices = choose_without(random_parts(units, rng), study)
     scores = scores_of(choices, values)
     estimate = float(scores.mean())
-    limits = interval(estimate, math.sqrt(variance_of_mean(scores)), n_images, is_share=is_share)
+    limits = interval(estimate, math.sqrt(variance_of_mean(scores, units)), units.n, is_share=is_share)
     trials = np.arange(len(values)) if study.trials is None else study.trials
     return Chosen(estimate, limits.widened(of_best), float((trials[choices] == trials[best]).mean()))
 
 
-def random_parts(n_images: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return the part of each image in each of the random cuts, (N_REPEATS, n_images), from 0 to N_PARTS - 1."""
-    parts = np.arange(n_images) % min(N_PARTS, n_images)
-    return np.stack([rng.permutation(parts) for _ in range(N_REPEATS)])
+def random_parts(units: Units, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the part of each image in each of the random cuts, (N_REPEATS, n_images), from 0 to N_PARTS - 1.
+
+    No group is cut: else its images would be scored by a choice that other images of the same group had a say in.
+    """
+    parts = np.arange(units.n) % min(N_PARTS, units.n)
+    return units.spread(np.stack([rng.permutation(parts) for _ in range(N_REPEATS)]))
 
 
 def choose_without(parts: NDArray[np.int64], study: TrialValues) -> NDArray[np.int64]:
@@ -92,7 +103,7 @@ def choose_without(parts: NDArray[np.int64], study: TrialValues) -> NDArray[np.i
     is_left_out = parts[:, None] == np.arange(n_parts)[:, None]  # (n_repeats, n_parts, n_images)
     counts = 1 - is_left_out.reshape(-1, n_images).astype(np.float32)
     n_judging = counts.sum(axis=1, keepdims=True)
-    rows = _possible_rows(study.values, int(np.bincount(parts[0]).max()))
+    rows = _possible_rows(study.values, max(int(np.bincount(cut).max()) for cut in parts))
     means = _sums(counts, study.values, rows) / n_judging
     if study.tie_breakers is not None:
         lowest = means.min(axis=1, keepdims=True)
@@ -135,12 +146,11 @@ def scores_of(choices: NDArray[np.int64], values: NDArray[np.generic]) -> NDArra
     return result
 
 
-def variance_of_mean(scores: NDArray[np.float64]) -> float:
+def variance_of_mean(scores: NDArray[np.float64], units: Units) -> float:
     """Return the variance of the mean of scores, or of differences of scores, (N_REPEATS, n_images).
 
-    It is that over the images, and CHOICE_WEIGHT times what comes from choosing other trials in other cuts.
+    It is that over the images or groups, and CHOICE_WEIGHT times what comes from choosing other trials in other cuts.
     """
-    variance = float(scores.var())
-    choice_variance = max(0.0, variance - float(scores.mean(axis=0).var()))
-    n_images: int = scores.shape[1]
-    return (variance + CHOICE_WEIGHT * choice_variance) / (n_images - 1)
+    variance = float(units.variance_of_mean(scores, np.full(len(scores), scores.mean())).mean())
+    choice_variance = max(0.0, variance - float(units.variance_of_mean(scores.mean(axis=0))))
+    return variance + CHOICE_WEIGHT * choice_variance
