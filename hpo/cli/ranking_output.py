@@ -39,10 +39,13 @@ def print_ranking(found: Ranking, format: str) -> None:
         if found.validation.folds
         else "the validation part of the data set"
     )
+    grouped = f" of {with_plural(found.n_groups, 'group')}" if found.n_groups is not None else ""
     print_line(
         "accuracy, low, high: that of a linear probe on the frozen features, and its 95 % interval; "
-        f"{with_plural(found.n_images, 'image')}, {how}, each classified by a probe that was not fitted on it."
+        f"{with_plural(found.n_images, 'image')}{grouped}, {how}, each classified by a probe that was not fitted on it."
     )
+    if found.n_groups is not None and found.n_groups < found.n_images:
+        print_line("The intervals take the groups as independent.")
     if len(found.models) > 1:
         print_line(_comparison(found))
 

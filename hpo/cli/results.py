@@ -61,7 +61,7 @@ def best(name: str, top: int, format: str, studies: Path) -> None:
         return
     print_table(confidence_text.with_interval_text(frame, known), study)
     if known is not None:
-        for line in confidence_text.table_lines(known) + group_lines(study):
+        for line in confidence_text.table_lines(known) + group_lines(study, known.n_groups, known.n_images):
             print_line(line)
     elif len(frame):
         print_line(f"No intervals: {unknown_because}.")

@@ -20,28 +20,35 @@ from hpo.statistics import per_image
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import Tensor
+
 _KEY = re.compile(r"([0-9]+) ([0-9]+) (.+)")
 """The name of an array in the file: the trial, the seed and the metric."""
 ImageResults = Mapping[str, NDArray[np.float32]]
 """By the name of a metric, as `accuracy`: one value for each held-out image, (n_images,).
 
-The mean of the values is 1 less the metric, or the metric itself for `loss`. See `hpo.statistics.per_image`.
+The mean of the values is 1 less the metric, or the metric itself for `loss`. See `hpo.statistics.per_image`. If the
+images have groups, GROUPS has the number of the group of each.
 """
+GROUPS = "groups of images"
+"""It is no name of a metric: these have no spaces."""
 
 
-def of_predictions(predictions: Mapping[str, Any], metrics: Mapping[str, float], objective: str) -> ImageResults:
+def of_predictions(
+    predictions: Mapping[str, Any], metrics: Mapping[str, float], objective: str, groups: Tensor | None = None
+) -> ImageResults:
     """Return the results of a model: for the accuracy, and for the metric of the search if it is one of ours.
 
-    `predictions` holds the tensors `probabilities` (n_images, n_classes) and `labels` (n_images,), or nothing. The mean
-    of the values is made equal to the metric in `metrics`: with folds, that is the mean over several models, and the
-    probabilities are their mean.
+    `predictions` holds the tensors `probabilities` (n_images, n_classes) and `labels` (n_images,), or nothing.
+    `groups` are those of the images, int64 (n_images,). The mean of the values is made equal to the metric in
+    `metrics`: with folds, that is the mean over several models, and the probabilities are their mean.
     """
     if not predictions:
         return {}
     probabilities = predictions["probabilities"].double().numpy()
     labels = predictions["labels"].long().numpy()
     logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
-    results = {}
+    results = {} if groups is None else {GROUPS: groups.numpy().astype(np.float32)}
     for name in dict.fromkeys(("val_error", objective)):
         values = per_image(name, logits, labels, np.zeros_like(labels))
         metric = ERRORS.get(name, metric_of(name)).removeprefix("val_")

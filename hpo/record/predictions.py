@@ -33,6 +33,8 @@ class ValidationPredictions:
 
     The highest of each image is 0: the maximum was subtracted, which changes no probability.
     """
+    groups: NDArray[np.int64] | None = None
+    """(n_images,): equal numbers stand for images of one group. None without groups, and in earlier versions."""
 
 
 def read(study: StudyFolder, trials: Iterable[Trial]) -> ValidationPredictions | None:
@@ -48,7 +50,7 @@ def read(study: StudyFolder, trials: Iterable[Trial]) -> ValidationPredictions |
     labels, folds = (_integers(targets.get(name), 1) for name in ("labels", "folds"))
     if labels is None or folds is None or labels.shape != folds.shape or not len(labels) or labels.min() < 0:
         return None
-    digest = targets_digest(labels, folds)
+    digest, groups = targets_digest(labels, folds), _integers(targets.get("groups"), 1)
     logits: dict[int, NDArray[np.float16]] = {}
     for trial in trials:
         if trial.best is None or trial.crash is not None:
@@ -58,7 +60,8 @@ def read(study: StudyFolder, trials: Iterable[Trial]) -> ValidationPredictions |
             if found is not None:
                 logits[trial.number] = found
                 break
-    return ValidationPredictions(labels, folds, logits)
+    has_groups = groups is not None and groups.shape == labels.shape
+    return ValidationPredictions(labels, folds, logits, groups if has_groups else None)
 
 
 def read_epochs(study: StudyFolder, trial: Trial, kept: ValidationPredictions) -> dict[int, EpochRecord]:

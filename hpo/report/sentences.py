@@ -9,8 +9,8 @@ from hpo.record import State, configuration, shown_state
 from hpo.report import soup
 from hpo.report.content import Content
 from hpo.results.confidence_text import table_lines
-from hpo.results.held_out_confidence import difference_lines, interval_line
-from hpo.results.image_groups import group_lines
+from hpo.results.held_out_confidence import difference_lines, interval_line, n_groups_and_images
+from hpo.results.image_groups import group_lines, held_out_group_lines
 from hpo.space import SearchSpace
 from hpo.space.objectives import searched_metric
 from hpo.trial import PEAKS
@@ -72,7 +72,7 @@ def certainty(content: Content) -> list[str]:
     if sure is None:
         reason = content.unsure_because
         return [f"How sure this is, is not known: {reason}."] if content.history.incumbent is not None else []
-    text = table_lines(sure) + group_lines(content.study)
+    text = table_lines(sure) + group_lines(content.study, sure.n_groups, sure.n_images)
     if n := len(sure.as_good):
         named = ", ".join(map(str, sure.as_good[:N_NAMED])) + ", ..." * (n > N_NAMED)
         text.append(f"Trials that cannot be told apart from it: {named} ({n} of {len(sure.compared) - 1}).")
@@ -91,7 +91,8 @@ def of_test(content: Content) -> list[str]:
             is_random = randomness.is_random(content.study, tested.config)
             line = interval_line(tested, images, metric, is_random=is_random)
             text.append(f"Trial {tested.trial}: {line.strip()}.")
-    return text + difference_lines(content.test, images)
+    grouped = held_out_group_lines(content.study, *n_groups_and_images(images)) if images else []
+    return text + difference_lines(content.test, images) + grouped
 
 
 def test_words(content: Content, tested: TrialResult) -> str:

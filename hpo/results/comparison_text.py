@@ -63,8 +63,11 @@ def sentences(found: StudyComparison) -> list[str]:
     text = [each.words for each in found.differences]
     if found.differences:
         text += _luck_sentences(found.differences)
-        grouped = dict.fromkeys(line for each in found.studies for line in group_lines(each.study))
-        text += list(grouped)[:1]
+        studies = {each.study.name: each.study for each in found.studies}
+        choices = dict.fromkeys(choice for each in found.differences for choice in each.choices)
+        text += dict.fromkeys(
+            line for each in choices for line in group_lines(studies[each.study], each.n_groups, each.n_images)
+        )
     if any(each.tested is not None and each.tested.test_accuracy.std is not None for each in found.studies):
         text.append("± is the standard deviation over seeds.")
     return [*text, *found.notes]

@@ -30,6 +30,11 @@ class Confidence:
     """The objective, as `val_error`."""
     n_images: int
     """The number of validation images, over all folds."""
+    n_groups: int | None
+    """The number of their groups, which are independent instead of the images. None without groups.
+
+    None also if the groups are not on record: then the images are taken as independent.
+    """
     n_searched: int
     """The number of trials that the best was chosen from: those with a finite loss."""
     compared: tuple[int, ...]
@@ -86,9 +91,13 @@ def confidence(study: StudyFolder, history: History) -> tuple[Confidence | None,
     known = Confidence(
         objective=study.space.objective,
         n_images=len(found.labels),
+        n_groups=found.n_groups,
         n_searched=found.n_searched,
         compared=found.compared,
-        intervals={number: mean_interval(values, is_share=found.is_share) for number, values in means.items()},
+        intervals={
+            number: mean_interval(values, is_share=found.is_share, groups=found.groups)
+            for number, values in means.items()
+        },
         best=found.best.number,
         as_good=near,
         recorded=found.best.loss,
@@ -108,7 +117,8 @@ def _as_good(found: ValidationValues, rng: np.random.Generator) -> tuple[int, ..
     if found.best.number not in found.of_trials:
         return ()
     order = sorted(found.compared)
-    is_near = not_apart(found.array(), order.index(found.best.number), rng, is_share=found.is_share)
+    best = order.index(found.best.number)
+    is_near = not_apart(found.array(), best, rng, is_share=found.is_share, groups=found.groups)
     near = {number for number, each in zip(order, is_near, strict=True) if each}
     return tuple(number for number in found.compared if number in near and number != found.best.number)
 

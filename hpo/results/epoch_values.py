@@ -110,7 +110,7 @@ def read_all(
         if number == trials[0].number:
             best = start + best_row
     values, ties = table.part(0, len(numbers))  # fewer than planned if some could not be read
-    return Epochs(TrialValues(values, ties, np.array(numbers)), best, n_complete)
+    return Epochs(TrialValues(values, ties, np.array(numbers), kept.groups), best, n_complete)
 
 
 def _affordable(objective: str, candidates: Mapping[int, Sequence[Report]], row: _Rows) -> set[int]:

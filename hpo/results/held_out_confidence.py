@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hpo.heldout import randomness
 from hpo.heldout.confusion import ModelKey
-from hpo.heldout.image_results import ImageResults
+from hpo.heldout.image_results import GROUPS, ImageResults
 from hpo.heldout.record import TestRecord
 from hpo.heldout.trial_result import TrialResult, spoken
 from hpo.results.confidence_cache import cached_confidence
@@ -48,8 +48,25 @@ def interval_of(tested: TrialResult, images: Images, metric: str) -> Interval | 
     values = _values(tested, images, metric)
     if not values.size or not np.isfinite(values).all():
         return None
-    low, high = both_spreads(values, is_share=metric != "loss")
+    low, high = both_spreads(values, is_share=metric != "loss", groups=_groups(tested, images, values.shape[1]))
     return Interval(low, high) if metric == "loss" else Interval(1 - high, 1 - low)
+
+
+def n_groups_and_images(images: Images) -> tuple[int | None, int]:
+    """Return how many groups the held-out images have, None if they have none on record, and how many they are.
+
+    They are those of the first tested model. The groups are on record only if those of all models are.
+    """
+    found = [each for each in images.values() if "accuracy" in each]
+    if not found or any(GROUPS not in each for each in found):
+        return None, len(found[0]["accuracy"]) if found else 0
+    return len(np.unique(found[0][GROUPS])), len(found[0]["accuracy"])
+
+
+def _groups(tested: TrialResult, images: Images, n_images: int) -> NDArray[np.int64] | None:
+    """The groups of the held-out images, (n_images,). None without groups, or if they are not on record."""
+    groups = images.get((tested.trial, tested.seeds[0]), {}).get(GROUPS)
+    return groups.astype(np.int64) if groups is not None and len(groups) == n_images else None
 
 
 def _unknown_because(tested: TrialResult, images: Images) -> str:
@@ -73,7 +90,7 @@ def difference_lines(record: TestRecord, images: Images) -> list[str]:
     if not known:  # it is a function of the user
         metric, known = "accuracy", _finite_values(record, images, "accuracy")
     if len(known) > 1 and len({values.shape[1] for _, values in known}) == 1:
-        pairs = differing([values for _, values in known])
+        pairs = differing([values for _, values in known], _groups(record.ranked()[0], images, known[0][1].shape[1]))
         random = {each.trial for each in record.trials if randomness.is_random(record.study, each.config)}
         n_seeds = {trial: len(values) for trial, values in known if trial in random}
         text.append(_difference_words(pairs, [trial for trial, _ in known], spoken(metric)))

@@ -1,22 +1,36 @@
-"""That images come in groups, such as several of one patient, which the intervals do not take into account."""
+"""That images come in groups, such as several of one patient: what the intervals make of it, in words."""
 
 from __future__ import annotations
 
 from hpo.errors import HpoError
+from hpo.quantities import with_plural
 from hpo.record import StudyFolder
 
 
-def group_lines(study: StudyFolder, *, held_out: bool = False) -> list[str]:
-    """Return a line that says that the intervals of a study are too narrow, if its images come in groups.
+def group_lines(study: StudyFolder, n_groups: int | None, n_images: int) -> list[str]:
+    """Return a line about the groups of the validation images of a study, or nothing if there are none.
 
-    The intervals resample images, as if each were independent of the others. With `held_out`, they are those of a test,
-    on other images than those whose groups are on record.
+    `n_groups` is the number of groups that the intervals take as independent, None if they take the images. Then the
+    line says that they are too narrow, if the images come in groups all the same: earlier versions recorded none.
     """
+    if n_groups == 1 < n_images:
+        return [f"The {n_images:,} images are all of one group, which says nothing of other groups."]
+    if n_groups is not None:
+        groups = f"the {with_plural(n_groups, 'group')} of the {n_images:,} images"
+        return [] if n_groups == n_images else [f"The intervals take {groups} as independent."]
     found = _groups(study)
-    if found is None:
-        return []
-    groups = "These images come in groups" if held_out else f"The images of the search {found}"
-    return [f"The intervals take images as independent. {groups}, so the intervals are too narrow."]
+    return [_too_narrow(f"The images of the search {found}")] if found is not None else []
+
+
+def held_out_group_lines(study: StudyFolder, n_groups: int | None, n_images: int) -> list[str]:
+    """Return the line of `group_lines` about held-out images."""
+    if n_groups is not None:
+        return group_lines(study, n_groups, n_images)
+    return [_too_narrow("These images come in groups")] if _groups(study) is not None else []
+
+
+def _too_narrow(groups: str) -> str:
+    return f"The intervals take images as independent. {groups}, so the intervals are too narrow."
 
 
 def _groups(study: StudyFolder) -> str | None:

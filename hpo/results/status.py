@@ -18,7 +18,7 @@ from hpo.record import RETRAINED, History, State, StudyFolder, command, configur
 from hpo.record.resuming import how_to_resume
 from hpo.results import confidence_text, held_out_confidence
 from hpo.results.confidence_cache import cached_confidence
-from hpo.results.image_groups import group_lines
+from hpo.results.image_groups import group_lines, held_out_group_lines
 from hpo.space.objectives import searched_metric
 from hpo.training import notices, slots_file
 from hpo.trial import PEAKS, Crash, Report, Suggestion
@@ -71,7 +71,8 @@ def _confidence_lines(study: StudyFolder, history: History) -> list[str]:
     """Lines on how sure the best trial is, or one that says why this is not known."""
     known, unknown_because = cached_confidence(study, history)
     if known is not None:
-        return confidence_text.status_lines(known) + [f"groups   {line}" for line in group_lines(study)]
+        grouped = group_lines(study, known.n_groups, known.n_images)
+        return confidence_text.status_lines(known) + [f"groups   {line}" for line in grouped]
     return [f"expect   no interval: {unknown_because}"]
 
 
@@ -220,7 +221,7 @@ def test_lines(record: TestRecord) -> list[str]:
         text.append("± is the standard deviation over seeds.")
     text += held_out_confidence.difference_lines(record, images)
     if any("95 % interval on " in line for line in text):
-        text += group_lines(record.study, held_out=True)
+        text += held_out_group_lines(record.study, *held_out_confidence.n_groups_and_images(images))
     return text + look_lines(record)
 
 

@@ -26,6 +26,10 @@ class RepeatedChoice(NamedTuple):
     """The number of trials that it was chosen from."""
     n_with_epochs: int
     """The number of them whose epoch is chosen again, too. Of the others, only the best epoch was kept."""
+    n_images: int
+    """The number of validation images that it was chosen by."""
+    n_groups: int | None
+    """The number of their groups. None without groups, or if they are not on record."""
 
     @property
     def is_complete(self) -> bool:
@@ -80,13 +84,15 @@ class Difference:
 def images_key(study: StudyFolder) -> str | None:
     """What identifies the images of a study's training and validation parts. None if they are not on record.
 
-    Equal for studies without a data set.
+    Their groups do not count: images may belong to other groups in another study. Equal for studies without a data set.
     """
     try:
         record = study.data_record()
     except StudyError:
         return None
     dataset = dict(record["dataset"]) if record and record["dataset"] else {}
+    if isinstance(dataset.get("training"), dict):
+        dataset["training"] = {key: value for key, value in dataset["training"].items() if key != "groups"}
     return repr(sorted((key, value) for key, value in dataset.items() if key != "held_out_part"))
 
 
@@ -124,7 +130,10 @@ class _Judged:
     @property
     def choice(self) -> RepeatedChoice:
         """How the choice of its best trial is repeated."""
-        return RepeatedChoice(self.study, len(self.values.compared), self.values.epochs.n_complete)
+        found = self.values
+        return RepeatedChoice(
+            self.study, len(found.compared), found.epochs.n_complete, len(found.labels), found.n_groups
+        )
 
 
 def _difference(first: _Judged, second: _Judged, level: float, rng: np.random.Generator) -> Difference:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -15,8 +14,8 @@ from hpo.record.predictions import ValidationPredictions, missing_because
 from hpo.results.beyond_float16 import with_recorded_mean
 from hpo.results.epoch_values import Epochs, agree, read_all
 from hpo.space.objectives import ERRORS, own_function
-from hpo.statistics import per_image
-from hpo.statistics.selection import N_PARTS
+from hpo.statistics import Units, per_image
+from hpo.statistics.selection import largest_part
 
 MAX_TRIALS = 500
 """The largest number of trials that are compared: the best ones."""
@@ -44,6 +43,8 @@ class ValidationValues:
     """(n_images,) by the number of the trial. Their mean is the trial's recorded objective."""
     labels: NDArray[np.int64]
     folds: NDArray[np.int64]
+    groups: NDArray[np.int64] | None
+    """(n_images,): the group of each image. None without groups, or if they are not on record."""
     is_share: bool
     n_searched: int
     """The number of trials that the best was chosen from: those with a finite loss."""
@@ -51,6 +52,11 @@ class ValidationValues:
     """The values of all epochs that the best one was chosen from."""
     incomplete: str
     """Why the choice of the best cannot be repeated: trials without values might have been chosen. Else empty."""
+
+    @property
+    def n_groups(self) -> int | None:
+        """The number of groups of the validation images. None if `groups` is."""
+        return None if self.groups is None else len(np.unique(self.groups))
 
     def array(self) -> NDArray[np.float32]:
         """Return the values as an array, (n_trials, n_images), in the order of the trials' numbers."""
@@ -90,6 +96,7 @@ def read_values(study: StudyFolder, history: History) -> ValidationValues | str:
         of_trials=of_trials,
         labels=found.labels,
         folds=found.folds,
+        groups=found.groups,
         is_share=objective in ERRORS,
         n_searched=len(ranked),
         epochs=read_all(study, of_trials, losses, found, [history.trials[number] for number in of_trials]),
@@ -155,7 +162,7 @@ def _may_be_chosen(study: StudyFolder, trials: list[Trial], trial: Trial, found:
     if study.space.objective not in ("val_error", "val_top5_error") or found.folds.any():
         return True
     n_images = len(found.labels)
-    return round((trial.loss - trials[0].loss) * n_images) <= math.ceil(n_images / N_PARTS)
+    return round((trial.loss - trials[0].loss) * n_images) <= largest_part(Units.of(found.groups, n_images))
 
 
 def _centred(trial: Trial, objective: str, found: ValidationPredictions) -> tuple[NDArray[np.float32] | None, bool]:

@@ -32,9 +32,9 @@ def not_apart(
 ) -> NDArray[np.bool_]:
     """Return which trials cannot be told apart from the trial in row `best`, (n_trials,). It is one of them.
 
-    `values` (n_trials, n_images) holds one value for each trial and image; lower is better. `is_share` is that of
-    `intervals.interval`, `groups` that of `intervals.mean_interval`. In at least 95 % of studies the trial that is truly the best is among those returned,
-    whichever looks best.
+    `values` (n_trials, n_images) holds one value for each trial and image; lower is better. `is_share` and `groups`
+    are those of `intervals.mean_interval`. In at least 95 % of studies the trial that is truly the best is among those
+    returned, whichever looks best.
     """
     differences = values - values[best]
     units = Units.of(groups, differences.shape[1])

@@ -48,8 +48,8 @@ def interval(mean: float, error: float, n: int, *, is_share: bool, level: float 
     """Return the interval of an estimate `mean` with the standard error `error`, from `n` images or groups.
 
     A share gets Wilson's interval (Wilson 1927), for the number of images at which a share of this size has this
-    standard error. If all images agree, `error` is 0, and it is the interval for `n` images, one of each group. A loss gets the interval
-    of Student's t on its logarithm, because losses are skewed: it is wider above than below.
+    standard error. If all images agree, `error` is 0, and it is the interval for `n` images, one of each group. A loss
+    gets the interval of Student's t on its logarithm, because losses are skewed: it is wider above than below.
     """
     if n < 2 or not math.isfinite(mean) or not math.isfinite(error):
         return Interval(0.0, 1.0) if is_share else Interval(0.0 if mean >= 0 else -math.inf, math.inf)

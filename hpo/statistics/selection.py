@@ -93,6 +93,12 @@ def random_parts(units: Units, rng: np.random.Generator) -> NDArray[np.int64]:
     return units.spread(np.stack([rng.permutation(parts) for _ in range(N_REPEATS)]))
 
 
+def largest_part(units: Units) -> int:
+    """Return the largest number of images that a part of `random_parts` can have."""
+    n_units = math.ceil(units.n / min(N_PARTS, units.n))
+    return int(np.sort(units.sizes)[-n_units:].sum())
+
+
 def choose_without(parts: NDArray[np.int64], study: TrialValues) -> NDArray[np.int64]:
     """Return the row that is chosen without each image, for each of the cuts `parts`, (N_REPEATS, n_images).
 

@@ -1,6 +1,6 @@
 """The files of a study's validation predictions: what they hold, and how they are written, read and deleted.
 
-- `targets.npz`: the arrays `labels` and `folds` of the validation images.
+- `targets.npz`: the arrays `labels` and `folds` of the validation images, and `groups` if they have groups.
 - `TRIAL.epochs`: the loss and the predicted class of each image after each epoch (`epoch_records.py`).
 - `TRIAL.training`: while the trial trains, the logits of its last two best epochs (`best_logits.py`).
 - `TRIAL.npz`: while it does not, the arrays `epoch`, `logits` (float16) and `targets`, a checksum of the labels that
@@ -192,9 +192,11 @@ def encode_trial(epoch: int, logits: NDArray[np.float16], targets: int) -> bytes
     return _encode(epoch=epoch, logits=logits, targets=targets)
 
 
-def encode_targets(labels: NDArray[np.int64], folds: NDArray[np.int64]) -> bytes:
+def encode_targets(
+    labels: NDArray[np.int64], folds: NDArray[np.int64], groups: NDArray[np.int64] | None = None
+) -> bytes:
     """Return the content of the file of the targets, (n_images,) each."""
-    return _encode(labels=labels, folds=folds)
+    return _encode(labels=labels, folds=folds, **({} if groups is None else {"groups": groups}))
 
 
 def targets_digest(labels: NDArray[np.int64], folds: NDArray[np.int64]) -> int:

@@ -32,18 +32,24 @@ class Targets:
     folds: NDArray[np.int64]
     """(n_images,): the fold that validates each image, 0 without folds."""
     n_classes: int
+    groups: NDArray[np.int64] | None = None
+    """(n_images,): equal numbers stand for images of one group. None without groups."""
 
     @classmethod
     def of(cls, data: Sequence[SearchData | None]) -> Targets | None:
         """Return the targets of the data of each fold. None if the trial has no data set."""
         import numpy as np
 
+        from trainables.data import group_numbers
+
         folds = [fold for fold in data if fold is not None]
         if len(folds) < len(data):
             return None
         labels = [fold.validation.labels.cpu().numpy().astype(np.int64) for fold in folds]
         numbers = np.repeat(np.arange(len(labels)), [len(each) for each in labels])
-        return cls(np.concatenate(labels), numbers, len(folds[0].classes))
+        groups = group_numbers.of_parts([fold.validation for fold in folds])
+        known = None if groups is None else groups.numpy()
+        return cls(np.concatenate(labels), numbers, len(folds[0].classes), known)
 
     @cached_property
     def digest(self) -> int:
@@ -106,7 +112,7 @@ class KeptPredictions:
         half = predictions.as_float16(logits) if needs_logits else None
         record = _record(epoch, kept, logits) if needs_epoch else None
         if self._written != targets.digest and (half is not None or record is not None):
-            self._files.write_targets(encode_targets(targets.labels, targets.folds))
+            self._files.write_targets(encode_targets(targets.labels, targets.folds, targets.groups))
             self._written = targets.digest
         if record is not None:
             self._files.write_epoch(kept.trial, record)

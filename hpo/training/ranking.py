@@ -96,6 +96,8 @@ class Ranking:
     """The models that could not be ranked, and why."""
     n_images: int
     """The number of images that were classified by a probe that was not fitted on them."""
+    n_groups: int | None
+    """The number of their groups, which are independent instead of the images. None without groups."""
     n_classes: int
     validation: Validation
     """How the search part was split: by folds, or as the data set says."""
@@ -136,8 +138,9 @@ def rank(
             found[model], classes = measured
     if not found:
         raise TaskError("no model can be ranked: " + "; ".join(f"{name}: {why}" for name, why in skipped.items()))
-    n_images = len(next(iter(found.values())).is_correct)
-    return Ranking(_ranked(found), skipped, n_images, len(classes), task.validation)
+    first = next(iter(found.values()))
+    n_groups = None if first.groups is None else len(first.groups.unique())
+    return Ranking(_ranked(found), skipped, len(first.is_correct), n_groups, len(classes), task.validation)
 
 
 def _measured(assembly: Assembly, settings: dict[str, Any], device: str) -> tuple[Measurement, Sequence[str]] | str:
@@ -237,11 +240,13 @@ def _ranked(found: Mapping[str, Measurement]) -> tuple[RankedModel, ...]:
     """Return the measured models with intervals and comparisons, sorted."""
     order = sorted(found, key=lambda name: (-float(found[name].is_correct.double().mean()), -found[name].logme))
     errors = np.stack([1 - found[name].is_correct.numpy().astype(np.float32) for name in order])
-    as_good = statistics.not_apart(errors, 0, np.random.default_rng(0), is_share=True)
+    numbers = found[order[0]].groups  # the images are the same for all models
+    groups = None if numbers is None else numbers.numpy()
+    as_good = statistics.not_apart(errors, 0, np.random.default_rng(0), is_share=True, groups=groups)
     ranked = []
     for name, is_as_good, values in zip(order, as_good, errors, strict=True):
         measured = found[name]
-        interval = statistics.mean_interval(1 - values.astype(np.float64), is_share=True)
+        interval = statistics.mean_interval(1 - values.astype(np.float64), is_share=True, groups=groups)
         ranked.append(
             RankedModel(
                 model=name,

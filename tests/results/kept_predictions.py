@@ -33,12 +33,14 @@ def kept_study(
     epochs: int = 1,
     keeps_epochs: bool = True,
     factors: Mapping[int, float] | None = None,
+    group_size: int = 0,
 ) -> StudyFolder:
     """Write a study with one trial for each skill: the logit that the true class has more than the others.
 
     `weight` is a factor of the recorded objective, as if the training had weighted its images. A trial has so many
     `epochs`, of the same skill. Without `keeps_epochs`, only the best of them is kept, as in earlier versions.
     `factors` multiply the logits of trials, as in a divergence: what float16 cannot hold of them is cut off.
+    So many images as `group_size` are of one group, and copies of each other. 0: there are no groups.
     """
     folder.mkdir()
     validation = Validation(folds=folds) if folds else Validation()
@@ -49,16 +51,19 @@ def kept_study(
     labels = rng.integers(N_CLASSES, size=n_images)
     parts = np.arange(n_images) % (folds or 1)
     shared = rng.standard_normal((n_images, N_CLASSES))
+    groups = np.arange(n_images) // max(group_size, 1)
+    labels, shared = labels[groups], shared[groups]
     ledger = study.begin()  # it deletes what an earlier study left
     study.predictions.mkdir(parents=True, exist_ok=True)
-    _write(study.predictions / "targets.npz", labels=labels, folds=parts)
+    of_groups = {"groups": groups} if group_size else {}
+    _write(study.predictions / "targets.npz", labels=labels, folds=parts, **of_groups)
     digest = targets_digest(labels, parts)
     for number, skill in enumerate(skills):
         ledger.suggest(Suggestion(number, {"lr": 1e-3 * (number + 1)}, 9))
         trial = Trial(number, {}, 9, 0, {}, objective=objective)
         of_epochs = []
         for epoch in range(1, epochs + 1):
-            own = rng.standard_normal((n_images, N_CLASSES))
+            own = rng.standard_normal((n_images, N_CLASSES))[groups]
             logits = (0.8 * shared + 0.6 * own + skill * np.eye(N_CLASSES)[labels]).astype(np.float16)
             if factor := (factors or {}).get(number):
                 logits = logits.astype(np.float32) * factor

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from hpo.record import StudyFolder
 from hpo.results import confidence_text, render, status, table, write_tables
@@ -182,3 +183,31 @@ def test_the_only_trial_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
     known = known_of(kept_study(tmp_path / "s", [1.5], 100))
     assert known.corrected == pytest.approx(known.recorded)
     assert any("no other trial to compare" in line for line in confidence_text.status_lines(known))
+
+
+@pytest.mark.parametrize("objective", ["val_error", "val_loss", "val_balanced_error"])
+def test_copies_of_each_image_in_a_group_do_not_narrow_an_interval(tmp_path: Path, objective: str) -> None:
+    grouped = kept_study(tmp_path / "a", [1.0, 1.2, 1.4], 400, objective=objective, group_size=8)
+    known = known_of(grouped)
+    assert (known.n_images, known.n_groups) == (400, 50)
+    np.savez(grouped.predictions / "targets.npz", **without_groups(grouped))
+    taken_as_single = known_of(grouped)
+    assert taken_as_single.n_groups is None
+    for number, (low, high) in known.intervals.items():
+        narrow = taken_as_single.intervals[number]
+        assert high - low > 2 * (narrow.high - narrow.low)
+    assert known.best_interval is not None
+    assert taken_as_single.best_interval is not None
+    assert known.best_interval.low < taken_as_single.best_interval.low
+    assert len(known.as_good) >= len(taken_as_single.as_good)
+
+
+def without_groups(study: StudyFolder) -> dict[str, NDArray[np.int64]]:
+    """The targets of a study without their groups."""
+    with np.load(study.predictions / "targets.npz") as targets:
+        return {name: targets[name] for name in ("labels", "folds")}
+
+
+def test_a_line_of_the_status_says_that_groups_are_independent(tmp_path: Path) -> None:
+    study = kept_study(tmp_path / "s", [1.0, 1.2], 60, group_size=3)
+    assert "groups   The intervals take the 20 groups of the 60 images as independent." in status.lines(study.folder)

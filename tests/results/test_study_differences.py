@@ -208,5 +208,5 @@ def test_the_text_counts_the_trials_whose_epochs_are_missing(tmp_path: Path) -> 
     ],
 )
 def test_no_study_is_lower_by_nothing(value: float, low: float, high: float, words: str) -> None:
-    choices = RepeatedChoice("a", 2, 2), RepeatedChoice("b", 2, 2)
+    choices = RepeatedChoice("a", 2, 2, 100, None), RepeatedChoice("b", 2, 2, 100, None)
     assert Difference("a", "b", value, low, high, 40, True, choices).words.startswith(words)

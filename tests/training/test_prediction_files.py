@@ -204,3 +204,9 @@ def test_a_folder_that_cannot_be_written_is_the_fault_of_the_machine(tmp_path: P
         files.write_epoch(0, record(1))
     with pytest.raises(MachineError, match="the file of predictions cannot be written or read"):
         files.write_targets(b"new")
+
+
+def test_the_groups_of_the_images_stand_beside_their_labels_if_there_are_any() -> None:
+    labels, folds, groups = np.arange(3), np.zeros(3, np.int64), np.array([4, 4, 5])
+    assert decode(encode_targets(labels, folds, groups))["groups"].tolist() == [4, 4, 5]
+    assert set(decode(encode_targets(labels, folds))) == {"labels", "folds"}

@@ -8,9 +8,15 @@ from hpo.space import DatasetSpec, Task, Validation
 from hpo.training.ranking import _ranked, rank
 
 
-def measurement(correct: torch.Tensor, logme: float = 0.0) -> Any:
+def measurement(correct: torch.Tensor, logme: float = 0.0, groups: torch.Tensor | None = None) -> Any:
     return SimpleNamespace(
-        is_correct=correct, logme=logme, seconds_of_last_stages=(0.01,), n_parameters=1, n_features=2, image_size=(8, 8)
+        groups=groups,
+        is_correct=correct,
+        logme=logme,
+        seconds_of_last_stages=(0.01,),
+        n_parameters=1,
+        n_features=2,
+        image_size=(8, 8),
     )
 
 
@@ -27,6 +33,17 @@ def test_models_are_sorted_and_those_that_may_be_as_good_as_the_best_are_named()
     assert [each.model for each in found] == ["equal", "good", "nearly", "bad"]
     assert [each.as_good for each in found] == [True, True, True, False]
     assert all(each.low < each.accuracy < each.high for each in found)
+
+
+def test_groups_widen_the_intervals_and_more_models_may_be_as_good() -> None:
+    images, groups = torch.arange(400), torch.arange(400) // 20
+    single, grouped = (
+        _ranked({"good": measurement(images >= 40, groups=of), "worse": measurement(images >= 80, groups=of)})
+        for of in (None, groups)
+    )
+    assert [each.as_good for each in single] == [True, False]
+    assert [each.as_good for each in grouped] == [True, True]
+    assert grouped[0].high - grouped[0].low > 2 * (single[0].high - single[0].low)
 
 
 def test_a_model_that_runs_out_of_memory_is_skipped_with_a_line(tmp_path: Path) -> None:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from trainables.data.fingerprint import fingerprint
 from trainables.own_metric import OwnMetric
-
-N_PER_BATCH = 1024
-"""The number of images in memory that are hashed at a time."""
 
 
 class Part:
@@ -31,14 +28,23 @@ class Part:
     has_views = False
     """Whether `of_pool` returns several augmented views of each image instead of the images (`AugmentedViews`)."""
 
-    def __init__(self, images: Tensor, labels: Tensor, *, rows: Tensor | None = None, key: str = "") -> None:
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        rows: Tensor | None = None,
+        key: str = "",
+        groups: Tensor | None = None,
+    ) -> None:
         """Select the rows `rows` of the pool `images`.
 
         `images` is (m, channels, height, width), either uint8 in 0..255 or float32 in 0..1. `rows` is int64 (n,), or
         None for all m images in order. `labels` is int64 (n,), the index of the class of each selected image.
 
         `key` is a unique identifier of the m images, used in the keys of caches. If it is empty, a hash of the images
-        is used.
+        is used. `groups` is int64 (n,) on the CPU: equal numbers stand for images of one group, such as one patient. It
+        changes no split, because images that are in memory are not split by groups.
 
         Raises ValueError if the types, shapes or devices do not fit each other.
         """
@@ -52,6 +58,8 @@ class Part:
         """(m, channels, height, width): the images that this part is a selection of."""
         self.labels = labels
         """int64 (n,): the index of the class of each image."""
+        self.groups = groups
+        """int64 (n,): the number of the group of each image. None without groups."""
         self.rows = rows
         """int64 (n,): the rows of `pool` that this part consists of. None if these are all rows, in order."""
         self._key = key
@@ -94,7 +102,7 @@ class Part:
         if self.pool.device == device:
             return self
         key = self.key if self.rows is None else f"{self.key}/{fingerprint(self.rows)}"
-        return Part(self.images.to(device), self.labels.to(device), key=key)
+        return Part(self.images.to(device), self.labels.to(device), key=key, groups=self.groups)
 
     def take(self, indices: Sequence[int]) -> Part:
         """Return a part of the images at `indices`, in that order.
@@ -102,13 +110,14 @@ class Part:
         If this part is a selection of a pool, the result shares the pool. Otherwise the images are copied.
         """
         chosen = torch.as_tensor(indices, dtype=torch.int64)
+        groups = None if self.groups is None else self.groups[chosen]
         if self.rows is None:
-            return Part(self.pool[chosen], self.labels[chosen])
-        return Part(self.pool, self.labels[chosen], rows=self.rows[chosen], key=self._key)
+            return Part(self.pool[chosen], self.labels[chosen], groups=groups)
+        return Part(self.pool, self.labels[chosen], rows=self.rows[chosen], key=self._key, groups=groups)
 
     def relabelled(self, labels: Tensor) -> Part:
         """Return a part of the same images with the labels `labels`, int64 (n,)."""
-        return Part(self.pool, labels, rows=self.rows, key=self._key)
+        return Part(self.pool, labels, rows=self.rows, key=self._key, groups=self.groups)
 
     def as_whole(self) -> Part:
         """Return this part unchanged. See `Files.as_whole`."""
@@ -262,22 +271,6 @@ class SearchData:
         train, validation = self.train.to(device), self.validation.to(device)
         unmoved = train is self.train and validation is self.validation
         return self if unmoved else replace(self, train=train, validation=validation)
-
-
-def fingerprint(tensor: Tensor, rows: Tensor | None = None) -> str:
-    """Return a hash of the type, shape and values of a tensor of at least one dimension, as hexadecimal digits.
-
-    `rows` selects some of its rows, or None for all. Only N_PER_BATCH rows are read at a time, because they may be on
-    disk.
-    """
-    n = len(tensor) if rows is None else len(rows)
-    digest = hashlib.blake2b(f"{tensor.dtype} {(n, *tensor.shape[1:])}".encode(), digest_size=16)
-    for start in range(0, n, N_PER_BATCH):
-        index = slice(start, start + N_PER_BATCH)
-        batch = tensor[index if rows is None else rows[index]]
-        content: Any = batch.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-        digest.update(content)
-    return digest.hexdigest()
 
 
 def _relative(path: str, folder: str) -> str:

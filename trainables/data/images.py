@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.data import decoding
+from trainables.data import decoding, group_numbers
 from trainables.data.dataset import Files, Part, Source
 from trainables.data.decoding import DecodingOptions
 from trainables.errors import SetupError, printable
@@ -71,7 +71,9 @@ def load(source: Source, image_format: ImageFormat) -> Part:
     if image_format.channels is not None and images.shape[1] != image_format.channels:
         # `expand` makes a view, so the repeated channel takes no memory.
         images, key = images.expand(-1, image_format.channels, -1, -1), f"{key or source.key}/{image_format.channels}"
-    return source if images is source.pool else Part(images, source.labels, rows=source.rows, key=key)
+    if images is source.pool:
+        return source
+    return Part(images, source.labels, rows=source.rows, key=key, groups=source.groups)
 
 
 def statistics(part: Part) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -127,7 +129,7 @@ def _read(files: Files, image_format: ImageFormat) -> Part:
         # The gaps of unreadable files are closed in place, because a second copy may not fit into memory.
         for row, i in enumerate(rows if unreadable else ()):
             pixels[row] = pixels[i]
-        return Part(torch.from_numpy(pixels[: len(rows)]), files.labels[rows])
+        return Part(torch.from_numpy(pixels[: len(rows)]), files.labels[rows], groups=_groups(files, rows))
     images, unreadable, key = stored
     row_of = {path: row for row, path in enumerate(whole)}
     all_rows = [row_of[path] for path in files.paths]
@@ -135,7 +137,13 @@ def _read(files: Files, image_format: ImageFormat) -> Part:
     _check_classes(files, readable)
     rows = [all_rows[i] for i in readable]
     is_all = rows == list(range(len(whole)))
-    return Part(images, files.labels[readable], rows=None if is_all else torch.tensor(rows), key=key)
+    selected = None if is_all else torch.tensor(rows)
+    return Part(images, files.labels[readable], rows=selected, key=key, groups=_groups(files, readable))
+
+
+def _groups(files: Files, readable: Sequence[int]) -> Tensor | None:
+    """The numbers of the groups of some of the files, int64 (n,). None without groups."""
+    return torch.tensor(group_numbers.numbers([files.groups[i] for i in readable])) if files.groups else None
 
 
 def _stored(paths: Sequence[Path], image_format: ImageFormat, size: int) -> tuple[Tensor, frozenset[int], str] | None:

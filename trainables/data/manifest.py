@@ -16,8 +16,9 @@ from typing import Any
 
 import torch
 
-from trainables.data import file_checks, splits
-from trainables.data.dataset import DataSet, Files, Part, Source, fingerprint
+from trainables.data import file_checks, group_numbers, splits
+from trainables.data.dataset import DataSet, Files, Part, Source
+from trainables.data.fingerprint import fingerprint
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class RecordedFiles:
     """In bytes."""
     hashes: tuple[str, ...]
     """See `file_checks.content_hashes`."""
+    groups: tuple[int, ...] = ()
+    """The number of the group of each file. Empty without groups, and in a study of an earlier version."""
 
     def paths(self, root: Path) -> tuple[Path, ...]:
         """Return the path of each file. `root` is the folder of all data sets."""
@@ -41,12 +44,13 @@ class RecordedFiles:
 
     def files(self, root: Path) -> Files:
         """Return the files with their labels. `root` is the folder of all data sets."""
-        return Files(self.paths(root), torch.tensor(self.labels), folder=root / self.folder)
+        groups = tuple(map(str, self.groups))
+        return Files(self.paths(root), torch.tensor(self.labels), folder=root / self.folder, groups=groups)
 
     def take(self, indices: Sequence[int]) -> RecordedFiles:
         """Return the files at `indices`, in that order."""
         columns: dict[str, Any] = {key: tuple(getattr(self, key)[i] for i in indices) for key in _COLUMNS}
-        return replace(self, **columns)
+        return replace(self, **columns, groups=tuple(self.groups[i] for i in indices) if self.groups else ())
 
 
 _COLUMNS = ("names", "labels", "sizes", "hashes")
@@ -121,8 +125,8 @@ class Manifest:
         return [name for name, n_images in parts if n_images == 0]
 
     def to_plain(self) -> dict[str, Any]:
-        """Return the manifest as values that JSON can hold."""
-        return asdict(self)
+        """Return the manifest as values that JSON can hold. A part without groups has no key `groups`."""
+        return _without_empty_groups(asdict(self))
 
     @classmethod
     def from_plain(cls, content: Mapping[str, Any]) -> Manifest:
@@ -186,6 +190,7 @@ def record(source: Source, root: Path) -> Recorded:
         labels=tuple(source.labels.tolist()),
         sizes=tuple(_size(path) for path in source.paths),
         hashes=tuple(file_checks.content_hashes(source.paths)),
+        groups=group_numbers.numbers(source.groups),
     )
 
 
@@ -220,7 +225,16 @@ def _recorded(content: Mapping[str, Any]) -> Recorded:
     if "names" not in content:
         return RecordedImages(**content)
     columns: dict[str, Iterable[Any]] = {key: tuple(content[key]) for key in _COLUMNS}
-    return RecordedFiles(content["folder"], **columns)  # type: ignore[arg-type]
+    return RecordedFiles(content["folder"], **columns, groups=tuple(content.get("groups", ())))  # type: ignore[arg-type]
+
+
+def _without_empty_groups(plain: dict[str, Any]) -> dict[str, Any]:
+    """Return plain values of a manifest without empty `groups`, so that those of an earlier version stay the same."""
+    return {
+        name: _without_empty_groups(value) if isinstance(value, dict) else value
+        for name, value in plain.items()
+        if name != "groups" or value
+    }
 
 
 def _size(path: Path) -> int:

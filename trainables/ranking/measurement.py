@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from trainables.data import group_numbers
 from trainables.data.dataset import SearchData
 from trainables.errors import SetupError
 from trainables.ranking.logme import logme
@@ -24,6 +25,8 @@ class Measurement:
 
     is_correct: Tensor
     """bool (n,): whether the cross-validated probe classified each image correctly, in the order of the folds."""
+    groups: Tensor | None
+    """int64 (n,): the number of the group of each of these images. None without groups."""
     logme: float
     seconds_of_last_stages: tuple[float, ...]
     """The time of the last 1, 2, ... stages with weights for an image, on the cores of this process or on the GPU.
@@ -63,6 +66,7 @@ def measure(model: TransferModel, folds: Sequence[SearchData], *, bf16: bool = F
     of_images = torch.cat([torch.full((len(part),), n) for part, n in zip(parts, numbers, strict=True)])
     return Measurement(
         is_correct(inputs, labels, of_images, n_classes).cpu(),
+        group_numbers.of_parts([fold.validation for fold in folds]),
         logme(inputs, labels, n_classes),
         seconds_of_last_stages(model, first.train, bf16=bf16),
         sum(parameter.numel() for parameter in model.stages.parameters()),

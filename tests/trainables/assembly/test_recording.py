@@ -14,7 +14,7 @@ from tests.trainables.assembly.test_assembly import Named, Task, load
 from tests.trainables.datasets import pictures
 from trainables.assembly import Assembly, recording
 from trainables.data.dataset import Files
-from trainables.data.manifest import Manifest
+from trainables.data.manifest import Manifest, RecordedFiles
 from trainables.data.preprocessing import Validation
 
 
@@ -113,3 +113,27 @@ def test_a_file_that_cannot_be_opened_is_no_copy_of_another(tmp_path: Path) -> N
     (tmp_path / "another").symlink_to("nowhere")
     changes = recording.compare(assembly, recorded, lambda dataset: dataset.held_out()).files["training"]
     assert changes == (recording.Change(tmp_path / "loop", "removed"),)
+
+
+def test_the_record_says_which_images_are_of_one_group(tmp_path: Path) -> None:
+    pictures.folders(tmp_path / "zoo", {"cat": 30, "dog": 30})
+    task = Task(dataset=Named("image_folder", {"folder": "zoo", "group": r"image_(\d+)\d"}))
+    assembly = Assembly(task, load, tmp_path, "cpu")
+    plain = recording.record(assembly, lambda dataset: dataset.held_out(), (), check_with=None)["dataset"]
+    recorded = Manifest.from_plain(plain)
+    assert recorded.to_plain() == plain
+    for part in (recorded.training, recorded.held_out_part):
+        assert isinstance(part, RecordedFiles)
+        named = [name.rpartition("image_")[2][:-5] for name in part.names]
+        pairs = set(zip(named, part.groups, strict=True))
+        assert len(pairs) == len(set(named)) == len(set(part.groups))
+        assert part.files(tmp_path).groups == tuple(map(str, part.groups))
+        assert part.take([1, 0]).groups == (part.groups[1], part.groups[0])
+
+
+def test_a_record_without_groups_is_that_of_an_earlier_version(tmp_path: Path) -> None:
+    pictures.folders(tmp_path / "zoo", {"cat": 10, "dog": 10})
+    assembly = Assembly(Task(dataset=Named("image_folder", {"folder": "zoo"})), load, tmp_path, "cpu")
+    plain = recording.record(assembly, lambda dataset: dataset.held_out(), (), check_with=None)["dataset"]
+    assert "groups" not in plain["training"]
+    assert Manifest.from_plain(plain).to_plain() == plain

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tests.trainables.numbered import files, numbers, pictures
-from trainables.data.dataset import Files, Part, SearchData, Source, fingerprint
+from trainables.data.dataset import Files, Part, SearchData, Source
+from trainables.data.fingerprint import fingerprint
 
 IMAGES = torch.zeros(4, 1, 2, 2)
 LABELS = torch.tensor([0, 0, 1, 1])
@@ -80,3 +81,16 @@ def test_a_fingerprint_of_some_rows_is_that_of_their_copy(n: int) -> None:
     others[-1] = 0
     assert fingerprint(pool, rows) != fingerprint(pool, others)
     assert fingerprint(pool) != fingerprint(pool[:-1])
+
+
+@pytest.mark.parametrize("rows", [None, torch.tensor([3, 2, 1, 0])])
+def test_a_selection_of_images_keeps_their_groups(rows: torch.Tensor | None) -> None:
+    part = Part(IMAGES, LABELS, rows=rows, groups=torch.tensor([5, 6, 7, 5]))
+    for selected, groups in (
+        (part.take([3, 1]), [5, 6]),
+        (part.relabelled(1 - LABELS), [5, 6, 7, 5]),
+        (part.to("meta"), [5, 6, 7, 5]),
+    ):
+        assert selected.groups is not None
+        assert selected.groups.tolist() == groups
+    assert Part(IMAGES, LABELS).take([0]).groups is None

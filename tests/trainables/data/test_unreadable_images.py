@@ -82,3 +82,15 @@ def test_where_memory_is_short_no_file_is_to_blame(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Image.Image, "convert", convert)
     with pytest.raises(MemoryError):
         load(source, ImageFormat(size=8, skip_unreadable=True))
+
+
+def test_the_images_that_can_be_read_keep_their_groups(tmp_path: Path) -> None:
+    unreadable = tmp_path / "unreadable.jpg"
+    unreadable.write_bytes(b"no image")
+    paths = saved(tmp_path, *(picture(number) for number in range(3))).paths
+    four = (paths[0], unreadable, *paths[1:])
+    part = load(
+        Files(four, torch.zeros(4, dtype=torch.int64), groups=tuple("abca")), ImageFormat(8, skip_unreadable=True)
+    )
+    assert part.groups is not None
+    assert part.groups.tolist() == [0, 1, 0]

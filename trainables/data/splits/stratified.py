@@ -24,7 +24,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from trainables.data.dataset import N_PER_BATCH, Files, Part, Source
+from trainables.data.dataset import Files, Part, Source
+from trainables.data.fingerprint import N_PER_BATCH
 from trainables.data.splits import grouped
 from trainables.data.splits.grouped import Assignment
 from trainables.data.splits.hashing import seeded_hash
