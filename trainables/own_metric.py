@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 LOCK = threading.Lock()
@@ -29,3 +31,7 @@ class OwnMetric:
         """
         with LOCK, torch.inference_mode(False), torch.no_grad():
             return self.function(logits.detach().clone(), labels.clone())
+
+    def of_arrays(self, logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
+        """Return the metric of logits (n, n_classes) and labels (n,) that are arrays."""
+        return self.compute(torch.from_numpy(logits.astype(np.float32)), torch.from_numpy(labels))

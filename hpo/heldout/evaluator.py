@@ -92,8 +92,7 @@ class Evaluator:
         matrix, predictions = self._save_predictions(model, found, part, data)
         if model.is_first:
             tested_model.write(self._study, model, look, found.metrics, saved["state"], predictions)
-        objective = self._job.space.objective
-        images = image_results.of_predictions(predictions, found.metrics, objective, part.groups)
+        images = image_results.of_predictions(predictions, found.metrics, self._job.space, part.groups)
         result = ModelResult(model.trial.number, model.seed, model.validation, found.metrics)
         return EvaluatedModel(result, look, matrix, images)
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hpo.errors import MachineError, StudyError
+from hpo.errors import MachineError, StudyError, UserError
 from hpo.heldout.confusion import ModelKey
 from hpo.record import TEST_IMAGES, StudyFolder
-from hpo.space.objectives import ERRORS, metric_of
-from hpo.statistics import per_image
+from hpo.space import SearchSpace
+from hpo.space.objectives import ERRORS, metric_of, own_function
+from hpo.statistics import Units, left_out_values, per_image
+from hpo.training.own_objective import on_arrays
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,21 +29,28 @@ _KEY = re.compile(r"([0-9]+) ([0-9]+) (.+)")
 ImageResults = Mapping[str, NDArray[np.float32]]
 """By the name of a metric, as `accuracy`: one value for each held-out image, (n_images,).
 
-The mean of the values is 1 less the metric, or the metric itself for `loss`. See `hpo.statistics.per_image`. If the
-images have groups, GROUPS has the number of the group of each.
+The mean of the values is 1 less the metric, or the metric itself for `loss` and for a function of the user. See
+`hpo.statistics.per_image` and `left_out_values`. If the images have groups, GROUPS has the number of the group of each.
 """
 GROUPS = "groups of images"
 """It is no name of a metric: these have no spaces."""
+MAX_CALLS = 5_000
+"""The largest number of computations of a function of the user for a model."""
+TOLERANCE = 0.02
+"""The largest difference between a metric and that of the probabilities of a model, as a share of it."""
+LEAST_TOLERANCE = 1e-4
+"""The tolerance, at least."""
 
 
 def of_predictions(
-    predictions: Mapping[str, Any], metrics: Mapping[str, float], objective: str, groups: Tensor | None = None
+    predictions: Mapping[str, Any], metrics: Mapping[str, float], space: SearchSpace, groups: Tensor | None = None
 ) -> ImageResults:
-    """Return the results of a model: for the accuracy, and for the metric of the search if it is one of ours.
+    """Return the results of a model: for the accuracy, and for the metric of the search.
 
     `predictions` holds the tensors `probabilities` (n_images, n_classes) and `labels` (n_images,), or nothing.
     `groups` are those of the images, int64 (n_images,). The mean of the values is made equal to the metric in
-    `metrics`: with folds, that is the mean over several models, and the probabilities are their mean.
+    `metrics`: with folds, that is the mean over several models, and the probabilities are their mean. A function of the
+    user has no results if it gives another value, if it fails on a part of the images, or if these are too many.
     """
     if not predictions:
         return {}
@@ -49,13 +58,36 @@ def of_predictions(
     labels = predictions["labels"].long().numpy()
     logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
     results = {} if groups is None else {GROUPS: groups.numpy().astype(np.float32)}
-    for name in dict.fromkeys(("val_error", objective)):
+    for name in dict.fromkeys(("val_error", space.objective)):
         values = per_image(name, logits, labels, np.zeros_like(labels))
+        if own_function(name) is not None:
+            values = _of_user(space, logits, labels, None if groups is None else groups.numpy())
         metric = ERRORS.get(name, metric_of(name)).removeprefix("val_")
         if values is not None and metric in metrics:
             recorded = 1 - metrics[metric] if name in ERRORS else metrics[metric]
+            if own_function(name) is not None and not _agrees(values, recorded):
+                continue
             results[metric] = (values + (recorded - values.mean())).astype(np.float32)
     return results
+
+
+def _of_user(
+    space: SearchSpace, logits: NDArray[np.float64], labels: NDArray[np.int64], groups: NDArray[np.int64] | None
+) -> NDArray[np.float64] | None:
+    """The values of the images by a function of the user, (n_images,). None if they cannot be computed."""
+    if Units.of(groups, len(labels)).n > MAX_CALLS:
+        return None
+    function = on_arrays(space)
+    known = np.arange(len(labels)) if groups is None else groups
+    try:
+        return left_out_values(lambda rows: function(logits[rows], labels[rows]), known, np.zeros_like(labels))
+    except UserError:  # such as one that needs images of all classes
+        return None
+
+
+def _agrees(values: NDArray[np.float64], recorded: float) -> bool:
+    """Whether the mean of values is the recorded metric, up to the rounding of probabilities."""
+    return bool(abs(values.mean() - recorded) <= max(TOLERANCE * abs(recorded), LEAST_TOLERANCE))
 
 
 def read(study: StudyFolder) -> dict[ModelKey, ImageResults]:

@@ -95,7 +95,7 @@ def confidence(study: StudyFolder, history: History) -> tuple[Confidence | None,
         n_searched=found.n_searched,
         compared=found.compared,
         intervals={
-            number: mean_interval(values, is_share=found.is_share, groups=found.groups)
+            number: mean_interval(values, is_share=found.is_share, is_signed=found.is_signed, groups=found.groups)
             for number, values in means.items()
         },
         best=found.best.number,
@@ -127,7 +127,7 @@ def _choice(found: ValidationValues, rng: np.random.Generator) -> Chosen | None:
     """The corrected estimate of the best trial. None if the choice cannot be repeated."""
     if found.incomplete:
         return None
-    return chosen(found.epochs.values, found.epochs.best, rng, is_share=found.is_share)
+    return chosen(found.epochs.values, found.epochs.best, rng, is_share=found.is_share, is_signed=found.is_signed)
 
 
 def _advice(study: StudyFolder, choice: Chosen, found: ValidationValues) -> str:

@@ -57,14 +57,14 @@ class _Rows(NamedTuple):
     values: NDArray[np.generic]
     """(n_rows, n_images)"""
     losses: NDArray[np.generic] | None
-    """(n_rows, n_images). None if the objective is no error."""
+    """(n_rows, n_images). None if the objective is the loss."""
 
     def part(self, start: int, end: int) -> _Rows:
         """Return some of the rows. What is written to them is written to these."""
         return _Rows(self.values[start:end], None if self.losses is None else self.losses[start:end])
 
     def fill(self, row: int, values: NDArray[np.floating], losses: NDArray[np.floating] | None) -> None:
-        """Write one row. `losses` are ignored if the objective is no error."""
+        """Write one row. `losses` are ignored if the objective is the loss."""
         self.values[row] = as_type(values, self.values.dtype.type)
         if self.losses is not None and losses is not None:
             self.losses[row] = as_type(losses, np.float16)
@@ -130,7 +130,7 @@ def _affordable(objective: str, candidates: Mapping[int, Sequence[Report]], row:
 
 def _empty(objective: str, kind: type[np.generic], shape: tuple[int, int]) -> _Rows:
     """Rows without content. `kind` is the type of the values, `shape` (n_rows, n_images)."""
-    return _Rows(np.empty(shape, kind), np.empty(shape, np.float16) if objective in ERRORS else None)
+    return _Rows(np.empty(shape, kind), np.empty(shape, np.float16) if objective != "val_loss" else None)
 
 
 def _candidates(trial: Trial) -> Iterator[Report]:

@@ -13,7 +13,7 @@ from hpo.heldout.image_results import GROUPS, ImageResults
 from hpo.heldout.record import TestRecord
 from hpo.heldout.trial_result import TrialResult, spoken
 from hpo.results.confidence_cache import cached_confidence
-from hpo.space.objectives import searched_metric
+from hpo.space.objectives import ERRORS, searched_metric
 from hpo.statistics import Interval, both_spreads, differing
 
 Images = Mapping[ModelKey, ImageResults]
@@ -26,18 +26,18 @@ def interval_line(tested: TrialResult, images: Images, metric: str | None, *, is
 
     Without an interval, the line says why. `is_random` says whether another training would give another model.
     """
-    parts = []
-    for name in dict.fromkeys((metric or "accuracy", "accuracy")):
-        found = interval_of(tested, images, name)
-        if found is not None:
-            parts.append(f"{spoken(name)} {found.low:.4f} to {found.high:.4f}")
+    names = tuple(dict.fromkeys((metric or "accuracy", "accuracy")))
+    intervals = {name: found for name in names if (found := interval_of(tested, images, name)) is not None}
+    parts = [f"{spoken(name)} {low:.4f} to {high:.4f}" for name, (low, high) in intervals.items()]
     if not parts:
         return f"  95 % interval: not known: {_unknown_because(tested, images)}"
     n_images = _values(tested, images, "accuracy").shape[1]
     about = (
         "other images and seeds" if len(tested.seeds) > 1 else f"other images{', for this one training' * is_random}"
     )
-    return f"  95 % interval on {about}: {', '.join(parts)} ({n_images} test images)"
+    unknown = [spoken(name) for name in names if name not in intervals]
+    lacking = f"; that of {unknown[0]} cannot be computed from the probabilities of the images" if unknown else ""
+    return f"  95 % interval on {about}: {', '.join(parts)} ({n_images} test images){lacking}"
 
 
 def interval_of(tested: TrialResult, images: Images, metric: str) -> Interval | None:
@@ -48,8 +48,11 @@ def interval_of(tested: TrialResult, images: Images, metric: str) -> Interval | 
     values = _values(tested, images, metric)
     if not values.size or not np.isfinite(values).all():
         return None
-    low, high = both_spreads(values, is_share=metric != "loss", groups=_groups(tested, images, values.shape[1]))
-    return Interval(low, high) if metric == "loss" else Interval(1 - high, 1 - low)
+    is_share = f"val_{metric}" in ERRORS.values()
+    is_signed = not is_share and metric != "loss"  # a function of the user
+    groups = _groups(tested, images, values.shape[1])
+    low, high = both_spreads(values, is_share=is_share, is_signed=is_signed, groups=groups)
+    return Interval(1 - high, 1 - low) if is_share else Interval(low, high)
 
 
 def n_groups_and_images(images: Images) -> tuple[int | None, int]:
@@ -87,7 +90,7 @@ def difference_lines(record: TestRecord, images: Images) -> list[str]:
     text = []
     metric = searched_metric(record.study.space.objective) or "accuracy"
     known = _finite_values(record, images, metric)
-    if not known:  # it is a function of the user
+    if not known:  # it is a function of the user that has no values for single images
         metric, known = "accuracy", _finite_values(record, images, "accuracy")
     if len(known) > 1 and len({values.shape[1] for _, values in known}) == 1:
         pairs = differing([values for _, values in known], _groups(record.ranked()[0], images, known[0][1].shape[1]))

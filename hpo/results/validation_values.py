@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,19 +13,10 @@ from hpo.record import predictions as kept_predictions
 from hpo.record.predictions import ValidationPredictions, missing_because
 from hpo.results.beyond_float16 import with_recorded_mean
 from hpo.results.epoch_values import Epochs, agree, read_all
+from hpo.results.image_values import MIN_TRIALS, CannotCompute, ImageValues, image_values
 from hpo.space.objectives import ERRORS, own_function
 from hpo.statistics import Units, per_image
 from hpo.statistics.selection import largest_part
-
-MAX_TRIALS = 500
-"""The largest number of trials that are compared: the best ones."""
-MIN_TRIALS = 20
-"""The number of trials that are compared at least. If their logits are too many for that, none are."""
-MAX_LOGITS = {"val_auroc_error": 2**22}
-"""The largest number of logits for more than MIN_TRIALS trials, by the objective. The AUROC sorts them: 0.2 us each."""
-MAX_LOGITS_OTHERS = 2**25
-MOST_FACTOR = 4
-"""The largest number of logits for MIN_TRIALS trials, as a multiple: about two seconds, and 256 MiB."""
 
 MENDED_BY_COPIES = ("were not kept", "are damaged")
 """The reasons of `missing_because` that copies of the files mend."""
@@ -44,19 +35,21 @@ class ValidationValues:
     labels: NDArray[np.int64]
     folds: NDArray[np.int64]
     groups: NDArray[np.int64] | None
-    """(n_images,): the group of each image. None without groups, or if they are not on record."""
+    """(n_images,): the groups that are independent of each other. None if the images are.
+
+    For a function of the user, they may be larger than those on record.
+    """
+    n_groups: int | None
+    """The number of groups on record. None without groups, or if they are not on record."""
     is_share: bool
+    is_signed: bool
+    """Whether the objective may be below 0, as a function of the user may."""
     n_searched: int
     """The number of trials that the best was chosen from: those with a finite loss."""
     epochs: Epochs
     """The values of all epochs that the best one was chosen from."""
     incomplete: str
     """Why the choice of the best cannot be repeated: trials without values might have been chosen. Else empty."""
-
-    @property
-    def n_groups(self) -> int | None:
-        """The number of groups of the validation images. None if `groups` is."""
-        return None if self.groups is None else len(np.unique(self.groups))
 
     def array(self) -> NDArray[np.float32]:
         """Return the values as an array, (n_trials, n_images), in the order of the trials' numbers."""
@@ -68,27 +61,21 @@ def read_values(study: StudyFolder, history: History) -> ValidationValues | str:
     ranked, objective = history.ranked(), study.space.objective
     if not ranked:
         return "no trial has a finite loss"
-    if own_function(objective) is not None:
-        return "the objective is a function of your own"
     first = next(iter(_read_each(study, ranked[:MIN_TRIALS])), None)
     if first is None:
         return _none_because(study, ranked)
-    n_trials = n_affordable(objective, next(iter(first.logits.values())).size, len(ranked))
-    if not n_trials:
-        return "the validation predictions are too large"
-    found = kept_predictions.read(study, ranked[:n_trials]) or first
-    of_trials: dict[int, NDArray[np.float32]] = {}
-    differing, cut_off = set(), set()
-    for trial in ranked[:n_trials]:
-        if trial.number in found.logits:
-            values, agrees = _centred(trial, objective, found)
-            if values is None:
-                differing.add(trial.number)
-            else:
-                of_trials[trial.number] = values
-                cut_off |= set() if agrees else {trial.number}
+    try:
+        of_images = image_values(study, first)
+        n_trials = of_images.n_trials(len(ranked))
+        if not n_trials:
+            return "the validation predictions are too large"
+        kept = kept_predictions.read(study, ranked[:n_trials]) or first
+        found = replace(kept, groups=of_images.groups)
+        of_trials, differing, cut_off = _read_trials(ranked[:n_trials], objective, found, of_images)
+    except CannotCompute as error:
+        return str(error)
     if not of_trials or (differing and cut_off == set(of_trials)):
-        return "the objective is weighted or smoothed, and is not the plain one of the predictions"
+        return f"the objective {of_images.differs}"
     losses = _losses(objective, found, of_trials)
     return ValidationValues(
         best=ranked[0],
@@ -97,7 +84,9 @@ def read_values(study: StudyFolder, history: History) -> ValidationValues | str:
         labels=found.labels,
         folds=found.folds,
         groups=found.groups,
+        n_groups=None if kept.groups is None else len(np.unique(kept.groups)),
         is_share=objective in ERRORS,
+        is_signed=own_function(objective) is not None,
         n_searched=len(ranked),
         epochs=read_all(study, of_trials, losses, found, [history.trials[number] for number in of_trials]),
         incomplete=_incomplete(study, ranked[:n_trials], found, of_trials, differing),
@@ -112,12 +101,24 @@ def _read_each(study: StudyFolder, trials: Iterable[Trial]) -> Iterable[Validati
             yield found
 
 
-def n_affordable(objective: str, n_logits: int, n_ranked: int) -> int:
-    """Return how many trials are compared, each with so many logits. 0 if even MIN_TRIALS would take too long."""
-    limit = MAX_LOGITS.get(objective, MAX_LOGITS_OTHERS)
-    if n_logits * min(MIN_TRIALS, n_ranked) > MOST_FACTOR * limit:
-        return 0
-    return min(max(MIN_TRIALS, limit // n_logits), MAX_TRIALS, n_ranked)
+def _read_trials(
+    trials: Iterable[Trial], objective: str, found: ValidationPredictions, of_images: ImageValues
+) -> tuple[dict[int, NDArray[np.float32]], set[int], set[int]]:
+    """The values of trials, by their numbers; and the numbers of those whose predictions give another objective.
+
+    The last ones are the numbers of those with values of which some logits were cut off.
+    """
+    of_trials: dict[int, NDArray[np.float32]] = {}
+    differing, cut_off = set(), set()
+    for trial in trials:
+        if trial.number in found.logits:
+            values, agrees = _centred(trial, objective, found, of_images)
+            if values is None:
+                differing.add(trial.number)
+            else:
+                of_trials[trial.number] = values
+                cut_off |= set() if agrees else {trial.number}
+    return of_trials, differing, cut_off
 
 
 def _none_because(study: StudyFolder, ranked: list[Trial]) -> str:
@@ -165,15 +166,16 @@ def _may_be_chosen(study: StudyFolder, trials: list[Trial], trial: Trial, found:
     return round((trial.loss - trials[0].loss) * n_images) <= largest_part(Units.of(found.groups, n_images))
 
 
-def _centred(trial: Trial, objective: str, found: ValidationPredictions) -> tuple[NDArray[np.float32] | None, bool]:
+def _centred(
+    trial: Trial, objective: str, found: ValidationPredictions, of_images: ImageValues
+) -> tuple[NDArray[np.float32] | None, bool]:
     """The values of a trial, whose mean is its recorded objective, and whether the predictions give it as they are.
 
     The predictions are float16, so their objective may differ a little from the recorded one, or much after a
     divergence. The values are None if the predictions give another objective.
     """
     logits = found.logits[trial.number]
-    values = per_image(objective, logits, found.labels, found.folds)
-    assert values is not None, "the objective is one of ours"
+    values = of_images.of_logits(logits)
     if not agree(values, trial.loss, objective):
         cut = with_recorded_mean(objective, values, logits, found.labels, trial.loss)
         return None if cut is None else cut.astype(np.float32), False
@@ -185,8 +187,8 @@ def _centred(trial: Trial, objective: str, found: ValidationPredictions) -> tupl
 def _losses(
     objective: str, found: ValidationPredictions, numbers: Iterable[int]
 ) -> dict[int, NDArray[np.float32]] | None:
-    """The validation loss of each image, by the number of the trial: the search ranks equal errors by it."""
-    if objective not in ERRORS:
+    """The validation loss of each image, by the number of the trial: the search ranks equal values by it."""
+    if objective == "val_loss":
         return None
     losses = {number: per_image("val_loss", found.logits[number], found.labels, found.folds) for number in numbers}
     return {number: values.astype(np.float32) for number, values in losses.items() if values is not None}

@@ -8,22 +8,26 @@ from __future__ import annotations
 from hpo.statistics.comparison import not_apart
 from hpo.statistics.differences import DifferenceOfChosen, difference_of_chosen
 from hpo.statistics.intervals import Interval, interval, mean_interval
+from hpo.statistics.left_out import MAX_UNITS, at_most, left_out_values
 from hpo.statistics.per_image import of_folds, per_image, per_image_of_results
 from hpo.statistics.seeds import both_spreads, differing
 from hpo.statistics.selection import Chosen, TrialValues, chosen
 from hpo.statistics.units import Units
 
 __all__ = [
+    "MAX_UNITS",
     "Chosen",
     "DifferenceOfChosen",
     "Interval",
     "TrialValues",
     "Units",
+    "at_most",
     "both_spreads",
     "chosen",
     "difference_of_chosen",
     "differing",
     "interval",
+    "left_out_values",
     "mean_interval",
     "not_apart",
     "of_folds",

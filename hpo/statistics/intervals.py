@@ -32,31 +32,41 @@ class Interval(NamedTuple):
 
 
 def mean_interval(
-    values: NDArray[np.float64], *, is_share: bool, groups: Integers | None = None, level: float = LEVEL
+    values: NDArray[np.float64],
+    *,
+    is_share: bool,
+    is_signed: bool = False,
+    groups: Integers | None = None,
+    level: float = LEVEL,
 ) -> Interval:
     """Return the interval of the mean that the images come from. `values` (n,) holds one value for each image.
 
-    `is_share` says that the mean lies between 0 and 1, as an error does. Any other mean is taken as that of a loss.
+    `is_share` says that the mean lies between 0 and 1, as an error does, and `is_signed` that it may be below 0. Any
+    other mean is taken as that of a loss.
     `groups` (n,) are the groups of the images, which are independent then, instead of the images.
     """
     units = Units.of(groups, len(values))
     error = math.sqrt(float(units.variance_of_mean(values)))
-    return interval(float(values.mean()), error, units.n, is_share=is_share, level=level)
+    return interval(float(values.mean()), error, units.n, is_share=is_share, is_signed=is_signed, level=level)
 
 
-def interval(mean: float, error: float, n: int, *, is_share: bool, level: float = LEVEL) -> Interval:
+def interval(
+    mean: float, error: float, n: int, *, is_share: bool, is_signed: bool = False, level: float = LEVEL
+) -> Interval:
     """Return the interval of an estimate `mean` with the standard error `error`, from `n` images or groups.
 
     A share gets Wilson's interval (Wilson 1927), for the number of images at which a share of this size has this
     standard error. If all images agree, `error` is 0, and it is the interval for `n` images, one of each group. A loss
-    gets the interval of Student's t on its logarithm, because losses are skewed: it is wider above than below.
+    gets the interval of Student's t on its logarithm, because losses are skewed: it is wider above than below. A mean
+    that may be below 0 (`is_signed`) gets the plain one, whose limits are equally far from it.
     """
     if n < 2 or not math.isfinite(mean) or not math.isfinite(error):
-        return Interval(0.0, 1.0) if is_share else Interval(0.0 if mean >= 0 else -math.inf, math.inf)
+        lowest = 0.0 if mean >= 0 and not is_signed else -math.inf
+        return Interval(0.0, 1.0) if is_share else Interval(lowest, math.inf)
     t = float(stats.t.ppf((1 + level) / 2, n - 1))
     if is_share:
         return _wilson(min(max(mean, 0.0), 1.0), error, n, t)
-    if mean <= 0:
+    if mean <= 0 or is_signed:
         return Interval(mean - t * error, mean + t * error)
     exponent = t * error / mean
     if exponent > MAX_EXPONENT:

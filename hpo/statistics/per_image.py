@@ -30,11 +30,11 @@ def per_image(objective: str, logits: NDArray[np.floating], labels: Integers, fo
     """
     if objective in OF_CLASSES:
         predicted, of_classes = logits.astype(np.float32).argmax(axis=1), OF_CLASSES[objective]
-        return _over_folds(lambda part: of_classes(predicted[part], labels[part]), folds)
+        return over_folds(lambda part: of_classes(predicted[part], labels[part]), folds)
     if objective not in OF_LOGITS:
         return None
     of_logits = OF_LOGITS[objective]
-    return _over_folds(lambda part: of_logits(logits[part].astype(np.float32), labels[part]), folds)
+    return over_folds(lambda part: of_logits(logits[part].astype(np.float32), labels[part]), folds)
 
 
 def per_image_of_results(
@@ -45,15 +45,15 @@ def per_image_of_results(
     None for an objective that needs the logits: the AUROC error and the top-5 error.
     """
     if objective == "val_loss":
-        return _over_folds(lambda part: losses[part].astype(np.float64), folds)
+        return over_folds(lambda part: losses[part].astype(np.float64), folds)
     if objective not in OF_CLASSES:
         return None
     of_classes = OF_CLASSES[objective]
-    return _over_folds(lambda part: of_classes(predicted[part], labels[part]), folds)
+    return over_folds(lambda part: of_classes(predicted[part], labels[part]), folds)
 
 
-def _over_folds(function: Callable[[slice | NDArray[np.bool_]], Doubles], folds: Integers) -> Doubles:
-    """Return the values of `function`, which takes the images of a fold, so that their mean is the mean over folds."""
+def over_folds(function: Callable[[slice | NDArray[np.bool_]], Doubles], folds: Integers) -> Doubles:
+    """Return the values of `function`, which takes the images of a fold. Their mean is the mean over the folds."""
     if bool((folds == folds[0]).all()):  # faster than to sort them, for the many epochs of a study
         return function(slice(None))
     numbers = np.unique(folds)

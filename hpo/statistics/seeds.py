@@ -30,7 +30,9 @@ class _Part(NamedTuple):
     freedom: int
 
 
-def both_spreads(values: Doubles, *, is_share: bool, groups: Integers | None = None) -> Interval:
+def both_spreads(
+    values: Doubles, *, is_share: bool, is_signed: bool = False, groups: Integers | None = None
+) -> Interval:
     """Return the 95 % interval of the mean over other seeds and other images. `values` are (n_seeds, n_images).
 
     With one seed, the interval holds the spread over images only. `groups` (n_images,) are the groups of the images,
@@ -41,7 +43,7 @@ def both_spreads(values: Doubles, *, is_share: bool, groups: Integers | None = N
     parts = [_of_images(values.mean(axis=0), units), _of_seeds(values, units)]
     # `interval` multiplies by the quantile of units.n - 1.
     error = _half_width(parts, 1 - LEVEL) / float(stats.t.ppf((1 + LEVEL) / 2, max(units.n - 1, 1)))
-    return interval(mean, error, units.n, is_share=is_share)
+    return interval(mean, error, units.n, is_share=is_share, is_signed=is_signed)
 
 
 def differing(trials: Sequence[Doubles], groups: Integers | None = None) -> list[tuple[int, int]]:

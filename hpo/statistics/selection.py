@@ -67,19 +67,22 @@ class Chosen(NamedTuple):
     """The share of the choices on four fifths of the images that chose this trial."""
 
 
-def chosen(study: TrialValues, best: int, rng: np.random.Generator, *, is_share: bool) -> Chosen:
+def chosen(
+    study: TrialValues, best: int, rng: np.random.Generator, *, is_share: bool, is_signed: bool = False
+) -> Chosen:
     """Return the estimate of the trial or epoch in row `best`, the one with the lowest mean.
 
-    `is_share` is that of `intervals.interval`.
+    `is_share` and `is_signed` are those of `intervals.interval`.
     """
     values, units = study.values, study.units
     of_best = float(values[best].mean(dtype=np.float64))
     if units.n < 2:
-        return Chosen(of_best, interval(0.5, math.inf, units.n, is_share=is_share), 1.0)
+        return Chosen(of_best, interval(0.5, math.inf, units.n, is_share=is_share, is_signed=is_signed), 1.0)
     choices = choose_without(random_parts(units, rng), study)
     scores = scores_of(choices, values)
     estimate = float(scores.mean())
-    limits = interval(estimate, math.sqrt(variance_of_mean(scores, units)), units.n, is_share=is_share)
+    error = math.sqrt(variance_of_mean(scores, units))
+    limits = interval(estimate, error, units.n, is_share=is_share, is_signed=is_signed)
     trials = np.arange(len(values)) if study.trials is None else study.trials
     return Chosen(estimate, limits.widened(of_best), float((trials[choices] == trials[best]).mean()))
 

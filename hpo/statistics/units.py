@@ -54,7 +54,7 @@ class Units(NamedTuple):
         result: NDArray[np.floating] = np.add.reduceat(values[..., order], starts, axis=-1)
         return result
 
-    def spread(self, of_units: NDArray[np.integer]) -> NDArray[np.integer]:
+    def spread(self, of_units: Integers) -> Integers:
         """Return what each image gets of its unit, (..., n_images). `of_units` are (..., n_units)."""
         return of_units if self.of_images is None else of_units[..., self.of_images]
 

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hpo import plugins
-from hpo.errors import line_in, reason
+from hpo.errors import UserError, line_in, reason
 from hpo.space import SearchSpace
 from hpo.space.objectives import own_function
 from hpo.training.metrics import number, short
 from hpo.training.user_code import digest
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from trainables.own_metric import OwnMetric
@@ -37,6 +39,26 @@ def own_metric(space: SearchSpace) -> OwnMetric | None:
 
     function, own = plugins.objectives.load(space), own_function(space.objective)
     return None if function is None or own is None else OwnMetric(own.name, _Checked(space.objective, function))
+
+
+def on_arrays(space: SearchSpace) -> Callable[[NDArray[np.floating], NDArray[np.int64]], float]:
+    """Return the function that is the objective of a space, for logits (n, n_classes) and labels (n,) as arrays.
+
+    It raises a UserError if it raises an error or returns no number, and so does this function if it cannot be
+    imported. The objective must be a function of the user.
+    """
+    from trainables.errors import SetupError
+
+    metric = own_metric(space)
+    assert metric is not None, "the objective is a function of the user"
+
+    def compute(logits: NDArray[np.floating], labels: NDArray[np.int64]) -> float:
+        try:
+            return metric.of_arrays(logits, labels)
+        except SetupError as error:
+            raise UserError(str(error)) from error
+
+    return compute
 
 
 class _Checked:

@@ -139,7 +139,7 @@ def rank(
     if not found:
         raise TaskError("no model can be ranked: " + "; ".join(f"{name}: {why}" for name, why in skipped.items()))
     first = next(iter(found.values()))
-    n_groups = None if first.groups is None else len(first.groups.unique())
+    n_groups = None if first.groups is None else len(set(first.groups.tolist()))
     return Ranking(_ranked(found), skipped, len(first.is_correct), n_groups, len(classes), task.validation)
 
 

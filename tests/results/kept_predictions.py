@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from hpo.record import Budget, Settings, StudyFolder, Trial
 from hpo.results.confidence import Confidence, confidence
 from hpo.space import Fidelity, Float, SearchSpace, Task, Validation
-from hpo.space.objectives import ERRORS
+from hpo.space.objectives import ERRORS, metric_of, own_function
 from hpo.statistics import per_image
 from hpo.training import epoch_records
+from hpo.training.own_objective import objective_digest, on_arrays
 from hpo.training.prediction_files import PredictionFiles, targets_digest
 from hpo.trial import Report, Suggestion
 
@@ -46,7 +47,9 @@ def kept_study(
     validation = Validation(folds=folds) if folds else Validation()
     space = SearchSpace("kept", {"lr": Float(1e-4, 1.0, log=True)}, Fidelity(9), Task(validation=validation))
     space = replace(space, objective=objective)
-    study = StudyFolder(folder, space, Settings(runner="inline"), Budget())
+    is_own = own_function(objective) is not None
+    digest_of_own = objective_digest(space) if is_own else None
+    study = StudyFolder(folder, space, Settings(runner="inline"), Budget(), objective_digest=digest_of_own)
     rng = np.random.default_rng(len(skills) + n_images)
     labels = rng.integers(N_CLASSES, size=n_images)
     parts = np.arange(n_images) % (folds or 1)
@@ -60,7 +63,7 @@ def kept_study(
     digest = targets_digest(labels, parts)
     for number, skill in enumerate(skills):
         ledger.suggest(Suggestion(number, {"lr": 1e-3 * (number + 1)}, 9))
-        trial = Trial(number, {}, 9, 0, {}, objective=objective)
+        trial = Trial(number, {}, 9, 0, {}, objective=metric_of(objective))
         of_epochs = []
         for epoch in range(1, epochs + 1):
             own = rng.standard_normal((n_images, N_CLASSES))[groups]
@@ -71,8 +74,12 @@ def kept_study(
             of_epochs.append(np.maximum(logits, -65504).astype(np.float16))
             means = {name: _mean(name, logits, labels, parts) for name in ("val_loss", *ERRORS)}
             metrics = {"val_loss": means["val_loss"]} | {metric: 1 - means[error] for error, metric in ERRORS.items()}
-            metrics |= {objective: means[objective] * weight} if objective in means else {}
-            loss = min(means.get(objective, 0.5) * weight, trial.loss)
+            if is_own:
+                means[objective] = float(
+                    np.mean([on_arrays(space)(logits[parts == part], labels[parts == part]) for part in set(parts)])
+                )
+            metrics |= {metric_of(objective): means[objective] * weight}
+            loss = min(means[objective] * weight, trial.loss)
             report = Report(number, epoch, loss, metrics, 1.0, last=epoch == epochs)
             trial.add(report)
             ledger.record(report)

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from hpo.record import StudyFolder
 from hpo.results import confidence_text, render, status, table, write_tables
-from hpo.results.validation_values import MAX_TRIALS, MIN_TRIALS, n_affordable
+from hpo.results.image_values import MAX_TRIALS, MIN_TRIALS, n_affordable
 from tests.results.kept_predictions import kept_study, known_of, unknown_because
+
+OWN = "tests.results.own_objectives"
 
 
 @pytest.fixture
@@ -144,9 +145,46 @@ def test_a_weighted_loss_has_no_interval_of_the_plain_one(tmp_path: Path) -> Non
     assert "weighted" in unknown_because(study)
 
 
-def test_an_objective_of_the_user_has_no_interval(tmp_path: Path) -> None:
-    study = kept_study(tmp_path / "s", [1.0, 2.0], 100, objective="my_costs:cost")
-    assert unknown_because(study) == "the objective is a function of your own"
+@pytest.mark.parametrize("folds", [None, 3])
+def test_a_function_of_the_user_has_the_intervals_of_the_same_objective_of_ours(
+    tmp_path: Path, folds: int | None
+) -> None:
+    skills = [1.0, 1.3, 2.0]
+    ours = known_of(kept_study(tmp_path / "ours", skills, 120, folds=folds, keeps_epochs=False))
+    own = known_of(kept_study(tmp_path / "own", skills, 120, folds=folds, objective=f"{OWN}:error"))
+    assert (own.compared, own.best, own.recorded) == (ours.compared, ours.best, ours.recorded)
+    assert own.corrected == pytest.approx(ours.corrected, abs=1e-5)
+    assert own.folds == pytest.approx(ours.folds, abs=1e-5)
+    for number, (low, high) in own.intervals.items():
+        assert high - low == pytest.approx(ours.intervals[number].high - ours.intervals[number].low, rel=0.15)
+
+
+def test_a_function_of_the_user_may_be_below_0(tmp_path: Path) -> None:
+    known = known_of(kept_study(tmp_path / "s", [0.8, 1.0, 1.2], 500, objective=f"{OWN}:gain"))
+    low, high = known.intervals[known.compared[1]]
+    assert low < 0
+    assert high - low < 0.3
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("size", "has another value on the kept logits, which have 0 as the highest of each image"),
+        ("picky", "fails on a part of the images: objective tests.results.own_objectives:picky raised ValueError"),
+    ],
+)
+def test_a_function_of_the_user_that_says_nothing_of_single_images_has_no_interval(
+    tmp_path: Path, name: str, reason: str
+) -> None:
+    weight = 2.0 if name == "size" else 1.0  # as if it had been computed on logits of another size
+    study = kept_study(tmp_path / "s", [1.0, 2.0], 60, objective=f"{OWN}:{name}", weight=weight)
+    assert reason in unknown_because(study)
+
+
+def test_a_function_of_the_user_that_was_changed_has_no_interval(tmp_path: Path) -> None:
+    study = kept_study(tmp_path / "s", [1.0, 2.0], 60, objective=f"{OWN}:error")
+    study.objective_digest = "that of other code"
+    assert "was begun with other code of its objective" in unknown_because(study)
 
 
 def test_the_table_has_the_limits_of_each_trial_and_marks_those_that_may_be_as_good(near: StudyFolder) -> None:
@@ -190,7 +228,7 @@ def test_copies_of_each_image_in_a_group_do_not_narrow_an_interval(tmp_path: Pat
     grouped = kept_study(tmp_path / "a", [1.0, 1.2, 1.4], 400, objective=objective, group_size=8)
     known = known_of(grouped)
     assert (known.n_images, known.n_groups) == (400, 50)
-    np.savez(grouped.predictions / "targets.npz", **without_groups(grouped))
+    remove_groups(grouped)
     taken_as_single = known_of(grouped)
     assert taken_as_single.n_groups is None
     for number, (low, high) in known.intervals.items():
@@ -202,10 +240,12 @@ def test_copies_of_each_image_in_a_group_do_not_narrow_an_interval(tmp_path: Pat
     assert len(known.as_good) >= len(taken_as_single.as_good)
 
 
-def without_groups(study: StudyFolder) -> dict[str, NDArray[np.int64]]:
-    """The targets of a study without their groups."""
-    with np.load(study.predictions / "targets.npz") as targets:
-        return {name: targets[name] for name in ("labels", "folds")}
+def remove_groups(study: StudyFolder) -> None:
+    """Leave the targets of a study without their groups, as in earlier versions."""
+    path = study.predictions / "targets.npz"
+    with np.load(path) as targets:
+        labels, folds = targets["labels"], targets["folds"]
+    np.savez(path, labels=labels, folds=folds)
 
 
 def test_a_line_of_the_status_says_that_groups_are_independent(tmp_path: Path) -> None:

@@ -24,4 +24,5 @@ def errors_of(groups: NDArray[np.int64], n_trials: int, rng: np.random.Generator
     of_group = rng.standard_normal((n_trials, n_groups)) + rng.standard_normal((1, n_groups))
     own = rng.standard_normal((n_trials, len(groups)))
     hardness = np.sqrt(SHARE / 2) * of_group[:, groups] + np.sqrt(1 - SHARE) * own
-    return (hardness < stats.norm.ppf(ERROR)).astype(np.float32)
+    errors: NDArray[np.float32] = (hardness < stats.norm.ppf(ERROR)).astype(np.float32)
+    return errors

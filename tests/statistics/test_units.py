@@ -23,7 +23,7 @@ Groups = NDArray[np.int64]
 N_STUDIES = 100
 
 
-def held(truth: float, interval_of: Callable[[Groups | None, np.random.Generator], Interval], n_groups: int) -> float:
+def held(truth: float, interval_of: Callable[[Groups, np.random.Generator], Interval], n_groups: int) -> float:
     """The share of studies whose interval holds the truth."""
     rng = np.random.default_rng(0)
     limits = [interval_of(groups_of(n_groups, 20, rng), rng) for _ in range(N_STUDIES)]
