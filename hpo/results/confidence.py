@@ -27,7 +27,7 @@ class Confidence:
     """How sure the results of a search are. All values are on the scale of the objective, which is minimised."""
 
     objective: str
-    """The objective, as `val_error`."""
+    """The objective, as `val_error`, or the metric of a function of the user, as `val_cost`."""
     n_images: int
     """The number of validation images, over all folds."""
     n_groups: int | None
@@ -89,7 +89,7 @@ def confidence(study: StudyFolder, history: History) -> tuple[Confidence | None,
     means = {number: values.astype(np.float64) for number, values in found.of_trials.items()}
     of_best = means.get(found.best.number)
     known = Confidence(
-        objective=study.space.objective,
+        objective=study.space.metric,
         n_images=len(found.labels),
         n_groups=found.n_groups,
         n_searched=found.n_searched,

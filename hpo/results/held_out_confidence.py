@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,7 +15,7 @@ from hpo.heldout.record import TestRecord
 from hpo.heldout.trial_result import TrialResult, spoken
 from hpo.results.confidence_cache import cached_confidence
 from hpo.space.objectives import ERRORS, searched_metric
-from hpo.statistics import Interval, both_spreads, differing
+from hpo.statistics import Interval, are_signed, both_spreads, differing
 
 Images = Mapping[ModelKey, ImageResults]
 FEW_SEEDS = 3
@@ -36,22 +37,25 @@ def interval_line(tested: TrialResult, images: Images, metric: str | None, *, is
         "other images and seeds" if len(tested.seeds) > 1 else f"other images{', for this one training' * is_random}"
     )
     unknown = [spoken(name) for name in names if name not in intervals]
-    lacking = f"; that of {unknown[0]} cannot be computed from the probabilities of the images" if unknown else ""
+    lacking = f"; that of {unknown[0]} is not known: {_no_values_because(tested, images, names[0])}" if unknown else ""
     return f"  95 % interval on {about}: {', '.join(parts)} ({n_images} test images){lacking}"
 
 
 def interval_of(tested: TrialResult, images: Images, metric: str) -> Interval | None:
     """Return the 95 % interval of a metric of a tested trial over seeds and images, on the scale of the metric.
 
-    None if the results for each image are not known for all of its models.
+    None if the results for each image are not known for all of its models, or say nothing, as equal ones do of another
+    metric than a share.
     """
     values = _values(tested, images, metric)
     if not values.size or not np.isfinite(values).all():
         return None
     is_share = f"val_{metric}" in ERRORS.values()
-    is_signed = not is_share and metric != "loss"  # a function of the user
+    is_signed = not is_share and metric != "loss" and are_signed(values)  # a function of the user
     groups = _groups(tested, images, values.shape[1])
     low, high = both_spreads(values, is_share=is_share, is_signed=is_signed, groups=groups)
+    if not is_share and high == math.inf:
+        return None
     return Interval(1 - high, 1 - low) if is_share else Interval(low, high)
 
 
@@ -70,6 +74,13 @@ def _groups(tested: TrialResult, images: Images, n_images: int) -> NDArray[np.in
     """The groups of the held-out images, (n_images,). None without groups, or if they are not on record."""
     groups = images.get((tested.trial, tested.seeds[0]), {}).get(GROUPS)
     return groups.astype(np.int64) if groups is not None and len(groups) == n_images else None
+
+
+def _no_values_because(tested: TrialResult, images: Images, metric: str) -> str:
+    """Why a metric of a tested trial has no interval, although the accuracy has one."""
+    if _values(tested, images, metric).size:
+        return "all images have the same value"
+    return "it cannot be computed from the probabilities of the images"
 
 
 def _unknown_because(tested: TrialResult, images: Images) -> str:

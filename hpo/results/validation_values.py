@@ -15,7 +15,7 @@ from hpo.results.beyond_float16 import with_recorded_mean
 from hpo.results.epoch_values import Epochs, agree, read_all
 from hpo.results.image_values import MIN_TRIALS, CannotCompute, ImageValues, image_values
 from hpo.space.objectives import ERRORS, own_function
-from hpo.statistics import Units, per_image
+from hpo.statistics import Units, are_signed, per_image
 from hpo.statistics.selection import largest_part
 
 MENDED_BY_COPIES = ("were not kept", "are damaged")
@@ -43,7 +43,7 @@ class ValidationValues:
     """The number of groups on record. None without groups, or if they are not on record."""
     is_share: bool
     is_signed: bool
-    """Whether the objective may be below 0, as a function of the user may."""
+    """Whether the objective may be below 0: it is a function of the user, and some of its values are."""
     n_searched: int
     """The number of trials that the best was chosen from: those with a finite loss."""
     epochs: Epochs
@@ -86,7 +86,7 @@ def read_values(study: StudyFolder, history: History) -> ValidationValues | str:
         groups=found.groups,
         n_groups=None if kept.groups is None else len(np.unique(kept.groups)),
         is_share=objective in ERRORS,
-        is_signed=own_function(objective) is not None,
+        is_signed=own_function(objective) is not None and are_signed(np.stack(list(of_trials.values()))),
         n_searched=len(ranked),
         epochs=read_all(study, of_trials, losses, found, [history.trials[number] for number in of_trials]),
         incomplete=_incomplete(study, ranked[:n_trials], found, of_trials, differing),

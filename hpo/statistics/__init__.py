@@ -8,7 +8,7 @@ from __future__ import annotations
 from hpo.statistics.comparison import not_apart
 from hpo.statistics.differences import DifferenceOfChosen, difference_of_chosen
 from hpo.statistics.intervals import Interval, interval, mean_interval
-from hpo.statistics.left_out import MAX_UNITS, at_most, left_out_values
+from hpo.statistics.left_out import MAX_UNITS, are_signed, at_most, left_out_values
 from hpo.statistics.per_image import of_folds, per_image, per_image_of_results
 from hpo.statistics.seeds import both_spreads, differing
 from hpo.statistics.selection import Chosen, TrialValues, chosen
@@ -21,6 +21,7 @@ __all__ = [
     "Interval",
     "TrialValues",
     "Units",
+    "are_signed",
     "at_most",
     "both_spreads",
     "chosen",

@@ -58,9 +58,11 @@ def interval(
     A share gets Wilson's interval (Wilson 1927), for the number of images at which a share of this size has this
     standard error. If all images agree, `error` is 0, and it is the interval for `n` images, one of each group. A loss
     gets the interval of Student's t on its logarithm, because losses are skewed: it is wider above than below. A mean
-    that may be below 0 (`is_signed`) gets the plain one, whose limits are equally far from it.
+    that may be below 0 (`is_signed`) gets the plain one, whose limits are equally far from it. A single image says
+    nothing, and neither do images that all have the same value, unless it is a share.
     """
-    if n < 2 or not math.isfinite(mean) or not math.isfinite(error):
+    says_nothing = n < 2 or (error == 0 and not is_share)
+    if says_nothing or not math.isfinite(mean) or not math.isfinite(error):
         lowest = 0.0 if mean >= 0 and not is_signed else -math.inf
         return Interval(0.0, 1.0) if is_share else Interval(lowest, math.inf)
     t = float(stats.t.ppf((1 + level) / 2, n - 1))

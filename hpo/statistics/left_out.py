@@ -19,6 +19,9 @@ from hpo.statistics.units import Doubles, Integers, Units
 MAX_UNITS = 200
 """The largest number of groups that are left out in turn, so that the function is not computed too often."""
 
+ROUNDING = 1e-3
+"""The largest error of a value by rounding, as a share of the largest value: the logits are float32."""
+
 
 def at_most(n_units: int, groups: Integers | None, n_images: int, folds: Integers) -> Integers:
     """Return the groups of images, (n_images,), joined at random until there are at most `n_units` of them.
@@ -34,6 +37,11 @@ def at_most(n_units: int, groups: Integers | None, n_images: int, folds: Integer
     pairs = np.stack([folds, order[own] % max(n_units // len(np.unique(folds)), 2)])
     _, joined = np.unique(pairs, axis=1, return_inverse=True)
     return joined.reshape(-1).astype(np.int64)
+
+
+def are_signed(values: NDArray[np.floating]) -> bool:
+    """Whether some values are below 0, by more than the rounding of `left_out_values`."""
+    return bool(values.min() < -ROUNDING * np.abs(values).max())
 
 
 def left_out_values(function: Callable[[NDArray[np.int64]], float], groups: Integers, folds: Integers) -> Doubles:
@@ -53,5 +61,6 @@ def _of_fold(function: Callable[[NDArray[np.int64]], float], indices: Integers, 
         return np.full(n, whole)
     numbers = np.arange(n) if units.of_images is None else units.of_images
     rest = np.array([function(indices[numbers != number]) for number in range(units.n)])
-    values: Doubles = ((n * whole - (n - units.sizes) * rest) / units.sizes)[numbers]
-    return values + (whole - values.mean())  # their means are the same only if the function is a mean over images
+    values = ((n * whole - (n - units.sizes) * rest) / units.sizes)[numbers]
+    result: Doubles = values + (whole - values.mean())  # the means are the same only if it is a mean over images
+    return result

@@ -5,14 +5,14 @@ from __future__ import annotations
 from torch import Tensor
 
 
-def error(logits: Tensor, labels: Tensor) -> Tensor:
+def mistakes(logits: Tensor, labels: Tensor) -> Tensor:
     return (logits.argmax(dim=1) != labels).double().mean()
 
 
 def gain(logits: Tensor, labels: Tensor) -> Tensor:
     """The error less the mean probability of the true class: it may be below 0."""
     true = logits.double().softmax(dim=1).gather(1, labels[:, None])
-    return error(logits, labels) - true.mean()
+    return mistakes(logits, labels) - true.mean()
 
 
 def size(logits: Tensor, labels: Tensor) -> Tensor:
@@ -23,4 +23,4 @@ def size(logits: Tensor, labels: Tensor) -> Tensor:
 def picky(logits: Tensor, labels: Tensor) -> Tensor:
     if len(labels) < 60:
         raise ValueError("too few images")
-    return error(logits, labels)
+    return mistakes(logits, labels)

@@ -7,6 +7,7 @@ import pytest
 
 from hpo.record import StudyFolder
 from hpo.results import confidence_text, render, status, table, write_tables
+from hpo.results.confidence import confidence
 from hpo.results.image_values import MAX_TRIALS, MIN_TRIALS, n_affordable
 from tests.results.kept_predictions import kept_study, known_of, unknown_because
 
@@ -151,7 +152,7 @@ def test_a_function_of_the_user_has_the_intervals_of_the_same_objective_of_ours(
 ) -> None:
     skills = [1.0, 1.3, 2.0]
     ours = known_of(kept_study(tmp_path / "ours", skills, 120, folds=folds, keeps_epochs=False))
-    own = known_of(kept_study(tmp_path / "own", skills, 120, folds=folds, objective=f"{OWN}:error"))
+    own = known_of(kept_study(tmp_path / "own", skills, 120, folds=folds, objective=f"{OWN}:mistakes"))
     assert (own.compared, own.best, own.recorded) == (ours.compared, ours.best, ours.recorded)
     assert own.corrected == pytest.approx(ours.corrected, abs=1e-5)
     assert own.folds == pytest.approx(ours.folds, abs=1e-5)
@@ -182,9 +183,18 @@ def test_a_function_of_the_user_that_says_nothing_of_single_images_has_no_interv
 
 
 def test_a_function_of_the_user_that_was_changed_has_no_interval(tmp_path: Path) -> None:
-    study = kept_study(tmp_path / "s", [1.0, 2.0], 60, objective=f"{OWN}:error")
+    study = kept_study(tmp_path / "s", [1.0, 2.0], 60, objective=f"{OWN}:mistakes")
+    history, _ = study.history()
     study.objective_digest = "that of other code"
-    assert "was begun with other code of its objective" in unknown_because(study)
+    known, reason = confidence(study, history)
+    assert known is None
+    assert "was begun with other code of its objective" in reason
+
+
+def test_a_cost_that_is_never_below_0_has_no_limit_below_0(tmp_path: Path) -> None:
+    known = known_of(kept_study(tmp_path / "s", [4.0, 4.2], 100, objective=f"{OWN}:mistakes"))
+    assert 0 < known.recorded < 0.1
+    assert all(low >= 0 for low, _ in known.intervals.values())
 
 
 def test_the_table_has_the_limits_of_each_trial_and_marks_those_that_may_be_as_good(near: StudyFolder) -> None:

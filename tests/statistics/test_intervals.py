@@ -53,3 +53,15 @@ def test_a_larger_standard_error_gives_a_wider_interval_in_the_limits_of_a_share
 def test_a_widened_interval_holds_the_value() -> None:
     assert Interval(0.2, 0.4).widened(0.1) == Interval(0.1, 0.4)
     assert Interval(0.2, 0.4).widened(0.3) == Interval(0.2, 0.4)
+
+
+def test_a_mean_that_may_be_below_0_has_limits_equally_far_from_it() -> None:
+    low, high = interval(0.01, 0.1, 50, is_share=False, is_signed=True)
+    assert low < 0
+    assert 0.01 - low == pytest.approx(high - 0.01)
+
+
+@pytest.mark.parametrize("is_signed", [False, True])
+def test_images_with_one_value_say_nothing_of_others(is_signed: bool) -> None:
+    found = mean_interval(np.zeros(50), is_share=False, is_signed=is_signed)
+    assert found == Interval(-math.inf if is_signed else 0.0, math.inf)
