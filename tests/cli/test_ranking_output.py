@@ -14,10 +14,10 @@ from hpo.training.ranking import RankedModel, Ranking
 
 def ranking(*models: str) -> Ranking:
     found = tuple(
-        RankedModel(name, 0.898 - i / 100, 0.88, 0.91, i == 0, 0.1873, 0.1835, 22_100_000, 1024, (224, 224))
+        RankedModel(name, 0.898 - i / 100, 0.88, 0.91, i == 0, 0.1873, (0.02, 0.1835), 22_100_000, 1024, (224, 224))
         for i, name in enumerate(models)
     )
-    return Ranking(found, {}, 2108, 7, Validation(fraction=None, folds=5))
+    return Ranking(found, {}, 2108, None, 7, Validation(fraction=None, folds=5))
 
 
 LONG = ranking("timm:vit_small_patch16_224", "timm:vit_base_patch16_224")
