@@ -213,7 +213,7 @@ def _simulated(pool: ProcessPoolExecutor, at_most: int, *, small: bool) -> list[
     waiting = []
     for (n_trials, n_images), truth, shared in product(sizes, TRUTHS, SHARED):
         n_studies = max(min(N_VALUES // (n_trials * n_images), at_most), MIN_STUDIES)
-        n_studies = SMALL_STUDIES if small else n_studies
+        n_studies = min(SMALL_STUDIES, at_most) if small else n_studies
         waiting.append(pool.submit(simulated_cell, n_trials, n_images, truth, shared, n_studies))
     found = []
     for i, each in enumerate(waiting):

@@ -168,7 +168,7 @@ def cells(pool: ProcessPoolExecutor, data: str | None, at_most: int, *, small: b
         note("the features of Caltech-101 are there")
     waiting = []
     for (name, images), epoch, n_trials, n_validation in product(sets.items(), EPOCHS, N_TRIALS, N_VALIDATION):
-        n_studies = SMALL_STUDIES if small else min(N_STUDIES[name], at_most)
+        n_studies = min(SMALL_STUDIES if small else N_STUDIES[name], at_most)
         job = pool.submit(searches, images, n_trials, n_validation, epoch, n_studies)
         waiting.append((n_trials, n_validation, f"error on {name} at the {epoch} epoch", job))
     return [Cell(n_trials, n_images, kind, job.result()) for n_trials, n_images, kind, job in waiting]

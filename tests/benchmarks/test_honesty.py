@@ -1,20 +1,16 @@
 from __future__ import annotations
 
-import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.honesty import judged, lines
+from benchmarks.honesty import judged, lines, main
 from benchmarks.real_studies import N_EPOCHS, digits, trained
 from benchmarks.selection_corrections import corrected_by_others
 from benchmarks.simulated_studies import TRUTHS, simulated
 from benchmarks.study_outcomes import Cell, Outcome, extreme_cells, removed, share, worst_pessimism
 from hpo.statistics import TrialValues
-
-ROOT = Path(__file__).parents[2]
 
 
 def outcome(recorded: float, corrected: float) -> Outcome:
@@ -109,10 +105,13 @@ def test_a_study_of_epochs_is_judged_by_the_best_epoch_of_each_trial() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.long
 @pytest.mark.parametrize("words", [[], ["--real"]])
-def test_the_small_benchmark_prints_a_section(words: list[str]) -> None:
-    command = [sys.executable, "benchmarks/honesty.py", "--small", "--processes", "1", *words]
-    found = subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True)
-    assert found.stdout.startswith("### ")
-    assert "optimism removed: " in found.stdout
+def test_the_small_benchmark_prints_a_section(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("HPO_DATA", raising=False)
+    monkeypatch.setattr(sys, "argv", ["benchmarks/honesty.py", "--small", "--studies", "4", "--processes", "1", *words])
+    main()
+    shown = capsys.readouterr().out
+    assert shown.startswith("### ")
+    assert "optimism removed: " in shown
