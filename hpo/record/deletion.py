@@ -7,9 +7,17 @@ import shutil
 from pathlib import Path
 
 from hpo.errors import StudyError
-from hpo.record.files import DATA_FILE, EARLIER_FILE, LEDGER_FILE, STUDY_FILE, let_into_git
+from hpo.record import files
 from hpo.record.storage import delete_study
 from hpo.record.study_folder import StudyFolder
+from hpo.study_names import STUDY_FILE
+from hpo.training import slots_file
+
+SEARCH_FILES = (
+    *(STUDY_FILE, files.DATA_FILE, files.EARLIER_FILE, files.LEDGER_FILE, slots_file.FILE),
+    *(files.CHECKPOINTS, files.PREDICTIONS, *files.TABLES, *files.TRACKERS),
+)
+"""The files and folders that a search writes into the folder of its study."""
 
 
 def delete_empty_study(folder: Path) -> None:
@@ -26,8 +34,9 @@ def delete_if_empty(study: StudyFolder) -> None:
         with contextlib.suppress(StudyError):  # the record belongs to another folder, of which this is a copy
             study.ledger(write=True).close()
             delete_study(study.settings.storage, study.recorded_name)
-    for folder in (study.checkpoints, study.predictions):
-        shutil.rmtree(folder, ignore_errors=True)
-    let_into_git(study.folder)
-    for name in (STUDY_FILE, DATA_FILE, EARLIER_FILE, LEDGER_FILE, "trials.csv", "best.csv"):
-        (study.folder / name).unlink(missing_ok=True)
+    files.let_into_git(study.folder)
+    for path in (study.folder / name for name in SEARCH_FILES):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

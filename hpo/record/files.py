@@ -48,6 +48,8 @@ SOUP_FILE = "soup.json"
 """The soup of the study: which trials were averaged, and the results; see `hpo.heldout.soup_record`."""
 SOUP_MODEL = "soup.pt"
 """The weights of the soup."""
+TABLES = ("trials.csv", "best.csv", "comparison.csv", "comparison.md")
+"""The tables of the trials, and beside published results; see `hpo.results.export`."""
 FIGURES = "figures"
 """The folder of the plots."""
 TRACKERS = ("tensorboard", "wandb", "mlflow.db", "trackers")

@@ -14,7 +14,7 @@ NAMES = frozenset(
         *(STUDY_FILE, files.LEDGER_FILE, files.DATA_FILE, files.EARLIER_FILE, files.TEST_FILE, files.CONFUSION_FILE),
         *(files.PER_CLASS_FILE, files.TEST_IMAGES, files.MISCLASSIFIED, files.TESTED_MODEL, files.CONFIDENCE_FILE),
         *(files.SOUP_FILE, files.SOUP_MODEL, files.CHECKPOINTS, files.PREDICTIONS, files.RETRAINED, slots_file.FILE),
-        *("trials.csv", "best.csv", "comparison.csv", "comparison.md", "lock", ".gitignore", *files.TRACKERS),
+        *("lock", ".gitignore", *files.TABLES, *files.TRACKERS),
     }
 )
 """The names of the files and folders in the folder of a study that it writes itself."""

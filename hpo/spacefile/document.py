@@ -19,6 +19,8 @@ from hpo.spacefile.yaml_text import Keys
 
 OVERRIDE_LINE = math.inf
 """The line of the overrides."""
+NAMED_SECTIONS = (("task", "dataset"), ("task", "pretraining"))
+"""The sections that may be written as a name alone. The name is then the value of their key `name`."""
 
 
 class KeyOrigin(NamedTuple):
@@ -130,6 +132,8 @@ class Document:
                 if section.get(key) is None:
                     section[key] = {}
                     self._places.setdefault(keys[: n + 1], place)
+                elif keys[: n + 1] in NAMED_SECTIONS and isinstance(section[key], str):
+                    section[key] = {"name": section[key]}
                 section = section[key]
         parsed = yaml_text.parse_value(value_text, keys)
         for _, path, mistake in parsed.mistakes:

@@ -80,7 +80,8 @@ def side_by_side(found: DataFrame, reference: DataFrame, fixed: Mapping[str, Sca
     unmatched = [trial for trial in trials if trial["trial"] not in matched]
     joined += [_joined_row({}, trial, names) for trial in unmatched[:N_UNMATCHED]]
     columns = ["source", *names, *_result_columns(found, reference), "trial", "epochs", "note"]
-    return pd.DataFrame(joined, columns=columns).convert_dtypes()
+    # NA instead of None, which would be the choice null.
+    return pd.DataFrame(joined, columns=columns, dtype=object).fillna(pd.NA).convert_dtypes()
 
 
 def condensed(frame: DataFrame) -> tuple[DataFrame, list[str]]:

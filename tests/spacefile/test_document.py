@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from hpo import spacefile
-from hpo.space import Categorical, Float
+from hpo.space import Categorical, DatasetSpec, Float
 from tests.spacefile.spacefiles import mistakes, write
 
 
@@ -53,6 +53,14 @@ def test_an_override_makes_the_sections_that_are_missing(tmp_path: Path) -> None
     assert (space.fixed, space.fidelity.high) == ({"patience": 3}, 9)
 
 
+def test_an_override_of_an_option_may_follow_the_name_of_a_data_set(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    task = spacefile.read(path, ["task.dataset=pacs", "task.dataset.domain=cartoon"]).task
+    assert task.dataset == DatasetSpec("pacs", {"domain": "cartoon"})
+    task = spacefile.read(path, ["task.dataset.merged_classes={low: ['0'], high: ['9']}"]).task
+    assert task.dataset == DatasetSpec("digits", {}, {"low": ("0",), "high": ("9",)})
+
+
 def test_of_two_overrides_of_one_key_the_last_counts(tmp_path: Path) -> None:
     assert spacefile.read(write(tmp_path), ["fidelity.high=3", "fidelity.high=9"]).fidelity.high == 9
 
@@ -70,6 +78,7 @@ def test_a_value_may_hold_an_equals_sign(tmp_path: Path) -> None:
         ("=3", "must be a dotted key and its value"),
         ("space..lr=3", "must be a dotted key and its value"),
         ("space.lr.high.x=3", "space.lr.high: is 0.1, and holds no key 'x'"),
+        ("task.dataset.size=8", "data set 'digits' has no such option"),
         ("task.model.width=3", "task.model: is 'small_cnn', and holds no key 'width'"),
         ("space.lr.high=[1", "is broken YAML at column 3"),
         ("space.lr={low: 2, high: 1}", "space.lr.low: 2 is above high=1"),

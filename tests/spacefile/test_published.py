@@ -9,6 +9,7 @@ import pytest
 
 from hpo import spacefile
 from hpo.errors import UnknownName
+from hpo.results.rendering import render
 from hpo.space import Categorical, SearchSpace
 from hpo.spacefile import published
 
@@ -169,7 +170,11 @@ def test_published_and_found_are_neighbours_and_hyperparameters_stand_once() -> 
 
 
 def test_a_study_without_trials_leaves_the_published_rows() -> None:
-    assert [row["source"] for row in sides(found({"lr": 1.0}).iloc[:0])] == ["published"] * 3
+    empty = found({"lr": 1.0}).iloc[:0]
+    assert [row["source"] for row in sides(empty)] == ["published"] * 3
+    frame = published.side_by_side(empty, REFERENCE, {})
+    assert "null" not in render(frame, "md")
+    assert "null" not in render(frame, "csv")
 
 
 def test_a_condensed_table_tells_below_it_what_all_rows_share_and_what_the_notes_are() -> None:

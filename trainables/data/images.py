@@ -118,7 +118,10 @@ def _read(files: Files, image_format: ImageFormat) -> Part:
     The store holds the images of all files in `files.whole`, so the part is a selection of them.
     """
     if image_format.size is None:
-        raise ValueError("`image_size` must be given for a data set of files, whose images may differ in size")
+        raise ValueError(
+            "`image_size` must be given for a data set of files, whose images may differ in size, if the model has no "
+            "size of its own: add it to `fixed`, as `image_size: 32`"
+        )
     whole = files.whole or files.paths
     stored = _stored(whole, image_format, image_format.size)
     if stored is None:
