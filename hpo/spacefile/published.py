@@ -90,6 +90,8 @@ def condensed(frame: DataFrame) -> tuple[DataFrame, list[str]]:
     Hyperparameters with the same value in all rows move from the table into a line of text. In the column `note`, each
     note is replaced by a number, and a line says what the number means.
     """
+    import pandas as pd
+
     n_named = next(i for i, name in enumerate(map(str, frame)) if name.endswith((" published", " found")))
     constant = [name for name in frame.columns[1:n_named] if frame[name].notna().all() and frame[name].nunique() == 1]
     shared = constant if len(frame) > 1 else []
@@ -97,7 +99,8 @@ def condensed(frame: DataFrame) -> tuple[DataFrame, list[str]]:
     notes_of_rows = [str(note).split("; ") for note in frame["note"].fillna("")]
     notes = dict.fromkeys(note for row_notes in notes_of_rows for note in row_notes if note)
     numbers = {note: str(number) for number, note in enumerate(notes, start=1)}
-    marks = [", ".join(numbers[note] for note in row_notes if note) for row_notes in notes_of_rows]
+    # NA, because an empty text would be shown as "".
+    marks = [", ".join(numbers[note] for note in row_notes if note) or pd.NA for row_notes in notes_of_rows]
     lines += [f"{number}. {note}" for note, number in numbers.items()]
     return frame.drop(columns=shared).assign(note=marks), lines
 
