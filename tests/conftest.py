@@ -25,6 +25,9 @@ if os.environ.get("HPO_CACHE", "").lower() != "off":
     os.environ["HPO_CACHE"] = tempfile.mkdtemp(prefix="hpo-store-")
     atexit.register(shutil.rmtree, os.environ["HPO_CACHE"], ignore_errors=True)
 
+# Workers of pytest-xdist have a width of the terminal. Without it, what a command prints is not broken into lines.
+os.environ.pop("COLUMNS", None)
+
 # Torch then asks for large pages of memory, so that large networks are built a little faster.
 os.environ["THP_MEM_ALLOC_ENABLE"] = "1"
 

@@ -123,7 +123,7 @@ def test_a_data_set_with_a_validation_part_of_its_own_is_not_split_again(hpo: Hp
         ),
         (("--models", "squeezenet", "--group", "("), "hpo: `--group` must be `folder` or a regular expression"),
         (("--models", "squeezenet", "--weights", "gone.pth"), "hpo: --weights: there is no file 'gone.pth'"),
-        (("--models", "squeezenet", "--fixed", "image_size=big"), "hpo: --fixed: `image_size` must be a whole number"),
+        (("--models", "squeezenet", "--fixed", "image_size=big"), "hpo: --fixed image_size: must be a whole number"),
         (("--models", "squeezenet", "--fixed", "method=knn"), "hpo: --fixed method: says nothing about how images are"),
         (("--models", "squeezenet", "--fixed", "class_weights=balanced"), "hpo: --fixed class_weights: says nothing"),
         (("--models", "squeezenet", "--fixed", "image_sise=32"), "did you mean 'image_size'? (allowed: background, ex"),

@@ -34,7 +34,9 @@ def members(head: str, optimizer: Mapping[str, Any]) -> list[Training]:
 @pytest.mark.parametrize("head", ["linear", "wide"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda each: each["optimizer"])
 def test_heads_train_as_alone(head: str, optimizer: Mapping[str, Any]) -> None:
-    check_alike(members(head, optimizer), members(head, optimizer), n_epochs=3, tolerance=1e-4)
+    # Adam divides each gradient by its size, and so enlarges the rounding errors of gradients near zero.
+    tolerance = 5e-4 if optimizer["optimizer"] == "adam" else 1e-4
+    check_alike(members(head, optimizer), members(head, optimizer), n_epochs=3, tolerance=tolerance)
 
 
 def test_an_average_that_is_loaded_goes_on() -> None:
