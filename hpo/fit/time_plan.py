@@ -11,7 +11,7 @@ RANK_SHARE = 0.35
 """The largest share of the time that the ranking may be expected to take."""
 END_SHARE = 0.08
 """The share of the whole time that is kept for the test, the model and the report."""
-EPOCH_COST = 4.0
+EPOCH_COST = 3.5
 """The cost of an epoch for a training image, in forward passes of what trains: the step, augmentation, validation."""
 MIN_EPOCHS, GOOD_EPOCHS, MAX_EPOCHS = 4, 8, 30
 """The epochs of a trial: the fewest, those of a good training, and the most."""
