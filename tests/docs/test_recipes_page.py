@@ -65,7 +65,7 @@ def test_each_recipe_trains(text: str, overrides: list[str], tmp_path: Path, mon
     if "timm:" in str([text, overrides]) and None in map(importlib.util.find_spec, ("timm", "peft")):
         pytest.skip("timm and peft are extras")
     space = read_recipe(tmp_path, text, overrides)
-    small = [*SMALL[space.task.model], "task.weights=none", "task.dataset=digits", "fidelity.low=1"]
+    small = [*SMALL[str(space.task.model)], "task.weights=none", "task.dataset=digits", "fidelity.low=1"]
     n_epochs = 2 if "_epochs" in str(space.fixed) else 1  # two phases of an epoch each
     small += [f"fixed.{key}=1" for key in space.fixed if key in ("encoder_epochs", "probe_epochs")]
     space = read_recipe(tmp_path, text, [*overrides, *small, f"fidelity.high={n_epochs}"])
