@@ -26,7 +26,7 @@ from tests.heldout import zoo
 from tests.trainables.inference import final_models, readme_lines
 from trainables.inference import exports, networks, predictor
 
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = pytest.mark.slow
 
 TOLERANCE = 1e-4
 MOST_IMAGES = 60
@@ -65,6 +65,7 @@ def assert_same_answers(study: Path, model: Path) -> None:
         assert [classes[i] for i in found.argmax(dim=1)] == list(predicted["class"][some]), name
 
 
+@pytest.mark.long
 def test_a_model_of_real_cartoons_gives_the_same_answers_everywhere(tmp_path: Path) -> None:
     data = Path(os.environ.get("HPO_DATA", tmp_path))
     if not (data / "pacs/cartoon").exists() or not list((data / "weights").glob("resnet18*")):
@@ -76,7 +77,7 @@ def test_a_model_of_real_cartoons_gives_the_same_answers_everywhere(tmp_path: Pa
     assert_same_answers(tmp_path / "s", tmp_path / "m")
 
 
-@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "mobilenetv3_small_050"])
+@pytest.mark.parametrize("name", ["test_vit", "test_efficientnet"])
 def test_networks_of_timm_give_the_same_answers_everywhere(root: Path, tmp_path: Path, name: str) -> None:
     study = searched(tmp_path / "s", root, fixed={"image_size": 32}, model=f"timm:{name}")
     assert_same_answers(study, tmp_path / "m")

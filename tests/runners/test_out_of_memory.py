@@ -146,7 +146,6 @@ class TestOneTrial(ToyFixtures):
 
 
 @pytest.mark.slow
-@pytest.mark.long
 class TestProcesses(ToyFixtures):
     def test_an_allocation_that_the_system_refuses_is_a_shortage_and_parts_of_a_batch_fit(
         self, job: Job, checkpoints: Path
@@ -165,7 +164,7 @@ class TestProcesses(ToyFixtures):
     ) -> None:
         counter = Path(f"{log}.kills")
         counter.write_text("0")
-        job = with_code(job, Killed, oom="accumulate", batch_size=8)
+        job = with_code(job, Killed, oom="accumulate", batch_size=4)
         slots, count = plan_slots("cpu", 1), lambda: int(counter.read_text())
         runner: Runner = (
             processes.Processes(job, checkpoints, slots, count_oom_kills=count)
@@ -181,7 +180,7 @@ class TestProcesses(ToyFixtures):
             assert isinstance(crash, Crash)
             assert crash.kind == "HostOutOfMemory"
             assert crash.summary == (
-                "the trial does not fit into memory, also when tried again and with its batches in up to 4 parts: "
+                "the trial does not fit into memory, also when tried again and with its batches in up to 2 parts: "
                 "the kernel killed its worker after epoch 1, because the memory of the machine ran out"
             )
         finally:
@@ -232,7 +231,6 @@ class TestProcesses(ToyFixtures):
 
 
 @pytest.mark.slow
-@pytest.mark.long
 class TestFused(ToyFixtures):
     def test_a_trial_that_fits_only_alone_trains_while_no_other_device_has_a_process(
         self, job: Job, checkpoints: Path, log: Path
