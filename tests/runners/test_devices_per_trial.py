@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -19,14 +20,9 @@ from tests.runners import failing_regime
 from tests.runners.driving import fidelities, next_events, train
 from tests.runners.workers import wait_until_ended, workers
 
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = pytest.mark.slow
 
 HIGH = 4
-
-
-@pytest.fixture
-def job(tmp_path: Path) -> Job:
-    return digits_job(tmp_path)
 
 
 def digits_job(data: Path, regime: str = "from_scratch") -> Job:
@@ -64,26 +60,55 @@ def losses(events: list[Report | Crash]) -> list[float]:
     return found
 
 
-def test_a_trial_goes_on_with_another_number_of_devices_and_its_losses_stay_the_same(job: Job, tmp_path: Path) -> None:
-    expected = list(Worker(job, tmp_path / "one", "cpu").train(suggestion(until=3), after=0))
-    found: list[Report | Crash] = []
-    for epoch, devices_per_trial in enumerate((2, 1, 2), start=1):
-        runner = build(job, tmp_path / "both", devices_per_trial)
-        try:
-            found += train(runner, suggestion(until=epoch), after=epoch - 1)
-        finally:
-            runner.close()
-    assert fidelities(found) == [1, 2, 3]
-    assert losses(found) == pytest.approx(losses([*expected]), rel=1e-4)
-    peaks = [event.peak_host_gib for event in found if isinstance(event, Report) and event.peak_host_gib is not None]
-    if sys.platform == "linux":
-        assert peaks[0] > 1.5 * peaks[1]  # that of two processes is the sum of theirs
+class TestTwoDevices:
+    """One runner for all tests, whose processes take seconds to start."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def job(cls, tmp_path_factory: pytest.TempPathFactory) -> Job:
+        return digits_job(tmp_path_factory.mktemp("data"))
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def checkpoints(cls, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        return tmp_path_factory.mktemp("checkpoints")
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def runner(cls, job: Job, checkpoints: Path) -> Iterator[Runner]:
+        runner = build(job, checkpoints, 2)
+        yield runner
+        runner.close()
+
+    def test_a_trial_goes_on_with_another_number_of_devices_and_its_losses_stay_the_same(
+        self, job: Job, runner: Runner, checkpoints: Path, tmp_path: Path
+    ) -> None:
+        expected = list(Worker(job, tmp_path, "cpu").train(suggestion(until=3), after=0))
+        found = train(runner, suggestion(until=1))
+        if sys.platform == "linux":
+            peak, memory = found[0].peak_host_gib, workers()[0].memory_info().rss / 2**30  # type: ignore[union-attr]
+            assert peak is not None
+            assert peak > 1.5 * memory  # that of two processes is the sum of theirs
+        found += Worker(job, checkpoints, "cpu").train(suggestion(until=2), after=1)
+        found += train(runner, suggestion(until=3), after=2)
+        assert fidelities(found) == [1, 2, 3]
+        assert losses(found) == pytest.approx(losses([*expected]), rel=1e-4)
+
+    def test_after_an_error_of_a_trial_the_same_worker_trains_the_next(self, runner: Runner) -> None:
+        """A checkpoint of another network: each rank fails to load it."""
+        assert fidelities(train(runner, suggestion(trial=1, until=1))) == [1]
+        (worker,) = workers()
+        (crash,) = train(runner, Suggestion(1, {"lr": 0.03, "width": 3}, until=2), after=1)
+        assert isinstance(crash, Crash)
+        assert crash.kind == "RuntimeError"
+        assert losses(train(runner, suggestion(trial=2, until=1)))
+        assert [each.pid for each in workers()] == [worker.pid]
+        assert len(ranks()) == 1
 
 
-def test_no_rank_is_left_behind_whatever_dies_and_the_trial_goes_on_from_its_checkpoint(
-    job: Job, tmp_path: Path
-) -> None:
-    runner = build(job, tmp_path / "checkpoints", 2)
+@pytest.mark.long
+def test_no_rank_is_left_behind_whatever_dies_and_the_trial_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+    runner = build(digits_job(tmp_path), tmp_path / "checkpoints", 2)
     try:
         runner.start(suggestion(until=2), after=0)
         events = next_events(runner)
@@ -103,22 +128,7 @@ def test_no_rank_is_left_behind_whatever_dies_and_the_trial_goes_on_from_its_che
     assert not wait_until_ended([*first, *second, *third])
 
 
-def test_after_an_error_of_a_trial_the_same_worker_trains_the_next(job: Job, tmp_path: Path) -> None:
-    """A checkpoint of another network: each rank fails to load it."""
-    list(Worker(job, tmp_path, "cpu").train(suggestion(until=1), after=0))
-    runner = build(job, tmp_path, 2)
-    try:
-        (crash,) = train(runner, Suggestion(0, {"lr": 0.03, "width": 3}, until=2), after=1)
-        assert isinstance(crash, Crash)
-        assert crash.kind == "RuntimeError"
-        (worker,) = workers()
-        assert losses(train(runner, suggestion(trial=1, until=1)))
-        assert workers()[0].pid == worker.pid
-        assert len(ranks()) == 1
-    finally:
-        runner.close()
-
-
+@pytest.mark.long
 def test_a_rank_that_always_runs_out_of_memory_alone_makes_the_trial_infeasible(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,6 +144,7 @@ def test_a_rank_that_always_runs_out_of_memory_alone_makes_the_trial_infeasible(
     assert crash.error.startswith(error)
 
 
+@pytest.mark.long
 def test_a_rank_that_fails_alone_ends_the_worker_and_the_trial_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
