@@ -106,7 +106,6 @@ class TestTwoDevices:
         assert len(ranks()) == 1
 
 
-@pytest.mark.long
 def test_no_rank_is_left_behind_whatever_dies_and_the_trial_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     runner = build(digits_job(tmp_path), tmp_path / "checkpoints", 2)
     try:
