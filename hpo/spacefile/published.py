@@ -102,7 +102,7 @@ def condensed(frame: DataFrame) -> tuple[DataFrame, list[str]]:
     # NA, because an empty text would be shown as "".
     marks = [", ".join(numbers[note] for note in row_notes if note) or pd.NA for row_notes in notes_of_rows]
     lines += [f"{number}. {note}" for note, number in numbers.items()]
-    return frame.drop(columns=shared).assign(note=marks), lines
+    return frame.drop(columns=shared).assign(note=pd.Series(marks, frame.index, object)), lines
 
 
 def _paths() -> dict[str, Path]:
