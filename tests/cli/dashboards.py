@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.cli.commands import ROOT
 
-SECONDS = 60
+SECONDS = 240
 """How long to wait for a page."""
 WRITING = (
     '[aria-label="delete study"], [aria-label="rename study"], [data-testid="EditIcon"], textarea, '
