@@ -19,7 +19,7 @@ def find_kind(name: str) -> str:
         raise UserError(f"{name} is {' and '.join(map(with_article, kinds))}: type {commands}")
     if kinds:
         return kinds[0]
-    known = {*KINDS, *(each for kind in KINDS for each in names_of(kind))}
+    known = sorted({*KINDS, *(each for kind in KINDS for each in names_of(kind))})
     raise UserError(f"unknown kind or name {shortened(repr(name))}{_of_a_space(name) or nearest(name, known)}")
 
 

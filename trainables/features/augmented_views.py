@@ -88,7 +88,7 @@ def n_views(config: Config) -> int | None:
     if n is not None and recipes.recipe(config) is None:
         raise WrongValue("`augmented_views` needs an `augmentation` that is not none, or `random_erasing` above 0")
     if n is not None and mixing.mixing(config) is not None:
-        raise WrongValue("`augmented_views` goes with no `mixing`: what frozen stages make of mixed images is not kept")
+        raise WrongValue("`augmented_views` cannot be combined with `mixing`: features of mixed images are not cached")
     return n
 
 

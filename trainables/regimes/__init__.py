@@ -28,6 +28,7 @@ These literals are optional:
     TRAINS = "head"                         in every epoch, only the head trains
     TRAINS = "all"                          in every epoch, the whole model trains
     DATA_PARALLEL = True                    several devices can train one trial together
+    DETERMINISTIC = True                    the seed changes nothing, so that `hpo test` trains a configuration once
     AVERAGEABLE = False                     the weights of its trials do not come from a common start, so that a mean
                                             of them has no meaning (`hpo soup`)
 

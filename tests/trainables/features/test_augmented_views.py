@@ -129,7 +129,7 @@ def test_a_training_on_views_is_cut_short_and_goes_on_exactly() -> None:
 def test_views_without_augmentation_or_with_mixing_are_refused() -> None:
     for wrong, words in (
         ({"augmentation": "none"}, "`augmented_views` needs an `augmentation`"),
-        ({"mixing": "mixup"}, "`augmented_views` goes with no `mixing`"),
+        ({"mixing": "mixup"}, "`augmented_views` cannot be combined with `mixing`"),
         ({"augmented_views": 0}, "`augmented_views` must be a whole number of at least 1"),
     ):
         with pytest.raises(ValueError, match=words):
