@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from hpo.errors import UserError
-from hpo.plugins.declarations import Find, modules
+from hpo.plugins.declarations import Find, modules, own
 from hpo.plugins.module_source import literal, parse, source_path
 from hpo.plugins.number_range import NumberRange
 from hpo.trial import Scalar
@@ -35,7 +35,7 @@ def ranges(module: str, find: Find) -> dict[str, list[NumberRange]]:
     Raises UserError if a declaration has another form, or if the source is not valid Python.
     """
     found: dict[str, list[NumberRange]] = {}
-    for source, declared in _literals(module, "RANGES", find):
+    for source, declared in _own_first(module, "RANGES", find):
         for name, text in declared.items():
             try:
                 found.setdefault(name, []).append(NumberRange.parse(text))
@@ -50,7 +50,7 @@ def conditions(module: str, find: Find) -> dict[str, list[Condition]]:
     Raises UserError if a declaration has another form, or if the source is not valid Python.
     """
     found: dict[str, list[Condition]] = {}
-    for source, declared in _literals(module, "WHEN", find):
+    for source, declared in _own_first(module, "WHEN", find):
         for name, given in declared.items():
             if name in found:  # that of the module itself counts, not that of a module which it uses
                 continue
@@ -80,9 +80,21 @@ def first_phase(module: str, find: Find) -> tuple[str, ...]:
     """
     source = source_path(find(module))
     found = None if source is None else literal(parse(source), "FIRST_PHASE", source)
-    if found is not None and not (isinstance(found, tuple) and all(isinstance(name, str) for name in found)):
+    if found is not None and not (isinstance(found, list | tuple) and all(isinstance(name, str) for name in found)):
         raise UserError(f"{source}: FIRST_PHASE must be a tuple of names of hyperparameters")
-    return found or ()
+    return tuple(found or ())
+
+
+def _own_first(module: str, name: str, find: Find) -> list[tuple[str, dict[str, Any]]]:
+    """As `_literals`, without what other modules say of hyperparameters that the module declares itself.
+
+    A regime may use the name of a hyperparameter of a module that it uses, with another meaning.
+    """
+    own_source, redeclared = source_path(find(module)), own(module, find)
+    return [
+        (source, {key: rule for key, rule in declared.items() if source == own_source or key not in redeclared})
+        for source, declared in _literals(module, name, find)
+    ]
 
 
 def _literals(module: str, name: str, find: Find) -> list[tuple[str, dict[str, Any]]]:

@@ -7,6 +7,7 @@ the space says otherwise, as `schedule: constant` does, it only gets a notice, s
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple
 
@@ -19,6 +20,15 @@ from hpo.trial import Scalar, Value
 
 MAX_VALUES = 4
 """The largest number of values of one hyperparameter that a message lists."""
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a hyperparameter has no effect."""
+
+    text: str
+    is_missing: bool
+    """Whether what it needs is not given at all."""
 
 
 class NoEffect(NamedTuple):
@@ -43,41 +53,36 @@ def without_effect(plugins: TaskPlugins, given: GivenSettings) -> Iterator[NoEff
         regimes = [plugin for plugin in plugins.regimes if is_allowed(plugin.name, limits.get("regime"))]
         models = [plugin for plugin in plugins.models if is_allowed(plugin.name, limits.get("model"))]
         for pair in product(regimes, models) if models else ((regime,) for regime in regimes):
-            found = _reason(name, [*pair, plugins.every], given, limits)
-            if found is None:
+            readers = [*pair, plugins.every]
+            if not any(name in (plugin.declared or ()) or name in plugin.ignored for plugin in readers):
+                continue  # if no other pair reads it either, that is reported elsewhere
+            reason = _reason(name, readers, given, limits)
+            if reason is None:
                 break
-            reasons[found[0]] = found[1]
+            reasons[reason.text] = reason.is_missing
         else:
-            reasons.pop("", None)
             if reasons:
                 is_mistake = section == "space" or any(reasons.values())
                 yield NoEffect((section, name), "; ".join(reasons), is_mistake)
 
 
-def _reason(name: str, plugins: Sequence[TaskPlugin], given: GivenSettings, limits: Allowed) -> tuple[str, bool] | None:
-    """Why a hyperparameter has no effect in trials with these plug-ins. None if it has one.
-
-    The flag says that what it needs is not given. The reason is empty if none of the plug-ins reads the hyperparameter.
-    If no other one does, that is reported elsewhere.
-    """
-    found = ("", False)
+def _reason(name: str, plugins: Sequence[TaskPlugin], given: GivenSettings, limits: Allowed) -> Reason | None:
+    """Why a hyperparameter has no effect in trials with these plug-ins, of which one names it. None if it has one."""
     for plugin in plugins:
         if name in plugin.ignored:
-            return f"has no effect with {plugin.name}: {plugin.ignored[name]}", False
+            return Reason(f"has no effect with {plugin.name}: {plugin.ignored[name]}", is_missing=False)
+    found = None
+    for plugin in plugins:
         if plugin.declared is None or name not in plugin.declared:
             continue
         conditions = plugin.conditions.get(name, ())
         failing = [_failing_parent(condition, plugins, given, limits) for condition in conditions]
-        if None in failing:
+        parents = [parent for parent in failing if parent is not None]
+        if not parents or len(parents) < len(failing):
             return None
-        if not conditions:
-            return None
-        parent = next(each for each in failing if each is not None)
         needed = ", or ".join(filter(None, map(_words, conditions)))
-        found = (
-            f"has no effect without {needed}{_state(parent, plugins, given, limits)}",
-            not any(given.is_given(each) for each in failing if each is not None),
-        )
+        text = f"has no effect without {needed}{_state(parents[0], plugins, given, limits)}"
+        found = Reason(text, is_missing=not any(map(given.is_given, parents)))
     return found
 
 
@@ -92,7 +97,9 @@ def _failing_parent(
         if allowed == GIVEN:
             if all(value is None for value in values):
                 return parent
-        elif not any(is_allowed(value, allowed) for value in values or (None, *_default(parent, plugins))):
+            continue
+        by_default = (None, *_default(parent, plugins)) if not values or given.may_be_inactive(parent, limits) else ()
+        if not any(is_allowed(value, allowed) for value in (*values, *by_default)):
             return parent
     return None
 

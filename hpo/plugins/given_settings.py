@@ -41,6 +41,22 @@ class GivenSettings:
         when = {other: domain.when for other, domain in self.domains.items() if domain is not None}
         return active_with(name, when)
 
+    def may_be_inactive(self, name: str, limits: Allowed | None = None) -> bool:
+        """Whether some trials, of those in `limits`, do not have a hyperparameter that is given, but its default."""
+        domain, limits = self.domains.get(name), limits or {}
+        if domain is None or name in limits:  # what is limited to some of its values has one of them
+            return False
+        return not all(self._is_always(parent, allowed, limits) for parent, allowed in domain.when.items())
+
+    def _is_always(self, name: str, allowed: Sequence[Value], limits: Allowed) -> bool:
+        """Whether a hyperparameter has one of the allowed values in all trials in `limits`."""
+        values = limits[name] if name in limits else self.values(name)
+        return (
+            bool(values)
+            and all(is_one_of(value, allowed) for value in values or ())
+            and not self.may_be_inactive(name, limits)
+        )
+
     def values(self, name: str, limits: Allowed | None = None) -> tuple[Value, ...] | None:
         """The values that a hyperparameter may have, of those in `limits`. Empty if it is not given.
 
@@ -56,7 +72,9 @@ class GivenSettings:
         return tuple(value for value in domain.choices if limit is None or is_one_of(value, limit)) or None
 
     def smallest(self, name: str, default: float | None = None) -> float | None:
-        """The smallest number that a hyperparameter may have. None if that is not known."""
+        """The smallest number that a hyperparameter may have. None if that is not known, or if it may have none."""
+        if default is None and self.may_be_inactive(name):
+            return None
         numbers = self._numbers(name, default)
         return min(numbers) if numbers else None
 
@@ -68,7 +86,8 @@ class GivenSettings:
     def _numbers(self, name: str, default: float | None) -> list[float]:
         if not self.is_given(name):
             return [] if default is None else [default]
+        by_default = [default] if default is not None and self.may_be_inactive(name) else []
         domain = self.domains.get(name)
         if domain is not None and not isinstance(domain, Categorical):
-            return [domain.low, domain.high]
-        return [value for value in self.values(name) or () if is_number(value)]
+            return [domain.low, domain.high, *by_default]
+        return [*(value for value in self.values(name) or () if is_number(value)), *by_default]

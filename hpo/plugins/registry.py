@@ -57,6 +57,9 @@ NOUNS = {
 WORKER = "hpo.training.worker"
 """The module that declares the hyperparameters that every trial reads, such as `patience`."""
 
+EARLY_STOPPING = "hpo.training.early_stopping"
+"""The module that declares those that trials without a data set read, too."""
+
 
 def names(package: str) -> dict[str, str]:
     """The plug-ins of a package: the module of each by its name, sorted by name.

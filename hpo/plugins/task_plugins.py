@@ -11,7 +11,7 @@ from hpo.plugins import declared_rules
 from hpo.plugins.declarations import Declared
 from hpo.plugins.declared_rules import Condition
 from hpo.plugins.number_range import NumberRange
-from hpo.plugins.registry import TASK_PACKAGES, WORKER, find, hyperparameters, module_name
+from hpo.plugins.registry import EARLY_STOPPING, TASK_PACKAGES, WORKER, find, hyperparameters, module_name
 from hpo.space.domains import Domain
 
 
@@ -72,7 +72,8 @@ def of_task(task: Mapping[str, Any], domains: Mapping[str, Domain | None]) -> Ta
     for key, package in TASK_PACKAGES.items():
         named = getattr(domains[key], "choices", ()) if key in domains else (task.get(key),)
         found[key] = [_plugin(package, name) for name in named if isinstance(name, str)]
-    return TaskPlugins(found["regime"], found["model"], TaskPlugin.read("", WORKER))
+    every = EARLY_STOPPING if task.get("dataset") is None else WORKER  # nothing is preprocessed without a data set
+    return TaskPlugins(found["regime"], found["model"], TaskPlugin.read("", every))
 
 
 def _plugin(package: str, name: str) -> TaskPlugin:

@@ -84,6 +84,11 @@ def test_training_code_without_declarations_may_take_any_number_but_not_the_loop
     ]
 
 
+def test_training_code_without_a_data_set_may_give_names_of_preprocessing_another_meaning() -> None:
+    task = {"regime": "tests.toy", "model": None, "dataset": None}
+    assert mistakes({"image_size": {"choices": ["small", "large"]}}, task=task) == []
+
+
 def test_a_wrong_number_among_the_options_of_a_data_set_is_a_mistake() -> None:
     data = {"name": "image_folder", "folder": "x", "held_out": 3, "seed": -1}
     assert mistakes(task={"dataset": data}) == [
@@ -140,6 +145,36 @@ def test_a_condition_limits_the_trials_in_which_a_setting_may_have_an_effect() -
     (found,) = mistakes({"schedule": schedule, "period": period})
     assert found == "space.period: has no effect without `schedule` cosine; `schedule` is constant"
     assert mistakes({"schedule": schedule, "period": {**period, "when": {"schedule": ["cosine"]}}}) == []
+
+
+def test_a_setting_has_an_effect_if_what_it_needs_has_its_default_in_some_trials() -> None:
+    optimizer = {"optimizer": {"choices": ["sgd", "adam"]}}
+    schedule = {"choices": ["constant", "cosine"], "when": {"optimizer": ["sgd"]}}
+    optional = {"random_erasing": {"choices": [0.5], "when": {"optimizer": ["sgd"]}}}
+    step_size = {"low": 2, "high": 9, "type": "int", "when": {"optimizer": ["adam"]}}
+    assert mistakes({**optimizer, **optional, "schedule": schedule, "step_size": step_size}) == []
+    (found,) = mistakes({**optimizer, "schedule": schedule, "step_size": {**step_size, "when": {"optimizer": ["sgd"]}}})
+    assert found.startswith("space.step_size: has no effect without `schedule` step; `schedule` is constant or cosine")
+
+
+def test_the_interval_of_a_schedule_has_an_effect_with_each_kind_of_warm_up() -> None:
+    for name, value in {"warmup": 1, "warmup_steps": 9, "warmup_share": 0.1}.items():
+        assert mistakes(fixed={name: value, "schedule_interval": "step"}) == []
+
+
+def test_what_a_model_ignores_has_no_effect_though_the_regime_reads_it() -> None:
+    task = {"model": "softmax_regression"}
+    (found,) = notices(task=task, fixed={"layer_decay": 0.9})
+    assert found.startswith("fixed.layer_decay: has no effect with softmax_regression: no stage has weights")
+
+
+def test_a_module_may_declare_a_name_of_a_module_that_it_uses_with_another_meaning(tmp_path: Any) -> None:
+    path = tmp_path / "own.py"
+    text = 'HYPERPARAMETERS = {"momentum": "that of the teacher"}\nREADS_ALSO = ("trainables.training",)\n'
+    path.write_text(text + 'FIRST_PHASE = ["n_epochs"]\n')
+    assert "momentum" not in ranges(str(path), find).keys() | conditions(str(path), find).keys()
+    assert "lr" in ranges(str(path), find)
+    assert first_phase(str(path), find) == ("n_epochs",)
 
 
 def test_what_a_regime_ignores_has_no_effect_unless_another_regime_is_searched() -> None:

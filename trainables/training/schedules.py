@@ -66,6 +66,7 @@ WHEN = {
     "schedule_interval": [
         {"schedule": ["cosine", "one_cycle", "wsd"]},
         {"warmup": "given"},
+        {"warmup_steps": "given"},
         {"warmup_share": "given"},
     ],
     "step_size": {"schedule": [None, "step"]},
