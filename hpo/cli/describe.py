@@ -18,7 +18,7 @@ from hpo.errors import UserError
 
 if TYPE_CHECKING:
     from hpo.plugins.described import Setting
-    from hpo.space import Domain
+    from hpo.space import Domain, SearchSpace
 
 FORMATS = ("table", "json")
 MAX_WIDTH = 24
@@ -50,11 +50,15 @@ def describe(kind: str | None, name: str | None, space: str | None, format: str)
     if space is not None:
         if kind is not None:
             raise UserError("--space describes a space: leave the kind out")
-        rows = _of_space(space)
+        from hpo import spacefile
+
+        read = spacefile.read(spacefile.find(space))
+        rows = _of_space(read)
         if format == "json":
             _print(format, rows)
         else:
             _print_space(rows)
+            _print_verdict(read)
     elif kind is None:
         _print(format, [{"kind": each, "names": ", ".join(names_of(each))} for each in KINDS])
     elif name is None and kind in KINDS:
@@ -121,13 +125,12 @@ def _row(setting: Setting) -> dict[str, Any]:
     return {"meaning and values": meaning, "default": setting.default}
 
 
-def _of_space(space: str) -> list[dict[str, Any]]:
+def _of_space(read: SearchSpace) -> list[dict[str, Any]]:
     """What a space reads: what it fixes, what it searches, and what it leaves at its default."""
-    from hpo import plugins, spacefile
+    from hpo import plugins
     from hpo.plugins import described
     from hpo.space.values import format_value
 
-    read = spacefile.read(spacefile.find(space))
     modules = [plugins.WORKER]
     for key, package in plugins.TASK_PACKAGES.items():
         domain, fixed = read.domains.get(key), getattr(read.task, key)
@@ -159,6 +162,17 @@ def _print_space(rows: Sequence[dict[str, Any]]) -> None:
         commands = "`hpo describe regime NAME` and `hpo describe model NAME` say what each means."
         click.echo("\n" + "\n".join(wrap(text, width, indent="  ", first="")))
         print_line(commands)
+
+
+def _print_verdict(read: SearchSpace) -> None:
+    """Print what a search with a valid space would say when it begins, and that the space was checked."""
+    from hpo import plugins
+    from hpo.results.rendering import wrap
+
+    notices, width = plugins.notices(read), terminal_width() or sys.maxsize
+    for notice in notices:
+        click.echo("\n".join(wrap(notice, width, indent="  ", first="")))
+    click.echo(f"The space can be searched{'; the lines above say what has no effect or may fail' if notices else ''}.")
 
 
 def _in_words(domain: Domain) -> str:

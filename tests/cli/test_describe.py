@@ -86,6 +86,20 @@ def test_a_space_says_what_is_searched_fixed_and_left_at_its_default(hpo: Hpo, t
     assert "optimizer (adamw)," in below
 
 
+def test_a_space_that_can_be_searched_says_so_after_what_has_no_effect(hpo: Hpo, tmp_path: Path) -> None:
+    text = (
+        "task: {regime: linear_probe, model: conv4, weights: none, dataset: digits}\n"
+        "space: {lr: {low: 1e-4, high: 0.1, log: true}}\nfidelity: {high: 4}\nfixed: {schedule: constant%s}\n"
+    )
+    path = tmp_path / "own.yaml"
+    path.write_text(text % "")
+    assert hpo("describe", "--space", str(path)).output.splitlines()[-1] == "The space can be searched."
+    path.write_text(text % ", period: 3")
+    *_, notice, verdict = hpo("describe", "--space", str(path)).output.splitlines()
+    assert notice.endswith("`schedule` is constant")
+    assert verdict.startswith("The space can be searched; the lines above")
+
+
 def test_a_plug_in_of_ones_own_is_described(hpo: Hpo, tmp_path: Path) -> None:
     (tmp_path / "own_package").mkdir()
     (tmp_path / "own_package" / "net.py").write_text(
