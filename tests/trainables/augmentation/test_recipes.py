@@ -36,6 +36,13 @@ def test_the_hyperparameters_that_a_recipe_declares_are_those_that_it_reads() ->
     assert {name: {"augmentation", *keys} for name, (_, keys) in recipes.RECIPES.items()} == read
 
 
+def test_a_hyperparameter_has_an_effect_with_the_recipes_that_read_it() -> None:
+    declared: dict[str, Any] = {**recipes.WHEN, **random_crop.WHEN, **random_operations.WHEN}
+    readers = {key: [name for name, (_, keys) in recipes.RECIPES.items() if key in keys] for key in declared}
+    assert {key: {"augmentation": names} for key, names in readers.items()} == declared
+    assert {key for _, keys in recipes.RECIPES.values() for key in keys} == declared.keys()
+
+
 def jittered_and_rotated(image: Tensor, drawn: list[float]) -> Tensor:
     """By torchvision: what flip_jitter_rotation does to an image by these numbers of 0 to 1."""
     reference = vision.transforms().functional
