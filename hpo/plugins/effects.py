@@ -47,8 +47,8 @@ def without_effect(plugins: TaskPlugins, given: GivenSettings) -> Iterator[NoEff
         return
     for section, name in given.places():
         limits = given.active_with(name)
-        if not all(limits.values()):  # it is never active, which is reported elsewhere
-            continue
+        if not all(limits.values()) or not limits.keys() <= given.domains.keys():
+            continue  # it is never active, or its condition names what is not searched: this is reported elsewhere
         reasons: dict[str, bool] = {}
         regimes = [plugin for plugin in plugins.regimes if is_allowed(plugin.name, limits.get("regime"))]
         models = [plugin for plugin in plugins.models if is_allowed(plugin.name, limits.get("model"))]

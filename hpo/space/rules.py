@@ -256,8 +256,8 @@ def condition_problems(
             if parent in unsure:
                 continue
             if parent in constants and parent not in choices:
-                fixed_value = format_value(constants[parent])
-                yield path, f"{parent} is not searched, but always {fixed_value}; name one with choices"
+                text = f"{parent} is not searched, but always {format_value(constants[parent])}"
+                yield path, f"{text}; leave this condition out, or name a searched one with choices"
             elif parent not in choices:
                 known = [other for other, values in choices.items() if values is not None]
                 yield path, f"no hyperparameter {parent!r} is searched{nearest(parent, known)}"

@@ -74,6 +74,12 @@ def test_what_a_model_ignores_has_no_effect_though_the_regime_reads_it() -> None
     assert found.startswith("fixed.layer_decay: has no effect with softmax_regression: no stage has weights")
 
 
+def test_a_condition_on_what_is_fixed_is_the_only_mistake_of_a_setting_without_effect() -> None:
+    magnitude = {"low": 1, "high": 9, "type": "int", "when": {"augmentation": ["rand_augment"]}}
+    (found,) = mistakes({"magnitude": magnitude}, fixed={"augmentation": "crop_flip"})
+    assert found.endswith("always 'crop_flip'; leave this condition out, or name a searched one with choices")
+
+
 def test_what_a_regime_ignores_has_no_effect_unless_another_regime_is_searched() -> None:
     fixed = {"unfreeze_every": 2}
     text = "unfreeze_every: has no effect with linear_probe: only the head trains"
