@@ -167,8 +167,8 @@ def test_groups_of_a_data_set_that_takes_none_must_not_stand_in_its_two_parts(tm
     ("dataset", "group", "message"),
     [
         (DatasetSpec("digits"), "folder", "the images of data set 'digits' are in memory"),
-        (None, "([a", r"`group` must be `folder` or a regular expression"),
-        (None, "nothing", "'nothing' matches nothing in the name of"),
+        (None, "([a", r"`task.validation.group` must be `folder` or a regular expression"),
+        (None, "nothing", "`task.validation.group`: 'nothing' matches nothing in the name of"),
         (None, "folder", "class 'rose' has 1 group; `dataset.held_out: 0.2` needs 2"),
     ],
 )

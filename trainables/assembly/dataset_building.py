@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainables.data.dataset import DataSet, Files, LeftOut, Part, Source
-from trainables.data.file_sets import with_groups
+from trainables.data.file_sets import GROUP_KEY, with_groups
 from trainables.data.splits import RARE_CLASSES
 from trainables.errors import SetupError, WrongValue, line_in, reason
 from trainables.hyperparameters import Scalar
@@ -44,7 +44,12 @@ def build_dataset(
     file = str(getattr(plugin, "__file__", None) or plugin.__name__)
     dataset: DataSet
     if is_bundled:
-        dataset = plugin.build(root, **options)
+        try:
+            dataset = plugin.build(root, **options)
+        except SetupError as error:
+            if group is None:
+                raise
+            raise SetupError(str(error).replace("`dataset.group`", f"`{GROUP_KEY}`")) from None  # as the user wrote it
     else:
         built: DataSet = _run(file, lambda: plugin.build(root, **options))
         if problem := _run(file, lambda: _problem(built) or _optional_problem(built)):

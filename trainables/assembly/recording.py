@@ -92,14 +92,18 @@ def record(
             (_training(dataset), whole), dataset.classes, data.task.dataset.merged_classes
         )
         n_folds = data.task.validation.folds
-        notes.append(part_counts.line(dataset, preprocessor.assignment, held_out, n_folds, unmerged))
+        assignment = preprocessor.assignment
+        groups = part_counts.group_names(_without_unmerged(dataset, preprocessor.merged_classes, _training))
+        notes.append(part_counts.line(dataset, assignment, held_out, n_folds, unmerged, groups))
+        few_groups = part_counts.few_groups(assignment, groups, n_folds)
+        notes += [] if few_groups is None else [few_groups]
         if check_with is not None and held_out is not None:
             notes += _check_readable(held_out, check_with, skip_unreadable=skip_unreadable)
         found = Manifest(
             name=dataset.name,
             classes=dataset.classes,
             training=_recorded_training(dataset, preprocessor.merged_classes, data.root),
-            assignment=preprocessor.assignment,
+            assignment=assignment,
             held_out_part=None if held_out is None else manifest.record(held_out, data.root),
             merged_classes=preprocessor.merged_classes,
             pretraining=None if pretraining is None else _recorded_pretraining(pretraining, data.root),

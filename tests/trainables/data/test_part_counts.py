@@ -50,3 +50,20 @@ def test_without_a_split_a_given_validation_part_is_counted_by_itself() -> None:
     line = part_counts.line_without_split(in_memory, searched, held_out)
     assert line == "images: 1437 to search with, 360 held out"
     assert part_counts.line_without_split(WHOLE, files(5, 4), None) == "images: 5 train, 4 validation, none held out"
+
+
+def test_the_line_counts_the_groups_that_validate_and_a_note_says_if_they_are_few() -> None:
+    groups = ("x", "y", "x", "z", "x")
+    assert part_counts.line(WHOLE, [0, 1, 0, 1, 0], None, None, groups=groups).startswith(
+        "images: 3 train, 2 validation (2 groups), none"
+    )
+    assert "5 in 2 folds (3 groups)" in part_counts.line(WHOLE, [0, 1, 0, 1, 0], None, 2, groups=groups)
+    assert str(part_counts.few_groups([0, 1, 0, 1, 0], groups, None)).startswith("only 2 groups validate: ")
+    assert part_counts.few_groups([0, 1, 0, 1, 0], (), None) is None
+    assert part_counts.few_groups([1] * 10, tuple("abcdefghij"), None) is None
+
+
+def test_the_line_of_a_data_set_alone_counts_its_groups() -> None:
+    searched = replace(files(2, 1), groups=("x", "y", "x"))
+    whole = replace(WHOLE, files=searched, files_validation=None)
+    assert part_counts.line_without_split(whole, searched, None) == "images: 3 to search with (2 groups), none held out"

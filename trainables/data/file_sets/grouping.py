@@ -16,11 +16,13 @@ CHOOSE_OTHER_GROUPS = (
 )
 """What to do if the parts of a data set that knows no groups divide a group."""
 
+GROUP_KEY = "task.validation.group"
+"""Where a space says how the files of any data set are grouped."""
 FOLDER = "folder"
 """The value of `group` that takes the folder of each file as its group."""
 
 
-def groups_of(paths: Sequence[Path], group: str) -> tuple[str, ...]:
+def groups_of(paths: Sequence[Path], group: str, *, key: str = "dataset.group") -> tuple[str, ...]:
     """Return the group of each file.
 
     If `group` is "folder", it is the name of the folder that the file lies in. Folders of the same name are one group,
@@ -28,7 +30,8 @@ def groups_of(paths: Sequence[Path], group: str) -> tuple[str, ...]:
     folders. The group of a file is then what the first group of the expression matches, or the whole match if the
     expression has no group.
 
-    Raises SetupError if the expression is not valid, or if it does not match a file; the message names the file.
+    Raises SetupError if the expression is not valid, or if it does not match a file. The message names the file and
+    `key`, the place of the expression in a space.
     """
     if group == FOLDER:
         return tuple(path.absolute().parent.name for path in paths)
@@ -36,17 +39,17 @@ def groups_of(paths: Sequence[Path], group: str) -> tuple[str, ...]:
         expression = re.compile(group)
     except re.error as error:
         raise SetupError(
-            f"`group` must be `folder` or a regular expression on the names of the files, but {group!r} is neither: "
+            f"`{key}` must be `folder` or a regular expression on the names of the files, but {group!r} is neither: "
             f"{error}"
         ) from None
-    return tuple(_matched(expression, path) for path in paths)
+    return tuple(_matched(expression, path, key) for path in paths)
 
 
-def _matched(expression: re.Pattern[str], path: Path) -> str:
+def _matched(expression: re.Pattern[str], path: Path, key: str) -> str:
     match = expression.search(path.name)
     found = None if match is None else match[1] if expression.groups else match[0]
     if not found:
-        raise SetupError(f"`group`: {expression.pattern!r} matches nothing in the name of {printable(str(path))}")
+        raise SetupError(f"`{key}`: {expression.pattern!r} matches nothing in the name of {printable(str(path))}")
     return found
 
 
@@ -113,7 +116,7 @@ class _Grouped:
     def _with_groups(self, source: Source) -> Files:
         if not isinstance(source, Files):
             raise SetupError(
-                f"`task.validation.group`: the images of data set {self.name!r} are in memory, so they have no files "
+                f"`{GROUP_KEY}`: the images of data set {self.name!r} are in memory, so they have no files "
                 "whose names or folders could be groups"
             )
-        return replace(source, groups=groups_of(source.paths, self._group))
+        return replace(source, groups=groups_of(source.paths, self._group, key=GROUP_KEY))

@@ -27,6 +27,8 @@ class TooFewSamples(ValueError):
         self.unit = unit
         self.folder: str | None = None
         """The name of the folder that is the only group of the first class. None if there is no such folder."""
+        self.only_group: str | None = None
+        """The group of all samples, of all classes. None if there are several groups, or none."""
 
     def first(self) -> str:
         """Return the first rare class and its number of images or groups, in words."""
@@ -39,6 +41,8 @@ class TooFewSamples(ValueError):
         add = f"add {self.unit}s"
         if self.folder is not None:
             add += f": all its images lie directly in the folder {self.folder!r}, which is one group"
+        elif self.only_group is not None:
+            add += f": all images of all classes are one group, {self.only_group!r}, so check what `group` finds"
         return f"; set `dataset.rare_classes` to {' or '.join(values)}, or {add}" if values else f"; {add}"
 
 
@@ -93,6 +97,8 @@ def check_counts(source: Source, classes: Sequence[str], needed: int, purpose: s
         message = f"class {name!r} has {has}: {purpose}, each class needs at least {needed}"
         error = TooFewSamples(message, found, needed, len(classes), unit)
         error.folder = _only_folder(source, list(classes).index(name))
+        if isinstance(source, Files) and len(set(source.groups)) == 1:
+            error.only_group = source.groups[0]
         raise error
 
 
