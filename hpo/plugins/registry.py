@@ -24,7 +24,7 @@ from importlib.metadata import EntryPoints, entry_points
 from pathlib import Path
 from typing import Any
 
-from hpo.errors import UnknownName, UserError
+from hpo.errors import UnknownName, UserError, shortened
 from hpo.plugins import dataset_files, declarations, python_files
 from hpo.plugins.declarations import Declared, path_options, read
 from hpo.space import DATA_KEYS, DatasetSpec, Task
@@ -114,7 +114,12 @@ def module_name(package: str, name: str, *, also: Collection[str] = ()) -> str:
         if find(name) is not None:
             return name
         parent = name.rpartition(".")[0]
-        raise UnknownName(f"{noun} module", name, [f"{parent}.{module}" for module in modules_in(parent)])
+        if not (siblings := modules_in(parent)):
+            raise UserError(
+                f"unknown {noun} module {shortened(repr(name))}: there is no package {shortened(repr(parent))} in the "
+                f"working directory {Path.cwd()}, in PYTHONPATH or among the installed packages"
+            )
+        raise UnknownName(f"{noun} module", name, [f"{parent}.{module}" for module in siblings])
     listed_by = [f"hpo describe {noun}"] if package in NOUNS else []
     error = UnknownName(noun, name, [*known, *also], listed_by=listed_by)
     error.args = (f"{error}; a module of your own is named package.module",)
