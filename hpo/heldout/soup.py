@@ -41,9 +41,13 @@ if TYPE_CHECKING:
     from trainables.trainable import TransferModel
 
 
+DEFAULT_TOP = 10
+"""How many of the best trials may become part of a soup if nothing is said."""
+
+
 def make_soup(
     folder: Path,
-    top: int = 10,
+    top: int = DEFAULT_TOP,
     *,
     watch_epoch: Callable[[RetrainedEpoch], None] | None = None,
     notify: Callable[[str], None] | None = None,
@@ -264,7 +268,7 @@ def _looked(study: StudyFolder, job: Job, trials: Sequence[Trial], soup: Soup, r
         for state in states:
             model.load_state_dict(state)
             found.append(averaging.metrics(model, part, data))
-        soup = replace(soup, test=found[0], best_test=found[1])
+        soup = replace(soup, test=found[0], best_test=found[1], n_test=len(part))
         soup_record.write(study, soup)
     if look in record.unfinished:
         record.end_look(look)

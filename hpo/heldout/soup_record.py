@@ -46,6 +46,8 @@ class Soup:
     """The metrics of the soup on held-out data. Empty before the look."""
     best_test: Mapping[str, float] = field(default_factory=dict)
     """The metrics of the best single model on held-out data, from the same look."""
+    n_test: int | None = None
+    """The number of held-out images. None before the look, and for a soup of an earlier version of hpo."""
     retrained: Sequence[int] = ()
     """The trials whose retraining this soup has begun, while their checkpoints are not deleted.
 

@@ -9,6 +9,7 @@ import yaml
 
 from hpo import spacefile
 from hpo.errors import UserError
+from hpo.heldout.soup import DEFAULT_TOP
 from hpo.record import StudyFolder
 from hpo.report.content import Content
 from hpo.space.values import format_value
@@ -32,7 +33,9 @@ def commands(content: Content) -> list[str]:
         test_words = ["hpo", "test", study.name, "--top", str(len(of_protocol)), "--seeds", str(n_seeds)]
         lines.append(shlex.join([*test_words, *(["--protocol", protocol] if protocol != "retrain" else [])]))
     if soup is not None and soup.test:
-        lines.append(shlex.join(["hpo", "soup", study.name, "--top", str(len(soup.origin["trials"]))]))
+        n_trials = len(soup.origin["trials"])
+        is_default = n_trials == min(DEFAULT_TOP, len(content.history.ranked()))
+        lines.append(shlex.join(["hpo", "soup", study.name, *([] if is_default else ["--top", str(n_trials)])]))
     return lines
 
 

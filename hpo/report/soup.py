@@ -38,7 +38,8 @@ def section(content: Content) -> SoupSection | None:
         return SoupSection(f"A soup was begun and has no result yet: {again} goes on.", Table((), ()), "")
     what = "It was" if is_alone(soup) else "Both models were"
     n_looks = with_plural(content.test.n_looks, "look")
-    look = f"{what} evaluated on held-out data in one look. The study has had {n_looks} at it in all."
+    images = "held-out data" if soup.n_test is None else with_plural(soup.n_test, "held-out image")
+    look = f"{what} evaluated on {images} in one look. The study has had {n_looks} at it in all."
     return SoupSection(_words(soup), _results(content, soup), look)
 
 

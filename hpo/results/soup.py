@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from hpo.heldout import Soup, TestRecord
 from hpo.heldout.trial_result import spoken
+from hpo.quantities import with_plural
 from hpo.record import command
 from hpo.results.status import look_lines
 from hpo.space.objectives import searched_metric
@@ -44,7 +45,7 @@ def _averaged(soup: Soup, record: TestRecord) -> Iterator[str]:
         ("soup", soup.validation, soup.test),
     )
     for title, validation, held_out in rows:
-        yield f"{title}: validation {_values(validation, name)}; test {_values(held_out, name)}"
+        yield f"{title}: validation {_values(validation, name)}; test {_values(held_out, name)}{_on_images(soup)}"
     yield from look_lines(record)
     yield f"Write it:  {command('model', study.folder, '--soup', '--out', 'FOLDER')}"
 
@@ -53,10 +54,16 @@ def _alone(soup: Soup, record: TestRecord) -> Iterator[str]:
     """The lines about a soup of one trial, which is the best single model."""
     study, trial, name = record.study, soup.best.trial, searched_metric(record.study.space.objective)
     yield choice(soup)
-    yield f"trial {trial}: validation {_values(soup.validation, name)}; test {_values(soup.test, name)}"
+    held_out = f"{_values(soup.test, name)}{_on_images(soup)}"
+    yield f"trial {trial}: validation {_values(soup.validation, name)}; test {held_out}"
     yield f"The look at held-out data was made: it tested trial {trial}."
     yield from look_lines(record)
     yield f"Write it:  {command('model', study.folder, '--trial', str(trial), '--out', 'FOLDER')}"
+
+
+def _on_images(soup: Soup) -> str:
+    """The number of held-out images, in brackets. Empty if it is not on record."""
+    return "" if soup.n_test is None else f" ({with_plural(soup.n_test, 'image')})"
 
 
 def _values(metrics: Mapping[str, float], searched: str | None) -> str:

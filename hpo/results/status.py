@@ -117,10 +117,11 @@ def _test_status(study: StudyFolder, *, searching: bool) -> list[str]:
         soup = soup_record.read(study)
         if soup is None or not soup.test:
             text.append(f"tested   {', '.join(trials) or 'no trial yet'}; {looks}")
-        elif trials:
-            text.append(f"tested   {', '.join(trials)}; {looks} (hpo test and hpo soup)")
         else:
-            text.append(f"tested   {looks} (hpo soup)")
+            which = f"trial {soup.best.trial} alone" if len(soup.chosen) == 1 else f"{len(soup.chosen)} trials"
+            averaged = f"soup of {which} accuracy {soup.test['accuracy']:.4f}"
+            by = "hpo test and hpo soup" if trials else "hpo soup"
+            text.append(f"tested   {', '.join([*trials, averaged])}; {looks} ({by})")
     if not searching and soup_record.is_unfinished(study):
         text.append(f"soup     interrupted: the same `{command('soup', study.folder)}` as before goes on")
     elif not searching and (record.unfinished or (study.folder / RETRAINED).exists()):

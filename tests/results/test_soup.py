@@ -55,4 +55,4 @@ def test_the_status_of_a_study_with_a_soup_says_who_looked_at_held_out_data(stud
     record.TestRecord(study, n_looks=1).write()
     assert "tested   no trial yet; 1 look at held-out data" in status.lines(study.folder)
     soup_record.write(study, made([1, 0], 2))
-    assert "tested   1 look at held-out data (hpo soup)" in status.lines(study.folder)
+    assert "tested   soup of 2 trials accuracy 0.7500; 1 look at held-out data (hpo soup)" in status.lines(study.folder)
