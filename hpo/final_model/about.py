@@ -103,6 +103,8 @@ def lines(about: Mapping[str, Any]) -> Iterator[str]:
     where = f"{errors['n_samples']} validation images"
     changes = f"{errors['error_before']:.4f} before, {errors['error_after']:.4f} after"
     yield f"temperature {_shown_temperature(errors['temperature'])}: expected calibration error {changes}, on {where}"
+    if len(training.get("soup", ())) > 1:
+        yield "the soup was chosen on the validation images, so its results there are too good"
     if "held_out_error_before" in errors:
         changes = f"{errors['held_out_error_before']:.4f} before, {errors['held_out_error_after']:.4f} after"
         yield f"on the held-out images: {changes}"

@@ -70,3 +70,10 @@ def test_a_study_without_a_soup_has_no_section_of_it(study: StudyFolder, out: Pa
     assert "soup" not in report(out, study.folder).words
     (study.folder / "soup.json").write_text("damaged")
     assert "The soup" not in report(out, study.folder).words
+
+
+def test_the_command_of_a_soup_leaves_the_default_of_top_out(study: StudyFolder, out: Path) -> None:
+    page = page_of(study, replace(made(0, 4), origin={"trials": list(range(6))}, n_test=1200), out)
+    assert "hpo soup s" in page.words
+    assert "hpo soup s --top" not in page.words
+    assert "Both models were evaluated on 1,200 held-out images in one look." in page.words

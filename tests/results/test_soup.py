@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,10 @@ def test_the_status_of_a_study_with_a_soup_says_who_looked_at_held_out_data(stud
     assert "tested   no trial yet; 1 look at held-out data" in status.lines(study.folder)
     soup_record.write(study, made([1, 0], 2))
     assert "tested   soup of 2 trials accuracy 0.7500; 1 look at held-out data (hpo soup)" in status.lines(study.folder)
+
+
+def test_the_results_of_a_soup_say_how_many_images_tested_it(study: StudyFolder) -> None:
+    for chosen in ([1], [1, 0]):
+        soup = replace(made(chosen, 2), n_test=2108)
+        text = list(soup_lines.lines(soup, record.TestRecord(study, n_looks=1)))
+        assert "test accuracy 0.7500, loss 0.5000 (2,108 images)" in text[1]

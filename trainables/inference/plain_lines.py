@@ -98,7 +98,7 @@ def readme(description: ModelDescription, package: str | None) -> str:
     return f"""# {name}, {len(description.classes)} classes
 
 `model.json` gives the origin of this model and its validation and test results.
-
+{_soup_words(description)}
 With hpo:
 
 ```console
@@ -116,6 +116,17 @@ Without hpo, with {", ".join(packages)} (run it in this folder):
 `read` turns usual JPEG and PNG files of 8 bits into the same input as hpo does. hpo also reads images of 16 bits, HEIC
 files and broken EXIF data, and refuses files that are too large or are cut off; these lines do not.
 {_notes(description)}"""
+
+
+def _soup_words(description: ModelDescription) -> str:
+    """Say that the weights are an average of several trainings. Empty if they are not."""
+    numbers = description.about.get("training", {}).get("soup", ())
+    if len(numbers) < 2:
+        return ""
+    return (
+        f"\nIt is a soup: its weights are the average of those of trials {', '.join(map(str, numbers))}, chosen on the "
+        "validation images.\nSo its validation results, also those of its calibration, are too good.\n"
+    )
 
 
 def _notes(description: ModelDescription) -> str:

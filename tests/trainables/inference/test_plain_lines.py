@@ -143,3 +143,11 @@ def test_the_last_lines_print_the_class_and_its_calibrated_probability(tmp_path:
     assert float(probability) == pytest.approx(prediction.probabilities[0], abs=1e-6)
     content = json.loads((tmp_path / "m" / "model.json").read_text())
     assert (content["format"], content["classes"], content["temperature"]) == (FORMAT, list(CLASSES), 2.0)
+
+
+def test_the_readme_of_a_soup_names_its_trials(tmp_path: Path) -> None:
+    write(tmp_path / "m", final_model("softmax_regression", resize="squash"))
+    description = load(tmp_path / "m").description
+    soup, alone = (replace(description, about={"training": {"soup": numbers}}) for numbers in ([3, 1], [3]))
+    assert "the average of those of trials 3, 1" in plain_lines.readme(soup, None)
+    assert "soup" not in plain_lines.readme(alone, None)
