@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,12 +100,15 @@ def comparison_of(studies: Sequence[SearchedStudy]) -> StudyComparison:
         is_any = len(by_objective) < len(studies)
         whether = "only those of the same objective are compared" if is_any else "they are not compared"
         notes.append(f"The studies minimise different objectives: {whether}.")
-    if len({each.study.space.digest() for each in studies}) > 1:
-        notes.append(f"Their spaces differ: {_space_differences([each.study.space for each in studies])}.")
+    # Different objectives were said already.
+    said = {"objective"} if len(by_objective) > 1 else set()
+    if differing := _space_differences([each.study.space for each in studies], said):
+        notes.append(f"Their spaces differ: {differing}.")
     keys = {each.study.name: images_key(each.study) for each in studies}
     for name in (name for name, key in keys.items() if key is None):
         notes.append(f"Which images study {name!r} was searched on cannot be read, so it is not paired with others.")
-    if len({key for key in keys.values() if key is not None}) > 1:
+    is_compared = any(len(group) > 1 for group in by_objective.values())
+    if is_compared and len({key for key in keys.values() if key is not None}) > 1:
         notes.append("They were searched on different images, or split differently, which may be the difference.")
     n_pairs = sum(math.comb(len(group), 2) for group in by_objective.values())
     groups = []
@@ -132,10 +135,13 @@ def _by_objective(studies: Sequence[SearchedStudy]) -> dict[str, list[SearchedSt
     return named
 
 
-def _space_differences(spaces: Sequence[SearchSpace]) -> str:
-    """The keys of a space file in which spaces differ, each with its values in the order of the studies."""
+def _space_differences(spaces: Sequence[SearchSpace], without: Collection[str]) -> str:
+    """The keys of a space file in which spaces differ, each with its values in the order of the studies.
+
+    The keys in `without` are left out. Empty if the spaces differ in no other key.
+    """
     flat = [_flat(space.content()) for space in spaces]
-    keys = dict.fromkeys(key for each in flat for key in each)
+    keys = dict.fromkeys(key for each in flat for key in each if key not in without)
     found = []
     for key in keys:
         values = [format_value(each[key]) if key in each else "not set" for each in flat]

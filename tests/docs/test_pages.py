@@ -84,6 +84,17 @@ def test_an_objective_of_ones_own_is_minimised_as_printed(folder: Path) -> None:
     assert best.loss == best.metrics["val_missed_cost"] >= 1 - best.metrics["val_accuracy"] - 1e-6
 
 
+def test_a_regime_of_ones_own_reports_an_objective_of_ones_own_as_printed(folder: Path) -> None:
+    (folder / "costs.py").write_text(block("docs/search.md", "### Your own objective"))
+    (folder / "my_package").mkdir()
+    (folder / "my_package" / "my_softmax.py").write_text(block("docs/own_training_code.md", "With an [objective of"))
+    task = {"regime": "my_package.my_softmax", "dataset": "digits"}
+    space = {"task": task, "space": {"lr": {"low": 0.5, "high": 1.0}}, "fidelity": {"high": 3}}
+    study = hpo.search({**space, "objective": "costs:missed_cost"}, backend="random", trials=2, quiet=True)
+    assert study.best.loss == study.best.metrics["val_missed_cost"] < 0.5
+    assert list(study.path.glob("**/predictions*"))
+
+
 def test_the_simulated_searches_run_as_printed(folder: Path) -> None:
     table = re.search(r"```text\n(optimizer,.*?)```", PAGES["docs/simulation.md"], re.DOTALL)
     assert table is not None

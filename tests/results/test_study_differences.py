@@ -119,6 +119,7 @@ def test_studies_are_compared_only_with_those_of_the_same_objective(tmp_path: Pa
     assert [(each.first, each.second) for each in found.differences] == [("a", "c")]
     same = "only those of the same objective are compared."
     assert found.notes[0] == f"The studies minimise different objectives: {same}"
+    assert not any("objective is" in note for note in found.notes)
     assert frame(found)["best_after_common_epochs"].isna().tolist() == [False, True, False]
     heads = [line for line in comparison_text.lines(found, None) if line.startswith("study")]
     assert ["best val_error  after 2 epochs" in heads[0], "best val_loss  test" in heads[1], len(heads)] == [
