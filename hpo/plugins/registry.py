@@ -114,12 +114,16 @@ def module_name(package: str, name: str, *, also: Collection[str] = ()) -> str:
         if find(name) is not None:
             return name
         parent = name.rpartition(".")[0]
-        if not (siblings := modules_in(parent)):
-            raise UserError(
-                f"unknown {noun} module {shortened(repr(name))}: there is no package {shortened(repr(parent))} in the "
+        siblings = modules_in(parent)
+        error = UnknownName(f"{noun} module", name, [f"{parent}.{module}" for module in siblings])
+        if not siblings:
+            what = "is no package" if find(parent) is None else "is no module in the package"
+            text = (
+                f"unknown {noun} module {shortened(repr(name))}: there {what} {shortened(repr(parent))} in the "
                 f"working directory {Path.cwd()}, in PYTHONPATH or among the installed packages"
             )
-        raise UnknownName(f"{noun} module", name, [f"{parent}.{module}" for module in siblings])
+            error.args = (text,)
+        raise error
     listed_by = [f"hpo describe {noun}"] if package in NOUNS else []
     error = UnknownName(noun, name, [*known, *also], listed_by=listed_by)
     error.args = (f"{error}; a module of your own is named package.module",)

@@ -91,6 +91,11 @@ def test_a_misspelt_dotted_name_is_found_before_anything_starts(outside: Write, 
         plugins.module_name("trainables.regimes", name)
 
 
+def test_the_error_of_a_missing_package_says_where_it_was_looked_for() -> None:
+    with pytest.raises(UnknownName, match=r"there is no package 'own_z' in the working directory /.*, in PYTHONPATH or"):
+        plugins.module_name("trainables.regimes", "own_z.regime")
+
+
 def test_a_misspelt_module_is_told_the_nearest_in_its_package(outside: Write) -> None:
     outside({"own_e/regime": ""})
     with pytest.raises(UnknownName, match=r"did you mean 'own_e\.regime'"):
