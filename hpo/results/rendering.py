@@ -109,6 +109,7 @@ def table_text(
             results.remove(name)
             below.append(name)
             header, *rows = str(shown[results].to_string(index=False)).splitlines()
+    below = [name for name in shown if name in below]  # in the order of the wide table
     lines = [header]
     for row, (_, values) in zip(rows, shown[[*below, *hyperparameters]].iterrows(), strict=True):
         text = ", ".join(f"{name}={value}" for name, value in values.items() if value)
