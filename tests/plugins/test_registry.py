@@ -92,7 +92,7 @@ def test_a_misspelt_dotted_name_is_found_before_anything_starts(outside: Write, 
 
 
 def test_the_error_of_a_missing_package_says_where_it_was_looked_for() -> None:
-    with pytest.raises(UnknownName, match=r"there is no package 'own_z' in the working directory /.*, in PYTHONPATH or"):
+    with pytest.raises(UnknownName, match=r"there is no package 'own_z' in the working directory /.*, in PYTHONPATH"):
         plugins.module_name("trainables.regimes", "own_z.regime")
 
 
