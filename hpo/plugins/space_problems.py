@@ -23,13 +23,16 @@ from hpo.space.values import value_problem
 from hpo.trial import Value
 
 
-def problem_lines(space: SearchSpace) -> list[str]:
+def problem_lines(space: SearchSpace, *, is_new: bool = True) -> list[str]:
     """The mismatches between a space and the plug-ins and the objective that it names, as lines of text.
 
-    See `problems`, `rule_problems` and `objectives.problems`. Python files are looked for in the working directory.
+    See `problems`, `rule_problems` and `objectives.problems`. Only a space that `is_new` must keep the rules of
+    `rule_problems`. Python files are looked for in the working directory.
     """
     parts = vars(space.task), space.domains, space.fixed
-    found = [*problems(*parts, (Path(),)), *rule_problems(*parts, space.fidelity)]
+    found = list(problems(*parts, (Path(),)))
+    if is_new:
+        found += rule_problems(*parts, space.fidelity)
     found += objectives.problems(space.objective, (Path(),), space.objective_file)
     return [f"{'.'.join(keys)}: {text}" for keys, text in found]
 

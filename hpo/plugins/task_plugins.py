@@ -8,7 +8,7 @@ from typing import Any
 
 from hpo.errors import UserError
 from hpo.plugins import declared_rules
-from hpo.plugins.declarations import Declared
+from hpo.plugins.declarations import Declared, modules
 from hpo.plugins.declared_rules import Condition
 from hpo.plugins.number_range import NumberRange
 from hpo.plugins.registry import EARLY_STOPPING, TASK_PACKAGES, WORKER, find, hyperparameters, module_name
@@ -26,6 +26,8 @@ class TaskPlugin:
     conditions: Mapping[str, Sequence[Condition]]
     ignored: Mapping[str, str]
     first_phase: Sequence[str]
+    modules: Sequence[str] = ()
+    """The modules through which it reads hyperparameters."""
 
     @classmethod
     def read(cls, name: str, module: str) -> TaskPlugin:
@@ -40,6 +42,7 @@ class TaskPlugin:
             declared_rules.conditions(module, find),
             declared_rules.ignored(module, find),
             declared_rules.first_phase(module, find),
+            modules(module, find),
         )
 
 

@@ -1,5 +1,6 @@
 """The rules that a new space keeps: numbers in their ranges, settings with an effect, enough epochs."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,14 +118,9 @@ def test_a_hyperparameter_whose_conditions_exclude_each_other_is_never_active() 
         ),
         (
             {},
-            {"schedule": "wsd", "warmup_share": 0.3, "cooldown_share": 0.8},
-            "fixed.warmup_share: warm-up and cooldown_share of wsd must together be at most 1 of the training, but are "
-            "1.1",
-        ),
-        (
-            {},
             {"schedule": "cosine", "warmup": 30},
-            "fixed.warmup: must be less than the 27 epochs in which the schedule cosine ends, but is up to 30",
+            "fixed.warmup: must be less than the 27 epochs of the training, with which the schedule 'cosine' ends, but "
+            "is 30",
         ),
         (
             {},
@@ -156,40 +152,101 @@ def test_a_schedule_that_no_trial_can_keep_is_a_mistake(
     assert mistakes(space, fixed=fixed) == [expected]
 
 
-def test_a_schedule_that_only_some_trials_can_keep_gets_a_notice() -> None:
-    fixed = {"schedule": "wsd", "lr_min": 0.01}
-    (rate, share) = notices({"warmup_share": {"low": 0.1, "high": 0.9}}, fixed=fixed)
-    assert rate.startswith(
-        "fixed.lr_min: must be at most lr; trials with an lr_min of up to 0.01 and an lr from 0.0001"
-    )
-    assert share.endswith("must together be at most 1 of the training, but are 0.3 to 1.1")
+@pytest.mark.parametrize(
+    ("space", "fixed", "expected"),
+    [
+        ({}, {"schedule": "wsd", "lr_min": 0.01}, "fixed.lr_min: must be at most lr; trials with an lr_min of up to"),
+        (
+            {"schedule": {"choices": ["constant", "cosine"]}},
+            {"lr_min": 0.5},
+            "fixed.lr_min: must be at most lr, but is at least 0.5",
+        ),
+        (
+            {"warmup": {"choices": [None, 2]}, "warmup_steps": {"choices": [None, 100]}},
+            {},
+            "space.warmup_steps: gives the warm-up a second time beside `warmup`",
+        ),
+        (
+            {"schedule": {"choices": ["constant", "wsd"]}},
+            {"schedule_epochs": 9},
+            "fixed.schedule_epochs: must be at least fidelity.high=27, but is 9",
+        ),
+        (
+            {"warmup": {"low": 1, "high": 30}},
+            {"schedule": "cosine"},
+            "space.warmup: must be less than the 27 epochs of the training, with which the schedule 'cosine' ends, "
+            "but is up to 30",
+        ),
+    ],
+)
+def test_a_schedule_that_only_some_trials_can_keep_gets_a_notice(
+    space: dict[str, Any], fixed: dict[str, Any], expected: str
+) -> None:
+    (found,) = notices(space, fixed=fixed)
+    assert found.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("space", "fixed"),
+    [
+        ({}, {"schedule": "wsd", "warmup": 2, "cooldown_share": 1.0}),
+        ({}, {"schedule": "cosine", "schedule_epochs": 9, "period": 5}),
+        (
+            {
+                "schedule": {"choices": ["constant", "cosine"]},
+                "warmup": {"low": 20, "high": 40, "when": {"schedule": ["constant"]}},
+            },
+            {},
+        ),
+    ],
+)
+def test_a_schedule_that_trials_can_keep_is_sound(space: dict[str, Any], fixed: dict[str, Any]) -> None:
+    assert notices(space, fixed=fixed) == []
 
 
 PROBE = {"regime": "probe_then_fine_tune"}
 
 
-def test_a_training_no_longer_than_the_first_phase_of_its_regime_is_a_mistake() -> None:
-    first = (
-        "the first phase of probe_then_fine_tune takes 10 epochs (`probe_epochs`), and a trial has 9 (fidelity.high)"
-    )
-    found = mistakes(task=PROBE, fidelity={"high": 9})
-    assert found == [f"fidelity.high: {first}, so the second phase never begins"]
-    (found_at_key,) = mistakes(task=PROBE, fidelity={"high": 9}, fixed={"probe_epochs": 10})
-    assert found_at_key.startswith("fixed.probe_epochs: the first phase")
-    assert mistakes(task=PROBE, fidelity={"high": 9}, fixed={"probe_epochs": 10, "probe_patience": 2}) == []
-    assert mistakes(task=PROBE, fidelity={"high": 11}) == []
-
-
-def test_a_first_phase_that_may_take_all_epochs_or_is_compared_by_itself_gets_a_notice() -> None:
-    epochs = {"probe_epochs": {"low": 3, "high": 27, "type": "int"}}
-    (found,) = notices(epochs, task=PROBE)
-    assert found.endswith("and a trial has 27 (fidelity.high), so the second phase may never begin")
-    (found,) = notices(task=PROBE)
+def test_a_warm_up_as_long_as_a_phase_is_a_mistake_that_names_the_phase() -> None:
+    fixed = {"schedule": "cosine", "warmup": 6}
+    (found,) = mistakes(task=PROBE, fixed={**fixed, "probe_epochs": 1})
     assert found == (
-        "fidelity.low: trials are compared from epoch 1 on, but the first phase of probe_then_fine_tune takes 10 "
-        "epochs (`probe_epochs`); 11 compares them in the second"
+        "fixed.warmup: must be less than the 1 epoch of the first phase (`probe_epochs`), with which the schedule "
+        "'cosine' ends, but is 6"
     )
+    (found,) = mistakes(task=PROBE, fixed={**fixed, "probe_epochs": 22})
+    assert "the 5 epochs of the second phase, after the first (`probe_epochs`)" in found
+    assert mistakes(task=PROBE, fixed={**fixed, "probe_epochs": 7}) == []
+    either = {"regime": ["probe_then_fine_tune", "fine_tune"]}
+    assert mistakes(task=either, fixed={**fixed, "probe_epochs": 5}) == []
+
+
+def test_a_training_no_longer_than_the_first_phase_of_its_regime_gets_a_notice() -> None:
+    assert notices(task=PROBE, fidelity={"high": 9}) == [
+        "fidelity.high: the first phase of probe_then_fine_tune takes 10 epochs (`probe_epochs`, by default), and a "
+        "trial has 9 (fidelity.high), so the second phase never begins"
+    ]
+    (found,) = notices(task=PROBE, fidelity={"high": 1}, fixed={"probe_epochs": 1})
+    assert found.startswith("fixed.probe_epochs: the first phase of probe_then_fine_tune takes 1 epoch (`probe_")
+    (found,) = notices(task=PROBE, fidelity={"high": 9}, fixed={"probe_epochs": 10, "probe_patience": 2})
+    assert "takes 2 to 10 epochs (`probe_patience`, `probe_epochs`)" in found
+    assert found.endswith("so the second phase may never begin")
+
+
+def test_a_first_phase_that_is_compared_by_itself_gets_a_notice_if_all_trials_have_it() -> None:
+    assert notices(task=PROBE) == [
+        "fidelity.low: trials are compared from epoch 1 on, but the first phase of probe_then_fine_tune takes 10 "
+        "epochs (`probe_epochs`, by default); 11 compares them in the second"
+    ]
     assert notices(task=PROBE, fidelity={"low": 11, "high": 27}) == []
+    assert notices(task={"regime": ["linear_probe", "probe_then_fine_tune"]}) == []
+
+
+def test_a_regime_with_schedules_of_its_own_has_no_rules_of_ours(tmp_path: Path) -> None:
+    own = tmp_path / "own_regime.py"
+    own.write_text('HYPERPARAMETERS = {"lr": "rate", "schedule": ["step", "cosine"], "warmup": "epochs"}\n')
+    task, fixed = {"regime": str(own)}, {"schedule": "step", "warmup": 99}
+    assert not [each for each in mistakes(task=task, fixed=fixed) if "step_size" in each or "warmup" in each]
 
 
 def test_the_rules_are_not_checked_in_a_study_that_was_begun_before_them() -> None:
