@@ -96,7 +96,7 @@ def search(
     """
     folder: Path | None = None
     with interrupt_note(lambda: folder, quiet=quiet):
-        read = read_space(space)
+        read = _read_space(space, is_new=False)  # a study of an earlier version goes on, also if it breaks a new rule
         _check(trainable, from_study, settings)
         if trainable is not None and is_generator_function(trainable):
             settings.setdefault("backend", FOR_GENERATORS)
@@ -115,6 +115,7 @@ def search(
             changes: dict[str, Any] = {name: value for name, value in settings.items() if name in CHANGEABLE}
             _resume(folder, budget, changes, session, quiet=quiet, skip_changed_files=skip_changed_files)
             return Study(folder, trainable)
+        _read_space(space)
         with show_progress(budget.or_default(), quiet=quiet) as watch:
             begin(folder, read, chosen, budget, earlier=earlier, session=replace(session, watch=watch))
         print_notices(StudyFolder.reopen(folder), quiet=quiet)
@@ -199,15 +200,22 @@ def read_space(space: SearchSpace | Mapping[str, object] | str | Path, overrides
 
     Raises a SpaceFileError that lists all mistakes.
     """
+    return _read_space(space, overrides)
+
+
+def _read_space(
+    space: SearchSpace | Mapping[str, object] | str | Path, overrides: Sequence[str] = (), *, is_new: bool = True
+) -> SearchSpace:
+    """Read a space as `read_space` does. Only one that `is_new` must keep the rules of `plugins.rule_problems`."""
     if overrides and not isinstance(space, str | Path):
         raise UserError("overrides change the keys of a space file, so they need the name or path of one")
     if isinstance(space, SearchSpace):
-        if mistakes := plugins.problem_lines(space):
+        if mistakes := plugins.problem_lines(space, is_new=is_new):
             raise SpaceFileError(mistakes)
         return space.located(Path())
     if isinstance(space, Mapping):
-        return spacefile.parse(space, name=str(space.get("name", "space")))
-    return spacefile.read(spacefile.find(str(space)), overrides)
+        return spacefile.parse(space, name=str(space.get("name", "space")), is_new=is_new)
+    return spacefile.read(spacefile.find(str(space)), overrides, is_new=is_new)
 
 
 @short_traceback

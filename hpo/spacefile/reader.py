@@ -46,14 +46,14 @@ Domains = dict[str, Domain | None]
 """The domains by name. A domain with mistakes is None."""
 
 
-def read(path: Path, overrides: Sequence[str] = ()) -> SearchSpace:
+def read(path: Path, overrides: Sequence[str] = (), *, is_new: bool = True) -> SearchSpace:
     """Read a YAML file into a space. The space has the name of the file, unless the file gives another.
 
-    `overrides` are texts of `--set`, in the form `a.b.c=value`. Raises SpaceFileError with all mistakes, one per line:
-    its place, its keys, the value and what is allowed.
+    `overrides` are texts of `--set`, in the form `a.b.c=value`. `is_new` is as in `parse`. Raises SpaceFileError with
+    all mistakes, one per line: its place, its keys, the value and what is allowed.
     """
     document = load(path, overrides)
-    return _parse(document, path.stem, [path.parent, Path()])
+    return _parse(document, path.stem, [path.parent, Path()], is_new=is_new)
 
 
 def parse(

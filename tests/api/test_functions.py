@@ -11,7 +11,10 @@ import pandas as pd
 import pytest
 
 import hpo
+from hpo import spacefile
 from hpo.errors import StudyError, TooManyCrashes, UserError
+from hpo.loop import Session, begin
+from hpo.record import Budget, Settings
 from tests import toy
 from tests.api import user_code
 
@@ -45,6 +48,22 @@ def test_a_script_that_is_run_again_trains_nothing_twice(tmp_path: Path, monkeyp
     assert len((tmp_path / "trained.log").read_text().splitlines()) == 9
     with pytest.raises(StudyError, match="another space"):
         hpo.search({**space, "fidelity": {"high": 4}}, toy.build, backend="random", studies=tmp_path)
+
+
+def test_a_study_whose_space_breaks_a_newer_rule_goes_on_but_a_new_one_is_refused(tmp_path: Path) -> None:
+    never_active = {"low": 0.0, "high": 1.0, "when": {"kind": ["b"], "x": [1.0]}}
+    x = {"choices": [0.0, 1.0], "when": {"kind": ["a"]}}
+    space = {"space": {"kind": {"choices": ["a", "b"]}, "x": x, "y": never_active}, "fidelity": {"high": 2}}
+    session = Session(lambda config: toy.Curve({"x": 0.5}))
+    settings = Settings(backend="random", runner="inline", devices="cpu")
+    old = spacefile.parse(space, name="space", is_new=False)
+    begin(tmp_path / "old", old, settings, Budget(trials=2), session=session)
+    for given in (space, old):
+        how: dict[str, Any] = {"backend": "random", "devices": "cpu", "studies": tmp_path, "trials": 3}
+        assert len(hpo.search(given, session.trainable, study="old", **how).table()) == 3
+        with pytest.raises(UserError, match="is never active"):
+            hpo.search(given, session.trainable, study="new", **how)
+    assert not (tmp_path / "new").exists()
 
 
 def test_the_notices_of_the_training_code_are_printed_unless_quiet(
