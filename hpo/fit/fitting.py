@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hpo import report
+from hpo.errors import HpoError, StudyError, UserError
 from hpo.final_model import ModelOptions, write_model
 from hpo.fit import data_summary, ranking, spaces, time_plan
 from hpo.fit.data_summary import DataSummary
@@ -28,6 +29,8 @@ N_PROBED = 2
 """The number of models that the search of probes takes from the ranking."""
 MAX_PROBES = 64
 """More trials than the space of probes has configurations."""
+MIN_PROBE_SECONDS = 10.0
+"""The search of probes gets so much time even if none is left, because a fit needs a model."""
 BACKENDS = {PROBE: "grid", FINE_TUNE: "freeze_thaw"}
 """The backend of each search. The space of probes has a few configurations, and all of them are tried."""
 
@@ -52,7 +55,7 @@ def fit(folder: FitFolder, display: Display) -> FitResult:
     """Run the steps that are not finished yet, and return the result.
 
     Interrupted at any moment, it goes on where it was when it is called again. Raises a UserError if the images or the
-    weights cannot be used, and the errors of a search.
+    weights cannot be used, or if no training has a result, and the errors of the search of probes.
     """
     steps = _Steps(folder, display)
     images = steps.look_over()
@@ -71,9 +74,11 @@ class _Steps:
 
     def look_over(self) -> DataSummary:
         self._show(1, "looking over the images")
+        if self.folder.request.seconds < time_plan.SHORTEST:
+            self.display.note("the time is surely too short, so the fit will take longer: give it some minutes")
         if (found := self.folder.step("images")) is None:
             began = time.monotonic()
-            space = spaces.probe_space(self.folder.request, ranking.candidates(self.folder.request)[:1])
+            space = spaces.probe_space(self.folder.request, [ranking.any_candidate(self.folder.request)])
             summary = data_summary.summarise(space, self.folder.request)
             self.folder.end_step("images", time.monotonic() - began, **summary.to_dict())
         else:
@@ -85,15 +90,22 @@ class _Steps:
     def rank(self) -> FitRanking:
         self._show(2, "ranking pretrained models")
         if (found := self.folder.step("ranking")) is None:
-            began = time.monotonic()
+            began = time.monotonic() - self.folder.kept_seconds("ranking")
             request = self.folder.request
             space = spaces.probe_space(request, ranking.candidates(request))
-            ranked = ranking.rank(space, request, self._left * time_plan.RANK_SHARE, self.display.note)
+
+            def note(line: str) -> None:
+                self.folder.keep_seconds("ranking", time.monotonic() - began)
+                self.display.note(line)
+
+            ranked = ranking.rank(space, request, self._left * time_plan.RANK_SHARE, note)
             self.folder.end_step("ranking", time.monotonic() - began, **ranked.to_dict())
         else:
             ranked = FitRanking.from_dict(found)
         for line in ranking.lines(ranked):
             self.display.note(line)
+        if self._left < self._seconds_to_finish and self.folder.step(PROBE) is None:
+            self.display.note("the ranking has used up the time, so the fit will take longer")
         return ranked
 
     def search_probes(self, ranked: FitRanking) -> None:
@@ -101,23 +113,38 @@ class _Steps:
         if self.folder.step(PROBE) is None:
             models = [each.model for each in ranked.models[:N_PROBED]]
             space = spaces.probe_space(self.folder.request, models, ranked.precision)
-            self._search(space, Budget(trials=MAX_PROBES))
+            seconds = max(MIN_PROBE_SECONDS, self._left - self._seconds_to_finish)
+            self._search(space, Budget(trials=MAX_PROBES, seconds=seconds))
+        if self._best(PROBE) is None:  # the time was over before the first result, and a fit needs one
+            self._go_on(PROBE, Budget(trials=max(1, self._study(PROBE).history()[0].n_trials)))
         self._show_best(PROBE)
 
     def search_fine_tuned(self, ranked: FitRanking, images: DataSummary) -> None:
         self._show(4, "searching fine-tuned models")
         if self.folder.step(FINE_TUNE) is None:
-            if self._is_begun(FINE_TUNE):
-                self._go_on(FINE_TUNE)
-            else:
-                self._begin_fine_tuning(ranked, images)
+            began = time.monotonic()
+            try:
+                if self._is_begun(FINE_TUNE):
+                    self._go_on(FINE_TUNE)
+                else:
+                    self._begin_fine_tuning(ranked, images)
+            except StudyError:  # such as a study that another process searches
+                raise
+            except HpoError as error:
+                if self._best(PROBE) is None:
+                    raise
+                why = str(error).splitlines()[0] if str(error) else type(error).__name__
+                self.display.note(f"fine-tuning failed, so the best probe is taken: {why}")
+                self.folder.end_step(FINE_TUNE, time.monotonic() - began, searched=False, error=why)
         self._show_best(FINE_TUNE)
 
     def _begin_fine_tuning(self, ranked: FitRanking, images: DataSummary) -> None:
         """Search fine-tuned trainings of the best model that the time allows, or record that it allows none."""
         seconds = self._left - self._seconds_to_finish
         for model in ranked.models:
-            plan = time_plan.fine_tuning(seconds, model.seconds_of_last_stages, images.train, min(model.image_size))
+            plan = time_plan.fine_tuning(
+                seconds, model.seconds_of_last_stages, images.train, min(model.image_size), images.validation
+            )
             if plan is not None:
                 self.display.note(f"{model.model}: {time_plan.in_words(plan)}")
                 space = spaces.fine_tune_space(self.folder.request, model.model, plan, ranked.precision)
@@ -137,14 +164,17 @@ class _Steps:
 
     def _test_and_write(self) -> FitResult:
         """Test the best trial of all searches once, and write the model, the space and the report."""
-        studies = [self._study(name) for name in (PROBE, FINE_TUNE) if self._is_begun(name)]
-        winner = min(studies, key=lambda study: _best(study).rank)
-        protocol = "checkpoint" if _best(winner).state is State.COMPLETE else "retrain"
+        found = [(best.rank, name, best) for name in (PROBE, FINE_TUNE) if (best := self._best(name)) is not None]
+        if not found:
+            raise UserError("no training of this fit has a result: give more time (--time), and another --out")
+        _, name, best = min(found, key=lambda each: each[0])
+        winner = self._study(name)
+        protocol = "checkpoint" if best.state is State.COMPLETE else "retrain"
         test = evaluate(winner.folder, Plan(1, 1, protocol), notify=self._note)
         options = ModelOptions(test.trials[0].trial, overwrite=True)
         written = write_model(winner.folder, self.folder.model, options, notify=self._note)
         write_text(self.folder.space, space_text(winner))
-        report.write([study.folder for study in studies], self.folder.report)
+        report.write([self._study(name).folder for _, name, _ in found], self.folder.report)
         return FitResult(winner.name, test.trials[0].trial, written.lines)
 
     def _search(self, space: SearchSpace, budget: Budget) -> None:
@@ -163,11 +193,11 @@ class _Steps:
             begin(path, space, settings, budget, session=Session(watch=watch, notify=self._note))
         self._end(space.name)
 
-    def _go_on(self, name: str) -> None:
-        """Go on with an interrupted search, and record that it is finished."""
+    def _go_on(self, name: str, budget: Budget | None = None) -> None:
+        """Go on with an interrupted search, with another budget if one is given, and record that it is finished."""
         path = self.folder.studies / name
-        with self.display.search(path, self._study(name).budget) as watch:
-            resume(path, session=Session(watch=watch, notify=self._note))
+        with self.display.search(path, budget or self._study(name).budget) as watch:
+            resume(path, budget, session=Session(watch=watch, notify=self._note))
         self._end(name)
 
     def _end(self, name: str) -> None:
@@ -183,9 +213,10 @@ class _Steps:
         self.display.step(number, words, self._left)
 
     def _show_best(self, name: str) -> None:
-        if self._is_begun(name):
-            study = self._study(name)
-            self.display.note(f"best so far: {study.space.metric} {_best(study).loss:.4f}")
+        if (best := self._best(name)) is not None:
+            self.display.note(f"best so far: {self._study(name).space.metric} {best.loss:.4f}")
+        elif self._searched(name):
+            self.display.note("no training of this search has a result")
 
     @property
     def _left(self) -> float:
@@ -199,9 +230,14 @@ class _Steps:
     def _is_begun(self, name: str) -> bool:
         return (self.folder.studies / name / STUDY_FILE).exists()
 
+    def _searched(self, name: str) -> bool:
+        """Whether a search has come to its end, without an error."""
+        return bool((self.folder.step(name) or {}).get("searched"))
+
+    def _best(self, name: str) -> Trial | None:
+        """Return the best trial of a search. None if it was not searched to its end, or if no trial has a result."""
+        ranked = self._study(name).history()[0].ranked() if self._searched(name) else []
+        return ranked[0] if ranked else None
+
     def _study(self, name: str) -> StudyFolder:
         return StudyFolder.reopen(self.folder.studies / name)
-
-
-def _best(study: StudyFolder) -> Trial:
-    return study.history()[0].ranked()[0]

@@ -26,6 +26,7 @@ class FitFolder:
         self.path = path.absolute()
         self.request = request
         self._steps: dict[str, dict[str, Any]] = {}
+        self._unfinished: dict[str, float] = {}
         if self._file.exists():
             self._read()
         else:
@@ -58,12 +59,22 @@ class FitFolder:
     def end_step(self, name: str, seconds: float, **found: object) -> None:
         """Record that a step is finished, its seconds, and what it found, as plain values."""
         self._steps[name] = {"seconds": round(seconds, 1), **found}
+        self._unfinished.pop(name, None)
         self._write()
+
+    def keep_seconds(self, name: str, seconds: float) -> None:
+        """Record the seconds of a step that is not finished, so that they count if it is interrupted."""
+        self._unfinished[name] = round(seconds, 1)
+        self._write()
+
+    def kept_seconds(self, name: str) -> float:
+        """Return the recorded seconds of a step that is not finished."""
+        return self._unfinished.get(name, 0.0)
 
     @property
     def seconds_spent(self) -> float:
-        """The seconds of all finished steps."""
-        return float(sum(step["seconds"] for step in self._steps.values()))
+        """The seconds of all finished steps, and those on record of unfinished ones."""
+        return float(sum(step["seconds"] for step in self._steps.values()) + sum(self._unfinished.values()))
 
     @property
     def _file(self) -> Path:
@@ -83,6 +94,7 @@ class FitFolder:
         try:
             content = json.loads(self._file.read_text(encoding="utf-8"))
             recorded, self._steps = dict(content["request"]), dict(content["steps"])
+            self._unfinished = dict(content.get("unfinished", {}))
         except OSError as error:
             raise MachineError(f"{self._file} cannot be read: {error}") from None
         except (ValueError, KeyError, TypeError):
@@ -93,5 +105,5 @@ class FitFolder:
             )
 
     def _write(self) -> None:
-        content = {"request": self.request.to_dict(), "steps": self._steps}
+        content = {"request": self.request.to_dict(), "steps": self._steps, "unfinished": self._unfinished}
         write_text(self._file, json.dumps(content, indent=1) + "\n")

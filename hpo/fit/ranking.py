@@ -53,16 +53,25 @@ def candidates(request: FitRequest) -> list[str]:
     return found
 
 
+def any_candidate(request: FitRequest) -> str:
+    """Return a model to look over the images with: if possible, one whose weights are at hand.
+
+    Raises a UserError if there is no model to rank.
+    """
+    names = candidates(request)
+    return (ranking.weights_at_hand(names, request.data_folder) or names)[0]
+
+
 def rank(space: SearchSpace, request: FitRequest, seconds: float, notify: Callable[[str], None]) -> FitRanking:
     """Rank the models of a request on the data set of `space`. `notify` is called with each model.
 
-    Before, the precision is chosen in which the first of them is fastest. The features are kept, so a ranking that was
-    interrupted goes on with the next model. After `seconds`, no further model is begun. Raises the errors of
-    `hpo.training.ranking`.
+    Before, the precision is chosen in which the first of them that can be built is fastest. The features are kept, so a
+    ranking that was interrupted goes on with the next model. After `seconds`, no further model is begun. Raises the
+    errors of `hpo.training.ranking`.
     """
     names, deadline = candidates(request), time.monotonic() + seconds
     device = main_device(request.devices)
-    precision = ranking.faster_precision(replace(space.task, model=names[0]), request.data_folder, device)
+    precision = ranking.faster_precision(space.task, names, request.data_folder, device)
 
     def in_time() -> Iterator[str]:
         for number, name in enumerate(names):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from hpo import spacefile
@@ -26,7 +26,8 @@ def probe_space(request: FitRequest, models: Sequence[str], precision: str = "fp
 def fine_tune_space(request: FitRequest, model: str, plan: FineTuning, precision: str) -> SearchSpace:
     """Return the space of fine-tuned trainings of `model`.
 
-    Stages that stay frozen are computed once, so the images of a training with such stages are not augmented.
+    Stages that stay frozen are computed once, so the images of a training with such stages are not augmented. Then
+    `crop_scale` would have no effect, and is left out.
     """
     fixed: dict[str, Any] = {"image_size": plan.image_size, "precision": precision}
     if plan.n_stages is not None:
@@ -34,7 +35,8 @@ def fine_tune_space(request: FitRequest, model: str, plan: FineTuning, precision
     elif plan.epochs < LONG_TRAINING:
         fixed |= STRONG_RECIPES
     fidelity = {"low": 1 if plan.trials is None else plan.epochs, "high": plan.epochs}
-    return _space(FINE_TUNE, request, {"model": model}, fixed=fixed, fidelity=fidelity)
+    without = () if plan.n_stages is None else ("crop_scale",)
+    return _space(FINE_TUNE, request, {"model": model}, fixed=fixed, fidelity=fidelity, without=without)
 
 
 def _space(
@@ -44,16 +46,18 @@ def _space(
     *,
     fixed: Mapping[str, Any],
     fidelity: Mapping[str, Any] | None = None,
+    without: Collection[str] = (),
 ) -> SearchSpace:
     """Return a bundled space with some keys of its `task`, `fixed` and `fidelity` replaced.
 
-    What is fixed is not searched.
+    What is fixed is not searched. The hyperparameters `without` are neither fixed nor searched.
     """
     content = spacefile.read(spacefile.bundled()[name]).to_dict()
     dataset = {"name": request.dataset.name, **request.dataset.options}
     content["task"] = {**content["task"], "dataset": dataset, **task}
-    content["space"] = {key: domain for key, domain in content["space"].items() if key not in fixed}
-    content["fixed"] = {**content.get("fixed", {}), **fixed}
+    searched, always = content["space"], {**content.get("fixed", {}), **fixed}
+    content["space"] = {key: domain for key, domain in searched.items() if key not in {*fixed, *without}}
+    content["fixed"] = {key: value for key, value in always.items() if key not in without}
     content["fidelity"] = {**content["fidelity"], **(fidelity or {})}
     content["objective"] = request.objective
     return spacefile.parse(content, name=name)

@@ -11,12 +11,16 @@ RANK_SHARE = 0.35
 """The largest share of the time that the ranking may be expected to take."""
 END_SHARE = 0.08
 """The share of the whole time that is kept for the test, the model and the report."""
+PLANNED_SHARE = 0.9
+"""The share of the time of fine-tuning that is planned. The rest is for what the measured times do not show."""
 EPOCH_COST = 3.5
 """The cost of an epoch for a training image, in forward passes of what trains: the step, augmentation, validation."""
 MIN_EPOCHS, GOOD_EPOCHS, MAX_EPOCHS = 4, 8, 30
 """The epochs of a trial: the fewest, those of a good training, and the most."""
 FEW_TRIALS, MANY_TRIALS = 2, 8
 """The fewest trainings of all epochs that the time must cover, and so many that bad ones may be stopped early."""
+SHORTEST = 60.0
+"""A fit of fewer seconds is surely too short."""
 SMALLEST_SIZE = 96
 """The smallest side of the images in pixels, for a model that takes larger ones."""
 
@@ -36,22 +40,25 @@ class FineTuning:
 
 
 def fine_tuning(
-    seconds: float, seconds_of_last_stages: Sequence[float], n_images: int, own_size: int
+    seconds: float, seconds_of_last_stages: Sequence[float], n_images: int, own_size: int, n_validation: int = 0
 ) -> FineTuning | None:
     """Return the deepest fine-tuning of which `FEW_TRIALS` trainings of `GOOD_EPOCHS` fit into `seconds`.
 
     `seconds_of_last_stages` is the time of a forward pass of the last 1, 2, ... stages with weights for an image of
-    `own_size` pixels, with all cores or the whole GPU. `n_images` is the number of training images.
+    `own_size` pixels, with all cores or the whole GPU. `n_images` is the number of training images, `n_validation` that
+    of validation images. A tenth of the time is left as a margin.
 
     A good training of few stages is better than a short one of all, and images of the model's own size are better than
     smaller ones. So the last stage may train for `MIN_EPOCHS`, and images become smaller only if not even that fits.
-    The cost of an image is taken to grow with its pixels. What is frozen is computed once, and not counted. Returns
-    None if nothing fits.
+    The cost of an image is taken to grow with its pixels. What is frozen is computed once, for all images. Returns None
+    if nothing fits.
     """
     n_all = len(seconds_of_last_stages)
     for size in _sizes(own_size):
         for n_stages in range(n_all, 0, -1):
-            n_epochs = seconds / (EPOCH_COST * seconds_of_last_stages[n_stages - 1] * (size / own_size) ** 2 * n_images)
+            trained, share = seconds_of_last_stages[n_stages - 1], (size / own_size) ** 2
+            frozen = (seconds_of_last_stages[-1] - trained) * share * (n_images + n_validation)
+            n_epochs = (PLANNED_SHARE * seconds - frozen) / (EPOCH_COST * trained * share * n_images)
             if n_epochs >= FEW_TRIALS * (GOOD_EPOCHS if n_stages > 1 else MIN_EPOCHS):
                 return _plan(size, n_stages if n_stages < n_all else None, n_epochs)
     return None

@@ -7,11 +7,12 @@ and a ranking that was interrupted goes on with the next model.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from trainables.assembly import Assembly
     from trainables.ranking import Measurement
 
+T = TypeVar("T")
 SIZES = {
     "small": (
         "resnet18",
@@ -130,12 +132,12 @@ def rank(
     skipped: dict[str, str] = {}
     classes: Sequence[str] = ()
     for model in models:
-        measured = _measured(_assembly(replace(task, model=model), data, device), settings, device)
-        if isinstance(measured, str):
-            skipped[model] = measured
-            notify(f"{model} is skipped: {measured}")
-        else:
-            found[model], classes = measured
+        assembly = _assembly(replace(task, model=model), data, device)
+        try:
+            found[model], classes = _attempt(functools.partial(_measure, assembly, settings), device)
+        except _Unusable as error:
+            skipped[model] = str(error)
+            notify(f"{model} is skipped: {error}")
     if not found:
         raise TaskError("no model can be ranked: " + "; ".join(f"{name}: {why}" for name, why in skipped.items()))
     first = next(iter(found.values()))
@@ -143,24 +145,25 @@ def rank(
     return Ranking(_ranked(found), skipped, len(first.is_correct), n_groups, len(classes), task.validation)
 
 
-def _measured(assembly: Assembly, settings: dict[str, Any], device: str) -> tuple[Measurement, Sequence[str]] | str:
-    """Measure the model of a task. Return the measurement and the names of the classes, or why it cannot be measured.
+class _Unusable(Exception):
+    """A model does not fit the data set or the memory, or its weights are missing. The message says which."""
 
-    That is text if the model does not fit the data set or the memory, or if its weights are missing.
-    """
+
+def _attempt(measure: Callable[[], T], device: str) -> T:
+    """Return what a measurement of a model returns. Raises _Unusable if the model cannot be measured."""
     from trainables import memory
     from trainables.errors import SetupError
 
     try:
-        return _measure(assembly, settings)
+        return measure()
     except SetupError as error:
-        return str(error)
+        raise _Unusable(str(error)) from error
     except Exception as error:  # torch raises several kinds of errors if memory runs out
         place = memory.shortage(error)
         if place is None:
             raise
     memory.release(device)  # after the error, which holds what filled the memory
-    return f"it does not fit into the memory of the {'GPU' if place == 'gpu' else 'machine'}"
+    raise _Unusable(f"it does not fit into the memory of the {'GPU' if place == 'gpu' else 'machine'}")
 
 
 def _measure(assembly: Assembly, settings: dict[str, Any]) -> tuple[Measurement, Sequence[str]]:
@@ -172,24 +175,28 @@ def _measure(assembly: Assembly, settings: dict[str, Any]) -> tuple[Measurement,
     return measure(network, folds, bf16=settings.get("precision") == "bf16"), folds[0].classes
 
 
-def faster_precision(task: Task, data: Path, device: str = "cpu") -> str:
-    """Return the precision in which the model of a task is fastest on a device: "bf16" or "fp32".
+def faster_precision(task: Task, models: Iterable[str], data: Path, device: str = "cpu") -> str:
+    """Return the precision in which networks are fastest on a device: "bf16" or "fp32".
 
-    It is measured on a few training images. `data` is the folder of the data sets and weights. Raises TaskError if the
-    data set or the model cannot be built.
+    It is measured on a few training images, with the first of `models` that `rank` would not skip. If there is none, it
+    is "fp32". `data` is the folder of the data sets and weights. Raises TaskError if the data set cannot be read.
     """
-    from trainables import ranking
-    from trainables.errors import SetupError
-
     passive_threads()
-    assembly = _assembly(_validated(task, data, device), data, device)
-    try:
-        (found, *_) = assembly.search_data({})
-        assert found is not None, "the task names a data set"
-        network = assembly.build_model({}, found)
-    except SetupError as error:
-        raise TaskError(str(error)) from error
-    return ranking.faster_precision(network, found.train)
+    task = _validated(task, data, device)
+    for model in models:
+        assembly = _assembly(replace(task, model=model), data, device)
+        with contextlib.suppress(_Unusable):
+            return _attempt(functools.partial(_faster_precision, assembly), device)
+    return "fp32"
+
+
+def _faster_precision(assembly: Assembly) -> str:
+    """Return the precision in which the model of a task is fastest."""
+    from trainables import ranking
+
+    (found, *_) = assembly.search_data({})
+    assert found is not None, "the task names a data set"
+    return ranking.faster_precision(assembly.build_model({}, found), found.train)
 
 
 def weights_at_hand(models: Iterable[str], data: Path) -> list[str]:

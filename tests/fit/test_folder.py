@@ -44,3 +44,11 @@ def test_a_damaged_file_is_an_error_and_stays(tmp_path: Path, request_: FitReque
     with pytest.raises(UserError, match="is damaged"):
         FitFolder(tmp_path / "out", request_)
     assert (tmp_path / "out" / FIT_FILE).read_text() == '{"request": '
+
+
+def test_the_seconds_of_an_interrupted_step_count_until_it_is_finished(tmp_path: Path, request_: FitRequest) -> None:
+    FitFolder(tmp_path / "out", request_).keep_seconds("ranking", 7.0)
+    again = FitFolder(tmp_path / "out", request_)
+    assert (again.kept_seconds("ranking"), again.seconds_spent) == (7.0, 7.0)
+    again.end_step("ranking", 9.0)
+    assert FitFolder(tmp_path / "out", request_).seconds_spent == 9.0

@@ -64,7 +64,12 @@ def test_with_some_time_a_few_good_trainings_run_to_their_end() -> None:
 
 
 def test_with_less_time_fewer_stages_train() -> None:
-    assert time_plan.fine_tuning(300, STAGES, 1000, 224) == FineTuning(224, 3, 10, 2)
+    assert time_plan.fine_tuning(300, STAGES, 1000, 224) == FineTuning(224, 3, 9, 2)
+
+
+def test_the_pass_through_frozen_stages_over_all_images_takes_its_time() -> None:
+    assert time_plan.fine_tuning(300, STAGES, 1000, 224, 3000) == FineTuning(224, 3, 8, 2)
+    assert time_plan.fine_tuning(300, STAGES, 1000, 224, 10_000) == FineTuning(224, 2, 13, 2)
 
 
 def test_images_become_smaller_if_not_even_the_last_stage_can_train() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from hpo.space import DatasetSpec, Task, Validation
-from hpo.training.ranking import _ranked, rank
+from hpo.training.ranking import _ranked, faster_precision, rank
 
 
 def measurement(correct: torch.Tensor, logme: float = 0.0, groups: torch.Tensor | None = None) -> Any:
@@ -52,3 +52,11 @@ def test_a_model_that_runs_out_of_memory_is_skipped_with_a_line(tmp_path: Path) 
     found = rank(task, ["tests.training.hungry_model", "softmax_regression"], tmp_path, notify=lines.append)
     assert [each.model for each in found.models] == ["softmax_regression"]
     assert lines == ["tests.training.hungry_model is skipped: it does not fit into the memory of the machine"]
+
+
+def test_the_precision_is_measured_on_the_first_model_that_can_be_ranked(tmp_path: Path) -> None:
+    task = Task("closed_form", weights="imagenet", dataset=DatasetSpec("digits"))
+    assert faster_precision(task, ["tests.training.hungry_model", "resnet18"], tmp_path) == "fp32"
+    task = Task("closed_form", dataset=DatasetSpec("digits"))
+    names = ["tests.training.hungry_model", "softmax_regression"]
+    assert faster_precision(task, names, tmp_path) in ("fp32", "bf16")
