@@ -8,6 +8,7 @@ tested.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -30,7 +31,7 @@ PROBE_EPOCHS, PROBE_LR = 3, 1e-3
 LR, WEIGHT_DECAY, WARMUP, SMOOTHING = 1e-4, 0.05, 0.1, 0.1
 SMALLEST_CROP = 0.5
 TIMED_STEPS = 8
-"""After so many steps the number of epochs is decided."""
+"""So many steps on a copy of the network tell how many epochs fit."""
 
 
 @dataclass(frozen=True)
@@ -94,28 +95,45 @@ def _probe(network: nn.Module, head: nn.Module, training: Images) -> None:
 def _fine_tune(network: nn.Module, training: Images, elapsed: Callable[[], float], seconds: float) -> int:
     """Train all layers until `seconds` have elapsed, at least one epoch. Return the number of epochs."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=LR, weight_decay=WEIGHT_DECAY)
-    began, step_seconds = elapsed(), 0.0
-    n_epochs, n_steps, step = 1, math.ceil(len(training) / BATCH_SIZE), 0
-    augment = _augmentation()
+    augment, n_steps, step = _augmentation(), math.ceil(len(training) / BATCH_SIZE), 0
+    step_seconds = _step_seconds(network, training, augment, elapsed)
+    n_epochs = max(1, int((seconds - elapsed()) / (step_seconds * n_steps)))
     network.train()
-    epoch = 0
-    while epoch < n_epochs:
+    for _ in range(n_epochs):
         for rows in torch.split(torch.randperm(len(training)), BATCH_SIZE):
             for group in optimizer.param_groups:
                 group["lr"] = LR * rate_share(step, n_epochs * n_steps)
             optimizer.zero_grad()
-            with torch.autocast("cpu", torch.bfloat16):
-                logits = network(torch.cat([augment(image[None]) for image in training.pixels[rows]]))
-            functional.cross_entropy(  # type: ignore[no-untyped-call]
-                logits.float(), training.labels[rows], label_smoothing=SMOOTHING
-            ).backward()
+            _add_gradients(network, training, rows, augment)
             optimizer.step()
             step += 1
-            if step == TIMED_STEPS:  # now it is known how many epochs fit
-                step_seconds = (elapsed() - began) / step
-                n_epochs = max(1, int((seconds - began) / (step_seconds * n_steps)))
-        epoch += 1
     return n_epochs
+
+
+def _add_gradients(network: nn.Module, training: Images, rows: Tensor, augment: Callable[[Tensor], Tensor]) -> None:
+    """Compute the loss of some augmented images, and its gradients."""
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = network(torch.cat([augment(image[None]) for image in training.pixels[rows]]))
+    functional.cross_entropy(  # type: ignore[no-untyped-call]
+        logits.float(), training.labels[rows], label_smoothing=SMOOTHING
+    ).backward()
+
+
+def _step_seconds(
+    network: nn.Module, training: Images, augment: Callable[[Tensor], Tensor], elapsed: Callable[[], float]
+) -> float:
+    """The time of a step, from a few on a copy of the network, so that neither weights nor statistics change.
+
+    The updates have a rate of 0, because a step of AdamW takes its time, too.
+    """
+    copied = copy.deepcopy(network).train()
+    optimizer = torch.optim.AdamW(copied.parameters(), lr=0.0)
+    began = elapsed()
+    for _ in range(TIMED_STEPS):
+        optimizer.zero_grad()
+        _add_gradients(copied, training, torch.randperm(len(training))[:BATCH_SIZE], augment)
+        optimizer.step()
+    return (elapsed() - began) / TIMED_STEPS
 
 
 def rate_share(step: int, n_steps: int) -> float:

@@ -38,6 +38,10 @@ def test_the_table_names_each_file_with_its_class_and_part(flowers: Path, tmp_pa
     assert all(Path(row["path"]).parts[-3:-1] == (row["split"], row["label"]) for row in rows)
 
 
+def test_the_earlier_accuracies_are_those_of_the_studies() -> None:
+    assert {name: round(fit.earlier(name), 4) for name in fit.EARLIER} == {"pacs": 0.8898, "caltech101": 0.9146}
+
+
 def test_the_rate_of_the_script_rises_for_a_tenth_and_falls_to_zero() -> None:
     shares = [hand_made.rate_share(step, 100) for step in range(101)]
     assert max(shares) == shares[9] == shares[10] == 1
