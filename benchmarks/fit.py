@@ -6,9 +6,9 @@
 Both sides get the same images to train with, the same held-out images, the same ImageNet weights and the same number of
 minutes. The minutes are of two clocks, and both favour the script:
 
-- `fit` is `hpo fit TABLE --time 20m`, on a table of the files of a data set. Its clock is wall time, so other work on the
-  machine costs it time, and all that it does counts, from decoding to the report. Its held-out accuracy is the one that
-  it prints.
+- `fit` is `hpo fit TABLE --time 20m`, on a table of the files of a data set. Its clock is wall time, so other work on
+  the machine costs it time, and all that it does counts, from decoding to the report. Its held-out accuracy is the one
+  that it prints.
 - `script` is `benchmarks/hand_made.py`: one network, a probe, then all layers at one rate that falls as a cosine, with
   crops and flips, in bfloat16. It trains on all images that are not held out, because it chooses nothing. Its images
   lie decoded in memory before its time begins, so decoding is free. Its clock is its processor time divided by the
