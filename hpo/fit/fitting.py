@@ -75,7 +75,7 @@ class _Steps:
     def look_over(self) -> DataSummary:
         self._show(1, "looking over the images")
         if self.folder.request.seconds < time_plan.SHORTEST:
-            self.display.note("the time is surely too short, so the fit will take longer: give it some minutes")
+            self.display.note("so short a time may not be enough, and the fit may take longer: give it some minutes")
         if (found := self.folder.step("images")) is None:
             began = time.monotonic()
             space = spaces.probe_space(self.folder.request, [ranking.any_candidate(self.folder.request)])

@@ -20,7 +20,7 @@ MIN_EPOCHS, GOOD_EPOCHS, MAX_EPOCHS = 4, 8, 30
 FEW_TRIALS, MANY_TRIALS = 2, 8
 """The fewest trainings of all epochs that the time must cover, and so many that bad ones may be stopped early."""
 SHORTEST = 60.0
-"""A fit of fewer seconds is surely too short."""
+"""A fit of fewer seconds is likely to take longer than it was given."""
 SMALLEST_SIZE = 96
 """The smallest side of the images in pixels, for a model that takes larger ones."""
 
