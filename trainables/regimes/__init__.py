@@ -20,7 +20,7 @@ These literals are optional:
     WHEN = {"width": {"head": ["network"]}} the values of others with which a hyperparameter has an effect
     IGNORES = {"layer_decay": "why"}        hyperparameters of models and training that have no effect in this regime
     FIRST_PHASE = ("n_epochs", "patience")  hyperparameters of which the smallest is the epochs that the first of two
-                                            phases has at least; a space whose trials never get beyond is refused
+                                            phases has at least; a space whose trials never get beyond gets a notice
     PRETRAINED = True                       a space must say which weights the model starts from
     PRETRAINED = False                      the model always starts from random weights, whatever the task says
     PRETRAINING = True                      the regime first trains on `data.pretraining`, the task's data set
