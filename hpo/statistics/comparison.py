@@ -3,7 +3,10 @@
 An image that is hard for one trial is hard for most of them, so the difference of two trials is known better than
 either value. The images are resampled, and all trials are judged on each sample (the bootstrap). The largest
 standardised difference among the trials that arises by chance gives one limit for all of them (max-T: Westfall and
-Young, "Resampling-Based Multiple Testing", 1993). If the images have groups, the groups are resampled.
+Young, "Resampling-Based Multiple Testing", 1993).
+
+If the images have groups, the groups are resampled. Resamples of few groups vary too little, so the limit is then at
+least that of Student's t for the number of groups, corrected by Bonferroni.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from hpo.statistics.units import Integers, Units
 
 N_RESAMPLES = 500
 MAX_COUNTED = 30
-"""The largest number of images or groups that differ for which they are counted, besides the resampling."""
+"""The largest number of images that differ for which they are counted, besides the resampling."""
 N_AT_A_TIME = 100
 """The number of resamples that are in memory together."""
 
@@ -47,21 +50,21 @@ def not_apart(
     if differs.any():
         by_chance = _largest_by_chance(differences[differs], means[differs], errors[differs], units, rng)
         limit = max(limit, float(np.quantile(by_chance, LEVEL)))
-    one_unit = 1 / units.n if is_share else 0.0
-    result: NDArray[np.bool_] = means <= limit * np.hypot(errors, one_unit)
-    return result | _agree_by_counts(differences, units) if is_share else result
+    if units.of_images is not None:
+        limit = max(limit, float(stats.t.ppf(1 - (1 - LEVEL) / max(len(values) - 1, 1), units.n - 1)))
+    one_image = 1 / differences.shape[1] if is_share else 0.0
+    result: NDArray[np.bool_] = means <= limit * np.hypot(errors, one_image)
+    return result | _agree_by_counts(differences) if is_share and units.of_images is None else result
 
 
-def _agree_by_counts(differences: NDArray[np.float32], units: Units) -> NDArray[np.bool_]:
+def _agree_by_counts(differences: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Whether trials cannot be told apart from the best by the counts of the images that differ, if these are few.
 
     The resampling takes the few images that differ for all that can differ, so it is too sure. The exact test of
     McNemar is not (Psychometrika 12, 1947): each image that differs is as likely to be better as worse by chance. Its
-    level is that of Bonferroni. It is for values that are 0 or 1, and False for others. With groups, it counts the
-    groups in which a trial has more errors than the best, and those in which it has fewer.
+    level is that of Bonferroni. It is for values that are 0 or 1, and False for others.
     """
-    of_units = units.sums(differences)
-    n_worse, n_better = (of_units > 0).sum(axis=1), (of_units < 0).sum(axis=1)
+    n_worse, n_better = (differences > 0).sum(axis=1), (differences < 0).sum(axis=1)
     n_differing = n_worse + n_better
     is_plain = np.isin(differences, (-1, 0, 1)).all(axis=1)
     is_counted = is_plain & (n_differing <= MAX_COUNTED)

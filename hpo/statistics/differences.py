@@ -65,11 +65,11 @@ def _scores(study: TrialValues, parts: NDArray[np.int64]) -> NDArray[np.float64]
 
 
 def _of_added(units: Units, square: float, *, is_share: bool) -> float:
-    """The variance that two added images or groups give to a mean, whose squares have the sum `square`. 0 for a loss.
+    """The variance that two added images give to a mean, whose squares have the sum `square`. 0 for a loss.
 
     If few images differ, or are misclassified, they say little about how many would be on others, and a variance of 0
     may be chance. So a share gets two images more: for a difference one half of an image that is better in the first,
     and one half that is better in the second (Agresti and Min, Statistics in Medicine 24, 2005); for a single share one
     of 0 and one of 1 (Agresti and Caffo, The American Statistician 54, 2000).
     """
-    return square / units.n**2 if is_share else 0.0
+    return square / float(units.sizes.sum()) ** 2 if is_share else 0.0

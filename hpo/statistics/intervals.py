@@ -45,9 +45,11 @@ def mean_interval(
     other mean is taken as that of a loss.
     `groups` (n,) are the groups of the images, which are independent then, instead of the images.
     """
-    units = Units.of(groups, len(values))
+    units, mean = Units.of(groups, len(values)), float(values.mean())
     error = math.sqrt(float(units.variance_of_mean(values)))
-    return interval(float(values.mean()), error, units.n, is_share=is_share, is_signed=is_signed, level=level)
+    if is_share:
+        error = max(error, units.least_error_of_share(values, mean))
+    return interval(mean, error, units.n, is_share=is_share, is_signed=is_signed, level=level)
 
 
 def interval(

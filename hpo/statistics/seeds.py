@@ -43,6 +43,8 @@ def both_spreads(
     parts = [_of_images(values.mean(axis=0), units), _of_seeds(values, units)]
     # `interval` multiplies by the quantile of units.n - 1.
     error = _half_width(parts, 1 - LEVEL) / float(stats.t.ppf((1 + LEVEL) / 2, max(units.n - 1, 1)))
+    if is_share:
+        error = max(error, units.least_error_of_share(values.mean(axis=0), mean))
     return interval(mean, error, units.n, is_share=is_share, is_signed=is_signed)
 
 

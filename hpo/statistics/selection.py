@@ -82,6 +82,8 @@ def chosen(
     scores = scores_of(choices, values)
     estimate = float(scores.mean())
     error = math.sqrt(variance_of_mean(scores, units))
+    if is_share:
+        error = max(error, units.least_error_of_share(scores.mean(axis=0, dtype=np.float64), estimate))
     limits = interval(estimate, error, units.n, is_share=is_share, is_signed=is_signed)
     trials = np.arange(len(values)) if study.trials is None else study.trials
     return Chosen(estimate, limits.widened(of_best), float((trials[choices] == trials[best]).mean()))

@@ -8,6 +8,7 @@ images divided by their number.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 Doubles = NDArray[np.float64]
 Integers = NDArray[np.int64]
+FEW_GROUPS = 5
+"""If errors, or images without an error, are in fewer groups than this, their spread over groups is hardly known."""
 
 
 class Units(NamedTuple):
@@ -53,6 +56,20 @@ class Units(NamedTuple):
         starts = np.concatenate([[0], np.cumsum(self.sizes)[:-1]]).astype(np.int64)
         result: NDArray[np.floating] = np.add.reduceat(values[..., order], starts, axis=-1)
         return result
+
+    def least_error_of_share(self, values: Doubles, share: float) -> float:
+        """Return the smallest standard error that is taken for a share, the mean of `values` (n_images,).
+
+        It is 0 without groups. By chance, groups may seem more alike than independent images are, and the error too
+        small. So it is at least that of independent images (Korn and Graubard, Survey Methodology 24, 1998). If errors
+        are in few groups, it is at least that of a single image of each group.
+        """
+        if self.of_images is None:
+            return 0.0
+        totals = self.sums(values)
+        n_groups = min(int((totals > 0).sum()), int((totals < self.sizes).sum()))
+        n = self.n if n_groups < FEW_GROUPS else float(self.sizes.sum())
+        return math.sqrt(max(share * (1 - share), 0.0) / n)
 
     def spread(self, of_units: Integers) -> Integers:
         """Return what each image gets of its unit, (..., n_images). `of_units` are (..., n_units)."""

@@ -69,6 +69,52 @@ def test_the_interval_holds_the_truth_of_grouped_images_where_that_of_single_ima
     assert held(truth, lambda groups, rng: interval_of(groups, rng, knows=False), n_groups) <= 0.75
 
 
+@pytest.mark.parametrize(
+    ("n_groups", "error", "alike"), [(20, 0.02, 0.3), (30, 0.02, 0.3), (10, 0.1, 0.2), (5, 0.1, 0.1)]
+)
+def test_the_interval_of_rare_errors_in_few_groups_holds_the_truth(n_groups: int, error: float, alike: float) -> None:
+    """`alike` is the correlation of the images of a group, whose shares of errors have a Beta distribution."""
+    rng, both = np.random.default_rng(0), np.array([error, 1 - error]) * (1 / alike - 1)
+
+    def interval_of_errors() -> Interval:
+        shares = np.repeat(rng.beta(*both, n_groups), 20)
+        values = (rng.random(len(shares)) < shares).astype(np.float64)
+        return mean_interval(values, is_share=True, groups=np.repeat(np.arange(n_groups), 20))
+
+    limits = [interval_of_errors() for _ in range(400)]
+    assert np.mean([low <= error <= high for low, high in limits]) >= 0.93
+
+
+def test_one_error_more_does_not_make_an_interval_much_narrower() -> None:
+    groups, errors = np.repeat(np.arange(20), 20), np.zeros(400)
+    without = mean_interval(errors, is_share=True, groups=groups)
+    errors[0] = 1
+    with_one = mean_interval(errors, is_share=True, groups=groups)
+    assert with_one.high >= without.high
+    even = np.tile(np.arange(20) < 2, 20).astype(np.float64)  # two errors in each group
+    low, high = mean_interval(even, is_share=True, groups=groups)
+    alone = mean_interval(even, is_share=True)
+    assert (low, high) == pytest.approx(alone, abs=0.01)
+
+
+@pytest.mark.parametrize("n_groups", [5, 10])
+def test_the_truly_best_of_many_trials_is_rarely_lost_with_few_groups(n_groups: int) -> None:
+    rng, groups = np.random.default_rng(0), np.repeat(np.arange(n_groups), 10)
+    kept = []
+    for _ in range(60):
+        of_groups, own = rng.standard_normal((50, n_groups)), rng.standard_normal((50, len(groups)))
+        losses = (5 + of_groups[:, groups] + own).astype(np.float32)
+        kept.append(not_apart(losses, int(losses.mean(axis=1).argmin()), rng, is_share=False, groups=groups)[0])
+    assert np.mean(kept) >= 0.93
+
+
+def test_trials_that_are_far_worse_in_each_group_are_told_apart() -> None:
+    rng, groups = np.random.default_rng(0), np.repeat(np.arange(8), 100)
+    errors = np.zeros((50, 800), np.float32)
+    errors[1:] = rng.random((49, 800)) < 0.9
+    assert not_apart(errors, 0, rng, is_share=True, groups=groups).sum() == 1
+
+
 def test_the_difference_of_two_studies_holds_the_truth_of_grouped_images_too() -> None:
     def paired(groups: Groups, rng: np.random.Generator, *, knows: bool) -> Interval:
         return of_difference(groups, rng, knows=knows, is_paired=True)
