@@ -11,7 +11,7 @@ from hpo.errors import UserError
 OPTIONS = (
     (r"`task\.validation\.folds: (\d+)`", r"`--folds \1`"),
     (r"`task\.validation\.folds`", "`--folds`"),
-    (r"^`group` must", "`--group` must"),
+    (r"`task\.validation\.group`", "`--group`"),
     (r"^task\.validation\.folds\b", "--folds"),
     (r"^task\.validation\.group\b", "--group"),
     (r"^task\.model\b", "--models"),
