@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,8 +37,11 @@ def kill_workers() -> None:
 
 def started_by_trials(log: Path) -> list[psutil.Process]:
     """The processes that trials of `toy.WithChildren` wrote down: their workers, and those that they started."""
-    numbers = {int(line) for line in log.read_text().splitlines()}
-    return [psutil.Process(number) for number in numbers if psutil.pid_exists(number)]
+    found = []
+    for number in {int(line) for line in log.read_text().splitlines()}:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended
+            found.append(psutil.Process(number))
+    return found
 
 
 def wait_until_ended(processes: list[psutil.Process], seconds: float = SECONDS) -> list[psutil.Process]:
