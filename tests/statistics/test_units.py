@@ -74,10 +74,10 @@ def test_the_interval_holds_the_truth_of_grouped_images_where_that_of_single_ima
 )
 def test_the_interval_of_rare_errors_in_few_groups_holds_the_truth(n_groups: int, error: float, alike: float) -> None:
     """`alike` is the correlation of the images of a group, whose shares of errors have a Beta distribution."""
-    rng, both = np.random.default_rng(0), np.array([error, 1 - error]) * (1 / alike - 1)
+    rng, scale = np.random.default_rng(0), 1 / alike - 1
 
     def interval_of_errors() -> Interval:
-        shares = np.repeat(rng.beta(*both, n_groups), 20)
+        shares = np.repeat(rng.beta(error * scale, (1 - error) * scale, n_groups), 20)
         values = (rng.random(len(shares)) < shares).astype(np.float64)
         return mean_interval(values, is_share=True, groups=np.repeat(np.arange(n_groups), 20))
 
