@@ -65,6 +65,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/ray_overhead.py
 	$(BIN)/python benchmarks/augmentation.py
 	$(BIN)/python benchmarks/fine_tune_epoch.py
+	$(BIN)/python benchmarks/fit.py
 	$(BIN)/python benchmarks/honesty.py
 	$(BIN)/python benchmarks/honesty.py --real
 	$(BIN)/python benchmarks/probe_search.py --full
