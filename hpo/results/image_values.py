@@ -27,7 +27,10 @@ MAX_LOGITS = {"val_auroc_error": 2**22}
 """The largest number of logits for more than MIN_TRIALS trials, by the objective. The AUROC sorts them: 0.2 us each."""
 MAX_LOGITS_OTHERS = 2**25
 MAX_CALLS = 10_000
-"""The largest number of computations of a function of the user for more than MIN_TRIALS trials."""
+"""The largest number of computations of a function of the user for more than MIN_TRIALS trials.
+
+It does not depend on how long they take: else a study would give other numbers each time.
+"""
 MOST_FACTOR = 4
 """The largest number of logits for MIN_TRIALS trials, as a multiple: about two seconds, and 256 MiB."""
 

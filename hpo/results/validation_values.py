@@ -41,6 +41,8 @@ class ValidationValues:
     """
     n_groups: int | None
     """The number of groups on record. None without groups, or if they are not on record."""
+    folds_of_groups: NDArray[np.int64] | None
+    """The folds if there are groups on record, which may make folds of very different size. Else None."""
     is_share: bool
     is_signed: bool
     """Whether the objective may be below 0: it is a function of the user, and some of its values are."""
@@ -77,6 +79,8 @@ def read_values(study: StudyFolder, history: History) -> ValidationValues | str:
     if not of_trials or (differing and cut_off == set(of_trials)):
         return f"the objective {of_images.differs}"
     losses = _losses(objective, found, of_trials)
+    folds_of_groups = None if kept.groups is None else found.folds
+    epochs = read_all(study, of_trials, losses, found, [history.trials[number] for number in of_trials])
     return ValidationValues(
         best=ranked[0],
         compared=tuple(of_trials),
@@ -85,10 +89,11 @@ def read_values(study: StudyFolder, history: History) -> ValidationValues | str:
         folds=found.folds,
         groups=found.groups,
         n_groups=None if kept.groups is None else len(np.unique(kept.groups)),
+        folds_of_groups=folds_of_groups,
         is_share=objective in ERRORS,
         is_signed=own_function(objective) is not None and are_signed(np.stack(list(of_trials.values()))),
         n_searched=len(ranked),
-        epochs=read_all(study, of_trials, losses, found, [history.trials[number] for number in of_trials]),
+        epochs=epochs._replace(values=epochs.values._replace(folds=folds_of_groups)),
         incomplete=_incomplete(study, ranked[:n_trials], found, of_trials, differing),
     )
 

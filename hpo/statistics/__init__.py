@@ -12,7 +12,7 @@ from hpo.statistics.left_out import MAX_UNITS, are_signed, at_most, left_out_val
 from hpo.statistics.per_image import of_folds, per_image, per_image_of_results
 from hpo.statistics.seeds import both_spreads, differing
 from hpo.statistics.selection import Chosen, TrialValues, chosen
-from hpo.statistics.units import Units
+from hpo.statistics.units import Units, fold_weights, joined_groups
 
 __all__ = [
     "MAX_UNITS",
@@ -27,7 +27,9 @@ __all__ = [
     "chosen",
     "difference_of_chosen",
     "differing",
+    "fold_weights",
     "interval",
+    "joined_groups",
     "left_out_values",
     "mean_interval",
     "not_apart",

@@ -32,15 +32,16 @@ def not_apart(
     *,
     is_share: bool,
     groups: Integers | None = None,
+    folds: Integers | None = None,
 ) -> NDArray[np.bool_]:
     """Return which trials cannot be told apart from the trial in row `best`, (n_trials,). It is one of them.
 
-    `values` (n_trials, n_images) holds one value for each trial and image; lower is better. `is_share` and `groups`
-    are those of `intervals.mean_interval`. In at least 95 % of studies the trial that is truly the best is among those
-    returned, whichever looks best.
+    `values` (n_trials, n_images) holds one value for each trial and image; lower is better. `is_share`, `groups` and
+    `folds` are those of `intervals.mean_interval`. In at least 95 % of studies the trial that is truly the best is
+    among those returned, whichever looks best.
     """
     differences = values - values[best]
-    units = Units.of(groups, differences.shape[1])
+    units = Units.of(groups, differences.shape[1], folds)
     if units.n < 2:
         return np.ones(len(values), np.bool_)
     means = differences.mean(axis=1, dtype=np.float64)
@@ -87,6 +88,6 @@ def _largest_by_chance(
         drawn = rng.integers(n, size=(N_AT_A_TIME, n))
         drawn += np.arange(N_AT_A_TIME)[:, None] * n
         counts = np.bincount(drawn.ravel(), minlength=N_AT_A_TIME * n).reshape(N_AT_A_TIME, n).astype(np.float32)
-        sampled = counts @ of_units.T / (counts @ units.sizes)[:, None]
+        sampled = counts @ of_units.T / (counts @ units.weights)[:, None]
         largest.append(((means - sampled) / errors).max(axis=1))
     return np.concatenate(largest)

@@ -15,7 +15,7 @@ from scipy import stats
 
 from hpo.statistics.intervals import LEVEL, Interval
 from hpo.statistics.selection import TrialValues, choose_without, random_parts, scores_of, variance_of_mean
-from hpo.statistics.units import Units
+from hpo.statistics.units import Units, joined_groups
 
 
 class DifferenceOfChosen(NamedTuple):
@@ -39,14 +39,16 @@ def difference_of_chosen(
     `is_paired` says that both have values for the same images in the same order. `is_share` is that of
     `intervals.interval`, `level` the share of cases in which the interval holds the true difference. A single image
     or group says nothing: then the estimate is 0, and the interval infinite. If paired images have other groups in each
-    study, the larger groups count.
+    study, the `joined_groups` of both count.
     """
+    if is_paired:
+        groups = joined_groups(first.groups, second.groups)
+        folds = second.folds if first.folds is None else first.folds
+        first, second = (each._replace(groups=groups, folds=folds) for each in (first, second))
     units = [first.units, second.units]
     n_units = min(each.n for each in units)
     if n_units < 2:
         return DifferenceOfChosen(0.0, Interval(-math.inf, math.inf))
-    if is_paired:
-        units = [min(units, key=lambda each: each.n)] * 2
     parts = random_parts(units[0], rng)
     scores = [_scores(first, parts), _scores(second, parts if is_paired else random_parts(units[1], rng))]
     estimate = float(scores[1].mean() - scores[0].mean())

@@ -37,15 +37,17 @@ def mean_interval(
     is_share: bool,
     is_signed: bool = False,
     groups: Integers | None = None,
+    folds: Integers | None = None,
     level: float = LEVEL,
 ) -> Interval:
     """Return the interval of the mean that the images come from. `values` (n,) holds one value for each image.
 
     `is_share` says that the mean lies between 0 and 1, as an error does, and `is_signed` that it may be below 0. Any
     other mean is taken as that of a loss.
-    `groups` (n,) are the groups of the images, which are independent then, instead of the images.
+    `groups` (n,) are the groups of the images, which are independent then, instead of the images. `folds` are those of
+    `Units.of`.
     """
-    units, mean = Units.of(groups, len(values)), float(values.mean())
+    units, mean = Units.of(groups, len(values), folds), float(values.mean())
     error = math.sqrt(float(units.variance_of_mean(values)))
     if is_share:
         error = max(error, units.least_error_of_share(values, mean))

@@ -16,8 +16,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-Doubles = NDArray[np.float64]
-Integers = NDArray[np.int64]
+from hpo.statistics.units import Doubles, Integers, fold_weights
+
 N_TOP = 5
 """The number of classes of the top-5 error."""
 
@@ -56,11 +56,10 @@ def over_folds(function: Callable[[slice | NDArray[np.bool_]], Doubles], folds: 
     """Return the values of `function`, which takes the images of a fold. Their mean is the mean over the folds."""
     if bool((folds == folds[0]).all()):  # faster than to sort them, for the many epochs of a study
         return function(slice(None))
-    numbers = np.unique(folds)
-    result = np.empty(len(folds))
-    for number in numbers:
+    weights, result = fold_weights(folds), np.empty(len(folds))
+    for number in np.unique(folds):
         is_in = folds == number
-        result[is_in] = len(folds) / (len(numbers) * np.count_nonzero(is_in)) * function(is_in)
+        result[is_in] = weights[is_in] * function(is_in)
     return result
 
 

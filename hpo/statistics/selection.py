@@ -49,11 +49,13 @@ class TrialValues(NamedTuple):
     """(n_rows,): the trial of each row, if a row is an epoch. None: each row is a trial of its own."""
     groups: NDArray[np.int64] | None = None
     """(n_images,): the group of each image. None: the images are independent."""
+    folds: NDArray[np.int64] | None = None
+    """(n_images,): the folds that the values of grouped images are weighted by. None: they are not weighted."""
 
     @property
     def units(self) -> Units:
         """The independent observations: the groups, or the images."""
-        return Units.of(self.groups, self.values.shape[1])
+        return Units.of(self.groups, self.values.shape[1], self.folds)
 
 
 class Chosen(NamedTuple):

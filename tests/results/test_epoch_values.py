@@ -32,7 +32,7 @@ def test_the_values_of_each_epoch_have_its_recorded_objective_as_mean(
     history = study.history()[0]
     found = read_values(study, history)
     assert not isinstance(found, str)
-    (values, ties, trials, _), best, n_complete = found.epochs
+    (values, ties, trials, *_), best, n_complete = found.epochs
     recorded = [(number, history.objective_of(each)) for number in (0, 1) for each in history.trials[number].reports]
     assert trials is not None
     assert (trials.tolist(), n_complete) == ([number for number, _ in recorded], 2)

@@ -14,6 +14,8 @@ from hpo.statistics import (
     chosen,
     difference_of_chosen,
     differing,
+    fold_weights,
+    joined_groups,
     mean_interval,
     not_apart,
 )
@@ -189,3 +191,56 @@ def test_one_group_says_nothing() -> None:
 def test_a_group_is_needed_for_each_image() -> None:
     with pytest.raises(ValueError, match="3 images need a group each, but there are 2 groups"):
         Units.of(np.zeros(2, np.int64), 3)
+
+
+def test_a_constant_loss_has_no_variance_over_groups_with_folds_of_any_size() -> None:
+    groups = np.repeat(np.arange(8), [5, 60, 10, 5, 30, 20, 40, 30])
+    folds = np.array([0, 0, 1, 1, 1, 2, 2, 2])[groups]
+    weighted = 2 * fold_weights(folds)
+    assert weighted.mean() == pytest.approx(2)
+    assert float(Units.of(groups, 200, folds).variance_of_mean(weighted)) == pytest.approx(0, abs=1e-20)
+    assert float(Units.of(groups, 200).variance_of_mean(weighted)) > 0.01
+    low, high = mean_interval(weighted, is_share=False, groups=groups, folds=folds)
+    assert high - low < 1e-9
+    study = TrialValues(weighted[None].astype(np.float32), None, groups=groups, folds=folds)
+    low, high = chosen(study, 0, np.random.default_rng(0), is_share=False).interval
+    assert high - low < 1e-5
+
+
+def test_folds_of_grouped_images_are_weighted_when_trials_are_compared() -> None:
+    rng, groups = np.random.default_rng(0), np.repeat(np.arange(4), [2, 20, 150, 50])
+    folds = groups // 2
+    losses = rng.normal(2, 0.1, (2, len(groups)))
+    losses[1] += 0.5  # in each image alike
+    values = (losses * fold_weights(folds)).astype(np.float32)
+    assert not_apart(values, 0, rng, is_share=False, groups=groups, folds=folds).tolist() == [True, False]
+    assert not_apart(values, 0, rng, is_share=False, groups=groups).tolist() == [True, True]
+
+
+def test_equal_folds_have_no_weights() -> None:
+    groups, folds = np.repeat(np.arange(6), 5), np.repeat(np.arange(3), 10)
+    assert Units.of(groups, 30, folds).weights.tolist() == Units.of(groups, 30).weights.tolist() == [5] * 6
+
+
+def test_groups_of_two_studies_are_joined_where_they_overlap() -> None:
+    first, second = np.array([0, 0, 1, 2, 3, 3]), np.array([7, 8, 8, 5, 4, 4])
+    joined = joined_groups(first, second)
+    assert joined is not None
+    assert np.unique(joined, return_inverse=True)[1].tolist() in ([0, 0, 0, 1, 2, 2], [0, 0, 0, 2, 1, 1])
+    assert joined_groups(None, second) is second
+    assert joined_groups(first, None) is first
+    assert joined_groups(None, None) is None
+
+
+def test_the_difference_of_two_studies_takes_images_as_independent_only_if_both_groupings_do() -> None:
+    rng = np.random.default_rng(0)
+    errors = (rng.random((2, 80)) < 0.3).astype(np.float32)
+    rows, columns = np.arange(80) // 10, np.arange(80) % 8 + 100
+    studies = [TrialValues(errors[:1], None, groups=rows), TrialValues(errors[1:], None, groups=columns)]
+    found = difference_of_chosen(*studies, rng, is_share=True, is_paired=True)
+    assert found.interval == (-np.inf, np.inf)  # all images are linked
+    halves = np.arange(80) // 20  # each holds two whole rows
+    of_halves = [TrialValues(errors[:1], None, groups=rows), TrialValues(errors[1:], None, groups=halves)]
+    both = [each._replace(groups=halves) for each in of_halves]
+    low, high = difference_of_chosen(*of_halves, np.random.default_rng(1), is_share=True, is_paired=True).interval
+    assert (low, high) == difference_of_chosen(*both, np.random.default_rng(1), is_share=True, is_paired=True).interval
