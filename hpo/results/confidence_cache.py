@@ -1,7 +1,7 @@
 """The confidence of a study, kept in a file of its folder: several commands ask for it, and many images take long.
 
-The file holds the confidence and a key of all that it depends on: the trials, the prediction files, and our code. If
-any of it changes, it is computed again.
+The file holds the confidence and a key of all that it depends on: the trials, the prediction files, our code, and that
+of an objective that is a function of the user. If any of it changes, it is computed again.
 """
 
 from __future__ import annotations
@@ -24,14 +24,17 @@ import numpy as np
 import scipy
 
 from hpo import __version__
-from hpo.errors import MachineError
+from hpo.errors import HpoError, MachineError
 from hpo.record import CONFIDENCE_FILE, History, StudyFolder, write_text
 from hpo.results.confidence import Confidence, confidence
+from hpo.training.own_objective import objective_digest
 
 MIN_SECONDS = 0.2
 """A confidence that took less time to compute is not kept."""
-PACKAGES = ("hpo.record", "hpo.results", "hpo.space", "hpo.statistics", "hpo.training")
+PACKAGES = ("hpo.record", "hpo.results", "hpo.space", "hpo.statistics", "hpo.training", "hpo.training.user_code")
 """The packages whose code decides what the confidence is."""
+OWN_METRIC = ("trainables", "own_metric.py")
+"""The package and the file that call a function of the user."""
 
 
 def cached_confidence(
@@ -61,8 +64,16 @@ def _key(study: StudyFolder, history: History) -> str:
         for number, trial in sorted(history.trials.items())
     ]
     predictions = sorted(_stats(study.predictions))
-    content = [_code(), study.digest, len(history.events), trials, predictions]
+    content = [_code(), study.digest, _objective(study), len(history.events), trials, predictions]
     return hashlib.sha256(repr(content).encode()).hexdigest()
+
+
+def _objective(study: StudyFolder) -> str | None:
+    """What identifies the code of an objective that is a function of the user, as it is now. None for one of ours."""
+    try:
+        return objective_digest(study.space)
+    except HpoError as error:  # it cannot be imported any more
+        return str(error)
 
 
 def _stats(folder: Path) -> Iterable[tuple[str, int, int]]:
@@ -84,6 +95,8 @@ def _code() -> str:
         for entry in sorted(files(package).iterdir(), key=lambda each: each.name):
             if entry.name.endswith(".py"):
                 found.update(entry.read_bytes())
+    package, name = OWN_METRIC
+    found.update((files(package) / name).read_bytes())
     return found.hexdigest()
 
 

@@ -65,12 +65,14 @@ def _estimate_words(known: Confidence) -> str:
     low, high = known.best_interval
     words = f"{known.objective} {known.corrected:.3g} on new images (95 % interval {low:.3g} to {high:.3g})"
     n, n_with_epochs = len(known.compared), known.n_with_epochs
+    is_same = f"{known.corrected:.3g}" == f"{known.recorded:.3g}"
+    taken_off = f"taken off{', which changes nothing here' * is_same}"
     if n == 1:
-        return f"{words}: the luck of the best epoch is {'taken' if n_with_epochs else 'not taken'} off"
+        return f"{words}: the luck of the best epoch is {taken_off if n_with_epochs else 'not taken off'}"
     if n == n_with_epochs:
-        return f"{words}: the luck of being the best of {n} trials, each at its best epoch, is taken off"
+        return f"{words}: the luck of being the best of {n} trials, each at its best epoch, is {taken_off}"
     of_epoch = f"only for {n_with_epochs} of them" if n_with_epochs else "not"
-    return f"{words}: the luck of being the best of {n} trials is taken off, that of the best epoch is {of_epoch}"
+    return f"{words}: the luck of being the best of {n} trials is {taken_off}; that of the best epoch is {of_epoch}"
 
 
 def _as_good_words(known: Confidence) -> str:

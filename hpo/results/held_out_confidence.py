@@ -52,7 +52,7 @@ def interval_of(tested: TrialResult, images: Images, metric: str) -> Interval | 
         return None
     is_share = f"val_{metric}" in ERRORS.values()
     is_signed = not is_share and metric != "loss" and are_signed(values)  # a function of the user
-    groups = _groups(tested, images, values.shape[1])
+    groups = _groups(images, values.shape[1])
     low, high = both_spreads(values, is_share=is_share, is_signed=is_signed, groups=groups)
     if not is_share and high == math.inf:
         return None
@@ -62,18 +62,21 @@ def interval_of(tested: TrialResult, images: Images, metric: str) -> Interval | 
 def n_groups_and_images(images: Images) -> tuple[int | None, int]:
     """Return how many groups the held-out images have, None if they have none on record, and how many they are.
 
-    They are those of the first tested model. The groups are on record only if those of all models are.
+    All intervals and comparisons of the tested trials take these groups as independent.
     """
-    found = [each for each in images.values() if "accuracy" in each]
-    if not found or any(GROUPS not in each for each in found):
-        return None, len(found[0]["accuracy"]) if found else 0
-    return len(np.unique(found[0][GROUPS])), len(found[0]["accuracy"])
+    n_images = next((len(each["accuracy"]) for each in images.values() if "accuracy" in each), 0)
+    groups = _groups(images, n_images)
+    return None if groups is None else len(np.unique(groups)), n_images
 
 
-def _groups(tested: TrialResult, images: Images, n_images: int) -> NDArray[np.int64] | None:
-    """The groups of the held-out images, (n_images,). None without groups, or if they are not on record."""
-    groups = images.get((tested.trial, tested.seeds[0]), {}).get(GROUPS)
-    return groups.astype(np.int64) if groups is not None and len(groups) == n_images else None
+def _groups(images: Images, n_images: int) -> NDArray[np.int64] | None:
+    """The groups of the held-out images, (n_images,). None without groups, or if they are not on record.
+
+    All models of a study are tested on the same images. So the groups of any of them are those of the others, too,
+    such as of one that an earlier version tested.
+    """
+    found = (each[GROUPS] for each in images.values() if GROUPS in each)
+    return next((groups.astype(np.int64) for groups in found if len(groups) == n_images), None)
 
 
 def _no_values_because(tested: TrialResult, images: Images, metric: str) -> str:
@@ -104,7 +107,7 @@ def difference_lines(record: TestRecord, images: Images) -> list[str]:
     if not known:  # it is a function of the user that has no values for single images
         metric, known = "accuracy", _finite_values(record, images, "accuracy")
     if len(known) > 1 and len({values.shape[1] for _, values in known}) == 1:
-        pairs = differing([values for _, values in known], _groups(record.ranked()[0], images, known[0][1].shape[1]))
+        pairs = differing([values for _, values in known], _groups(images, known[0][1].shape[1]))
         random = {each.trial for each in record.trials if randomness.is_random(record.study, each.config)}
         n_seeds = {trial: len(values) for trial, values in known if trial in random}
         text.append(_difference_words(pairs, [trial for trial, _ in known], spoken(metric)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hpo.errors import HpoError
 from hpo.quantities import with_plural
 from hpo.record import StudyFolder
+from hpo.statistics import FEW_GROUPS
 
 
 def group_lines(study: StudyFolder, n_groups: int | None, n_images: int) -> list[str]:
@@ -17,7 +18,8 @@ def group_lines(study: StudyFolder, n_groups: int | None, n_images: int) -> list
         return [f"The {n_images:,} images are all of one group, which says nothing of other groups."]
     if n_groups is not None:
         groups = f"the {with_plural(n_groups, 'group')} of the {n_images:,} images"
-        return [] if n_groups == n_images else [f"The intervals take {groups} as independent."]
+        few = " So few say little about others: intervals and comparisons are rough." * (n_groups < FEW_GROUPS)
+        return [] if n_groups == n_images else [f"The intervals take {groups} as independent.{few}"]
     found = _groups(study)
     return [_too_narrow(f"The images of the search {found}")] if found is not None else []
 

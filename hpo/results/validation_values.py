@@ -20,6 +20,7 @@ from hpo.statistics.selection import largest_part
 
 MENDED_BY_COPIES = ("were not kept", "are damaged")
 """The reasons of `missing_because` that copies of the files mend."""
+NEEDS_LOGITS = " (training code of your own must offer `validation_logits`)"
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ def _read_trials(
 def _none_because(study: StudyFolder, ranked: list[Trial]) -> str:
     """Why none of the best trials has predictions."""
     if kept_predictions.read(study, []) is None:
-        return "no validation predictions were kept"
+        is_own = study.trainable_digest is not None and study.space.task.dataset is not None
+        return f"no validation predictions were kept{NEEDS_LOGITS * is_own}"
     return f"the validation predictions of trial {ranked[0].number} {missing_because(study, ranked[0])}"
 
 

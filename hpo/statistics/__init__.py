@@ -12,9 +12,10 @@ from hpo.statistics.left_out import MAX_UNITS, are_signed, at_most, left_out_val
 from hpo.statistics.per_image import of_folds, per_image, per_image_of_results
 from hpo.statistics.seeds import both_spreads, differing
 from hpo.statistics.selection import Chosen, TrialValues, chosen
-from hpo.statistics.units import Units, fold_weights, joined_groups
+from hpo.statistics.units import FEW_GROUPS, Units, fold_weights, joined_groups
 
 __all__ = [
+    "FEW_GROUPS",
     "MAX_UNITS",
     "Chosen",
     "DifferenceOfChosen",

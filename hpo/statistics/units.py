@@ -50,7 +50,7 @@ class Units(NamedTuple):
         if len(counts) == n_images:
             return cls(ones, None, ones)
         sizes = counts.astype(np.float64)
-        weights = sizes if folds is None else np.bincount(of_images, fold_weights(folds))
+        weights = sizes if folds is None else np.bincount(of_images, fold_weights(folds)).astype(np.float64)
         return cls(sizes, of_images.astype(np.int64), weights)
 
     @property

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from hpo.record import StudyFolder
 from hpo.results import confidence_text, render, status, table, write_tables
 from hpo.results.confidence import confidence
 from hpo.results.image_values import MAX_TRIALS, MIN_TRIALS, n_affordable
+from hpo.space import DatasetSpec
 from tests.results.kept_predictions import kept_study, known_of, unknown_because
 
 OWN = "tests.results.own_objectives"
@@ -43,6 +45,7 @@ def test_a_clear_winner_is_no_lottery_and_keeps_its_value(tmp_path: Path) -> Non
     lines = confidence_text.status_lines(known)
     assert any(line.startswith("folds    val_loss of the best in each: ") for line in lines)
     assert any("none of the 2 others" in line for line in lines)
+    assert lines[0].endswith("each at its best epoch, is taken off, which changes nothing here")
 
 
 @pytest.mark.parametrize("objective", ["val_balanced_error", "val_f1_error", "val_auroc_error", "val_loss"])
@@ -64,6 +67,14 @@ def test_a_study_without_predictions_says_in_a_line_why_there_is_no_interval(stu
     assert any(
         line == "expect   no interval: no validation predictions were kept" for line in status.lines(study.folder)
     )
+
+
+def test_own_training_code_on_a_data_set_is_told_what_it_must_offer(study: StudyFolder) -> None:
+    history = study.history()[0]
+    study.trainable_digest = "0123456789abcdef"
+    assert confidence(study, history)[1] == "no validation predictions were kept"  # there are no images
+    study.space = replace(study.space, task=replace(study.space.task, dataset=DatasetSpec("digits")))
+    assert confidence(study, history)[1].endswith("(training code of your own must offer `validation_logits`)")
 
 
 def test_without_the_predictions_of_the_best_the_others_keep_their_intervals(near: StudyFolder) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,24 @@ def test_a_confidence_that_is_computed_at_once_is_not_kept(tmp_path: Path) -> No
     study = kept_study(tmp_path / "s", [1.0], 8)
     cached_confidence(study, study.history()[0])
     assert not (study.folder / CONFIDENCE_FILE).exists()
+
+
+def test_it_is_computed_again_when_the_code_of_the_objective_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    module, code = (
+        tmp_path / "cached_objective.py",
+        "def cost(logits, labels):\n    return (logits.argmax(1) != labels)",
+    )
+    module.write_text(f"{code}.double().mean()\n")
+    study = kept_study(tmp_path / "s", [1.5] * 3, 40, objective="cached_objective:cost")
+    assert recorded(study) < 1
+    assert cached_confidence(study, study.history()[0])[1] == ""
+    module.write_text(f"{code}.double().mean() * 2  # costs more\n")
+    del sys.modules["cached_objective"]
+    known, reason = cached_confidence(study, study.history()[0])
+    assert known is None
+    assert "was begun with other code of its objective" in reason
+    del sys.modules["cached_objective"]

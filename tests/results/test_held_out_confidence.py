@@ -61,6 +61,27 @@ def test_results_of_an_earlier_version_have_no_interval_and_a_line_says_why(test
     assert held_out_confidence.difference_lines(record, {}) == []
 
 
+def test_the_groups_of_the_images_are_those_of_any_tested_model(tested: Path) -> None:
+    record = evaluate(tested, Plan(top=3, seeds=2))
+    first, second, third = record.ranked()
+    is_wrong = (np.arange(40) % 5 < 2).astype(np.float32)
+    images = {(second.trial, seed): {"accuracy": is_wrong * 0} for seed in second.seeds}
+    images |= {(third.trial, seed): {"accuracy": is_wrong} for seed in third.seeds}
+    better = f"In test accuracy, trial {second.trial} is better than {third.trial}."
+    assert better in held_out_confidence.difference_lines(record, images)[0]  # the first has no results
+    assert held_out_confidence.n_groups_and_images(images) == (None, 40)
+    single = held_out_confidence.interval_of(third, images, "accuracy")
+    groups = np.repeat(np.arange(2), 20).astype(np.float32)
+    images[third.trial, third.seeds[-1]][image_results.GROUPS] = groups
+    assert "cannot be told apart" in held_out_confidence.difference_lines(record, images)[0]
+    assert held_out_confidence.n_groups_and_images(images) == (2, 40)
+    grouped = held_out_confidence.interval_of(third, images, "accuracy")
+    assert single is not None
+    assert grouped is not None
+    assert grouped.low < single.low < single.high < grouped.high
+    assert held_out_confidence.interval_of(first, images, "accuracy") is None
+
+
 def test_a_damaged_file_is_an_error_that_says_what_is_lost(tmp_path: Path) -> None:
     folder = searched(tmp_path / "s", trials=1)
     (folder / TEST_IMAGES).write_bytes(b"no archive")

@@ -52,3 +52,10 @@ def test_a_line_says_that_groups_are_independent_instead_of_images(tmp_path: Pat
         ]
         assert lines(grouped, 1, 12) == ["The 12 images are all of one group, which says nothing of other groups."]
         assert lines(grouped, 12, 12) == []
+
+
+@pytest.mark.parametrize(("n_groups", "is_rough"), [(2, True), (4, True), (5, False)])
+def test_a_line_says_that_few_groups_give_rough_intervals(tmp_path: Path, n_groups: int, is_rough: bool) -> None:
+    (line,) = held_out_group_lines(study(tmp_path, group="folder"), n_groups, 40)
+    assert line.startswith(f"The intervals take the {n_groups} groups of the 40 images as independent.")
+    assert line.endswith("So few say little about others: intervals and comparisons are rough.") == is_rough

@@ -5,7 +5,7 @@ import torch
 from hpo.space import OBJECTIVES
 from hpo.space.objectives import ERRORS
 from hpo.statistics import of_folds, per_image
-from hpo.statistics.per_image import Doubles, Integers
+from hpo.statistics.units import Doubles, Integers
 from trainables.training import metrics
 
 

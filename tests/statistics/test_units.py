@@ -233,14 +233,14 @@ def test_groups_of_two_studies_are_joined_where_they_overlap() -> None:
 
 
 def test_the_difference_of_two_studies_takes_images_as_independent_only_if_both_groupings_do() -> None:
-    rng = np.random.default_rng(0)
-    errors = (rng.random((2, 80)) < 0.3).astype(np.float32)
-    rows, columns = np.arange(80) // 10, np.arange(80) % 8 + 100
-    studies = [TrialValues(errors[:1], None, groups=rows), TrialValues(errors[1:], None, groups=columns)]
-    found = difference_of_chosen(*studies, rng, is_share=True, is_paired=True)
-    assert found.interval == (-np.inf, np.inf)  # all images are linked
-    halves = np.arange(80) // 20  # each holds two whole rows
-    of_halves = [TrialValues(errors[:1], None, groups=rows), TrialValues(errors[1:], None, groups=halves)]
-    both = [each._replace(groups=halves) for each in of_halves]
-    low, high = difference_of_chosen(*of_halves, np.random.default_rng(1), is_share=True, is_paired=True).interval
-    assert (low, high) == difference_of_chosen(*both, np.random.default_rng(1), is_share=True, is_paired=True).interval
+    errors = (np.random.default_rng(0).random((2, 80)) < 0.3).astype(np.float32)
+
+    def interval_of_groups(first: Groups, second: Groups) -> Interval:
+        studies = [TrialValues(errors[:1], None, groups=first), TrialValues(errors[1:], None, groups=second)]
+        rng = np.random.default_rng(1)
+        return difference_of_chosen(studies[0], studies[1], rng, is_share=True, is_paired=True).interval
+
+    rows, columns, halves = np.arange(80) // 10, np.arange(80) % 8, np.arange(80) // 20
+    assert interval_of_groups(rows, columns) == (-np.inf, np.inf)  # all images are linked
+    assert interval_of_groups(rows, halves) == interval_of_groups(halves, halves)  # each half holds two whole rows
+    assert interval_of_groups(rows, halves) != interval_of_groups(rows, rows)
