@@ -165,9 +165,10 @@ class Study:
         """Test the `top` best trials on held-out data, and return one row for each tested trial.
 
         `retrain` trains each again to its best epoch with each of `seeds` seeds (by default as many as tested before,
-        or 1); `checkpoint` tests the weights of the search. What was tested before is kept, not repeated. Each look at
-        held-out data is counted in the study's `test.json`. If the data set changed since the study was begun,
-        StudyError is raised; with `skip_changed_files`, the files that changed are left out.
+        or 1). `refit` does so on the training and the validation images together. `checkpoint` tests the weights of
+        the search. What was tested before is kept, not repeated. Each look at held-out data is counted in the study's
+        `test.json`. If the data set changed since the study was begun, StudyError is raised; with
+        `skip_changed_files`, the files that changed are left out.
 
         Columns: trial; the hyperparameters; protocol, seeds, epochs; the mean and standard deviation (over seeds) of
         val_accuracy and test_accuracy; test_loss; the means of the other metrics, such as val_f1 and test_f1.

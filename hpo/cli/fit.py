@@ -15,6 +15,7 @@ from hpo.cli.printing import print_line
 
 if TYPE_CHECKING:
     from hpo.fit import FitResult
+    from hpo.fit.fitting import WatchTraining
     from hpo.loop import Watch
     from hpo.record import Budget
 
@@ -76,6 +77,15 @@ class _Terminal:
 
         with progress_display(study, budget, quiet=not sys.stderr.isatty(), go_on=GO_ON) as watch:
             yield watch
+
+    @contextlib.contextmanager
+    def training(self) -> Iterator[WatchTraining]:
+        from rich.console import Console
+
+        from hpo.results.training_progress import TrainingProgress
+
+        with TrainingProgress(Console(stderr=True)) as progress:
+            yield progress.end, progress
 
 
 def _print_result(folder: Path, result: FitResult) -> None:

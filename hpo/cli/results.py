@@ -75,7 +75,10 @@ def best(name: str, top: int, format: str, studies: Path) -> None:
     "--seeds", type=click.IntRange(1), help="Trainings of each of them; as many as tested before by default, or 1."
 )
 @click.option(
-    "--protocol", default="retrain", show_default=True, help="retrain, or checkpoint: the weights of the search."
+    "--protocol",
+    default="retrain",
+    show_default=True,
+    help="retrain; refit, on the validation images too; or checkpoint: the weights of the search.",
 )
 @skip_changed_files_option
 @study_argument

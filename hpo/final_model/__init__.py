@@ -6,6 +6,7 @@ The command line and the Python API import this package. It uses `hpo.heldout` a
 from __future__ import annotations
 
 from hpo.final_model.loaded import Model, load_model
-from hpo.final_model.writing import TRAIN_ON, ModelOptions, WrittenModel, write_model
+from hpo.final_model.options import TRAIN_ON, ModelOptions
+from hpo.final_model.writing import WrittenModel, write_model
 
 __all__ = ["TRAIN_ON", "Model", "ModelOptions", "WrittenModel", "load_model", "write_model"]

@@ -22,8 +22,8 @@ def describe(
 ) -> dict[str, Any]:
     """Return the entries of `model.json` about the study, the training, the results and the package versions.
 
-    `training` says what the written weights were trained on. The results are those of `weights`, which were trained on
-    the training part alone.
+    `training` says what the written weights were trained on. The results are those of `weights`, which may have been
+    trained on fewer parts. The validation results and the calibration are always those of the training part alone.
     """
     from trainables.inference import trained
 
@@ -41,7 +41,7 @@ def describe(
         },
         "training": dict(training),
         "results": {
-            "of_trained_on": "train",
+            "of_trained_on": weights.trained_on,
             "validation": _finite(weights.validation),
             "test": None if result is None else {**_finite(result.held_out), "looks": record.n_looks},
         },
@@ -88,8 +88,14 @@ def lines(about: Mapping[str, Any]) -> Iterator[str]:
     else:
         model = f"trial {about['study']['trial']}, seed {training['seed']}"
         yield f"{model}: trained on {training['trained_on']}, {trained}"
-    if training["trained_on"] != "train":
-        yield "These weights are not tested. The results and the temperature are those of the model trained on train:"
+    tested_on = results["of_trained_on"]
+    if training["trained_on"] != tested_on:
+        yield (
+            "These weights are not tested. "
+            f"The results and the temperature are those of the model trained on {tested_on}:"
+        )
+    if tested_on != "train":
+        yield "the validation results and the temperature are those of the same training on train alone"
     metric = searched_metric(about["study"]["objective"])
     validation = _metric_words("validation", metric, results["validation"].get(f"val_{metric}"))
     yield f"{validation}validation accuracy {_shown(results['validation'].get('val_accuracy'))}"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hpo.errors import StudyError, UserError
 from hpo.heldout import ModelResult, TestRecord, TrialResult, tested_model
+from hpo.heldout.protocols import CHECKPOINT, REFIT
 from hpo.heldout.retraining import ModelToTest, discard_retrained, load_from_search, retrain
 from hpo.record import StudyFolder, Trial
 from hpo.training import Job
@@ -24,7 +25,7 @@ class Weights:
     seed: int
     """The seed that `test.json` shows."""
     protocol: str
-    """`retrain` or `checkpoint`."""
+    """`retrain`, `refit` or `checkpoint`."""
     build_seed: int
     """The seed that the trainable is built with."""
     validation: Mapping[str, float]
@@ -40,13 +41,18 @@ class Weights:
     soup: tuple[int, ...] = ()
     """The trials whose weights were averaged. `state` is then that of the model. Empty for the weights of one trial."""
 
+    @property
+    def trained_on(self) -> str:
+        """The parts that they were trained on."""
+        return "train+validation" if self.protocol == REFIT else "train"
+
 
 def find(study: StudyFolder, job: Job, trial: Trial, record: TestRecord) -> Weights:
     """Find the weights of a trial, or train them.
 
     If the trial is tested, they are the weights of the first seed of that test. If they are not there any more, they
-    are trained again with the same seed. If the trial is not tested, they are those of the search, and if the search
-    kept none, those of a new training with the first seed. `job` must not hold the held-out part.
+    are trained again with the same seed. If the trial is not tested, they are those of `of_training_part`. `job` must
+    not hold the held-out part.
 
     Raises StudyError if the training diverged, and the errors of `retrain`.
     """
@@ -64,20 +70,29 @@ def find(study: StudyFolder, job: Job, trial: Trial, record: TestRecord) -> Weig
             _result(tested, kept.seed),
             kept.held_out,
         )
-    if tested is None or tested.protocol == "checkpoint":
-        try:
-            (model,) = load_from_search(study, [trial])
-            return _loaded(model, tested)
-        except UserError:  # the search kept no checkpoint of this trial
-            pass
-    return _trained(study, job, trial, tested)
+    if tested is None or tested.protocol == CHECKPOINT:
+        return of_training_part(study, job, trial, tested)
+    return _trained(study, replace(job, refits=tested.protocol == REFIT), trial, tested)
+
+
+def of_training_part(study: StudyFolder, job: Job, trial: Trial, tested: TrialResult | None = None) -> Weights:
+    """Return weights of a trial that were trained on the training part alone.
+
+    They are those of the search, and if the search kept none, those of a new training with the first seed. `tested` is
+    the result of a test of such weights, if there is one. Raises the errors of `find`.
+    """
+    try:
+        (model,) = load_from_search(study, [trial])
+    except UserError:  # the search kept no checkpoint of this trial
+        return _trained(study, job, trial, tested)
+    return _loaded(model, tested)
 
 
 def _trained(study: StudyFolder, job: Job, trial: Trial, tested: TrialResult | None) -> Weights:
     """Train a trial as a test does, with the first seed. Its checkpoints are deleted afterwards."""
     (model,) = retrain(study, job, [trial], 1)
     weights = _loaded(model, tested)
-    discard_retrained(study, [(trial.number, model.seed)])
+    discard_retrained(study, [(trial.number, model.seed)], refits=job.refits)
     return weights
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from hpo import cache, plugins
 from hpo.devices import main_device
-from hpo.errors import MachineError, UnknownName, UserError, nearest, reason
+from hpo.errors import MachineError, UserError, reason
 from hpo.final_model import soups
 from hpo.final_model import weights as trained_weights
 from hpo.final_model.about import describe, lines
 from hpo.final_model.loaded import user_errors
+from hpo.final_model.options import BEST_TRIAL, ModelOptions
 from hpo.final_model.weights import Weights
 from hpo.heldout import TestRecord, best_trials, study_data
 from hpo.heldout.more_data import train_on_more
@@ -30,43 +31,6 @@ if TYPE_CHECKING:
     from trainables.data.dataset import SearchData
     from trainables.inference import Calibration, FinalModel
     from trainables.trainable import Trainable
-
-TRAIN_ON = ("train", "train+validation", "all")
-"""The parts that a model may be trained on."""
-
-
-@dataclass(frozen=True)
-class ModelOptions:
-    """Which model is written, and how. Raises a UserError for a wrong value."""
-
-    trial: int | None = None
-    """The number of the trial. None for the best."""
-    train_on: str = "train"
-    """The parts that it is trained on: train, train+validation or all."""
-    formats: Sequence[str] = ()
-    """Further formats to write it in: onnx, or torch for torch.export."""
-    overwrite: bool = False
-    """Whether a model folder that is there is replaced."""
-    skip_changed_files: bool = False
-    """Whether files of the data set that changed since the study was begun are left out. If not, they are an error."""
-    soup: bool = False
-    """Whether the average of trials is written that `hpo soup` made."""
-
-    def __post_init__(self) -> None:
-        if self.soup and (self.trial is not None or self.train_on != "train"):
-            raise UserError("--soup writes the weights that `hpo soup` made: leave --trial and --train-on out")
-        if self.formats:  # only then, because the import takes seconds
-            from trainables.inference import exports
-
-            for name in self.formats:
-                if name not in exports.FORMATS:
-                    raise UnknownName("format", name, exports.FORMATS)
-        if self.train_on not in TRAIN_ON:
-            raise UserError(f"unknown part {self.train_on!r} to train on{nearest(self.train_on, TRAIN_ON)}")
-
-
-BEST_TRIAL = ModelOptions()
-"""The best trial, as the search or the test left it."""
 
 
 @dataclass(frozen=True)
@@ -164,15 +128,10 @@ class _Writing:
         from trainables.inference import Predictor, model_folder, trained
 
         weights = self._weights()
-        trainable = self._builder.build(self._config, weights.build_seed)
         with self._errors():
-            if weights.soup:
-                soups.load(trainable, weights)
-            else:
-                trainable.load_state_dict(dict(weights.state))
-            calibration = self._calibrate(trainable, weights)
-            train_on = self._train_on(len(trained.models(trainable)))
-            if train_on == "train":
+            trainable, calibration = self._calibrated(weights)
+            train_on = self._train_on(weights, len(trained.models(trainable)))
+            if train_on == weights.trained_on:
                 training = self._training_of_search(weights)
             else:
                 trainable, training = self._train_on_more(train_on, full_job)
@@ -202,8 +161,32 @@ class _Writing:
             self._notify(weights.note)
         return weights
 
-    def _train_on(self, n_models: int) -> str:
+    def _calibrated(self, weights: Weights) -> tuple[Trainable, Calibration]:
+        """The trainable with these weights, and the calibration of the trial.
+
+        The temperature is fitted on the validation part, which the model must not have trained on. So that of weights
+        that were trained on it is the one of the same training on the training part alone.
+        """
+        if weights.trained_on == "train":
+            trainable = self._loaded(weights, self._builder)
+            return trainable, self._calibrate(trainable, weights)
+        found = trained_weights.of_training_part(self._study, self._job, self._trial)
+        calibration = self._calibrate(self._loaded(found, self._builder), found)
+        return self._loaded(weights, Builder(replace(self._job, refits=True), self._device)), calibration
+
+    def _loaded(self, weights: Weights, builder: Builder) -> Trainable:
+        """A new trainable with these weights."""
+        trainable = builder.build(self._config, weights.build_seed)
+        if weights.soup:
+            soups.load(trainable, weights)
+        else:
+            trainable.load_state_dict(dict(weights.state))
+        return trainable
+
+    def _train_on(self, weights: Weights, n_models: int) -> str:
         """The parts to train on. The models of `n_models` folds are no single model, so one is trained on all folds."""
+        if self._options.train_on == "train" and weights.trained_on != "train":
+            return weights.trained_on  # as it was tested
         if n_models > 1 and self._options.train_on == "train":
             more = "train+validation"
             self._notify(f"the search trained {n_models} models, one a fold: one model is trained on {more}")
@@ -212,8 +195,10 @@ class _Writing:
 
     def _training_of_search(self, weights: Weights) -> dict[str, Any]:
         """What to say about weights that are written as the search or the test left them."""
-        training = {"trained_on": "train", "epochs": stopping_epoch(self._trial), "seed": weights.seed}
-        training |= {"images": self._n_training(), "protocol": weights.protocol}
+        training = {"trained_on": weights.trained_on, "epochs": stopping_epoch(self._trial), "seed": weights.seed}
+        data = self._data()
+        n_images = len(data.train) + (len(data.validation) if weights.trained_on != "train" else 0)
+        training |= {"images": n_images, "protocol": weights.protocol}
         return training | ({"soup": list(weights.soup)} if weights.soup else {})
 
     def _train_on_more(self, train_on: str, full_job: Job) -> tuple[Trainable, dict[str, Any]]:
@@ -254,10 +239,6 @@ class _Writing:
         (model,) = trained.models(trainable)
         formats = tuple(dict.fromkeys(self._options.formats))
         return FinalModel(model, name, plug_in, config, data.classes, image_format, data.validation, formats)
-
-    def _n_training(self) -> int:
-        """The number of images in the training part."""
-        return len(self._data().train)
 
     def _data(self) -> SearchData:
         """The data of the search, or those of its first fold."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,9 @@ from hpo.fit.folder import FitFolder
 from hpo.fit.ranking import FitRanking
 from hpo.fit.result import FitResult
 from hpo.fit.spaces import FINE_TUNE, PROBE
-from hpo.heldout import Plan, evaluate
+from hpo.heldout import ModelResult, Plan, RetrainedEpoch, evaluate
+from hpo.heldout.protocols import CHECKPOINT, REFIT
+from hpo.heldout.retraining import stopping_epoch
 from hpo.loop import Session, Watch, begin, resume
 from hpo.record import STUDY_FILE, Budget, Settings, State, StudyFolder, Trial, write_text
 from hpo.report.command import space_text
@@ -33,6 +36,10 @@ MIN_PROBE_SECONDS = 10.0
 """The search of probes gets so much time even if none is left, because a fit needs a model."""
 BACKENDS = {PROBE: "grid", FINE_TUNE: "freeze_thaw"}
 """The backend of each search. The space of probes has a few configurations, and all of them are tried."""
+
+
+WatchTraining = tuple[Callable[[ModelResult], None], Callable[[RetrainedEpoch], None]]
+"""A function that takes in the tested model, and one that takes in each epoch of its training."""
 
 
 class Display(Protocol):
@@ -50,6 +57,10 @@ class Display(Protocol):
         """Show the progress of a search inside the context, by the function that it yields."""
         ...
 
+    def training(self) -> AbstractContextManager[WatchTraining]:
+        """Show the progress of the last training inside the context, by the functions that it yields."""
+        ...
+
 
 def fit(folder: FitFolder, display: Display) -> FitResult:
     """Run the steps that are not finished yet, and return the result.
@@ -62,7 +73,7 @@ def fit(folder: FitFolder, display: Display) -> FitResult:
     ranking = steps.rank()
     steps.search_probes(ranking)
     steps.search_fine_tuned(ranking, images)
-    return steps.finish()
+    return steps.finish(images)
 
 
 @dataclass(frozen=True)
@@ -148,34 +159,52 @@ class _Steps:
             if plan is not None:
                 self.display.note(f"{model.model}: {time_plan.in_words(plan)}")
                 space = spaces.fine_tune_space(self.folder.request, model.model, plan, ranked.precision)
-                self._begin(space, Budget(trials=plan.trials, seconds=time_plan.of_search(plan, seconds)))
+                of_search = time_plan.of_search(plan, seconds, images.train, images.validation)
+                self._begin(space, Budget(trials=plan.trials, seconds=of_search))
                 return
         self.display.note("the time is too short to fine-tune a model: the best probe is taken")
         self.folder.end_step(FINE_TUNE, 0.0, searched=False)
 
-    def finish(self) -> FitResult:
+    def finish(self, images: DataSummary) -> FitResult:
         self._show(5, "testing the best, writing the model and the report")
         if (found := self.folder.step("result")) is None:
             began = time.monotonic()
-            result = self._test_and_write()
+            result = self._test_and_write(images)
             self.folder.end_step("result", time.monotonic() - began, **result.to_dict())
             return result
         return FitResult.from_dict(found)
 
-    def _test_and_write(self) -> FitResult:
+    def _test_and_write(self, images: DataSummary) -> FitResult:
         """Test the best trial of all searches once, and write the model, the space and the report."""
         found = [(best.rank, name, best) for name in (PROBE, FINE_TUNE) if (best := self._best(name)) is not None]
         if not found:
             raise UserError("no training of this fit has a result: give more time (--time), and another --out")
         _, name, best = min(found, key=lambda each: each[0])
         winner = self._study(name)
-        protocol = "checkpoint" if best.state is State.COMPLETE else "retrain"
-        test = evaluate(winner.folder, Plan(1, 1, protocol), notify=self._note)
+        plan = Plan(1, 1, self._protocol(best, images))
+        with self.display.training() as (watch, watch_epoch):
+            test = evaluate(winner.folder, plan, watch=watch, watch_epoch=watch_epoch, notify=self._note)
         options = ModelOptions(test.trials[0].trial, overwrite=True)
         written = write_model(winner.folder, self.folder.model, options, notify=self._note)
         write_text(self.folder.space, space_text(winner))
         report.write([self._study(name).folder for _, name, _ in found], self.folder.report)
         return FitResult(winner.name, test.trials[0].trial, written.lines)
+
+    def _protocol(self, best: Trial, images: DataSummary) -> str:
+        """Choose how the tested model is trained, and record the choice, so that an interrupted test keeps it."""
+        if (found := self.folder.step("protocol")) is not None:
+            return str(found["protocol"])
+        seconds = [report.seconds for report in best.reports]
+        expected = time_plan.of_refit(seconds, stopping_epoch(best), images.train, images.validation)
+        has_time = expected <= self._left - self._seconds_to_finish / 2
+        name = REFIT if has_time or best.state is not State.COMPLETE else CHECKPOINT
+        if name == REFIT:
+            n_images = images.train + images.validation
+            self.display.note(f"the best is trained again on all {n_images:,} images that are not held out")
+        else:
+            self.display.note("no time is left to train the best on the validation images too")
+        self.folder.end_step("protocol", 0.0, protocol=name)
+        return name
 
     def _search(self, space: SearchSpace, budget: Budget) -> None:
         """Begin the search of a space with a budget, or go on with it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from hpo.quantities import with_plural
 
@@ -17,8 +18,8 @@ EPOCH_COST = 3.5
 """The cost of an epoch for a training image, in forward passes of what trains: the step, augmentation, validation."""
 MIN_EPOCHS, GOOD_EPOCHS, MAX_EPOCHS = 4, 8, 30
 """The epochs of a trial: the fewest, those of a good training, and the most."""
-FEW_TRIALS, MANY_TRIALS = 2, 8
-"""The fewest trainings of all epochs that the time must cover, and so many that bad ones may be stopped early."""
+MANY_TRIALS = 8
+"""If the time covers so many trainings of all epochs, bad trials may be stopped early."""
 SHORTEST = 60.0
 """A fit of fewer seconds is likely to take longer than it was given."""
 SMALLEST_SIZE = 96
@@ -42,8 +43,9 @@ class FineTuning:
 def fine_tuning(
     seconds: float, seconds_of_last_stages: Sequence[float], n_images: int, own_size: int, n_validation: int = 0
 ) -> FineTuning | None:
-    """Return the deepest fine-tuning of which `FEW_TRIALS` trainings of `GOOD_EPOCHS` fit into `seconds`.
+    """Return the deepest fine-tuning of which one training of `GOOD_EPOCHS` and its refit fit into `seconds`.
 
+    The refit is the training of the best trial on the training and the validation images, which it is tested with.
     `seconds_of_last_stages` is the time of a forward pass of the last 1, 2, ... stages with weights for an image of
     `own_size` pixels, with all cores or the whole GPU. `n_images` is the number of training images, `n_validation` that
     of validation images. A tenth of the time is left as a margin.
@@ -53,23 +55,34 @@ def fine_tuning(
     The cost of an image is taken to grow with its pixels. What is frozen is computed once, for all images. Returns None
     if nothing fits.
     """
-    n_all = len(seconds_of_last_stages)
+    n_all, refit = len(seconds_of_last_stages), (n_images + n_validation) / n_images
     for size in _sizes(own_size):
         for n_stages in range(n_all, 0, -1):
             trained, share = seconds_of_last_stages[n_stages - 1], (size / own_size) ** 2
             frozen = (seconds_of_last_stages[-1] - trained) * share * (n_images + n_validation)
             n_epochs = (PLANNED_SHARE * seconds - frozen) / (EPOCH_COST * trained * share * n_images)
-            if n_epochs >= FEW_TRIALS * (GOOD_EPOCHS if n_stages > 1 else MIN_EPOCHS):
-                return _plan(size, n_stages if n_stages < n_all else None, n_epochs)
+            if n_epochs >= (1 + refit) * (GOOD_EPOCHS if n_stages > 1 else MIN_EPOCHS):
+                return _plan(size, n_stages if n_stages < n_all else None, n_epochs, refit)
     return None
 
 
-def of_search(plan: FineTuning, seconds: float) -> float:
-    """Return how much of `seconds` the search may take.
+def of_search(plan: FineTuning, seconds: float, n_images: int, n_validation: int = 0) -> float:
+    """Return how much of `seconds` the search may take. The rest is for the refit of its best trial.
 
-    A trial that is trained to its end is tested as it is. One that is not is trained again, and needs time for that.
+    A search of a few trials ends after the last of them. It may take all the time, as trials that are not trained to
+    their end are of little use.
     """
-    return seconds if plan.trials is not None else seconds * (MANY_TRIALS - 1) / MANY_TRIALS
+    refit = (n_images + n_validation) / n_images
+    return seconds if plan.trials is not None else seconds * MANY_TRIALS / (MANY_TRIALS + refit)
+
+
+def of_refit(seconds_of_epochs: Sequence[float], n_epochs: int, n_images: int, n_validation: int) -> float:
+    """Return the seconds that a refit of `n_epochs` is expected to take.
+
+    `seconds_of_epochs` are those of the trial on the training images. Their median counts, as the first may have
+    computed what is frozen.
+    """
+    return median(seconds_of_epochs) * n_epochs * (n_images + n_validation) / n_images
 
 
 def in_words(plan: FineTuning) -> str:
@@ -79,12 +92,15 @@ def in_words(plan: FineTuning) -> str:
     return f"{part}, images of {plan.image_size} pixels, {trials} of {with_plural(plan.epochs, 'epoch')}"
 
 
-def _plan(size: int, n_stages: int | None, n_epochs: float) -> FineTuning:
-    """Divide `n_epochs` among trials. With more time, trials first become longer, then more, then longer again."""
-    if n_epochs < MANY_TRIALS * 2 * GOOD_EPOCHS:
-        epochs = min(2 * GOOD_EPOCHS, int(n_epochs / FEW_TRIALS))
-        return FineTuning(size, n_stages, epochs, int(n_epochs / epochs))
-    return FineTuning(size, n_stages, min(MAX_EPOCHS, int(n_epochs / MANY_TRIALS)), None)
+def _plan(size: int, n_stages: int | None, n_epochs: float, refit: float) -> FineTuning:
+    """Divide `n_epochs` among trials and the refit of the best, which costs as much as `refit` trials.
+
+    With more time, trials first become longer, then more, then longer again.
+    """
+    if n_epochs < (MANY_TRIALS + refit) * 2 * GOOD_EPOCHS:
+        epochs = min(2 * GOOD_EPOCHS, int(n_epochs / (1 + refit)))
+        return FineTuning(size, n_stages, epochs, int(n_epochs / epochs - refit))
+    return FineTuning(size, n_stages, min(MAX_EPOCHS, int(n_epochs / (MANY_TRIALS + refit))), None)
 
 
 def _sizes(own_size: int) -> Sequence[int]:

@@ -6,7 +6,8 @@ No other package evaluates a model on held-out data. `hpo.results` and the packa
 from __future__ import annotations
 
 from hpo.heldout.evaluation import best_trials, evaluate
-from hpo.heldout.plan import PROTOCOLS, Plan, tested_seeds
+from hpo.heldout.plan import Plan, tested_seeds
+from hpo.heldout.protocols import PROTOCOLS
 from hpo.heldout.record import TestRecord
 from hpo.heldout.retraining import RetrainedEpoch
 from hpo.heldout.soup import make_soup

@@ -1,9 +1,11 @@
 """The test of a study: evaluate its best trials on held-out data.
 
-There are two protocols:
+There are three protocols:
 
 - `retrain` trains each of the best configurations again up to its stopping epoch, once for each seed, and tests the
   new models. The spread over seeds shows how much of the result is luck.
+- `refit` does the same on the training and the validation part together. More images make a better model, but leave
+  none to validate it: its validation results are those of the search, of a model that was trained on fewer images.
 - `checkpoint` tests the weights that the search saved at the best epoch.
 
 Each look at held-out data is counted in `test.json` before it is taken, because a test set that is used to choose
@@ -24,6 +26,7 @@ from hpo.heldout import confusion, image_results, per_class, randomness, study_d
 from hpo.heldout.confusion import ModelKey
 from hpo.heldout.evaluator import EvaluatedModel, Evaluator
 from hpo.heldout.plan import BEST_ONLY, Plan
+from hpo.heldout.protocols import CHECKPOINT, REFIT
 from hpo.heldout.record import TestRecord
 from hpo.heldout.retraining import RetrainedEpoch, discard_retrained, load_from_search, retrain, stopping_epoch
 from hpo.heldout.study_data import StudyData
@@ -71,7 +74,7 @@ def evaluate(
         record = TestRecord.read(study)
         _check_seeds(record, trials, plan)
         inputs = study.space, study.settings.seed, study.data, trainable
-        job = Job(*inputs, regime_defaults=study.regime_defaults)
+        job = Job(*inputs, regime_defaults=study.regime_defaults, refits=plan.protocol == REFIT)
         data = study_data.check(study, job, skip_changed_files=skip_changed_files)
         check_held_out(study, data.manifest)
         if notify is not None:
@@ -84,7 +87,7 @@ def evaluate(
         if wanted - results.done:
             evaluator = Evaluator(study, replace(job, manifest=data.manifest), record, trials[0])
             search_job = replace(job, manifest=data.for_search)
-            if plan.protocol == "checkpoint":
+            if plan.protocol == CHECKPOINT:
                 models = load_from_search(study, trials, results.done)
             else:
                 models = retrain(study, search_job, trials, plan.seeds, results.done | repeated, watch_epoch)
@@ -94,8 +97,8 @@ def evaluate(
                 if watch is not None:
                     watch(evaluated.result)
         results.write(trials)
-        if plan.protocol == "retrain":
-            discard_retrained(study, wanted)
+        if plan.protocol != CHECKPOINT:
+            discard_retrained(study, wanted, refits=job.refits)
     return record
 
 
@@ -156,7 +159,7 @@ def check_held_out(study: StudyFolder, manifest: Mapping[str, object] | None) ->
 
 def _wanted(study: StudyFolder, trials: Sequence[Trial], plan: Plan) -> frozenset[ModelKey]:
     """The models that a plan names."""
-    seeds = [study.settings.seed] if plan.protocol == "checkpoint" else range(plan.seeds)
+    seeds = [study.settings.seed] if plan.protocol == CHECKPOINT else range(plan.seeds)
     return frozenset((trial.number, seed) for trial in trials for seed in seeds)
 
 

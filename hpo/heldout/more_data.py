@@ -7,21 +7,18 @@ trial that was trained on the held-out part.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hpo.errors import StudyError
 from hpo.heldout.record import TestRecord
-from hpo.heldout.retraining import EARLY_STOPPING, stopping_epoch
+from hpo.heldout.retraining import refitted_config, stopping_epoch
 from hpo.record import Trial
 from hpo.training import Builder, Job
 
 if TYPE_CHECKING:
     from trainables.trainable import Trainable
-
-PROBE_PATIENCE = "probe_patience"
-"""The hyperparameter that lets the probe of a regime in phases end early."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +51,11 @@ def train_on_more(
     from trainables.data import heldout
 
     builder = Builder(job, device)
-    config = {**job.space.fixed, **trial.config}
-    n_probe_epochs = _epochs_of_probe(config, trial)
-    config = {key: value for key, value in config.items() if key not in (*EARLY_STOPPING, PROBE_PATIENCE)}
+    config = refitted_config(job.space, trial)
     trainable, data = builder.build_on_more(config, seed, None if record is None else heldout.held_out)
     if record is not None:
         record.note_training(trial.number)
     for epoch in range(1, stopping_epoch(trial) + 1):
-        if n_probe_epochs is not None and epoch == n_probe_epochs + 1:
-            trainable.begin_next_phase()  # type: ignore[attr-defined]  # it is trained in phases
         loss = trainable.step().get("train_loss", 0.0)
         if not math.isfinite(loss):
             raise StudyError(f"trial {trial.number} diverged in epoch {epoch} when it was trained on more images")
@@ -71,13 +64,3 @@ def train_on_more(
     (before, *_) = builder.search_data(config)
     assert before is not None, "the data set of the training has parts"
     return LargerTraining(trainable, len(data.train), len(before.train))
-
-
-def _epochs_of_probe(config: Mapping[str, Any], trial: Trial) -> int | None:
-    """The epochs that the search trained the probe, if the probe may end early by its patience; else None.
-
-    The probe is then trained for as many epochs again, whatever the validation loss is.
-    """
-    if config.get(PROBE_PATIENCE) is None or trial.reports[-1].metrics.get("phases_left") is None:
-        return None
-    return max(1, sum(report.metrics.get("phases_left", 0) > 0 for report in trial.reports))

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hpo.errors import UserError, nearest
+from hpo.heldout.protocols import CHECKPOINT, PROTOCOLS, RETRAIN
 from hpo.heldout.record import TestRecord
 from hpo.heldout.retraining import MAX_SEEDS
 from hpo.record import StudyFolder
-
-PROTOCOLS = ("retrain", "checkpoint")
 
 
 @dataclass(frozen=True)
@@ -20,8 +19,8 @@ class Plan:
     """The number of the best trials to test."""
     seeds: int = 1
     """The number of trainings of each trial."""
-    protocol: str = "retrain"
-    """`retrain`, or `checkpoint` for the weights of the search."""
+    protocol: str = RETRAIN
+    """`retrain`; `refit` to train on the validation images too; or `checkpoint` for the weights of the search."""
 
     def __post_init__(self) -> None:
         if self.protocol not in PROTOCOLS:
@@ -30,7 +29,7 @@ class Plan:
             raise UserError(
                 f"top {self.top}, seeds {self.seeds}: each must be at least 1, the seeds at most {MAX_SEEDS}"
             )
-        if self.protocol == "checkpoint" and self.seeds > 1:
+        if self.protocol == CHECKPOINT and self.seeds > 1:
             raise UserError("the protocol checkpoint tests the weights of the search as they are: it has no seeds")
 
 

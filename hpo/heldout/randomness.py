@@ -8,6 +8,7 @@ from hpo import plugins
 from hpo.errors import UserError
 from hpo.heldout.confusion import ModelKey
 from hpo.heldout.plan import Plan
+from hpo.heldout.protocols import CHECKPOINT
 from hpo.heldout.retraining import MAX_SEEDS
 from hpo.plugins.traits import has_head_alone, is_deterministic
 from hpo.record import StudyFolder, Trial
@@ -37,7 +38,7 @@ def is_random(study: StudyFolder, config: Config) -> bool:
 
 def repeated(study: StudyFolder, trials: Iterable[Trial], plan: Plan) -> frozenset[ModelKey]:
     """The models that would repeat another one: further seeds of a trial in whose training nothing is random."""
-    if plan.protocol != "retrain":
+    if plan.protocol == CHECKPOINT:
         return frozenset()
     same = [trial for trial in trials if not is_random(study, trial.config)]
     return frozenset((trial.number, seed) for trial in same for seed in range(1, MAX_SEEDS))

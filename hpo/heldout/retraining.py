@@ -11,9 +11,10 @@ from pathlib import Path
 from hpo import plugins
 from hpo.errors import HpoError, UserError
 from hpo.heldout import study_data
-from hpo.record import RETRAINED, State, StudyFolder, Trial, better_report, versions, write_text
+from hpo.heldout.protocols import CHECKPOINT, REFIT, RETRAIN
+from hpo.record import REFITTED, RETRAINED, State, StudyFolder, Trial, better_report, versions, write_text
 from hpo.runners._runner import Runner
-from hpo.space import Fidelity
+from hpo.space import Fidelity, SearchSpace
 from hpo.training.builder import SCHEDULE_EPOCHS, Job, trial_seed
 from hpo.training.checkpoints import best_checkpoint, checkpoint, discard, names_file, prepare
 from hpo.trial import Config, Crash, Decision, Report, Suggestion
@@ -22,6 +23,8 @@ MAX_SEEDS = 1000
 """The largest number of seeds. A retraining has the number `trial * MAX_SEEDS + seed`, which is unique."""
 EARLY_STOPPING = ("patience", "window")
 """The hyperparameters that let a trial stop early. Retraining ignores them and always ends at the stopping epoch."""
+PROBE_EPOCHS, PROBE_PATIENCE = "probe_epochs", "probe_patience"
+"""The hyperparameters that end the probe of a regime in phases."""
 RETRAIN_SEED_OFFSET = 2**31
 """Added to the study's seed, so that retraining does not repeat the random numbers of the search."""
 ORIGIN_FILE = "origin.json"
@@ -36,7 +39,7 @@ class ModelToTest:
     seed: int
     """The seed that `test.json` shows."""
     protocol: str
-    """`retrain` or `checkpoint`."""
+    """`retrain`, `refit` or `checkpoint`."""
     build_seed: int
     """The seed that its trainable was built with. Frozen random weights, which no checkpoint holds, follow from it."""
     checkpoint: Path
@@ -85,7 +88,7 @@ def load_from_search(
         assert trial.best is not None
         path = best_checkpoint(study.checkpoints, trial.number)
         build_seed = trial_seed(seed, trial.number)
-        yield ModelToTest(trial, seed, "checkpoint", build_seed, path, trial.best.metrics, is_first=trial is trials[0])
+        yield ModelToTest(trial, seed, CHECKPOINT, build_seed, path, trial.best.metrics, is_first=trial is trials[0])
 
 
 def retrain(
@@ -97,6 +100,9 @@ def retrain(
     watch: Callable[[RetrainedEpoch], None] | None = None,
 ) -> Iterator[ModelToTest]:
     """Train each trial with each seed up to its stopping epoch, and yield each model when it is ready.
+
+    A job that refits trains on the training and the validation part. The validation metrics of such a model are those
+    of the search, because it has seen the validation images.
 
     Those in `done`, which holds numbers of trials with their seeds, are left out. An interrupted test is continued
     from its checkpoints if they were trained on the same files, by the same packages. `watch` is called when a training
@@ -118,7 +124,7 @@ def retrain(
             while pending and runner.free():
                 number = next(iter(pending))
                 trial, seed = running[number] = pending.pop(number)
-                config = _without_early_stopping(trial.config)
+                config = _config(job, trial)
                 runner.start(Suggestion(number, config, until=stopping_epoch(trial)), after=0)
                 say(trial, seed, 0)
             for event in runner.events():
@@ -134,9 +140,12 @@ def retrain(
                 if ended:
                     del running[number]
                     path, metrics = _final_checkpoint(folder, event, best_reports[number])
+                    protocol = REFIT if job.refits else RETRAIN
+                    if job.refits and trial.best is not None:
+                        metrics = trial.best.metrics
                     is_first = trial is trials[0] and seed == 0
                     build_seed = retraining_seed(study, trial, seed)
-                    yield ModelToTest(trial, seed, "retrain", build_seed, path, metrics, is_first=is_first)
+                    yield ModelToTest(trial, seed, protocol, build_seed, path, metrics, is_first=is_first)
     finally:
         runner.close()
 
@@ -148,13 +157,39 @@ def _retraining_job(study: StudyFolder, job: Job, trials: Sequence[Trial]) -> Jo
     a paused one keeps its last. A learning rate schedule still runs to the `fidelity.high` of the study.
     """
     high = 1 + max(stopping_epoch(trial) for trial in trials)
-    space = replace(job.space, fixed=_without_early_stopping(job.space.fixed), fidelity=Fidelity(high))
+    space = replace(job.space, fixed=_without(job.space.fixed, _ended_by(job)), fidelity=Fidelity(high))
     defaults = {SCHEDULE_EPOCHS: job.space.fidelity.high, **job.regime_defaults}
     return replace(job, space=space, seed=study.settings.seed + RETRAIN_SEED_OFFSET, regime_defaults=defaults)
 
 
-def _without_early_stopping(config: Config) -> Config:
-    return {key: value for key, value in config.items() if key not in EARLY_STOPPING}
+def _config(job: Job, trial: Trial) -> Config:
+    """The hyperparameters that a trial is trained again with."""
+    if job.refits:
+        return refitted_config(job.space, trial)
+    return _without(trial.config, EARLY_STOPPING)
+
+
+def refitted_config(space: SearchSpace, trial: Trial) -> Config:
+    """Return all hyperparameters of a trial, fixed ones too, to train it on the validation part as well.
+
+    What ends the training or its probe by the validation loss is left out. The probe has as many epochs as in the
+    search.
+    """
+    settings = {**space.fixed, **trial.config}
+    config = _without(settings, (*EARLY_STOPPING, PROBE_PATIENCE))
+    if settings.get(PROBE_PATIENCE) is None or trial.reports[-1].metrics.get("phases_left") is None:
+        return config
+    n_epochs = sum(report.metrics.get("phases_left", 0) > 0 for report in trial.reports)
+    return {**config, PROBE_EPOCHS: max(1, n_epochs)}
+
+
+def _ended_by(job: Job) -> Collection[str]:
+    """The hyperparameters that would end a training or its probe early."""
+    return (*EARLY_STOPPING, PROBE_PATIENCE) if job.refits else EARLY_STOPPING
+
+
+def _without(config: Config, keys: Collection[str]) -> Config:
+    return {key: value for key, value in config.items() if key not in keys}
 
 
 def _announcement(
@@ -181,12 +216,13 @@ def begun_retrainings(study: StudyFolder, job: Job, trials: Iterable[Trial]) -> 
     return {trial.number for trial in trials if any(file(folder, trial.number * MAX_SEEDS).exists() for file in files)}
 
 
-def discard_retrained(study: StudyFolder, models: Iterable[tuple[int, int]]) -> None:
+def discard_retrained(study: StudyFolder, models: Iterable[tuple[int, int]], *, refits: bool = False) -> None:
     """Delete the checkpoints of retrained models, which are numbers of trials with their seeds.
 
+    `refits` says that they were trained on the validation part too.
     Those of other models, which an interrupted test left, stay. Raises a MachineError if the disk fails.
     """
-    folder = study.folder / RETRAINED
+    folder = study.folder / (REFITTED if refits else RETRAINED)
     for trial, seed in models:
         discard(folder, trial * MAX_SEEDS + seed)
     if not any(folder.glob("*.pt")):
@@ -198,7 +234,7 @@ def _checkpoint_folder(study: StudyFolder, job: Job) -> Path:
 
     Raises a MachineError or an OSError if it cannot be written or emptied.
     """
-    folder = study.folder / RETRAINED
+    folder = study.folder / (REFITTED if job.refits else RETRAINED)
     origin = json.dumps({"data": study_data.digest(job.manifest), "versions": versions()}, indent=2) + "\n"
     path = folder / ORIGIN_FILE
     try:

@@ -23,7 +23,7 @@ class KeptModel:
     seed: int
     """The seed that `test.json` shows."""
     protocol: str
-    """`retrain` or `checkpoint`."""
+    """`retrain`, `refit` or `checkpoint`."""
     build_seed: int
     """The seed that its trainable was built with."""
     config: Mapping[str, Any]

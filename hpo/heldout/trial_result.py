@@ -88,7 +88,7 @@ class TrialResult:
     trial: int
     config: Config
     protocol: str
-    """`retrain` or `checkpoint`."""
+    """`retrain`, `refit` or `checkpoint`."""
     stopping_epoch: int
     """The number of epochs that the tested models were trained for."""
     searched_loss: float

@@ -38,8 +38,9 @@ class Comparable:
 
 
 def comparable(history: History) -> Comparable | None:
-    """Carry the value of each trial to the last epoch that enough trials reached. None if no trial has a finite value.
+    """Carry the value of each trial to the last epoch that enough trials reached.
 
+    None if no trial has a finite value until there.
     Crashed trials are left out. A trial that ended itself, by patience, has reached every later epoch with its best
     value. Any other trial that ended at an earlier epoch is carried: the median change of the trials that trained on is
     added for each epoch that it lacks. This is the fixed-effects estimate of the common learning curve. It takes
@@ -64,6 +65,8 @@ def comparable(history: History) -> Comparable | None:
         carried = reached < epoch and not end
         n_carried += carried
         values.append(curve[reached - 1] + (sum(steps[reached:]) if carried else 0.0))
+    if not np.isfinite(values).any():
+        return None
     array, n_clipped = _clipped(np.array(values))
     return Comparable(trials, array, epoch, n_carried, is_log, n_clipped)
 

@@ -30,6 +30,8 @@ PREDICTIONS = "predictions"
 """The folder of the validation predictions of the trials; see `hpo.record.predictions`."""
 RETRAINED = "retrained"
 """The folder of the checkpoints of a running test, which retrains trials. It is deleted when the test ends."""
+REFITTED = "refitted"
+"""The same for a test that trains on the validation images too."""
 TEST_FILE = "test.json"
 """The test results."""
 CONFUSION_FILE = "confusion.csv"
@@ -56,7 +58,7 @@ TRACKERS = ("tensorboard", "wandb", "mlflow.db", "trackers")
 """What the trackers write: their files, and the folder of their locks."""
 _IGNORED_FILES = (
     *("lock", slots_file.FILE, LEDGER_FILE, CHECKPOINTS, PREDICTIONS),
-    *(RETRAINED, FIGURES, MISCLASSIFIED, TESTED_MODEL, CONFIDENCE_FILE, SOUP_MODEL),
+    *(RETRAINED, REFITTED, FIGURES, MISCLASSIFIED, TESTED_MODEL, CONFIDENCE_FILE, SOUP_MODEL),
     *TRACKERS,
 )
 IGNORED = "".join(f"/{name}\n" for name in _IGNORED_FILES)

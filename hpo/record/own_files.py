@@ -13,7 +13,15 @@ NAMES = frozenset(
     {
         *(STUDY_FILE, files.LEDGER_FILE, files.DATA_FILE, files.EARLIER_FILE, files.TEST_FILE, files.CONFUSION_FILE),
         *(files.PER_CLASS_FILE, files.TEST_IMAGES, files.MISCLASSIFIED, files.TESTED_MODEL, files.CONFIDENCE_FILE),
-        *(files.SOUP_FILE, files.SOUP_MODEL, files.CHECKPOINTS, files.PREDICTIONS, files.RETRAINED, slots_file.FILE),
+        *(
+            files.SOUP_FILE,
+            files.SOUP_MODEL,
+            files.CHECKPOINTS,
+            files.PREDICTIONS,
+            files.RETRAINED,
+            files.REFITTED,
+            slots_file.FILE,
+        ),
         *("lock", ".gitignore", *files.TABLES, *files.TRACKERS),
     }
 )

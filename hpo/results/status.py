@@ -10,11 +10,12 @@ from hpo import plugins
 from hpo.errors import UserError
 from hpo.heldout import confusion, image_results, per_class, randomness, soup_record
 from hpo.heldout.confusion import ConfusionMatrix
+from hpo.heldout.protocols import REFIT
 from hpo.heldout.record import TestRecord
 from hpo.heldout.study_data import left_out_words
 from hpo.heldout.trial_result import TrialResult, spoken
 from hpo.quantities import duration, with_plural
-from hpo.record import RETRAINED, History, State, StudyFolder, command, configuration, is_locked, shown_state
+from hpo.record import REFITTED, RETRAINED, History, State, StudyFolder, command, configuration, is_locked, shown_state
 from hpo.record.resuming import how_to_resume
 from hpo.results import confidence_text, held_out_confidence
 from hpo.results.confidence_cache import cached_confidence
@@ -124,7 +125,7 @@ def _test_status(study: StudyFolder, *, searching: bool) -> list[str]:
             text.append(f"tested   {', '.join([*trials, averaged])}; {looks} ({by})")
     if not searching and soup_record.is_unfinished(study):
         text.append(f"soup     interrupted: the same `{command('soup', study.folder)}` as before goes on")
-    elif not searching and (record.unfinished or (study.folder / RETRAINED).exists()):
+    elif not searching and (record.unfinished or any((study.folder / each).exists() for each in (RETRAINED, REFITTED))):
         n = len(record.unfinished)
         without = f", {with_plural(n, 'look')} without a result" if n else ""
         text.append(f"test     interrupted{without}: the same `{command('test', study.folder)}` as before goes on")
@@ -220,6 +221,8 @@ def test_lines(record: TestRecord) -> list[str]:
         text += class_lines(tested, per_class.of_trial(matrices, tested.trial))
     if any("±" in line for line in text):
         text.append("± is the standard deviation over seeds.")
+    if any(tested.protocol == REFIT for tested in record.trials):
+        text.append("refit: trained on the validation images too; the validation results are those of the search.")
     text += held_out_confidence.difference_lines(record, images)
     if any("95 % interval on " in line for line in text):
         text += held_out_group_lines(record.study, *held_out_confidence.n_groups_and_images(images))

@@ -54,6 +54,9 @@ class Job:
     """The folder of the validation predictions of the study. None if they are not kept."""
     regime_defaults: Config = field(default_factory=dict)
     """Hyperparameters that a regime reads where the space has none of its own. Training code of the user gets none."""
+    refits: bool = False
+    """Whether trials are trained on the training and the validation part together. With folds, there is one training.
+    """
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the trainable with cloudpickle, so that it can be sent to a worker process.
@@ -233,7 +236,9 @@ class Builder:
         inputs = job.space.task, load, job.data, self._device
         defaults = {SCHEDULE_EPOCHS: job.space.fidelity.high, **_as_in_yaml(job.regime_defaults)}
         metric = own_metric(job.space)
-        return Assembly(*inputs, code=code, own_metric=metric, manifest=job.manifest, defaults=defaults)
+        return Assembly(
+            *inputs, code=code, own_metric=metric, manifest=job.manifest, defaults=defaults, refits=job.refits
+        )
 
     @contextlib.contextmanager
     def _task_errors(self) -> Iterator[None]:

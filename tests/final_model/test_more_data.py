@@ -33,6 +33,35 @@ def test_more_training_data_give_other_weights_without_results(study: Path, tmp_
     assert evaluate(study, Plan(seeds=2)).trained_on_held_out == noted.trained_on_held_out
 
 
+def test_a_model_that_was_tested_by_refit_is_written_as_it_was_tested(study: Path, tmp_path: Path) -> None:
+    evaluate(study)
+    write_model(study, tmp_path / "train")
+    result = evaluate(study, Plan(protocol="refit")).trials[0]
+    written = write_model(study, tmp_path / "refit")
+    content, before = described(tmp_path / "refit"), described(tmp_path / "train")
+    assert content["training"]["trained_on"] == content["results"]["of_trained_on"] == "train+validation"
+    assert content["training"]["images"] == 24
+    assert accuracy(tmp_path / "refit", study) == pytest.approx(result.test_accuracy.values[0])
+    assert content["results"]["test"]["accuracy"] == result.test_accuracy.values[0]
+    assert content["results"]["validation"]["val_loss"] == result.searched_loss
+    assert content["weights_sha256"] != before["weights_sha256"]
+    assert not any(line.startswith("These weights are not tested.") for line in written.lines)
+    assert any("those of the same training on train alone" in line for line in written.lines)
+    write_model(study, tmp_path / "same", ModelOptions(train_on="train+validation"))
+    assert described(tmp_path / "same")["weights_sha256"] == content["weights_sha256"]
+    all_lines = write_model(study, tmp_path / "all", ModelOptions(train_on="all")).lines
+    assert any("those of the model trained on train+validation" in line for line in all_lines)
+
+
+def test_the_weights_of_a_refit_that_are_lost_are_trained_again(study: Path, tmp_path: Path) -> None:
+    evaluate(study, Plan(protocol="refit"))
+    write_model(study, tmp_path / "kept")
+    (study / "tested_model.pt").unlink()
+    write_model(study, tmp_path / "again")
+    assert described(tmp_path / "again")["weights_sha256"] == described(tmp_path / "kept")["weights_sha256"]
+    assert described(tmp_path / "again")["results"]["test"] is not None
+
+
 @pytest.mark.parametrize(
     "regime",
     [pytest.param("probe_then_fine_tune", marks=pytest.mark.slow), "pretrain_then_head", "contrastive"],

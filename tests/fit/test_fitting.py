@@ -20,6 +20,7 @@ from PIL import Image
 from hpo.errors import UserError
 from hpo.final_model import load_model
 from hpo.fit import FitFolder, FitRequest, fit
+from hpo.fit.fitting import WatchTraining
 from hpo.loop import Watch
 from hpo.record import Budget
 from tests.cli.commands import ROOT
@@ -44,6 +45,10 @@ class Notes:
     @contextmanager
     def search(self, study: Path, budget: Budget) -> Iterator[Watch | None]:
         yield None
+
+    @contextmanager
+    def training(self) -> Iterator[WatchTraining]:
+        yield (lambda model: None), (lambda epoch: None)
 
 
 @pytest.fixture
@@ -85,6 +90,10 @@ def test_a_folder_of_images_becomes_a_tested_model_and_a_page(images: Path, data
     result = fit(FitFolder(out, request(images, data)), notes)
     assert any("3 classes, from 16" in line for line in notes.lines)
     assert looks(out) == 1
+    about = json.loads((out / "model" / "model.json").read_text())
+    protocol = json.loads((out / "fit.json").read_text())["steps"]["protocol"]["protocol"]
+    assert about["training"]["trained_on"] == {"refit": "train+validation", "checkpoint": "train"}[protocol]
+    assert about["results"]["test"] is not None
     assert "<html" in (out / "report.html").read_text()
     found = load_model(out / "model", device="cpu").predict(sorted(images.glob("*/*.png")))
     assert set(found["class"]) <= set(CLASSES)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,13 +21,15 @@ def cost(plan: FineTuning, of_last_stages: tuple[float, ...], n_images: int, own
     return plan.epochs * n_images * 3.5 * per_image * (plan.image_size / own_size) ** 2
 
 
-@given(SECONDS, OF_LAST_STAGES, N_IMAGES, SIZES)
-def test_all_trainings_of_a_plan_fit_into_the_time(
-    seconds: float, of_last_stages: tuple[float, ...], n_images: int, own_size: int
+@given(SECONDS, OF_LAST_STAGES, N_IMAGES, SIZES, N_IMAGES)
+def test_all_trainings_of_a_plan_and_the_refit_of_the_best_fit_into_the_time(
+    seconds: float, of_last_stages: tuple[float, ...], n_images: int, own_size: int, n_validation: int
 ) -> None:
-    plan = time_plan.fine_tuning(seconds, of_last_stages, n_images, own_size)
+    plan = time_plan.fine_tuning(seconds, of_last_stages, n_images, own_size, n_validation)
     if plan is not None:
-        assert (plan.trials or 8) * cost(plan, of_last_stages, n_images, own_size) <= seconds * (1 + 1e-9)
+        refit = (n_images + n_validation) / n_images
+        n_trainings = (plan.trials or 8) + refit
+        assert n_trainings * cost(plan, of_last_stages, n_images, own_size) <= seconds * (1 + 1e-9)
 
 
 @given(SECONDS, OF_LAST_STAGES, N_IMAGES, SIZES)
@@ -38,7 +41,7 @@ def test_image_sizes_stages_epochs_and_trials_stay_in_their_ranges(
         assert min(own_size, 96) <= plan.image_size <= own_size
         assert plan.n_stages is None or 1 <= plan.n_stages < len(of_last_stages)
         assert 4 <= plan.epochs <= 30
-        assert plan.trials is None or plan.trials >= 2
+        assert plan.trials is None or plan.trials >= 1
 
 
 @given(SECONDS, OF_LAST_STAGES, N_IMAGES, SIZES)
@@ -60,26 +63,30 @@ def test_with_much_time_all_stages_train_long_and_bad_trials_may_be_stopped() ->
 
 
 def test_with_some_time_a_few_good_trainings_run_to_their_end() -> None:
-    assert time_plan.fine_tuning(2600, STAGES, 1000, 224) == FineTuning(224, None, 16, 4)
+    assert time_plan.fine_tuning(2600, STAGES, 1000, 224) == FineTuning(224, None, 16, 3)
 
 
 def test_with_less_time_fewer_stages_train() -> None:
-    assert time_plan.fine_tuning(300, STAGES, 1000, 224) == FineTuning(224, 3, 9, 2)
+    assert time_plan.fine_tuning(300, STAGES, 1000, 224) == FineTuning(224, 3, 9, 1)
 
 
 def test_the_pass_through_frozen_stages_over_all_images_takes_its_time() -> None:
-    assert time_plan.fine_tuning(300, STAGES, 1000, 224, 3000) == FineTuning(224, 3, 8, 2)
-    assert time_plan.fine_tuning(300, STAGES, 1000, 224, 10_000) == FineTuning(224, 2, 13, 2)
+    assert time_plan.fine_tuning(300, STAGES, 1000, 224, 1000) == FineTuning(224, 2, 12, 1)
+    assert time_plan.fine_tuning(300, STAGES, 1000, 224, 3000) == FineTuning(224, 1, 13, 1)
 
 
 def test_images_become_smaller_if_not_even_the_last_stage_can_train() -> None:
-    assert time_plan.fine_tuning(300, (0.01,), 1500, 224) == FineTuning(160, None, 5, 2)
+    assert time_plan.fine_tuning(300, (0.01,), 1500, 224) == FineTuning(160, None, 5, 1)
 
 
-def test_without_time_for_two_short_trainings_nothing_is_fine_tuned() -> None:
+def test_without_time_for_a_short_training_and_its_refit_nothing_is_fine_tuned() -> None:
     assert time_plan.fine_tuning(60, (0.05,), 10_000, 224) is None
 
 
 def test_a_search_that_may_stop_trials_leaves_time_to_train_the_best_again() -> None:
-    assert time_plan.of_search(FineTuning(224, None, 30, None), 800) == 700
-    assert time_plan.of_search(FineTuning(224, None, 10, 3), 800) == 800
+    assert time_plan.of_search(FineTuning(224, None, 30, None), 1000, 400, 800) == pytest.approx(1000 * 8 / 11)
+    assert time_plan.of_search(FineTuning(224, None, 10, 3), 800, 400, 100) == 800
+
+
+def test_a_refit_takes_as_long_as_the_epochs_of_the_trial_for_more_images() -> None:
+    assert time_plan.of_refit([60.0, 2.0, 2.0, 2.0], 3, 400, 100) == pytest.approx(3 * 2.0 * 1.25)

@@ -60,6 +60,10 @@ def test_values_over_a_wide_range_are_compared_by_their_logarithm() -> None:
     assert found.values == pytest.approx([-i * math.log(10) for i in range(6)])
 
 
+def test_trials_without_a_finite_value_at_an_epoch_that_all_reached_cannot_be_compared() -> None:
+    assert comparable(history([math.nan, 1.0], [math.nan])) is None
+
+
 def test_trials_without_a_finite_value_cannot_be_compared() -> None:
     assert comparable(history([math.nan], [math.inf])) is None
     assert comparable(history()) is None

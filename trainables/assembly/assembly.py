@@ -51,13 +51,15 @@ class Assembly:
         own_metric: OwnMetric | None = None,
         manifest: Mapping[str, Any] | None = None,
         defaults: Config | None = None,
+        refits: bool = False,
     ) -> None:
         """`root` is the folder of the data sets and of the folder `weights`.
 
         `code`, if given, replaces the task's regime. `own_metric` is a metric of the user, which each validation also
         reports. `manifest` is the `Manifest` of a study as plain values. If it is given, the parts of the data set are
         taken from it, and the data set is not split again. `defaults` are hyperparameters that a regime reads where a
-        configuration has none of its own, such as `schedule_epochs`. `code` does not get them.
+        configuration has none of its own, such as `schedule_epochs`. `code` does not get them. With `refits`,
+        trainables are trained on the training and the validation part together.
         """
         self.task = task
         self.root = root.absolute()
@@ -66,6 +68,7 @@ class Assembly:
         self._code = code
         self._own_metric = own_metric
         self._defaults = dict(defaults or {})
+        self._refits = refits
         self._manifest = None if manifest is None else Manifest.from_plain(manifest)
         self._preprocessor: Preprocessor | None = None
         self._compatible: set[tuple[object, ...]] = set()
@@ -111,12 +114,15 @@ class Assembly:
     def search_data(self, config: Config) -> Sequence[SearchData | None]:
         """Return the data that the regime receives for each fold: one entry, unless the task asks for folds.
 
-        The only entry is None if the task names no data set.
+        The only entry is None if the task names no data set. An assembly that refits has one entry, with the images of
+        both parts to train on. Its validation part stays what it is; with folds, it is that of the first fold.
         """
         preprocessor = self._prepared_dataset()
         if preprocessor is None:
             return (None,)
         folds = preprocessor.folds(self._image_format(config))
+        if self._refits:
+            folds = (replace(folds[0], train=concatenate([folds[0].train, folds[0].validation])),)
         return folds if self._own_metric is None else [replace(fold, own_metric=self._own_metric) for fold in folds]
 
     def held_out(self, get_held_out: Callable[[DataSet], Source | None], config: Config) -> Part:
