@@ -223,7 +223,8 @@ class _Writing:
         from trainables.inference import trained
 
         parts = [data.validation for data in self._builder.search_data(self._config) if data is not None]
-        return trained.calibrate(trainable, parts, weights.validation.get("val_accuracy"))
+        reported = weights.validation.get("val_accuracy")
+        return trained.calibrate(trainable, parts, reported, predicts=not weights.soup)
 
     def _final_model(self, trainable: Trainable) -> FinalModel:
         """The model of a trainable, with what a model folder needs besides."""

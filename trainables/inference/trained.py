@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,15 +51,32 @@ def logits(model: nn.Module, part: Part) -> Tensor:
     return torch.cat(found)
 
 
-def calibrate(trainable: Trainable, parts: Sequence[Part], reported: float | None = None) -> Calibration:
+def _log_probabilities(training: Any, part: Part) -> Tensor:
+    """The logits of the images of a part that a training predicts, each row up to a constant; as in `logits`."""
+    probabilities: Tensor = training.predict(part)
+    return probabilities.clamp(min=torch.finfo(torch.float32).tiny).log()
+
+
+def calibrate(
+    trainable: Trainable, parts: Sequence[Part], reported: float | None = None, *, predicts: bool = True
+) -> Calibration:
     """Fit the temperature of a trained trainable on its validation part.
 
     With cross-validation, `parts` are those of the folds, and each image counts for the model that validates it.
-    `reported` is the validation accuracy that the trainable reported. Raises SetupError if its model is no
-    TransferModel, and alone has another accuracy: then it takes other images.
+    `reported` is the validation accuracy that the trainable reported. With `predicts`, a trainable with a TransferModel
+    predicts by itself, so that kept features are not computed again. Without, its model has other weights than those
+    that it trained. Raises SetupError if its model is no TransferModel, and alone has another accuracy: then it takes
+    other images.
     """
-    found_models = models(trainable)
-    found = torch.cat([logits(*pair) for pair in zip(found_models, parts, strict=True)])
+    found_models, trainings = models(trainable), getattr(trainable, "trainings", (trainable,))
+    found = torch.cat(
+        [
+            _log_probabilities(training, part)
+            if predicts and isinstance(model, TransferModel) and hasattr(training, "predict")
+            else logits(model, part)
+            for training, model, part in zip(trainings, found_models, parts, strict=True)
+        ]
+    )
     labels = torch.cat([part.labels.cpu() for part in parts])
     accuracy = float((found.argmax(dim=1) == labels).double().mean())
     is_own = not all(isinstance(model, TransferModel) for model in found_models)
