@@ -42,7 +42,7 @@ from benchmarks.report import block, machine, note, verdict
 from benchmarks.selection_corrections import NAMES, corrected_by_others
 from benchmarks.simulated_studies import SHARED, TRUTHS, simulated
 from benchmarks.study_outcomes import Cell, Outcome, extreme_cells, removed, share, worst_pessimism
-from hpo.statistics import TrialValues, chosen, mean_interval, not_apart
+from hpo.statistics import Interval, TrialValues, chosen, intervals_of_trials, mean_interval, not_apart
 
 EVERY = 4
 """One of so many studies is also asked which trials cannot be told apart, which takes longer than the rest."""
@@ -78,7 +78,7 @@ def judged(
     found = chosen(study, best, rng, is_share=is_share)
     trials = np.arange(len(means)) if study.trials is None else study.trials
     at_best = order[np.unique(trials[order], return_index=True)[1]]  # the row of each trial, in their order
-    single = mean_interval(values[at_best[0]].astype(np.float64), is_share=is_share)
+    single = _interval_of_first(study._replace(trials=trials), values[at_best[0]], rng.spawn(1)[0], is_share=is_share)
     corrected = [found.estimate, *corrected_by_others(values, best, rng, ties).values()]
     compared, rows = int(np.flatnonzero(at_best == best)[0]), values[at_best]
     keeps = _keeps_best(rows, truths[at_best], compared, rng, is_share=is_share) if compares else None
@@ -90,6 +90,19 @@ def judged(
         is_single_covered=single.low <= truths[at_best[0]] <= single.high,
         keeps_best=keeps,
     )
+
+
+def _interval_of_first(
+    study: TrialValues, at_best: NDArray[np.float32], rng: np.random.Generator, *, is_share: bool
+) -> Interval:
+    """The interval of the first trial, named in advance. `at_best` (n_images,) are its values at its best epoch."""
+    assert study.trials is not None, "the caller gives the trial of each row"
+    first = study.trials[0]
+    rows = study.trials == first
+    ties = None if study.tie_breakers is None else study.tie_breakers[rows]
+    epochs = study._replace(values=study.values[rows], tie_breakers=ties, trials=study.trials[rows])
+    found = intervals_of_trials(epochs, rng, is_share=is_share).get(int(first))
+    return found or mean_interval(at_best.astype(np.float64), is_share=is_share)
 
 
 def _keeps_best(

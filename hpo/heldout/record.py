@@ -8,7 +8,7 @@ from typing import Any
 
 from hpo.errors import StudyError
 from hpo.heldout.trial_result import ModelResult, TrialResult
-from hpo.record import TEST_FILE, StudyFolder, Trial, versions, write_text
+from hpo.record import TEST_FILE, StudyFolder, Trial, changed_versions, write_text
 
 TRAINED_ON = "trained_on_held_out"
 """The key of `test.json` that lists the trials that were also trained on the held-out part."""
@@ -87,10 +87,10 @@ class TestRecord:
         self.kept = []
         for trial in trials:
             assert trial.best is not None, "only trials with a finite loss are tested"
-            now = (trial.number, protocol, dict(trial.config), trial.best.fidelity, versions())
+            now = (trial.number, protocol, dict(trial.config), trial.best.fidelity)
             for tested in self.trials:
-                of_test = (tested.trial, tested.protocol, tested.config, tested.stopping_epoch, tested.versions)
-                if of_test == now and not tested.left_out:
+                of_test = (tested.trial, tested.protocol, tested.config, tested.stopping_epoch)
+                if of_test == now and not tested.left_out and not changed_versions(tested.versions):
                     self.kept += tested.models()
 
     def replace(self, tested: TrialResult) -> None:

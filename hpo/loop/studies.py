@@ -28,7 +28,18 @@ from hpo.loop.session import UNWATCHED, Session
 from hpo.loop.slots import slots_per_device
 from hpo.loop.tracking import tracking
 from hpo.loop.ways_on import with_commands
-from hpo.record import Budget, Ledger, Settings, StudyFolder, check_url, is_locked, lock, locked_error, valid_name
+from hpo.record import (
+    Budget,
+    Ledger,
+    Settings,
+    StudyFolder,
+    changed_versions,
+    check_url,
+    is_locked,
+    lock,
+    locked_error,
+    valid_name,
+)
 from hpo.record.deletion import delete_empty_study, delete_if_empty
 from hpo.record.identity import identity
 from hpo.record.new_study import check_is_new
@@ -166,6 +177,7 @@ def resume(
             job = _job(study, session)
             if study.settings.curves is None and spent_budget(study.budget, ledger) is None:
                 job = job_on_recorded_data(study, job, ledger, session.notify, skip_changed_files=skip_changed_files)
+                session.note(*_changed_packages(study))
             if retry:
                 retry_crashed(backend, ledger, study.budget)
             study.save()
@@ -176,6 +188,16 @@ def resume(
             return _run_study(study, ledger, backend, job, session)
         except HpoError as error:
             raise with_commands(error, study) from error.__cause__
+
+
+def _changed_packages(study: StudyFolder) -> list[str]:
+    """A line about the packages that changed since a study was begun. Empty if none did."""
+    recorded = study.made.get("versions")
+    changed = changed_versions(recorded) if recorded else {}
+    if not changed:
+        return []
+    packages = "; ".join(f"{name} {what}" for name, what in changed.items())
+    return [f"packages have changed since the study was begun, so its new epochs may differ a little: {packages}"]
 
 
 def _check_code(study: StudyFolder, session: Session) -> None:

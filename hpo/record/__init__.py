@@ -34,7 +34,7 @@ from hpo.record.ledger import Ledger
 from hpo.record.lock import is_locked, lock, locked_error
 from hpo.record.memory_ledger import AnyLedger, MemoryLedger
 from hpo.record.new_study import changed_parts
-from hpo.record.provenance import versions
+from hpo.record.provenance import changed_versions, versions
 from hpo.record.settings import AUTO_SLOTS, Budget, Settings, Source, check_devices, data_folder
 from hpo.record.storage import check_url, open_storage
 from hpo.record.storage_url import recorded_url
@@ -71,6 +71,7 @@ __all__ = [
     "Trial",
     "better_report",
     "changed_parts",
+    "changed_versions",
     "check_devices",
     "check_name",
     "check_not_empty",

@@ -15,8 +15,9 @@ from hpo.devices import n_cores, plan_slots
 from hpo.record.settings import Settings
 from hpo.trial import Value
 
-PACKAGES = ("hpo", "torch", "torchvision", "optuna", "ray", "hpbandster", "ConfigSpace", "numpy", "pandas")
-"""The packages whose versions are recorded."""
+ALWAYS_RECORDED = ("hpo", "torch", "torchvision", "optuna", "ray", "hpbandster", "ConfigSpace", "numpy", "pandas")
+PACKAGES = (*ALWAYS_RECORDED, "timm", "peft", "scipy", "scikit-learn")
+"""The packages whose versions are recorded. Earlier versions of hpo recorded only `ALWAYS_RECORDED`."""
 TRAINING_VERSION = 2
 """The version of what hyperparameters mean for a regime. It is recorded, so that a study goes on as it was begun.
 
@@ -46,6 +47,17 @@ def versions() -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):
             found[package] = _version(package)
     return found
+
+
+def changed_versions(recorded: Mapping[str, str]) -> dict[str, str]:
+    """Return what changed since `versions` returned `recorded`: "2.12.1, now 2.13.0" by the name of the package.
+
+    A package that an earlier version of hpo did not record counts as unchanged.
+    """
+    now = versions()
+    known = {name: version for name, version in now.items() if name in recorded or name in ALWAYS_RECORDED}
+    names = [name for name in PACKAGES if recorded.get(name) != known.get(name)]
+    return {name: f"{recorded.get(name, 'missing')}, now {known.get(name, 'missing')}" for name in names}
 
 
 @cache

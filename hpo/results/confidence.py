@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hpo.record import History, StudyFolder
 from hpo.results.validation_values import ValidationValues, read_values
-from hpo.statistics import Chosen, Interval, chosen, mean_interval, not_apart, of_folds
+from hpo.statistics import Chosen, Interval, chosen, intervals_of_trials, mean_interval, not_apart, of_folds
 
 SEED = 0
 """The seed of the resampling: a study gives the same numbers each time."""
@@ -43,8 +43,8 @@ class Confidence:
     intervals: Mapping[int, Interval]
     """The 95 % interval of each compared trial by its number.
 
-    It is that of a trial named in advance. For the best, which was chosen for its result, it is too optimistic: see
-    `best_interval`.
+    It is that of a trial named in advance, with the luck of its best epoch taken off if its epochs were kept. For the
+    best, which was chosen for its result, it is too optimistic: see `best_interval`.
     """
     best: int
     """The number of the best trial. It is among the compared ones, unless its predictions are missing."""
@@ -95,7 +95,7 @@ def confidence(study: StudyFolder, history: History) -> tuple[Confidence | None,
         n_groups=found.n_groups,
         n_searched=found.n_searched,
         compared=found.compared,
-        intervals={number: _interval(values, found) for number, values in found.of_trials.items()},
+        intervals=_intervals(found),
         best=found.best.number,
         as_good=near,
         recorded=found.best.loss,
@@ -108,6 +108,13 @@ def confidence(study: StudyFolder, history: History) -> tuple[Confidence | None,
         advice=advice,
     )
     return known, ""
+
+
+def _intervals(found: ValidationValues) -> dict[int, Interval]:
+    """The interval of each compared trial by its number."""
+    rng, kinds = np.random.default_rng(SEED), {"is_share": found.is_share, "is_signed": found.is_signed}
+    with_epochs = intervals_of_trials(found.epochs.values, rng, **kinds)
+    return {number: with_epochs.get(number) or _interval(values, found) for number, values in found.of_trials.items()}
 
 
 def _interval(values: NDArray[np.float32], found: ValidationValues) -> Interval:

@@ -11,7 +11,7 @@ from hpo.statistics.intervals import Interval, interval, mean_interval
 from hpo.statistics.left_out import MAX_UNITS, are_signed, at_most, left_out_values
 from hpo.statistics.per_image import of_folds, per_image, per_image_of_results
 from hpo.statistics.seeds import both_spreads, differing
-from hpo.statistics.selection import Chosen, TrialValues, chosen
+from hpo.statistics.selection import Chosen, TrialValues, chosen, intervals_of_trials
 from hpo.statistics.units import FEW_GROUPS, Units, fold_weights, joined_groups
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "differing",
     "fold_weights",
     "interval",
+    "intervals_of_trials",
     "joined_groups",
     "left_out_values",
     "mean_interval",

@@ -70,17 +70,24 @@ class Chosen(NamedTuple):
 
 
 def chosen(
-    study: TrialValues, best: int, rng: np.random.Generator, *, is_share: bool, is_signed: bool = False
+    study: TrialValues,
+    best: int,
+    rng: np.random.Generator,
+    *,
+    is_share: bool,
+    is_signed: bool = False,
+    parts: NDArray[np.int64] | None = None,
 ) -> Chosen:
     """Return the estimate of the trial or epoch in row `best`, the one with the lowest mean.
 
-    `is_share` and `is_signed` are those of `intervals.interval`.
+    `is_share` and `is_signed` are those of `intervals.interval`. `parts` are those of `random_parts`, if they are drawn
+    already.
     """
     values, units = study.values, study.units
     of_best = float(values[best].mean(dtype=np.float64))
     if units.n < 2:
         return Chosen(of_best, interval(0.5, math.inf, units.n, is_share=is_share, is_signed=is_signed), 1.0)
-    choices = choose_without(random_parts(units, rng), study)
+    choices = choose_without(random_parts(units, rng) if parts is None else parts, study)
     scores = scores_of(choices, values)
     estimate = float(scores.mean())
     error = math.sqrt(variance_of_mean(scores, units))
@@ -89,6 +96,29 @@ def chosen(
     limits = interval(estimate, error, units.n, is_share=is_share, is_signed=is_signed)
     trials = np.arange(len(values)) if study.trials is None else study.trials
     return Chosen(estimate, limits.widened(of_best), float((trials[choices] == trials[best]).mean()))
+
+
+def intervals_of_trials(
+    study: TrialValues, rng: np.random.Generator, *, is_share: bool, is_signed: bool = False
+) -> dict[int, Interval]:
+    """Return the 95 % interval of each trial of which several epochs have a row, by its number.
+
+    It is that of a trial named in advance, whose best epoch was chosen on the images. So the luck of its best epoch is
+    taken off. `is_share` and `is_signed` are those of `intervals.interval`.
+    """
+    assert study.trials is not None, "the rows are epochs"
+    units = study.units
+    parts = random_parts(units, rng) if units.n > 1 else None
+    found = {}
+    for number in np.unique(study.trials):
+        rows = np.flatnonzero(study.trials == number)
+        if len(rows) > 1:
+            ties = None if study.tie_breakers is None else study.tie_breakers[rows]
+            epochs = study._replace(values=study.values[rows], tie_breakers=ties, trials=None)
+            best = int(epochs.values.mean(axis=1, dtype=np.float64).argmin())
+            of_trial = chosen(epochs, best, rng, is_share=is_share, is_signed=is_signed, parts=parts)
+            found[int(number)] = of_trial.interval
+    return found
 
 
 def random_parts(units: Units, rng: np.random.Generator) -> NDArray[np.int64]:

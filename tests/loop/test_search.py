@@ -12,7 +12,7 @@ from hpo import spacefile
 from hpo.backends import random as random_backend
 from hpo.errors import ReplayError, StudyError, TooManyCrashes, UserError
 from hpo.loop import Session, begin, resume
-from hpo.record import Budget, Event, Ledger, State, StudyFolder, lock
+from hpo.record import Budget, Event, Ledger, State, StudyFolder, lock, versions
 from hpo.space import Fidelity, SearchSpace
 from hpo.space.domains import Categorical
 from hpo.trial import Suggestion
@@ -222,8 +222,10 @@ def test_a_resume_keeps_when_and_with_what_a_study_was_begun(tmp_path: Path) -> 
     begin(tmp_path / "s", toy.space(), replace(INLINE, backend="random"), Budget(trials=1))
     path = tmp_path / "s" / "study.yaml"
     path.write_text(path.read_text().replace("optuna: ", "optuna: 4.9.9 # "))
-    made = StudyFolder.reopen(tmp_path / "s").made
-    resume(tmp_path / "s", Budget(trials=2))
+    made, lines = StudyFolder.reopen(tmp_path / "s").made, list[str]()
+    resume(tmp_path / "s", Budget(trials=2), session=Session(notify=lines.append))
+    (line,) = (line for line in lines if line.startswith("packages have changed since the study was begun"))
+    assert line.endswith(f"optuna 4.9.9, now {versions()['optuna']}")
     assert StudyFolder.reopen(tmp_path / "s").made == made
     assert made["versions"]["optuna"] == "4.9.9"
 

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.simulated_studies import simulated
-from hpo.statistics import Chosen, TrialValues, chosen
+from hpo.statistics import Chosen, TrialValues, chosen, intervals_of_trials
 
 Floats = NDArray[np.float32]
 
@@ -70,3 +70,24 @@ def test_very_few_images_give_an_interval_all_the_same(n_images: int) -> None:
     low, high = chosen(TrialValues(errors, None), 0, np.random.default_rng(0), is_share=True).interval
     assert low == 0
     assert high > 0.5
+
+
+def test_the_interval_of_a_trial_named_in_advance_allows_for_the_choice_of_its_epoch() -> None:
+    rng = np.random.default_rng(3)
+    covered = []
+    for _ in range(200):
+        study = simulated(1, 50, "epochs", 0.3, rng)
+        best = int(study.losses.mean(axis=1).argmin())
+        values = TrialValues(study.losses, None, study.trials)
+        limits = intervals_of_trials(values, rng, is_share=False)[0]
+        covered.append(limits.low <= study.true_losses[best] <= limits.high)
+    assert 0.91 <= np.mean(covered) <= 0.99
+
+
+def test_only_trials_of_several_epochs_get_an_interval_of_their_epochs() -> None:
+    rng = np.random.default_rng(0)
+    errors = (rng.random((5, 40)) < 0.3).astype(np.float32)
+    found = intervals_of_trials(TrialValues(errors, None, np.array([2, 2, 4, 7, 7])), rng, is_share=True)
+    assert sorted(found) == [2, 7]
+    for number, rows in ((2, [0, 1]), (7, [3, 4])):
+        assert found[number].low <= errors[rows].mean(axis=1).min() <= found[number].high
