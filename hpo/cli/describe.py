@@ -13,8 +13,9 @@ from hpo.cli import completion
 from hpo.cli.completion import KINDS, names_of
 from hpo.cli.options import check_format
 from hpo.cli.printing import print_line, terminal_width
-from hpo.cli.typed_names import check_kind, check_name, find_kind, with_article
+from hpo.cli.typed_names import check_kind, check_name, find_kind, kinds_with, with_article
 from hpo.errors import UserError
+from hpo.plugins.foreign_names import own_name
 
 if TYPE_CHECKING:
     from hpo.plugins.described import Setting
@@ -44,6 +45,7 @@ def describe(kind: str | None, name: str | None, space: str | None, format: str)
     hpo describe model                       the models
     hpo describe regime linear_probe         what a regime reads
     hpo describe lora                        the same, if only one kind has this name
+    hpo describe lr                          what a hyperparameter means, and which plug-ins read it
     hpo describe --space my_flowers.yaml     what a space reads
     """
     check_format(format, FORMATS)
@@ -63,8 +65,12 @@ def describe(kind: str | None, name: str | None, space: str | None, format: str)
         _print(format, [{"kind": each, "names": ", ".join(names_of(each))} for each in KINDS])
     elif name is None and kind in KINDS:
         _print(format, _summaries(kind))
+    elif name is None and not kinds_with(kind) and (readers := _readers(own_name(kind))):
+        if own_name(kind) != kind:
+            print_line(f"{kind} is called {own_name(kind)} here", err=True)
+        _print(format, readers)
     elif name is None:
-        found = find_kind(kind)
+        found = find_kind(kind, sorted(_by_hyperparameter()))
         print_line(f"{kind} is {with_article(found)}: hpo describe {found} {kind}", err=True)
         _print(format, _settings(found, kind))
     else:
@@ -108,6 +114,29 @@ def _settings_of(kind: str, module: str) -> list[Setting]:
     every = described.hyperparameters(plugins.WORKER) if kind == "regime" else []
     found = {each.name: each for each in [*described.hyperparameters(module), *every]}
     return list(found.values())
+
+
+def _by_hyperparameter() -> dict[str, list[tuple[str, str, Setting]]]:
+    """The kind and name of each plug-in that reads a hyperparameter or an option of a data set, by the name of that."""
+    found: dict[str, list[tuple[str, str, Setting]]] = {}
+    for kind in ("regime", "model", "dataset"):
+        for name, module in names_of(kind).items():
+            for setting in _settings_of(kind, module):
+                found.setdefault(setting.name, []).append((kind, name, setting))
+    return found
+
+
+def _readers(name: str) -> list[dict[str, Any]]:
+    """What a hyperparameter, or an option of a data set, means, and who reads it. Empty if nobody does."""
+    by_meaning: dict[tuple[str, Setting], list[str]] = {}
+    for kind, plugin, setting in _by_hyperparameter().get(name, ()):
+        by_meaning.setdefault((kind, setting), []).append(plugin)
+    rows = []
+    for (kind, setting), plugins in by_meaning.items():
+        is_every = len(plugins) == len(names_of(kind)) > 1
+        who = f"every {kind}" if is_every else f"{kind}{'s' * (len(plugins) > 1)} {', '.join(plugins)}"
+        rows.append({"hyperparameter": name, **_row(setting), "read by": who})
+    return rows
 
 
 def _rows(settings: Iterable[Setting], kind: str) -> list[dict[str, Any]]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from hpo.cli.completion import KINDS, names_of
 from hpo.errors import UnknownName, UserError, nearest, shortened
 
 
-def find_kind(name: str) -> str:
+def find_kind(name: str, others: Iterable[str] = ()) -> str:
     """The kind that has a name, such as `regime` for `lora`. `timm:resnet18` is of the kind of `timm`.
 
+    `others` are further names that may have been meant, such as those of hyperparameters.
     Raises UserError if several kinds have it, and UnknownName if none has it.
     """
     kinds = kinds_with(name)
@@ -19,7 +21,7 @@ def find_kind(name: str) -> str:
         raise UserError(f"{name} is {' and '.join(map(with_article, kinds))}: type {commands}")
     if kinds:
         return kinds[0]
-    known = sorted({*KINDS, *(each for kind in KINDS for each in names_of(kind))})
+    known = sorted({*KINDS, *others, *(each for kind in KINDS for each in names_of(kind))})
     raise UserError(f"unknown kind or name {shortened(repr(name))}{_of_a_space(name) or nearest(name, known)}")
 
 

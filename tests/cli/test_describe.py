@@ -24,6 +24,8 @@ PAGES = [
     ("tracker", "mlflow"),
     ("augmentation", "few_shot"),
     ("lora",),
+    ("lr",),
+    ("folder",),
     ("timm",),
     ("--space", "digits_cnn"),
 ]
@@ -139,6 +141,17 @@ def test_a_bare_name_is_described_as_what_it_is(hpo: Hpo) -> None:
     assert result.stderr == "lora is a regime: hpo describe regime lora\n"
     assert result.stdout == hpo("describe", "regime", "lora", "--format", "json").output
     assert hpo("describe", "few_shot").stderr == "few_shot is an augmentation: hpo describe augmentation few_shot\n"
+
+
+def test_a_hyperparameter_is_described_with_all_that_read_it(hpo: Hpo) -> None:
+    (row,) = json.loads(hpo("describe", "probe_epochs", "--format", "json").stdout)
+    assert row["default"] == "10"
+    assert row["read by"] == "regime probe_then_fine_tune"
+    assert json.loads(hpo("describe", "patience", "--format", "json").stdout)[0]["read by"] == "every regime"
+    foreign = hpo("describe", "learning_rate", "--format", "json")
+    assert foreign.stderr == "learning_rate is called lr here\n"
+    assert foreign.stdout == hpo("describe", "lr", "--format", "json").stdout
+    assert "did you mean 'lr'?" in hpo("describe", "lrr").output
 
 
 def test_a_name_of_several_kinds_is_an_error_that_names_them(hpo: Hpo, tmp_path: Path) -> None:
