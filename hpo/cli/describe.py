@@ -65,12 +65,10 @@ def describe(kind: str | None, name: str | None, space: str | None, format: str)
         _print(format, [{"kind": each, "names": ", ".join(names_of(each))} for each in KINDS])
     elif name is None and kind in KINDS:
         _print(format, _summaries(kind))
-    elif name is None and not kinds_with(kind) and (readers := _readers(own_name(kind))):
-        if own_name(kind) != kind:
-            print_line(f"{kind} is called {own_name(kind)} here", err=True)
-        _print(format, readers)
+    elif name is None and not kinds_with(kind):
+        _print(format, _readers(kind))
     elif name is None:
-        found = find_kind(kind, sorted(_by_hyperparameter()))
+        found = find_kind(kind)
         print_line(f"{kind} is {with_article(found)}: hpo describe {found} {kind}", err=True)
         _print(format, _settings(found, kind))
     else:
@@ -126,10 +124,15 @@ def _by_hyperparameter() -> dict[str, list[tuple[str, str, Setting]]]:
     return found
 
 
-def _readers(name: str) -> list[dict[str, Any]]:
-    """What a hyperparameter, or an option of a data set, means, and who reads it. Empty if nobody does."""
+def _readers(typed: str) -> list[dict[str, Any]]:
+    """What a hyperparameter, or an option of a data set, means, and who reads it. A UserError if nobody does."""
+    known, name = _by_hyperparameter(), own_name(typed)
+    if name not in known:
+        find_kind(typed, known)
+    if name != typed:
+        print_line(f"{typed} is called {name} here", err=True)
     by_meaning: dict[tuple[str, Setting], list[str]] = {}
-    for kind, plugin, setting in _by_hyperparameter().get(name, ()):
+    for kind, plugin, setting in known[name]:
         by_meaning.setdefault((kind, setting), []).append(plugin)
     rows = []
     for (kind, setting), plugins in by_meaning.items():
