@@ -121,6 +121,47 @@ def test_a_killed_fit_goes_on_and_looks_at_held_out_images_once(images: Path, da
     assert (out / "model" / "README.md").exists()
 
 
+FRAGILE = """
+import torch
+from torch import nn
+
+from trainables.models import squeezenet
+
+WEIGHTS, INPUT = squeezenet.WEIGHTS, squeezenet.INPUT
+READS_ALSO = ("trainables.models.squeezenet",)
+
+
+class Fragile(nn.Module):
+    def forward(self, images):
+        if self.training and torch.is_grad_enabled():
+            raise RuntimeError("it cannot be trained")
+        return images
+
+
+def build(config, *, shape, n_classes, weights):
+    model = squeezenet.build(config, shape=shape, n_classes=n_classes, weights=weights)
+    model.head = nn.Sequential(Fragile(), *model.head)
+    return model
+"""
+"""A model whose features can be computed, and that cannot be trained by gradient descent."""
+
+
+@pytest.mark.slow
+def test_a_fit_whose_fine_tuning_fails_ends_with_the_best_probe(
+    images: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_models").mkdir()
+    (tmp_path / "own_models" / "fragile.py").write_text(FRAGILE)
+    monkeypatch.syspath_prepend(tmp_path)
+    asked = FitRequest(str(images), 120.0, models=("own_models.fragile",), data=str(data), devices="cpu")
+    out, notes = tmp_path / "out", Notes()
+    result = fit(FitFolder(out, asked), notes)
+    assert any(line.startswith("fine-tuning failed, so the best probe is taken: ") for line in notes.lines)
+    assert result.study == "auto_probe"
+    assert looks(out) == 1
+    assert fit(FitFolder(out, asked), Notes()) == result
+
+
 def test_a_folder_of_one_class_is_an_error_before_anything_is_ranked(images: Path, data: Path, tmp_path: Path) -> None:
     for path in images.iterdir():
         if path.name != "daisy":
