@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 import re
 import shutil
@@ -72,6 +73,18 @@ def plan_slots(devices: str, per_device: int | None, per_trial: int = 1) -> list
         for group in groups
         for _ in range(per_device or 1)
     ]
+
+
+def slots_for(devices: str, n_trainings: int) -> int | None:
+    """Return how many slots on each device suit so few trainings. None for the default.
+
+    On the CPU, each slot has its share of the cores. A slot without a training would leave its cores idle, so there are
+    no more slots than can be used to the end.
+    """
+    if _requested_gpus(devices):
+        return None
+    n_rounds = math.ceil(n_trainings / n_cores())
+    return math.ceil(n_trainings / n_rounds)
 
 
 def main_device(devices: str) -> str:

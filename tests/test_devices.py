@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import math
 import stat
 from pathlib import Path
 
 import pytest
 
-from hpo.devices import listed_gpus, main_device, n_cores, plan_slots, visible_gpus
+from hpo.devices import listed_gpus, main_device, n_cores, plan_slots, slots_for, visible_gpus
 from hpo.errors import UserError
 
 
@@ -38,6 +39,19 @@ def test_without_a_gpu_there_is_a_slot_a_core_with_one_thread(no_gpu: None) -> N
 def test_fewer_slots_share_out_all_cores(no_gpu: None) -> None:
     (slot,) = plan_slots("auto", 1)
     assert slot.threads == n_cores()
+
+
+@pytest.mark.parametrize("n_trainings", [1, 2, 3, 7, 100])
+def test_few_trainings_get_all_cores_of_the_cpu(no_gpu: None, n_trainings: int) -> None:
+    slots = slots_for("auto", n_trainings)
+    assert slots is not None
+    assert slots <= min(n_cores(), n_trainings)
+    assert math.ceil(n_trainings / slots) == math.ceil(n_trainings / n_cores())
+    assert len(plan_slots("auto", slots)) == slots
+
+
+def test_few_trainings_on_gpus_have_the_default_number_of_slots(two_gpus: None) -> None:
+    assert slots_for("auto", 1) is None
 
 
 def test_each_gpu_is_a_slot_that_sees_no_other(two_gpus: None) -> None:

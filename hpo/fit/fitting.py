@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hpo import report
+from hpo.devices import main_device, n_cores
 from hpo.errors import HpoError, StudyError, UserError
 from hpo.final_model import ModelOptions, write_model
 from hpo.fit import data_summary, ranking, spaces, time_plan
@@ -160,7 +161,8 @@ class _Steps:
                 self.display.note(f"{model.model}: {time_plan.in_words(plan)}")
                 space = spaces.fine_tune_space(self.folder.request, model.model, plan, ranked.precision)
                 of_search = time_plan.of_search(plan, seconds, images.train, images.validation)
-                self._begin(space, Budget(trials=plan.trials, seconds=of_search))
+                slots = time_plan.slots(plan, n_cores()) if self._is_on_cpu else None
+                self._begin(space, Budget(trials=plan.trials, seconds=of_search), slots)
                 return
         self.display.note("the time is too short to fine-tune a model: the best probe is taken")
         self.folder.end_step(FINE_TUNE, 0.0, searched=False)
@@ -213,11 +215,13 @@ class _Steps:
         else:
             self._begin(space, budget)
 
-    def _begin(self, space: SearchSpace, budget: Budget) -> None:
-        """Search a space, and record that it is finished."""
+    def _begin(self, space: SearchSpace, budget: Budget, slots: int | None = None) -> None:
+        """Search a space in so many slots, and record that it is finished."""
         path, request = self.folder.studies / space.name, self.folder.request
         backend = BACKENDS[space.name]
-        settings = Settings(backend, seed=request.seed, runner="auto", devices=request.devices, data=request.data)
+        settings = Settings(
+            backend, seed=request.seed, runner="auto", devices=request.devices, slots=slots, data=request.data
+        )
         with self.display.search(path, budget) as watch:
             begin(path, space, settings, budget, session=Session(watch=watch, notify=self._note))
         self._end(space.name)
@@ -246,6 +250,10 @@ class _Steps:
             self.display.note(f"best so far: {self._study(name).space.metric} {best.loss:.4f}")
         elif self._searched(name):
             self.display.note("no training of this search has a result")
+
+    @property
+    def _is_on_cpu(self) -> bool:
+        return main_device(self.folder.request.devices) == "cpu"
 
     @property
     def _left(self) -> float:

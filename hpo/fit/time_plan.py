@@ -76,6 +76,16 @@ def of_search(plan: FineTuning, seconds: float, n_images: int, n_validation: int
     return seconds if plan.trials is not None else seconds * MANY_TRIALS / (MANY_TRIALS + refit)
 
 
+def slots(plan: FineTuning, n_cores: int) -> int | None:
+    """Return in how many slots on the CPU the trials train, so that no core is idle at the end. None for the default.
+
+    The slots divide the cores. With few trials, there are as many slots as can all be used to the end.
+    """
+    if plan.trials is None:
+        return None
+    return next(n for n in range(min(n_cores, plan.trials), 0, -1) if plan.trials % n == 0)
+
+
 def of_refit(seconds_of_epochs: Sequence[float], n_epochs: int, n_images: int, n_validation: int) -> float:
     """Return the seconds that a refit of `n_epochs` is expected to take.
 
@@ -99,7 +109,7 @@ def _plan(size: int, n_stages: int | None, n_epochs: float, refit: float) -> Fin
     """
     if n_epochs < (MANY_TRIALS + refit) * 2 * GOOD_EPOCHS:
         epochs = min(2 * GOOD_EPOCHS, int(n_epochs / (1 + refit)))
-        return FineTuning(size, n_stages, epochs, int(n_epochs / epochs - refit))
+        return FineTuning(size, n_stages, epochs, max(1, int(n_epochs / epochs - refit)))
     return FineTuning(size, n_stages, min(MAX_EPOCHS, int(n_epochs / (MANY_TRIALS + refit))), None)
 
 

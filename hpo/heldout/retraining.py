@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hpo import plugins
+from hpo.devices import slots_for
 from hpo.errors import HpoError, UserError
 from hpo.heldout import study_data
 from hpo.heldout.protocols import CHECKPOINT, REFIT, RETRAIN
@@ -108,7 +109,8 @@ def retrain(
     from its checkpoints if they were trained on the same files, by the same packages. `watch` is called when a training
     starts and after each of its epochs.
 
-    The trainings use the runner, devices and slots of the search. Each training is a suggestion without early stopping.
+    The trainings use the runner, devices and slots of the search. With fewer trainings than cores, each gets several
+    cores, unless the number of slots is given. Each training is a suggestion without early stopping.
     """
     folder, settings = _checkpoint_folder(study, job), study.settings
     wanted = [(trial, seed) for trial in trials for seed in range(seeds) if (trial.number, seed) not in done]
@@ -116,9 +118,11 @@ def retrain(
     say = _announcement(wanted, watch)
     running: dict[int, tuple[Trial, int]] = {}
     best_reports: dict[int, Report] = {}
-    build = plugins.load(plugins.RUNNERS, settings.runner).build
-    retraining = _retraining_job(study, job, trials)
-    runner: Runner = build(retraining, folder, devices=settings.devices, slots=settings.given_slots)
+    module = plugins.load(plugins.RUNNERS, settings.runner)
+    slots = settings.given_slots
+    if slots is None and getattr(module, "DIVIDES_CORES", False) and trials:
+        slots = slots_for(settings.devices, len(trials) * seeds)
+    runner: Runner = module.build(_retraining_job(study, job, trials), folder, devices=settings.devices, slots=slots)
     try:
         while pending or running:
             while pending and runner.free():

@@ -29,6 +29,8 @@ from hpo.training.worker import Worker
 from hpo.trial import Crash, Decision, Report, Suggestion
 
 MEASURES_SLOTS = True
+DIVIDES_CORES = True
+"""On the CPU, the cores are divided among the slots: with fewer slots, a trial trains faster."""
 
 
 def build(

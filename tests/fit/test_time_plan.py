@@ -90,3 +90,16 @@ def test_a_search_that_may_stop_trials_leaves_time_to_train_the_best_again() -> 
 
 def test_a_refit_takes_as_long_as_the_epochs_of_the_trial_for_more_images() -> None:
     assert time_plan.of_refit([60.0, 2.0, 2.0, 2.0], 3, 400, 100) == pytest.approx(3 * 2.0 * 1.25)
+
+
+@given(st.integers(1, 200), st.integers(1, 64))
+def test_no_slot_is_idle_at_the_end_of_a_search_of_a_few_trials(trials: int, n_cores: int) -> None:
+    found = time_plan.slots(FineTuning(224, None, 16, trials), n_cores)
+    assert found is not None
+    assert 1 <= found <= n_cores
+    assert trials % found == 0
+
+
+def test_a_search_of_many_trials_has_the_default_number_of_slots() -> None:
+    assert time_plan.slots(FineTuning(224, None, 30, None), 16) is None
+    assert time_plan.slots(FineTuning(224, None, 16, 1), 16) == 1
