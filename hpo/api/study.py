@@ -243,7 +243,7 @@ class Study:
         out: str | Path,
         *,
         trial: int | None = None,
-        train_on: str = "train",
+        train_on: str | None = None,
         soup: bool = False,
         formats: Sequence[str] = (),
         overwrite: bool = False,
@@ -252,11 +252,12 @@ class Study:
     ) -> Model:
         """Write the best trial, or `trial`, as a model folder at `out`, and return its model.
 
-        `train_on` is "train", or "train+validation" or "all" to train it once more on more data; "all" includes
-        the held-out part. With `soup`, the average that `Study.soup` made is written instead. `formats` are further
-        formats to write it in: "onnx", or "torch" for torch.export.
-        With `overwrite`, a model folder at `out` is replaced. If the data set changed since the study was
-        begun, StudyError is raised; with `skip_changed_files`, the files that changed are left out.
+        `train_on` is "train", "train+validation" or "all", which includes the held-out part. The trial is trained once
+        more if there is no model of these parts. By default, it is what the tested model was trained on, or "train".
+        With `soup`, the average that `Study.soup` made is written instead. `formats` are further formats to write it
+        in: "onnx", or "torch" for torch.export. With `overwrite`, a model folder at `out` is replaced. If the data set
+        changed since the study was begun, StudyError is raised; with `skip_changed_files`, the files that changed are
+        left out.
         """
         options = ModelOptions(trial, train_on, formats, overwrite, skip_changed_files, soup)
         notify = None if quiet else print_note

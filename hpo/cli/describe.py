@@ -15,7 +15,7 @@ from hpo.cli.options import check_format
 from hpo.cli.printing import print_line, terminal_width
 from hpo.cli.typed_names import check_kind, check_name, find_kind, kinds_with, with_article
 from hpo.errors import UserError
-from hpo.plugins.foreign_names import own_name
+from hpo.plugins.foreign_names import elsewhere, own_name
 
 if TYPE_CHECKING:
     from hpo.plugins.described import Setting
@@ -115,7 +115,7 @@ def _settings_of(kind: str, module: str) -> list[Setting]:
 
 
 def _by_hyperparameter() -> dict[str, list[tuple[str, str, Setting]]]:
-    """The kind and name of each plug-in that reads a hyperparameter or an option of a data set, by the name of that."""
+    """The plug-ins that read each hyperparameter, and each option of a data set: kind, name, and what it says of it."""
     found: dict[str, list[tuple[str, str, Setting]]] = {}
     for kind in ("regime", "model", "dataset"):
         for name, module in names_of(kind).items():
@@ -127,6 +127,8 @@ def _by_hyperparameter() -> dict[str, list[tuple[str, str, Setting]]]:
 def _readers(typed: str) -> list[dict[str, Any]]:
     """What a hyperparameter, or an option of a data set, means, and who reads it. A UserError if nobody does."""
     known, name = _by_hyperparameter(), own_name(typed)
+    if name not in known and (where := elsewhere(typed)) is not None:
+        raise UserError(f"{typed} is no hyperparameter: {where}")
     if name not in known:
         find_kind(typed, known)
     if name != typed:

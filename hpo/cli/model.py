@@ -14,9 +14,7 @@ from hpo.cli.options import out_option, skip_changed_files_option, study_argumen
 @click.option("--trial", type=click.IntRange(0), help="The trial to write; the best by default.")
 @click.option(
     "--train-on",
-    default="train",
-    show_default=True,
-    help="train, or train again on train+validation, or on all: the held-out images too.",
+    help="train, train+validation, or all: the held-out images too. By default what was tested, or train.",
 )
 @click.option(
     "--format", "formats", multiple=True, help="Write it in this format too: onnx, or torch (torch.export). Repeatable."
@@ -29,7 +27,7 @@ def model(
     name: str,
     out: Path,
     trial: int | None,
-    train_on: str,
+    train_on: str | None,
     formats: tuple[str, ...],
     soup: bool,
     overwrite: bool,

@@ -41,7 +41,7 @@ def describe(
         },
         "training": dict(training),
         "results": {
-            "of_trained_on": weights.trained_on,
+            "of_trained_on": {"validation": "train", "test": weights.trained_on},
             "validation": _finite(weights.validation),
             "test": None if result is None else {**_finite(result.held_out), "looks": record.n_looks},
         },
@@ -75,6 +75,19 @@ def _shown_temperature(temperature: float) -> str:
     return f"{temperature:.3f}"
 
 
+def _origin_of_results(trained_on: str, tested_on: str) -> Iterator[str]:
+    """Say of which models the results are, if they are not all of the written one. Both are names of parts."""
+    of_search = "the validation results and the temperature are those of the model trained on train"
+    if trained_on == tested_on:
+        if tested_on != "train":
+            yield f"{of_search.capitalize()}:"
+    elif tested_on == "train":
+        yield "These weights are not tested. The results and the temperature are those of the model trained on train:"
+    else:
+        yield "These weights are not tested."
+        yield f"The test result is that of the model trained on {tested_on}, {of_search}:"
+
+
 def lines(about: Mapping[str, Any]) -> Iterator[str]:
     """Say what a written model was trained on, and give its validation and test results."""
     training, results, errors = about["training"], about["results"], about["calibration"]
@@ -88,14 +101,7 @@ def lines(about: Mapping[str, Any]) -> Iterator[str]:
     else:
         model = f"trial {about['study']['trial']}, seed {training['seed']}"
         yield f"{model}: trained on {training['trained_on']}, {trained}"
-    tested_on = results["of_trained_on"]
-    if training["trained_on"] != tested_on:
-        yield (
-            "These weights are not tested. "
-            f"The results and the temperature are those of the model trained on {tested_on}:"
-        )
-    if tested_on != "train":
-        yield "the validation results and the temperature are those of the same training on train alone"
+    yield from _origin_of_results(training["trained_on"], results["of_trained_on"]["test"])
     metric = searched_metric(about["study"]["objective"])
     validation = _metric_words("validation", metric, results["validation"].get(f"val_{metric}"))
     yield f"{validation}validation accuracy {_shown(results['validation'].get('val_accuracy'))}"

@@ -17,10 +17,10 @@ class ModelOptions:
 
     trial: int | None = None
     """The number of the trial. None for the best."""
-    train_on: str = "train"
+    train_on: str | None = None
     """The parts that it is trained on: train, train+validation or all.
 
-    A model that was tested by the protocol refit, on train+validation, is written as it was tested unless this is all.
+    None for those of the tested model: train+validation if it was tested by the protocol refit, else train.
     """
     formats: Sequence[str] = ()
     """Further formats to write it in: onnx, or torch for torch.export."""
@@ -32,7 +32,7 @@ class ModelOptions:
     """Whether the average of trials is written that `hpo soup` made."""
 
     def __post_init__(self) -> None:
-        if self.soup and (self.trial is not None or self.train_on != "train"):
+        if self.soup and (self.trial is not None or self.train_on not in (None, "train")):
             raise UserError("--soup writes the weights that `hpo soup` made: leave --trial and --train-on out")
         if self.formats:  # only then, because the import takes seconds
             from trainables.inference import exports
@@ -40,7 +40,7 @@ class ModelOptions:
             for name in self.formats:
                 if name not in exports.FORMATS:
                     raise UnknownName("format", name, exports.FORMATS)
-        if self.train_on not in TRAIN_ON:
+        if self.train_on is not None and self.train_on not in TRAIN_ON:
             raise UserError(f"unknown part {self.train_on!r} to train on{nearest(self.train_on, TRAIN_ON)}")
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hpo.errors import StudyError, UserError
-from hpo.heldout import ModelResult, TestRecord, TrialResult, tested_model
+from hpo.heldout import ModelResult, RetrainedEpoch, TestRecord, TrialResult, tested_model
 from hpo.heldout.protocols import CHECKPOINT, REFIT
 from hpo.heldout.retraining import ModelToTest, discard_retrained, load_from_search, retrain
 from hpo.record import StudyFolder, Trial
@@ -16,6 +16,9 @@ from hpo.training import Job
 
 REL_TOL = 1e-6
 """Two trainings are the same if their validation losses differ by less, relative to the loss."""
+
+
+Watch = Callable[[RetrainedEpoch], None]
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,20 @@ def of_training_part(study: StudyFolder, job: Job, trial: Trial, tested: TrialRe
     return _loaded(model, tested)
 
 
-def _trained(study: StudyFolder, job: Job, trial: Trial, tested: TrialResult | None) -> Weights:
+def refitted(study: StudyFolder, job: Job, trial: Trial, watch: Watch | None = None) -> Weights:
+    """Train a trial on the training and the validation part, with the first seed, and return its weights.
+
+    An interrupted training goes on from its checkpoints. `watch` is that of `retrain`. Raises StudyError if the
+    training diverged, and the errors of `retrain`.
+    """
+    return _trained(study, replace(job, refits=True), trial, None, watch)
+
+
+def _trained(
+    study: StudyFolder, job: Job, trial: Trial, tested: TrialResult | None, watch: Watch | None = None
+) -> Weights:
     """Train a trial as a test does, with the first seed. Its checkpoints are deleted afterwards."""
-    (model,) = retrain(study, job, [trial], 1)
+    (model,) = retrain(study, job, [trial], 1, watch=watch)
     weights = _loaded(model, tested)
     discard_retrained(study, [(trial.number, model.seed)], refits=job.refits)
     return weights
@@ -105,10 +119,16 @@ def _loaded(model: ModelToTest, tested: TrialResult | None) -> Weights:
         saved = checkpoints.read(model.checkpoint)
     except checkpoints.DamagedCheckpoint as error:
         raise StudyError(str(error)) from None
-    if saved is None:
+    diverged = model.protocol == REFIT and not math.isfinite(model.validation.get("val_loss", 0.0))
+    if saved is None or diverged:
         raise StudyError(f"trial {number} diverged when it was trained again, so it has no weights: name another trial")
     result, note = None, None
-    if tested is not None and model.seed in tested.seeds:
+    if tested is not None and model.protocol == REFIT:  # it has no validation results that would show a difference
+        note = (
+            f"the tested weights of trial {number} are not there any more, so it was trained again. The new weights "
+            "have no test result: run `hpo test` again"
+        )
+    elif tested is not None and model.seed in tested.seeds:
         result = _result(tested, model.seed)
         now, before = model.validation.get("val_loss", math.nan), result.validation["val_loss"]
         if not math.isclose(now, before, rel_tol=REL_TOL):

@@ -19,10 +19,11 @@ from hpo.final_model.loaded import user_errors
 from hpo.final_model.options import BEST_TRIAL, ModelOptions
 from hpo.final_model.weights import Weights
 from hpo.heldout import TestRecord, best_trials, study_data
-from hpo.heldout.more_data import train_on_more
+from hpo.heldout.more_data import train_on_all
+from hpo.heldout.protocols import REFIT
 from hpo.heldout.retraining import retraining_seed, stopping_epoch
 from hpo.quantities import with_plural
-from hpo.record import StudyFolder, Trial, check_devices, lock
+from hpo.record import StudyFolder, Trial, check_devices, lock, predictions
 from hpo.space.values import with_lists
 from hpo.training import Build, Builder, Job, user_code
 from hpo.training.own_objective import objective_digest
@@ -129,12 +130,16 @@ class _Writing:
 
         weights = self._weights()
         with self._errors():
-            trainable, calibration = self._calibrated(weights)
+            trainable = self._loaded(weights)
+            calibration = self._calibrated(weights, trainable)
             train_on = self._train_on(weights, len(trained.models(trainable)))
             if train_on == weights.trained_on:
-                training = self._training_of_search(weights)
+                training = self._training(weights)
+            elif train_on == "train+validation":
+                more = self._refitted()
+                trainable, training = self._loaded(more), self._training(more)
             else:
-                trainable, training = self._train_on_more(train_on, full_job)
+                trainable, training = self._trained_on_all(full_job)
             final = self._final_model(trainable)
             about = describe(self._record, self._trial, weights, training, calibration)
             in_words = tuple(lines(about))
@@ -155,27 +160,42 @@ class _Writing:
         """The weights of the soup, or those of the trial."""
         if self._options.soup:
             weights = soups.weights(self._study)
+        elif self._options.train_on == "train" and self._is_refitted():
+            weights = trained_weights.of_training_part(self._study, self._job, self._trial)
         else:
             weights = trained_weights.find(self._study, self._job, self._trial, self._record)
         if weights.note is not None:
             self._notify(weights.note)
         return weights
 
-    def _calibrated(self, weights: Weights) -> tuple[Trainable, Calibration]:
-        """The trainable with these weights, and the calibration of the trial.
+    def _is_refitted(self) -> bool:
+        """Whether the trial was tested by the protocol refit."""
+        return any(each.trial == self._trial.number and each.protocol == REFIT for each in self._record.trials)
+
+    def _calibrated(self, weights: Weights, trainable: Trainable) -> Calibration:
+        """The calibration of the trial. `trainable` has these weights.
 
         The temperature is fitted on the validation part, which the model must not have trained on. So that of weights
-        that were trained on it is the one of the same training on the training part alone.
+        that were trained on it is fitted on what the search predicted there.
         """
         if weights.trained_on == "train":
-            trainable = self._loaded(weights, self._builder)
-            return trainable, self._calibrate(trainable, weights)
-        found = trained_weights.of_training_part(self._study, self._job, self._trial)
-        calibration = self._calibrate(self._loaded(found, self._builder), found)
-        return self._loaded(weights, Builder(replace(self._job, refits=True), self._device)), calibration
+            return self._calibrate(trainable, weights)
+        import torch
 
-    def _loaded(self, weights: Weights, builder: Builder) -> Trainable:
+        from trainables.inference import calibration
+
+        kept = predictions.read(self._study, [self._trial])
+        if kept is not None and (logits := kept.logits.get(self._trial.number)) is not None:
+            return calibration.fit(torch.from_numpy(logits).float(), torch.from_numpy(kept.labels))
+        self._notify("the search kept no predictions of this trial, so a model of the training part is needed")
+        found = trained_weights.of_training_part(self._study, self._job, self._trial)
+        return self._calibrate(self._loaded(found), found)
+
+    def _loaded(self, weights: Weights) -> Trainable:
         """A new trainable with these weights."""
+        builder = self._builder
+        if weights.trained_on != "train":
+            builder = Builder(replace(self._job, refits=True), self._device)
         trainable = builder.build(self._config, weights.build_seed)
         if weights.soup:
             soups.load(trainable, weights)
@@ -185,38 +205,50 @@ class _Writing:
 
     def _train_on(self, weights: Weights, n_models: int) -> str:
         """The parts to train on. The models of `n_models` folds are no single model, so one is trained on all folds."""
-        if self._options.train_on == "train" and weights.trained_on != "train":
-            return weights.trained_on  # as it was tested
-        if n_models > 1 and self._options.train_on == "train":
+        if n_models > 1 and self._options.train_on in (None, "train"):
             more = "train+validation"
             self._notify(f"the search trained {n_models} models, one a fold: one model is trained on {more}")
             return more
-        return self._options.train_on
+        return self._options.train_on or weights.trained_on
 
-    def _training_of_search(self, weights: Weights) -> dict[str, Any]:
-        """What to say about weights that are written as the search or the test left them."""
-        training = {"trained_on": weights.trained_on, "epochs": stopping_epoch(self._trial), "seed": weights.seed}
+    def _training(self, weights: Weights) -> dict[str, Any]:
+        """What to say about the training of weights that are not of all parts."""
+        training: dict[str, Any] = {"trained_on": weights.trained_on, "epochs": stopping_epoch(self._trial)}
+        training |= {"seed": weights.seed, "protocol": weights.protocol}
         data = self._data()
-        n_images = len(data.train) + (len(data.validation) if weights.trained_on != "train" else 0)
-        training |= {"images": n_images, "protocol": weights.protocol}
+        if weights.trained_on == "train":
+            training["images"] = len(data.train)
+        else:
+            n_images = len(data.train) + len(data.validation)
+            training |= {"images": n_images, "images_in_training_part": len(data.train)}
         return training | ({"soup": list(weights.soup)} if weights.soup else {})
 
-    def _train_on_more(self, train_on: str, full_job: Job) -> tuple[Trainable, dict[str, Any]]:
-        """Train the trial on more than the training part. Returns the trainable, and what to say about it."""
+    def _refitted(self) -> Weights:
+        """The weights of a training on the training and the validation part, which is not tested."""
+        watch = self._watch
+        self._announce("train+validation")
+        shown = None if watch is None else lambda each: watch(each.epoch, each.n_epochs)
+        return trained_weights.refitted(self._study, self._job, self._trial, shown)
+
+    def _trained_on_all(self, full_job: Job) -> tuple[Trainable, dict[str, Any]]:
+        """Train the trial on all parts. Returns the trainable, and what to say about it."""
         n_epochs, watch = stopping_epoch(self._trial), self._watch
-        self._notify(
-            f"training trial {self._trial.number} on {train_on}, {with_plural(n_epochs, 'epoch')} as in the search"
-        )
-        larger = train_on_more(
-            full_job if train_on == "all" else self._job,
+        self._announce("all")
+        larger = train_on_all(
+            full_job,
             self._device,
             self._trial,
             retraining_seed(self._study, self._trial),
-            record=self._record if train_on == "all" else None,
+            self._record,
             watch=None if watch is None else lambda epoch: watch(epoch, n_epochs),
         )
-        training = {"trained_on": train_on, "epochs": n_epochs, "seed": 0, "images": larger.n_images}
+        training = {"trained_on": "all", "epochs": n_epochs, "seed": 0, "images": larger.n_images}
         return larger.trainable, training | {"images_in_training_part": larger.n_training}
+
+    def _announce(self, train_on: str) -> None:
+        """Say that a training begins, and on what."""
+        n_epochs = with_plural(stopping_epoch(self._trial), "epoch")
+        self._notify(f"training trial {self._trial.number} on {train_on}, {n_epochs} as in the search")
 
     def _calibrate(self, trainable: Trainable, weights: Weights) -> Calibration:
         """Fit the temperature on the validation part. With folds, each image counts for the model that validates it."""

@@ -183,14 +183,30 @@ class _Steps:
             raise UserError("no training of this fit has a result: give more time (--time), and another --out")
         _, name, best = min(found, key=lambda each: each[0])
         winner = self._study(name)
-        plan = Plan(1, 1, self._protocol(best, images))
-        with self.display.training() as (watch, watch_epoch):
-            test = evaluate(winner.folder, plan, watch=watch, watch_epoch=watch_epoch, notify=self._note)
-        options = ModelOptions(test.trials[0].trial, overwrite=True)
+        self._test(winner, best, self._protocol(best, images))
+        options = ModelOptions(best.number, overwrite=True)
         written = write_model(winner.folder, self.folder.model, options, notify=self._note)
         write_text(self.folder.space, space_text(winner))
         report.write([self._study(name).folder for _, name, _ in found], self.folder.report)
-        return FitResult(winner.name, test.trials[0].trial, written.lines)
+        return FitResult(winner.name, best.number, written.lines)
+
+    def _test(self, winner: StudyFolder, best: Trial, protocol: str) -> None:
+        """Test the best trial. If it cannot be refitted, the weights of the search are tested, if there are any."""
+        try:
+            with self.display.training() as (watch, watch_epoch):
+                plan = Plan(1, 1, protocol)
+                test = evaluate(winner.folder, plan, watch=watch, watch_epoch=watch_epoch, notify=self._note)
+            if not test.trials[0].val_loss.is_finite:
+                raise HpoError("the training diverged")
+        except StudyError:  # such as a study that another process tests
+            raise
+        except HpoError as error:
+            if protocol != REFIT or best.state is not State.COMPLETE:
+                raise
+            why = str(error).splitlines()[0] if str(error) else type(error).__name__
+            self.display.note(f"training on all images failed, so the weights of the search are tested: {why}")
+            self.folder.end_step("protocol", 0.0, protocol=CHECKPOINT)
+            self._test(winner, best, CHECKPOINT)
 
     def _protocol(self, best: Trial, images: DataSummary) -> str:
         """Choose how the tested model is trained, and record the choice, so that an interrupted test keeps it."""

@@ -31,6 +31,7 @@ from hpo.heldout.record import TestRecord
 from hpo.heldout.retraining import RetrainedEpoch, discard_retrained, load_from_search, retrain, stopping_epoch
 from hpo.heldout.study_data import StudyData
 from hpo.heldout.trial_result import ModelResult, combine
+from hpo.quantities import with_plural
 from hpo.record import StudyFolder, Trial, check_devices, command, lock
 from hpo.training import Build, Job, user_code
 from hpo.training.own_objective import objective_digest
@@ -79,7 +80,7 @@ def evaluate(
         check_held_out(study, data.manifest)
         if notify is not None:
             once = randomness.note(study, trials, plan)
-            for note in (*data.notes, *([] if once is None else [once])):
+            for note in (*data.notes, *([] if once is None else [once]), *_replaced(record, trials, plan)):
                 notify(note)
         repeated = randomness.repeated(study, trials, plan)
         results = _Results(record, trials, plan, data, repeated)
@@ -180,6 +181,17 @@ def _check_seeds(record: TestRecord, trials: Sequence[Trial], plan: Plan) -> Non
                 f"trial {tested.trial} is tested with {n} seeds already, which a test with {seeds} would replace: "
                 f"`hpo best` shows its result; test again with {n} seeds or more"
             )
+
+
+def _replaced(record: TestRecord, trials: Sequence[Trial], plan: Plan) -> list[str]:
+    """Say which results a test replaces, because they were found by another protocol."""
+    numbers = {trial.number for trial in trials}
+    return [
+        f"the result of trial {each.trial} by the protocol {each.protocol}, {with_plural(len(each.seeds), 'seed')}, is "
+        f"replaced by that of {plan.protocol}"
+        for each in record.trials
+        if each.trial in numbers and each.protocol != plan.protocol
+    ]
 
 
 def best_trials(study: StudyFolder, top: int | None = None) -> list[Trial]:

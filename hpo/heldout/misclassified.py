@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.errors import MachineError, StudyError
+from hpo.heldout.protocols import CHECKPOINT, RETRAIN
 from hpo.heldout.record import TestRecord
 from hpo.record import MISCLASSIFIED, StudyFolder
 
@@ -82,7 +83,7 @@ def _reason(study: StudyFolder) -> str:
     tested = TestRecord.read(study).ranked()
     if not tested:
         return f"run `hpo test {study.name}` first, which writes it"
-    other = "checkpoint" if tested[0].protocol == "retrain" else "retrain"
+    other = RETRAIN if tested[0].protocol == CHECKPOINT else CHECKPOINT
     return (
         "its trainable has no `predict(part)`, or the file was deleted. "
         f"`hpo test {study.name} --protocol {other}` writes it again, and is another look at held-out data"

@@ -1,7 +1,6 @@
-"""Training a model on more than the training part: on the validation part too, and on the held-out part if asked for.
+"""Training a model on all images: the training, the validation and the held-out part.
 
-Such a model has no validation result, and if it trained on the held-out part no test result. `test.json` notes each
-trial that was trained on the held-out part.
+Such a model has neither a validation nor a test result. `test.json` notes each trial that was trained so.
 """
 
 from __future__ import annotations
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from hpo.errors import StudyError
 from hpo.heldout.record import TestRecord
-from hpo.heldout.retraining import refitted_config, stopping_epoch
+from hpo.heldout.retrained_config import retrained_config
+from hpo.heldout.retraining import stopping_epoch
 from hpo.record import Trial
 from hpo.training import Builder, Job
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LargerTraining:
-    """A trainable that was trained on more data."""
+    """A trainable that was trained on all images."""
 
     trainable: Trainable
     n_images: int
@@ -32,33 +32,32 @@ class LargerTraining:
     """The number of images in the training part alone."""
 
 
-def train_on_more(
+def train_on_all(
     job: Job,
     device: str,
     trial: Trial,
     seed: int,
+    record: TestRecord,
     *,
-    record: TestRecord | None = None,
     watch: Callable[[int], None] | None = None,
 ) -> LargerTraining:
-    """Train a trial up to its stopping epoch, on the training and the validation part together.
+    """Train a trial up to its stopping epoch, on all parts together. `job` must hold the held-out part.
 
-    With `record`, it also trains on the held-out part; `job` must then hold that part, and `test.json` notes the trial
-    before the training begins. `seed` is the seed that the trainable is built with. `watch` is called with each epoch.
+    `record`, which is `test.json`, notes the trial before the training begins. `seed` is the seed that the trainable is
+    built with. `watch` is called with each epoch.
 
     Raises StudyError if the training diverges.
     """
     from trainables.data import heldout
 
     builder = Builder(job, device)
-    config = refitted_config(job.space, trial)
-    trainable, data = builder.build_on_more(config, seed, None if record is None else heldout.held_out)
-    if record is not None:
-        record.note_training(trial.number)
+    config = retrained_config(job.space, trial, refits=True)
+    trainable, data = builder.build_on_all(config, seed, heldout.held_out)
+    record.note_training(trial.number)
     for epoch in range(1, stopping_epoch(trial) + 1):
         loss = trainable.step().get("train_loss", 0.0)
         if not math.isfinite(loss):
-            raise StudyError(f"trial {trial.number} diverged in epoch {epoch} when it was trained on more images")
+            raise StudyError(f"trial {trial.number} diverged in epoch {epoch} when it was trained on all images")
         if watch is not None:
             watch(epoch)
     (before, *_) = builder.search_data(config)

@@ -64,14 +64,14 @@ class TestRecord:
 
         A look that an interrupted test began with the same weights is not counted again: it gives the same result.
         """
-        if look not in self.unfinished:
+        if not any(_is_same(look, each) for each in self.unfinished):
             self.n_looks += 1
             self.unfinished.append(dict(look))
         self.write()
 
     def end_look(self, look: Look) -> None:
         """Note that the result of a look is known. It is not written to disk."""
-        self.unfinished = [each for each in self.unfinished if each != look]
+        self.unfinished = [each for each in self.unfinished if not _is_same(look, each)]
 
     def note_training(self, trial: int) -> None:
         """Note that a trial is also trained on the held-out part, and write that to disk. Call this before."""
@@ -124,3 +124,9 @@ class TestRecord:
         if not finite:
             raise StudyError(f"no tested trial of study {name!r} has a finite test accuracy: there is nothing to draw")
         return finite
+
+
+def _is_same(look: Look, earlier: Look) -> bool:
+    """Whether a look of now gives the result of an earlier one. A package that was not recorded then does not count."""
+    others = [{key: value for key, value in each.items() if key != "versions"} for each in (look, earlier)]
+    return others[0] == others[1] and not changed_versions(earlier.get("versions", {}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,19 +14,26 @@ from hpo.devices import slots_for
 from hpo.errors import HpoError, UserError
 from hpo.heldout import study_data
 from hpo.heldout.protocols import CHECKPOINT, REFIT, RETRAIN
-from hpo.record import REFITTED, RETRAINED, State, StudyFolder, Trial, better_report, versions, write_text
+from hpo.heldout.retrained_config import retrained_config, without_early_stopping
+from hpo.record import (
+    REFITTED,
+    RETRAINED,
+    State,
+    StudyFolder,
+    Trial,
+    better_report,
+    changed_versions,
+    versions,
+    write_text,
+)
 from hpo.runners._runner import Runner
-from hpo.space import Fidelity, SearchSpace
+from hpo.space import Fidelity
 from hpo.training.builder import SCHEDULE_EPOCHS, Job, trial_seed
 from hpo.training.checkpoints import best_checkpoint, checkpoint, discard, names_file, prepare
-from hpo.trial import Config, Crash, Decision, Report, Suggestion
+from hpo.trial import Crash, Decision, Report, Suggestion
 
 MAX_SEEDS = 1000
 """The largest number of seeds. A retraining has the number `trial * MAX_SEEDS + seed`, which is unique."""
-EARLY_STOPPING = ("patience", "window")
-"""The hyperparameters that let a trial stop early. Retraining ignores them and always ends at the stopping epoch."""
-PROBE_EPOCHS, PROBE_PATIENCE = "probe_epochs", "probe_patience"
-"""The hyperparameters that end the probe of a regime in phases."""
 RETRAIN_SEED_OFFSET = 2**31
 """Added to the study's seed, so that retraining does not repeat the random numbers of the search."""
 ORIGIN_FILE = "origin.json"
@@ -128,7 +136,7 @@ def retrain(
             while pending and runner.free():
                 number = next(iter(pending))
                 trial, seed = running[number] = pending.pop(number)
-                config = _config(job, trial)
+                config = retrained_config(job.space, trial, refits=job.refits)
                 runner.start(Suggestion(number, config, until=stopping_epoch(trial)), after=0)
                 say(trial, seed, 0)
             for event in runner.events():
@@ -145,8 +153,8 @@ def retrain(
                     del running[number]
                     path, metrics = _final_checkpoint(folder, event, best_reports[number])
                     protocol = REFIT if job.refits else RETRAIN
-                    if job.refits and trial.best is not None:
-                        metrics = trial.best.metrics
+                    if job.refits:
+                        metrics = _searched_metrics(trial, diverged=event.last)
                     is_first = trial is trials[0] and seed == 0
                     build_seed = retraining_seed(study, trial, seed)
                     yield ModelToTest(trial, seed, protocol, build_seed, path, metrics, is_first=is_first)
@@ -161,39 +169,10 @@ def _retraining_job(study: StudyFolder, job: Job, trials: Sequence[Trial]) -> Jo
     a paused one keeps its last. A learning rate schedule still runs to the `fidelity.high` of the study.
     """
     high = 1 + max(stopping_epoch(trial) for trial in trials)
-    space = replace(job.space, fixed=_without(job.space.fixed, _ended_by(job)), fidelity=Fidelity(high))
+    fixed = without_early_stopping(job.space.fixed, refits=job.refits)
+    space = replace(job.space, fixed=fixed, fidelity=Fidelity(high))
     defaults = {SCHEDULE_EPOCHS: job.space.fidelity.high, **job.regime_defaults}
     return replace(job, space=space, seed=study.settings.seed + RETRAIN_SEED_OFFSET, regime_defaults=defaults)
-
-
-def _config(job: Job, trial: Trial) -> Config:
-    """The hyperparameters that a trial is trained again with."""
-    if job.refits:
-        return refitted_config(job.space, trial)
-    return _without(trial.config, EARLY_STOPPING)
-
-
-def refitted_config(space: SearchSpace, trial: Trial) -> Config:
-    """Return all hyperparameters of a trial, fixed ones too, to train it on the validation part as well.
-
-    What ends the training or its probe by the validation loss is left out. The probe has as many epochs as in the
-    search.
-    """
-    settings = {**space.fixed, **trial.config}
-    config = _without(settings, (*EARLY_STOPPING, PROBE_PATIENCE))
-    if settings.get(PROBE_PATIENCE) is None or trial.reports[-1].metrics.get("phases_left") is None:
-        return config
-    n_epochs = sum(report.metrics.get("phases_left", 0) > 0 for report in trial.reports)
-    return {**config, PROBE_EPOCHS: max(1, n_epochs)}
-
-
-def _ended_by(job: Job) -> Collection[str]:
-    """The hyperparameters that would end a training or its probe early."""
-    return (*EARLY_STOPPING, PROBE_PATIENCE) if job.refits else EARLY_STOPPING
-
-
-def _without(config: Config, keys: Collection[str]) -> Config:
-    return {key: value for key, value in config.items() if key not in keys}
 
 
 def _announcement(
@@ -239,17 +218,17 @@ def _checkpoint_folder(study: StudyFolder, job: Job) -> Path:
     Raises a MachineError or an OSError if it cannot be written or emptied.
     """
     folder = study.folder / (REFITTED if job.refits else RETRAINED)
-    origin = json.dumps({"data": study_data.digest(job.manifest), "versions": versions()}, indent=2) + "\n"
-    path = folder / ORIGIN_FILE
+    data, path = study_data.digest(job.manifest), folder / ORIGIN_FILE
     try:
-        found = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        found = None
-    if found != origin:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        is_known = found["data"] == data and not changed_versions(found["versions"])
+    except (OSError, ValueError, KeyError, TypeError):
+        is_known = False
+    if not is_known:
         if folder.exists():
             shutil.rmtree(folder)
         prepare(folder)
-        write_text(path, origin)
+        write_text(path, json.dumps({"data": data, "versions": versions()}, indent=2) + "\n")
     return folder
 
 
@@ -259,6 +238,12 @@ def _final_checkpoint(folder: Path, final: Report, best: Report) -> tuple[Path, 
     if diverged:
         return best_checkpoint(folder, final.trial), best.metrics
     return checkpoint(folder, final.trial), final.metrics
+
+
+def _searched_metrics(trial: Trial, *, diverged: bool) -> Mapping[str, float]:
+    """The validation metrics of a refit: those of the search. They are NaN if the refit diverged."""
+    assert trial.best is not None, "only trials with a finite loss are ranked"
+    return {name: math.nan if diverged else value for name, value in trial.best.metrics.items()}
 
 
 def retraining_seed(study: StudyFolder, trial: Trial, seed: int = 0) -> int:

@@ -53,9 +53,15 @@ class KeptModel:
             return False
         recorded = next(each.held_out for each in tested.models() if each.seed == self.seed)
         config = {name: with_lists(value) for name, value in tested.config.items()}
-        mine = (self.trial, self.protocol, dict(self.config), self.stopping_epoch, dict(self.versions))
-        of_test = (tested.trial, tested.protocol, config, tested.stopping_epoch, dict(tested.versions))
-        return mine == of_test and all(_equal(self.metrics.get(key), value) for key, value in recorded.items())
+        mine = (self.trial, self.protocol, dict(self.config), self.stopping_epoch)
+        of_test = (tested.trial, tested.protocol, config, tested.stopping_epoch)
+        # A package that was installed later may be recorded with a result that was kept.
+        same_versions = all(tested.versions.get(name) == version for name, version in self.versions.items())
+        return (
+            mine == of_test
+            and same_versions
+            and all(_equal(self.metrics.get(key), value) for key, value in recorded.items())
+        )
 
 
 def _equal(mine: float | None, recorded: float) -> bool:

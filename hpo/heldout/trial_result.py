@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
+from hpo.heldout.protocols import REFIT
 from hpo.record import Trial, versions
 from hpo.space.objectives import METRICS
 from hpo.space.values import with_tuples
@@ -173,15 +174,21 @@ def combine(trial: Trial, protocol: str, stopping_epoch: int, results: Sequence[
         searched_val_loss=trial.rank[1] if math.isfinite(trial.rank[1]) else None,
         seeds=[each.seed for each in results],
         versions=versions(),
-        val_loss=Spread.of([each.get("val_loss", math.nan) for each in validation]),
-        val_accuracy=Spread.of([each.get("val_accuracy", math.nan) for each in validation]),
+        val_loss=_of_validation(protocol, [each.get("val_loss", math.nan) for each in validation]),
+        val_accuracy=_of_validation(protocol, [each.get("val_accuracy", math.nan) for each in validation]),
         test_loss=Spread.of([each.held_out["loss"] for each in results]),
         test_accuracy=Spread.of([each.held_out["accuracy"] for each in results]),
-        metrics=_other_metrics(results),
+        metrics=_other_metrics(protocol, results),
     )
 
 
-def _other_metrics(results: Sequence[ModelResult]) -> dict[str, Spread]:
+def _of_validation(protocol: str, values: Sequence[float]) -> Spread:
+    """The spread of a validation metric. Refits repeat that of the search for each seed, so they have no deviation."""
+    found = Spread.of(values)
+    return found._replace(std=None) if protocol == REFIT else found
+
+
+def _other_metrics(protocol: str, results: Sequence[ModelResult]) -> dict[str, Spread]:
     """The spreads of the metrics beside loss and accuracy that all models have."""
     metrics = {}
     for part, values in (("val", [each.validation for each in results]), ("test", [each.held_out for each in results])):
@@ -190,5 +197,6 @@ def _other_metrics(results: Sequence[ModelResult]) -> dict[str, Spread]:
             of_models = [each.get(key) for each in values]
             numbers = [float(value) for value in of_models if isinstance(value, int | float)]
             if name not in ("loss", "accuracy") and len(numbers) == len(results):
-                metrics[f"{part}_{name}"] = Spread.of(numbers)
+                spread = _of_validation(protocol, numbers) if part == "val" else Spread.of(numbers)
+                metrics[f"{part}_{name}"] = spread
     return metrics

@@ -194,10 +194,8 @@ def _changed_packages(study: StudyFolder) -> list[str]:
     """A line about the packages that changed since a study was begun. Empty if none did."""
     recorded = study.made.get("versions")
     changed = changed_versions(recorded) if recorded else {}
-    if not changed:
-        return []
-    packages = "; ".join(f"{name} {what}" for name, what in changed.items())
-    return [f"packages have changed since the study was begun, so its new epochs may differ a little: {packages}"]
+    packages = "; ".join(f"{name} {what}" for name, what in changed.items() if name in (recorded or {}))
+    return [f"packages have changed since the study was begun: {packages}"] if packages else []
 
 
 def _check_code(study: StudyFolder, session: Session) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 FOREIGN = {
-    "lr": ("learning_rate", "learningrate", "eta", "base_lr", "initial_lr"),
+    "lr": ("learning_rate", "learningrate", "base_lr", "initial_lr"),
     "batch_size": ("batchsize", "batch", "bs", "train_batch_size", "per_device_train_batch_size"),
     "weight_decay": ("wd", "decay", "weightdecay", "l2_penalty"),
     "optimizer": ("opt", "optim", "optimiser", "solver"),
@@ -56,6 +56,13 @@ ELSEWHERE = {
     "n_classes": "the data set says how many classes there are",
 }
 """What is no hyperparameter, and where it belongs."""
+
+
+def elsewhere(name: str) -> str | None:
+    """Return where something belongs that is no hyperparameter. None if that is not known."""
+    if name in EPOCHS:
+        return "a trial trains for at most `fidelity: {high: N}` epochs"
+    return ELSEWHERE.get(name)
 
 
 def own_name(name: str) -> str:

@@ -9,6 +9,7 @@ import yaml
 
 from hpo import spacefile
 from hpo.errors import UserError
+from hpo.heldout.protocols import RETRAIN
 from hpo.heldout.soup import DEFAULT_TOP
 from hpo.record import StudyFolder
 from hpo.report.content import Content
@@ -31,7 +32,7 @@ def commands(content: Content) -> list[str]:
         of_protocol = [each for each in test.trials if each.protocol == protocol]
         n_seeds = max(len(each.seeds) for each in of_protocol)
         test_words = ["hpo", "test", study.name, "--top", str(len(of_protocol)), "--seeds", str(n_seeds)]
-        lines.append(shlex.join([*test_words, *(["--protocol", protocol] if protocol != "retrain" else [])]))
+        lines.append(shlex.join([*test_words, *(["--protocol", protocol] if protocol != RETRAIN else [])]))
     if soup is not None and soup.test:
         n_trials = len(soup.origin["trials"])
         is_default = n_trials == min(DEFAULT_TOP, len(content.history.ranked()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,23 +100,36 @@ def _unknown_because(tested: TrialResult, images: Images) -> str:
 
 
 def difference_lines(record: TestRecord, images: Images) -> list[str]:
-    """Say which of the tested trials differ, if there are several, and whether the search's choice is a lottery."""
+    """Say which of the tested trials differ, if there are several, and whether the search's choice is a lottery.
+
+    Trials that were tested by different protocols are not compared: their models were trained on different images.
+    """
     text = []
-    metric = searched_metric(record.study.space.objective) or "accuracy"
-    known = _finite_values(record, images, metric)
-    if not known:  # it is a function of the user that has no values for single images
-        metric, known = "accuracy", _finite_values(record, images, "accuracy")
-    if len(known) > 1 and len({values.shape[1] for _, values in known}) == 1:
-        pairs = differing([values for _, values in known], _groups(images, known[0][1].shape[1]))
-        random = {each.trial for each in record.trials if randomness.is_random(record.study, each.config)}
-        n_seeds = {trial: len(values) for trial, values in known if trial in random}
-        text.append(_difference_words(pairs, [trial for trial, _ in known], spoken(metric)))
-        if min(n_seeds.values(), default=FEW_SEEDS) < FEW_SEEDS:
-            text[-1] += f" More seeds say more: `--seeds {FEW_SEEDS}`."
+    ranked = record.ranked()
+    for protocol in dict.fromkeys(each.protocol for each in ranked):
+        of_protocol = [each for each in ranked if each.protocol == protocol]
+        text += _differences(record, of_protocol, images)
     history, _ = record.study.history()
     of_search, _ = cached_confidence(record.study, history)
     if of_search is not None and of_search.is_lottery:
         text.append(f"The choice of trial {of_search.best} was a lottery: {of_search.advice}")
+    return text
+
+
+def _differences(record: TestRecord, trials: Sequence[TrialResult], images: Images) -> list[str]:
+    """Say which of `trials` differ, which were tested by the same protocol. Empty if there is one."""
+    text = []
+    metric = searched_metric(record.study.space.objective) or "accuracy"
+    known = _finite_values(trials, images, metric)
+    if not known:  # it is a function of the user that has no values for single images
+        metric, known = "accuracy", _finite_values(trials, images, "accuracy")
+    if len(known) > 1 and len({values.shape[1] for _, values in known}) == 1:
+        pairs = differing([values for _, values in known], _groups(images, known[0][1].shape[1]))
+        random = {each.trial for each in trials if randomness.is_random(record.study, each.config)}
+        n_seeds = {trial: len(values) for trial, values in known if trial in random}
+        text.append(_difference_words(pairs, [trial for trial, _ in known], spoken(metric)))
+        if min(n_seeds.values(), default=FEW_SEEDS) < FEW_SEEDS:
+            text[-1] += f" More seeds say more: `--seeds {FEW_SEEDS}`."
     return text
 
 
@@ -134,9 +147,9 @@ def _difference_words(pairs: list[tuple[int, int]], trials: list[int], metric: s
     return f"In test {metric}, trial {'; trial '.join(words)}{rest}."
 
 
-def _finite_values(record: TestRecord, images: Images, metric: str) -> list[tuple[int, NDArray[np.float64]]]:
-    """The numbers of the tested trials, best first, with their values (n_seeds, n_images), if these are finite."""
-    found = [(each.trial, _values(each, images, metric)) for each in record.ranked()]
+def _finite_values(trials: Sequence[TrialResult], images: Images, metric: str) -> list[tuple[int, NDArray[np.float64]]]:
+    """The numbers of the tested trials with their values (n_seeds, n_images), if these are finite."""
+    found = [(each.trial, _values(each, images, metric)) for each in trials]
     return [(trial, values) for trial, values in found if values.size and np.isfinite(values).all()]
 
 

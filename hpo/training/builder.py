@@ -128,15 +128,15 @@ class Builder:
             self._check_objective(_as_in_yaml(settings))
             return self._assembly.build(_as_in_yaml(settings), seed)
 
-    def build_on_more(
-        self, settings: Config, seed: int, get_held_out: Callable[[DataSet], Source | None] | None = None
+    def build_on_all(
+        self, settings: Config, seed: int, get_held_out: Callable[[DataSet], Source | None]
     ) -> tuple[Trainable, SearchData]:
-        """Build a trainable that trains on more than the training part: see `Assembly.build_on_more`.
+        """Build a trainable that trains on all parts: see `Assembly.build_on_all`.
 
         Raises the errors of `build`.
         """
         with self._task_errors():
-            return self._assembly.build_on_more(_as_in_yaml(settings), seed, get_held_out)
+            return self._assembly.build_on_all(_as_in_yaml(settings), seed, get_held_out)
 
     def search_data(self, settings: Config) -> Sequence[SearchData | None]:
         """Return the data that the regime receives for each fold: one entry, unless the task asks for folds.

@@ -21,7 +21,7 @@ def test_a_temperature_at_its_bound_is_said_to_be_there(scale: float, shown: str
     told = {
         "study": {"name": "s", "trial": 1, "objective": "val_loss"},
         "training": {"epochs": 1, "images": 8, "seed": 0, "trained_on": "train"},
-        "results": {"of_trained_on": "train", "validation": {}, "test": None},
+        "results": {"of_trained_on": {"validation": "train", "test": "train"}, "validation": {}, "test": None},
         "calibration": asdict(found),
     }
     (line,) = (line for line in about.lines(told) if line.startswith("temperature "))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -39,27 +40,47 @@ def test_a_model_that_was_tested_by_refit_is_written_as_it_was_tested(study: Pat
     result = evaluate(study, Plan(protocol="refit")).trials[0]
     written = write_model(study, tmp_path / "refit")
     content, before = described(tmp_path / "refit"), described(tmp_path / "train")
-    assert content["training"]["trained_on"] == content["results"]["of_trained_on"] == "train+validation"
+    assert content["training"]["trained_on"] == content["results"]["of_trained_on"]["test"] == "train+validation"
+    assert content["results"]["of_trained_on"]["validation"] == "train"
     assert content["training"]["images"] == 24
     assert accuracy(tmp_path / "refit", study) == pytest.approx(result.test_accuracy.values[0])
     assert content["results"]["test"]["accuracy"] == result.test_accuracy.values[0]
     assert content["results"]["validation"]["val_loss"] == result.searched_loss
     assert content["weights_sha256"] != before["weights_sha256"]
     assert not any(line.startswith("These weights are not tested.") for line in written.lines)
-    assert any("those of the same training on train alone" in line for line in written.lines)
+    (origin,) = (line for line in written.lines if "trained on train:" in line)
+    assert origin == "The validation results and the temperature are those of the model trained on train:"
     write_model(study, tmp_path / "same", ModelOptions(train_on="train+validation"))
     assert described(tmp_path / "same")["weights_sha256"] == content["weights_sha256"]
     all_lines = write_model(study, tmp_path / "all", ModelOptions(train_on="all")).lines
-    assert any("those of the model trained on train+validation" in line for line in all_lines)
+    (origin,) = (line for line in all_lines if "trained on train:" in line)
+    assert origin.startswith("The test result is that of the model trained on train+validation, the validation results")
+    write_model(study, tmp_path / "asked", ModelOptions(train_on="train"))
+    assert described(tmp_path / "asked")["training"]["trained_on"] == "train"
+    assert described(tmp_path / "asked")["results"]["test"] is None
 
 
-def test_the_weights_of_a_refit_that_are_lost_are_trained_again(study: Path, tmp_path: Path) -> None:
+def test_the_temperature_of_a_refit_is_that_of_the_search(study: Path, tmp_path: Path) -> None:
+    evaluate(study, Plan(protocol="checkpoint"))
+    write_model(study, tmp_path / "searched")
+    evaluate(study, Plan(protocol="refit"))
+    write_model(study, tmp_path / "refit")
+    of_search = described(tmp_path / "searched")["temperature"]
+    assert described(tmp_path / "refit")["temperature"] == pytest.approx(of_search, rel=0.01)
+    shutil.rmtree(study / "predictions")
+    write_model(study, tmp_path / "without")
+    assert described(tmp_path / "without")["temperature"] == pytest.approx(of_search, rel=0.01)
+
+
+def test_lost_weights_of_a_refit_are_trained_again_and_have_no_test_result(study: Path, tmp_path: Path) -> None:
     evaluate(study, Plan(protocol="refit"))
     write_model(study, tmp_path / "kept")
     (study / "tested_model.pt").unlink()
-    write_model(study, tmp_path / "again")
+    notes: list[str] = []
+    write_model(study, tmp_path / "again", notify=notes.append)
     assert described(tmp_path / "again")["weights_sha256"] == described(tmp_path / "kept")["weights_sha256"]
-    assert described(tmp_path / "again")["results"]["test"] is not None
+    assert described(tmp_path / "again")["results"]["test"] is None
+    assert any("run `hpo test` again" in note for note in notes)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +104,9 @@ def test_the_final_network_of_a_training_in_phases_is_written(root: Path, tmp_pa
     assert accuracy(tmp_path / "m", study) == pytest.approx(result.test_accuracy.values[0])
     write_model(study, tmp_path / "more", ModelOptions(train_on="train+validation"))
     assert described(tmp_path / "more")["training"]["images"] == 24
+    refit = evaluate(study, Plan(protocol="refit")).trials[0]
+    write_model(study, tmp_path / "refit")
+    assert accuracy(tmp_path / "refit", study) == pytest.approx(refit.test_accuracy.values[0])
 
 
 def hpo_model(name: str) -> dict[str, torch.Tensor]:

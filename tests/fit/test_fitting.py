@@ -162,6 +162,25 @@ def test_a_fit_whose_fine_tuning_fails_ends_with_the_best_probe(
     assert fit(FitFolder(out, asked), Notes()) == result
 
 
+@pytest.mark.slow
+def test_a_fit_whose_refit_fails_tests_the_weights_of_the_search(images: Path, data: Path, tmp_path: Path) -> None:
+    class Interrupting(Notes):
+        """Ends a fit when the refit is announced, and leaves a file where its checkpoints belong."""
+
+        def note(self, line: str) -> None:
+            super().note(line)
+            if line.startswith("the best is trained again on all"):
+                for study in (tmp_path / "out" / "studies").iterdir():
+                    (study / "refitted").write_text("in the way")
+
+    out, notes = tmp_path / "out", Interrupting()
+    fit(FitFolder(out, request(images, data, seconds=30.0)), notes)
+    assert any(line.startswith("training on all images failed, so the weights of the search") for line in notes.lines)
+    assert json.loads((out / "fit.json").read_text())["steps"]["protocol"]["protocol"] == "checkpoint"
+    assert json.loads((out / "model" / "model.json").read_text())["training"]["trained_on"] == "train"
+    assert looks(out) == 1
+
+
 def test_a_folder_of_one_class_is_an_error_before_anything_is_ranked(images: Path, data: Path, tmp_path: Path) -> None:
     for path in images.iterdir():
         if path.name != "daisy":

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from hpo.heldout import ModelResult, Plan, evaluate
-from hpo.heldout.more_data import train_on_more
-from hpo.heldout.retraining import refitted_config, retrain, retraining_seed, stopping_epoch
-from hpo.record import StudyFolder, Trial
-from hpo.results import status
+from hpo.heldout import ModelResult, Plan, evaluate, image_results
+from hpo.heldout.retrained_config import retrained_config
+from hpo.heldout.retraining import retrain, retraining_seed, stopping_epoch
+from hpo.record import StudyFolder, Trial, versions
+from hpo.record.provenance import ALWAYS_RECORDED
+from hpo.results import held_out_confidence, status
 from hpo.space import Validation
-from hpo.training import Job
+from hpo.training import Builder, Job
 from hpo.trial import Report
 from tests.heldout.studies import SPACE, content, record_of, searched
+from trainables import seeding
+from trainables.data.dataset import Part
+from trainables.models import softmax_regression
+from trainables.regimes import from_scratch
 from trainables.training import checkpoints
 
 REFIT = Plan(protocol="refit")
@@ -29,14 +37,28 @@ def refitted(folder: Path) -> tuple[StudyFolder, Trial, Job]:
     return study, study.history()[0].ranked()[0], job
 
 
-def test_a_refit_trains_on_both_parts_as_a_model_that_is_trained_on_more(folder: Path) -> None:
+def trained_by_hand(study: StudyFolder, job: Job, trial: Trial) -> dict[str, Any]:
+    """The state of a training on the images of both parts, which are concatenated here."""
+    builder = Builder(replace(job, refits=False), "cpu")
+    config: dict[str, Any] = {**study.space.fixed, **trial.config, "schedule_epochs": study.space.fidelity.high}
+    data = builder.search_data(config)[0]
+    assert data is not None
+    images = torch.cat([part.batch(slice(None)) for part in (data.train, data.validation)])
+    joined = replace(data, train=Part(images, torch.cat([data.train.labels, data.validation.labels])))
+    seeding.seed_everything(retraining_seed(study, trial))
+    model = softmax_regression.build(config, shape=joined.train.shape, n_classes=10, weights="none")
+    training = from_scratch.build(config, model, joined, "cpu")
+    for _ in range(stopping_epoch(trial)):
+        training.step()
+    return training.state_dict()
+
+
+def test_a_refit_trains_on_the_images_of_both_parts(folder: Path) -> None:
     study, trial, job = refitted(folder)
     (model,) = retrain(study, job, [trial], 1)
     saved = checkpoints.read(model.checkpoint)
     assert saved is not None
-    larger = train_on_more(replace(job, refits=False), "cpu", trial, retraining_seed(study, trial))
-    expected = larger.trainable.state_dict()
-    assert larger.n_images > larger.n_training
+    expected = trained_by_hand(study, job, trial)
     torch.testing.assert_close(saved["state"]["weights"], expected["weights"], rtol=0, atol=0)
 
 
@@ -79,8 +101,8 @@ def test_with_folds_one_model_is_trained_on_all_images_of_the_search(tmp_path: P
     (model,) = retrain(study, job, [trial], 1)
     saved = checkpoints.read(model.checkpoint)
     assert saved is not None
-    larger = train_on_more(replace(job, refits=False), "cpu", trial, retraining_seed(study, trial))
-    torch.testing.assert_close(saved["state"]["weights"], larger.trainable.state_dict()["weights"], rtol=0, atol=0)
+    expected = trained_by_hand(study, job, trial)
+    torch.testing.assert_close(saved["state"]["weights"], expected["weights"], rtol=0, atol=0)
     assert evaluate(folder, REFIT).trials[0].test_accuracy.mean > 0.7
 
 
@@ -94,8 +116,53 @@ def test_a_probe_that_ended_by_its_patience_gets_as_many_epochs_again(
         Report(trial=0, fidelity=epoch, loss=0.1, seconds=1.0, metrics={"phases_left": float(left)})
         for epoch, left in enumerate(phases_left, 1)
     ]
-    found = refitted_config(replace(SPACE, fixed=fixed), replace(trial, reports=reports))
-    assert found == {**trial.config, "batch_size": 8, "probe_epochs": n_epochs}
-    without_phases = refitted_config(replace(SPACE, fixed=fixed), trial)
-    assert without_phases == {**trial.config, "batch_size": 8, "probe_epochs": 9}
-    assert stopping_epoch(trial) >= 1
+    space = replace(SPACE, fixed=fixed)
+    found = retrained_config(space, replace(trial, reports=reports), refits=True)
+    assert found == {**trial.config, "batch_size": 8, "probe_epochs": 9, "probe_stop_epoch": n_epochs}
+    assert retrained_config(space, trial, refits=True) == {**trial.config, "batch_size": 8, "probe_epochs": 9}
+    assert retrained_config(space, trial, refits=False) == trial.config
+
+
+def test_several_refits_have_no_deviation_over_seeds_on_validation(folder: Path) -> None:
+    (result,) = evaluate(folder, Plan(seeds=2, protocol="refit")).trials
+    assert result.val_accuracy.std is None
+    assert result.test_accuracy.std is not None
+
+
+def test_a_refit_says_which_results_it_replaces_and_compares_only_refits(folder: Path) -> None:
+    lines: list[str] = []
+    evaluate(folder, Plan(top=3))
+    evaluate(folder, REFIT, notify=lines.append)
+    best = refitted(folder)[1].number
+    assert f"the result of trial {best} by the protocol retrain, 1 seed, is replaced by that of refit" in lines
+    compared = held_out_confidence.difference_lines(record_of(folder), image_results.read(StudyFolder.reopen(folder)))[
+        0
+    ]
+    named = set(re.findall(r"\d+", compared.partition(" More seeds")[0]))
+    assert named == {str(trial.number) for trial in StudyFolder.reopen(folder).history()[0].ranked()[1:]}
+
+
+def test_an_interrupted_look_by_fewer_recorded_packages_is_not_counted_again(folder: Path) -> None:
+    record = record_of(folder)
+    look = {"trial": 0, "versions": dict(versions())}
+    earlier = {"trial": 0, "versions": {name: each for name, each in versions().items() if name in ALWAYS_RECORDED}}
+    record.begin_look(earlier)
+    record.begin_look(look)
+    assert record.n_looks == 1
+    record.end_look(look)
+    assert record.unfinished == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runner", ["processes", "fused"])
+def test_another_runner_refits_alike(folder: Path, runner: str) -> None:
+    study, trial, job = refitted(folder)
+    weights = []
+    for name in ("inline", runner):
+        study.settings = replace(study.settings, runner=name)
+        models = sorted(retrain(study, job, [trial], 2), key=lambda model: model.seed)
+        saved = [checkpoints.read(model.checkpoint) for model in models]
+        weights.append([each["state"]["weights"] for each in saved if each is not None])
+        shutil.rmtree(study.folder / "refitted")
+    assert len(weights[0]) == 2
+    torch.testing.assert_close(weights[0], weights[1])

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import yaml
 
-from hpo.heldout.more_data import train_on_more
 from hpo.heldout.retraining import retrain, stopping_epoch
 from hpo.loop import begin, resume
 from hpo.record import Budget, StudyFolder
@@ -89,9 +88,9 @@ def test_a_trial_that_is_trained_again_has_the_rates_of_the_search(tmp_path: Pat
     searched = best_checkpoint(study.checkpoints, trial.number)
     assert rate(searched) == pytest.approx(0.1 * fall(4, stopping_epoch(trial)))
     assert rate(model.checkpoint) == pytest.approx(0.1 * fall(4, stopping_epoch(early)))
-    state = train_on_more(job, "cpu", early, 0).trainable.state_dict()
+    (refit,) = retrain(study, replace(job, refits=True), [early], 1)
     factor = fall(4, stopping_epoch(early), n_steps=3)  # the images of both parts fill one more batch
-    assert state["optimizer"]["param_groups"][0]["lr"] == pytest.approx(0.1 * factor)
+    assert rate(refit.checkpoint) == pytest.approx(0.1 * factor)
 
 
 @pytest.mark.slow

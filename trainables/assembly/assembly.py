@@ -69,6 +69,8 @@ class Assembly:
         self._own_metric = own_metric
         self._defaults = dict(defaults or {})
         self._refits = refits
+        self._joined_part: tuple[Part, Part] | None = None
+        """The training part that `_joined` joined last, and the joined one."""
         self._manifest = None if manifest is None else Manifest.from_plain(manifest)
         self._preprocessor: Preprocessor | None = None
         self._compatible: set[tuple[object, ...]] = set()
@@ -82,21 +84,19 @@ class Assembly:
         seeding.seed_everything(seed)
         return self._build_on(self.search_data(config), config)
 
-    def build_on_more(
-        self, config: Config, seed: int, get_held_out: Callable[[DataSet], Source | None] | None = None
+    def build_on_all(
+        self, config: Config, seed: int, get_held_out: Callable[[DataSet], Source | None]
     ) -> tuple[Trainable, SearchData]:
-        """Build a trainable that trains on the training and the validation part together, and return its data.
+        """Build a trainable that trains on the images of all parts, and return its data.
 
-        It also trains on the part that `get_held_out` returns, if it is given. The validation part stays what it is,
-        although its images are trained on. If the task asks for folds, it is that of the first fold.
+        `get_held_out` returns the held-out part. The validation part stays what it is, although its images are trained
+        on. If the task asks for folds, it is that of the first fold.
         """
         seeding.seed_everything(seed)
         data = self.search_data(config)[0]
         assert data is not None, "only a task with a data set has parts"
-        parts = [data.train, data.validation]
-        if get_held_out is not None:
-            parts.append(self.held_out(get_held_out, config).to(data.train.labels.device))
-        data = replace(data, train=concatenate(parts))
+        held_out = self.held_out(get_held_out, config).to(data.train.labels.device)
+        data = replace(data, train=concatenate([data.train, data.validation, held_out]))
         return self._build_on([data], config), data
 
     def _build_on(self, folds: Sequence[SearchData | None], config: Config) -> Trainable:
@@ -122,8 +122,15 @@ class Assembly:
             return (None,)
         folds = preprocessor.folds(self._image_format(config))
         if self._refits:
-            folds = (replace(folds[0], train=concatenate([folds[0].train, folds[0].validation])),)
+            folds = (self._joined(folds[0]),)
         return folds if self._own_metric is None else [replace(fold, own_metric=self._own_metric) for fold in folds]
+
+    def _joined(self, data: SearchData) -> SearchData:
+        """The data with both parts to train on. They are joined once, until another image format is requested."""
+        if self._joined_part is None or self._joined_part[0] is not data.train:
+            self._joined_part = None  # frees the memory
+            self._joined_part = data.train, concatenate([data.train, data.validation])
+        return replace(data, train=self._joined_part[1])
 
     def held_out(self, get_held_out: Callable[[DataSet], Source | None], config: Config) -> Part:
         """Return the part that `get_held_out` returns, in the image format that the model of `config` expects.

@@ -51,6 +51,11 @@ def logits(model: nn.Module, part: Part) -> Tensor:
     return torch.cat(found)
 
 
+def _is_ours(training: object) -> bool:
+    """Whether a training is one of this package. Code of the user may predict otherwise than its model alone does."""
+    return type(training).__module__.partition(".")[0] == __name__.partition(".")[0] and hasattr(training, "predict")
+
+
 def _log_probabilities(training: Any, part: Part) -> Tensor:
     """The logits of the images of a part that a training predicts, each row up to a constant; as in `logits`."""
     probabilities: Tensor = training.predict(part)
@@ -63,7 +68,7 @@ def calibrate(
     """Fit the temperature of a trained trainable on its validation part.
 
     With cross-validation, `parts` are those of the folds, and each image counts for the model that validates it.
-    `reported` is the validation accuracy that the trainable reported. With `predicts`, a trainable with a TransferModel
+    `reported` is the validation accuracy that the trainable reported. With `predicts`, a training of this package
     predicts by itself, so that kept features are not computed again. Without, its model has other weights than those
     that it trained. Raises SetupError if its model is no TransferModel, and alone has another accuracy: then it takes
     other images.
@@ -72,7 +77,7 @@ def calibrate(
     found = torch.cat(
         [
             _log_probabilities(training, part)
-            if predicts and isinstance(model, TransferModel) and hasattr(training, "predict")
+            if predicts and isinstance(model, TransferModel) and _is_ours(training)
             else logits(model, part)
             for training, model, part in zip(trainings, found_models, parts, strict=True)
         ]

@@ -17,12 +17,19 @@ from trainables.training.phases import Phase, Phases
 
 HYPERPARAMETERS = {
     "probe_epochs": "epochs of the probe at most, a whole number of at least 1; default 10",
+    "probe_stop_epoch": "epoch after which the probe ends, before its schedule does, at least 1; default none",
     "probe_patience": "epochs without a lower validation loss that end the probe, at least 1; default no limit",
     "probe_lr": "learning rate of the probe, above 0; default 1e-3",
     "n_stages": "how many of the last stages with weights are fine-tuned with the head, at least 1; default all",
 }
-RANGES = {"probe_epochs": "int >= 1", "probe_patience": "int >= 1", "probe_lr": "float > 0", "n_stages": "int >= 1"}
-FIRST_PHASE = ("probe_epochs", "probe_patience")
+RANGES = {
+    "probe_epochs": "int >= 1",
+    "probe_stop_epoch": "int >= 1",
+    "probe_patience": "int >= 1",
+    "probe_lr": "float > 0",
+    "n_stages": "int >= 1",
+}
+FIRST_PHASE = ("probe_epochs", "probe_stop_epoch", "probe_patience")
 READS_ALSO = ("trainables.training",)
 PRETRAINED = True
 """A space must say which weights the model starts from."""
@@ -55,5 +62,6 @@ def build(config: Config, model: TransferModel, data: SearchData, device: str) -
         model.freeze(frozen_after)
         return gradient_descent.build(config, model, data, device)
 
-    probe_phase = Phase(probe, read_int(config, "probe_epochs", 10), read_optional_int(config, "probe_patience"))
+    n_epochs, patience = read_int(config, "probe_epochs", 10), read_optional_int(config, "probe_patience")
+    probe_phase = Phase(probe, n_epochs, patience, read_optional_int(config, "probe_stop_epoch"))
     return Phases(model, [probe_phase, Phase(fine_tune)])

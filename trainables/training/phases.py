@@ -26,14 +26,16 @@ class Phase:
     It is called once before the first epoch too, so that a wrong value for this phase is an error then.
     """
     n_epochs: int = 0
-    """The number of epochs after which the phase ends. The last phase never ends, so it needs none."""
+    """The number of epochs after which the phase and its schedule end. The last phase never ends, so it needs none."""
     patience: int | None = None
     """The phase also ends after this many epochs in a row without a lower validation loss. None: no early stopping."""
+    stop_epoch: int | None = None
+    """The phase also ends after this epoch, counted from its beginning, wherever its schedule is. None: it does not."""
 
     @property
     def least_epochs(self) -> int:
         """The number of epochs that the phase has at least."""
-        return self.n_epochs if self.patience is None else min(self.n_epochs, self.patience)
+        return min(each for each in (self.n_epochs, self.patience, self.stop_epoch) if each is not None)
 
 
 class Phases:
@@ -150,9 +152,8 @@ class Phases:
         phase = self._phases[self._index]
         if self._n_left == 0:
             return False
-        return self._n_epochs >= phase.n_epochs or (
-            phase.patience is not None and self._n_stale_epochs >= phase.patience
-        )
+        last = phase.n_epochs if phase.stop_epoch is None else min(phase.n_epochs, phase.stop_epoch)
+        return self._n_epochs >= last or (phase.patience is not None and self._n_stale_epochs >= phase.patience)
 
     def _build_training(self, *, checks_warmup: bool = False) -> Training:
         """Seed all random generators and build the training of the current phase.

@@ -23,6 +23,16 @@ class TestProbeThenFineTune(RegimeContract):
         left = [trainable.step()["phases_left"] for _ in range(5)]
         assert left == [1, 1, 1, 0, 0]
 
+    def test_a_probe_that_is_stopped_keeps_the_schedule_and_the_warm_up_of_all_its_epochs(self) -> None:
+        config = {**self.config, "probe_epochs": 9, "schedule": "cosine", "warmup": 3, "schedule_epochs": 20}
+        whole, stopped = (self.build(config={**config, **end}) for end in ({}, {"probe_stop_epoch": 2}))
+        for trainable in (whole, stopped):
+            assert [trainable.step()["phases_left"] for _ in range(2)] == [1, 1]
+        groups = [each.state_dict()["current"]["optimizer"]["param_groups"] for each in (whole, stopped)]
+        assert [group["lr"] for group in groups[0]] == [group["lr"] for group in groups[1]]
+        assert stopped.step()["phases_left"] == 0
+        assert whole.step()["phases_left"] == 1
+
     def test_each_phase_has_its_own_learning_rate_and_a_schedule_from_its_beginning(self) -> None:
         config: Config = {
             "probe_lr": 0.4,
@@ -44,7 +54,7 @@ class TestProbeThenFineTune(RegimeContract):
         with pytest.raises(ValueError, match=f"`n_stages` must be at most 3: .* but is {n_stages}"):
             self.build(config={"n_stages": n_stages})
 
-    @pytest.mark.parametrize("key", ["probe_epochs", "probe_patience", "n_stages"])
+    @pytest.mark.parametrize("key", ["probe_epochs", "probe_stop_epoch", "probe_patience", "n_stages"])
     @pytest.mark.parametrize("value", [0, 1.5, "2", True])
     def test_a_wrong_number_is_refused_by_name(self, key: str, value: float | str) -> None:
         with pytest.raises(ValueError, match=f"`{key}` must be a whole number of at least 1, but is {value!r}"):
