@@ -180,13 +180,11 @@ class _Writing:
         """
         if weights.trained_on == "train":
             return self._calibrate(trainable, weights)
-        import torch
-
-        from trainables.inference import calibration
+        from trainables.inference import trained
 
         kept = predictions.read(self._study, [self._trial])
         if kept is not None and (logits := kept.logits.get(self._trial.number)) is not None:
-            return calibration.fit(torch.from_numpy(logits).float(), torch.from_numpy(kept.labels))
+            return trained.calibrate_logits(logits, kept.labels)
         self._notify("the search kept no predictions of this trial, so a model of the training part is needed")
         found = trained_weights.of_training_part(self._study, self._job, self._trial)
         return self._calibrate(self._loaded(found), found)

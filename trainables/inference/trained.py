@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from trainables.data.dataset import Part
@@ -91,6 +93,11 @@ def calibrate(
             "a module must take images of 0..1, (n, channels, height, width), and return one logit for each class"
         )
     return calibration.fit(found, labels)
+
+
+def calibrate_logits(found: NDArray[np.floating], labels: NDArray[np.int64]) -> Calibration:
+    """Fit the temperature of a model on the logits (n, n_classes) that it gave for images with these labels, (n,)."""
+    return calibration.fit(torch.from_numpy(found).float(), torch.from_numpy(labels))
 
 
 def held_out_errors(found: Calibration, probabilities: Tensor, labels: Tensor) -> dict[str, float]:
