@@ -128,5 +128,7 @@ class TestRecord:
 
 def _is_same(look: Look, earlier: Look) -> bool:
     """Whether a look of now gives the result of an earlier one. A package that was not recorded then does not count."""
-    others = [{key: value for key, value in each.items() if key != "versions"} for each in (look, earlier)]
-    return others[0] == others[1] and not changed_versions(earlier.get("versions", {}))
+    recorded = earlier.get("versions")
+    return {**look, "versions": recorded} == {**earlier, "versions": recorded} and (
+        look.get("versions") == recorded or not changed_versions(recorded or {})
+    )

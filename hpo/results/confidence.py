@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hpo.record import History, StudyFolder
+from hpo.results.beyond_float16 import are_beyond
 from hpo.results.validation_values import ValidationValues, read_values
 from hpo.statistics import Chosen, Interval, chosen, intervals_of_trials, mean_interval, not_apart, of_folds
 
@@ -111,10 +112,16 @@ def confidence(study: StudyFolder, history: History) -> tuple[Confidence | None,
 
 
 def _intervals(found: ValidationValues) -> dict[int, Interval]:
-    """The interval of each compared trial by its number."""
+    """The interval of each compared trial by its number.
+
+    The epochs of a trial that diverged are kept as float16, which does not hold its losses.
+    """
     rng, kinds = np.random.default_rng(SEED), {"is_share": found.is_share, "is_signed": found.is_signed}
     with_epochs = intervals_of_trials(found.epochs.values, rng, **kinds)
-    return {number: with_epochs.get(number) or _interval(values, found) for number, values in found.of_trials.items()}
+    return {
+        number: with_epochs[number] if number in with_epochs and not are_beyond(values) else _interval(values, found)
+        for number, values in found.of_trials.items()
+    }
 
 
 def _interval(values: NDArray[np.float32], found: ValidationValues) -> Interval:
