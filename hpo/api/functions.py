@@ -257,7 +257,7 @@ def test(
     trainable: Build | None = None,
     top: int = 1,
     seeds: int | None = None,
-    protocol: str = "retrain",
+    protocol: str | None = None,
     quiet: bool = False,
     skip_changed_files: bool = False,
 ) -> DataFrame:

@@ -15,7 +15,7 @@ from hpo.api.progress import interrupt_note, print_notices, show_progress
 from hpo.api.short_traceback import short_traceback
 from hpo.errors import HpoError, StudyError
 from hpo.final_model import Model, ModelOptions, load_model, write_model
-from hpo.heldout import ModelResult, Plan, evaluate, tested_seeds
+from hpo.heldout import ModelResult, Plan, evaluate, tested_protocol, tested_seeds
 from hpo.loop import Session, replay_study, resume
 from hpo.record import Budget, StudyFolder
 from hpo.results import status, table, tables, write_tables
@@ -158,7 +158,7 @@ class Study:
         *,
         top: int = 1,
         seeds: int | None = None,
-        protocol: str = "retrain",
+        protocol: str | None = None,
         quiet: bool = False,
         skip_changed_files: bool = False,
     ) -> DataFrame:
@@ -166,9 +166,9 @@ class Study:
 
         `retrain` trains each again to its best epoch with each of `seeds` seeds (by default as many as tested before,
         or 1). `refit` does so on the training and the validation images together. `checkpoint` tests the weights of
-        the search. What was tested before is kept, not repeated. Each look at held-out data is counted in the study's
-        `test.json`. If the data set changed since the study was begun, StudyError is raised; with
-        `skip_changed_files`, the files that changed are left out.
+        the search. The default is the protocol of the latest test, or `retrain`. What was tested before is kept, not
+        repeated. Each look at held-out data is counted in the study's `test.json`. If the data set changed since the
+        study was begun, StudyError is raised; with `skip_changed_files`, the files that changed are left out.
 
         Columns: trial; the hyperparameters; protocol, seeds, epochs; the mean and standard deviation (over seeds) of
         val_accuracy and test_accuracy; test_loss; the means of the other metrics, such as val_f1 and test_f1.
@@ -180,6 +180,7 @@ class Study:
                 print(result.words(searched_metric(self.space.objective)))
 
         progress = TrainingProgress(Console(stderr=True, quiet=quiet, force_jupyter=False))
+        protocol = tested_protocol(self._folder) if protocol is None else protocol
         with interrupt_note(lambda: self.path, quiet=quiet), unchanged_random_states(), progress:
             record = evaluate(
                 self.path,

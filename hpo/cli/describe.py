@@ -15,7 +15,7 @@ from hpo.cli.options import check_format
 from hpo.cli.printing import print_line, terminal_width
 from hpo.cli.typed_names import check_kind, check_name, find_kind, kinds_with, with_article
 from hpo.errors import UserError
-from hpo.plugins.foreign_names import elsewhere, own_name
+from hpo.plugins.foreign_names import elsewhere, foreign_names, own_name
 
 if TYPE_CHECKING:
     from hpo.plugins.described import Setting
@@ -127,10 +127,12 @@ def _by_hyperparameter() -> dict[str, list[tuple[str, str, Setting]]]:
 def _readers(typed: str) -> list[dict[str, Any]]:
     """What a hyperparameter, or an option of a data set, means, and who reads it. A UserError if nobody does."""
     known, name = _by_hyperparameter(), own_name(typed)
+    if name not in known and typed.lower() in known:
+        name = typed.lower()
     if name not in known and (where := elsewhere(typed)) is not None:
         raise UserError(f"{typed} is no hyperparameter: {where}")
     if name not in known:
-        find_kind(typed, known)
+        find_kind(typed, [*known, *foreign_names()])
     if name != typed:
         print_line(f"{typed} is called {name} here", err=True)
     by_meaning: dict[tuple[str, Setting], list[str]] = {}

@@ -15,7 +15,7 @@ from hpo.cli.printing import print_line
 
 if TYPE_CHECKING:
     from hpo.fit import FitResult
-    from hpo.fit.fitting import WatchTraining
+    from hpo.fit.display import WatchTraining
     from hpo.loop import Watch
     from hpo.record import Budget
 

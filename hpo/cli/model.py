@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from hpo.cli.options import out_option, skip_changed_files_option, study_argument
+from hpo.cli.printing import print_line
 
 
 @click.command()
@@ -42,5 +43,5 @@ def model(
     with epoch_progress() as watch:
         written = write_model(studies / name, out, options, notify=print_note, watch=watch)
     for line in written.lines:
-        click.echo(line)
+        print_line(line)
     click.echo(f"\nThe model:  {out}\nHow to use it:  {out / 'README.md'}")

@@ -72,17 +72,16 @@ def best(name: str, top: int, format: str, studies: Path) -> None:
 @click.command()
 @click.option("--top", type=click.IntRange(1), default=1, show_default=True, help="How many of the best to test.")
 @click.option(
-    "--seeds", type=click.IntRange(1), help="Trainings of each of them; as many as tested before by default, or 1."
+    "--seeds", type=click.IntRange(1), help="Trainings of each; as many as this protocol tested before, or 1."
 )
 @click.option(
     "--protocol",
-    default="retrain",
-    show_default=True,
-    help="retrain; refit, on the validation images too; or checkpoint: the weights of the search.",
+    help="retrain; refit, on the validation images too; or checkpoint: the weights of the search. By default that of "
+    "the latest test, or retrain.",
 )
 @skip_changed_files_option
 @study_argument
-def test(name: str, top: int, seeds: int | None, protocol: str, skip_changed_files: bool, studies: Path) -> None:
+def test(name: str, top: int, seeds: int | None, protocol: str | None, skip_changed_files: bool, studies: Path) -> None:
     """Re-train the best configurations and test them on held-out data.
 
     The data folder, the devices and the runner are those of the study: `hpo resume NAME --data DIR --devices cpu`
@@ -90,7 +89,7 @@ def test(name: str, top: int, seeds: int | None, protocol: str, skip_changed_fil
     """
     from rich.console import Console
 
-    from hpo.heldout import Plan, evaluate, tested_seeds
+    from hpo.heldout import Plan, evaluate, tested_protocol, tested_seeds
     from hpo.record import StudyFolder
     from hpo.results import write_tables
     from hpo.results.progress import print_note
@@ -105,6 +104,7 @@ def test(name: str, top: int, seeds: int | None, protocol: str, skip_changed_fil
         progress.end(evaluation)
         click.echo(evaluation.words(metric), err=True)
 
+    protocol = tested_protocol(study) if protocol is None else protocol
     plan = Plan(top=top, seeds=tested_seeds(study, protocol) if seeds is None else seeds, protocol=protocol)
     with TrainingProgress(Console(stderr=True)) as progress:
         record = evaluate(

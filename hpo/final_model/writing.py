@@ -225,7 +225,7 @@ class _Writing:
         """The weights of a training on the training and the validation part, which is not tested."""
         watch = self._watch
         self._announce("train+validation")
-        shown = None if watch is None else lambda each: watch(each.epoch, each.n_epochs)
+        shown = None if watch is None else lambda each: watch(each.epoch, each.n_epochs) if each.epoch else None
         return trained_weights.refitted(self._study, self._job, self._trial, shown)
 
     def _trained_on_all(self, full_job: Job) -> tuple[Trainable, dict[str, Any]]:

@@ -5,7 +5,8 @@ The command line imports this package. It calls the packages that each step need
 
 from __future__ import annotations
 
-from hpo.fit.fitting import Display, fit
+from hpo.fit.display import Display
+from hpo.fit.fitting import fit
 from hpo.fit.folder import FitFolder
 from hpo.fit.request import METRICS, FitRequest
 from hpo.fit.result import FitResult

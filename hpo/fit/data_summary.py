@@ -75,11 +75,9 @@ def summarise(space: SearchSpace, request: FitRequest) -> DataSummary:
 
 def lines(summary: DataSummary, metric: str) -> list[str]:
     """Say what was found, and what to do about it. `metric` is that of the request."""
-    text = [
-        *summary.notes,
-        f"{summary.classes:,} classes, from {summary.smallest[1]:,} ({summary.smallest[0]}) to {summary.largest[1]:,} "
-        f"({summary.largest[0]}) images each to search with",
-    ]
+    (smallest, fewest), (largest, most) = summary.smallest, summary.largest
+    counts = f"from {fewest:,} ({smallest}) to {most:,} ({largest}) images" if fewest < most else f"{most:,} images"
+    text = [*summary.notes, f"{summary.classes:,} classes, {counts} each to search with"]
     if summary.largest[1] >= IMBALANCED * summary.smallest[1] and metric in ("loss", "error"):
         text.append("the classes are imbalanced: --metric balanced_error lets each class count alike")
     if summary.validation < FEW_VALIDATION:

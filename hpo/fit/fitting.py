@@ -4,27 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
 
 from hpo import report
 from hpo.devices import main_device, n_cores
 from hpo.errors import HpoError, StudyError, UserError
 from hpo.final_model import ModelOptions, write_model
-from hpo.fit import data_summary, ranking, spaces, time_plan
+from hpo.fit import data_summary, final_test, ranking, spaces, time_plan
 from hpo.fit.data_summary import DataSummary
+from hpo.fit.display import Display
 from hpo.fit.folder import FitFolder
 from hpo.fit.ranking import FitRanking
 from hpo.fit.result import FitResult
 from hpo.fit.spaces import FINE_TUNE, PROBE
-from hpo.heldout import ModelResult, Plan, RetrainedEpoch, evaluate
-from hpo.heldout.protocols import CHECKPOINT, REFIT
-from hpo.heldout.retraining import stopping_epoch
-from hpo.loop import Session, Watch, begin, resume
-from hpo.record import STUDY_FILE, Budget, Settings, State, StudyFolder, Trial, write_text
+from hpo.loop import Session, begin, resume
+from hpo.record import STUDY_FILE, Budget, Settings, StudyFolder, Trial, write_text
 from hpo.report.command import space_text
 from hpo.space import SearchSpace
 
@@ -39,36 +33,15 @@ BACKENDS = {PROBE: "grid", FINE_TUNE: "freeze_thaw"}
 """The backend of each search. The space of probes has a few configurations, and all of them are tried."""
 
 
-WatchTraining = tuple[Callable[[ModelResult], None], Callable[[RetrainedEpoch], None]]
-"""A function that takes in the tested model, and one that takes in each epoch of its training."""
-
-
-class Display(Protocol):
-    """Shows a fit to its user."""
-
-    def step(self, number: int, words: str, seconds_left: float) -> None:
-        """A step begins. `seconds_left` is what is left of the time of the fit."""
-        ...
-
-    def note(self, line: str) -> None:
-        """Show a line."""
-        ...
-
-    def search(self, study: Path, budget: Budget) -> AbstractContextManager[Watch | None]:
-        """Show the progress of a search inside the context, by the function that it yields."""
-        ...
-
-    def training(self) -> AbstractContextManager[WatchTraining]:
-        """Show the progress of the last training inside the context, by the functions that it yields."""
-        ...
-
-
 def fit(folder: FitFolder, display: Display) -> FitResult:
     """Run the steps that are not finished yet, and return the result.
 
     Interrupted at any moment, it goes on where it was when it is called again. Raises a UserError if the images or the
     weights cannot be used, or if no training has a result, and the errors of the search of probes.
     """
+    if (found := folder.step("result")) is not None:
+        display.note("this fit has ended; its result:")
+        return FitResult.from_dict(found)
     steps = _Steps(folder, display)
     images = steps.look_over()
     ranking = steps.rank()
@@ -169,12 +142,10 @@ class _Steps:
 
     def finish(self, images: DataSummary) -> FitResult:
         self._show(5, "testing the best, writing the model and the report")
-        if (found := self.folder.step("result")) is None:
-            began = time.monotonic()
-            result = self._test_and_write(images)
-            self.folder.end_step("result", time.monotonic() - began, **result.to_dict())
-            return result
-        return FitResult.from_dict(found)
+        began = time.monotonic()
+        result = self._test_and_write(images)
+        self.folder.end_step("result", time.monotonic() - began, **result.to_dict())
+        return result
 
     def _test_and_write(self, images: DataSummary) -> FitResult:
         """Test the best trial of all searches once, and write the model, the space and the report."""
@@ -183,46 +154,14 @@ class _Steps:
             raise UserError("no training of this fit has a result: give more time (--time), and another --out")
         _, name, best = min(found, key=lambda each: each[0])
         winner = self._study(name)
-        self._test(winner, best, self._protocol(best, images))
+        seconds = self._left - self._seconds_to_finish / 2
+        protocol = final_test.choose_protocol(self.folder, self.display, best, images, seconds)
+        final_test.test(self.folder, self.display, winner, best, protocol, self._note)
         options = ModelOptions(best.number, overwrite=True)
         written = write_model(winner.folder, self.folder.model, options, notify=self._note)
         write_text(self.folder.space, space_text(winner))
         report.write([self._study(name).folder for _, name, _ in found], self.folder.report)
-        return FitResult(winner.name, best.number, written.lines)
-
-    def _test(self, winner: StudyFolder, best: Trial, protocol: str) -> None:
-        """Test the best trial. If it cannot be refitted, the weights of the search are tested, if there are any."""
-        try:
-            with self.display.training() as (watch, watch_epoch):
-                plan = Plan(1, 1, protocol)
-                test = evaluate(winner.folder, plan, watch=watch, watch_epoch=watch_epoch, notify=self._note)
-            if not test.trials[0].val_loss.is_finite:
-                raise HpoError("the training diverged")
-        except StudyError:  # such as a study that another process tests
-            raise
-        except HpoError as error:
-            if protocol != REFIT or best.state is not State.COMPLETE:
-                raise
-            why = str(error).splitlines()[0] if str(error) else type(error).__name__
-            self.display.note(f"training on all images failed, so the weights of the search are tested: {why}")
-            self.folder.end_step("protocol", 0.0, protocol=CHECKPOINT)
-            self._test(winner, best, CHECKPOINT)
-
-    def _protocol(self, best: Trial, images: DataSummary) -> str:
-        """Choose how the tested model is trained, and record the choice, so that an interrupted test keeps it."""
-        if (found := self.folder.step("protocol")) is not None:
-            return str(found["protocol"])
-        seconds = [report.seconds for report in best.reports]
-        expected = time_plan.of_refit(seconds, stopping_epoch(best), images.train, images.validation)
-        has_time = expected <= self._left - self._seconds_to_finish / 2
-        name = REFIT if has_time or best.state is not State.COMPLETE else CHECKPOINT
-        if name == REFIT:
-            n_images = images.train + images.validation
-            self.display.note(f"the best is trained again on all {n_images:,} images that are not held out")
-        else:
-            self.display.note("no time is left to train the best on the validation images too")
-        self.folder.end_step("protocol", 0.0, protocol=name)
-        return name
+        return FitResult(winner.name, best.number, (*written.lines, final_test.interval(winner, best)))
 
     def _search(self, space: SearchSpace, budget: Budget) -> None:
         """Begin the search of a space with a budget, or go on with it."""

@@ -6,7 +6,7 @@ No other package evaluates a model on held-out data. `hpo.results` and the packa
 from __future__ import annotations
 
 from hpo.heldout.evaluation import best_trials, evaluate
-from hpo.heldout.plan import Plan, tested_seeds
+from hpo.heldout.plan import Plan, tested_protocol, tested_seeds
 from hpo.heldout.protocols import PROTOCOLS
 from hpo.heldout.record import TestRecord
 from hpo.heldout.retraining import RetrainedEpoch
@@ -26,5 +26,6 @@ __all__ = [
     "best_trials",
     "evaluate",
     "make_soup",
+    "tested_protocol",
     "tested_seeds",
 ]

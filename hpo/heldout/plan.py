@@ -42,5 +42,14 @@ def tested_seeds(study: StudyFolder, protocol: str) -> int:
     return max((len(tested.seeds) for tested in trials if tested.protocol == protocol), default=1)
 
 
+def tested_protocol(study: StudyFolder) -> str:
+    """Return the protocol of the latest test of a study. `retrain` without a test.
+
+    It is the default of the protocol, so that a test repeated without one keeps what was tested.
+    """
+    trials = TestRecord.read(study).trials
+    return trials[-1].protocol if trials else RETRAIN
+
+
 BEST_ONLY = Plan()
 """The best trial, retrained once."""

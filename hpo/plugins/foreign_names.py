@@ -34,7 +34,7 @@ FOREIGN = {
 }
 """The names of others, by the names of hpo, in lower case."""
 _OWN = {foreign: own for own, names in FOREIGN.items() for foreign in names}
-EPOCHS = ("epochs", "n_epochs", "num_epochs", "max_epochs", "num_train_epochs")
+EPOCHS = ("epoch", "epochs", "n_epochs", "num_epochs", "max_epochs", "num_train_epochs")
 """Names of the number of epochs, which is no hyperparameter here but the fidelity of the space."""
 
 ELSEWHERE = {
@@ -63,6 +63,11 @@ def elsewhere(name: str) -> str | None:
     if name in EPOCHS:
         return "a trial trains for at most `fidelity: {high: N}` epochs"
     return ELSEWHERE.get(name)
+
+
+def foreign_names() -> list[str]:
+    """Return the names of others that `own_name` knows."""
+    return list(_OWN)
 
 
 def own_name(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import yaml
 
@@ -30,14 +30,20 @@ def commands(content: Content) -> list[str]:
     lines = [shlex.join(_search_words(study, content.history.n_epochs))]
     for protocol in dict.fromkeys(each.protocol for each in test.trials):
         of_protocol = [each for each in test.trials if each.protocol == protocol]
-        n_seeds = max(len(each.seeds) for each in of_protocol)
-        test_words = ["hpo", "test", study.name, "--top", str(len(of_protocol)), "--seeds", str(n_seeds)]
+        n_seeds, top = max(len(each.seeds) for each in of_protocol), _top(content, {each.trial for each in of_protocol})
+        test_words = ["hpo", "test", study.name, "--top", str(top), "--seeds", str(n_seeds)]
         lines.append(shlex.join([*test_words, *(["--protocol", protocol] if protocol != RETRAIN else [])]))
     if soup is not None and soup.test:
         n_trials = len(soup.origin["trials"])
         is_default = n_trials == min(DEFAULT_TOP, len(content.history.ranked()))
         lines.append(shlex.join(["hpo", "soup", study.name, *([] if is_default else ["--top", str(n_trials)])]))
     return lines
+
+
+def _top(content: Content, trials: Collection[int]) -> int:
+    """How many of the best trials there are down to the last of these."""
+    ranked = [trial.number for trial in content.history.ranked()]
+    return 1 + max((ranked.index(number) for number in trials if number in ranked), default=len(trials) - 1)
 
 
 def left_out(study: StudyFolder) -> list[str]:

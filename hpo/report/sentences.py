@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hpo.heldout import image_results, randomness
+from hpo.heldout.protocols import RETRAIN
 from hpo.heldout.trial_result import TrialResult, spoken
 from hpo.quantities import duration, with_plural
 from hpo.record import State, configuration, shown_state
@@ -102,7 +103,8 @@ def test_words(content: Content, tested: TrialResult) -> str:
     first = f"{spoken(str(metric))} {spread.text} and " if spread is not None else ""
     n = len(tested.seeds)
     is_random = n > 1 or randomness.is_random(content.study, tested.config)
-    seeds = f" ({with_plural(n, 'seed') if is_random else 'nothing is random in its training'})"
+    protocol = "" if tested.protocol == RETRAIN else f", {tested.protocol}"
+    seeds = f" ({with_plural(n, 'seed') if is_random else 'nothing is random in its training'}{protocol})"
     return f"{first}an accuracy of {tested.test_accuracy.text}{seeds}"
 
 

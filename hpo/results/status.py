@@ -10,7 +10,7 @@ from hpo import plugins
 from hpo.errors import UserError
 from hpo.heldout import confusion, image_results, per_class, randomness, soup_record
 from hpo.heldout.confusion import ConfusionMatrix
-from hpo.heldout.protocols import REFIT
+from hpo.heldout.protocols import REFIT, RETRAIN
 from hpo.heldout.record import TestRecord
 from hpo.heldout.study_data import left_out_words
 from hpo.heldout.trial_result import TrialResult, spoken
@@ -110,6 +110,7 @@ def _test_status(study: StudyFolder, *, searching: bool) -> list[str]:
     record = TestRecord.read(study)
     trials = [
         f"trial {each.trial} accuracy {each.test_accuracy.text} with {with_plural(len(each.seeds), 'seed')}"
+        f"{'' if each.protocol == RETRAIN else f' ({each.protocol})'}"
         for each in record.ranked()
     ]
     text = []
@@ -128,8 +129,14 @@ def _test_status(study: StudyFolder, *, searching: bool) -> list[str]:
     elif not searching and (record.unfinished or any((study.folder / each).exists() for each in (RETRAINED, REFITTED))):
         n = len(record.unfinished)
         without = f", {with_plural(n, 'look')} without a result" if n else ""
-        text.append(f"test     interrupted{without}: the same `{command('test', study.folder)}` as before goes on")
+        text.append(f"test     interrupted{without}: the same `{_interrupted_test(study)}` as before goes on")
     return text
+
+
+def _interrupted_test(study: StudyFolder) -> str:
+    """The command of an interrupted test, without the numbers of trials and seeds, which are not on record."""
+    is_refit = (study.folder / REFITTED).exists() and not (study.folder / RETRAINED).exists()
+    return command("test", study.folder, *(["--protocol", REFIT] if is_refit else []))
 
 
 def data_lines(study: StudyFolder) -> list[str]:

@@ -20,7 +20,7 @@ from PIL import Image
 from hpo.errors import UserError
 from hpo.final_model import load_model
 from hpo.fit import FitFolder, FitRequest, fit
-from hpo.fit.fitting import WatchTraining
+from hpo.fit.display import WatchTraining
 from hpo.loop import Watch
 from hpo.record import Budget
 from tests.cli.commands import ROOT

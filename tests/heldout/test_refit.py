@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from hpo.heldout import ModelResult, Plan, evaluate, image_results
+from hpo.heldout import ModelResult, Plan, evaluate, image_results, plan
 from hpo.heldout.retrained_config import retrained_config
 from hpo.heldout.retraining import retrain, retraining_seed, stopping_epoch
 from hpo.record import StudyFolder, Trial, versions
@@ -121,6 +121,14 @@ def test_a_probe_that_ended_by_its_patience_gets_as_many_epochs_again(
     assert found == {**trial.config, "batch_size": 8, "probe_epochs": 9, "probe_stop_epoch": n_epochs}
     assert retrained_config(space, trial, refits=True) == {**trial.config, "batch_size": 8, "probe_epochs": 9}
     assert retrained_config(space, trial, refits=False) == trial.config
+
+
+def test_a_test_without_a_protocol_repeats_that_of_the_latest_test(folder: Path) -> None:
+    assert plan.tested_protocol(StudyFolder.reopen(folder)) == "retrain"
+    evaluate(folder, REFIT)
+    assert plan.tested_protocol(StudyFolder.reopen(folder)) == "refit"
+    evaluate(folder, Plan(protocol="checkpoint"))
+    assert plan.tested_protocol(StudyFolder.reopen(folder)) == "checkpoint"
 
 
 def test_several_refits_have_no_deviation_over_seeds_on_validation(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from trainables.inference.description import ImageInput, ModelDescription
 
 WEIGHTS_FILE = "model.safetensors"
@@ -98,7 +100,7 @@ def readme(description: ModelDescription, package: str | None) -> str:
     return f"""# {name}, {len(description.classes)} classes
 
 `model.json` gives the origin of this model and its validation and test results.
-{_soup_words(description)}
+{_untested_words(description)}{_soup_words(description)}
 With hpo:
 
 ```console
@@ -116,6 +118,19 @@ Without hpo, with {", ".join(packages)} (run it in this folder):
 `read` turns usual JPEG and PNG files of 8 bits into the same input as hpo does. hpo also reads images of 16 bits, HEIC
 files and broken EXIF data, and refuses files that are too large or are cut off; these lines do not.
 {_notes(description)}"""
+
+
+def _untested_words(description: ModelDescription) -> str:
+    """Say that the results are those of another model, if it was trained once more on more images. Else empty."""
+    trained_on = description.about.get("training", {}).get("trained_on")
+    of_results = description.about.get("results", {}).get("of_trained_on")
+    tested_on = of_results.get("test") if isinstance(of_results, Mapping) else of_results  # earlier versions had a text
+    if trained_on is None or tested_on is None or trained_on == tested_on:
+        return ""
+    return (
+        f"\nThis model was trained on {trained_on}, and is not tested. The results are those of the same training on "
+        f"{tested_on}.\n"
+    )
 
 
 def _soup_words(description: ModelDescription) -> str:
