@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 
 import hpo
 from hpo.errors import MachineError, StudyError, UserError
-from hpo.record import Settings, lock
+from hpo.heldout import record as records
+from hpo.record import Settings, StudyFolder, lock
 from hpo.report import write as write_report
 from hpo.space import Fidelity, Float, SearchSpace
 from tests.report.conftest import write
@@ -78,6 +80,18 @@ def test_the_report_of_a_tested_study_holds_all_of_it_and_needs_no_network(teste
     assert 0 < page.tags.count("img") <= 24
     write_report([tested_folder], out, with_images=False)
     assert "img" not in Page(out).tags
+
+
+@pytest.mark.slow
+def test_a_study_that_was_tested_by_two_protocols_has_a_command_for_each(tested_folder: Path, out: Path) -> None:
+    record = records.TestRecord.read(StudyFolder.reopen(tested_folder))
+    best, *others = record.ranked()
+    record.trials = [replace(best, protocol="refit"), *others]
+    record.write()
+    page = report(out, tested_folder)
+    assert "hpo test s --top 1 --seeds 2 --protocol refit" in page.words
+    assert "hpo test s --top 4 --seeds 2" in page.words
+    assert "(2 seeds, refit)" in page.words
 
 
 @pytest.mark.slow
