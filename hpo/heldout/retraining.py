@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hpo import plugins
 from hpo.devices import slots_for
-from hpo.errors import HpoError, UserError
+from hpo.errors import HpoError, MachineError, UserError
 from hpo.heldout import study_data
 from hpo.heldout.protocols import CHECKPOINT, REFIT, RETRAIN
 from hpo.heldout.retrained_config import retrained_config, without_early_stopping
@@ -225,8 +225,11 @@ def _checkpoint_folder(study: StudyFolder, job: Job) -> Path:
     except (OSError, ValueError, KeyError, TypeError):
         is_known = False
     if not is_known:
-        if folder.exists():
-            shutil.rmtree(folder)
+        try:
+            if folder.exists():
+                shutil.rmtree(folder)
+        except OSError as error:
+            raise MachineError(f"{folder}: cannot be emptied: {error.strerror or error}") from None
         prepare(folder)
         write_text(path, json.dumps({"data": data, "versions": versions()}, indent=2) + "\n")
     return folder

@@ -88,7 +88,7 @@ def looks(out: Path) -> int:
 def test_a_folder_of_images_becomes_a_tested_model_and_a_page(images: Path, data: Path, tmp_path: Path) -> None:
     out, notes = tmp_path / "out", Notes()
     result = fit(FitFolder(out, request(images, data)), notes)
-    assert any("3 classes, from 16" in line for line in notes.lines)
+    assert any("3 classes, 16 images each" in line for line in notes.lines)
     assert looks(out) == 1
     about = json.loads((out / "model" / "model.json").read_text())
     protocol = json.loads((out / "fit.json").read_text())["steps"]["protocol"]["protocol"]
