@@ -10,6 +10,7 @@ from hpo import plugins
 from hpo.errors import UserError
 from hpo.heldout import confusion, image_results, per_class, randomness, soup_record
 from hpo.heldout.confusion import ConfusionMatrix
+from hpo.heldout.plan import tested_protocol
 from hpo.heldout.protocols import REFIT, RETRAIN
 from hpo.heldout.record import TestRecord
 from hpo.heldout.study_data import left_out_words
@@ -136,7 +137,8 @@ def _test_status(study: StudyFolder, *, searching: bool) -> list[str]:
 def _interrupted_test(study: StudyFolder) -> str:
     """The command of an interrupted test, without the numbers of trials and seeds, which are not on record."""
     is_refit = (study.folder / REFITTED).exists() and not (study.folder / RETRAINED).exists()
-    return command("test", study.folder, *(["--protocol", REFIT] if is_refit else []))
+    protocol = REFIT if is_refit else RETRAIN
+    return command("test", study.folder, *([] if protocol == tested_protocol(study) else ["--protocol", protocol]))
 
 
 def data_lines(study: StudyFolder) -> list[str]:

@@ -174,3 +174,18 @@ def test_another_runner_refits_alike(folder: Path, runner: str) -> None:
         shutil.rmtree(study.folder / "refitted")
     assert len(weights[0]) == 2
     torch.testing.assert_close(weights[0], weights[1])
+
+
+def test_the_status_names_the_command_of_an_interrupted_test(folder: Path) -> None:
+    def interrupted() -> str:
+        (line,) = (line for line in status.lines(folder) if line.startswith("test "))
+        return line.partition("`")[2].partition("`")[0].partition(" --studies")[0]
+
+    (folder / "refitted").mkdir()
+    assert interrupted() == "hpo test s --protocol refit"
+    (folder / "refitted").rmdir()
+    evaluate(folder, REFIT)
+    (folder / "refitted").mkdir()
+    assert interrupted() == "hpo test s"
+    (folder / "retrained").mkdir()
+    assert interrupted() == "hpo test s --protocol retrain"
