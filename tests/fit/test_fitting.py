@@ -8,8 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,35 +18,11 @@ from PIL import Image
 from hpo.errors import UserError
 from hpo.final_model import load_model
 from hpo.fit import FitFolder, FitRequest, fit
-from hpo.fit.display import WatchTraining
-from hpo.loop import Watch
-from hpo.record import Budget
 from tests.cli.commands import ROOT
+from tests.fit.notes import Notes
 from trainables import vision
 
 CLASSES = ("daisy", "rose", "tulip")
-
-
-class Notes:
-    """Keeps what a fit shows."""
-
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-        self.lines: list[str] = []
-
-    def step(self, number: int, words: str, seconds_left: float) -> None:
-        self.steps.append(words)
-
-    def note(self, line: str) -> None:
-        self.lines.append(line)
-
-    @contextmanager
-    def search(self, study: Path, budget: Budget) -> Iterator[Watch | None]:
-        yield None
-
-    @contextmanager
-    def training(self) -> Iterator[WatchTraining]:
-        yield (lambda model: None), (lambda epoch: None)
 
 
 @pytest.fixture
@@ -160,25 +134,6 @@ def test_a_fit_whose_fine_tuning_fails_ends_with_the_best_probe(
     assert result.study == "auto_probe"
     assert looks(out) == 1
     assert fit(FitFolder(out, asked), Notes()) == result
-
-
-@pytest.mark.slow
-def test_a_fit_whose_refit_fails_tests_the_weights_of_the_search(images: Path, data: Path, tmp_path: Path) -> None:
-    class Interrupting(Notes):
-        """Ends a fit when the refit is announced, and leaves a file where its checkpoints belong."""
-
-        def note(self, line: str) -> None:
-            super().note(line)
-            if line.startswith("the best is trained again on all"):
-                for study in (tmp_path / "out" / "studies").iterdir():
-                    (study / "refitted").write_text("in the way")
-
-    out, notes = tmp_path / "out", Interrupting()
-    fit(FitFolder(out, request(images, data, seconds=30.0)), notes)
-    assert any(line.startswith("training on all images failed, so the weights of the search") for line in notes.lines)
-    assert json.loads((out / "fit.json").read_text())["steps"]["protocol"]["protocol"] == "checkpoint"
-    assert json.loads((out / "model" / "model.json").read_text())["training"]["trained_on"] == "train"
-    assert looks(out) == 1
 
 
 def test_a_folder_of_one_class_is_an_error_before_anything_is_ranked(images: Path, data: Path, tmp_path: Path) -> None:
