@@ -12,7 +12,7 @@ minutes. The minutes are of two clocks, and both favour the script:
 - `script` is `benchmarks/hand_made.py`: one network, a probe, then all layers at one rate that falls as a cosine, with
   crops and flips, in bfloat16. It trains on all images that are not held out, because it chooses nothing. Its images
   lie decoded in memory before its time begins, so decoding is free. Its clock is its processor time divided by the
-  threads of torch, so other work on the machine costs it nothing.
+  threads of torch. Other work on the machine costs it less than wall time would, but each step may take more of it.
 
 For both sides, `seconds` is the wall time of the whole process, and `processor s` its processor time with that of the
 processes that it started. Both columns include the decoding of the script.
