@@ -19,6 +19,7 @@ REL_TOL = 1e-6
 
 
 Watch = Callable[[RetrainedEpoch], None]
+"""Is called with each epoch of a training."""
 
 
 @dataclass(frozen=True)

@@ -202,8 +202,8 @@ def begun_retrainings(study: StudyFolder, job: Job, trials: Iterable[Trial]) -> 
 def discard_retrained(study: StudyFolder, models: Iterable[tuple[int, int]], *, refits: bool = False) -> None:
     """Delete the checkpoints of retrained models, which are numbers of trials with their seeds.
 
-    `refits` says that they were trained on the validation part too.
-    Those of other models, which an interrupted test left, stay. Raises a MachineError if the disk fails.
+    `refits` says that they were trained on the validation part too. Those of other models, which an interrupted test
+    left, stay. Raises a MachineError if the disk fails.
     """
     folder = study.folder / (REFITTED if refits else RETRAINED)
     for trial, seed in models:

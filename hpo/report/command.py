@@ -32,7 +32,8 @@ def commands(content: Content) -> list[str]:
         of_protocol = [each for each in test.trials if each.protocol == protocol]
         n_seeds, top = max(len(each.seeds) for each in of_protocol), _top(content, {each.trial for each in of_protocol})
         test_words = ["hpo", "test", study.name, "--top", str(top), "--seeds", str(n_seeds)]
-        lines.append(shlex.join([*test_words, *(["--protocol", protocol] if protocol != RETRAIN else [])]))
+        is_default = protocol == RETRAIN and len(lines) == 1  # later, it is the protocol of the test before
+        lines.append(shlex.join([*test_words, *([] if is_default else ["--protocol", protocol])]))
     if soup is not None and soup.test:
         n_trials = len(soup.origin["trials"])
         is_default = n_trials == min(DEFAULT_TOP, len(content.history.ranked()))

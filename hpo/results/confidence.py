@@ -79,7 +79,7 @@ class Confidence:
 def confidence(study: StudyFolder, history: History) -> tuple[Confidence | None, str]:
     """Return how sure the results of a study are. If that is not known, None, and why in a few words.
 
-    It gives the same result each time. It takes up to about five seconds, or, if the objective is a function of the
+    It gives the same result each time. It may take some seconds, or, if the objective is a function of the
     user, up to about 10,000 calls of it.
     """
     found = read_values(study, history)

@@ -53,13 +53,18 @@ def trained_by_hand(study: StudyFolder, job: Job, trial: Trial) -> dict[str, Any
     return training.state_dict()
 
 
-def test_a_refit_trains_on_the_images_of_both_parts(folder: Path) -> None:
+def check_trained_on_both_parts(folder: Path) -> None:
+    """Check that a refit of the best trial has the weights of `trained_by_hand`."""
     study, trial, job = refitted(folder)
     (model,) = retrain(study, job, [trial], 1)
     saved = checkpoints.read(model.checkpoint)
     assert saved is not None
     expected = trained_by_hand(study, job, trial)
     torch.testing.assert_close(saved["state"]["weights"], expected["weights"], rtol=0, atol=0)
+
+
+def test_a_refit_trains_on_the_images_of_both_parts(folder: Path) -> None:
+    check_trained_on_both_parts(folder)
 
 
 def test_its_validation_results_are_those_of_the_search(folder: Path) -> None:
@@ -97,12 +102,7 @@ def test_a_refit_that_was_cut_short_goes_on_and_keeps_the_checkpoints_of_a_retra
 def test_with_folds_one_model_is_trained_on_all_images_of_the_search(tmp_path: Path) -> None:
     space = replace(SPACE, task=replace(SPACE.task, validation=Validation(fraction=None, folds=3)))
     folder = searched(tmp_path / "s", space, trials=1)
-    study, trial, job = refitted(folder)
-    (model,) = retrain(study, job, [trial], 1)
-    saved = checkpoints.read(model.checkpoint)
-    assert saved is not None
-    expected = trained_by_hand(study, job, trial)
-    torch.testing.assert_close(saved["state"]["weights"], expected["weights"], rtol=0, atol=0)
+    check_trained_on_both_parts(folder)
     assert evaluate(folder, REFIT).trials[0].test_accuracy.mean > 0.7
 
 

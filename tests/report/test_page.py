@@ -90,7 +90,7 @@ def test_a_study_that_was_tested_by_two_protocols_has_a_command_for_each(tested_
     record.write()
     page = report(out, tested_folder)
     assert "hpo test s --top 1 --seeds 2 --protocol refit" in page.words
-    assert "hpo test s --top 4 --seeds 2" in page.words
+    assert "hpo test s --top 4 --seeds 2 --protocol retrain" in page.words
     assert "(2 seeds, refit)" in page.words
 
 
